@@ -1,0 +1,1 @@
+"""The machines: deterministic functions of their logs, without Kafka, clock or randomness."""

@@ -1,0 +1,1 @@
+"""Carries the machines of `state` over Kafka; holds no arithmetic."""

@@ -1,0 +1,54 @@
+"""Settings of the running system: from the environment (ALSOBOUGHT_...) and the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from state.settings import ScoreName
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set; each field is also the variable ALSOBOUGHT_<FIELD>.
+
+    The fields `window`, `row_capacity` and `score` belong to the stored state: a store opened
+    with another `window` or `row_capacity` than it was made with is refused.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ALSOBOUGHT_", extra="ignore")
+
+    kafka: str | None = Field(None, description="bootstrap address of Kafka, host:port[,host:port]")
+    data_dir: Path = Field(
+        Path(platformdirs.user_data_dir("alsobought")), description="where state and the local stack live"
+    )
+    group: str = Field("alsobought", description="consumer group and prefix of internal client names")
+    partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic, when created here")
+    replication: int = Field(1, ge=1, le=16, description="replicas of every topic, when created here")
+
+    window: int = Field(50, ge=1, le=250, description="items pair when their ranks differ by at most this")
+    row_capacity: int = Field(32_768, ge=64, le=4_194_304, description="neighbours kept per item")
+    list_length: int = Field(100, ge=1, le=1000, description="related items published per item")
+    score: ScoreName = Field("mix", description="order of related items")
+    score_tolerance: float = Field(
+        0.05, ge=0, lt=1, description="relative change of a score that is worth a message of its own"
+    )
+
+    staleness_ms: int = Field(2_000, ge=10, description="bound from a count to its list, under full load")
+    sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
+    replay_events: int = Field(
+        200_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
+    )
+
+    web_host: str = Field("127.0.0.1", description="address the worker's queries are served on")
+    web_port: int = Field(0, ge=0, le=65_535, description="port of the worker's queries; 0: any free one")
+    advertise_host: str | None = Field(None, description="host name other machines reach this worker by")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    kafka_home: Path | None = Field(None, description="an installed Kafka to run instead of the downloaded")
+    cache_dir: Path = Field(
+        Path(platformdirs.user_cache_dir("alsobought")), description="downloaded Kafka jars"
+    )
