@@ -1,0 +1,214 @@
+"""Applying deltas to rows: the item machine's kernel."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from state import rows as rw
+from state.memory import kernel
+from state.opportunity import opportunity
+from state.popularity import BUYERS, WATERMARK_MS, Popularity, add_purchase, refresh_item
+from state.rows import LOOKAHEAD, Rows, add, decay_weight, hint, take
+
+NEW, REPEAT, GONE = 1, 2, 3
+
+# marks of a row
+RANK, QUIET, SAVE = np.uint8(1), np.uint8(2), np.uint8(4)
+
+_ROOT_SHRINK = np.sqrt(20.0)
+_ROOT_SHRINK_RECENT = np.sqrt(5.0)
+
+
+class Tables(NamedTuple):
+    """What the kernels change."""
+
+    rows: Rows
+    popularity: Popularity
+    sizes: npt.NDArray[np.uint32]  # [rows, 2, cells] of state.opportunity
+    row_of: npt.NDArray[np.int32]  # per item: its row, -1 if another partition owns it
+    item_of: npt.NDArray[np.int32]  # per row: its item
+    marks: npt.NDArray[np.uint8]  # per row
+    included: npt.NDArray[np.int64]  # per row: position its loaded record has
+    threshold: npt.NDArray[np.float32]  # per row: score that an entry needs to enter the list
+    cell_of: npt.NDArray[np.int64]  # state.opportunity.Cells.of_size
+    above: npt.NDArray[np.int64]
+
+
+class Pending(NamedTuple):
+    """Increments laid out one after the other, so that memory can be prefetched ahead of them."""
+
+    row: npt.NDArray[np.int32]
+    neighbour: npt.NDArray[np.int32]
+    after: npt.NDArray[np.uint8]
+    event: npt.NDArray[np.int32]
+
+
+@kernel
+def _put_size(t: Tables, row: int, size: int) -> None:
+    t.sizes[row, 0, t.cell_of[size]] += np.uint32(1)
+    t.sizes[row, 1, t.cell_of[size]] += np.uint32(t.above[size])
+
+
+@kernel
+def _take_size(t: Tables, row: int, size: int) -> None:
+    t.sizes[row, 0, t.cell_of[size]] -= np.uint32(1)
+    t.sizes[row, 1, t.cell_of[size]] -= np.uint32(t.above[size])
+
+
+@kernel
+def _run(
+    t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity: int, bounded: bool
+) -> None:
+    """Apply n increments. `bounded`: mark a row for ranking only if the entry may enter its list."""
+    latest = np.exp((rw.LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / rw.TAU_MINUTES)
+    event = -1
+    weight = 0.0
+    for i in range(min(LOOKAHEAD, n)):
+        hint(t.rows, p.row[i], p.neighbour[i])
+    for i in range(n):
+        if i + LOOKAHEAD < n:
+            hint(t.rows, p.row[i + LOOKAHEAD], p.neighbour[i + LOOKAHEAD])
+        if p.event[i] != event:
+            event = p.event[i]
+            weight = decay_weight(minutes[event])
+        row = p.row[i]
+        count, f = add(
+            t.rows, row, np.int64(p.neighbour[i]), np.int64(p.after[i]), minutes[event], weight, capacity
+        )
+        if bounded:
+            best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * (
+                t.popularity.ranked[p.neighbour[i], 1]
+            )
+            t.marks[row] |= SAVE | (QUIET if best < t.threshold[row] else RANK)
+        else:
+            t.marks[row] |= SAVE | RANK
+
+
+@kernel
+def _unpair(
+    t: Tables, position: int, removed: int, items: npt.NDArray[np.int64], minutes: npt.NDArray[np.uint32],
+    window: int, capacity: int,
+) -> None:  # fmt: skip
+    """Take an item (rank `removed`; -1: all) out of a history: undo its pairs, pair what moves together."""
+    n = len(items)
+    for i in range(n):
+        row = t.row_of[items[i]]
+        if row < 0 or t.included[row] >= position:
+            continue
+        size = opportunity(i, n, window)
+        if removed < 0 or i == removed:
+            _take_size(t, row, size)
+            for j in range(max(0, i - window), min(n, i + window + 1)):
+                if j != i:
+                    take(t.rows, row, items[j], np.int64(j > i), decay_weight(np.int64(minutes[max(i, j)])))
+            t.marks[row] |= RANK | SAVE
+            continue
+        moved = i - 1 if i > removed else i
+        new_size = opportunity(moved, n - 1, window)
+        if new_size != size:
+            _take_size(t, row, size)
+            _put_size(t, row, new_size)
+            t.marks[row] |= RANK | SAVE
+        if abs(i - removed) <= window:
+            minute = np.int64(minutes[max(i, removed)])
+            take(t.rows, row, items[removed], np.int64(removed > i), decay_weight(minute))
+            t.marks[row] |= RANK | SAVE
+            other = i + window + 1 if i < removed else i - window - 1
+            if 0 <= other < n:
+                minute = np.int64(minutes[max(i, other)])
+                add(t.rows, row, items[other], np.int64(other > i), minute, decay_weight(minute), capacity)
+
+
+@kernel
+def count(
+    t: Tables, position: int, popularity_included: int, skip: int, window: int, capacity: int, bounded: bool,
+    items: npt.NDArray[np.int64], offsets: npt.NDArray[np.uint32], effects: npt.NDArray[np.uint8],
+    ranks: npt.NDArray[np.uint32], near_ends: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64],
+    near_items: npt.NDArray[np.int64], near_distances: npt.NDArray[np.uint8],
+    gone_events: npt.NDArray[np.uint32], gone_ranks: npt.NDArray[np.int32],
+    gone_ends: npt.NDArray[np.uint32], gone_items: npt.NDArray[np.int64],
+    gone_minutes: npt.NDArray[np.uint32], pending: Pending,
+) -> int:  # fmt: skip
+    """Apply a message whose item numbers are already this machine's; returns the events it applied.
+
+    `position` is the message's own in pair-deltas; events before source offset first + `skip` are dropped,
+    what a row or the popularity already includes is skipped.
+    """
+    popular = t.popularity
+    fresh = position > popularity_included
+    minutes = times_ms // 60_000
+    n = 0
+    near = 0
+    gone = 0
+    done = 0
+    for i in range(len(items)):
+        start, near = near, np.int64(near_ends[i])
+        if np.int64(offsets[i]) < skip:
+            gone += gone < len(gone_events) and gone_events[gone] == i
+            continue
+        done += 1
+        item = items[i]
+        if effects[i] == GONE:
+            _run(t, pending, n, minutes, capacity, bounded)
+            n = 0
+            first = np.int64(gone_ends[gone - 1]) if gone > 0 else 0
+            history = gone_items[first : np.int64(gone_ends[gone])]
+            removed = np.int64(gone_ranks[gone])
+            _unpair(
+                t, position, removed, history, gone_minutes[first : np.int64(gone_ends[gone])], window, capacity
+            )
+            if fresh:
+                for rank in range(len(history)):
+                    if removed < 0 or rank == removed:
+                        popular.buyers[history[rank]] -= 1
+                        popular.totals[BUYERS] -= 1
+                        refresh_item(popular, history[rank])
+            gone += 1
+            continue
+        if fresh:
+            add_purchase(popular, item, times_ms[i])
+            if effects[i] == NEW:
+                popular.buyers[item] += 1
+                popular.totals[BUYERS] += 1
+            refresh_item(popular, item)
+        if effects[i] != NEW:
+            continue
+        rank = np.int64(ranks[i])
+        own = t.row_of[item]
+        if own >= 0 and t.included[own] >= position:
+            own = -1
+        if own >= 0:
+            _put_size(t, own, min(rank, window))
+            t.marks[own] |= RANK | SAVE
+        for j in range(start, near):
+            other = near_items[j]
+            if own >= 0:
+                pending.row[n] = own
+                pending.neighbour[n] = other
+                pending.after[n] = 0
+                pending.event[n] = i
+                n += 1
+            row = t.row_of[other]
+            if row >= 0 and t.included[row] < position:
+                pending.row[n] = row
+                pending.neighbour[n] = item
+                pending.after[n] = 1
+                pending.event[n] = i
+                n += 1
+                distance = np.int64(near_distances[j])
+                size = min(rank - distance, window) + distance - 1
+                _take_size(t, row, size)
+                _put_size(t, row, size + 1)
+    _run(t, pending, n, minutes, capacity, bounded)
+    return done
+
+
+@kernel
+def mark_holders(t: Tables, rows: int, item: int) -> None:
+    """Mark every row that has `item` as a neighbour for ranking."""
+    for row in range(rows):
+        if rw.find(t.rows, row, item) >= 0:
+            t.marks[row] |= RANK

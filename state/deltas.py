@@ -1,0 +1,237 @@
+"""Deltas: what one batch of customers' events changes in the counts of one item partition.
+
+Customer machines write them, item machines read them, in this binary layout (little-endian, every array
+padded to 8 bytes). Item numbers are those of the source's dictionary; only ids the source had not sent
+before travel, so a reader holds the source's dictionary after reading all of its messages.
+
+    header   magic "AD" | u8 version | u8 type | u16 source topic | u16 source partition
+             i64 first | i64 end              source offsets covered: [first, end)
+             i64 customers                    customers of the source partition that have an item
+             u32 base | u32 new ids           numbers base .. base + new - 1 are the new ids
+             u32 events | u32 near | u32 histories | u32 history items
+    ids      u16 partition[new] | u16 bytes[new] | utf-8
+    events   u32 offset - first | u32 item | u8 effect | u32 rank | u32 near end | i64 time_ms
+    near     u32 item | u8 distance           neighbours of NEW events that the partition needs
+    gone     u32 event | i32 removed rank (-1: all) | u32 end, then u32 item | u32 minute of the histories
+
+`near` of an event: if the partition owns the event's item, all items within the window before it, nearest
+first; else those of them that it owns. A GONE event carries the whole history as it was before.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from state.errors import BadDelta
+
+MAGIC = b"AD"
+VERSION = 1
+_HEADER = struct.Struct("<2sBBHHqqqIIIIII")
+MINUTE_MS = 60_000
+
+
+class Effect(IntEnum):
+    """What an event did to its customer's history."""
+
+    NEW = 1  # a new item
+    REPEAT = 2  # more of an item
+    GONE = 3  # an item was taken out, or the customer was erased
+
+
+class Type(IntEnum):
+    """Types of messages in pair-deltas."""
+
+    COUNTS = 1
+    CATALOGUE = 2
+    SETTLE = 3
+
+
+class Source(NamedTuple):
+    """Where deltas come from: the number of the topic among the inputs, and the partition."""
+
+    topic: int
+    partition: int
+
+
+class Deltas(NamedTuple):
+    """One message. See the module's drawing."""
+
+    source: Source
+    first: int
+    end: int
+    customers: int
+    base: int
+    new_ids: list[str]
+    new_partitions: npt.NDArray[np.uint16]
+    offsets: npt.NDArray[np.uint32]
+    items: npt.NDArray[np.uint32]
+    effects: npt.NDArray[np.uint8]
+    ranks: npt.NDArray[np.uint32]
+    near_ends: npt.NDArray[np.uint32]
+    times_ms: npt.NDArray[np.int64]
+    near_items: npt.NDArray[np.uint32]
+    near_distances: npt.NDArray[np.uint8]
+    gone_events: npt.NDArray[np.uint32]
+    gone_ranks: npt.NDArray[np.int32]
+    gone_ends: npt.NDArray[np.uint32]
+    gone_items: npt.NDArray[np.uint32]
+    gone_minutes: npt.NDArray[np.uint32]
+
+
+_EVENT_COLUMNS = (np.uint32, np.uint32, np.uint8, np.uint32, np.uint32, np.int64)
+_NEAR_COLUMNS = (np.uint32, np.uint8)
+_GONE_COLUMNS = (np.uint32, np.int32, np.uint32)
+_GONE_ITEM_COLUMNS = (np.uint32, np.uint32)
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def put(self, raw: bytes) -> None:
+        self.parts.append(raw)
+        if len(raw) % 8:
+            self.parts.append(bytes(8 - len(raw) % 8))
+
+
+class _Reader:
+    def __init__(self, raw: bytes, at: int) -> None:
+        # writable, so that kernels see one type of array whether a message was decoded or not
+        self.raw, self.at = bytearray(raw), at
+
+    def take(self, n_bytes: int) -> bytes:
+        start = self.at
+        self.at += n_bytes + -n_bytes % 8
+        if start + n_bytes > len(self.raw):
+            raise BadDelta(f"pair-deltas message ends after {len(self.raw)} bytes, {start + n_bytes} expected")
+        return bytes(self.raw[start : start + n_bytes])
+
+    def array(self, dtype: type, n: int) -> npt.NDArray[np.generic]:
+        start, n_bytes = self.at, np.dtype(dtype).itemsize * n
+        self.at += n_bytes + -n_bytes % 8
+        if start + n_bytes > len(self.raw):
+            raise BadDelta(f"pair-deltas message ends after {len(self.raw)} bytes, {start + n_bytes} expected")
+        return np.frombuffer(self.raw, dtype, n, start)
+
+
+def message_type(raw: bytes) -> Type:
+    """Type of an encoded message.
+
+    Raises
+    ------
+    BadDelta
+        If the bytes are of another version, or no message at all.
+    """
+    if len(raw) < 4 or raw[:2] != MAGIC:
+        raise BadDelta(f"not a pair-deltas message: starts with {raw[:8]!r}")
+    if raw[2] != VERSION:
+        raise BadDelta(f"pair-deltas message has layout {raw[2]}, this program reads {VERSION}")
+    try:
+        return Type(raw[3])
+    except ValueError:
+        raise BadDelta(f"pair-deltas message has unknown type {raw[3]}") from None
+
+
+def encode(d: Deltas) -> bytes:
+    """The bytes of a message."""
+    w = _Writer()
+    w.put(
+        _HEADER.pack(
+            MAGIC, VERSION, Type.COUNTS, *d.source, d.first, d.end, d.customers, d.base, len(d.new_ids),
+            len(d.offsets), len(d.near_items), len(d.gone_events), len(d.gone_items),
+        )
+    )  # fmt: skip
+    ids = [name.encode() for name in d.new_ids]
+    w.put(d.new_partitions.tobytes())
+    w.put(np.array([len(name) for name in ids], np.uint16).tobytes())
+    w.put(b"".join(ids))
+    for column in d[7:]:
+        w.put(column.tobytes())
+    return b"".join(w.parts)
+
+
+def decode(raw: bytes) -> Deltas:
+    """The message of some bytes; its arrays are views of them.
+
+    Raises
+    ------
+    BadDelta
+        If the bytes are no message of this layout.
+    """
+    if message_type(raw) != Type.COUNTS:
+        raise BadDelta(f"pair-deltas message is {message_type(raw).name}, not COUNTS")
+    try:
+        header = _HEADER.unpack_from(raw)
+    except struct.error as error:
+        raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header") from error
+    topic, partition, first, end, customers, base, n_new, n_events, n_near, n_gone, n_gone_items = header[3:]
+    r = _Reader(raw, _HEADER.size)
+    partitions = r.array(np.uint16, n_new)
+    lengths = r.array(np.uint16, n_new)
+    blob = r.take(int(lengths.sum()))
+    ends = np.cumsum(lengths).tolist()
+    ids = [blob[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+    columns = [
+        r.array(dtype, n)
+        for dtypes, n in (
+            (_EVENT_COLUMNS, n_events),
+            (_NEAR_COLUMNS, n_near),
+            (_GONE_COLUMNS, n_gone),
+            (_GONE_ITEM_COLUMNS, n_gone_items),
+        )
+        for dtype in dtypes
+    ]
+    return Deltas(Source(topic, partition), first, end, customers, base, ids, partitions, *columns)  # type: ignore[arg-type]
+
+
+class Availability(NamedTuple):
+    """Which items the catalogue says can be bought; from one batch of a catalogue partition."""
+
+    source: Source
+    first: int
+    end: int
+    ids: list[str]
+    available: npt.NDArray[np.uint8]
+
+
+_AVAILABILITY = struct.Struct("<2sBBHHqqII")
+
+
+def encode_availability(a: Availability) -> bytes:
+    """The bytes of a CATALOGUE message: header, u16 lengths, ids in utf-8, u8 flags."""
+    w = _Writer()
+    w.put(_AVAILABILITY.pack(MAGIC, VERSION, Type.CATALOGUE, *a.source, a.first, a.end, len(a.ids), 0))
+    ids = [name.encode() for name in a.ids]
+    w.put(np.array([len(name) for name in ids], np.uint16).tobytes())
+    w.put(b"".join(ids))
+    w.put(a.available.tobytes())
+    return b"".join(w.parts)
+
+
+def decode_availability(raw: bytes) -> Availability:
+    """The catalogue message of some bytes.
+
+    Raises
+    ------
+    BadDelta
+        If the bytes are no message of this layout.
+    """
+    if message_type(raw) != Type.CATALOGUE:
+        raise BadDelta(f"pair-deltas message is {message_type(raw).name}, not CATALOGUE")
+    topic, partition, first, end, n, _ = _AVAILABILITY.unpack_from(raw)[3:]
+    r = _Reader(raw, _AVAILABILITY.size)
+    lengths = r.array(np.uint16, n)
+    blob = r.take(int(lengths.sum()))
+    ends = np.cumsum(lengths).tolist()
+    ids = [blob[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+    return Availability(Source(topic, partition), first, end, ids, r.array(np.uint8, n))  # type: ignore[arg-type]
+
+
+def encode_settle() -> bytes:
+    """A SETTLE message: asks the reader to bring every list exactly up to date and to report it."""
+    return MAGIC + bytes([VERSION, Type.SETTLE]) + bytes(4)

@@ -1,0 +1,50 @@
+"""What can go wrong in the machines and their stores.
+
+    StateError
+    ├── OutOfReservedMemory   an arena is full or the system refuses address space
+    ├── BadSettings           a setting out of range, or unlike those the store was made with
+    ├── BadDelta              a pair-delta message that cannot be read or does not fit
+    │   └── DeltaGap          a message is missing before this one
+    └── StoreError
+        ├── UnknownLayout     written by another version
+        ├── CorruptRecord     bytes that cannot be what was written
+        └── StoreLocked       another process has the store open
+"""
+
+from __future__ import annotations
+
+
+class StateError(Exception):
+    """Base of all errors of `state`."""
+
+
+class OutOfReservedMemory(StateError):
+    """Raise the limit the message names, or run with more partitions (each has its own arena)."""
+
+
+class BadSettings(StateError):
+    """Set what the message names back, or rebuild the state from the log with the new setting."""
+
+
+class BadDelta(StateError):
+    """The pair-deltas topic holds a message of another version or a damaged one."""
+
+
+class DeltaGap(BadDelta):
+    """Read again from the offset the message names; deltas in between have not been applied."""
+
+
+class StoreError(StateError):
+    """Base of errors of the stored state."""
+
+
+class UnknownLayout(StoreError):
+    """Open the store with the version of alsobought that wrote it, or rebuild it from the log."""
+
+
+class CorruptRecord(StoreError):
+    """The disk lost or changed bytes: remove the store's folder to rebuild it from the log."""
+
+
+class StoreLocked(StoreError):
+    """Stop the other worker that has this folder open, or give this one another data directory."""

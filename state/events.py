@@ -1,0 +1,115 @@
+"""Events as columns: what a customer machine reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from state.ids import Dictionary
+
+
+class Kind(IntEnum):
+    """What an event does."""
+
+    PURCHASE = 0
+    RETURN = 1
+    FORGET = 2
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event, for use without Kafka."""
+
+    customer_id: str
+    item_id: str
+    time_ms: int
+    quantity: int = 1
+    kind: Kind = Kind.PURCHASE
+    event_id: str | None = None
+
+
+def event_hash(event_id: str | None) -> int:
+    """64-bit hash of an event id; 0 for an event without one, which is never taken for a duplicate."""
+    return (xxhash.xxh3_64_intdigest(event_id.encode()) or 1) if event_id else 0
+
+
+@dataclass(frozen=True)
+class EventBatch:
+    """Events of consecutive offsets, one array element an event, in the order of the log.
+
+    Attributes
+    ----------
+    offsets : int64[n]
+        Ascending; offsets in between were not events (refused records).
+    kinds : uint8[n]
+        Values of `Kind`.
+    customers, items : uint32[n]
+        Numbers in the machine's dictionaries; the item of a FORGET is not looked at.
+    quantities : uint32[n]
+    times_ms : int64[n]
+        Event time, milliseconds since 1970.
+    hashes : uint64[n]
+        `event_hash` of the event ids.
+    end : int
+        Offset after the last record of the batch, event or not.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    kinds: npt.NDArray[np.uint8]
+    customers: npt.NDArray[np.uint32]
+    items: npt.NDArray[np.uint32]
+    quantities: npt.NDArray[np.uint32]
+    times_ms: npt.NDArray[np.int64]
+    hashes: npt.NDArray[np.uint64]
+    end: int
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @staticmethod
+    def of_columns(
+        offsets: list[int],
+        kinds: list[int],
+        customers: list[int],
+        items: list[int],
+        quantities: list[int],
+        times_ms: list[int],
+        hashes: list[int],
+        end: int,
+    ) -> EventBatch:
+        """From lists of one length."""
+        return EventBatch(
+            np.array(offsets, np.int64),
+            np.array(kinds, np.uint8),
+            np.array(customers, np.uint32),
+            np.array(items, np.uint32),
+            np.array(quantities, np.uint32),
+            np.array(times_ms, np.int64),
+            np.array(hashes, np.uint64),
+            end,
+        )
+
+    @staticmethod
+    def of_events(
+        events: Iterable[Event], customers: Dictionary, items: Dictionary, first_offset: int
+    ) -> EventBatch:
+        """From events, the first at `first_offset`; new ids enter the dictionaries."""
+        rows = [
+            (
+                e.kind,
+                customers.number(e.customer_id),
+                0 if e.kind == Kind.FORGET else items.number(e.item_id),
+                e.quantity,
+                e.time_ms,
+                event_hash(e.event_id),
+            )
+            for e in events
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(6)]
+        end = first_offset + len(rows)
+        return EventBatch.of_columns(list(range(first_offset, end)), *columns, end=end)

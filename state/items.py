@@ -1,0 +1,266 @@
+"""The item machine: from deltas to related-item lists, one per partition of the items.
+
+Its state is a function of the messages of its pair-deltas partition alone: a row of co-occurrence counts
+and the buyers' opportunity sizes for each item it owns, and the popularity of the whole catalogue. It
+drops what a source sends again, and counts exactly as long as no row is full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from state import counting, ranking, relatedness
+from state import popularity as pop
+from state import rows as rw
+from state.counting import QUIET, RANK, Tables
+from state.deltas import Availability, Deltas, Source
+from state.errors import DeltaGap
+from state.ids import Dictionary
+from state.opportunity import Cells
+from state.ranking import Lists
+from state.settings import CountingSettings
+
+
+@dataclass
+class SourceState:
+    """What is known of one source: its numbers for items, how far it is applied, its customers."""
+
+    items: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    end: int = 0
+    customers: int = 0
+
+
+@dataclass(frozen=True)
+class Related:
+    """One entry of a list; fields as in the published message."""
+
+    item_id: str
+    score: float
+    together: int
+    after: int
+    recent: float
+    expected: float
+
+
+@dataclass
+class ItemMachine:
+    """Counts and lists of one partition's items.
+
+    Parameters
+    ----------
+    settings
+        Counting settings.
+    partition
+        The item partition this machine owns; deltas say which items are in it.
+    """
+
+    settings: CountingSettings = field(default_factory=CountingSettings)
+    partition: int = 0
+
+    def __post_init__(self) -> None:
+        self.items = Dictionary()
+        self.sources: dict[Source, SourceState] = {}
+        self.position = 0  # offset after the last message applied
+        self.popularity_included = -1  # last message the loaded popularity has
+        self.row_count = 0
+        self.cells = Cells.of(self.settings.window)
+        self.gaps = np.append(np.diff(self.cells.nodes), 1).astype(np.float64)
+        self.matrix = relatedness.expectation_matrix(self.cells.nodes)
+        self.mode = relatedness.MODES[self.settings.score]
+        self.tables = _new_tables(1024, self.cells)
+        self.published = ranking.new_published(1024, self.settings.list_length)
+        self._pending = _new_pending(1 << 16)
+
+    # ------------------------------------------------------------------ counting
+
+    def apply(self, deltas: Deltas, position: int | None = None) -> int:
+        """Apply one message; returns how many events of it were new.
+
+        Parameters
+        ----------
+        deltas
+            The message.
+        position
+            Its offset in pair-deltas, where it comes from there; one after the last, else.
+
+        Raises
+        ------
+        DeltaGap
+            If a message of the same source is missing before this one.
+        """
+        position = self.position if position is None else position
+        source = self.sources.setdefault(deltas.source, SourceState())
+        if deltas.first > source.end:
+            raise DeltaGap(
+                f"source {tuple(deltas.source)} is applied up to offset {source.end}, "
+                f"the message at {position} starts at {deltas.first}"
+            )
+        self._learn(source, deltas)
+        self._make_room(2 * len(deltas.near_items))
+        applied = 0
+        if deltas.end > source.end:
+            near = source.items[deltas.near_items].astype(np.int64)
+            gone = source.items[deltas.gone_items].astype(np.int64)
+            applied = counting.count(
+                self.tables, position, self.popularity_included, source.end - deltas.first,
+                self.settings.window, self.settings.row_capacity, self.mode == relatedness.MIX,
+                source.items[deltas.items].astype(np.int64), deltas.offsets, deltas.effects, deltas.ranks,
+                deltas.near_ends, deltas.times_ms, near, deltas.near_distances,
+                deltas.gone_events, deltas.gone_ranks, deltas.gone_ends, gone, deltas.gone_minutes,
+                self._pending,
+            )  # fmt: skip
+            source.end, source.customers = deltas.end, deltas.customers
+        self.position = position + 1
+        return int(applied)
+
+    def apply_availability(self, message: Availability, position: int | None = None) -> int:
+        """Apply a catalogue message; rows that hold an item that changed are ranked anew."""
+        position = self.position if position is None else position
+        source = self.sources.setdefault(message.source, SourceState())
+        changed = 0
+        if message.end > source.end:
+            for name, available in zip(message.ids, message.available.tolist(), strict=True):
+                number = self.items.get(name)
+                if number is None and available:
+                    continue  # the default; no need to know an item nobody has bought
+                number = self.items.number(name)
+                self._make_room(0)
+                popularity = self.tables.popularity
+                if popularity.available[number] != available:
+                    popularity.available[number] = available
+                    pop.refresh_item(popularity, number)
+                    counting.mark_holders(self.tables, self.row_count, number)
+                    changed += 1
+            source.end = message.end
+        self.position = position + 1
+        return changed
+
+    def _learn(self, source: SourceState, deltas: Deltas) -> None:
+        """Give the source's new items numbers here, and rows to those this partition owns."""
+        known = len(source.items)
+        if deltas.base > known:
+            raise DeltaGap(f"source {tuple(deltas.source)} numbers items from {deltas.base}, {known} are known")
+        fresh = deltas.new_ids[known - deltas.base :]
+        if not fresh:
+            return
+        numbers = [self.items.number(name) for name in fresh]
+        self._make_room(0)
+        source.items = np.append(source.items, np.array(numbers, np.int32))
+        for number, partition in zip(numbers, deltas.new_partitions[known - deltas.base :].tolist(), strict=True):
+            if partition == self.partition and self.tables.row_of[number] < 0:
+                self.add_row(number)
+
+    def add_row(self, item: int) -> int:
+        """Give an item of this partition a row; returns its number."""
+        row = self.row_count
+        self.row_count += 1
+        self._make_room(0)
+        self.published.length[row] = 0
+        self.tables.row_of[item] = row
+        self.tables.item_of[row] = item
+        return row
+
+    def _make_room(self, increments: int) -> None:
+        t = self.tables
+        if self.row_count > len(t.marks):
+            self.tables = t = _more_rows(t, 2 * self.row_count)
+            self.published = ranking.grow_published(self.published, 2 * self.row_count)
+        if len(self.items) > len(t.row_of):
+            self.tables = _more_items(t, 2 * len(self.items))
+        if increments > len(self._pending.row):
+            self._pending = _new_pending(2 * increments)
+
+    # ------------------------------------------------------------------ lists
+
+    @property
+    def watermark_ms(self) -> int:
+        """The newest event time seen."""
+        return int(self.tables.popularity.totals[pop.WATERMARK_MS])
+
+    @property
+    def customers(self) -> int:
+        """Customers with an item, over all sources."""
+        return sum(source.customers for source in self.sources.values())
+
+    def waiting(self) -> npt.NDArray[np.int64]:
+        """Rows whose list may have changed since it was ranked."""
+        return np.flatnonzero(self.tables.marks[: self.row_count] & RANK)
+
+    def rank(self, rows: npt.NDArray[np.int64], *, exact: bool = False) -> Lists:
+        """Rank rows and clear their marks; `difference` says what is worth publishing.
+
+        With `exact` the popularity every score depends on is brought fully up to date first; without,
+        it may lag by one buyer in 2,000.
+        """
+        popularity = self.tables.popularity
+        if exact or pop.is_stale(popularity):
+            pop.refresh(popularity, len(self.items))
+        lists = ranking.new_lists(rows, self.settings.list_length)
+        ranking.rank(
+            self.tables, self.published, lists, self.mode, self.customers, self.settings.score_tolerance,
+            self.gaps, self.matrix,
+        )  # fmt: skip
+        self.tables.marks[rows] &= np.uint8(0xFF ^ (RANK | QUIET))
+        return lists
+
+    def mark_published(self, lists: Lists, *, exact: bool = False) -> npt.NDArray[np.int64]:
+        """Note as published the lists that changed (with `exact`: in anything); returns their indices."""
+        least = ranking.SLIGHTLY if exact else ranking.CHANGED
+        ranking.mark_published(self.tables, self.published, lists, least)
+        return np.flatnonzero(lists.difference >= least)
+
+    def related(self, item_id: str) -> list[Related]:
+        """The item's list as of now, best first; empty for an item that is not in this partition."""
+        number = self.items.get(item_id)
+        if number is None or self.tables.row_of[number] < 0:
+            return []
+        marks = self.tables.marks.copy()
+        lists = self.rank(np.array([self.tables.row_of[number]], np.int64), exact=True)
+        self.tables.marks[:] = marks
+        n = int(lists.length[0])
+        columns = (lists.score, lists.together, lists.after, lists.recent, lists.expected)
+        return [
+            Related(self.items.id(item), *values)
+            for item, *values in zip(lists.item[0, :n].tolist(), *(c[0, :n].tolist() for c in columns), strict=True)
+        ]
+
+
+def _new_tables(capacity: int, cells: Cells) -> Tables:
+    return Tables(
+        rw.new_rows(capacity), pop.new_popularity(capacity),
+        np.zeros((capacity, 2, len(cells.nodes)), np.uint32),
+        np.full(capacity, -1, np.int32), np.full(capacity, -1, np.int32), np.zeros(capacity, np.uint8),
+        np.full(capacity, -1, np.int64), np.full(capacity, -1, np.float32), cells.of_size, cells.above,
+    )  # fmt: skip
+
+
+def _longer(old: npt.NDArray[np.generic], n: int, fill: int = 0) -> npt.NDArray[np.generic]:
+    new = np.full((n, *old.shape[1:]), fill, old.dtype)
+    new[: len(old)] = old
+    return new
+
+
+def _more_rows(t: Tables, capacity: int) -> Tables:
+    return t._replace(
+        rows=rw.grow_rows(t.rows, capacity),
+        sizes=_longer(t.sizes, capacity),
+        item_of=_longer(t.item_of, capacity, -1),
+        marks=_longer(t.marks, capacity),
+        included=_longer(t.included, capacity, -1),
+        threshold=_longer(t.threshold, capacity, -1),
+    )
+
+
+def _more_items(t: Tables, capacity: int) -> Tables:
+    return t._replace(
+        popularity=pop.grow_popularity(t.popularity, capacity), row_of=_longer(t.row_of, capacity, -1)
+    )
+
+
+def _new_pending(n: int) -> counting.Pending:
+    return counting.Pending(
+        np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.int32)
+    )

@@ -1,0 +1,151 @@
+"""What each event does to its customer's history, and which pairs follow: the customer machine's kernel."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from state import histories as hs
+from state.histories import Histories
+from state.memory import kernel
+
+# What became of an event; the first three are state.deltas.Effect.
+NEW, REPEAT, GONE, DUPLICATE, PART_RETURNED, NOT_OWNED, INCLUDED = range(1, 8)
+
+_PURCHASE, _RETURN, _FORGET = range(3)
+
+
+class Paired(NamedTuple):
+    """Buffers the kernel fills: one element an event, then neighbours, then histories of GONE events."""
+
+    outcomes: npt.NDArray[np.uint8]
+    ranks: npt.NDArray[np.uint32]
+    near_ends: npt.NDArray[np.int64]
+    near_items: npt.NDArray[np.uint32]
+    gone_events: npt.NDArray[np.uint32]
+    gone_ranks: npt.NDArray[np.int32]
+    gone_ends: npt.NDArray[np.int64]
+    gone_items: npt.NDArray[np.uint32]
+    gone_minutes: npt.NDArray[np.uint32]
+
+
+def new_paired(n_events: int, window: int, gone_items: int) -> Paired:
+    """Buffers for n events, and for histories of `gone_items` items in all."""
+    return Paired(
+        np.empty(n_events, np.uint8),
+        np.empty(n_events, np.uint32),
+        np.empty(n_events, np.int64),
+        np.empty(n_events * window, np.uint32),
+        np.empty(n_events, np.uint32),
+        np.empty(n_events, np.int32),
+        np.empty(n_events, np.int64),
+        np.empty(gone_items, np.uint32),
+        np.empty(gone_items, np.uint32),
+    )
+
+
+@kernel
+def pair(
+    h: Histories,
+    included: npt.NDArray[np.int64],
+    window: int,
+    offsets: npt.NDArray[np.int64],
+    kinds: npt.NDArray[np.uint8],
+    customers: npt.NDArray[np.uint32],
+    items: npt.NDArray[np.uint32],
+    quantities: npt.NDArray[np.uint32],
+    times_ms: npt.NDArray[np.int64],
+    hashes: npt.NDArray[np.uint64],
+    out: Paired,
+) -> tuple[int, int, int]:
+    """Apply events to histories; returns (events done, GONE events, customers gained).
+
+    Stops before an event whose history does not fit into what is left of `out.gone_items`: the caller
+    goes on from there with new buffers. `included` is the last offset a customer's history already has.
+    """
+    near = 0
+    gone = 0
+    gone_items = 0
+    gained = 0
+    for i in range(len(offsets)):
+        customer = np.int64(customers[i])
+        item = np.int64(items[i])
+        n = np.int64(h.length[customer])
+        out.ranks[i] = 0
+        outcome = 0
+        rank = -1
+        if kinds[i] != _PURCHASE and gone_items + n > len(out.gone_items):
+            return i, gone, gained
+        if offsets[i] <= included[customer]:
+            outcome = INCLUDED
+        elif hashes[i] != 0 and hs.seen_before(h, customer, hashes[i]):
+            outcome = DUPLICATE
+        elif kinds[i] == _PURCHASE:
+            rank = hs.rank_of(h, customer, item)
+            if rank >= 0:
+                hs.add_quantity(h, customer, rank, np.int64(quantities[i]), times_ms[i])
+                outcome = REPEAT
+            else:
+                for distance in range(1, min(n, window) + 1):
+                    out.near_items[near] = hs.item_at(h, customer, n - distance)
+                    near += 1
+                hs.append(h, customer, item, quantities[i], times_ms[i], times_ms[i])
+                out.ranks[i] = n
+                gained += n == 0
+                outcome = NEW
+        else:
+            if kinds[i] == _RETURN:
+                rank = hs.rank_of(h, customer, item)
+                owned = hs.quantity_at(h, customer, rank) if rank >= 0 else 0
+                if owned < np.int64(quantities[i]):
+                    outcome = NOT_OWNED
+                elif owned > np.int64(quantities[i]):
+                    hs.add_quantity(h, customer, rank, -np.int64(quantities[i]), times_ms[i])
+                    outcome = PART_RETURNED
+            if outcome == 0:
+                for r in range(n):
+                    out.gone_items[gone_items] = hs.item_at(h, customer, r)
+                    out.gone_minutes[gone_items] = hs.first_ms_at(h, customer, r) // 60_000
+                    gone_items += 1
+                out.gone_events[gone] = i
+                out.gone_ranks[gone] = rank
+                out.gone_ends[gone] = gone_items
+                gone += 1
+                if kinds[i] == _FORGET:
+                    hs.forget(h, customer)
+                    gained -= n > 0
+                else:
+                    hs.remove(h, customer, rank)
+                    gained -= n == 1
+                outcome = GONE
+        out.outcomes[i] = outcome
+        out.near_ends[i] = near
+    return len(offsets), gone, gained
+
+
+@kernel
+def route(
+    partition: int,
+    partition_of: npt.NDArray[np.uint16],
+    event_items: npt.NDArray[np.uint32],
+    near_ends: npt.NDArray[np.int64],
+    near_items: npt.NDArray[np.uint32],
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
+    """The neighbours one item partition needs: (ends per event, items, distances)."""
+    ends = np.empty(len(near_ends), np.uint32)
+    items = np.empty(len(near_items), np.uint32)
+    distances = np.empty(len(near_items), np.uint8)
+    n = 0
+    start = 0
+    for i in range(len(near_ends)):
+        whole = partition_of[event_items[i]] == partition
+        for j in range(start, near_ends[i]):
+            if whole or partition_of[near_items[j]] == partition:
+                items[n] = near_items[j]
+                distances[n] = j - start + 1
+                n += 1
+        start = near_ends[i]
+        ends[i] = n
+    return ends, items[:n].copy(), distances[:n].copy()

@@ -1,0 +1,141 @@
+"""The slow, obvious computation everything is compared with: plain Python over the whole log."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from state.events import Event, Kind
+
+LANDMARK_MINUTE = 26_297_280
+TAU_MINUTES = 30 * 24 * 60
+DAY_MS = 86_400_000
+
+
+@dataclass
+class Bought:
+    item: str
+    quantity: int
+    first_ms: int
+    last_ms: int
+
+
+@dataclass
+class Oracle:
+    """Histories after all events, then every count from the histories alone."""
+
+    window: int
+    histories: dict[str, list[Bought]] = field(default_factory=lambda: defaultdict(list))
+    seen: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    refused: list[int] = field(default_factory=list)
+    purchases: list[tuple[str, int]] = field(default_factory=list)
+
+    def feed(self, events: Iterable[Event]) -> Oracle:
+        for number, event in enumerate(events):
+            self._one(number, event)
+        return self
+
+    def _one(self, number: int, event: Event) -> None:
+        history = self.histories[event.customer_id]
+        if event.event_id:
+            if event.event_id in self.seen[event.customer_id][-128:]:
+                return
+            self.seen[event.customer_id].append(event.event_id)
+        if event.kind == Kind.FORGET:
+            history.clear()
+            self.seen[event.customer_id].clear()
+            return
+        bought = next((b for b in history if b.item == event.item_id), None)
+        if event.kind == Kind.PURCHASE:
+            self.purchases.append((event.item_id, event.time_ms))
+            if bought is None:
+                history.append(Bought(event.item_id, event.quantity, event.time_ms, event.time_ms))
+            else:
+                bought.quantity += event.quantity
+                bought.last_ms = max(bought.last_ms, event.time_ms)
+        elif bought is None or bought.quantity < event.quantity:
+            self.refused.append(number)
+        elif bought.quantity > event.quantity:
+            bought.quantity -= event.quantity
+        else:
+            history.remove(bought)
+
+    def buyers(self) -> Counter[str]:
+        return Counter(b.item for history in self.histories.values() for b in history)
+
+    def after(self) -> Counter[tuple[str, str]]:
+        """(x, y): customers in whose history y comes after x, within the window."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for history in self.histories.values():
+            for i, x in enumerate(history):
+                for y in history[i + 1 : i + 1 + self.window]:
+                    counts[x.item, y.item] += 1
+        return counts
+
+    def decayed(self) -> dict[tuple[str, str], float]:
+        """(x, y), both ways: F, a pair's time being that of the one bought later."""
+        f: dict[tuple[str, str], float] = defaultdict(float)
+        for history in self.histories.values():
+            for i, x in enumerate(history):
+                for y in history[i + 1 : i + 1 + self.window]:
+                    weight = math.exp((y.first_ms // 60_000 - LANDMARK_MINUTE) / TAU_MINUTES)
+                    f[x.item, y.item] += weight
+                    f[y.item, x.item] += weight
+        return f
+
+    def sizes(self) -> dict[str, Counter[int]]:
+        """Per item how many of its buyers have which opportunity."""
+        sizes: dict[str, Counter[int]] = defaultdict(Counter)
+        for history in self.histories.values():
+            for i, x in enumerate(history):
+                m = min(i, self.window) + min(len(history) - 1 - i, self.window)
+                sizes[x.item][m] += 1
+        return sizes
+
+    def customers(self) -> int:
+        return sum(1 for history in self.histories.values() if history)
+
+    def watermark_ms(self) -> int:
+        return max((t for _, t in self.purchases), default=0)
+
+    def recent(self) -> Counter[str]:
+        """Purchases of the newest event's day and the 13 days before it."""
+        newest = self.watermark_ms() // DAY_MS
+        return Counter(item for item, t in self.purchases if newest - 14 < t // DAY_MS <= newest)
+
+    def lists(self, score: str, k: int) -> dict[str, list[tuple[str, float, float]]]:
+        """Per item its k best (item, score, expected), exactly as `state.relatedness` defines them."""
+        buyers, after, f, sizes = self.buyers(), self.after(), self.decayed(), self.sizes()
+        total, customers, recent = sum(buyers.values()), self.customers(), self.recent()
+        now = math.exp((LANDMARK_MINUTE - self.watermark_ms() // 60_000) / TAU_MINUTES)
+        together: dict[str, Counter[str]] = defaultdict(Counter)
+        for (x, y), n in after.items():
+            together[x][y] += n
+            together[y][x] += n
+        lists = {}
+        for x, row in together.items():
+            mass = sum(row.values())
+            recent_mass = sum(f[x, y] for y in row) * now
+            entries = []
+            for y, n in row.items():
+                p = min(buyers[y] / total, 0.99)
+                e = sum(c * -math.expm1(m * math.log1p(-p)) for m, c in sizes[x].items())
+                chance = buyers[x] * buyers[y] / customers
+                e_f = e * recent_mass / mass
+                z = (n - e) / math.sqrt(e + 20)
+                z_f = (f[x, y] * now - e_f) / math.sqrt(e_f + 5)
+                g = 2 * (n * math.log(n / e) - (n - e))
+                value = {
+                    "mix": (max(z, 0) / 2 + max(z_f, 0)) * math.sqrt(recent[y] + 0.5),
+                    "corrected": z,
+                    "raw": n,
+                    "flawed": (n - chance) / math.sqrt(chance + 20),
+                    "difference": n - e,
+                    "g": g if n > e else -g,
+                }[score]
+                if value > 0:
+                    entries.append((y, value, chance if score == "flawed" else e))
+            lists[x] = sorted(entries, key=lambda entry: -entry[1])[:k]
+        return lists
