@@ -64,27 +64,29 @@ def _run(
 ) -> None:
     """Apply n increments. `bounded`: mark a row for ranking only if the entry may enter its list."""
     latest = np.exp((rw.LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / rw.TAU_MINUTES)
+    heads, arena = t.rows.heads.ctypes.data, t.rows.arena.ctypes.data
+    side, meta = t.rows.side.ctypes.data, t.rows.meta.ctypes.data
+    marks, threshold, ranked = t.marks, t.threshold, t.popularity.ranked
+    rows, neighbours, afters, events = p.row, p.neighbour, p.after, p.event
     event = -1
     weight = 0.0
+    minute = 0
     for i in range(min(LOOKAHEAD, n)):
-        hint(t.rows, p.row[i], p.neighbour[i])
+        hint(heads, arena, np.int64(rows[i]), np.int64(neighbours[i]))
     for i in range(n):
         if i + LOOKAHEAD < n:
-            hint(t.rows, p.row[i + LOOKAHEAD], p.neighbour[i + LOOKAHEAD])
-        if p.event[i] != event:
-            event = p.event[i]
-            weight = decay_weight(minutes[event])
-        row = p.row[i]
-        count, f = add(
-            t.rows, row, np.int64(p.neighbour[i]), np.int64(p.after[i]), minutes[event], weight, capacity
-        )
-        if bounded:
-            best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * (
-                t.popularity.ranked[p.neighbour[i], 1]
-            )
-            t.marks[row] |= SAVE | (QUIET if best < t.threshold[row] else RANK)
-        else:
-            t.marks[row] |= SAVE | RANK
+            hint(heads, arena, np.int64(rows[i + LOOKAHEAD]), np.int64(neighbours[i + LOOKAHEAD]))
+        if events[i] != event:
+            event = events[i]
+            minute = minutes[event]
+            weight = decay_weight(minute)
+        row, neighbour, after = np.int64(rows[i]), np.int64(neighbours[i]), np.int64(afters[i])
+        count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight)
+        if count == 0:
+            rw.make_room(t.rows, row, capacity)
+            count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight)
+        best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * ranked[neighbour, 1]
+        marks[row] |= SAVE | (QUIET if bounded and best < threshold[row] else RANK)
 
 
 @kernel
@@ -137,7 +139,11 @@ def count(
     `position` is the message's own in pair-deltas; events before source offset first + `skip` are dropped,
     what a row or the popularity already includes is skipped.
     """
+    # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     popular = t.popularity
+    sizes, row_of, included, cell_of, above = t.sizes, t.row_of, t.included, t.cell_of, t.above
+    to_row, to_neighbour, to_after, to_event = pending.row, pending.neighbour, pending.after, pending.event
+    one = np.uint32(1)
     fresh = position > popularity_included
     minutes = times_ms // 60_000
     n = 0
@@ -177,8 +183,8 @@ def count(
         if effects[i] != NEW:
             continue
         rank = np.int64(ranks[i])
-        own = t.row_of[item]
-        if own >= 0 and t.included[own] >= position:
+        own = row_of[item]
+        if own >= 0 and included[own] >= position:
             own = -1
         if own >= 0:
             _put_size(t, own, min(rank, window))
@@ -186,22 +192,19 @@ def count(
         for j in range(start, near):
             other = near_items[j]
             if own >= 0:
-                pending.row[n] = own
-                pending.neighbour[n] = other
-                pending.after[n] = 0
-                pending.event[n] = i
+                to_row[n], to_neighbour[n], to_after[n], to_event[n] = own, other, 0, i
                 n += 1
-            row = t.row_of[other]
-            if row >= 0 and t.included[row] < position:
-                pending.row[n] = row
-                pending.neighbour[n] = item
-                pending.after[n] = 1
-                pending.event[n] = i
+            row = row_of[other]
+            if row >= 0 and included[row] < position:
+                to_row[n], to_neighbour[n], to_after[n], to_event[n] = row, item, 1, i
                 n += 1
                 distance = np.int64(near_distances[j])
                 size = min(rank - distance, window) + distance - 1
-                _take_size(t, row, size)
-                _put_size(t, row, size + 1)
+                cell, next_cell = cell_of[size], cell_of[size + 1]
+                sizes[row, 0, cell] -= one
+                sizes[row, 0, next_cell] += one
+                sizes[row, 1, cell] -= np.uint32(above[size])
+                sizes[row, 1, next_cell] += np.uint32(above[size + 1])
     _run(t, pending, n, minutes, capacity, bounded)
     return done
 

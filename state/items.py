@@ -209,7 +209,7 @@ class ItemMachine:
     def mark_published(self, lists: Lists, *, exact: bool = False) -> npt.NDArray[np.int64]:
         """Note as published the lists that changed (with `exact`: in anything); returns their indices."""
         least = ranking.SLIGHTLY if exact else ranking.CHANGED
-        ranking.mark_published(self.tables, self.published, lists, least)
+        ranking.mark_published(self.published, lists, least)
         return np.flatnonzero(lists.difference >= least)
 
     def related(self, item_id: str) -> list[Related]:

@@ -44,12 +44,16 @@ def reserve(n_bytes: int) -> npt.NDArray[np.uint64]:
     return np.frombuffer(region, dtype=np.uint64)
 
 
+def _pointer(builder: Any, address: Any, bits: int) -> Any:
+    return builder.inttoptr(address, ir.IntType(bits).as_pointer())
+
+
 @intrinsic
 def prefetch(_typing: Any, _address: Any) -> Any:
     """Ask for the cache line at an address (an integer); harmless if the address is wild."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        pointer = _pointer(builder, args[0], 8)
         i32 = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
@@ -57,6 +61,60 @@ def prefetch(_typing: Any, _address: Any) -> Any:
         return cgutils.get_null_value(ir.IntType(8).as_pointer())
 
     return types.voidptr(types.uintp), codegen
+
+
+@intrinsic
+def load(_typing: Any, _address: Any) -> Any:
+    """The word (uint64) at an address. Hot loops use it, as arrays are counted at every access."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.load(_pointer(builder, args[0], 64))
+
+    return types.uint64(types.uintp), codegen
+
+
+@intrinsic
+def store(_typing: Any, _address: Any, _word: Any) -> Any:
+    """Write a word (uint64) at an address."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        builder.store(args[1], _pointer(builder, args[0], 64))
+        return cgutils.get_null_value(ir.IntType(8).as_pointer())
+
+    return types.voidptr(types.uintp, types.uint64), codegen
+
+
+@intrinsic
+def add_float(_typing: Any, _address: Any, _value: Any) -> Any:
+    """Add to the float64 at an address; returns the sum."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.DoubleType().as_pointer())
+        total = builder.fadd(builder.load(pointer), args[1])
+        builder.store(total, pointer)
+        return total
+
+    return types.float64(types.uintp, types.float64), codegen
+
+
+@intrinsic
+def float_bits(_typing: Any, _value: Any) -> Any:
+    """The bits (uint32) of a float32; they order positive floats as the floats themselves."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.uint32(types.float32), codegen
+
+
+@intrinsic
+def float_of_bits(_typing: Any, _bits: Any) -> Any:
+    """The float32 of some bits (uint32)."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.uint32), codegen
 
 
 kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from state import rows as rw
 from state.counting import Tables
-from state.memory import kernel
+from state.memory import float_bits, float_of_bits, kernel, load, store
 from state.popularity import WATERMARK_MS
-from state.relatedness import score
+from state.relatedness import MIX, SHRINK, SHRINK_RECENT, score
 
 SAME, SLIGHTLY, CHANGED = range(3)
 _ID = np.uint64(0xFFFFFFFF)
@@ -21,6 +21,12 @@ _AFTER = np.uint64(1 << 30)
 _MINUTE = np.uint64((1 << 30) - 1)
 _INDEX = np.uint64((1 << 31) - 1)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+
+_PER_N = 0.5 / np.sqrt(SHRINK)
+_PER_F = 1.0 / np.sqrt(SHRINK_RECENT)
+_ONCE = _PER_N + _PER_F
+
+_NEARLY = 1.0 - 2.0**-20  # a score that may still round to another's equal
 
 _AGE_STEPS = 1024  # minutes; ages are split in two so that exp() is two look-ups
 _COARSE = np.exp(-np.arange(16_384) * _AGE_STEPS / rw.TAU_MINUTES)
@@ -40,6 +46,7 @@ class Lists(NamedTuple):
     recent: npt.NDArray[np.float64]  # F, decayed to the watermark
     expected: npt.NDArray[np.float64]
     recent_mass: npt.NDArray[np.float64]
+    hash: npt.NDArray[np.uint64]  # of the list's integers
 
 
 class Published(NamedTuple):
@@ -57,7 +64,7 @@ def new_lists(rows: npt.NDArray[np.int64], k: int) -> Lists:
     return Lists(
         rows, np.zeros(n, np.uint8), np.zeros(n, np.int64), np.empty((n, k), np.int32),
         np.empty((n, k)), np.empty((n, k), np.int64), np.empty((n, k), np.int64),
-        np.empty((n, k)), np.empty((n, k)), np.empty(n),
+        np.empty((n, k)), np.empty((n, k)), np.empty(n), np.empty(n, np.uint64),
     )  # fmt: skip
 
 
@@ -90,57 +97,76 @@ def decayed(minute: int, now: int) -> float:
 
 
 @kernel
-def _worse(score_a: float, item_a: int, score_b: float, item_b: int) -> bool:
-    """Whether a comes after b in a list: lower score, or the same and first seen later."""
-    return score_a < score_b or (score_a == score_b and item_a > item_b)
+def _sift_down(heap: int, n: int) -> None:
+    """Restore a heap, smallest key on top, after its top was replaced.
 
-
-@kernel
-def _sift_down(scores: npt.NDArray[np.float64], items: npt.NDArray[np.int32],
-               places: npt.NDArray[np.int64], n: int) -> None:  # fmt: skip
-    """Restore the heap (worst on top) after its top was replaced."""
+    `heap` is the address of n pairs of words: key, place.
+    """
+    key, place = load(np.uintp(heap)), load(np.uintp(heap + 8))
     at = 0
     while True:
         child = 2 * at + 1
         if child >= n:
-            return
-        if child + 1 < n and _worse(scores[child + 1], items[child + 1], scores[child], items[child]):
-            child += 1
-        if not _worse(scores[child], items[child], scores[at], items[at]):
-            return
-        scores[at], scores[child] = scores[child], scores[at]
-        items[at], items[child] = items[child], items[at]
-        places[at], places[child] = places[child], places[at]
+            break
+        least = load(np.uintp(heap + 16 * child))
+        if child + 1 < n:
+            other = load(np.uintp(heap + 16 * (child + 1)))
+            if other < least:
+                child, least = child + 1, other
+        if least >= key:
+            break
+        store(np.uintp(heap + 16 * at), least)
+        store(np.uintp(heap + 16 * at + 8), load(np.uintp(heap + 16 * child + 8)))
         at = child
+    store(np.uintp(heap + 16 * at), key)
+    store(np.uintp(heap + 16 * at + 8), place)
 
 
 @kernel
-def _sift_up(scores: npt.NDArray[np.float64], items: npt.NDArray[np.int32],
-             places: npt.NDArray[np.int64], at: int) -> None:  # fmt: skip
+def _push(heap: int, n: int, key: int, place: int) -> None:
+    """Add a pair to a heap of n."""
+    at = n
     while at > 0:
         parent = (at - 1) // 2
-        if not _worse(scores[at], items[at], scores[parent], items[parent]):
-            return
-        scores[at], scores[parent] = scores[parent], scores[at]
-        items[at], items[parent] = items[parent], items[at]
-        places[at], places[parent] = places[parent], places[at]
+        above = load(np.uintp(heap + 16 * parent))
+        if above <= key:
+            break
+        store(np.uintp(heap + 16 * at), above)
+        store(np.uintp(heap + 16 * at + 8), load(np.uintp(heap + 16 * parent + 8)))
         at = parent
+    store(np.uintp(heap + 16 * at), key)
+    store(np.uintp(heap + 16 * at + 8), place)
 
 
 @kernel
-def _grid_of(t: Tables, row: int, gaps: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64],
-             out: npt.NDArray[np.float64]) -> None:  # fmt: skip
-    """E_X on the grid: the row's buyers at the nodes times the matrix."""
+def _order_key(value: float, item: int) -> int:
+    """Larger for a better entry: its positive score, rounded to 24 bits, then the item first seen."""
+    return (np.uint64(float_bits(np.float32(value))) << _HIGH) | np.uint64(0xFFFFFFFF - item)
+
+
+@kernel
+def _score_of(key: int) -> float:
+    """The score in a key of `_order_key`."""
+    return np.float64(float_of_bits(np.uint32(key >> _HIGH)))
+
+
+@kernel
+def _grid_of(
+    cells: npt.NDArray[np.uint32], gaps: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64],
+    out: npt.NDArray[np.float64],
+) -> None:  # fmt: skip
+    """E_X on the grid: a row's buyers at the nodes times the matrix; the last value stands twice."""
+    points = matrix.shape[1]
     out[:] = 0.0
-    cells = t.sizes[row]
     carried = 0.0
     for j in range(len(gaps)):
         upper = np.float64(cells[1, j]) / gaps[j]
         weight = np.float64(cells[0, j]) - upper + carried
         carried = upper
         if weight != 0.0:
-            for g in range(len(out)):
+            for g in range(points):
                 out[g] += weight * matrix[j, g]
+    out[points] = out[points - 1]
 
 
 @kernel
@@ -149,24 +175,30 @@ def rank(
     gaps: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Fill `lists` for its rows and compare each with what is published."""
-    k = lists.item.shape[1]
+    # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
+    arena, side, side_f = t.rows.arena, t.rows.side, t.rows.side_f
+    ranked, buyers = t.popularity.ranked, t.popularity.buyers
+    all_scores, all_items, together, afters = lists.score, lists.item, lists.together, lists.after
+    recents, expecteds = lists.recent, lists.expected
+    k = all_items.shape[1]
     minute = t.popularity.totals[WATERMARK_MS] // 60_000
     latest = np.exp((rw.LANDMARK_MINUTE - minute) / rw.TAU_MINUTES)
     expectation = np.empty(matrix.shape[1] + 1)
-    ranked = t.popularity.ranked
-    places = np.empty(k, np.int64)
+    pairs = np.empty(2 * k, np.uint64)
+    heap = pairs.ctypes.data
+    bounded = mode == MIX  # a score is at most what it would be with nothing expected
     for i in range(len(lists.row)):
         row = lists.row[i]
-        _grid_of(t, row, gaps, matrix, expectation[:-1])
-        expectation[-1] = expectation[-2]
-        lists.recent_mass[i] = t.rows.recent_mass[row] * latest
-        f_share = lists.recent_mass[i] / max(t.rows.mass[row], 1)
-        per_buyer = t.popularity.buyers[t.item_of[row]] / max(customers, 1)
-        scores, items = lists.score[i], lists.item[i]
+        _grid_of(t.sizes[row], gaps, matrix, expectation)
+        lists.recent_mass[i] = t.rows.heads_f[row, rw.RECENT_MASS] * latest
+        f_share = lists.recent_mass[i] / max(t.rows.heads[row, rw.MASS], 1)
+        per_buyer = buyers[t.item_of[row]] / max(customers, 1)
+        scores, items = all_scores[i], all_items[i]
         n = 0
-        first = t.rows.start[row]
-        for slot in range(first, first + rw.CLASSES[t.rows.size[row]] * rw.LINE_WORDS):
-            entry = t.rows.arena[slot]
+        least = 0.0  # the worst score in a full heap
+        first = t.rows.heads[row, rw.START]
+        for slot in range(first, first + rw.CLASSES[t.rows.heads[row, rw.SIZE]] * rw.LINE_WORDS):
+            entry = arena[slot]
             if entry == 0 or (entry & _ID) == rw.DELETED:
                 continue
             item = np.int64(entry & _ID) - 1
@@ -176,87 +208,99 @@ def rank(
             payload = entry >> _HIGH
             if payload & _REPEATED:
                 index = np.int64(payload & _INDEX)
-                both = t.rows.side[2 * index]
-                count = np.float64(np.int64(both & _ID) + np.int64(both >> _HIGH))
-                f = t.rows.side_f[2 * index + 1] * latest
+                both = side[2 * index]
+                count = np.float64(np.int64((both & _ID) + (both >> _HIGH)))
+                f = side_f[2 * index + 1] * latest
             else:
+                if bounded and _ONCE * root_recent < least:
+                    continue
                 count = 1.0
                 f = decayed(np.int64(payload & _MINUTE), minute)
+            if bounded and (count * _PER_N + f * _PER_F) * root_recent < least:
+                continue
             cell = np.int64(ranked[item, 0])
             low = expectation[cell]
             e = low + (ranked[item, 0] - cell) * (expectation[cell + 1] - low)
-            value, _ = score(
-                mode, count, f, e, f_share, root_recent, per_buyer * t.popularity.buyers[item]
-            )
-            if not value > 0.0:
+            value, _ = score(mode, count, f, e, f_share, root_recent, per_buyer * buyers[item])
+            if not value > least * _NEARLY:
                 continue
+            key = _order_key(value, item)
             if n < k:
-                scores[n], items[n], places[n] = value, item, slot
-                _sift_up(scores, items, places, n)
+                _push(heap, n, key, np.uint64(slot))
                 n += 1
-            elif _worse(scores[0], items[0], value, item):
-                scores[0], items[0], places[0] = value, item, slot
-                _sift_down(scores, items, places, n)
-        t.threshold[row] = scores[0] if n == k else -1.0
+            elif key > pairs[0]:
+                pairs[0], pairs[1] = key, np.uint64(slot)
+                _sift_down(heap, n)
+            if n == k:
+                least = _score_of(pairs[0])
+        t.threshold[row] = least
         lists.length[i] = n
-        for end in range(n - 1, 0, -1):  # heap sort: the worst goes last
-            scores[0], scores[end] = scores[end], scores[0]
-            items[0], items[end] = items[end], items[0]
-            places[0], places[end] = places[end], places[0]
-            _sift_down(scores, items, places, end)
-        for j in range(n):
-            entry = t.rows.arena[places[j]]
-            after, before = rw.entry_counts(t.rows, entry)
-            lists.after[i, j] = after
-            lists.together[i, j] = after + before
-            lists.recent[i, j] = rw.entry_f(t.rows, entry) * latest
+        for j in range(n - 1, -1, -1):  # the worst comes out first
+            items[j] = np.int32(0xFFFFFFFF - np.int64(pairs[0] & _ID))
+            scores[j] = _score_of(pairs[0])
+            place = np.int64(pairs[1])
+            pairs[0], pairs[1] = pairs[2 * j], pairs[2 * j + 1]
+            _sift_down(heap, j)
+            payload = arena[place] >> _HIGH
+            if payload & _REPEATED:
+                index = np.int64(payload & _INDEX)
+                both = side[2 * index]
+                after, before = np.int64(both & _ID), np.int64(both >> _HIGH)
+                f = side_f[2 * index + 1] * latest
+            else:
+                after = np.int64((payload & _AFTER) >> np.uint64(30))
+                before = 1 - after
+                f = decayed(np.int64(payload & _MINUTE), minute)
             position = ranked[items[j], 0]
             cell = np.int64(position)
             e = expectation[cell] + (position - cell) * (expectation[cell + 1] - expectation[cell])
-            _, lists.expected[i, j] = score(
-                mode, after + before, lists.recent[i, j], e, f_share, 1.0,
-                per_buyer * t.popularity.buyers[items[j]],
-            )  # fmt: skip
-        lists.difference[i] = _compare(t, published, lists, i, tolerance)
+            afters[i, j] = after
+            together[i, j] = after + before
+            recents[i, j] = f
+            _, expecteds[i, j] = score(mode, after + before, f, e, f_share, 1.0, per_buyer * buyers[items[j]])
+        lists.hash[i] = _counts_hash(buyers[t.item_of[row]], t.rows.heads[row, rw.MASS], together[i, :n], afters[i, :n])
+        lists.difference[i] = _compare(published, lists, i, tolerance)
 
 
 @kernel
-def counts_hash(t: Tables, lists: Lists, i: int) -> int:
-    """Hash of the integers of list i: buyers, mass, together and after of every entry."""
-    row = lists.row[i]
-    h = np.uint64(t.popularity.buyers[t.item_of[row]]) * _MIX + np.uint64(t.rows.mass[row])
-    for j in range(lists.length[i]):
-        h = (h ^ (h >> np.uint64(29))) * _MIX + np.uint64(lists.together[i, j])
-        h = (h ^ (h >> np.uint64(29))) * _MIX + np.uint64(lists.after[i, j])
+def _counts_hash(
+    buyers: int, mass: int, together: npt.NDArray[np.int64], after: npt.NDArray[np.int64]
+) -> int:
+    """Hash of the integers of a list."""
+    h = np.uint64(buyers) * _MIX + np.uint64(mass)
+    for j in range(len(together)):
+        h = (h ^ (h >> np.uint64(29))) * _MIX + np.uint64(together[j])
+        h = (h ^ (h >> np.uint64(29))) * _MIX + np.uint64(after[j])
     return h
 
 
 @kernel
-def _compare(t: Tables, published: Published, lists: Lists, i: int, tolerance: float) -> int:
+def _compare(published: Published, lists: Lists, i: int, tolerance: float) -> int:
     row, n = lists.row[i], lists.length[i]
     if published.length[row] != n:
-        # a list that never was needs no tombstone, unless it may have been before a restart
         return CHANGED
-    difference = SAME
+    was_items, was_scores = published.item[row], published.score[row]
+    items, scores = lists.item[i], lists.score[i]
+    difference = SAME if lists.hash[i] == published.counts[row] else SLIGHTLY
     for j in range(n):
-        was, now = np.float64(published.score[row, j]), lists.score[i, j]
-        if published.item[row, j] != lists.item[i, j] or abs(now - was) > tolerance * abs(was):
+        was = np.float64(was_scores[j])
+        if was_items[j] != items[j] or abs(scores[j] - was) > tolerance * abs(was):
             return CHANGED
-        if np.float32(now) != published.score[row, j]:
+        if np.float32(scores[j]) != was_scores[j]:
             difference = SLIGHTLY
-    if counts_hash(t, lists, i) != published.counts[row]:
-        difference = SLIGHTLY
     return difference
 
 
 @kernel
-def mark_published(t: Tables, published: Published, lists: Lists, least: int) -> None:
+def mark_published(published: Published, lists: Lists, least: int) -> None:
     """Note the lists that differ by at least `least` as published."""
     for i in range(len(lists.row)):
         if lists.difference[i] >= least:
             row, n = lists.row[i], lists.length[i]
             published.length[row] = n
+            published.counts[row] = lists.hash[i]
+            to_items, to_scores = published.item[row], published.score[row]
+            items, scores = lists.item[i], lists.score[i]
             for j in range(n):
-                published.item[row, j] = lists.item[i, j]
-                published.score[row, j] = lists.score[i, j]
-            published.counts[row] = counts_hash(t, lists, i)
+                to_items[j] = items[j]
+                to_scores[j] = scores[j]

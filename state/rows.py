@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.blocks import allocate, new_free, release, size_classes
-from state.memory import kernel, prefetch, reserve
+from state.memory import add_float, kernel, load, prefetch, reserve, store
 
 LANDMARK_MINUTE = 26_297_280  # 2020-01-01: any fixed moment; keeps exp() in range from 1963 to 2077
 TAU_MINUTES = 30 * 24 * 60
@@ -44,61 +44,57 @@ _INDEX = np.uint64((1 << 31) - 1)
 _HASH = np.uint64(0x9E3779B1)
 
 # `meta` words
-SIDE_END, SIDE_FREE, ENTRIES, UPDATES = range(4)
+SIDE_END, SIDE_FREE = range(2)
 
 
 CLASSES = size_classes(1, 1 << 22)
 
 
 class Rows(NamedTuple):
-    """The rows of one item machine. Per-row arrays have one element per row number."""
+    """The rows of one item machine."""
 
     arena: npt.NDArray[np.uint64]  # lines
     side: npt.NDArray[np.uint64]  # records of two words: after | before << 32, bits of F
     side_f: npt.NDArray[np.float64]  # the same memory as floats
     free: npt.NDArray[np.int64]  # of blocks.allocate
     meta: npt.NDArray[np.int64]
-    start: npt.NDArray[np.int64]  # first word
-    size: npt.NDArray[np.uint8]  # class
-    live: npt.NDArray[np.uint32]  # neighbours
-    dead: npt.NDArray[np.uint32]  # deleted entries still in the lines
-    mass: npt.NDArray[np.int64]  # sum of N over neighbours
-    recent_mass: npt.NDArray[np.float64]  # sum of F over neighbours
-    dropped: npt.NDArray[np.int64]  # neighbours dropped because the row was full
-    lost: npt.NDArray[np.float64]  # largest F ever dropped: no dropped neighbour had more then
+    heads: npt.NDArray[np.int64]  # [rows, 8], one cache line a row
+    heads_f: npt.NDArray[np.float64]  # the same memory
+
+
+# words of a head
+START = 0  # first word of the lines
+SIZE = 1  # class of the block
+LIVE = 2  # neighbours
+DEAD = 3  # deleted entries still in the lines
+MASS = 4  # sum of N over neighbours
+RECENT_MASS = 5  # float: sum of F over neighbours
+DROPPED = 6  # neighbours dropped because the row was full
+LOST = 7  # float: the largest F ever dropped
 
 
 def new_rows(capacity: int) -> Rows:
     """Empty rows 0 .. capacity - 1."""
     side = reserve(RESERVED_SIDE_BYTES)
-    meta = np.zeros(4, np.int64)
+    meta = np.zeros(2, np.int64)
     meta[SIDE_FREE] = -1
+    heads = np.zeros((capacity, 8), np.int64)
     return Rows(
         arena=reserve(RESERVED_BYTES),
         side=side,
         side_f=side.view(np.float64),
         free=new_free(CLASSES),
         meta=meta,
-        start=np.zeros(capacity, np.int64),
-        size=np.zeros(capacity, np.uint8),
-        live=np.zeros(capacity, np.uint32),
-        dead=np.zeros(capacity, np.uint32),
-        mass=np.zeros(capacity, np.int64),
-        recent_mass=np.zeros(capacity, np.float64),
-        dropped=np.zeros(capacity, np.int64),
-        lost=np.zeros(capacity, np.float64),
+        heads=heads,
+        heads_f=heads.view(np.float64),
     )
 
 
 def grow_rows(rows: Rows, capacity: int) -> Rows:
     """The same rows with room for `capacity`; arenas stay where they are."""
-    grown = {}
-    for name in Rows._fields[5:]:
-        old = getattr(rows, name)
-        new = np.zeros(capacity, old.dtype)
-        new[: len(old)] = old
-        grown[name] = new
-    return rows._replace(**grown)
+    heads = np.zeros((capacity, 8), np.int64)
+    heads[: len(rows.heads)] = rows.heads
+    return rows._replace(heads=heads, heads_f=heads.view(np.float64))
 
 
 @kernel
@@ -113,48 +109,40 @@ def _home(neighbour: int, lines: int) -> int:
 
 
 @kernel
-def _new_side(rows: Rows) -> int:
-    head = rows.meta[SIDE_FREE]
-    if head >= 0:
-        rows.meta[SIDE_FREE] = np.int64(rows.side[2 * head])
-        return head
-    head = rows.meta[SIDE_END]
-    rows.meta[SIDE_END] = head + 1
-    return head
-
-
-@kernel
 def _free_side(rows: Rows, index: int) -> None:
     rows.side[2 * index] = np.uint64(rows.meta[SIDE_FREE])
     rows.meta[SIDE_FREE] = index
 
 
 @kernel
-def _place(rows: Rows, start: int, lines: int, entry: int) -> None:
-    """Put an entry that is not there yet into lines without deleted entries."""
-    line = _home(np.int64(entry & _ID) - 1, lines)
-    while True:
-        base = start + line * LINE_WORDS
-        for slot in range(base, base + LINE_WORDS):
-            if rows.arena[slot] == 0:
-                rows.arena[slot] = entry
-                return
-        line = line + 1 if line + 1 < lines else 0
+def _move(arena: int, old: int, old_lines: int, new: int, lines: int) -> None:
+    """Put the entries of old lines (first word `old`) into empty new ones; `arena` is its address."""
+    for slot in range(old, old + old_lines * LINE_WORDS):
+        entry = load(np.uintp(arena + slot * 8))
+        if entry == 0 or (entry & _ID) == DELETED:
+            continue
+        line = _home(np.int64(entry & _ID) - 1, lines)
+        at = np.uintp(arena + 8 * new + line * 64)
+        end = np.uintp(at + 64)
+        while load(at) != 0:
+            at = np.uintp(at + 8)
+            if at == end:
+                line = line + 1 if line + 1 < lines else 0
+                at = np.uintp(arena + 8 * new + line * 64)
+                end = np.uintp(at + 64)
+        store(at, entry)
 
 
 @kernel
 def _rebuild(rows: Rows, row: int, size: int) -> None:
     """Move a row's entries to a new block of class `size`, without its deleted ones."""
-    old, old_size = rows.start[row], rows.size[row]
+    old, old_size = rows.heads[row, START], rows.heads[row, SIZE]
     new = allocate(rows.arena, rows.free, size, CLASSES[size] * LINE_WORDS)
-    for slot in range(old, old + CLASSES[old_size] * LINE_WORDS):
-        entry = rows.arena[slot]
-        if entry != 0 and (entry & _ID) != DELETED:
-            _place(rows, new, CLASSES[size], entry)
+    _move(rows.arena.ctypes.data, old, CLASSES[old_size], new, CLASSES[size])
     release(rows.arena, rows.free, old_size, old)
-    rows.start[row] = new
-    rows.size[row] = size
-    rows.dead[row] = 0
+    rows.heads[row, START] = new
+    rows.heads[row, SIZE] = size
+    rows.heads[row, DEAD] = 0
 
 
 @kernel
@@ -180,13 +168,13 @@ def entry_counts(rows: Rows, entry: int) -> tuple[int, int]:
 @kernel
 def _drop_least(rows: Rows, row: int, share: int) -> None:
     """Drop the 1/share of a row's entries with the least F; ties drop the larger neighbour."""
-    live = np.int64(rows.live[row])
+    live = rows.heads[row, LIVE]
     decayed = np.empty(live, np.float64)
     slots = np.empty(live, np.int64)
     neighbours = np.empty(live, np.int64)
     n = 0
-    first = rows.start[row]
-    for slot in range(first, first + CLASSES[rows.size[row]] * LINE_WORDS):
+    first = rows.heads[row, START]
+    for slot in range(first, first + CLASSES[rows.heads[row, SIZE]] * LINE_WORDS):
         entry = rows.arena[slot]
         if entry != 0 and (entry & _ID) != DELETED:
             decayed[n] = entry_f(rows, entry)
@@ -201,34 +189,34 @@ def _drop_least(rows: Rows, row: int, share: int) -> None:
         if payload & _REPEATED:
             _free_side(rows, np.int64(payload & _INDEX))
         rows.arena[slots[i]] = DELETED
-        rows.lost[row] = max(rows.lost[row], decayed[i])
-        rows.live[row] -= np.uint32(1)
-        rows.dead[row] += np.uint32(1)
-        rows.dropped[row] += 1
-        rows.meta[ENTRIES] -= 1
-    _rebuild(rows, row, rows.size[row])
+        rows.heads_f[row, LOST] = max(rows.heads_f[row, LOST], decayed[i])
+        rows.heads[row, LIVE] -= 1
+        rows.heads[row, DEAD] += 1
+        rows.heads[row, DROPPED] += 1
+    _rebuild(rows, row, rows.heads[row, SIZE])
 
 
 @kernel
-def _make_room(rows: Rows, row: int, capacity: int) -> None:
-    if rows.live[row] >= capacity:
+def make_room(rows: Rows, row: int, capacity: int) -> None:
+    """Make a row take one more neighbour: grow it, clear deleted entries out, or drop its least."""
+    if rows.heads[row, LIVE] >= capacity:
         _drop_least(rows, row, 8)
-    slots = CLASSES[rows.size[row]] * LINE_WORDS
-    if np.int64(rows.live[row]) + np.int64(rows.dead[row]) + 1 > slots - slots // 8:
-        grows = np.int64(rows.live[row]) + 1 > slots - slots // 4
-        _rebuild(rows, row, np.int64(rows.size[row]) + 1 if grows else np.int64(rows.size[row]))
+    slots = CLASSES[rows.heads[row, SIZE]] * LINE_WORDS
+    if rows.heads[row, LIVE] + rows.heads[row, DEAD] + 1 > slots - slots // 8:
+        grows = rows.heads[row, LIVE] + 1 > slots - slots // 4
+        _rebuild(rows, row, rows.heads[row, SIZE] + 1 if grows else rows.heads[row, SIZE])
 
 
 @kernel
 def find(rows: Rows, row: int, neighbour: int) -> int:
     """Word of a neighbour's entry in the arena, -1 if the row has none."""
-    lines = CLASSES[rows.size[row]]
+    lines = CLASSES[rows.heads[row, SIZE]]
     if lines == 0:
         return -1
     key = np.uint64(neighbour + 1)
     line = _home(neighbour, lines)
     for _ in range(lines):
-        base = rows.start[row] + line * LINE_WORDS
+        base = rows.heads[row, START] + line * LINE_WORDS
         for slot in range(base, base + LINE_WORDS):
             entry = rows.arena[slot]
             if (entry & _ID) == key:
@@ -240,46 +228,89 @@ def find(rows: Rows, row: int, neighbour: int) -> int:
 
 
 @kernel
+def bump(
+    heads: int, arena: int, side: int, meta: int, row: int, neighbour: int, after: int, minute: int, weight: float
+) -> tuple[int, float]:
+    """Count one more pair if the row has room. Returns the entry's new N, 0 if there was no room, and F.
+
+    The hot path: `heads`, `arena`, `side` and `meta` are the addresses of the arrays of that name.
+    """
+    head = np.uintp(heads + row * 64)
+    size = np.int64(load(np.uintp(head + SIZE * 8)))
+    lines = CLASSES[size]
+    start = arena + 8 * np.int64(load(head))
+    key = np.uint64(neighbour + 1)
+    line = _home(neighbour, lines)
+    for _ in range(lines):
+        at = start + line * 64
+        for _ in range(LINE_WORDS):
+            entry = load(np.uintp(at))
+            if (entry & _ID) == key:
+                return _again(head, np.uintp(at), side, meta, entry, after, weight)
+            if entry == 0:
+                live = load(np.uintp(head + LIVE * 8))
+                slots = lines * LINE_WORDS
+                if np.int64(live + load(np.uintp(head + DEAD * 8))) + 1 > slots - slots // 8:
+                    return 0, 0.0
+                payload = (np.uint64(after) << np.uint64(30)) | np.uint64(minute)
+                store(np.uintp(at), (payload << _HIGH) | key)
+                store(np.uintp(head + LIVE * 8), live + np.uint64(1))
+                store(np.uintp(head + MASS * 8), load(np.uintp(head + MASS * 8)) + np.uint64(1))
+                add_float(np.uintp(head + RECENT_MASS * 8), weight)
+                return 1, weight
+            at += 8
+        line = line + 1 if line + 1 < lines else 0
+    return 0, 0.0
+
+
+@kernel
+def _again(
+    head: int, at: int, side: int, meta: int, entry: int, after: int, weight: float
+) -> tuple[int, float]:
+    """Count a pair that was seen before, its entry being at an address."""
+    store(np.uintp(head + MASS * 8), load(np.uintp(head + MASS * 8)) + np.uint64(1))
+    add_float(np.uintp(head + RECENT_MASS * 8), weight)
+    payload = entry >> _HIGH
+    step = np.uint64(1) if after else np.uint64(1) << _HIGH
+    if payload & _REPEATED:
+        record = np.uintp(side + 16 * np.int64(payload & _INDEX))
+        both = load(record) + step
+        store(record, both)
+        return np.int64((both & _ID) + (both >> _HIGH)), add_float(np.uintp(record + 8), weight)
+    index = np.int64(load(np.uintp(meta + SIDE_FREE * 8)))
+    if index >= 0:
+        store(np.uintp(meta + SIDE_FREE * 8), load(np.uintp(side + 16 * index)))
+    else:
+        index = np.int64(load(np.uintp(meta + SIDE_END * 8)))
+        store(np.uintp(meta + SIDE_END * 8), np.uint64(index + 1))
+    record = np.uintp(side + 16 * index)
+    was = np.uint64(1) if payload & _AFTER else np.uint64(1) << _HIGH
+    store(record, was + step)
+    store(np.uintp(record + 8), np.uint64(0))
+    f = add_float(np.uintp(record + 8), decay_weight(np.int64(payload & _MINUTE)) + weight)
+    store(at, ((_REPEATED | np.uint64(index)) << _HIGH) | (entry & _ID))
+    return 2, f
+
+
+@kernel
 def add(
     rows: Rows, row: int, neighbour: int, after: int, minute: int, weight: float, capacity: int
 ) -> tuple[int, float]:
     """Count one more pair (`after` 1: neighbour bought after the row's item). Returns the entry's new (N, F)."""
-    slot = find(rows, row, neighbour)
-    rows.mass[row] += 1
-    rows.recent_mass[row] += weight
-    rows.meta[UPDATES] += 1
-    if slot < 0:
-        _make_room(rows, row, capacity)
-        payload = (np.uint64(after) << np.uint64(30)) | np.uint64(minute)
-        entry = (payload << _HIGH) | np.uint64(neighbour + 1)
-        _place(rows, rows.start[row], CLASSES[rows.size[row]], entry)
-        rows.live[row] += np.uint32(1)
-        rows.meta[ENTRIES] += 1
-        return 1, weight
-    entry = rows.arena[slot]
-    payload = entry >> _HIGH
-    step = np.uint64(1) if after else np.uint64(1) << _HIGH
-    if payload & _REPEATED:
-        index = np.int64(payload & _INDEX)
-        rows.side[2 * index] += step
-        rows.side_f[2 * index + 1] += weight
-        both = rows.side[2 * index]
-        return np.int64(both & _ID) + np.int64(both >> _HIGH), rows.side_f[2 * index + 1]
-    index = _new_side(rows)
-    was = np.uint64(1) if payload & _AFTER else np.uint64(1) << _HIGH
-    rows.side[2 * index] = was + step
-    f = decay_weight(np.int64(payload & _MINUTE)) + weight
-    rows.side_f[2 * index + 1] = f
-    rows.arena[slot] = ((_REPEATED | np.uint64(index)) << _HIGH) | np.uint64(neighbour + 1)
-    return 2, f
+    heads, arena = rows.heads.ctypes.data, rows.arena.ctypes.data
+    side, meta = rows.side.ctypes.data, rows.meta.ctypes.data
+    count, f = bump(heads, arena, side, meta, row, neighbour, after, minute, weight)
+    if count == 0:
+        make_room(rows, row, capacity)
+        count, f = bump(heads, arena, side, meta, row, neighbour, after, minute, weight)
+    return count, f
 
 
 @kernel
 def take(rows: Rows, row: int, neighbour: int, after: int, weight: float) -> None:
     """Take one pair back. A neighbour that a full row has dropped is no longer there to take from."""
-    rows.mass[row] -= 1
-    rows.recent_mass[row] -= weight
-    rows.meta[UPDATES] += 1
+    rows.heads[row, MASS] -= 1
+    rows.heads_f[row, RECENT_MASS] -= weight
     slot = find(rows, row, neighbour)
     if slot < 0:
         return
@@ -294,20 +325,18 @@ def take(rows: Rows, row: int, neighbour: int, after: int, weight: float) -> Non
             return
         _free_side(rows, index)
     rows.arena[slot] = DELETED
-    rows.live[row] -= np.uint32(1)
-    rows.dead[row] += np.uint32(1)
-    rows.meta[ENTRIES] -= 1
-    if rows.mass[row] == 0:
-        rows.recent_mass[row] = 0.0  # without what rounding left
+    rows.heads[row, LIVE] -= 1
+    rows.heads[row, DEAD] += 1
+    if rows.heads[row, MASS] == 0:
+        rows.heads_f[row, RECENT_MASS] = 0.0  # without what rounding left
 
 
 @kernel
-def hint(rows: Rows, row: int, neighbour: int) -> None:
-    """Prefetch the line where a neighbour's entry is, or will be."""
-    lines = CLASSES[rows.size[row]]
-    if lines > 0:
-        word = rows.start[row] + _home(neighbour, lines) * LINE_WORDS
-        prefetch(np.uintp(rows.arena.ctypes.data + word * 8))
+def hint(heads: int, arena: int, row: int, neighbour: int) -> None:
+    """Prefetch the line where a neighbour's entry is, or will be; addresses as for `bump`."""
+    head = np.uintp(heads + row * 64)
+    line = _home(neighbour, CLASSES[np.int64(load(np.uintp(head + SIZE * 8)))])
+    prefetch(np.uintp(arena + 8 * np.int64(load(head)) + line * 64))
 
 
 @kernel
@@ -315,14 +344,14 @@ def read(rows: Rows, row: int) -> tuple[
     npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.float64]
 ]:
     """A row's entries, in the order of its lines: neighbours, after, before, F."""
-    live = np.int64(rows.live[row])
+    live = rows.heads[row, LIVE]
     neighbours = np.empty(live, np.uint32)
     after = np.empty(live, np.uint32)
     before = np.empty(live, np.uint32)
     f = np.empty(live, np.float64)
     n = 0
-    first = rows.start[row]
-    for slot in range(first, first + CLASSES[rows.size[row]] * LINE_WORDS):
+    first = rows.heads[row, START]
+    for slot in range(first, first + CLASSES[rows.heads[row, SIZE]] * LINE_WORDS):
         entry = rows.arena[slot]
         if entry != 0 and (entry & _ID) != DELETED:
             neighbours[n] = np.uint32((entry & _ID) - np.uint64(1))
