@@ -64,8 +64,8 @@ def _run(
 ) -> None:
     """Apply n increments. `bounded`: mark a row for ranking only if the entry may enter its list."""
     latest = np.exp((rw.LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / rw.TAU_MINUTES)
-    heads, arena = t.rows.heads.ctypes.data, t.rows.arena.ctypes.data
-    side, meta = t.rows.side.ctypes.data, t.rows.meta.ctypes.data
+    heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
+    side, meta = np.int64(t.rows.side.ctypes.data), np.int64(t.rows.meta.ctypes.data)
     marks, threshold, ranked = t.marks, t.threshold, t.popularity.ranked
     rows, neighbours, afters, events = p.row, p.neighbour, p.after, p.event
     event = -1

@@ -77,6 +77,7 @@ class CustomerMachine:
         self.sent_ids = 0  # item ids that went out in deltas
         self.histories = hs.new_histories(1024)
         self.included = np.full(1024, -1, np.int64)  # per customer: offset its loaded record has
+        self.changed = np.zeros(1024, np.uint8)  # per customer: not stored since it changed
         self.item_partitions = np.zeros(1024, np.uint16)
         self._placed = 0
 
@@ -86,7 +87,7 @@ class CustomerMachine:
 
     def apply(self, batch: EventBatch) -> Applied:
         """Apply a batch that follows `position`; returns what it changes."""
-        self._make_room()
+        self.make_room()
         deltas: list[list[Deltas]] = [[] for _ in range(self.partitions)]
         outcomes = np.empty(len(batch), np.uint8)
         done = 0
@@ -117,6 +118,7 @@ class CustomerMachine:
         out = pairing.new_paired(stop - start, self.settings.window, room)
         n, gone, gained = pairing.pair(self.histories, self.included, self.settings.window, *columns, out)
         self.customer_count += gained
+        self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
         end = batch.end if start + n == len(batch) else int(batch.offsets[start + n])
         messages = list(self._messages(columns, out, n, gone, end))
         self.position = end
@@ -145,7 +147,7 @@ class CustomerMachine:
                 out.gone_items[:gone_end], out.gone_minutes[:gone_end],
             )  # fmt: skip
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         """Room for every customer and item the dictionaries know by now."""
         while len(self.customers) > len(self.included):
             capacity = 2 * len(self.included)
@@ -153,6 +155,7 @@ class CustomerMachine:
             grown = np.full(capacity, -1, np.int64)
             grown[: len(self.included)] = self.included
             self.included = grown
+            self.changed = np.append(self.changed, np.zeros(capacity - len(self.changed), np.uint8))
         if len(self.items) > len(self.item_partitions):
             grown_items = np.zeros(max(len(self.items), 2 * len(self.item_partitions)), np.uint16)
             grown_items[: len(self.item_partitions)] = self.item_partitions

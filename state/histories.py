@@ -224,3 +224,31 @@ def read(h: Histories, customer: int) -> tuple[
         first_ms[i] = np.int64(h.arena[firsts + i])
         last_ms[i] = np.int64(h.arena[lasts + i])
     return h.arena32[items : items + n].copy(), h.arena32[quantities : quantities + n].copy(), first_ms, last_ms
+
+
+@kernel
+def read_ring(h: Histories, customer: int) -> npt.NDArray[np.uint64]:
+    """The remembered event id hashes, as they lie in the ring."""
+    ring = RINGS[h.ring_size[customer]]
+    start = h.ring_start[customer]
+    return h.rings[start : start + min(ring, h.seen[customer])].copy()
+
+
+@kernel
+def write(
+    h: Histories, customer: int, items: npt.NDArray[np.uint32], quantities: npt.NDArray[np.uint32],
+    first_ms: npt.NDArray[np.int64], last_ms: npt.NDArray[np.int64],
+    hashes: npt.NDArray[np.uint64], seen: int,
+) -> None:  # fmt: skip
+    """Fill an empty history from what `read` and `read_ring` gave."""
+    for i in range(len(items)):
+        append(h, customer, items[i], quantities[i], first_ms[i], last_ms[i])
+    size = 0
+    while RINGS[size] < len(hashes):
+        size += 1
+    if size > 0:
+        start = allocate(h.rings, h.ring_free, size, RINGS[size])
+        h.rings[start : start + len(hashes)] = hashes
+        h.ring_start[customer] = start
+        h.ring_size[customer] = size
+    h.seen[customer] = seen

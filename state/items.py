@@ -99,7 +99,7 @@ class ItemMachine:
                 f"the message at {position} starts at {deltas.first}"
             )
         self._learn(source, deltas)
-        self._make_room(2 * len(deltas.near_items))
+        self.make_room(2 * len(deltas.near_items))
         applied = 0
         if deltas.end > source.end:
             near = source.items[deltas.near_items].astype(np.int64)
@@ -127,7 +127,7 @@ class ItemMachine:
                 if number is None and available:
                     continue  # the default; no need to know an item nobody has bought
                 number = self.items.number(name)
-                self._make_room(0)
+                self.make_room()
                 popularity = self.tables.popularity
                 if popularity.available[number] != available:
                     popularity.available[number] = available
@@ -147,7 +147,7 @@ class ItemMachine:
         if not fresh:
             return
         numbers = [self.items.number(name) for name in fresh]
-        self._make_room(0)
+        self.make_room()
         source.items = np.append(source.items, np.array(numbers, np.int32))
         for number, partition in zip(numbers, deltas.new_partitions[known - deltas.base :].tolist(), strict=True):
             if partition == self.partition and self.tables.row_of[number] < 0:
@@ -157,13 +157,14 @@ class ItemMachine:
         """Give an item of this partition a row; returns its number."""
         row = self.row_count
         self.row_count += 1
-        self._make_room(0)
+        self.make_room()
         self.published.length[row] = 0
         self.tables.row_of[item] = row
         self.tables.item_of[row] = item
         return row
 
-    def _make_room(self, increments: int) -> None:
+    def make_room(self, increments: int = 0) -> None:
+        """Room for every item and row known by now, and for a message of so many increments."""
         t = self.tables
         if self.row_count > len(t.marks):
             self.tables = t = _more_rows(t, 2 * self.row_count)

@@ -60,7 +60,7 @@ def prefetch(_typing: Any, _address: Any) -> Any:
         builder.call(function, [pointer, i32(1), i32(3), i32(1)])
         return cgutils.get_null_value(ir.IntType(8).as_pointer())
 
-    return types.voidptr(types.uintp), codegen
+    return types.voidptr(types.intp), codegen
 
 
 @intrinsic
@@ -70,7 +70,7 @@ def load(_typing: Any, _address: Any) -> Any:
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.load(_pointer(builder, args[0], 64))
 
-    return types.uint64(types.uintp), codegen
+    return types.uint64(types.intp), codegen
 
 
 @intrinsic
@@ -81,7 +81,7 @@ def store(_typing: Any, _address: Any, _word: Any) -> Any:
         builder.store(args[1], _pointer(builder, args[0], 64))
         return cgutils.get_null_value(ir.IntType(8).as_pointer())
 
-    return types.voidptr(types.uintp, types.uint64), codegen
+    return types.voidptr(types.intp, types.uint64), codegen
 
 
 @intrinsic
@@ -94,7 +94,7 @@ def add_float(_typing: Any, _address: Any, _value: Any) -> Any:
         builder.store(total, pointer)
         return total
 
-    return types.float64(types.uintp, types.float64), codegen
+    return types.float64(types.intp, types.float64), codegen
 
 
 @intrinsic

@@ -11,8 +11,9 @@ from state import histories as hs
 from state.histories import Histories
 from state.memory import kernel
 
-# What became of an event; the first three are state.deltas.Effect.
-NEW, REPEAT, GONE, DUPLICATE, PART_RETURNED, NOT_OWNED, INCLUDED = range(1, 8)
+# What became of an event. The first three are state.deltas.Effect; those before DUPLICATE change the
+# history, and so does NOT_OWNED (its event id is remembered).
+NEW, REPEAT, GONE, PART_RETURNED, NOT_OWNED, DUPLICATE, INCLUDED = range(1, 8)
 
 _PURCHASE, _RETURN, _FORGET = range(3)
 

@@ -102,24 +102,24 @@ def _sift_down(heap: int, n: int) -> None:
 
     `heap` is the address of n pairs of words: key, place.
     """
-    key, place = load(np.uintp(heap)), load(np.uintp(heap + 8))
+    key, place = load(heap), load(heap + 8)
     at = 0
     while True:
         child = 2 * at + 1
         if child >= n:
             break
-        least = load(np.uintp(heap + 16 * child))
+        least = load(heap + 16 * child)
         if child + 1 < n:
-            other = load(np.uintp(heap + 16 * (child + 1)))
+            other = load(heap + 16 * (child + 1))
             if other < least:
                 child, least = child + 1, other
         if least >= key:
             break
-        store(np.uintp(heap + 16 * at), least)
-        store(np.uintp(heap + 16 * at + 8), load(np.uintp(heap + 16 * child + 8)))
+        store(heap + 16 * at, least)
+        store(heap + 16 * at + 8, load(heap + 16 * child + 8))
         at = child
-    store(np.uintp(heap + 16 * at), key)
-    store(np.uintp(heap + 16 * at + 8), place)
+    store(heap + 16 * at, key)
+    store(heap + 16 * at + 8, place)
 
 
 @kernel
@@ -128,14 +128,14 @@ def _push(heap: int, n: int, key: int, place: int) -> None:
     at = n
     while at > 0:
         parent = (at - 1) // 2
-        above = load(np.uintp(heap + 16 * parent))
+        above = load(heap + 16 * parent)
         if above <= key:
             break
-        store(np.uintp(heap + 16 * at), above)
-        store(np.uintp(heap + 16 * at + 8), load(np.uintp(heap + 16 * parent + 8)))
+        store(heap + 16 * at, above)
+        store(heap + 16 * at + 8, load(heap + 16 * parent + 8))
         at = parent
-    store(np.uintp(heap + 16 * at), key)
-    store(np.uintp(heap + 16 * at + 8), place)
+    store(heap + 16 * at, key)
+    store(heap + 16 * at + 8, place)
 
 
 @kernel
@@ -185,7 +185,7 @@ def rank(
     latest = np.exp((rw.LANDMARK_MINUTE - minute) / rw.TAU_MINUTES)
     expectation = np.empty(matrix.shape[1] + 1)
     pairs = np.empty(2 * k, np.uint64)
-    heap = pairs.ctypes.data
+    heap = np.int64(pairs.ctypes.data)
     bounded = mode == MIX  # a score is at most what it would be with nothing expected
     for i in range(len(lists.row)):
         row = lists.row[i]

@@ -118,18 +118,18 @@ def _free_side(rows: Rows, index: int) -> None:
 def _move(arena: int, old: int, old_lines: int, new: int, lines: int) -> None:
     """Put the entries of old lines (first word `old`) into empty new ones; `arena` is its address."""
     for slot in range(old, old + old_lines * LINE_WORDS):
-        entry = load(np.uintp(arena + slot * 8))
+        entry = load(arena + slot * 8)
         if entry == 0 or (entry & _ID) == DELETED:
             continue
         line = _home(np.int64(entry & _ID) - 1, lines)
-        at = np.uintp(arena + 8 * new + line * 64)
-        end = np.uintp(at + 64)
+        at = arena + 8 * new + line * 64
+        end = at + 64
         while load(at) != 0:
-            at = np.uintp(at + 8)
+            at = at + 8
             if at == end:
                 line = line + 1 if line + 1 < lines else 0
-                at = np.uintp(arena + 8 * new + line * 64)
-                end = np.uintp(at + 64)
+                at = arena + 8 * new + line * 64
+                end = at + 64
         store(at, entry)
 
 
@@ -138,7 +138,7 @@ def _rebuild(rows: Rows, row: int, size: int) -> None:
     """Move a row's entries to a new block of class `size`, without its deleted ones."""
     old, old_size = rows.heads[row, START], rows.heads[row, SIZE]
     new = allocate(rows.arena, rows.free, size, CLASSES[size] * LINE_WORDS)
-    _move(rows.arena.ctypes.data, old, CLASSES[old_size], new, CLASSES[size])
+    _move(np.int64(rows.arena.ctypes.data), old, CLASSES[old_size], new, CLASSES[size])
     release(rows.arena, rows.free, old_size, old)
     rows.heads[row, START] = new
     rows.heads[row, SIZE] = size
@@ -235,8 +235,8 @@ def bump(
 
     The hot path: `heads`, `arena`, `side` and `meta` are the addresses of the arrays of that name.
     """
-    head = np.uintp(heads + row * 64)
-    size = np.int64(load(np.uintp(head + SIZE * 8)))
+    head = heads + row * 64
+    size = np.int64(load(head + SIZE * 8))
     lines = CLASSES[size]
     start = arena + 8 * np.int64(load(head))
     key = np.uint64(neighbour + 1)
@@ -244,19 +244,19 @@ def bump(
     for _ in range(lines):
         at = start + line * 64
         for _ in range(LINE_WORDS):
-            entry = load(np.uintp(at))
+            entry = load(at)
             if (entry & _ID) == key:
-                return _again(head, np.uintp(at), side, meta, entry, after, weight)
+                return _again(head, at, side, meta, entry, after, weight)
             if entry == 0:
-                live = load(np.uintp(head + LIVE * 8))
+                live = load(head + LIVE * 8)
                 slots = lines * LINE_WORDS
-                if np.int64(live + load(np.uintp(head + DEAD * 8))) + 1 > slots - slots // 8:
+                if np.int64(live + load(head + DEAD * 8)) + 1 > slots - slots // 8:
                     return 0, 0.0
                 payload = (np.uint64(after) << np.uint64(30)) | np.uint64(minute)
-                store(np.uintp(at), (payload << _HIGH) | key)
-                store(np.uintp(head + LIVE * 8), live + np.uint64(1))
-                store(np.uintp(head + MASS * 8), load(np.uintp(head + MASS * 8)) + np.uint64(1))
-                add_float(np.uintp(head + RECENT_MASS * 8), weight)
+                store(at, (payload << _HIGH) | key)
+                store(head + LIVE * 8, live + np.uint64(1))
+                store(head + MASS * 8, load(head + MASS * 8) + np.uint64(1))
+                add_float(head + RECENT_MASS * 8, weight)
                 return 1, weight
             at += 8
         line = line + 1 if line + 1 < lines else 0
@@ -268,26 +268,26 @@ def _again(
     head: int, at: int, side: int, meta: int, entry: int, after: int, weight: float
 ) -> tuple[int, float]:
     """Count a pair that was seen before, its entry being at an address."""
-    store(np.uintp(head + MASS * 8), load(np.uintp(head + MASS * 8)) + np.uint64(1))
-    add_float(np.uintp(head + RECENT_MASS * 8), weight)
+    store(head + MASS * 8, load(head + MASS * 8) + np.uint64(1))
+    add_float(head + RECENT_MASS * 8, weight)
     payload = entry >> _HIGH
     step = np.uint64(1) if after else np.uint64(1) << _HIGH
     if payload & _REPEATED:
-        record = np.uintp(side + 16 * np.int64(payload & _INDEX))
+        record = side + 16 * np.int64(payload & _INDEX)
         both = load(record) + step
         store(record, both)
-        return np.int64((both & _ID) + (both >> _HIGH)), add_float(np.uintp(record + 8), weight)
-    index = np.int64(load(np.uintp(meta + SIDE_FREE * 8)))
+        return np.int64((both & _ID) + (both >> _HIGH)), add_float(record + 8, weight)
+    index = np.int64(load(meta + SIDE_FREE * 8))
     if index >= 0:
-        store(np.uintp(meta + SIDE_FREE * 8), load(np.uintp(side + 16 * index)))
+        store(meta + SIDE_FREE * 8, load(side + 16 * index))
     else:
-        index = np.int64(load(np.uintp(meta + SIDE_END * 8)))
-        store(np.uintp(meta + SIDE_END * 8), np.uint64(index + 1))
-    record = np.uintp(side + 16 * index)
+        index = np.int64(load(meta + SIDE_END * 8))
+        store(meta + SIDE_END * 8, np.uint64(index + 1))
+    record = side + 16 * index
     was = np.uint64(1) if payload & _AFTER else np.uint64(1) << _HIGH
     store(record, was + step)
-    store(np.uintp(record + 8), np.uint64(0))
-    f = add_float(np.uintp(record + 8), decay_weight(np.int64(payload & _MINUTE)) + weight)
+    store(record + 8, np.uint64(0))
+    f = add_float(record + 8, decay_weight(np.int64(payload & _MINUTE)) + weight)
     store(at, ((_REPEATED | np.uint64(index)) << _HIGH) | (entry & _ID))
     return 2, f
 
@@ -297,8 +297,8 @@ def add(
     rows: Rows, row: int, neighbour: int, after: int, minute: int, weight: float, capacity: int
 ) -> tuple[int, float]:
     """Count one more pair (`after` 1: neighbour bought after the row's item). Returns the entry's new (N, F)."""
-    heads, arena = rows.heads.ctypes.data, rows.arena.ctypes.data
-    side, meta = rows.side.ctypes.data, rows.meta.ctypes.data
+    heads, arena = np.int64(rows.heads.ctypes.data), np.int64(rows.arena.ctypes.data)
+    side, meta = np.int64(rows.side.ctypes.data), np.int64(rows.meta.ctypes.data)
     count, f = bump(heads, arena, side, meta, row, neighbour, after, minute, weight)
     if count == 0:
         make_room(rows, row, capacity)
@@ -334,9 +334,9 @@ def take(rows: Rows, row: int, neighbour: int, after: int, weight: float) -> Non
 @kernel
 def hint(heads: int, arena: int, row: int, neighbour: int) -> None:
     """Prefetch the line where a neighbour's entry is, or will be; addresses as for `bump`."""
-    head = np.uintp(heads + row * 64)
-    line = _home(neighbour, CLASSES[np.int64(load(np.uintp(head + SIZE * 8)))])
-    prefetch(np.uintp(arena + 8 * np.int64(load(head)) + line * 64))
+    head = heads + row * 64
+    line = _home(neighbour, CLASSES[np.int64(load(head + SIZE * 8))])
+    prefetch(arena + 8 * np.int64(load(head)) + line * 64)
 
 
 @kernel
@@ -361,3 +361,59 @@ def read(rows: Rows, row: int) -> tuple[
             f[n] = entry_f(rows, entry)
             n += 1
     return neighbours, after, before, f
+
+
+@kernel
+def dump(rows: Rows, row: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """A row's entries for storing: those seen once as they are, and [n, 3] neighbour, counts, bits of F."""
+    live = rows.heads[row, LIVE]
+    once = np.empty(live, np.uint64)
+    repeated = np.empty((live, 3), np.uint64)
+    n = 0
+    m = 0
+    first = rows.heads[row, START]
+    for slot in range(first, first + CLASSES[rows.heads[row, SIZE]] * LINE_WORDS):
+        entry = rows.arena[slot]
+        if entry == 0 or (entry & _ID) == DELETED:
+            continue
+        payload = entry >> _HIGH
+        if payload & _REPEATED:
+            index = np.int64(payload & _INDEX)
+            repeated[m, 0] = (entry & _ID) - np.uint64(1)
+            repeated[m, 1] = rows.side[2 * index]
+            repeated[m, 2] = rows.side[2 * index + 1]
+            m += 1
+        else:
+            once[n] = entry
+            n += 1
+    return once[:n].copy(), repeated[:m].copy()
+
+
+@kernel
+def fill(rows: Rows, row: int, once: npt.NDArray[np.uint64], repeated: npt.NDArray[np.uint64]) -> None:
+    """Put what `dump` gave into an empty row."""
+    n = len(once) + len(repeated)
+    if n == 0:
+        return
+    size = 1
+    while CLASSES[size] * LINE_WORDS - CLASSES[size] < n + 1:
+        size += 1
+    block = np.zeros((n + LINE_WORDS - 1) // LINE_WORDS * LINE_WORDS, np.uint64)
+    block[: len(once)] = once
+    for i in range(len(repeated)):
+        index = rows.meta[SIDE_FREE]
+        if index >= 0:
+            rows.meta[SIDE_FREE] = np.int64(rows.side[2 * index])
+        else:
+            index = rows.meta[SIDE_END]
+            rows.meta[SIDE_END] = index + 1
+        rows.side[2 * index] = repeated[i, 1]
+        rows.side[2 * index + 1] = repeated[i, 2]
+        block[len(once) + i] = ((_REPEATED | np.uint64(index)) << _HIGH) | (repeated[i, 0] + np.uint64(1))
+    start = allocate(rows.arena, rows.free, size, CLASSES[size] * LINE_WORDS)
+    base = np.int64(rows.arena.ctypes.data)
+    offset = (np.int64(block.ctypes.data) - base) // 8
+    _move(base, offset, len(block) // LINE_WORDS, start, CLASSES[size])
+    rows.heads[row, START] = start
+    rows.heads[row, SIZE] = size
+    rows.heads[row, LIVE] = n

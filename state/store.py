@@ -1,0 +1,116 @@
+"""Where a machine's records are kept: RocksDB on disk, or a dictionary in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
+
+from state.errors import StoreError, StoreLocked
+
+CACHE_BYTES = 8 << 20
+WRITE_BUFFER_BYTES = 16 << 20
+
+
+class Store(Protocol):
+    """Keys to values, both bytes; a write is all or nothing."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, None if there is none."""
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys that start with `prefix`, ascending, with their values."""
+
+    def write(self, records: list[tuple[bytes, bytes]]) -> None:
+        """Put all records, or none of them."""
+
+    def close(self) -> None:
+        """Give the store back; it can be opened again."""
+
+
+class MemoryStore:
+    """A store that ends with the process.
+
+    >>> store = MemoryStore()
+    >>> store.write([(b"a1", b"x"), (b"b1", b"y"), (b"a0", b"z")])
+    >>> list(store.scan(b"a")), store.get(b"c")
+    ([(b'a0', b'z'), (b'a1', b'x')], None)
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, None if there is none."""
+        return self.records.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys that start with `prefix`, ascending, with their values."""
+        yield from sorted(item for item in self.records.items() if item[0].startswith(prefix))
+
+    def write(self, records: list[tuple[bytes, bytes]]) -> None:
+        """Put all records."""
+        self.records.update(records)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class RocksStore:
+    """A store in a folder of its own, held by one process at a time.
+
+    Memory is bounded: two write buffers of 16 MiB and a block cache of 8 MiB (its default is gigabytes);
+    what is hot is in the machine's own arrays.
+
+    Raises
+    ------
+    StoreLocked
+        If another process holds the folder.
+    StoreError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+        options.set_max_write_buffer_number(2)
+        options.set_max_background_jobs(2)
+        options.set_max_open_files(256)
+        options.set_keep_log_file_num(3)
+        options.set_compression_type(DBCompressionType.lz4())
+        tables = BlockBasedOptions()
+        tables.set_block_cache(Cache(CACHE_BYTES))
+        options.set_block_based_table_factory(tables)
+        try:
+            self._db = Rdict(str(path), options)
+        except Exception as error:
+            if "lock" in str(error).lower():
+                raise StoreLocked(f"{path} is open in another process: {error}") from error
+            raise StoreError(f"cannot open {path}: {error}") from error
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, None if there is none."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys that start with `prefix`, ascending, with their values."""
+        for key, value in self._db.items(from_key=prefix):
+            if not key.startswith(prefix):
+                return
+            yield key, value
+
+    def write(self, records: list[tuple[bytes, bytes]]) -> None:
+        """Put all records in one batch, or none of them."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in records:
+            batch.put(key, value)
+        self._db.write(batch)
+
+    def close(self) -> None:
+        """Flush and unlock the folder."""
+        self._db.close()
