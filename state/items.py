@@ -186,6 +186,11 @@ class ItemMachine:
         """Customers with an item, over all sources."""
         return sum(source.customers for source in self.sources.values())
 
+    @property
+    def purchases(self) -> int:
+        """Purchases seen, by anyone of anything."""
+        return int(self.tables.popularity.totals[pop.PURCHASES])
+
     def waiting(self) -> npt.NDArray[np.int64]:
         """Rows whose list may have changed since it was ranked."""
         return np.flatnonzero(self.tables.marks[: self.row_count] & RANK)

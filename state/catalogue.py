@@ -1,0 +1,78 @@
+"""The catalogue machine: which items can be bought, one per partition of the catalogue.
+
+It remembers the items that cannot, so that a full catalogue of items that can costs the item partitions
+nothing, and sends changes only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from state import codec
+from state.deltas import Availability, Source
+from state.saving import META, Saver
+from state.store import Store
+
+
+@dataclass
+class CatalogueMachine:
+    """The items of one catalogue partition that are not available.
+
+    >>> machine = CatalogueMachine(Source(1, 0))
+    >>> machine.apply(["tea", "milk"], np.array([True, False]), end=2).ids
+    ['milk']
+    >>> machine.apply(["milk"], np.array([False]), end=3) is None
+    True
+    """
+
+    source: Source
+    position: int = 0
+    unavailable: set[str] = field(default_factory=set)
+
+    def apply(self, ids: list[str], available: npt.NDArray[np.uint8], end: int) -> Availability | None:
+        """Apply entries, the newest last, of a chunk that ends before `end`; what changed, if anything."""
+        changed: dict[str, bool] = {}
+        for name, can_be_bought in zip(ids, available.tolist(), strict=True):
+            if can_be_bought == (name in self.unavailable):
+                changed[name] = bool(can_be_bought)
+                (self.unavailable.discard if can_be_bought else self.unavailable.add)(name)
+        first, self.position = self.position, end
+        if not changed:
+            return None
+        return Availability(self.source, first, end, list(changed), np.array([*changed.values()], np.uint8))
+
+
+class CatalogueSaver(Saver):
+    """Its store: META with the position, and the unavailable items as one PAGE `u`."""
+
+    def __init__(self, machine: CatalogueMachine, store: Store) -> None:
+        super().__init__(store)
+        self.machine = machine
+
+    def position(self) -> int:
+        """The machine's position."""
+        return self.machine.position
+
+    def load(self) -> None:
+        """Fill the empty machine from the store."""
+        raw = self.store.get(META)
+        if raw is None:
+            return
+        self.stored = self.machine.position = int(codec.unpack_meta(META, raw)["position"])
+        page = self.store.get(b"u")
+        self.machine.unavailable = set(codec.unpack_page(b"u", page)) if page is not None else set()
+
+    def _begin(self) -> tuple[dict[str, Any], list[tuple[bytes, bytes]], npt.NDArray[np.int64]]:
+        # no numbered records: the sweep is over in the step that begins it, in one batch with META
+        page = codec.pack_page(sorted(self.machine.unavailable))
+        return {"position": self.machine.position}, [(b"u", page)], np.zeros(0, np.int64)
+
+    def _pack(self, number: int) -> tuple[bytes, bytes]:
+        raise LookupError(f"the catalogue has no record {number}")
+
+    def _appended(self) -> list[tuple[bytes, bytes]]:
+        return []

@@ -1,0 +1,83 @@
+"""Deltas to lists: a partition of pair-deltas and its item machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from faust.types import TP
+
+from state.deltas import Type, decode, decode_availability, message_type
+from state.item_saver import ItemSaver
+from state.items import ItemMachine
+from state.saving import Saver
+from state.store import RocksStore
+from streams.customer_task import counting_settings
+from streams.decoding import Record
+from streams.messages import Progress
+from streams.refresh import Refresher
+from streams.tasks import Context, Task
+
+if TYPE_CHECKING:
+    from streams.transport import Chunk
+
+
+class ItemTask(Task):
+    """Applies deltas and keeps the lists of its items published."""
+
+    machine: ItemMachine
+
+    def __init__(self, tp: TP, context: Context) -> None:
+        super().__init__(tp, context)
+        self.refresher: Refresher
+
+    def new_saver(self) -> Saver:
+        """A new machine with its store opened, not loaded."""
+        self.machine = ItemMachine(counting_settings(self.context.settings), self.tp.partition)
+        self.refresher = Refresher(self, self.context)
+        return ItemSaver(self.machine, RocksStore(self.folder))
+
+    def loops(self) -> list[Any]:
+        """The saving loop, and the one that refreshes lists."""
+        return [*super().loops(), self.refresher.run()]
+
+    async def apply(self, chunk: Chunk, records: list[Record]) -> None:
+        """Apply a chunk of pair-deltas."""
+        machine = self.machine
+        for record in records:
+            raw = record.value or b""
+            kind = message_type(raw)
+            if kind == Type.COUNTS:
+                deltas = decode(raw)
+                events = machine.apply(deltas, record.offset)
+                self.counters.events += events
+                self.counters.pair_updates += 2 * len(deltas.near_items)
+                self.refresher.counted(events, _published_ms(record))
+            elif kind == Type.CATALOGUE:
+                machine.apply_availability(decode_availability(raw), record.offset)
+                self.refresher.counted(0, None)
+            else:
+                self.refresher.settle(record.offset + 1)
+        machine.position = chunk.end
+
+    def progress(self, worker: str) -> Progress:
+        """How far it is, and how fresh its lists are."""
+        progress = super().progress(worker)
+        progress.listed = self.refresher.listed
+        progress.latency_p50_ms, progress.latency_p99_ms = self.refresher.latency()
+        return progress
+
+    def events_budget(self) -> float:
+        """Messages of pair-deltas a restart may replay, from the events that they carried so far."""
+        messages = max(1, self.position)
+        per_message = max(1.0, self.machine.purchases / messages)
+        return max(16.0, self.context.settings.replay_events / per_message)
+
+
+def _published_ms(record: Any) -> float | None:
+    """When the oldest purchase of a message was published, ms since 1970."""
+    for name, value in record.headers:
+        if name == "at":
+            return float(int.from_bytes(value, "big"))
+    return None
+
+

@@ -1,0 +1,105 @@
+"""What a worker answers about its state: a small HTTP service beside the consumers.
+
+    GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
+    GET /customers/ID       a customer's history
+    404 where this worker does not hold it
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from state import rows as rw
+from streams.customer_task import CustomerTask
+from streams.item_task import ItemTask
+from streams.worker import Tasks
+
+NEIGHBOURS = 1_000
+
+
+class Queries:
+    """Serves questions about the open tasks."""
+
+    def __init__(self, tasks: Tasks, host: str, port: int, advertised: str | None) -> None:
+        self._tasks = tasks
+        self._host, self._port = host, port
+        self._advertised = advertised
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> str:
+        """Start serving; returns the base address."""
+        app = web.Application()
+        app.add_routes([web.get("/items/{id}", self._item), web.get("/customers/{id}", self._customer)])
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        port = self._runner.addresses[0][1]
+        return f"http://{self._advertised or self._host}:{port}"
+
+    async def stop(self) -> None:
+        """Stop serving."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _item(self, request: web.Request) -> web.Response:
+        item_id = request.match_info["id"]
+        for task in self._tasks.all():
+            if isinstance(task, ItemTask):
+                async with task.lock:
+                    found = item_state(task, item_id)
+                if found is not None:
+                    return _json(found)
+        raise web.HTTPNotFound(text=f"no partition of this worker has item {item_id}")
+
+    async def _customer(self, request: web.Request) -> web.Response:
+        customer_id = request.match_info["id"]
+        for task in self._tasks.all():
+            if isinstance(task, CustomerTask) and task.machine.customers.get(customer_id) is not None:
+                history = task.machine.history(customer_id)
+                return _json({
+                    "customer_id": customer_id, "task": task.name, "position": task.position,
+                    "items": len(history), "history": history,
+                })  # fmt: skip
+        raise web.HTTPNotFound(text=f"no partition of this worker has customer {customer_id}")
+
+
+def item_state(task: ItemTask, item_id: str) -> dict[str, Any] | None:
+    """What the state holds of an item, None if it is not this task's."""
+    machine = task.machine
+    number = machine.items.get(item_id)
+    if number is None or machine.tables.row_of[number] < 0:
+        return None
+    tables = machine.tables
+    row = int(tables.row_of[number])
+    neighbours, after, before, f = rw.read(tables.rows, row)
+    order = (after.astype(int) + before).argsort(kind="stable")[::-1][:NEIGHBOURS]
+    head = tables.rows.heads[row]
+    return {
+        "item_id": item_id,
+        "task": task.name,
+        "position": task.position,
+        "available": bool(tables.popularity.available[number]),
+        "buyers": int(tables.popularity.buyers[number]),
+        "recent_purchases": int(tables.popularity.recent[number]),
+        "neighbours": int(head[rw.LIVE]),
+        "pairs": int(head[rw.MASS]),
+        "dropped_neighbours": int(head[rw.DROPPED]),
+        "opportunity_nodes": machine.cells.nodes.tolist(),
+        "buyers_at_nodes": machine.cells.at_nodes(tables.sizes[row]).round(6).tolist(),
+        "most_together": [
+            {
+                "item_id": machine.items.id(int(neighbours[i])),
+                "together": int(after[i]) + int(before[i]),
+                "after": int(after[i]),
+                "before": int(before[i]),
+            }
+            for i in order
+        ],
+    }
+
+
+def _json(value: Any) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")

@@ -1,0 +1,171 @@
+"""Keeping lists published: at once when there is room, coalesced under load, all of them by and by.
+
+A count changes some fifty rows, and ranking a row and sending its list costs more than counting, so rows
+whose list may have changed are marked and refreshed together. The pause between two refreshes follows what
+the last one took: with little to do lists go out in milliseconds, under full load a row is refreshed once a
+pause however often it changed, the pause growing up to the staleness bound. Beside the marked rows every
+refresh takes a few of all rows, so that within the sweep bound each is scored with the popularity of the day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from state.ranking import Lists
+from state.rows import MASS
+from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
+from streams.topics import RELATED_ITEMS
+
+if TYPE_CHECKING:
+    from streams.item_task import ItemTask
+    from streams.tasks import Context
+
+KIND = "bought"
+SLICE_ROWS = 512  # ranked in one go, in a thread: some 20 ms
+SHARE = 0.35  # of a worker's time that refreshing may take before pauses grow
+SWEEP_STEP_S = 1.0
+
+
+class Refresher:
+    """Refreshes the lists of one item task.
+
+    Attributes
+    ----------
+    listed : int
+        Position up to which every list was brought exactly up to date, when last asked to.
+    """
+
+    def __init__(self, task: ItemTask, context: Context) -> None:
+        self._task = task
+        self._context = context
+        self._ids = JsonIds(task.machine.items)
+        self._kind = np.frombuffer(msgspec.json.encode(KIND), np.uint8).copy()
+        self._wake = asyncio.Event()
+        self._counted: list[tuple[float, int]] = []  # (published ms, events) waiting for their lists
+        self._latencies: list[tuple[float, int]] = []
+        self._settle_at = -1
+        self._swept = 0  # rows of the sweep under way that are done
+        self._sweep_from = -1  # position when the sweep under way began
+        self._sweep_done = -1  # position the last whole sweep began at
+        self.listed = 0
+
+    def counted(self, events: int, published_ms: float | None) -> None:
+        """Note that a message was applied; its lists are due."""
+        if published_ms is not None and events:
+            self._counted.append((published_ms, events))
+        self._wake.set()
+
+    def settle(self, position: int) -> None:
+        """Bring every list exactly up to date, then say so in `listed`."""
+        self._settle_at = position
+        self._wake.set()
+
+    def latency(self) -> tuple[float, float]:
+        """Median and 99th percentile of ms from publishing to lists since last asked; -1 without any."""
+        seen, self._latencies = self._latencies, []
+        if not seen:
+            return -1.0, -1.0
+        ms, events = np.array([s[0] for s in seen]), np.array([s[1] for s in seen])
+        order = np.argsort(ms)
+        reached = np.cumsum(events[order]) / events.sum()
+        p50, p99 = (float(ms[order][np.searchsorted(reached, q)]) for q in (0.5, 0.99))
+        return p50, p99
+
+    async def run(self) -> None:
+        """Refresh until cancelled."""
+        staleness_s = self._context.settings.staleness_ms / 1000
+        while True:
+            begin = time.monotonic()
+            await self._refresh()
+            if self._settle_at >= 0:
+                await self._settle()
+            took = time.monotonic() - begin
+            others = max(1, len(self._context.item_tasks))
+            # what is marked from now on waits for the pause and for the refresh after it
+            pause = min(took * (others / SHARE - 1), max(0.0, 0.9 * staleness_s - 2 * took))
+            await asyncio.sleep(pause)
+            try:
+                await asyncio.wait_for(self._wake.wait(), SWEEP_STEP_S)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def _refresh(self) -> None:
+        machine = self._task.machine
+        counted, self._counted = self._counted, []
+        rows = np.union1d(machine.waiting(), self._sweep_rows())
+        sent: list[asyncio.Future[Any]] = []
+        for start in range(0, len(rows), SLICE_ROWS):
+            sent += await self._publish(rows[start : start + SLICE_ROWS], exact=False)
+        if sent:
+            await asyncio.gather(*sent)
+        now = time.time() * 1000
+        self._latencies += [(now - published_ms, events) for published_ms, events in counted]
+
+    def _sweep_rows(self) -> npt.NDArray[np.int64]:
+        """The next rows of the background sweep; none when nothing was counted since the last one."""
+        machine = self._task.machine
+        if self._swept == 0:
+            if self._sweep_done >= machine.position or machine.row_count == 0:
+                return np.zeros(0, np.int64)
+            self._sweep_from = machine.position
+            self._sweep_begun = time.monotonic()
+        share = (time.monotonic() - self._sweep_begun) * 1000 / (0.8 * self._context.settings.sweep_ms)
+        stop = min(machine.row_count, max(self._swept + 1, int(share * machine.row_count)))
+        rows = np.arange(self._swept, stop)
+        self._swept = stop
+        if stop == machine.row_count:
+            self._swept, self._sweep_done = 0, self._sweep_from
+        return rows
+
+    async def _settle(self) -> None:
+        machine, position = self._task.machine, self._settle_at
+        self._settle_at = -1
+        sent: list[asyncio.Future[Any]] = []
+        for start in range(0, machine.row_count, SLICE_ROWS):
+            rows = np.arange(start, min(start + SLICE_ROWS, machine.row_count))
+            sent += await self._publish(rows, exact=True)
+        await asyncio.gather(*sent)
+        self.listed = position
+
+    async def _publish(self, rows: npt.NDArray[np.int64], *, exact: bool) -> list[asyncio.Future[Any]]:
+        """Rank rows and hand over the lists that say something new."""
+        task = self._task
+        async with task.lock:
+            records = await asyncio.to_thread(self._lists, rows, exact)
+        task.counters.lists += len(records)
+        return await self._context.outbox.send_many(RELATED_ITEMS.name, task.tp.partition, records)
+
+    def _lists(self, rows: npt.NDArray[np.int64], exact: bool) -> list[tuple[bytes, bytes | None]]:
+        machine = self._task.machine
+        lists = machine.rank(rows, exact=exact)
+        which = machine.mark_published(lists, exact=exact)
+        return self._messages(lists, which)
+
+    def _messages(self, lists: Lists, which: npt.NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
+        if len(which) == 0:
+            return []
+        machine, ids = self._task.machine, self._ids
+        ids.update()
+        tables = machine.tables
+        entry = ENTRY_BYTES + ids.longest
+        out = np.empty(int((HEAD_BYTES + ids.longest + lists.length[which] * entry).sum()), np.uint8)
+        ends = np.empty(len(which), np.int64)
+        write_lists(
+            out, ends, which, lists, tables.item_of, tables.popularity.buyers, tables.rows.heads, MASS,
+            machine.watermark_ms, machine.position, self._kind, ids.blob, ids.ends,
+        )  # fmt: skip
+        raw = out[: ends[-1]].tobytes()
+        records: list[tuple[bytes, bytes | None]] = []
+        start = 0
+        for i, end in zip(which.tolist(), ends.tolist(), strict=True):
+            key = machine.items.id(int(tables.item_of[lists.row[i]])).encode()
+            records.append((key, raw[start:end] if lists.length[i] else None))
+            start = end
+        return records

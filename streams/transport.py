@@ -1,0 +1,165 @@
+"""Faust's transport, carrying chunks: one Faust message is up to 2,000 records of a partition.
+
+Faust makes tasks, events and acknowledgements for every message; for a record each that is most of the work
+(docs/decisions/0003). Here a message is a `Chunk`, topics are declared with acks=False, and the offset to go
+on from is the state's, not Kafka's committed one. The private methods that are overridden are those of
+faust-streaming 0.15.3 and aiokafka 0.14.0, which are pinned; tests/streams/test_transport.py holds each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiokafka
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+CHUNK_RECORDS = 2_000
+FETCH_WAIT_MS = 250
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive records of a partition.
+
+    Attributes
+    ----------
+    tp
+        Topic and partition.
+    start, end
+        The offsets it covers, [start, end): also those that hold no record (compacted, transaction marks).
+    records
+        As aiokafka delivers them.
+    """
+
+    tp: TP
+    start: int
+    end: int
+    records: list[Any]
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Fetches records, noting which offsets each fetch covers."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        conf = self.app.conf
+        return aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            partition_assignment_strategy=[driver.RoundRobinPartitionAssignor],
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: Any, timeout: Any = None, max_records: Any = None
+    ) -> dict[Any, tuple[int, int, list[Any]]]:
+        if not self.consumer.flow_active:
+            return {}
+        before = _positions(consumer)
+        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        after = _positions(consumer)
+        fetched = {}
+        for tp, some in records.items():
+            if some:
+                start = min(before.get(tp, some[0].offset), some[0].offset)
+                fetched[tp] = (start, max(after.get(tp, 0), some[-1].offset + 1), some)
+        return fetched
+
+
+def _positions(consumer: Any) -> dict[Any, int]:
+    """Offset of the next record of every assigned partition whose position is known."""
+    subscription = consumer._fetcher._subscriptions.subscription
+    if subscription is None or subscription.assignment is None:
+        return {}
+    states = {tp: subscription.assignment.state_value(tp) for tp in subscription.assignment.tps}
+    return {tp: state.position for tp, state in states.items() if state and state.has_valid_position}
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    """Yields chunks, and goes on from where the state is."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Open the state of every assigned partition and seek to its position."""
+        # shielded: a rebalance cancels this, and a store half open would stay locked
+        positions = await asyncio.shield(self.app.tasks.open(set(self.assignment())))
+        positions = {tp: offset for tp, offset in positions.items() if tp in self.assignment()}
+        if positions:
+            await self.seek_wait(positions)
+        return positions
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
+        """As Faust's, but a partition under pressure is asked again soon, not after a second."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        active = self._get_active_partitions()
+        if not active:
+            await self.sleep(0.005)
+            return {}, active
+        return await self._getmany(active_partitions=active, timeout=timeout), active
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        """Fetch, and yield each partition's records in chunks."""
+        generation = self.app.consumer_generation_id
+        fetched, _ = await self._wait_next_records(timeout)
+        for aiokafka_tp, (start, end, records) in (fetched or {}).items():
+            tp = TP(aiokafka_tp.topic, aiokafka_tp.partition)
+            for at in range(0, len(records), CHUNK_RECORDS):
+                if self.should_stop or not self.flow_active or generation != self.app.consumer_generation_id:
+                    return
+                some = records[at : at + CHUNK_RECORDS]
+                last = at + CHUNK_RECORDS >= len(records)
+                chunk = Chunk(tp, start, end if last else some[-1].offset + 1, some)
+                start = chunk.end
+                yield tp, _message(chunk, generation)
+
+
+def _message(chunk: Chunk, generation: int) -> ConsumerMessage:
+    first = chunk.records[0]
+    return ConsumerMessage(
+        chunk.tp.topic, chunk.tp.partition, first.offset, first.timestamp / 1000.0, first.timestamp_type,
+        [], None, chunk, None, 0, 0, chunk.tp, generation_id=generation,
+    )  # fmt: skip
+
+
+class Schema(faust.Schema):  # type: ignore[misc]
+    """Passes chunks on as they are: the agents decode."""
+
+    def loads_key(self, *_args: Any, **_kwargs: Any) -> None:
+        """A chunk has no key."""
+
+    def loads_value(self, _app: Any, message: Any, **_kwargs: Any) -> Chunk:
+        """The chunk."""
+        chunk: Chunk = message.value
+        return chunk
+
+
+class Producer(driver.Producer):  # type: ignore[misc]
+    """An idempotent producer that waits for every replica in sync."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"enable_idempotence": True, "acks": "all"}
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    """aiokafka with the consumer and producer above."""
+
+    Consumer = Consumer
+    Producer = Producer
