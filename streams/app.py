@@ -51,12 +51,11 @@ app = App(
     broker_session_timeout=10.0,
     broker_heartbeat_interval=1.0,
     broker_request_timeout=20.0,
-    consumer_max_fetch_size=4 << 20,
+    consumer_max_fetch_size=1 << 20,
     producer_acks=-1,
     producer_linger_ms=0,
     producer_max_batch_size=1 << 20,
     producer_max_request_size=17 << 20,
-    producer_compression_type="lz4",
     producer_request_timeout=60.0,
 )
 app.tasks = Tasks(app, settings)

@@ -2,7 +2,7 @@
 
 A full load refreshes ten thousand lists of a hundred entries a second. A general encoder takes 50 us a list
 to build and encode its objects, this takes a tenth; docs/decisions has the measurement. What it writes is
-what `streams.messages.RelatedItems` reads, which a test holds it to. Numbers that are not whole have seven
+what `streams.messages.RelatedItems` reads, which a test holds it to. Numbers that are not whole have five
 significant digits.
 """
 
@@ -38,7 +38,7 @@ _AFTER = _ascii(',"after":')
 _RECENT = _ascii(',"recent":')
 _EXPECTED = _ascii(',"expected":')
 _ENDS = _ascii("]}")
-_DIGITS = 7
+_DIGITS = 5
 
 
 class JsonIds:

@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     staleness_ms: int = Field(2_000, ge=10, description="bound from a count to its list, under full load")
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
     replay_events: int = Field(
-        200_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
+        500_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
     )
 
     web_host: str = Field("127.0.0.1", description="address the worker's queries are served on")

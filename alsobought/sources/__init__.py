@@ -1,0 +1,31 @@
+"""Reading purchases and catalogues from a user's files, as messages.
+
+>>> import tempfile, pathlib
+>>> path = pathlib.Path(tempfile.mkdtemp()) / "sales.csv"
+>>> _ = path.write_text("customer_id,item_id,timestamp\\nann,tea,2026-01-31 12:00:00\\n")
+>>> for batch in open_purchases(str(path)).records():
+...     print(batch)
+[(b'ann', b'{"customer_id":"ann","item_id":"tea","timestamp":1769860800000}')]
+
+Formats, told by the name: CSV and JSON lines (also .gz and .xz), Parquet, `-` for standard input, and
+`complete-journey`, purchases that come with the installation.
+
+Purchases have the columns customer_id, item_id and timestamp, and optionally quantity, event_type, event_id,
+basket_id, price and profile_id; items have item_id, and optionally title, category, brand, price and
+available. Other columns are ignored. `values` tells what a cell may hold, `Source` what becomes of bad rows.
+"""
+
+from alsobought.sources.errors import BadRow, BadRows, BadRowsError, SourceError
+from alsobought.sources.source import Source, open_items, open_purchases
+from alsobought.sources.table import Position
+
+__all__ = [
+    "BadRow",
+    "BadRows",
+    "BadRowsError",
+    "Position",
+    "Source",
+    "SourceError",
+    "open_items",
+    "open_purchases",
+]

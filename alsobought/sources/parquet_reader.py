@@ -1,0 +1,61 @@
+"""Parquet: the columns by their names, of whatever type their values can be read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from alsobought.sources.errors import SourceError
+from alsobought.sources.lines import open_file
+from alsobought.sources.table import Position, Refuse, Rows, Table
+
+BATCH_ROWS = 10_000
+
+
+class ParquetReader:
+    """One pass over a Parquet file; a row's number counts from 1."""
+
+    def __init__(self, path: Path, table: Table) -> None:
+        self._path = path
+        self._table = table
+        self._done = 0
+        self._total: int | None = None
+
+    @property
+    def position(self) -> Position:
+        """How many rows have been read."""
+        return Position(self._done, self._total, "rows")
+
+    def batches(self, refuse: Refuse) -> Iterator[Rows]:  # noqa: ARG002  # every row of a table has all columns
+        """Yield the rows, `BATCH_ROWS` at a time."""
+        with open_file(self._path) as handle:
+            try:
+                with pq.ParquetFile(handle) as file:
+                    names = file.schema_arrow.names
+                    self._table.check(str(self._path), names)
+                    self._total = file.metadata.num_rows
+                    wanted = [name for name in names if name in self._table.columns]
+                    for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
+                        yield self._rows(batch)
+            except (pa.ArrowException, OSError) as error:
+                raise SourceError(
+                    f"{self._path} cannot be read as Parquet ({error}). Write it again, or give CSV."
+                ) from error
+
+    def _rows(self, batch: pa.RecordBatch) -> Rows:
+        numbers = range(self._done + 1, self._done + batch.num_rows + 1)
+        self._done += batch.num_rows
+        names = batch.schema.names
+        return Rows(numbers, {name: cells(column) for name, column in zip(names, batch.columns, strict=True)})
+
+
+def cells(column: pa.Array[Any]) -> list[object]:
+    """Return the values; times as naive datetimes in UTC, to the millisecond."""
+    if pa.types.is_temporal(column.type):
+        column = column.cast(pa.timestamp("ms"), safe=False)
+    values: list[object] = column.to_pylist()
+    return values

@@ -1,0 +1,70 @@
+"""What the readers of all formats hand on: a few thousand rows at a time, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Literal, Protocol
+
+from alsobought.sources.errors import SourceError
+
+Refuse = Callable[[int, str], None]
+"""Called with the number of a row that cannot be used and the reason; may raise to stop the reading."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a source has been read; `total` is None when nobody can know it (a pipe)."""
+
+    done: int
+    total: int | None
+    unit: Literal["bytes", "rows"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows: their numbers in the file, and their cells by column; absent columns are empty."""
+
+    numbers: Sequence[int]
+    columns: dict[str, Sequence[object]]
+
+    def column(self, name: str) -> Iterable[object]:
+        """The cells of a column, in the order of `numbers`."""
+        return self.columns.get(name) or repeat(None, len(self.numbers))
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a kind of table; others are not read.
+
+    `required` are groups of names: of each group one column must be there; errors name its first.
+    """
+
+    kind: str
+    required: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...]
+
+    def check(self, name: str, found: Iterable[str]) -> None:
+        """Raise SourceError if the columns `found` in the file `name` do not make this table."""
+        columns = list(found)
+        missing = [group[0] for group in self.required if not set(group) & set(columns)]
+        if missing:
+            raise SourceError(
+                f"{name}: {self.kind} need the column{'s' * (len(missing) > 1)} {', '.join(missing)};"
+                f" found are {', '.join(map(repr, columns)) or 'none'}. Rename or add what is missing."
+            )
+        twice = sorted({column for column in columns if column in self.columns and columns.count(column) > 1})
+        if twice:
+            raise SourceError(f"{name}: the column {twice[0]} is there twice. Rename or remove one of them.")
+
+
+class Reader(Protocol):
+    """One pass over one file."""
+
+    @property
+    def position(self) -> Position:
+        """How far it is."""
+
+    def batches(self, refuse: Refuse) -> Iterator[Rows]:
+        """Yield all rows, in order; closes the file at the end."""

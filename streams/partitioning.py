@@ -1,0 +1,20 @@
+"""Which partition a key belongs to: as Kafka's own clients have it, so that any producer agrees with us."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from aiokafka.partitioner import murmur2
+
+
+@lru_cache(maxsize=1 << 17)
+def partition_for(key: bytes, partitions: int) -> int:
+    """Return the partition, 0 to `partitions` - 1, of a record with this key.
+
+    The default partitioner of Kafka's Java client and of kafka-python: murmur2 without its sign, modulo. The
+    hash is computed in Python (some 5 microseconds), hence the cache.
+
+    >>> [partition_for(key, 4) for key in (b"ann", b"bob", b"carol")]
+    [2, 3, 2]
+    """
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions

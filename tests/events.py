@@ -1,0 +1,134 @@
+"""Purchases for everybody's tests: seeded ones that look like a shop's, and real ones."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import chain, islice
+
+import numpy as np
+import numpy.typing as npt
+
+from alsobought.sources import open_purchases
+from streams.messages import PurchaseEvent
+
+DAY_MS = 86_400_000
+START_MS = 1_700_000_000_000
+REAL_EVENTS = 1_443_277
+
+_GROUP = 8
+_SEASONS = 8
+
+
+def purchases(
+    seed: int,
+    customers: int,
+    items: int,
+    events: int,
+    *,
+    heavy: float = 0.05,
+    repeats: float = 0.2,
+    start_ms: int = START_MS,
+    days: float = 90,
+    returns: float = 0.0,
+    duplicates: float = 0.0,
+) -> list[PurchaseEvent]:
+    """Return `events` messages in order of time; the same arguments give the same messages.
+
+    Items are "i0" to "i{items-1}", customers "c0" to "c{customers-1}"; not all need occur.
+
+    - Popularity is Zipf's, exponent 1, over a ranking that is partly reshuffled eight times in the period.
+    - Items go together in groups of eight: half of the purchases are from the group of the last one.
+    - The share `heavy` of the customers makes half of the purchases.
+
+    Parameters
+    ----------
+    repeats
+        Share of purchases of an item the customer has already.
+    start_ms, days
+        The period; several events may share a millisecond.
+    returns
+        Share of messages of type return, of something the customer has, in full or in part.
+    duplicates
+        Share of messages that are one of the customer's last ten once more, its own time included: so with
+        duplicates the times are not in order.
+    """
+    rng = np.random.default_rng(seed)
+    times = np.sort(rng.integers(start_ms, start_ms + int(days * DAY_MS), events))
+    buyers = _buyers(rng, customers, events, heavy)
+    popular = _popular(rng, items, events)
+    groups = rng.permutation(items)  # item groups[g * 8 + j] is the j-th of group g
+    place = np.argsort(groups)
+    dice, kind = rng.random((2, events))
+    pick = rng.random(events)
+    quantities = np.minimum(rng.geometric(0.7, events), 9)
+
+    owned: list[dict[int, int]] = [{} for _ in range(customers)]
+    last: dict[int, int] = {}
+    sent: list[list[PurchaseEvent]] = [[] for _ in range(customers)]
+    made = []
+    for n in range(events):
+        customer, quantity = int(buyers[n]), int(quantities[n])
+        has = owned[customer]
+        if sent[customer] and kind[n] < duplicates:
+            made.append(sent[customer][int(pick[n] * len(sent[customer]))])
+            continue
+        returned = bool(has) and kind[n] < duplicates + returns
+        if returned or (has and dice[n] < repeats):
+            item = list(has)[int(pick[n] * len(has))]
+        elif customer in last and dice[n] < repeats + (1 - repeats) / 2:
+            group = place[last[customer]] // _GROUP * _GROUP
+            item = int(groups[min(group + int(pick[n] * _GROUP), items - 1)])
+        else:
+            item = int(popular[n])
+        if returned:
+            quantity = min(quantity, has[item])
+        has[item] = has.get(item, 0) + (-quantity if returned else quantity)
+        if not has[item]:
+            del has[item]
+        last[customer] = item
+        event = PurchaseEvent(
+            customer_id=f"c{customer}",
+            item_id=f"i{item}",
+            timestamp=int(times[n]),
+            quantity=quantity,
+            type="return" if returned else "purchase",
+            event_id=f"e{n}",
+        )
+        made.append(event)
+        sent[customer] = [*sent[customer][-9:], event]
+    return made
+
+
+def _buyers(rng: np.random.Generator, customers: int, events: int, heavy: float) -> npt.NDArray[np.int64]:
+    """The customer of each event."""
+    few = min(customers, max(1, round(customers * heavy))) if heavy else customers
+    anybody = rng.integers(0, customers, events)
+    return np.where(rng.random(events) < 0.5, rng.integers(0, few, events), anybody)
+
+
+def _popular(rng: np.random.Generator, items: int, events: int) -> npt.NDArray[np.int64]:
+    """An item for each event, by a popularity that drifts."""
+    weights = 1 / np.arange(1, items + 1)
+    ranks = rng.choice(items, events, p=weights / weights.sum())
+    ranking = rng.permutation(items)
+    drawn = np.empty(events, np.int64)
+    for season in np.array_split(np.arange(events), _SEASONS):
+        drawn[season] = ranking[ranks[season]]
+        moved = rng.choice(items, max(1, items // 10), replace=False)
+        ranking[np.sort(moved)] = ranking[moved]
+    return drawn
+
+
+def real_slice(n: int, seed: int = 0) -> list[PurchaseEvent]:
+    """Return the first `n` purchases of complete-journey; another seed than 0 starts elsewhere in the year.
+
+    There are 1,443,277; of these a slice has fewer than `n` only when that is more than there are.
+    """
+    return list(_real_slice(n, seed))
+
+
+@lru_cache(maxsize=8)
+def _real_slice(n: int, seed: int) -> tuple[PurchaseEvent, ...]:
+    start = int(np.random.default_rng(seed).integers(max(1, REAL_EVENTS - n))) if seed else 0
+    events = chain.from_iterable(open_purchases("complete-journey").messages())
+    return tuple(islice(events, start, start + n))
