@@ -33,6 +33,7 @@ class Tables(NamedTuple):
     marks: npt.NDArray[np.uint8]  # per row
     included: npt.NDArray[np.int64]  # per row: position its loaded record has
     threshold: npt.NDArray[np.float32]  # per row: score that an entry needs to enter the list
+    ranked_buyers: npt.NDArray[np.int64]  # per row: buyers of its item when it was last ranked
     cell_of: npt.NDArray[np.int64]  # state.opportunity.Cells.of_size
     above: npt.NDArray[np.int64]
 
@@ -127,7 +128,7 @@ def _unpair(
 @kernel
 def count(
     t: Tables, position: int, popularity_included: int, skip: int, window: int, capacity: int, bounded: bool,
-    items: npt.NDArray[np.int64], offsets: npt.NDArray[np.uint32], effects: npt.NDArray[np.uint8],
+    tolerance: float, items: npt.NDArray[np.int64], offsets: npt.NDArray[np.uint32], effects: npt.NDArray[np.uint8],
     ranks: npt.NDArray[np.uint32], near_ends: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64],
     near_items: npt.NDArray[np.int64], near_distances: npt.NDArray[np.uint8],
     gone_events: npt.NDArray[np.uint32], gone_ranks: npt.NDArray[np.int32],
@@ -188,7 +189,9 @@ def count(
             own = -1
         if own >= 0:
             _put_size(t, own, min(rank, window))
-            t.marks[own] |= RANK | SAVE
+            # one buyer more changes every expectation of the row a little
+            grown = popular.buyers[item] - t.ranked_buyers[own]
+            t.marks[own] |= SAVE | (RANK if grown > tolerance * t.ranked_buyers[own] else QUIET)
         for j in range(start, near):
             other = near_items[j]
             if own >= 0:

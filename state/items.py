@@ -107,6 +107,7 @@ class ItemMachine:
             applied = counting.count(
                 self.tables, position, self.popularity_included, source.end - deltas.first,
                 self.settings.window, self.settings.row_capacity, self.mode == relatedness.MIX,
+                self.settings.score_tolerance,
                 source.items[deltas.items].astype(np.int64), deltas.offsets, deltas.effects, deltas.ranks,
                 deltas.near_ends, deltas.times_ms, near, deltas.near_distances,
                 deltas.gone_events, deltas.gone_ranks, deltas.gone_ends, gone, deltas.gone_minutes,
@@ -218,14 +219,20 @@ class ItemMachine:
         ranking.mark_published(self.published, lists, least)
         return np.flatnonzero(lists.difference >= least)
 
+    def view(self, item: int) -> Lists:
+        """The list of an item this partition owns, exact as of now; changes nothing."""
+        row = np.array([self.tables.row_of[item]], np.int64)
+        marks, threshold = self.tables.marks[row], self.tables.threshold[row]
+        lists = self.rank(row, exact=True)
+        self.tables.marks[row], self.tables.threshold[row] = marks, threshold
+        return lists
+
     def related(self, item_id: str) -> list[Related]:
         """The item's list as of now, best first; empty for an item that is not in this partition."""
         number = self.items.get(item_id)
         if number is None or self.tables.row_of[number] < 0:
             return []
-        marks = self.tables.marks.copy()
-        lists = self.rank(np.array([self.tables.row_of[number]], np.int64), exact=True)
-        self.tables.marks[:] = marks
+        lists = self.view(number)
         n = int(lists.length[0])
         columns = (lists.score, lists.together, lists.after, lists.recent, lists.expected)
         return [
@@ -239,7 +246,8 @@ def _new_tables(capacity: int, cells: Cells) -> Tables:
         rw.new_rows(capacity), pop.new_popularity(capacity),
         np.zeros((capacity, 2, len(cells.nodes)), np.uint32),
         np.full(capacity, -1, np.int32), np.full(capacity, -1, np.int32), np.zeros(capacity, np.uint8),
-        np.full(capacity, -1, np.int64), np.full(capacity, -1, np.float32), cells.of_size, cells.above,
+        np.full(capacity, -1, np.int64), np.full(capacity, -1, np.float32), np.zeros(capacity, np.int64),
+        cells.of_size, cells.above,
     )  # fmt: skip
 
 
@@ -257,6 +265,7 @@ def _more_rows(t: Tables, capacity: int) -> Tables:
         marks=_longer(t.marks, capacity),
         included=_longer(t.included, capacity, -1),
         threshold=_longer(t.threshold, capacity, -1),
+        ranked_buyers=_longer(t.ranked_buyers, capacity),
     )
 
 

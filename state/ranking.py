@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from state import rows as rw
 from state.counting import Tables
-from state.memory import float_bits, float_of_bits, kernel, load, store
+from state.memory import float_bits, float_of_bits, kernel, load, prefetch, store
 from state.popularity import WATERMARK_MS
 from state.relatedness import MIX, SHRINK, SHRINK_RECENT, score
 
@@ -26,6 +26,7 @@ _PER_N = 0.5 / np.sqrt(SHRINK)
 _PER_F = 1.0 / np.sqrt(SHRINK_RECENT)
 _ONCE = _PER_N + _PER_F
 
+_AHEAD = 24  # entries whose side records are prefetched
 _NEARLY = 1.0 - 2.0**-20  # a score that may still round to another's equal
 
 _AGE_STEPS = 1024  # minutes; ages are split in two so that exp() is two look-ups
@@ -178,6 +179,7 @@ def rank(
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     arena, side, side_f = t.rows.arena, t.rows.side, t.rows.side_f
     ranked, buyers = t.popularity.ranked, t.popularity.buyers
+    roots = ranked[:, 1].copy()  # most entries need no more: half the memory, twice the hits
     all_scores, all_items, together, afters = lists.score, lists.item, lists.together, lists.after
     recents, expecteds = lists.recent, lists.expected
     k = all_items.shape[1]
@@ -186,6 +188,7 @@ def rank(
     expectation = np.empty(matrix.shape[1] + 1)
     pairs = np.empty(2 * k, np.uint64)
     heap = np.int64(pairs.ctypes.data)
+    side_at = np.int64(side.ctypes.data)
     bounded = mode == MIX  # a score is at most what it would be with nothing expected
     for i in range(len(lists.row)):
         row = lists.row[i]
@@ -197,12 +200,17 @@ def rank(
         n = 0
         least = 0.0  # the worst score in a full heap
         first = t.rows.heads[row, rw.START]
-        for slot in range(first, first + rw.CLASSES[t.rows.heads[row, rw.SIZE]] * rw.LINE_WORDS):
+        end = first + rw.CLASSES[t.rows.heads[row, rw.SIZE]] * rw.LINE_WORDS
+        for slot in range(first, end):
+            if slot + _AHEAD < end:
+                coming = arena[slot + _AHEAD] >> _HIGH
+                if coming & _REPEATED:
+                    prefetch(side_at + 16 * np.int64(coming & _INDEX))
             entry = arena[slot]
             if entry == 0 or (entry & _ID) == rw.DELETED:
                 continue
             item = np.int64(entry & _ID) - 1
-            root_recent = ranked[item, 1]
+            root_recent = roots[item]
             if root_recent < 0.0:
                 continue
             payload = entry >> _HIGH
@@ -234,6 +242,7 @@ def rank(
             if n == k:
                 least = _score_of(pairs[0])
         t.threshold[row] = least
+        t.ranked_buyers[row] = buyers[t.item_of[row]]
         lists.length[i] = n
         for j in range(n - 1, -1, -1):  # the worst comes out first
             items[j] = np.int32(0xFFFFFFFF - np.int64(pairs[0] & _ID))

@@ -11,7 +11,7 @@ from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdic
 from state.errors import StoreError, StoreLocked
 
 CACHE_BYTES = 8 << 20
-WRITE_BUFFER_BYTES = 16 << 20
+WRITE_BUFFER_BYTES = 8 << 20
 
 
 class Store(Protocol):
@@ -61,7 +61,7 @@ class MemoryStore:
 class RocksStore:
     """A store in a folder of its own, held by one process at a time.
 
-    Memory is bounded: two write buffers of 16 MiB and a block cache of 8 MiB (its default is gigabytes);
+    Memory is bounded: two write buffers of 8 MiB and a block cache of 8 MiB (its default is gigabytes);
     what is hot is in the machine's own arrays.
 
     Raises
@@ -81,7 +81,7 @@ class RocksStore:
         options.set_max_background_jobs(2)
         options.set_max_open_files(256)
         options.set_keep_log_file_num(3)
-        options.set_compression_type(DBCompressionType.lz4())
+        options.set_compression_type(DBCompressionType.none())  # hash tables do not compress
         tables = BlockBasedOptions()
         tables.set_block_cache(Cache(CACHE_BYTES))
         options.set_block_based_table_factory(tables)

@@ -63,6 +63,7 @@ class ItemTask(Task):
         """How far it is, and how fresh its lists are."""
         progress = super().progress(worker)
         progress.listed = self.refresher.listed
+        progress.staleness_ms, self.refresher.staleness_ms = self.refresher.staleness_ms, 0.0
         progress.latency_p50_ms, progress.latency_p99_ms = self.refresher.latency()
         return progress
 

@@ -105,6 +105,9 @@ class Progress(Struct, kw_only=True):
     pair_updates: Annotated[int, Meta(description="neighbour counts changed since the worker started")] = 0
     lists: Annotated[int, Meta(description="lists published since the worker started")] = 0
     dead_letters: Annotated[int, Meta(description="records refused since the worker started")] = 0
+    staleness_ms: Annotated[
+        float, Meta(description="longest from a count to its changed lists in Kafka, last interval")
+    ] = -1.0
     latency_p50_ms: Annotated[
         float, Meta(description="purchase in Kafka to its changed lists in Kafka, last interval, median")
     ] = -1.0

@@ -1,5 +1,6 @@
 """What a worker answers about its state: a small HTTP service beside the consumers.
 
+    GET /related/ITEM?k=10  its list as of now, as the message on the topic, cut to k entries
     GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
     GET /customers/ID       a customer's history
     404 where this worker does not hold it
@@ -15,6 +16,7 @@ from aiohttp import web
 from state import rows as rw
 from streams.customer_task import CustomerTask
 from streams.item_task import ItemTask
+from streams.messages import decode_related
 from streams.worker import Tasks
 
 NEIGHBOURS = 1_000
@@ -32,7 +34,11 @@ class Queries:
     async def start(self) -> str:
         """Start serving; returns the base address."""
         app = web.Application()
-        app.add_routes([web.get("/items/{id}", self._item), web.get("/customers/{id}", self._customer)])
+        app.add_routes([
+            web.get("/related/{id}", self._related),
+            web.get("/items/{id}", self._item),
+            web.get("/customers/{id}", self._customer),
+        ])  # fmt: skip
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
@@ -43,6 +49,24 @@ class Queries:
         """Stop serving."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def _related(self, request: web.Request) -> web.Response:
+        item_id = request.match_info["id"]
+        try:
+            k = int(request.query.get("k", "100"))
+        except ValueError:
+            raise web.HTTPBadRequest(text=f"k is {request.query['k']!r}; it must be a number") from None
+        for task in self._tasks.all():
+            if isinstance(task, ItemTask):
+                number = task.machine.items.get(item_id)
+                if number is not None and task.machine.tables.row_of[number] >= 0:
+                    async with task.lock:
+                        raw = task.refresher.message(number)
+                    if raw is not None:
+                        message = decode_related(raw)
+                        message.related = message.related[:k]
+                        return _json(message)
+        raise web.HTTPNotFound(text=f"no partition of this worker has a list for item {item_id}")
 
     async def _item(self, request: web.Request) -> web.Response:
         item_id = request.match_info["id"]

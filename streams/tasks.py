@@ -54,6 +54,7 @@ class Context:
     outbox: Outbox
     partitions: int
     item_tasks: list[Any] = field(default_factory=list)
+    ranking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
 class Task(abc.ABC):
@@ -145,7 +146,7 @@ class Task(abc.ABC):
             self._saved_at_position = position
             async with self.lock:
                 await self.pending.wait()  # what is stored must not be ahead of what was sent
-                self.saver.step(min(1.0, max(share, 0.02)))
+                await asyncio.to_thread(self.saver.step, min(1.0, max(share, 0.02)))
 
     def events_budget(self) -> float:
         """Records of the topic a restart may replay."""
