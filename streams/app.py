@@ -54,7 +54,7 @@ app = App(
     consumer_max_fetch_size=1 << 20,
     producer_acks=-1,
     producer_linger_ms=0,
-    producer_max_batch_size=1 << 20,
+    producer_max_batch_size=8 << 20,
     producer_max_request_size=17 << 20,
     producer_request_timeout=60.0,
 )

@@ -63,12 +63,14 @@ class Refresher:
         if published_ms is not None and events:
             self._counted.append((published_ms, events))
         self._marked_at = self._marked_at or time.monotonic()
+
+    def wake(self) -> None:
+        """There is something to do."""
         self._wake.set()
 
     def settle(self, position: int) -> None:
         """Bring every list exactly up to date, then say so in `listed`."""
         self._settle_at = position
-        self._wake.set()
 
     def latency(self) -> tuple[float, float]:
         """Median and 99th percentile of ms from publishing to lists since last asked; -1 without any."""

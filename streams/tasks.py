@@ -6,6 +6,7 @@ import abc
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("alsobought")
 
 SAVE_EVERY_S = 0.5
-
-
-class Gap(Exception):
-    """A chunk starts after the task's position: the log must be read again from there."""
+INBOX_CHUNKS = 2
 
 
 class LogTooShort(Exception):
@@ -53,6 +51,7 @@ class Context:
     settings: Settings
     outbox: Outbox
     partitions: int
+    seek: Callable[[TP, int], Awaitable[None]]
     item_tasks: list[Any] = field(default_factory=list)
     ranking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
@@ -68,6 +67,7 @@ class Task(abc.ABC):
         self.counters = Counters()
         self.saver: Saver
         self._saved_at_position = 0
+        self._inbox: asyncio.Queue[Chunk] = asyncio.Queue(maxsize=INBOX_CHUNKS)
         self._loops: list[asyncio.Task[None]] = []
 
     @property
@@ -104,22 +104,31 @@ class Task(abc.ABC):
 
     def loops(self) -> list[Any]:
         """Coroutines that run while the task is open."""
-        return [self._save_loop()]
+        return [self._apply_loop(), self._save_loop()]
 
     async def handle(self, chunk: Chunk) -> None:
-        """Apply a chunk.
+        """Take a chunk in; waits while the task has some to do, but not for other tasks."""
+        await self._inbox.put(chunk)
 
-        Raises
-        ------
-        Gap
-            If it does not follow the position.
-        """
-        async with self.lock:
-            if chunk.start > self.position:
-                raise Gap(f"{self.name} is at {self.position}, got a chunk from {chunk.start}")
-            if chunk.end <= self.position:
-                return
-            await self.apply(chunk, [r for r in chunk.records if r.offset >= self.position])
+    async def _apply_loop(self) -> None:
+        while True:
+            chunk = await self._inbox.get()
+            await self.turn()
+            async with self.lock:
+                position = self.position
+                if chunk.start <= position < chunk.end:
+                    await self.apply(chunk, [r for r in chunk.records if r.offset >= position])
+            if chunk.start > position:
+                log.warning("%s is at %d, got a chunk from %d: reading again", self.name, position, chunk.start)
+                await self.context.seek(self.tp, position)
+
+    async def turn(self) -> None:
+        """Wait until it is this task's turn to apply a chunk."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether chunks wait to be applied."""
+        return not self._inbox.empty() or self.lock.locked()
 
     async def refuse(self, refused: list[Refused]) -> None:
         """Send records to the dead letters."""

@@ -55,7 +55,13 @@ PAIR_DELTAS = TopicSpec(
     retention_ms=7 * DAY_MS,
     max_message_bytes=16 << 20,
 )
-RELATED_ITEMS = TopicSpec("related-items", "item_id", "the current list of each item", "compact")
+RELATED_ITEMS = TopicSpec(
+    "related-items",
+    "item_id",
+    "the current list of each item",
+    "compact",
+    max_message_bytes=16 << 20,  # of a batch: lists are sent many at a time
+)
 DEAD_LETTERS = TopicSpec(
     "dead-letters",
     "none",

@@ -18,6 +18,8 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.topics import PAIR_DELTAS
+
 CHUNK_RECORDS = 2_000
 FETCH_WAIT_MS = 250
 
@@ -45,6 +47,8 @@ class Chunk:
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Fetches records, noting which offsets each fetch covers."""
 
+    _deltas_first = False
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         conf = self.app.conf
         return aiokafka.AIOKafkaConsumer(
@@ -71,7 +75,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         if not self.consumer.flow_active:
             return {}
         before = _positions(consumer)
-        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        records = None
+        self._deltas_first = not self._deltas_first
+        if self._deltas_first:
+            # every other time: else purchases, which are many and small, fill every fetch in a backlog
+            deltas = {tp for tp in active_partitions if tp.topic == PAIR_DELTAS.name}
+            if deltas:
+                records = await super()._fetch_records(consumer, deltas, 0, max_records)
+        if not records:
+            records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         after = _positions(consumer)
         fetched = {}
         for tp, some in records.items():

@@ -15,7 +15,7 @@ from streams.item_task import ItemTask
 from streams.messages import encode
 from streams.outbox import Outbox
 from streams.settings import Settings
-from streams.tasks import Context, Gap, LogTooShort, Task
+from streams.tasks import Context, LogTooShort, Task
 from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES
 from streams.transport import Chunk
 
@@ -63,7 +63,7 @@ class Tasks:
             await self._app.maybe_start_producer()
             producer = self._app.producer._ensure_producer()
             partitions = len(await producer.partitions_for(PAIR_DELTAS.name))
-            self._context = Context(self._settings, Outbox(producer), partitions)
+            self._context = Context(self._settings, Outbox(producer), partitions, self._seek)
         return self._context
 
     async def _check_log(self, positions: dict[TP, int]) -> None:
@@ -83,21 +83,16 @@ class Tasks:
             )
 
     async def handle(self, chunk: Chunk) -> None:
-        """Hand a chunk to its task. One that does not follow is read again from the task's position."""
+        """Hand a chunk to its task; one of a partition lost in a rebalance is its new owner's to read."""
         task = self._open.get(chunk.tp)
         if task is None:
-            return  # lost in a rebalance: its new owner reads it
+            return
         if (error := task.failed()) is not None:
             raise error
-        try:
-            await task.handle(chunk)
-        except Gap as gap:
-            log.warning("%s; reading again", gap)
-            await self._app.consumer.seek_wait({chunk.tp: task.position})
+        await task.handle(chunk)
 
-    def find(self, topic: str, partition: int) -> Task | None:
-        """An open task."""
-        return self._open.get(TP(topic, partition))
+    async def _seek(self, tp: TP, offset: int) -> None:
+        await self._app.consumer.seek_wait({tp: offset})
 
     def all(self) -> list[Task]:
         """Every open task."""
