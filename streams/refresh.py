@@ -3,7 +3,8 @@
 A count changes some fifty rows, and ranking a row and sending its list costs more than counting, so rows
 whose list may have changed are marked and refreshed together. The pause between two refreshes follows what
 the last one took: with little to do lists go out in milliseconds, under full load a row is refreshed once a
-pause however often it changed, the pause growing up to the staleness bound. Beside the marked rows every
+pause however often it changed, the pause growing up to the staleness bound. While a backlog is worked off,
+what is counted is older than that anyhow, and a longer bound holds (docs/decisions/0006). Beside the marked rows every
 refresh takes a few of all rows, so that within the sweep bound each is scored with the popularity of the day.
 """
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from streams.tasks import Context
 
 KIND = "bought"
-SLICE_ROWS = 1024  # ranked and written in one go, in a thread: some 40 ms and 10 MiB
+SLICE_ROWS = 512  # ranked and written in one go, in a thread: some 20 ms and 5 MiB
 SHARE = 0.35  # of a worker's time that refreshing may take before pauses grow
 SWEEP_STEP_S = 1.0
 
@@ -53,6 +54,7 @@ class Refresher:
         self._swept = 0  # rows of the sweep under way that are done
         self._sweep_from = -1  # position when the sweep under way began
         self._sweep_done = -1  # position the last whole sweep began at
+        self._lag_ms = 0.0  # age of the newest purchases counted
         self._marked_at = 0.0  # when the oldest count not in a list was made
         self._sweep_begun = 0.0
         self.staleness_ms = 0.0  # longest from a count to its lists in Kafka, since last asked
@@ -61,6 +63,7 @@ class Refresher:
     def counted(self, events: int, published_ms: float | None) -> None:
         """Note that a message was applied; its lists are due."""
         if published_ms is not None and events:
+            self._lag_ms = time.time() * 1000 - published_ms
             self._counted.append((published_ms, events))
         self._marked_at = self._marked_at or time.monotonic()
 
@@ -85,7 +88,6 @@ class Refresher:
 
     async def run(self) -> None:
         """Refresh until cancelled."""
-        staleness_s = self._context.settings.staleness_ms / 1000
         while True:
             begin = time.monotonic()
             await self._refresh()
@@ -94,13 +96,19 @@ class Refresher:
             took = time.monotonic() - begin
             others = max(1, len(self._context.item_tasks))
             # what is marked from now on waits for the pause and for the refresh after it
-            pause = min(took * (others / SHARE - 1), max(0.0, 0.9 * staleness_s - 2 * took))
+            pause = min(took * (others / SHARE - 1), max(0.0, 0.9 * self._bound_s() - 2 * took))
             await asyncio.sleep(pause)
             try:
                 await asyncio.wait_for(self._wake.wait(), SWEEP_STEP_S)
             except TimeoutError:
                 pass
             self._wake.clear()
+
+    def _bound_s(self) -> float:
+        """How old a count may be when its lists go out: longer while the counts themselves are old."""
+        settings = self._context.settings
+        behind = self._lag_ms > 2 * settings.staleness_ms
+        return (settings.catch_up_ms if behind else settings.staleness_ms) / 1000
 
     async def _refresh(self) -> None:
         machine = self._task.machine

@@ -37,7 +37,10 @@ class Settings(BaseSettings):
         0.05, ge=0, lt=1, description="relative change of a score that is worth a message of its own"
     )
 
-    staleness_ms: int = Field(2_000, ge=10, description="bound from a count to its list, under full load")
+    staleness_ms: int = Field(2_000, ge=10, description="bound from a count to its changed lists")
+    catch_up_ms: int = Field(
+        15_000, ge=10, description="the same while a backlog is counted: purchases older than twice staleness_ms"
+    )
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
     replay_events: int = Field(
         500_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
