@@ -1,0 +1,129 @@
+"""Machines run in process over a log, and held against the oracle. Helpers of the tests beside this file."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from state import rows as rw
+from state.customers import CustomerMachine
+from state.deltas import Source, decode, encode
+from state.events import Event, Kind
+from state.items import ItemMachine
+from state.settings import CountingSettings
+from tests.oracle import Oracle
+
+START_MS = 1_480_000_000_000
+
+
+def hashed(partitions: int) -> Callable[[str], int]:
+    """A partitioner by id."""
+    return lambda name: zlib.crc32(name.encode()) % partitions
+
+
+def shop(
+    seed: int, events: int, customers: int, items: int, *,
+    returns: float = 0.1, duplicates: float = 0.05, forgets: float = 0.005, late_ms: int = 100_000_000,
+) -> list[Event]:  # fmt: skip
+    """Purchases of everything at once: heavy buyers, repeats, late events, returns that are not owned."""
+    rng = random.Random(seed)
+    made: list[Event] = []
+    now = START_MS
+    for n in range(events):
+        now += rng.randrange(0, 400_000)
+        customer = f"c{int(rng.paretovariate(0.8)) % customers}"
+        item = f"i{int(rng.paretovariate(0.7)) % items}"
+        dice = rng.random()
+        kind = Kind.FORGET if dice < forgets else Kind.RETURN if dice < forgets + returns else Kind.PURCHASE
+        if made and rng.random() < duplicates:
+            made.append(rng.choice(made[-50:]))
+            continue
+        made.append(Event(customer, item, now - rng.randrange(late_ms + 1), rng.randrange(1, 3), kind, f"e{n}"))
+    return made
+
+
+@dataclass
+class Run:
+    """Customer machines by source partition, item machines by item partition."""
+
+    customers: list[CustomerMachine]
+    items: list[ItemMachine]
+    partition_of: Callable[[str], int]
+    source_of: Callable[[str], int]
+
+    @staticmethod
+    def over(
+        events: Sequence[Event], settings: CountingSettings, *,
+        partitions: int = 1, sources: int = 1, chunk: int = 500,
+    ) -> Run:  # fmt: skip
+        """All events applied, every message through its bytes."""
+        run = Run.new(settings, partitions, sources)
+        for start in range(0, len(events), chunk):
+            run.apply(events[start : start + chunk])
+        return run
+
+    @staticmethod
+    def new(settings: CountingSettings, partitions: int = 1, sources: int = 1) -> Run:
+        """Empty machines."""
+        partition_of = hashed(partitions)
+        return Run(
+            [CustomerMachine(settings, Source(0, s), partitions, partition_of) for s in range(sources)],
+            [ItemMachine(settings, p) for p in range(partitions)],
+            partition_of,
+            hashed(sources),
+        )
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """Apply events, each at its source partition, then what follows from them."""
+        for number, machine in enumerate(self.customers):
+            own = [e for e in events if self.source_of(e.customer_id) == number]
+            for partition, messages in enumerate(machine.apply(machine.batch(own)).deltas):
+                for message in messages:
+                    self.items[partition].apply(decode(encode(message)))
+
+
+def check_histories(machines: Sequence[CustomerMachine], source_of: Callable[[str], int], oracle: Oracle) -> None:
+    """Every customer's history is the oracle's."""
+    for customer, expected in oracle.histories.items():
+        found = machines[source_of(customer)].history(customer)
+        assert [(b.item_id, b.quantity, b.first_ms, b.last_ms) for b in found] == [
+            (b.item, b.quantity, b.first_ms, b.last_ms) for b in expected
+        ]
+
+
+def check_counts(
+    machines: Sequence[ItemMachine], partition_of: Callable[[str], int], oracle: Oracle, f_error: float = 1e-9
+) -> None:
+    """Every count of every item machine is the oracle's; F within a relative error."""
+    buyers, recent, sizes = oracle.buyers(), oracle.recent(), oracle.sizes()
+    after, decayed = oracle.after(), oracle.decayed()
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for machine in machines:
+        tables = machine.tables
+        assert machine.customers == oracle.customers()
+        assert machine.watermark_ms == oracle.watermark_ms()
+        assert machine.purchases == len(oracle.purchases)
+        for number, name in enumerate(machine.items):
+            assert tables.popularity.buyers[number] == buyers[name], name
+            assert tables.popularity.recent[number] == recent[name], name
+            row = int(tables.row_of[number])
+            assert (row >= 0) == (partition_of(name) == machine.partition), name
+            if row < 0:
+                continue
+            expected = np.zeros_like(tables.sizes[row])
+            for size, count in sizes[name].items():
+                expected[0, machine.cells.of_size[size]] += count
+                expected[1, machine.cells.of_size[size]] += count * machine.cells.above[size]
+            np.testing.assert_array_equal(tables.sizes[row], expected, name)
+            entries = zip(*(column.tolist() for column in rw.read(tables.rows, row)), strict=True)
+            for neighbour, later, earlier, f in entries:
+                other = machine.items.id(neighbour)
+                found[name, other] = later, earlier
+                assert abs(f - decayed[name, other]) <= f_error * decayed[name, other], (name, other)
+    assert found == {
+        pair: (after[pair], after[pair[::-1]]) for x, y in after for pair in ((x, y), (y, x))
+    }
