@@ -2,18 +2,40 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint types docs lock bench clean
+.PHONY: demo setup test lint types docs lock clean
+
+demo: setup
+	@$(BIN)/alsobought demo
 
 setup: .venv/ready
 
 .venv/ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("alsobought needs Python 3.11 or newer, %s is %s" % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'
-	@echo "Installing the locked packages into .venv ..."
+	@$(PYTHON) -c 'import sys; sys.exit("alsobought needs Python 3.11 or newer; %s is %s" % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --quiet --require-hashes -r requirements.lock
+	@echo "Installing the locked packages into .venv (a minute or two) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@echo "Compiling the kernels (once, half a minute) ..."
+	@$(BIN)/python -m state.compile
 	@touch .venv/ready
 
+test: lint types
+	@$(BIN)/python -m pytest -q
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy
+
+docs: setup
+	@$(BIN)/python docs/generate.py
+
+# needs uv on the PATH; the lock holds hashes and no addresses
 lock:
 	uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 --no-header \
 		--custom-compile-command "make lock" -q pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

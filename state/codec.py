@@ -124,12 +124,13 @@ def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> in
     payload = unframe(Kind.HISTORY, key, raw)
     included, seen, n, ring = _HISTORY.unpack_from(payload)
     at = _HISTORY.size
-    columns = []
+    columns: list[Any] = []
     for dtype in (np.uint32, np.uint32, np.int64, np.int64):
         columns.append(np.frombuffer(payload, dtype, n, at).copy())
         at += columns[-1].nbytes
     hashes = np.frombuffer(payload, np.uint64, ring, at).copy()
-    hs.write(h, customer, *columns, hashes, seen)
+    items, quantities, first_ms, last_ms = columns
+    hs.write(h, customer, items, quantities, first_ms, last_ms, hashes, seen)
     return int(included)
 
 
@@ -190,7 +191,10 @@ def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> int:
     at += n + -n % 8
     (m,) = struct.unpack_from("<Q", payload, at)
     where, counts = np.frombuffer(payload, np.uint64, 2 * m, at + 8).reshape(2, m)
-    slots, numbers = (where >> np.uint64(27)).astype(np.int64), (where & np.uint64((1 << 27) - 1)).astype(np.int64)
+    slots, numbers = (
+        (where >> np.uint64(27)).astype(np.int64),
+        (where & np.uint64((1 << 27) - 1)).astype(np.int64),
+    )
     p.days[slots, numbers] = counts
     p.recent[:] = p.days.sum(axis=0, dtype=np.int64)
     assert len(p.days) == DAYS

@@ -60,9 +60,7 @@ def _take_size(t: Tables, row: int, size: int) -> None:
 
 
 @kernel
-def _run(
-    t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity: int, bounded: bool
-) -> None:
+def _run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity: int, bounded: bool) -> None:
     """Apply n increments. `bounded`: mark a row for ranking only if the entry may enter its list."""
     latest = np.exp((rw.LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / rw.TAU_MINUTES)
     heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
@@ -128,7 +126,8 @@ def _unpair(
 @kernel
 def count(
     t: Tables, position: int, popularity_included: int, skip: int, window: int, capacity: int, bounded: bool,
-    tolerance: float, items: npt.NDArray[np.int64], offsets: npt.NDArray[np.uint32], effects: npt.NDArray[np.uint8],
+    tolerance: float, items: npt.NDArray[np.int64],
+    offsets: npt.NDArray[np.uint32], effects: npt.NDArray[np.uint8],
     ranks: npt.NDArray[np.uint32], near_ends: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64],
     near_items: npt.NDArray[np.int64], near_distances: npt.NDArray[np.uint8],
     gone_events: npt.NDArray[np.uint32], gone_ranks: npt.NDArray[np.int32],
@@ -165,7 +164,13 @@ def count(
             history = gone_items[first : np.int64(gone_ends[gone])]
             removed = np.int64(gone_ranks[gone])
             _unpair(
-                t, position, removed, history, gone_minutes[first : np.int64(gone_ends[gone])], window, capacity
+                t,
+                position,
+                removed,
+                history,
+                gone_minutes[first : np.int64(gone_ends[gone])],
+                window,
+                capacity,
             )
             if fresh:
                 for rank in range(len(history)):

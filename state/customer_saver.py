@@ -1,9 +1,9 @@
 """The customer machine's store.
 
-    m            META: window, partitions, position to replay from
-    c number     PAGE: customer ids from that number on
-    i number     PAGE: item ids from that number on
-    h customer   HISTORY
+m            META: window, partitions, position to replay from
+c number     PAGE: customer ids from that number on
+i number     PAGE: item ids from that number on
+h customer   HISTORY
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,7 @@ class CustomerMachine:
     """
 
     settings: CountingSettings = field(default_factory=CountingSettings)
-    source: Source = Source(0, 0)
+    source: Source = field(default_factory=lambda: Source(0, 0))
     partitions: int = 1
     partition_of: Callable[[str], int] = lambda _item_id: 0
 
@@ -105,7 +106,7 @@ class CustomerMachine:
         self, batch: EventBatch, start: int, stop: int
     ) -> tuple[npt.NDArray[np.uint8], list[Deltas]]:
         """Events start .. stop or fewer, as one message per item partition."""
-        columns = [
+        columns: list[Any] = [
             column[start:stop]
             for column in (
                 batch.offsets, batch.kinds, batch.customers, batch.items,
@@ -116,7 +117,8 @@ class CustomerMachine:
         longest = int(self.histories.length[columns[2][removing]].max(initial=0)) + (stop - start)
         room = max(GONE_ITEMS, longest) if removing.any() else 0
         out = pairing.new_paired(stop - start, self.settings.window, room)
-        n, gone, gained = pairing.pair(self.histories, self.included, self.settings.window, *columns, out)
+        arguments: tuple[Any, ...] = (self.histories, self.included, self.settings.window, *columns, out)
+        n, gone, gained = pairing.pair(*arguments)
         self.customer_count += gained
         self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
         end = batch.end if start + n == len(batch) else int(batch.offsets[start + n])
@@ -126,7 +128,7 @@ class CustomerMachine:
         return out.outcomes[:n], messages
 
     def _messages(
-        self, columns: list[npt.NDArray[np.generic]], out: pairing.Paired, n: int, gone: int, end: int
+        self, columns: list[npt.NDArray[Any]], out: pairing.Paired, n: int, gone: int, end: int
     ) -> Iterator[Deltas]:
         counted = out.outcomes[:n] <= pairing.GONE
         which = np.flatnonzero(counted)
@@ -137,11 +139,14 @@ class CustomerMachine:
         gone_end = out.gone_ends[gone - 1] if gone else 0
         new_ids = self.items.ids[self.sent_ids :]
         for partition in range(self.partitions):
+            ends, to_items, distances = pairing.route(
+                partition, self.item_partitions, items, near_ends, near_items
+            )
             yield Deltas(
                 self.source, self.position, end, self.customer_count, self.sent_ids, new_ids,
                 self.item_partitions[self.sent_ids : len(self.items)],
                 offsets, items, out.outcomes[which], out.ranks[which],
-                *_in_order(pairing.route(partition, self.item_partitions, items, near_ends, near_items), times),
+                ends, times, to_items, distances,
                 np.searchsorted(which, out.gone_events[:gone]).astype(np.uint32),
                 out.gone_ranks[:gone], out.gone_ends[:gone].astype(np.uint32),
                 out.gone_items[:gone_end], out.gone_minutes[:gone_end],
@@ -174,11 +179,3 @@ class CustomerMachine:
             Purchased(self.items.id(item), quantity, first, last)
             for item, quantity, first, last in zip(*(c.tolist() for c in columns), strict=True)
         ]
-
-
-def _in_order(
-    routed: tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint8]],
-    times_ms: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.generic], ...]:
-    ends, items, distances = routed
-    return ends, times_ms, items, distances

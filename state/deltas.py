@@ -108,14 +108,18 @@ class _Reader:
         start = self.at
         self.at += n_bytes + -n_bytes % 8
         if start + n_bytes > len(self.raw):
-            raise BadDelta(f"pair-deltas message ends after {len(self.raw)} bytes, {start + n_bytes} expected")
+            raise BadDelta(
+                f"pair-deltas message ends after {len(self.raw)} bytes, {start + n_bytes} expected"
+            )
         return bytes(self.raw[start : start + n_bytes])
 
     def array(self, dtype: type, n: int) -> npt.NDArray[np.generic]:
         start, n_bytes = self.at, np.dtype(dtype).itemsize * n
         self.at += n_bytes + -n_bytes % 8
         if start + n_bytes > len(self.raw):
-            raise BadDelta(f"pair-deltas message ends after {len(self.raw)} bytes, {start + n_bytes} expected")
+            raise BadDelta(
+                f"pair-deltas message ends after {len(self.raw)} bytes, {start + n_bytes} expected"
+            )
         return np.frombuffer(self.raw, dtype, n, start)
 
 

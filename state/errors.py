@@ -1,14 +1,14 @@
 """What can go wrong in the machines and their stores.
 
-    StateError
-    ├── OutOfReservedMemory   an arena is full or the system refuses address space
-    ├── BadSettings           a setting out of range, or unlike those the store was made with
-    ├── BadDelta              a pair-delta message that cannot be read or does not fit
-    │   └── DeltaGap          a message is missing before this one
-    └── StoreError
-        ├── UnknownLayout     written by another version
-        ├── CorruptRecord     bytes that cannot be what was written
-        └── StoreLocked       another process has the store open
+StateError
+├── OutOfReservedMemory   an arena is full or the system refuses address space
+├── BadSettings           a setting out of range, or unlike those the store was made with
+├── BadDelta              a pair-delta message that cannot be read or does not fit
+│   └── DeltaGap          a message is missing before this one
+└── StoreError
+    ├── UnknownLayout     written by another version
+    ├── CorruptRecord     bytes that cannot be what was written
+    └── StoreLocked       another process has the store open
 """
 
 from __future__ import annotations

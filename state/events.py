@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,27 +73,12 @@ class EventBatch:
         return len(self.offsets)
 
     @staticmethod
-    def of_columns(
-        offsets: list[int],
-        kinds: list[int],
-        customers: list[int],
-        items: list[int],
-        quantities: list[int],
-        times_ms: list[int],
-        hashes: list[int],
-        end: int,
-    ) -> EventBatch:
-        """From lists of one length."""
-        return EventBatch(
-            np.array(offsets, np.int64),
-            np.array(kinds, np.uint8),
-            np.array(customers, np.uint32),
-            np.array(items, np.uint32),
-            np.array(quantities, np.uint32),
-            np.array(times_ms, np.int64),
-            np.array(hashes, np.uint64),
-            end,
-        )
+    def of_rows(rows: Sequence[tuple[int, int, int, int, int, int, int]], end: int) -> EventBatch:
+        """From tuples (offset, kind, customer, item, quantity, time_ms, hash)."""
+        columns = list(zip(*rows, strict=True)) or [()] * 7
+        types = (np.int64, np.uint8, np.uint32, np.uint32, np.uint32, np.int64, np.uint64)
+        arrays: list[Any] = [np.array(c, t) for c, t in zip(columns, types, strict=True)]
+        return EventBatch(*arrays, end)
 
     @staticmethod
     def of_events(
@@ -101,15 +87,14 @@ class EventBatch:
         """From events, the first at `first_offset`; new ids enter the dictionaries."""
         rows = [
             (
-                e.kind,
+                offset,
+                int(e.kind),
                 customers.number(e.customer_id),
                 0 if e.kind == Kind.FORGET else items.number(e.item_id),
                 e.quantity,
                 e.time_ms,
                 event_hash(e.event_id),
             )
-            for e in events
+            for offset, e in enumerate(events, first_offset)
         ]
-        columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(6)]
-        end = first_offset + len(rows)
-        return EventBatch.of_columns(list(range(first_offset, end)), *columns, end=end)
+        return EventBatch.of_rows(rows, first_offset + len(rows))

@@ -212,9 +212,9 @@ def seen_before(h: Histories, customer: int, event_hash: int) -> bool:
 
 
 @kernel
-def read(h: Histories, customer: int) -> tuple[
-    npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.int64]
-]:
+def read(
+    h: Histories, customer: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """A history's columns, copied: items, quantities, first times, last times."""
     n = np.int64(h.length[customer])
     items, quantities, firsts, lasts = _columns(h, customer)
@@ -223,7 +223,12 @@ def read(h: Histories, customer: int) -> tuple[
     for i in range(n):
         first_ms[i] = np.int64(h.arena[firsts + i])
         last_ms[i] = np.int64(h.arena[lasts + i])
-    return h.arena32[items : items + n].copy(), h.arena32[quantities : quantities + n].copy(), first_ms, last_ms
+    return (
+        h.arena32[items : items + n].copy(),
+        h.arena32[quantities : quantities + n].copy(),
+        first_ms,
+        last_ms,
+    )
 
 
 @kernel

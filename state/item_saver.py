@@ -1,11 +1,11 @@
 """The item machine's store.
 
-    m                         META: settings, partition, position to replay from, sources as they were then
-    i number                  PAGE: item ids from that number on
-    w row                     NUMBERS: items of the rows from that row on
-    s topic partition number  NUMBERS: a source's items, from that number of the source on
-    p                         POPULARITY
-    r row                     ROW
+m                         META: settings, partition, position to replay from, sources as they were then
+i number                  PAGE: item ids from that number on
+w row                     NUMBERS: items of the rows from that row on
+s topic partition number  NUMBERS: a source's items, from that number of the source on
+p                         POPULARITY
+r row                     ROW
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ drops what a source sends again, and counts exactly as long as no row is full.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -143,14 +144,18 @@ class ItemMachine:
         """Give the source's new items numbers here, and rows to those this partition owns."""
         known = len(source.items)
         if deltas.base > known:
-            raise DeltaGap(f"source {tuple(deltas.source)} numbers items from {deltas.base}, {known} are known")
+            raise DeltaGap(
+                f"source {tuple(deltas.source)} numbers items from {deltas.base}, {known} are known"
+            )
         fresh = deltas.new_ids[known - deltas.base :]
         if not fresh:
             return
         numbers = [self.items.number(name) for name in fresh]
         self.make_room()
         source.items = np.append(source.items, np.array(numbers, np.int32))
-        for number, partition in zip(numbers, deltas.new_partitions[known - deltas.base :].tolist(), strict=True):
+        for number, partition in zip(
+            numbers, deltas.new_partitions[known - deltas.base :].tolist(), strict=True
+        ):
             if partition == self.partition and self.tables.row_of[number] < 0:
                 self.add_row(number)
 
@@ -237,7 +242,9 @@ class ItemMachine:
         columns = (lists.score, lists.together, lists.after, lists.recent, lists.expected)
         return [
             Related(self.items.id(item), *values)
-            for item, *values in zip(lists.item[0, :n].tolist(), *(c[0, :n].tolist() for c in columns), strict=True)
+            for item, *values in zip(
+                lists.item[0, :n].tolist(), *(c[0, :n].tolist() for c in columns), strict=True
+            )
         ]
 
 
@@ -251,7 +258,7 @@ def _new_tables(capacity: int, cells: Cells) -> Tables:
     )  # fmt: skip
 
 
-def _longer(old: npt.NDArray[np.generic], n: int, fill: int = 0) -> npt.NDArray[np.generic]:
+def _longer(old: npt.NDArray[Any], n: int, fill: int = 0) -> npt.NDArray[Any]:
     new = np.full((n, *old.shape[1:]), fill, old.dtype)
     new[: len(old)] = old
     return new

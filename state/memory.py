@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import mmap
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +49,7 @@ def _pointer(builder: Any, address: Any, bits: int) -> Any:
     return builder.inttoptr(address, ir.IntType(bits).as_pointer())
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def prefetch(_typing: Any, _address: Any) -> Any:
     """Ask for the cache line at an address (an integer); harmless if the address is wild."""
 
@@ -63,7 +64,7 @@ def prefetch(_typing: Any, _address: Any) -> Any:
     return types.voidptr(types.intp), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def load(_typing: Any, _address: Any) -> Any:
     """The word (uint64) at an address. Hot loops use it, as arrays are counted at every access."""
 
@@ -73,7 +74,7 @@ def load(_typing: Any, _address: Any) -> Any:
     return types.uint64(types.intp), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def store(_typing: Any, _address: Any, _word: Any) -> Any:
     """Write a word (uint64) at an address."""
 
@@ -84,7 +85,7 @@ def store(_typing: Any, _address: Any, _word: Any) -> Any:
     return types.voidptr(types.intp, types.uint64), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def add_float(_typing: Any, _address: Any, _value: Any) -> Any:
     """Add to the float64 at an address; returns the sum."""
 
@@ -97,7 +98,7 @@ def add_float(_typing: Any, _address: Any, _value: Any) -> Any:
     return types.float64(types.intp, types.float64), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def float_bits(_typing: Any, _value: Any) -> Any:
     """The bits (uint32) of a float32; they order positive floats as the floats themselves."""
 
@@ -107,7 +108,7 @@ def float_bits(_typing: Any, _value: Any) -> Any:
     return types.uint32(types.float32), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def float_of_bits(_typing: Any, _bits: Any) -> Any:
     """The float32 of some bits (uint32)."""
 
@@ -117,5 +118,13 @@ def float_of_bits(_typing: Any, _bits: Any) -> Any:
     return types.float32(types.uint32), codegen
 
 
-kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
-"""Decorator of every numba kernel: compiled once per machine, runs outside Python's lock."""
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function with numba: once per machine, to run outside Python's lock.
+
+    Types inside are numba's: mixing np.uint64 and np.int64 gives a float, so both sides are cast.
+    """
+    compiled: Function = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)(function)
+    return compiled

@@ -267,7 +267,9 @@ def rank(
             together[i, j] = after + before
             recents[i, j] = f
             _, expecteds[i, j] = score(mode, after + before, f, e, f_share, 1.0, per_buyer * buyers[items[j]])
-        lists.hash[i] = _counts_hash(buyers[t.item_of[row]], t.rows.heads[row, rw.MASS], together[i, :n], afters[i, :n])
+        lists.hash[i] = _counts_hash(
+            buyers[t.item_of[row]], t.rows.heads[row, rw.MASS], together[i, :n], afters[i, :n]
+        )
         lists.difference[i] = _compare(published, lists, i, tolerance)
 
 

@@ -229,7 +229,15 @@ def find(rows: Rows, row: int, neighbour: int) -> int:
 
 @kernel
 def bump(
-    heads: int, arena: int, side: int, meta: int, row: int, neighbour: int, after: int, minute: int, weight: float
+    heads: int,
+    arena: int,
+    side: int,
+    meta: int,
+    row: int,
+    neighbour: int,
+    after: int,
+    minute: int,
+    weight: float,
 ) -> tuple[int, float]:
     """Count one more pair if the row has room. Returns the entry's new N, 0 if there was no room, and F.
 
@@ -296,7 +304,7 @@ def _again(
 def add(
     rows: Rows, row: int, neighbour: int, after: int, minute: int, weight: float, capacity: int
 ) -> tuple[int, float]:
-    """Count one more pair (`after` 1: neighbour bought after the row's item). Returns the entry's new (N, F)."""
+    """Count one more pair (`after` 1: neighbour bought later). Returns the entry's new (N, F)."""
     heads, arena = np.int64(rows.heads.ctypes.data), np.int64(rows.arena.ctypes.data)
     side, meta = np.int64(rows.side.ctypes.data), np.int64(rows.meta.ctypes.data)
     count, f = bump(heads, arena, side, meta, row, neighbour, after, minute, weight)
@@ -340,9 +348,9 @@ def hint(heads: int, arena: int, row: int, neighbour: int) -> None:
 
 
 @kernel
-def read(rows: Rows, row: int) -> tuple[
-    npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.float64]
-]:
+def read(
+    rows: Rows, row: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
     """A row's entries, in the order of its lines: neighbours, after, before, F."""
     live = rows.heads[row, LIVE]
     neighbours = np.empty(live, np.uint32)

@@ -30,7 +30,7 @@ M_ARENA_MAX = -8  # of mallopt(3)
 COMPUTING_THREADS = 3
 
 settings = Settings()
-# Records by the million are short-lived and hold no cycles: looking for cycles that often cost 5 % of the time.
+# Records by the million are short-lived and hold no cycles: looking for cycles cost 5 % of the time.
 gc.set_threshold(100_000, 20, 50)
 if sys.platform == "linux":  # big short-lived buffers from several threads: each arena of glibc keeps its own
     ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)

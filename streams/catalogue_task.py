@@ -35,8 +35,6 @@ class CatalogueTask(Task):
         if message is not None:
             raw = encode_availability(message)
             for partition in range(self.context.partitions):
-                await self.pending.add(
-                    await self.context.outbox.send(PAIR_DELTAS.name, partition, None, raw)
-                )
+                await self.pending.add(await self.context.outbox.send(PAIR_DELTAS.name, partition, None, raw))
         await self.refuse(decoded.refused)
         self.counters.events += len(decoded.ids)

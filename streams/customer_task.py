@@ -73,9 +73,7 @@ class CustomerTask(Task):
         for partition, messages in enumerate(applied.deltas):
             for message in messages:
                 await self.pending.add(
-                    await self.context.outbox.send(
-                        PAIR_DELTAS.name, partition, None, encode(message), at_ms
-                    )
+                    await self.context.outbox.send(PAIR_DELTAS.name, partition, None, encode(message), at_ms)
                 )
         await self.refuse(decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
         self.counters.events += len(decoded.batch)

@@ -154,8 +154,7 @@ def decode_purchases(records: Sequence[Record], end: int, machine: CustomerMachi
             (record.offset, kind, customer, item or 0, event.quantity, moment, event_hash(event.event_id))
         )
         used.append(record)
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(7)]
-    return Decoded(EventBatch.of_columns(*columns, end=end), used, refused)
+    return Decoded(EventBatch.of_rows(rows, end), used, refused)
 
 
 @dataclass

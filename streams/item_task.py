@@ -85,5 +85,3 @@ def _published_ms(record: Any) -> float | None:
         if name == "at":
             return float(int.from_bytes(value, "big"))
     return None
-
-

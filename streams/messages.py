@@ -60,7 +60,8 @@ class RelatedItem(Struct):
     after: Annotated[int, Meta(description="those of them who bought this entry after the list's item")]
     recent: Annotated[float, Meta(description="`together`, each decayed with its age at as_of (30 days)")]
     expected: Annotated[
-        float, Meta(description="`together` to be expected if buying were independent, heavy buyers considered")
+        float,
+        Meta(description="`together` to be expected if buying were independent, heavy buyers considered"),
     ]
 
 

@@ -1,9 +1,9 @@
 """What a worker answers about its state: a small HTTP service beside the consumers.
 
-    GET /related/ITEM?k=10  its list as of now, as the message on the topic, cut to k entries
-    GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
-    GET /customers/ID       a customer's history
-    404 where this worker does not hold it
+GET /related/ITEM?k=10  its list as of now, as the message on the topic, cut to k entries
+GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
+GET /customers/ID       a customer's history
+404 where this worker does not hold it
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def item_state(task: ItemTask, item_id: str) -> dict[str, Any] | None:
         return None
     tables = machine.tables
     row = int(tables.row_of[number])
-    neighbours, after, before, f = rw.read(tables.rows, row)
+    neighbours, after, before, _ = rw.read(tables.rows, row)
     order = (after.astype(int) + before).argsort(kind="stable")[::-1][:NEIGHBOURS]
     head = tables.rows.heads[row]
     return {

@@ -4,13 +4,14 @@ A count changes some fifty rows, and ranking a row and sending its list costs mo
 whose list may have changed are marked and refreshed together. The pause between two refreshes follows what
 the last one took: with little to do lists go out in milliseconds, under full load a row is refreshed once a
 pause however often it changed, the pause growing up to the staleness bound. While a backlog is worked off,
-what is counted is older than that anyhow, and a longer bound holds (docs/decisions/0006). Beside the marked rows every
-refresh takes a few of all rows, so that within the sweep bound each is scored with the popularity of the day.
+what is counted is older than that anyhow, and a longer bound holds (docs/decisions/0006). Beside the marked
+rows every refresh takes a few of all rows, so that within the sweep bound each is scored with the popularity of the day.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +99,8 @@ class Refresher:
             # what is marked from now on waits for the pause and for the refresh after it
             pause = min(took * (others / SHARE - 1), max(0.0, 0.9 * self._bound_s() - 2 * took))
             await asyncio.sleep(pause)
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), SWEEP_STEP_S)
-            except TimeoutError:
-                pass
             self._wake.clear()
 
     def _bound_s(self) -> float:

@@ -39,7 +39,9 @@ class Settings(BaseSettings):
 
     staleness_ms: int = Field(2_000, ge=10, description="bound from a count to its changed lists")
     catch_up_ms: int = Field(
-        15_000, ge=10, description="the same while a backlog is counted: purchases older than twice staleness_ms"
+        15_000,
+        ge=10,
+        description="the same while a backlog is counted: purchases older than twice staleness_ms",
     )
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
     replay_events: int = Field(

@@ -119,11 +119,14 @@ class Task(abc.ABC):
                 if chunk.start <= position < chunk.end:
                     await self.apply(chunk, [r for r in chunk.records if r.offset >= position])
             if chunk.start > position:
-                log.warning("%s is at %d, got a chunk from %d: reading again", self.name, position, chunk.start)
+                log.warning(
+                    "%s is at %d, got a chunk from %d: reading again", self.name, position, chunk.start
+                )
                 await self.context.seek(self.tp, position)
 
     async def turn(self) -> None:
-        """Wait until it is this task's turn to apply a chunk."""
+        """Wait until it is this task's turn to apply a chunk; most need not."""
+        return
 
     @property
     def busy(self) -> bool:

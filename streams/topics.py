@@ -1,8 +1,8 @@
 """The topics: what each carries, who writes and reads it, and how Kafka shall keep it.
 
-                purchases ──► customers ──► pair-deltas ──► items ──► related-items
-                   items ──► catalogue ───────┘
-        what cannot be used ──► dead-letters      where each partition is ──► progress
+        purchases ──► customers ──► pair-deltas ──► items ──► related-items
+           items ──► catalogue ───────┘
+what cannot be used ──► dead-letters      where each partition is ──► progress
 """
 
 from __future__ import annotations

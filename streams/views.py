@@ -1,9 +1,9 @@
 """Reading our topics from outside the workers: all of a topic, its newest messages, what comes next.
 
-    positions    where the partitions begin and end now
-    read_all     every record up to where the topic ends now
-    Follower     records as they come, from the end or a little before it
-    send_each    one record to every partition
+positions    where the partitions begin and end now
+read_all     every record up to where the topic ends now
+Follower     records as they come, from the end or a little before it
+send_each    one record to every partition
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ def send_each(bootstrap: str, spec: TopicSpec, value: bytes, partitions: list[in
         sent = {p: producer.send(spec.name, value=value, partition=p) for p in partitions}
         return {p: future.get(timeout=STALL_S).offset for p, future in sent.items()}
     except KafkaError as error:
-        raise KafkaUnreachable(f"Kafka at {bootstrap} did not take a record for {spec.name}: {error}") from error
+        raise KafkaUnreachable(
+            f"Kafka at {bootstrap} did not take a record for {spec.name}: {error}"
+        ) from error
     finally:
         producer.close(timeout=STALL_S)
 

@@ -21,7 +21,11 @@ from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
 
-KINDS: dict[str, type[Task]] = {PURCHASES.name: CustomerTask, ITEMS.name: CatalogueTask, PAIR_DELTAS.name: ItemTask}
+KINDS: dict[str, type[Task]] = {
+    PURCHASES.name: CustomerTask,
+    ITEMS.name: CatalogueTask,
+    PAIR_DELTAS.name: ItemTask,
+}
 PROGRESS_EVERY_S = 1.0
 
 
