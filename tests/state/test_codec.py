@@ -1,0 +1,153 @@
+"""Every stored record: there and back, damaged, and of another layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from state import codec
+from state import histories as hs
+from state import popularity as pop
+from state import rows as rw
+from state.errors import CorruptRecord, UnknownLayout
+
+KEY = b"r\x00\x00\x00\x07"
+MINUTE = 25_000_000
+
+
+def _history(items: int, events: int) -> hs.Histories:
+    h = hs.new_histories(2)
+    for n in range(items):
+        hs.append(h, 1, 7 * n, n + 1, MINUTE * 60_000 + n, MINUTE * 60_000 + 2 * n)
+    for n in range(events):
+        hs.seen_before(h, 1, n + 1)
+    return h
+
+
+def _rows(entries: int) -> rw.Rows:
+    rows = rw.new_rows(2)
+    for n in range(entries):
+        for times in range(1 + n % 3):
+            rw.add(rows, 1, n * 5, times % 2, MINUTE + n, rw.decay_weight(MINUTE + n), 1 << 20)
+    rows.heads[1, rw.DROPPED], rows.heads_f[1, rw.LOST] = 3, 0.5
+    return rows
+
+
+def _popularity(items: int) -> pop.Popularity:
+    p = pop.new_popularity(max(items, 1) + 3)
+    for n in range(items):
+        pop.add_purchase(p, n, (17_000 + n % 20) * pop.DAY_MS)
+        p.buyers[n] = n
+        p.available[n] = n % 2
+    return p
+
+
+SIZES = np.arange(2 * 19, dtype=np.uint32).reshape(2, 19)
+
+RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
+    "meta": (codec.pack_meta({"position": 7, "sources": [[0, 1, 2, 3]]}), lambda raw: codec.unpack_meta(KEY, raw)),
+    "page": (codec.pack_page(["tea", "Grüße", "日本"]), lambda raw: codec.unpack_page(KEY, raw)),
+    "numbers": (codec.pack_numbers(np.arange(5, dtype=np.int32)), lambda raw: codec.unpack_numbers(KEY, raw)),
+    "history": (
+        codec.pack_history(_history(5, 9), 1, 42),
+        lambda raw: codec.unpack_history(hs.new_histories(2), 1, KEY, raw),
+    ),
+    "row": (
+        codec.pack_row(_rows(20), 1, SIZES, 42),
+        lambda raw: codec.unpack_row(rw.new_rows(2), 1, np.zeros_like(SIZES), KEY, raw),
+    ),
+    "popularity": (
+        codec.pack_popularity(_popularity(10), 10, 42),
+        lambda raw: codec.unpack_popularity(pop.new_popularity(10), KEY, raw),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_damaged_record_is_refused(name: str) -> None:
+    raw, unpack = RECORDS[name]
+    unpack(raw)
+    rng = np.random.default_rng(1)
+    for at in {1, 4, 7, 8, len(raw) - 1, *rng.integers(4, len(raw), 20).tolist()}:
+        damaged = raw[:at] + bytes([raw[at] ^ 0x10]) + raw[at + 1 :]
+        with pytest.raises(CorruptRecord, match=r"record b'r\\x00\\x00\\x00\\x07' is damaged"):
+            unpack(damaged)
+    for size in (0, 7):
+        with pytest.raises(CorruptRecord, match=f"has {size} bytes"):
+            unpack(raw[:size])
+    for size in (8, len(raw) - 1):
+        with pytest.raises(CorruptRecord):
+            unpack(raw[:size])
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_another_layout_is_refused(name: str) -> None:
+    raw, unpack = RECORDS[name]
+    with pytest.raises(UnknownLayout, match="has layout 2, this program reads 1"):
+        unpack(b"\x02" + raw[1:])
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_one_kind_is_not_read_as_another(name: str) -> None:
+    for other, (raw, _) in RECORDS.items():
+        if other != name:
+            with pytest.raises(CorruptRecord):
+                RECORDS[name][1](raw)
+
+
+def test_small_records_round_trip() -> None:
+    meta = {"window": 50, "sources": [[0, 1, 2, 3]], "partition": 0}
+    assert codec.unpack_meta(KEY, codec.pack_meta(meta)) == meta
+    for page in ([], ["a"], ["", "Grüße", "日本" * 80]):
+        assert codec.unpack_page(KEY, codec.pack_page(page)) == page
+    for n in (0, 1, 1000):
+        numbers = np.arange(n, dtype=np.int32)
+        assert codec.unpack_numbers(KEY, codec.pack_numbers(numbers)).tolist() == numbers.tolist()
+
+
+@pytest.mark.parametrize(("items", "events"), [(0, 0), (0, 1), (1, 0), (3, 5), (100, 128), (1000, 300)])
+def test_histories_round_trip(items: int, events: int) -> None:
+    h, into = _history(items, events), hs.new_histories(2)
+    raw = codec.pack_history(h, 1, 42)
+    assert codec.unpack_history(into, 1, KEY, raw) == 42
+    for one, other in zip(hs.read(h, 1), hs.read(into, 1), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(hs.read_ring(h, 1), hs.read_ring(into, 1))
+    assert codec.pack_history(into, 1, 42) == raw
+    # and both remember the same from now on
+    assert [hs.seen_before(h, 1, n) for n in range(1, 400, 7)] == [
+        hs.seen_before(into, 1, n) for n in range(1, 400, 7)
+    ]
+
+
+@pytest.mark.parametrize("entries", [0, 1, 2, 7, 8, 100, 3000])
+def test_rows_round_trip(entries: int) -> None:
+    rows, into, sizes = _rows(entries), rw.new_rows(2), np.zeros_like(SIZES)
+    raw = codec.pack_row(rows, 1, SIZES, 42)
+    assert codec.unpack_row(into, 1, sizes, KEY, raw) == 42
+    np.testing.assert_array_equal(sizes, SIZES)
+
+    def read(of: rw.Rows) -> dict[int, tuple[float, ...]]:
+        return {y: rest for y, *rest in zip(*(c.tolist() for c in rw.read(of, 1)), strict=True)}  # type: ignore[misc]
+
+    assert read(into) == read(rows)
+    for word in (rw.LIVE, rw.MASS, rw.DROPPED, rw.LOST, rw.RECENT_MASS):
+        assert into.heads[1, word] == rows.heads[1, word]
+
+
+def test_a_row_of_another_window_is_refused() -> None:
+    raw = codec.pack_row(_rows(3), 1, SIZES, 42)
+    with pytest.raises(CorruptRecord, match="has 19 size cells, 5 expected"):
+        codec.unpack_row(rw.new_rows(2), 1, np.zeros((2, 5), np.uint32), KEY, raw)
+
+
+@pytest.mark.parametrize("items", [0, 1, 7, 8, 500])
+def test_popularity_round_trips(items: int) -> None:
+    p, into = _popularity(items), pop.new_popularity(items + 5)
+    raw = codec.pack_popularity(p, items, 42)
+    assert codec.unpack_popularity(into, KEY, raw) == 42
+    assert codec.pack_popularity(into, items, 42) == raw
+    np.testing.assert_array_equal(into.recent[:items], p.recent[:items])
+    np.testing.assert_array_equal(into.totals, p.totals)

@@ -1,0 +1,232 @@
+"""Saving in a rolling sweep, crashes at any moment, replays: the counts stay the oracle's."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from state.customer_saver import CustomerSaver
+from state.customers import CustomerMachine
+from state.deltas import Source, decode, encode
+from state.errors import BadSettings, CorruptRecord
+from state.events import Event
+from state.item_saver import ItemSaver
+from state.items import ItemMachine
+from state.saving import META
+from state.settings import CountingSettings
+from state.store import MemoryStore, RocksStore, Store
+from tests.oracle import Oracle
+from tests.state.machines import START_MS, check_counts, check_histories, hashed, shop
+
+PARTITIONS = 2
+
+
+class Cluster:
+    """Two customer and two item machines with their logs, steps of which are taken in random order."""
+
+    def __init__(
+        self, events: list[Event], settings: CountingSettings, rng: random.Random, open_store: Callable[[str], Store]
+    ) -> None:
+        self.settings, self.rng, self.open_store = settings, rng, open_store
+        self.partition_of = hashed(PARTITIONS)
+        self.logs = [[e for e in events if self.partition_of(e.customer_id) == p] for p in range(PARTITIONS)]
+        self.deltas: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+        self.customers = [self._open_customers(p) for p in range(PARTITIONS)]
+        self.items = [self._open_items(p) for p in range(PARTITIONS)]
+        self.crashes = 0
+
+    def _open_customers(self, p: int) -> CustomerSaver:
+        machine = CustomerMachine(self.settings, Source(0, p), PARTITIONS, self.partition_of)
+        saver = CustomerSaver(machine, self.open_store(f"customers-{p}"))
+        saver.load()
+        return saver
+
+    def _open_items(self, p: int) -> ItemSaver:
+        saver = ItemSaver(ItemMachine(self.settings, p), self.open_store(f"items-{p}"))
+        saver.load()
+        return saver
+
+    def run(self) -> None:
+        """Until all is applied."""
+        while any(
+            saver.position() < len(log)
+            for savers, logs in ((self.customers, self.logs), (self.items, self.deltas))
+            for saver, log in zip(savers, logs, strict=True)  # type: ignore[arg-type]
+        ):
+            self._step(self.rng.random(), self.rng.randrange(PARTITIONS))
+
+    def _step(self, dice: float, p: int) -> None:
+        if dice < 0.45:
+            customers = self.customers[p].machine
+            batch = self.logs[p][customers.position : customers.position + self.rng.randrange(1, 80)]
+            if batch:
+                for log, messages in zip(
+                    self.deltas, customers.apply(customers.batch(batch)).deltas, strict=True
+                ):
+                    log += [encode(message) for message in messages]
+        elif dice < 0.75:
+            items = self.items[p].machine
+            for position in range(items.position, min(len(self.deltas[p]), items.position + 5)):
+                items.apply(decode(self.deltas[p][position]), position)
+        elif dice < 0.85:
+            self.customers[p].step(self.rng.random() * 0.5)
+        elif dice < 0.95:
+            self.items[p].step(self.rng.random() * 0.5)
+        elif dice < 0.97:
+            self.customers[p].close()
+            self.customers[p] = self._open_customers(p)
+            self.crashes += 1
+        elif dice < 0.99:
+            self.items[p].close()
+            self.items[p] = self._open_items(p)
+            self.crashes += 1
+        else:
+            self.items[p].save_all()
+            self.customers[p].save_all()
+
+    def check(self, events: list[Event]) -> None:
+        """Everything is the oracle's."""
+        oracle = Oracle(self.settings.window).feed(events)
+        check_histories([saver.machine for saver in self.customers], self.partition_of, oracle)
+        check_counts([saver.machine for saver in self.items], self.partition_of, oracle)
+
+
+def _crash(seed: int, window: int, customers: int, open_store: Callable[[str], Store]) -> Cluster:
+    events = shop(seed, 1500, customers, 150)
+    cluster = Cluster(events, CountingSettings(window=window), random.Random(seed), open_store)
+    cluster.run()
+    cluster.check(events)
+    return cluster
+
+
+@pytest.mark.parametrize(
+    ("seed", "window", "customers"),
+    [(1, 1, 10), (2, 3, 20), (3, 5, 60), (4, 50, 30), (5, 9, 300), (6, 5, 3), (7, 2, 40)],
+)
+def test_crashes_at_any_moment_change_nothing(seed: int, window: int, customers: int) -> None:
+    stores: dict[str, MemoryStore] = {}
+    cluster = _crash(seed, window, customers, lambda name: stores.setdefault(name, MemoryStore()))
+    assert cluster.crashes
+
+
+def test_crashes_with_stores_on_disk(tmp_path: Path) -> None:
+    cluster = _crash(8, 5, 40, lambda name: RocksStore(tmp_path / name))
+    assert cluster.crashes
+    for saver in (*cluster.customers, *cluster.items):
+        saver.save_all()
+        saver.close()
+
+
+def _saved(settings: CountingSettings) -> tuple[MemoryStore, MemoryStore, list[Event]]:
+    events, stores = shop(9, 300, 10, 40), (MemoryStore(), MemoryStore())
+    customers, items = CustomerMachine(settings), ItemMachine(settings)
+    savers = CustomerSaver(customers, stores[0]), ItemSaver(items, stores[1])
+    for message in customers.apply(customers.batch(events)).deltas[0]:
+        items.apply(message)
+    for saver in savers:
+        saver.save_all()
+        assert saver.stored == saver.position()
+        assert not saver.sweeping
+    return *stores, events
+
+
+def test_what_was_saved_needs_no_replay() -> None:
+    settings = CountingSettings(window=4)
+    customer_store, item_store, events = _saved(settings)
+    customers, items = CustomerMachine(settings), ItemMachine(settings)
+    CustomerSaver(customers, customer_store).load()
+    ItemSaver(items, item_store).load()
+    assert customers.position == len(events)
+    oracle = Oracle(4).feed(events)
+    check_histories([customers], lambda _: 0, oracle)
+    check_counts([items], lambda _: 0, oracle)
+    more = shop(10, 200, 10, 60)
+    for message in customers.apply(customers.batch(more)).deltas[0]:
+        items.apply(decode(encode(message)))
+    oracle.feed(more)
+    check_histories([customers], lambda _: 0, oracle)
+    check_counts([items], lambda _: 0, oracle)
+
+
+def test_a_saved_machine_writes_nothing_again() -> None:
+    stores = _saved(CountingSettings())
+    for saver in (CustomerSaver(CustomerMachine(), stores[0]), ItemSaver(ItemMachine(), stores[1])):
+        saver.load()
+        before = dict(saver.store.records)  # type: ignore[attr-defined]
+        saver.save_all()
+        assert saver.store.records == before  # type: ignore[attr-defined]
+
+
+def test_other_settings_are_refused_by_name() -> None:
+    customer_store, item_store, _ = _saved(CountingSettings(window=4))
+    other = CountingSettings(window=5)
+    with pytest.raises(BadSettings, match="made with window 4, now it is 5: set window back"):
+        CustomerSaver(CustomerMachine(other), customer_store).load()
+    with pytest.raises(BadSettings, match="made with window 4, now it is 5"):
+        ItemSaver(ItemMachine(other), item_store).load()
+    with pytest.raises(BadSettings, match="made with partitions 1, now it is 2"):
+        CustomerSaver(CustomerMachine(CountingSettings(window=4), partitions=2), customer_store).load()
+    with pytest.raises(BadSettings, match="made with row_capacity 32768, now it is 64"):
+        ItemSaver(ItemMachine(CountingSettings(window=4, row_capacity=64)), item_store).load()
+    with pytest.raises(BadSettings, match="made with partition 0, now it is 1"):
+        ItemSaver(ItemMachine(CountingSettings(window=4), partition=1), item_store).load()
+
+
+def test_a_store_without_meta_is_replayed_from_the_start() -> None:
+    """A crash in the first sweep leaves records and dictionaries, but no META."""
+    settings = CountingSettings(window=4)
+    customer_store, item_store, events = _saved(settings)
+    del customer_store.records[META], item_store.records[META]
+    customers, items = CustomerMachine(settings), ItemMachine(settings)
+    CustomerSaver(customers, customer_store).load()
+    ItemSaver(items, item_store).load()
+    assert customers.position == items.position == 0
+    whole = CustomerMachine(settings)
+    deltas = whole.apply(whole.batch(events)).deltas[0]
+    customers.apply(customers.batch(events))
+    for message in deltas:
+        items.apply(message)
+    oracle = Oracle(4).feed(events)
+    check_histories([customers], lambda _: 0, oracle)
+    check_counts([items], lambda _: 0, oracle)
+
+
+def test_a_damaged_record_is_named() -> None:
+    customer_store, item_store, _ = _saved(CountingSettings())
+    for store, saver, prefix in (
+        (customer_store, CustomerSaver(CustomerMachine(), customer_store), b"h"),
+        (item_store, ItemSaver(ItemMachine(), item_store), b"r"),
+        (item_store, ItemSaver(ItemMachine(), item_store), b"p"),
+    ):
+        key, raw = next(iter(store.scan(prefix)))
+        store.records[key] = raw[:-1] + bytes([raw[-1] ^ 1])
+        with pytest.raises(CorruptRecord, match="record b'" + prefix.decode()):
+            saver.load()
+        store.records[key] = raw
+
+
+def test_empty_machines_save_and_load() -> None:
+    for machine, saver_of in ((CustomerMachine(), CustomerSaver), (ItemMachine(), ItemSaver)):
+        store = MemoryStore()
+        saver = saver_of(machine, store)  # type: ignore[operator]
+        saver.load()
+        saver.step(1.0)
+        again = saver_of(type(machine)(), store)  # type: ignore[operator]
+        again.load()
+        assert again.position() == 0
+
+
+def test_forgotten_customers_stay_forgotten() -> None:
+    store, machine = MemoryStore(), CustomerMachine()
+    saver = CustomerSaver(machine, store)
+    machine.apply(machine.batch([Event("ann", "tea", START_MS, event_id="e1")]))
+    saver.save_all()
+    machine.apply(machine.batch([Event("ann", "", START_MS, kind=2)]))  # type: ignore[arg-type]
+    saver.save_all()
+    again = CustomerMachine()
+    CustomerSaver(again, store).load()
+    assert again.history("ann") == []
+    assert again.customer_count == 0

@@ -1,0 +1,79 @@
+"""One contract for all stores; what RocksDB adds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from state.errors import StoreError, StoreLocked
+from state.store import MemoryStore, RocksStore, Store
+
+
+@pytest.fixture(params=["memory", "rocks"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made: Store = MemoryStore() if request.param == "memory" else RocksStore(tmp_path / "store")
+    yield made
+    made.close()
+
+
+def test_what_was_written_is_read(store: Store) -> None:
+    store.write([(b"a", b"1"), (b"b", b""), (b"\x00\xff", bytes(range(256)))])
+    assert store.get(b"a") == b"1"
+    assert store.get(b"b") == b""
+    assert store.get(b"\x00\xff") == bytes(range(256))
+    assert store.get(b"c") is None
+
+
+def test_a_later_write_holds(store: Store) -> None:
+    store.write([(b"a", b"1"), (b"a", b"2")])
+    assert store.get(b"a") == b"2"
+    store.write([(b"a", b"3")])
+    assert list(store.scan(b"a")) == [(b"a", b"3")]
+
+
+def test_a_scan_is_ascending_and_keeps_to_its_prefix(store: Store) -> None:
+    rng = random.Random(1)
+    written = {bytes([rng.choice(b"hrs")]) + rng.randbytes(4): rng.randbytes(rng.randrange(50)) for _ in range(500)}
+    store.write(list(written.items()))
+    for prefix in (b"h", b"r", b"s", b"r\x80", b"", b"z"):
+        expected = sorted(item for item in written.items() if item[0].startswith(prefix))
+        assert list(store.scan(prefix)) == expected
+
+
+def test_writing_nothing_is_allowed(store: Store) -> None:
+    store.write([])
+    assert list(store.scan(b"")) == []
+
+
+def test_an_empty_store_has_nothing(store: Store) -> None:
+    assert store.get(b"m") is None
+    assert list(store.scan(b"m")) == []
+
+
+def test_a_store_on_disk_is_there_when_opened_again(tmp_path: Path) -> None:
+    first = RocksStore(tmp_path / "deep" / "store")
+    first.write([(b"a", b"1" * 100_000)])
+    first.close()
+    again = RocksStore(tmp_path / "deep" / "store")
+    assert again.get(b"a") == b"1" * 100_000
+    again.close()
+
+
+def test_a_folder_is_held_once(tmp_path: Path) -> None:
+    held = RocksStore(tmp_path)
+    with pytest.raises(StoreLocked, match="is open in another process"):
+        RocksStore(tmp_path)
+    held.close()
+    RocksStore(tmp_path).close()
+
+
+def test_a_damaged_folder_is_an_error(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path)
+    store.write([(b"a", b"1")])
+    store.close()
+    (tmp_path / "CURRENT").write_text("nonsense\n")
+    with pytest.raises(StoreError, match="cannot open"):
+        RocksStore(tmp_path)
