@@ -66,11 +66,11 @@ def unframe(kind: Kind, key: bytes, raw: bytes) -> bytes:
     """
     if len(raw) < _FRAME.size:
         raise CorruptRecord(f"record {key!r} has {len(raw)} bytes, less than a frame")
-    layout, found, _, crc = _FRAME.unpack_from(raw)
+    layout, found, zero, crc = _FRAME.unpack_from(raw)
     if layout != LAYOUT:
         raise UnknownLayout(f"record {key!r} has layout {layout}, this program reads {LAYOUT}")
     payload = raw[_FRAME.size :]
-    if found != kind or crc != zlib.crc32(payload):
+    if found != kind or zero or crc != zlib.crc32(payload):
         raise CorruptRecord(f"record {key!r} is damaged: kind {found}, or a wrong checksum")
     return payload
 

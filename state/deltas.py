@@ -122,6 +122,15 @@ class _Reader:
             )
         return np.frombuffer(self.raw, dtype, n, start)
 
+    def ids(self, n: int) -> list[str]:
+        lengths = self.array(np.uint16, n)
+        blob = self.take(int(lengths.sum()))
+        ends = np.cumsum(lengths).tolist()
+        try:
+            return [blob[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+        except UnicodeDecodeError as error:
+            raise BadDelta(f"pair-deltas message has an id that is not UTF-8: {error}") from error
+
 
 def message_type(raw: bytes) -> Type:
     """Type of an encoded message.
@@ -176,10 +185,7 @@ def decode(raw: bytes) -> Deltas:
     topic, partition, first, end, customers, base, n_new, n_events, n_near, n_gone, n_gone_items = header[3:]
     r = _Reader(raw, _HEADER.size)
     partitions = r.array(np.uint16, n_new)
-    lengths = r.array(np.uint16, n_new)
-    blob = r.take(int(lengths.sum()))
-    ends = np.cumsum(lengths).tolist()
-    ids = [blob[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+    ids = r.ids(n_new)
     columns = [
         r.array(dtype, n)
         for dtypes, n in (
@@ -227,12 +233,11 @@ def decode_availability(raw: bytes) -> Availability:
     """
     if message_type(raw) != Type.CATALOGUE:
         raise BadDelta(f"pair-deltas message is {message_type(raw).name}, not CATALOGUE")
+    if len(raw) < _AVAILABILITY.size:
+        raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header")
     topic, partition, first, end, n, _ = _AVAILABILITY.unpack_from(raw)[3:]
     r = _Reader(raw, _AVAILABILITY.size)
-    lengths = r.array(np.uint16, n)
-    blob = r.take(int(lengths.sum()))
-    ends = np.cumsum(lengths).tolist()
-    ids = [blob[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+    ids = r.ids(n)
     return Availability(Source(topic, partition), first, end, ids, r.array(np.uint8, n))  # type: ignore[arg-type]
 
 

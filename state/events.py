@@ -78,7 +78,7 @@ class EventBatch:
         columns = list(zip(*rows, strict=True)) or [()] * 7
         types = (np.int64, np.uint8, np.uint32, np.uint32, np.uint32, np.int64, np.uint64)
         arrays: list[Any] = [np.array(c, t) for c, t in zip(columns, types, strict=True)]
-        return EventBatch(*arrays, end)
+        return EventBatch(*arrays, end=end)  # type: ignore[misc]
 
     @staticmethod
     def of_events(

@@ -3,7 +3,7 @@
 The item at rank r of a history of n items pairs with min(r, w) items before it and
 min(n - 1 - r, w) after it: its opportunity m, 0 <= m <= 2w. An item's expected co-purchases are a sum
 over its buyers of a concave function of m (see `state.relatedness`), so the buyers need not be kept,
-only how many have which m. Sizes are gathered in cells between nodes 0, 1, 2, 3, 4, then x1.25 up to 2w;
+only how many have which m. Sizes are gathered in cells between nodes 0, 1, 2, ... 8, then x1.25 up to 2w;
 a cell holds two integers, the buyers in it and the sum of their distances from its lower node, which is
 just what splitting each buyer linearly between the cell's two nodes needs. Integers, so adding and
 taking back are exact inverses.
@@ -26,11 +26,11 @@ def nodes(window: int) -> npt.NDArray[np.int64]:
     """Node sizes, ascending from 0 to 2 * window.
 
     >>> nodes(5).tolist()
-    [0, 1, 2, 3, 4, 5, 7, 9, 10]
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 10]
     """
-    sizes = [0, 1, 2, 3, 4]
+    sizes = [0]
     while sizes[-1] < 2 * window:
-        sizes.append(math.ceil(sizes[-1] * GROWTH))
+        sizes.append(max(sizes[-1] + 1, math.floor(sizes[-1] * GROWTH)))
     return np.array([size for size in sizes if size < 2 * window] + [2 * window], dtype=np.int64)
 
 

@@ -1,0 +1,164 @@
+"""The whole pipeline on a real broker: real purchases in, lists out, equal to the oracle number for number."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alsobought.sources import open_purchases
+from state.events import Event, Kind
+from streams import topics
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import create_topics
+from streams.messages import PurchaseEvent, decode_purchase
+from streams.settings import Settings
+from tests.oracle import Oracle
+from tests.streams.pipeline import PARTITIONS, Wires, Worker, until
+
+REAL = 12_000
+WINDOW = 50
+KINDS = {"purchase": Kind.PURCHASE, "return": Kind.RETURN, "forget": Kind.FORGET}
+
+
+def real_records(n: int) -> list[tuple[bytes, bytes]]:
+    records: list[tuple[bytes, bytes]] = []
+    for batch in open_purchases("complete-journey").records():
+        records += batch
+        if len(records) >= n:
+            return records[:n]
+    raise AssertionError("fewer purchases than asked for")
+
+
+def as_event(message: PurchaseEvent) -> Event:
+    assert isinstance(message.timestamp, int)
+    return Event(
+        message.customer_id, message.item_id, message.timestamp, message.quantity, KINDS[message.type],
+        message.event_id,
+    )  # fmt: skip
+
+
+def events_of(records: list[tuple[bytes, bytes]]) -> list[Event]:
+    return [as_event(decode_purchase(value)) for _, value in records]
+
+
+def check(lists: dict[str, dict[str, object]], oracle: Oracle) -> None:
+    """Counts exact, expectations within half a percent, best first."""
+    buyers, after, recent = oracle.buyers(), oracle.after(), oracle.recent()
+    expected_lists = oracle.lists("mix", 100)
+    assert set(lists) == {item for item, entries in expected_lists.items() if entries}
+    for item, message in lists.items():
+        assert message["buyers"] == buyers[item]
+        related = message["related"]
+        assert isinstance(related, list)
+        scores = [entry["score"] for entry in related]
+        assert scores == sorted(scores, reverse=True)
+        wanted = {y: (score, e) for y, score, e in expected_lists[item]}
+        least = min(score for score, _ in wanted.values())
+
+        def slack(y: str, e: float) -> float:
+            """How far half a percent of the expectation can move a score."""
+            moved = 0.005 * e * (0.5 / math.sqrt(e + 20) + 1 / math.sqrt(e + 5))
+            return math.sqrt(recent[y] + 0.5) * moved + 1e-3
+
+        for entry in related:
+            y = entry["item_id"]
+            assert entry["after"] == after[item, y], (item, y)
+            assert entry["together"] == after[item, y] + after[y, item], (item, y)
+            if y in wanted:
+                assert entry["expected"] == pytest.approx(wanted[y][1], rel=5e-3)
+                assert entry["score"] == pytest.approx(wanted[y][0], rel=1e-4, abs=slack(y, wanted[y][1]))
+            else:  # the oracle's list ends with another, which is as good but for that error
+                assert entry["score"] == pytest.approx(least, rel=1e-4, abs=2 * slack(y, entry["expected"]))
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    with EmbeddedKafka(tmp_path / "kafka", cache_dir=Settings.model_validate({}).cache_dir) as running:
+        create_topics(running.bootstrap, topics.ALL, PARTITIONS, 1)
+        yield running
+
+
+@pytest.fixture
+def wires(kafka: EmbeddedKafka) -> Iterator[Wires]:
+    wires = Wires(kafka.bootstrap)
+    yield wires
+    wires.close()
+
+
+def test_real_purchases_stop_and_kill(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
+    records = real_records(REAL)
+    first, second, third = records[: REAL // 3], records[REAL // 3 : REAL * 2 // 3], records[REAL * 2 // 3 :]
+    data = tmp_path / "data"
+
+    worker = Worker(kafka.bootstrap, data)
+    try:
+        wires.publish(topics.PURCHASES.name, first)
+        wires.drain()
+        check(wires.lists(), Oracle(WINDOW).feed(events_of(first)))
+
+        # stopped: everything is stored, so the next worker goes on where this one was
+        assert worker.stop() == 0
+        worker = Worker(kafka.bootstrap, data)
+        until(lambda: "Worker ready" in worker.log.read_text(), "the second worker")
+        for partition, end in wires.ends(topics.PURCHASES.name).items():
+            assert f"purchases-{partition}: opened at offset {end}" in worker.log.read_text()
+
+        # killed with work in flight: what was not stored is replayed, and counted once
+        wires.publish(topics.PURCHASES.name, second)
+        worker.stop(signal.SIGKILL)
+        worker = Worker(kafka.bootstrap, data)
+        wires.publish(topics.PURCHASES.name, third)
+        wires.drain()
+        check(wires.lists(), Oracle(WINDOW).feed(events_of(records)))
+    finally:
+        worker.stop()
+
+
+def test_rubbish_returns_erasure_and_catalogue(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
+    def message(customer: str, item: str, **more: object) -> tuple[bytes, bytes]:
+        value = {"customer_id": customer, "item_id": item, "timestamp": 1_700_000_000_000, **more}
+        return customer.encode(), json.dumps(value).encode()
+
+    good = [message(f"c{c}", f"i{(c * k) % 11}") for c in range(1, 40) for k in range(1, 8)]
+    good += [message("c3", "i3", type="return"), message("c5", "", type="forget")]
+    good += [message("c7", "i7", event_id="once"), message("c7", "i7", event_id="once")]
+    rubbish: list[tuple[bytes | None, bytes | None]] = [
+        (b"c1", b"{broken"), (b"c1", None), (None, message("c1", "i1")[1]), message("c1", ""),
+        message("c1", "x" * 257), message("c1", "bell\a"), message("c1", "i1", quantity=0),
+        message("c1", "i1", quantity=10**9), message("c1", "i1", quantity="2"), message("c1", "i1", timestamp=1_700_000_000),
+        message("c1", "i1", timestamp="yesterday"), message("c1", "i1", timestamp=9_999_999_999_999),
+        message("c1", "i1", basket_id="b" * 70_000), message("c1", "never bought", type="return"),
+    ]  # fmt: skip
+    worker = Worker(kafka.bootstrap, tmp_path / "data")
+    try:
+        wires.publish(topics.PURCHASES.name, good[:100] + rubbish + good[100:])
+        wires.drain()
+        oracle = Oracle(WINDOW).feed(as_event(decode_purchase(value)) for _, value in good)
+        check(wires.lists(), oracle)
+
+        letters = [json.loads(record.value) for record in wires.read(topics.DEAD_LETTERS.name)]
+        originals = {(letter["key"], letter["value"]) for letter in letters}
+        encoded = [
+            tuple(base64.b64encode(part).decode() if part is not None else None for part in record)
+            for record in rubbish
+        ]
+        assert sorted(map(str, originals)) == sorted(map(str, set(encoded)))
+        assert all(letter["topic"] == "purchases" and letter["reason"] for letter in letters)
+        assert sum(task.dead_letters for task in wires.tasks.values()) == len(rubbish)
+
+        gone = json.dumps({"item_id": "i2", "available": False}).encode()
+        wires.publish(topics.ITEMS.name, [(b"i2", gone)])
+        wires.drain()
+        lists = wires.lists()
+        assert not any(e["item_id"] == "i2" for m in lists.values() for e in m["related"])
+        wires.publish(topics.ITEMS.name, [(b"i2", gone.replace(b"false", b"true"))])
+        wires.drain()
+        check(wires.lists(), oracle)
+    finally:
+        assert worker.stop() == 0
