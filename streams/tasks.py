@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
+from state.errors import StoreLocked
 from state.saving import Saver
 from streams.decoding import Record, Refused
 from streams.messages import DeadLetter, Progress, encode
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("alsobought")
 
 SAVE_EVERY_S = 0.5
+LOCK_WAIT_S = 30.0
+LOCK_LOOK_S = 0.1
 INBOX_CHUNKS = 2
 
 
@@ -96,7 +99,15 @@ class Task(abc.ABC):
     async def open(self) -> None:
         """Open the store and load the machine."""
         begin = time.monotonic()
-        self.saver = await asyncio.to_thread(self.new_saver)
+        while True:
+            try:
+                self.saver = await asyncio.to_thread(self.new_saver)
+                break
+            except StoreLocked:
+                # its owner before the rebalance, a worker on the same data directory, is closing it
+                if time.monotonic() > begin + LOCK_WAIT_S:
+                    raise
+                await asyncio.sleep(LOCK_LOOK_S)
         await asyncio.to_thread(self.saver.load)
         self._saved_at_position = self.position
         log.info("%s: opened at offset %d in %.2f s", self.name, self.position, time.monotonic() - begin)
