@@ -80,10 +80,10 @@ def _run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity
             minute = minutes[event]
             weight = decay_weight(minute)
         row, neighbour, after = np.int64(rows[i]), np.int64(neighbours[i]), np.int64(afters[i])
-        count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight)
+        count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
         if count == 0:
             rw.make_room(t.rows, row, capacity)
-            count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight)
+            count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
         best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * ranked[neighbour, 1]
         marks[row] |= SAVE | (QUIET if bounded and best < threshold[row] else RANK)
 

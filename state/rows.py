@@ -229,16 +229,9 @@ def find(rows: Rows, row: int, neighbour: int) -> int:
 
 @kernel
 def bump(
-    heads: int,
-    arena: int,
-    side: int,
-    meta: int,
-    row: int,
-    neighbour: int,
-    after: int,
-    minute: int,
-    weight: float,
-) -> tuple[int, float]:
+    heads: int, arena: int, side: int, meta: int, row: int, neighbour: int, after: int, minute: int,
+    weight: float, capacity: int,
+) -> tuple[int, float]:  # fmt: skip
     """Count one more pair if the row has room. Returns the entry's new N, 0 if there was no room, and F.
 
     The hot path: `heads`, `arena`, `side` and `meta` are the addresses of the arrays of that name.
@@ -258,7 +251,8 @@ def bump(
             if entry == 0:
                 live = load(head + LIVE * 8)
                 slots = lines * LINE_WORDS
-                if np.int64(live + load(head + DEAD * 8)) + 1 > slots - slots // 8:
+                full = np.int64(live) >= capacity
+                if full or np.int64(live + load(head + DEAD * 8)) + 1 > slots - slots // 8:
                     return 0, 0.0
                 payload = (np.uint64(after) << np.uint64(30)) | np.uint64(minute)
                 store(at, (payload << _HIGH) | key)
@@ -307,10 +301,10 @@ def add(
     """Count one more pair (`after` 1: neighbour bought later). Returns the entry's new (N, F)."""
     heads, arena = np.int64(rows.heads.ctypes.data), np.int64(rows.arena.ctypes.data)
     side, meta = np.int64(rows.side.ctypes.data), np.int64(rows.meta.ctypes.data)
-    count, f = bump(heads, arena, side, meta, row, neighbour, after, minute, weight)
+    count, f = bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
     if count == 0:
         make_room(rows, row, capacity)
-        count, f = bump(heads, arena, side, meta, row, neighbour, after, minute, weight)
+        count, f = bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
     return count, f
 
 

@@ -70,7 +70,7 @@ def test_a_damaged_record_is_refused(name: str) -> None:
     raw, unpack = RECORDS[name]
     unpack(raw)
     rng = np.random.default_rng(1)
-    for at in {1, 4, 7, 8, len(raw) - 1, *rng.integers(4, len(raw), 20).tolist()}:
+    for at in {1, 2, 3, 4, 7, 8, len(raw) - 1, *rng.integers(4, len(raw), 20).tolist()}:
         damaged = raw[:at] + bytes([raw[at] ^ 0x10]) + raw[at + 1 :]
         with pytest.raises(CorruptRecord, match=r"record b'r\\x00\\x00\\x00\\x07' is damaged"):
             unpack(damaged)
