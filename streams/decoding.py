@@ -119,6 +119,8 @@ def _parsed(decode: Callable[[bytes], T], value: bytes) -> T:
         return decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unusable(f"not the JSON expected: {error}") from None
+    except RecursionError:
+        raise Unusable("not the JSON expected: nested too deeply") from None
 
 
 def decode_purchases(records: Sequence[Record], end: int, machine: CustomerMachine) -> Decoded:

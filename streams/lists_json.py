@@ -39,6 +39,7 @@ _RECENT = _ascii(',"recent":')
 _EXPECTED = _ascii(',"expected":')
 _ENDS = _ascii("]}")
 _DIGITS = 5
+_SMALLEST = 1e-300  # less is written as zero: the power of ten that scales it is not a number any more
 
 
 class JsonIds:
@@ -96,7 +97,7 @@ def _put_whole(out: npt.NDArray[np.uint8], at: int, value: int) -> int:
 @kernel
 def _put_real(out: npt.NDArray[np.uint8], at: int, value: float) -> int:
     """A number with _DIGITS significant digits, in the shortest of JSON's notations that holds them."""
-    if value == 0.0 or not np.isfinite(value):
+    if abs(value) < _SMALLEST or not np.isfinite(value):
         out[at], out[at + 1], out[at + 2] = 48, 46, 48
         return at + 3
     if value < 0.0:
