@@ -1,0 +1,200 @@
+"""Writes docs/reference/ from the code: `python docs/generate.py`, and with --check only compares."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Struct, inspect
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from state import deltas  # noqa: E402
+from streams import messages as ms  # noqa: E402
+from streams.settings import Settings  # noqa: E402
+from streams.topics import ALL, DAY_MS, PAIR_DELTAS, TopicSpec  # noqa: E402
+
+MADE = "<!-- Made by docs/generate.py from the code. Do not edit. -->"
+
+EXAMPLES: dict[str, tuple[str | Struct, ...]] = {
+    "purchases": (
+        ms.PurchaseEvent(
+            customer_id="ann", item_id="tea-500g", timestamp="2025-06-15T12:00:00Z", quantity=2, event_id="order-981-1"
+        ),
+        ms.PurchaseEvent(
+            customer_id="ann", item_id="tea-500g", timestamp=1_750_075_200_000, type="return", event_id="return-77"
+        ),
+        ms.PurchaseEvent(customer_id="ann", timestamp=1_750_161_600_000, type="forget"),
+    ),
+    "items": (ms.CatalogueItem(item_id="tea-500g", title="Assam, 500 g", category="tea", price=7.9),),
+    "related-items": (
+        ms.RelatedItems(
+            "tea-500g", "bought", 1_750_075_200_000, 8123, 412, 3201, 977.4,
+            [ms.RelatedItem("milk-1l", 31.42, 96, 51, 40.12, 12.7)],
+        ),
+    ),
+    "dead-letters": (
+        ms.DeadLetter(
+            "purchases", 3, 51_877, "item_id is missing or empty", 1_750_075_200_123, b"ann", b'{"customer_id":"ann"}'
+        ),
+    ),
+    "progress": (
+        ms.Progress(
+            task="pair-deltas-0", worker="http://127.0.0.1:6066", applied=812, stored=790, listed=812, events=98_112
+        ),
+    ),
+}  # fmt: skip
+
+TYPES: dict[str, type[Struct]] = {
+    "purchases": ms.PurchaseEvent,
+    "items": ms.CatalogueItem,
+    "related-items": ms.RelatedItems,
+    "dead-letters": ms.DeadLetter,
+    "progress": ms.Progress,
+}
+
+
+def _type_name(of: inspect.Type) -> str:
+    """A type as a reader of JSON knows it."""
+    if isinstance(of, inspect.Metadata):
+        return _type_name(of.type)
+    if isinstance(of, inspect.UnionType):
+        return " or ".join(_type_name(one) for one in of.types)
+    if isinstance(of, inspect.LiteralType):
+        return ", ".join(f"`{value!r}`".replace("'", '"') for value in of.values)
+    if isinstance(of, inspect.ListType):
+        return f"list of {_type_name(of.item_type)}"
+    if isinstance(of, inspect.StructType):
+        return of.cls.__name__
+    if isinstance(of, inspect.IntType) and of.ge is not None:
+        return f"integer, {of.ge:,} to {of.le:,}"
+    names: dict[type[inspect.Type], str] = {
+        inspect.StrType: "string", inspect.IntType: "integer", inspect.FloatType: "number",
+        inspect.BoolType: "boolean", inspect.BytesType: "string", inspect.NoneType: "null",
+    }  # fmt: skip
+    return names[type(of)]
+
+
+def _description(of: inspect.Type) -> str:
+    extra = of.extra_json_schema if isinstance(of, inspect.Metadata) else None
+    return str((extra or {}).get("description", ""))
+
+
+def _default(field: inspect.Field) -> str:
+    if field.required:
+        return "required"
+    return f"`{msgspec.json.encode(field.default).decode()}`"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _fields(struct: type[Struct]) -> str:
+    info = inspect.type_info(struct)
+    assert isinstance(info, inspect.StructType)
+    rows = [
+        [f"`{field.encode_name}`", _type_name(field.type), _default(field), _description(field.type)]
+        for field in info.fields
+    ]
+    return _table(["field", "type", "default", "what it is"], rows)
+
+
+def _kept(topic: TopicSpec) -> str:
+    if topic.cleanup == "compact":
+        return "compacted: the newest of each key"
+    return "for ever" if topic.retention_ms < 0 else f"{topic.retention_ms // DAY_MS} days"
+
+
+def _indented(docstring: str | None) -> str:
+    assert docstring
+    drawing = docstring.split("\n\n", 1)[1] if "\n\n" in docstring else docstring
+    return docstring.split("\n\n", 1)[0] + "\n\n" + drawing.strip("\n")
+
+
+def topics_page() -> str:
+    """The page of topics and messages."""
+    parts = [
+        MADE,
+        "# Topics and messages",
+        "All messages are JSON in UTF-8, but for those of `pair-deltas`. Unknown fields are ignored; a missing or\n"
+        "mistyped known field sends the record to `dead-letters`. All topics carry Kafka's own time of arrival as\n"
+        "their timestamp; event time travels in the value.",
+        _table(
+            ["topic", "key", "kept", "largest message", "what it carries"],
+            [
+                [f"`{t.name}`", t.key, _kept(t), f"{t.max_message_bytes >> 20} MiB", t.purpose]
+                for t in ALL
+            ],
+        ),
+    ]
+    for topic in ALL:
+        parts.append(f"## {topic.name}")
+        if topic is PAIR_DELTAS:
+            parts.append(_indented(deltas.__doc__))
+            parts.append(f"This is layout {deltas.VERSION}; readers refuse any other.")
+        else:
+            struct = TYPES[topic.name]
+            parts += [" ".join((struct.__doc__ or "").split()), _fields(struct)]
+            if struct is ms.RelatedItems:
+                parts += ["`RelatedItem`: " + (ms.RelatedItem.__doc__ or ""), _fields(ms.RelatedItem)]
+            examples = "\n".join(
+                example if isinstance(example, str) else ms.encode(example).decode()
+                for example in EXAMPLES[topic.name]
+            )
+            parts.append(f"```json\n{examples}\n```")
+        config = "\n".join(f"{name}={value}" for name, value in topic.config.items())
+        parts.append(f"Created with:\n\n```properties\n{config}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _annotation(of: Any) -> str:
+    if get_origin(of) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(of))
+    names = {int: "integer", float: "number", str: "text", Path: "path", type(None): "unset"}
+    return " or ".join(names[one] for one in get_args(of)) if get_args(of) else names[of]
+
+
+def settings_page() -> str:
+    """The page of settings."""
+    user_folders = {"data_dir": "the user's data folder", "cache_dir": "the user's cache folder"}
+    rows = []
+    for name, field in Settings.model_fields.items():
+        bounds = {n: getattr(one, n) for one in field.metadata for n in ("ge", "le", "lt") if hasattr(one, n)}
+        low = bounds.get("ge")
+        high, below = bounds.get("le"), bounds.get("lt")
+        allowed = _annotation(field.annotation)
+        if low is not None or high is not None or below is not None:
+            allowed += f", {low:,}" if low is not None else ","
+            allowed += f" to {high:,}" if high is not None else f" to below {below:,}" if below else " or more"
+        default = user_folders.get(name, "unset" if field.default is None else f"`{field.default}`")
+        rows.append([f"`ALSOBOUGHT_{name.upper()}`", allowed, default, field.description or ""])
+    about = " ".join((Settings.__doc__ or "").split())
+    return "\n\n".join([MADE, "# Settings", about, _table(["variable", "values", "default", "what it is"], rows)]) + "\n"
+
+
+PAGES = {"topics-and-messages.md": topics_page, "settings.md": settings_page}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or compare them; returns the exit code."""
+    folder, stale = ROOT / "docs" / "reference", []
+    for name, page in PAGES.items():
+        text, path = page(), folder / name
+        if arguments == ["--check"]:
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                stale.append(str(path.relative_to(ROOT)))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        print(f"stale: {', '.join(stale)}; run python docs/generate.py", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
