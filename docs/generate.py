@@ -22,10 +22,12 @@ MADE = "<!-- Made by docs/generate.py from the code. Do not edit. -->"
 EXAMPLES: dict[str, tuple[str | Struct, ...]] = {
     "purchases": (
         ms.PurchaseEvent(
-            customer_id="ann", item_id="tea-500g", timestamp="2025-06-15T12:00:00Z", quantity=2, event_id="order-981-1"
+            customer_id="ann", item_id="tea-500g", timestamp="2025-06-15T12:00:00Z", quantity=2,
+            event_id="order-981-1",
         ),
         ms.PurchaseEvent(
-            customer_id="ann", item_id="tea-500g", timestamp=1_750_075_200_000, type="return", event_id="return-77"
+            customer_id="ann", item_id="tea-500g", timestamp=1_750_075_200_000, type="return",
+            event_id="return-77",
         ),
         ms.PurchaseEvent(customer_id="ann", timestamp=1_750_161_600_000, type="forget"),
     ),
@@ -38,12 +40,14 @@ EXAMPLES: dict[str, tuple[str | Struct, ...]] = {
     ),
     "dead-letters": (
         ms.DeadLetter(
-            "purchases", 3, 51_877, "item_id is missing or empty", 1_750_075_200_123, b"ann", b'{"customer_id":"ann"}'
+            "purchases", 3, 51_877, "item_id is missing or empty", 1_750_075_200_123, b"ann",
+            b'{"customer_id":"ann"}',
         ),
     ),
     "progress": (
         ms.Progress(
-            task="pair-deltas-0", worker="http://127.0.0.1:6066", applied=812, stored=790, listed=812, events=98_112
+            task="pair-deltas-0", worker="http://127.0.0.1:6066", applied=812, stored=790, listed=812,
+            events=98_112,
         ),
     ),
 }  # fmt: skip
@@ -121,15 +125,12 @@ def topics_page() -> str:
     parts = [
         MADE,
         "# Topics and messages",
-        "All messages are JSON in UTF-8, but for those of `pair-deltas`. Unknown fields are ignored; a missing or\n"
-        "mistyped known field sends the record to `dead-letters`. All topics carry Kafka's own time of arrival as\n"
-        "their timestamp; event time travels in the value.",
+        "All messages are JSON in UTF-8, but for those of `pair-deltas`. Unknown fields are ignored; a\n"
+        "missing or mistyped known field sends the record to `dead-letters`. All topics carry Kafka's own\n"
+        "time of arrival as their timestamp; event time travels in the value.",
         _table(
             ["topic", "key", "kept", "largest message", "what it carries"],
-            [
-                [f"`{t.name}`", t.key, _kept(t), f"{t.max_message_bytes >> 20} MiB", t.purpose]
-                for t in ALL
-            ],
+            [[f"`{t.name}`", t.key, _kept(t), f"{t.max_message_bytes >> 20} MiB", t.purpose] for t in ALL],
         ),
     ]
     for topic in ALL:
@@ -170,11 +171,13 @@ def settings_page() -> str:
         allowed = _annotation(field.annotation)
         if low is not None or high is not None or below is not None:
             allowed += f", {low:,}" if low is not None else ","
-            allowed += f" to {high:,}" if high is not None else f" to below {below:,}" if below else " or more"
+            top = f" to {high:,}" if high is not None else f" to below {below:,}" if below else " or more"
+            allowed += top
         default = user_folders.get(name, "unset" if field.default is None else f"`{field.default}`")
         rows.append([f"`ALSOBOUGHT_{name.upper()}`", allowed, default, field.description or ""])
     about = " ".join((Settings.__doc__ or "").split())
-    return "\n\n".join([MADE, "# Settings", about, _table(["variable", "values", "default", "what it is"], rows)]) + "\n"
+    table = _table(["variable", "values", "default", "what it is"], rows)
+    return "\n\n".join([MADE, "# Settings", about, table]) + "\n"
 
 
 PAGES = {"topics-and-messages.md": topics_page, "settings.md": settings_page}

@@ -1,1 +1,20 @@
-"""The machines: deterministic functions of their logs, without Kafka, clock or randomness."""
+"""The machines: deterministic functions of their logs, without Kafka, clock or randomness.
+
+As a library, on ten purchases:
+
+>>> from state.customers import CustomerMachine
+>>> from state.events import Event
+>>> from state.items import ItemMachine
+>>> baskets = {"ann": "tea milk honey", "bob": "tea milk", "cleo": "tea honey", "dan": "bread butter jam"}
+>>> noon = 1_750_000_000_000
+>>> purchases = [Event(who, item, noon) for who, basket in baskets.items() for item in basket.split()]
+>>> len(purchases)
+10
+>>> customers, items = CustomerMachine(), ItemMachine()
+>>> for deltas in customers.apply(customers.batch(purchases)).deltas[0]:
+...     events = items.apply(deltas)
+>>> [(related.item_id, related.together) for related in items.related("tea")]
+[('milk', 2), ('honey', 2)]
+>>> [bought.item_id for bought in customers.history("ann")]
+['tea', 'milk', 'honey']
+"""

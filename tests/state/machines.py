@@ -42,7 +42,9 @@ def shop(
         if made and rng.random() < duplicates:
             made.append(rng.choice(made[-50:]))
             continue
-        made.append(Event(customer, item, now - rng.randrange(late_ms + 1), rng.randrange(1, 3), kind, f"e{n}"))
+        made.append(
+            Event(customer, item, now - rng.randrange(late_ms + 1), rng.randrange(1, 3), kind, f"e{n}")
+        )
     return made
 
 
@@ -86,7 +88,9 @@ class Run:
                     self.items[partition].apply(decode(encode(message)))
 
 
-def check_histories(machines: Sequence[CustomerMachine], source_of: Callable[[str], int], oracle: Oracle) -> None:
+def check_histories(
+    machines: Sequence[CustomerMachine], source_of: Callable[[str], int], oracle: Oracle
+) -> None:
     """Every customer's history is the oracle's."""
     for customer, expected in oracle.histories.items():
         found = machines[source_of(customer)].history(customer)
@@ -124,6 +128,4 @@ def check_counts(
                 other = machine.items.id(neighbour)
                 found[name, other] = later, earlier
                 assert abs(f - decayed[name, other]) <= f_error * decayed[name, other], (name, other)
-    assert found == {
-        pair: (after[pair], after[pair[::-1]]) for x, y in after for pair in ((x, y), (y, x))
-    }
+    assert found == {pair: (after[pair], after[pair[::-1]]) for x, y in after for pair in ((x, y), (y, x))}

@@ -14,7 +14,9 @@ from tests.state.machines import Run, shop
 MINUTE = 25_000_000
 
 
-def _oracle(pairs: list[tuple[int, int, int]], capacity: int) -> tuple[dict[int, tuple[int, int, float]], int, float]:
+def _oracle(
+    pairs: list[tuple[int, int, int]], capacity: int
+) -> tuple[dict[int, tuple[int, int, float]], int, float]:
     """Entries, how many were dropped, and the largest F dropped."""
     entries: dict[int, tuple[int, int, float]] = {}
     dropped, lost = 0, 0.0
@@ -34,7 +36,8 @@ def test_a_full_row_drops_its_least(capacity: int, neighbours: int) -> None:
     rng = random.Random(capacity)
     # few different minutes, so that many entries tie
     pairs = [
-        (int(neighbours * rng.random() ** 2), rng.randrange(2), MINUTE + 1000 * rng.randrange(20)) for _ in range(4000)
+        (int(neighbours * rng.random() ** 2), rng.randrange(2), MINUTE + 1000 * rng.randrange(20))
+        for _ in range(4000)
     ]
     rows = rw.new_rows(1)
     for neighbour, after, minute in pairs:
@@ -50,14 +53,14 @@ def test_a_full_row_drops_its_least(capacity: int, neighbours: int) -> None:
 
 def test_counts_of_what_was_never_dropped_stay_exact() -> None:
     events = shop(61, 3000, 50, 400, returns=0.0, forgets=0.0)
-    small, again = (
-        Run.over(events, CountingSettings(window=5, row_capacity=24)).items[0] for _ in range(2)
-    )
+    small, again = (Run.over(events, CountingSettings(window=5, row_capacity=24)).items[0] for _ in range(2))
     after = Oracle(5).feed(events).after()
     full = exact = 0
     for name in small.items:
         row = int(small.tables.row_of[small.items.get(name)])
-        entries = {y: rest for y, *rest in zip(*(c.tolist() for c in rw.read(small.tables.rows, row)), strict=True)}
+        entries = {
+            y: rest for y, *rest in zip(*(c.tolist() for c in rw.read(small.tables.rows, row)), strict=True)
+        }
         assert len(entries) <= 24
         if not small.tables.rows.heads[row, rw.DROPPED]:
             neighbours = {y for x, y in after if x == name} | {x for x, y in after if y == name}

@@ -47,7 +47,10 @@ def _popularity(items: int) -> pop.Popularity:
 SIZES = np.arange(2 * 19, dtype=np.uint32).reshape(2, 19)
 
 RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
-    "meta": (codec.pack_meta({"position": 7, "sources": [[0, 1, 2, 3]]}), lambda raw: codec.unpack_meta(KEY, raw)),
+    "meta": (
+        codec.pack_meta({"position": 7, "sources": [[0, 1, 2, 3]]}),
+        lambda raw: codec.unpack_meta(KEY, raw),
+    ),
     "page": (codec.pack_page(["tea", "Grüße", "日本"]), lambda raw: codec.unpack_page(KEY, raw)),
     "numbers": (codec.pack_numbers(np.arange(5, dtype=np.int32)), lambda raw: codec.unpack_numbers(KEY, raw)),
     "history": (

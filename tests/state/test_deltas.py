@@ -76,12 +76,12 @@ def test_what_is_no_message_is_refused() -> None:
 def test_a_truncated_message_is_refused_wherever_it_ends() -> None:
     raw = dl.encode(max(_messages(), key=lambda m: len(m.gone_items)))
     for size in range(0, len(raw) - 8, 3):
-        with pytest.raises(BadDelta, match="not a pair-deltas message|no whole header|message ends after"):
+        with pytest.raises(BadDelta, match=r"not a pair-deltas message|no whole header|message ends after"):
             dl.decode(raw[:size])
     flags = np.ones(2, np.uint8)
     raw = dl.encode_availability(dl.Availability(dl.Source(0, 0), 0, 1, ["tea", "milk"], flags))
     for size in range(len(raw) - 8):
-        with pytest.raises(BadDelta, match="not a pair-deltas message|no whole header|message ends after"):
+        with pytest.raises(BadDelta, match=r"not a pair-deltas message|no whole header|message ends after"):
             dl.decode_availability(raw[:size])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -62,7 +63,7 @@ def check_lists(run: Run, oracle: Oracle, score: str, length: int) -> int:
                 compared += 1
             values = [exact[entry.item_id][0] for entry in found if entry.item_id in exact]
             slack = max(errors.values(), default=0.0)
-            for better, worse in zip(values, values[1:], strict=False):
+            for better, worse in itertools.pairwise(values):
                 assert better >= worse - 2 * slack, (name, values)
             listed = {entry.item_id for entry in found}
             if len(found) == length:

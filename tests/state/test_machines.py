@@ -169,9 +169,7 @@ def test_a_missing_message_is_an_error() -> None:
 
 def test_a_second_run_gives_the_same_bytes() -> None:
     events = shop(21, 1500, 30, 150)
-    first, second = (
-        Run.over(events, CountingSettings(window=6), partitions=2, sources=2) for _ in range(2)
-    )
+    first, second = (Run.over(events, CountingSettings(window=6), partitions=2, sources=2) for _ in range(2))
     for one, other in zip(first.items, second.items, strict=True):
         assert one.items.ids == other.items.ids
         assert one.tables.rows.heads.tobytes() == other.tables.rows.heads.tobytes()

@@ -56,7 +56,7 @@ def test_splitting_keeps_the_buyers_and_their_sizes(window: int) -> None:
 
 @pytest.mark.parametrize("window", [5, 50, 250])
 def test_the_split_errs_by_less_than_its_bound(window: int) -> None:
-    """A buyer alone errs by up to 0.081 (ratio of nodes - 1)^2: 0.91 % where nodes are 5 and 7. Many err less."""
+    """A buyer alone errs by up to 0.081 (ratio of nodes - 1)^2, many together by less."""
     cells = Cells.of(window)
     worst = 0.0
     for size in range(1, 2 * window + 1):

@@ -19,7 +19,9 @@ def _read(rows: rw.Rows, row: int) -> Entries:
     return {neighbour: (after, before, f) for neighbour, after, before, f in columns}
 
 
-@pytest.mark.parametrize(("neighbours", "steps", "taking"), [(5, 600, 0.45), (300, 6000, 0.3), (3000, 8000, 0.48)])
+@pytest.mark.parametrize(
+    ("neighbours", "steps", "taking"), [(5, 600, 0.45), (300, 6000, 0.3), (3000, 8000, 0.48)]
+)
 def test_a_row_is_a_dictionary(neighbours: int, steps: int, taking: float) -> None:
     rng = random.Random(neighbours)
     rows = rw.new_rows(4)

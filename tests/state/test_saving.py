@@ -28,7 +28,11 @@ class Cluster:
     """Two customer and two item machines with their logs, steps of which are taken in random order."""
 
     def __init__(
-        self, events: list[Event], settings: CountingSettings, rng: random.Random, open_store: Callable[[str], Store]
+        self,
+        events: list[Event],
+        settings: CountingSettings,
+        rng: random.Random,
+        open_store: Callable[[str], Store],
     ) -> None:
         self.settings, self.rng, self.open_store = settings, rng, open_store
         self.partition_of = hashed(PARTITIONS)

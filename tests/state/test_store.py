@@ -36,7 +36,9 @@ def test_a_later_write_holds(store: Store) -> None:
 
 def test_a_scan_is_ascending_and_keeps_to_its_prefix(store: Store) -> None:
     rng = random.Random(1)
-    written = {bytes([rng.choice(b"hrs")]) + rng.randbytes(4): rng.randbytes(rng.randrange(50)) for _ in range(500)}
+    written = {
+        bytes([rng.choice(b"hrs")]) + rng.randbytes(4): rng.randbytes(rng.randrange(50)) for _ in range(500)
+    }
     store.write(list(written.items()))
     for prefix in (b"h", b"r", b"s", b"r\x80", b"", b"z"):
         expected = sorted(item for item in written.items() if item[0].startswith(prefix))

@@ -42,18 +42,22 @@ BAD: dict[str, tuple[Raw, str]] = {
     "NaN price": (Raw(_event()[:-1] + b', "price": NaN}'), "not the JSON expected"),
     "half a surrogate": (Raw(_event().replace(b"tea", b"\\ud800")), "not the JSON expected"),
     "deeply nested": (Raw(_event()[:-1] + b', "x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"), "nested"),
-    "a number of 5,000 digits": (Raw(_event(timestamp=...)[:-1] + b', "timestamp": ' + b"9" * 5000 + b"}"), ""),
-    "null value": (Raw(None), "null value: an event cannot be deleted by a tombstone"),
-    "oversized": (
-        Raw(_event(basket_id="x" * MAX_VALUE_BYTES)), f"bytes, more than {MAX_VALUE_BYTES}"
+    "a number of 5,000 digits": (
+        Raw(_event(timestamp=...)[:-1] + b', "timestamp": ' + b"9" * 5000 + b"}"),
+        "",
     ),
+    "null value": (Raw(None), "null value: an event cannot be deleted by a tombstone"),
+    "oversized": (Raw(_event(basket_id="x" * MAX_VALUE_BYTES)), f"bytes, more than {MAX_VALUE_BYTES}"),
     "no key": (Raw(_event(), key=None), "the record has no key: its key must be the customer_id"),
     "another key": (Raw(_event(), key=b"bob"), "the record's key b'bob' is not the customer_id 'ann'"),
     "no customer": (Raw(_event(customer_id=...)), "missing required field `customer_id`"),
     "null customer": (Raw(_event(customer_id=None)), "Expected `str`, got `null` - at `$.customer_id`"),
     "customer is a number": (Raw(_event(customer_id=7)), "Expected `str`, got `int`"),
     "empty customer": (Raw(_event(customer_id=""), key=b""), "customer_id is missing or empty"),
-    "long customer": (Raw(_event(customer_id="é" * 129), key=("é" * 129).encode()), "has 258 bytes, more than 256"),
+    "long customer": (
+        Raw(_event(customer_id="é" * 129), key=("é" * 129).encode()),
+        "has 258 bytes, more than 256",
+    ),
     "no item": (Raw(_event(item_id=...)), "item_id is missing or empty"),
     "empty item": (Raw(_event(item_id="")), "item_id is missing or empty"),
     "long item": (Raw(_event(item_id="x" * 257)), "item_id has 257 bytes, more than 256"),
@@ -107,7 +111,9 @@ def test_a_refused_record_leaves_nothing_in_the_dictionaries() -> None:
 
 def test_a_whole_event() -> None:
     machine = CustomerMachine()
-    value = _event(quantity=3, type="return", price=2.5, unknown={"a": [1]}, timestamp="2025-06-15T12:00:00+02:00")
+    value = _event(
+        quantity=3, type="return", price=2.5, unknown={"a": [1]}, timestamp="2025-06-15T12:00:00+02:00"
+    )
     batch = decode_purchases([Raw(value)], 5, machine).batch
     assert (batch.kinds.tolist(), batch.quantities.tolist(), batch.end) == ([1], [3], 5)
     assert batch.times_ms.tolist() == [1_749_981_600_000]
@@ -125,7 +131,9 @@ def test_an_empty_chunk_still_ends_somewhere() -> None:
 
 def test_ids_of_any_language() -> None:
     for name in ("Grüße", "日本", "a b", "'\"\\", "é" * 128, "\u200b", "😀" * 64):
-        decoded = decode_purchases([Raw(_event(item_id=name, customer_id=name), key=name.encode())], 1, CustomerMachine())
+        decoded = decode_purchases(
+            [Raw(_event(item_id=name, customer_id=name), key=name.encode())], 1, CustomerMachine()
+        )
         assert decoded.refused == []
 
 
@@ -181,7 +189,9 @@ def _item(**changes: object) -> bytes:
     ],
 )
 def test_bad_catalogue_entries_are_refused_and_the_others_go_on(bad: Raw, reason: str) -> None:
-    decoded = decode_items([Raw(_item(available=False), b"tea"), bad, Raw(None, b"milk"), Raw(_item(), b"tea")])
+    decoded = decode_items(
+        [Raw(_item(available=False), b"tea"), bad, Raw(None, b"milk"), Raw(_item(), b"tea")]
+    )
     assert [refused.record for refused in decoded.refused] == [bad]
     assert reason in decoded.refused[0].reason
     assert decoded.ids == ["tea", "milk", "tea"]

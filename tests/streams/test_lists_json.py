@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from state.customers import CustomerMachine
 from state.events import Event
 from state.ids import Dictionary
 from state.items import ItemMachine
-from state.customers import CustomerMachine
 from state.rows import MASS
 from state.settings import CountingSettings
 from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, _put_real, _put_whole, write_lists
@@ -29,7 +29,11 @@ def _machine(names: list[str]) -> ItemMachine:
     customers, items = CustomerMachine(settings_), ItemMachine(settings_)
     rng = np.random.default_rng(4)
     events = [
-        Event(f"c{rng.integers(60)}", names[int(rng.integers(len(names)) * rng.random())], 1_700_000_000_000 + n * 10**7)
+        Event(
+            f"c{rng.integers(60)}",
+            names[int(rng.integers(len(names)) * rng.random())],
+            1_700_000_000_000 + n * 10**7,
+        )
         for n in range(800)
     ]
     for message in customers.apply(customers.batch(events)).deltas[0]:

@@ -1,0 +1,47 @@
+"""The catalogue machine: changes only, saved and loaded."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from state.catalogue import CatalogueMachine, CatalogueSaver
+from state.deltas import Source
+from state.store import MemoryStore
+
+
+def test_only_changes_are_sent() -> None:
+    rng = random.Random(1)
+    machine, known, position = CatalogueMachine(Source(1, 0)), {f"i{n}": True for n in range(20)}, 0
+    for _ in range(300):
+        ids = [f"i{rng.randrange(20)}" for _ in range(rng.randrange(5))]
+        flags = [rng.random() < 0.7 for _ in ids]
+        position += len(ids)
+        message = machine.apply(ids, np.array(flags, np.uint8), position)
+        before = dict(known)
+        known.update(zip(ids, flags, strict=True))
+        assert machine.unavailable == {name for name, available in known.items() if not available}
+        assert machine.position == position
+        after = dict(before)
+        if message is not None:
+            assert message.end == position
+            after.update(zip(message.ids, map(bool, message.available.tolist()), strict=True))
+        assert after == known
+
+
+def test_the_catalogue_is_saved_and_loaded() -> None:
+    for gone in ([], ["tea"], ["tea", "Grüße"]):
+        store, machine = MemoryStore(), CatalogueMachine(Source(1, 0))
+        machine.apply(gone, np.zeros(len(gone), np.uint8), 7)
+        CatalogueSaver(machine, store).save_all()
+        again = CatalogueMachine(Source(1, 0))
+        CatalogueSaver(again, store).load()
+        assert (again.position, again.unavailable) == (7, set(gone))
+
+
+def test_an_empty_store_is_an_empty_catalogue() -> None:
+    machine = CatalogueMachine(Source(1, 0))
+    saver = CatalogueSaver(machine, MemoryStore())
+    saver.load()
+    assert (saver.stored, machine.unavailable) == (0, set())

@@ -1,0 +1,76 @@
+"""Histories against a plain list: appending, adding, removing, forgetting, and event ids."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from state import histories as hs
+
+
+def _read(h: hs.Histories, customer: int) -> list[list[int]]:
+    return [list(row) for row in zip(*(c.tolist() for c in hs.read(h, customer)), strict=True)]
+
+
+@pytest.mark.parametrize(("items", "steps"), [(10, 800), (200, 4000)])
+def test_a_history_is_a_list(items: int, steps: int) -> None:
+    rng = random.Random(items)
+    h, plain = hs.new_histories(3), [[], [], []]  # type: tuple[hs.Histories, list[list[list[int]]]]
+    for step in range(steps):
+        customer, item, now = rng.randrange(3), rng.randrange(items), 1_700_000_000_000 + rng.randrange(10**9)
+        history, rank = plain[customer], hs.rank_of(h, customer, item)
+        assert rank == next((r for r, row in enumerate(history) if row[0] == item), -1)
+        dice = rng.random()
+        if dice < 0.002:
+            hs.forget(h, customer)
+            history.clear()
+        elif rank < 0:
+            hs.append(h, customer, item, 2, now, now)
+            history.append([item, 2, now, now])
+        elif dice < 0.4:
+            hs.remove(h, customer, rank)
+            del history[rank]
+        else:
+            assert hs.add_quantity(h, customer, rank, 3, now) == history[rank][1] + 3
+            history[rank] = [item, history[rank][1] + 3, history[rank][2], max(history[rank][3], now)]
+        if step % 50 == 0:
+            assert [_read(h, c) for c in range(3)] == plain
+    assert [_read(h, c) for c in range(3)] == plain
+
+
+def test_the_last_128_event_ids_are_remembered() -> None:
+    rng = random.Random(1)
+    h = hs.new_histories(1)
+    seen: list[int] = []
+    for _ in range(3000):
+        event = rng.randrange(1, 400)
+        expected = event in seen[-hs.REMEMBERED_EVENTS :]
+        assert hs.seen_before(h, 0, event) == expected
+        if not expected:
+            seen.append(event)
+    assert h.seen[0] == len(seen)
+
+
+def test_forgetting_overwrites() -> None:
+    h = hs.new_histories(2)
+    for n in range(1, 50):
+        hs.append(h, 0, 123_456_000 + n, 1, 1, 1)
+        hs.seen_before(h, 0, 987_654_321_000 + n)
+    hs.append(h, 1, 7, 1, 1, 1)
+    start, end = int(h.start[0]), int(h.start[0]) + 3 * 49
+    hs.forget(h, 0)
+    assert (h.arena[start + 1 : end] == 0).all()
+    assert _read(h, 0) == []
+    assert len(hs.read_ring(h, 0)) == 0
+    assert not hs.seen_before(h, 0, 987_654_321_001)
+    assert _read(h, 1) == [[7, 1, 1, 1]]
+
+
+def test_growing_keeps_everything() -> None:
+    h = hs.new_histories(1)
+    hs.append(h, 0, 7, 2, 3, 4)
+    h = hs.grow_histories(h, 5)
+    hs.append(h, 4, 8, 1, 1, 1)
+    assert _read(h, 0) == [[7, 2, 3, 4]]
+    assert _read(h, 4) == [[8, 1, 1, 1]]
