@@ -1,0 +1,89 @@
+"""The command `alsobought`: every command with its help; the work is done in the modules beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from kafka.errors import KafkaError
+from typer.core import TyperGroup
+
+from alsobought import (
+    commands_demo,
+    commands_drain,
+    commands_inspect,
+    commands_lists,
+    commands_publish,
+    commands_stack,
+)
+from alsobought.options import CommandError
+from alsobought.sources import SourceError
+from streams.broker.errors import BrokerError
+from streams.publishing import PublishError
+
+EXPECTED = (CommandError, BrokerError, PublishError, SourceError, KafkaError)
+INTERRUPTED = 130
+
+
+class Commands(TyperGroup):
+    """The commands; an expected error becomes a line on standard error and status 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except EXPECTED as error:
+            typer.echo(f"alsobought: {error}", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(INTERRUPTED) from error
+
+
+def _group(text: str) -> typer.Typer:
+    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Related items from purchases, kept up to date as each purchase arrives.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+broker, topics, publish, export, inspect = (
+    _group("Kafka on this machine, without Docker."),
+    _group("Make and describe the topics."),
+    _group("Send files to Kafka."),
+    _group("Write what the topics hold to a file."),
+    _group("Look into the workers' counts."),
+)
+
+app.command("up")(commands_stack.up)
+app.command("demo")(commands_demo.demo)
+app.command("worker")(commands_stack.worker)
+broker.command("run")(commands_stack.broker_run)
+topics.command("create")(commands_stack.topics_create)
+topics.command("list")(commands_stack.topics_list)
+publish.command("purchases")(commands_publish.purchases)
+publish.command("items")(commands_publish.items)
+app.command("drain")(commands_drain.drain)
+app.command("related")(commands_lists.related)
+app.command("watch")(commands_lists.watch)
+export.command("related-items")(commands_lists.export_related)
+inspect.command("item")(commands_inspect.item)
+inspect.command("customer")(commands_inspect.customer)
+app.command("dead-letters")(commands_inspect.dead_letters)
+for name, group in {
+    "broker": broker, "topics": topics, "publish": publish, "export": export, "inspect": inspect,
+}.items():  # fmt: skip
+    app.add_typer(group, name=name)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="alsobought")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""`related`, `watch` and `export`: the lists."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from alsobought.clients import ask_owner
+from alsobought.options import CommandError, DataDir, Json, Kafka, find_kafka
+from alsobought.tables import print_table, time_of
+from streams.messages import decode_item, decode_related
+from streams.topics import ITEMS, PAIR_DELTAS, RELATED_ITEMS
+from streams.views import Follower, Row, ends, read_all
+
+BEST = 5
+
+
+def related(
+    item_id: Annotated[str, typer.Argument(metavar="ITEM", help="Its item_id.")],
+    k: Annotated[int, typer.Option("--k", min=1, max=1000, help="How many related items.")] = 10,
+    with_titles: Annotated[bool, typer.Option("--titles", help="With titles from the catalogue.")] = False,
+    kafka: Kafka = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show an item's related items now, asked of the worker that counts it.
+
+    together: customers who have both. expected: how many would have, if buying were independent.
+    """
+    bootstrap = find_kafka(kafka, data_dir)
+    found = ask_owner(bootstrap, PAIR_DELTAS, item_id, "related", f"?k={k}")
+    entries = found["related"]
+    names = titles(bootstrap, {item_id, *(e["item_id"] for e in entries)}) if with_titles else {}
+    if as_json:
+        for entry in entries if with_titles else ():
+            entry["title"] = names.get(entry["item_id"])
+        typer.echo(json.dumps(found))
+        return
+    columns = ["rank", "item", *(["title"] if with_titles else []), "score", "together", "expected"]
+    rows = [
+        [
+            rank,
+            e["item_id"],
+            *([names.get(e["item_id"], "")] if with_titles else []),
+            float(e["score"]),
+            e["together"],
+            float(e["expected"]),
+        ]
+        for rank, e in enumerate(entries, 1)
+    ]
+    print_table(
+        columns, rows, f"{item_id} {names.get(item_id, '')}({found['buyers']:,} buyers)".replace("(", " (")
+    )
+
+
+def titles(bootstrap: str, wanted: Collection[str]) -> dict[str, str]:
+    """Return the titles of items, from one pass over the catalogue's topic."""
+    keys = {item_id.encode() for item_id in wanted}
+    newest = {row.key: row.value for row in read_all(bootstrap, ITEMS) if row.key in keys}
+    found = [decode_item(value) for value in newest.values() if value is not None]
+    return {item.item_id: item.title for item in found if item.title is not None}
+
+
+def watch(
+    items: Annotated[
+        list[str] | None, typer.Argument(metavar="[ITEM]...", help="Only these; else all.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many changes.")] = None,
+    kafka: Kafka = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Follow the lists as they change, from now on: time, item, buyers and the best 5. Ctrl-C ends it."""
+    wanted = {item.encode() for item in items or ()}
+    seen = 0
+    with (
+        Follower(find_kafka(kafka, data_dir), RELATED_ITEMS) as follower,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        typer.echo("watching; Ctrl-C ends it", err=True)
+        while limit is None or seen < limit:
+            for row in follower.poll():
+                if (wanted and row.key not in wanted) or (limit is not None and seen >= limit):
+                    continue
+                seen += 1
+                typer.echo(_change_as_json(row) if as_json else _change(row))
+            sys.stdout.flush()
+
+
+def _change_as_json(row: Row) -> str:
+    if row.value is not None:
+        return row.value.decode()
+    return json.dumps({"item_id": (row.key or b"").decode(), "related": None})
+
+
+def _change(row: Row) -> str:
+    head = f"{time_of(row.timestamp_ms)}  {(row.key or b'').decode():<12}"
+    if row.value is None:
+        return f"{head}  no list any more"
+    message = decode_related(row.value)
+    return f"{head}  {message.buyers:>6,} buyers  {' '.join(e.item_id for e in message.related[:BEST])}"
+
+
+def export_related(
+    output: Annotated[Path | None, typer.Option("--output", help="A file; else standard output.")] = None,
+    kafka: Kafka = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write every current list, one JSON message a line, exactly as on the topic.
+
+    The topic is read twice, so that memory holds only where each item's newest list is.
+    """
+    bootstrap = find_kafka(kafka, data_dir)
+    until = ends(bootstrap, RELATED_ITEMS)
+    newest = {row.key: (row.partition, row.offset) for row in read_all(bootstrap, RELATED_ITEMS, until)}
+    count = 0
+    with _writing(output) as file:
+        for row in read_all(bootstrap, RELATED_ITEMS, until):
+            if row.value is not None and newest[row.key] == (row.partition, row.offset):
+                file.write(row.value + b"\n")
+                count += 1
+    typer.echo(f"{count:,} lists", err=True)
+
+
+@contextlib.contextmanager
+def _writing(output: Path | None) -> Iterator[BinaryIO]:
+    """Open standard output, or a file that appears under its name when it is complete."""
+    if output is None:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    part = output.with_name(f"{output.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(output)
+    except OSError as error:
+        raise CommandError(
+            f"cannot write {output}: {error.strerror or error}. Choose another --output."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)

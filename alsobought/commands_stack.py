@@ -1,0 +1,134 @@
+"""`up`, `broker run`, `worker` and `topics`: what has to run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from alsobought.options import CommandError, DataDir, Json, Kafka, bootstrap_of, find_kafka, settings_of
+from alsobought.place import Place
+from alsobought.stack import Stack
+from alsobought.tables import print_table
+from alsobought.worker_process import worker_command
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import create_topics, list_topics
+from streams.topics import ALL
+
+Port = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Kafka's port. 0: the last one if free, else any.")
+]
+
+
+def say(text: str) -> None:
+    """Tell the user on standard error."""
+    typer.echo(text, err=True)
+
+
+@contextlib.contextmanager
+def until_signalled() -> Iterator[None]:
+    """End the block quietly at Ctrl-C or SIGTERM."""
+
+    def interrupt(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # what is being stopped is stopped once
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def up(
+    data_dir: DataDir = None,
+    port: Port = 0,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many workers.")] = 1,
+) -> None:
+    """Run everything on this machine: Kafka, the topics and workers; no Docker needed.
+
+    Prints Kafka's address when all is ready. Ctrl-C or SIGTERM stops it; what was counted stays in the data
+    directory for the next time. A worker that dies is restarted.
+    """
+    settings = settings_of(None, data_dir)
+    with until_signalled():
+        with Stack(settings, port=port, workers=workers, say=say) as stack:
+            typer.echo(stack.bootstrap)
+            say(f"ready: Kafka at {stack.bootstrap}, data in {settings.data_dir}. Ctrl-C stops it.")
+            stack.wait()
+
+
+def broker_run(data_dir: DataDir = None, port: Port = 0) -> None:
+    """Run Kafka alone, with the topics made; the other commands find it through the data directory.
+
+    Prints its address when it is ready. Ctrl-C or SIGTERM stops it.
+    """
+    settings = settings_of(None, data_dir)
+    place = Place(settings.data_dir)
+    kafka = EmbeddedKafka(
+        settings.data_dir, port=port, cache_dir=settings.cache_dir, kafka_home=settings.kafka_home
+    )
+    with until_signalled():
+        try:
+            kafka.start()
+            create_topics(kafka.bootstrap, ALL, settings.partitions, settings.replication)
+            place.write(kafka.bootstrap, [])
+            typer.echo(kafka.bootstrap)
+            kafka.wait()
+            raise CommandError(f"Kafka has ended by itself; its log is {kafka.log}.")
+        finally:
+            kafka.stop()
+            place.clear()
+
+
+def worker(kafka: Kafka = None, data_dir: DataDir = None) -> None:
+    """Run one worker: it counts purchases and publishes related items.
+
+    Any number may run; they share the partitions. Each needs a data directory of its own.
+    """
+    settings = settings_of(kafka, data_dir)
+    bootstrap = bootstrap_of(settings)
+    found = {topic.name for topic in list_topics(bootstrap, ALL)}
+    if missing := [spec.name for spec in ALL if spec.name not in found]:
+        raise CommandError(
+            f"Kafka at {bootstrap} lacks the topics {', '.join(missing)}: create them with"
+            " `alsobought topics create`."
+        )
+    os.environ["ALSOBOUGHT_KAFKA"] = bootstrap
+    os.environ["ALSOBOUGHT_DATA_DIR"] = str(settings.data_dir.absolute())
+    command = worker_command(settings)
+    os.execv(command[0], command)
+
+
+def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:
+    """Create the topics that do not exist yet."""
+    settings = settings_of(kafka, data_dir)
+    bootstrap = bootstrap_of(settings)
+    created = create_topics(bootstrap, ALL, settings.partitions, settings.replication)
+    for name in created:
+        typer.echo(f"created {name}")
+    if not created:
+        typer.echo("all topics exist")
+
+
+def topics_list(kafka: Kafka = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """List the topics: partitions, replicas and how long records are kept."""
+    states = list_topics(find_kafka(kafka, data_dir), ALL)
+    if as_json:
+        typer.echo(json.dumps([asdict(state) for state in states]))
+        return
+    purposes = {spec.name: spec.purpose for spec in ALL}
+    print_table(
+        ["topic", "partitions", "replicas", "cleanup", "purpose"],
+        [[s.name, s.partitions, s.replication, s.cleanup, purposes[s.name]] for s in states],
+    )

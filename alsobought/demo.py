@@ -1,0 +1,123 @@
+"""The demo: load a year of real purchases, measure freshness at a modest rate, show lists."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import typer
+
+from alsobought.clients import NotHeld, ask_owner
+from alsobought.commands_lists import titles
+from alsobought.commands_publish import first
+from alsobought.commands_publish import run as publish
+from alsobought.commands_stack import say
+from alsobought.draining import drain
+from alsobought.meter import Meter
+from alsobought.sources import open_items, open_purchases
+from alsobought.sources.complete_journey import NAME
+from alsobought.stack import Stack
+from alsobought.tables import print_table
+from streams.publishing import Record
+from streams.settings import Settings
+from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES
+
+HELD_BACK = 2_000
+FRESH_RATE = 200.0
+DRAIN_S = 900.0
+SHOWN = ("1082185", "995242", "5568378", "907652", "1017041")  # bananas, milk, chips, salsa, cat food
+COMPARED = "907652"  # salsa: most bought together with it is what everybody buys
+BEST = 6
+RAW = 10
+
+
+def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
+    """Run the demo; with `stay` leave the stack running until a signal interrupts."""
+    with Stack(settings, port=0, workers=1, say=say) as stack:
+        bootstrap = stack.bootstrap
+        catalogue = publish(bootstrap, ITEMS, open_items(NAME).records())
+        say(f"published {catalogue.records:,} products")
+        with Meter(bootstrap) as meter:
+            held = _load(bootstrap, limit, meter)
+        _measure(bootstrap, held)
+        _show(bootstrap)
+        if stay:
+            _what_next(settings)
+            stack.wait()
+
+
+def _load(bootstrap: str, limit: int | None, meter: Meter) -> list[Record]:
+    """Publish all purchases but the last few, which are returned, and wait until all is counted."""
+    held: deque[Record] = deque()
+    keep = HELD_BACK if limit is None else min(HELD_BACK, limit // 10)
+
+    def load() -> Iterator[Sequence[Record]]:
+        for batch in first(open_purchases(NAME).records(), limit):
+            held.extend(batch)
+            if ready := [held.popleft() for _ in range(max(0, len(held) - keep))]:
+                yield ready
+
+    report = publish(bootstrap, PURCHASES, load())
+    say(f"published {report.records:,} purchases in {report.seconds:.1f} s")
+    drain(bootstrap, DRAIN_S, lambda _left: None)
+    say(f"all counted and every list up to date after {meter.seconds:.1f} s: {meter.totals()}")
+    return list(held)
+
+
+def _measure(bootstrap: str, held: list[Record]) -> None:
+    """Publish the purchases held back, at a rate that leaves no backlog: how fresh are the lists then?"""
+    say(f"{len(held):,} more, {FRESH_RATE:g} a second:")
+    with Meter(bootstrap) as meter:
+        publish(bootstrap, PURCHASES, [held], rate=FRESH_RATE)
+        drain(bootstrap, DRAIN_S, lambda _left: None)
+    typer.echo(f"from publishing a purchase to its changed lists: {meter.latency()}")
+
+
+def _show(bootstrap: str) -> None:
+    lists = {}
+    for item_id in SHOWN:
+        try:
+            lists[item_id] = ask_owner(bootstrap, PAIR_DELTAS, item_id, "related", f"?k={BEST}")
+        except NotHeld:
+            say(f"{item_id}: not among the purchases published")
+    raw = (
+        ask_owner(bootstrap, PAIR_DELTAS, COMPARED, "items")["most_together"][:RAW]
+        if COMPARED in lists
+        else []
+    )
+    ids = {*lists, *(e["item_id"] for found in lists.values() for e in found["related"])}
+    names = titles(bootstrap, ids | {e["item_id"] for e in raw})
+    for item_id, found in lists.items():
+        typer.echo("")
+        print_table(
+            ["related", "title", "score", "together", "expected"],
+            [
+                [
+                    e["item_id"],
+                    names.get(e["item_id"], ""),
+                    float(e["score"]),
+                    e["together"],
+                    float(e["expected"]),
+                ]
+                for e in found["related"]
+            ],
+            f"{names.get(item_id, '')} ({item_id}, {found['buyers']:,} buyers)",
+        )
+    if raw:
+        typer.echo("")
+        print_table(
+            ["most together", "title", "together"],
+            [[e["item_id"], names.get(e["item_id"], ""), e["together"]] for e in raw],
+            f"{names.get(COMPARED, '')} by raw count: what everybody buys, with or without it",
+        )
+
+
+def _what_next(settings: Settings) -> None:
+    where = f"--data-dir {settings.data_dir}"
+    typer.echo(f"""
+It is still running. Try, in another terminal:
+  alsobought related {COMPARED} --titles {where}
+  alsobought watch {where}
+  alsobought inspect item {COMPARED} {where}
+  alsobought dead-letters {where}
+Ctrl-C ends it.""")

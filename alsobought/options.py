@@ -1,0 +1,71 @@
+"""What the commands share: options, settings, where Kafka is, and how an error is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from alsobought.place import Place
+from streams.settings import Settings
+
+Kafka = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka",
+        metavar="HOST:PORT",
+        help="Kafka's address [env: ALSOBOUGHT_KAFKA]; else the local stack's.",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", metavar="DIR", help="Where state and the local stack live [env: ALSOBOUGHT_DATA_DIR]."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked; the message says what, where and what to do."""
+
+
+def settings_of(kafka: str | None = None, data_dir: Path | None = None) -> Settings:
+    """Return the settings of the environment, with what the command line gives instead."""
+    given: dict[str, Any] = {"kafka": kafka, "data_dir": data_dir}
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise CommandError(_settings_trouble(error)) from error
+
+
+def bootstrap_of(settings: Settings) -> str:
+    """Return Kafka's address: the one that is set, else that of the local stack in the data directory.
+
+    Raises
+    ------
+    CommandError
+        None is set and no local stack runs.
+    """
+    if settings.kafka:
+        return settings.kafka
+    if bootstrap := Place(settings.data_dir).bootstrap():
+        return bootstrap
+    raise CommandError(
+        f"no local stack is running in {settings.data_dir}: start one with `alsobought up`, or give --kafka."
+    )
+
+
+def find_kafka(kafka: str | None, data_dir: Path | None) -> str:
+    """Return Kafka's address for a command's options; raises as `bootstrap_of` does."""
+    return bootstrap_of(settings_of(kafka, data_dir))
+
+
+def _settings_trouble(error: ValidationError) -> str:
+    troubles = [
+        f"ALSOBOUGHT_{'_'.join(map(str, one['loc'])).upper()}={one['input']}: {one['msg']}"
+        for one in error.errors()
+    ]
+    return f"settings cannot be used: {'; '.join(troubles)}. Correct or unset them."

@@ -1,0 +1,155 @@
+"""The local stack: Kafka, the topics and workers, as child processes of this one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+from alsobought.options import CommandError
+from alsobought.place import Place
+from alsobought.worker_process import WorkerProcess
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import create_topics
+from streams.messages import decode_progress
+from streams.settings import Settings
+from streams.topics import ALL, ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES
+from streams.views import Follower
+
+LOOK_S = 0.2
+READY_S = 120.0
+
+Say = Callable[[str], None]
+
+
+class Stack:
+    """Kafka and workers that live until `stop`, or as long as this process; their data outlive both.
+
+    Parameters
+    ----------
+    settings
+        `data_dir` holds everything. The first worker's state is in it, the others' in folders of their own.
+    port
+        Of Kafka; 0: the one of last time if still free, else any.
+    workers
+        How many workers to run.
+    say
+        Called with what a user wants to know, such as that a worker was restarted.
+    """
+
+    def __init__(self, settings: Settings, *, port: int, workers: int, say: Say) -> None:
+        self._settings = settings
+        self._say = say
+        self._place = Place(settings.data_dir)
+        self._count = workers
+        self._workers: list[WorkerProcess] = []
+        self._stopping = threading.Event()
+        self._broken = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
+        self._broker = EmbeddedKafka(
+            settings.data_dir, port=port, cache_dir=settings.cache_dir, kafka_home=settings.kafka_home
+        )
+
+    @property
+    def bootstrap(self) -> str:
+        """Kafka's address."""
+        return self._broker.bootstrap
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._say("stopping ...")
+        self.stop()
+
+    def start(self) -> None:
+        """Start all and return when every partition is being worked on.
+
+        Raises
+        ------
+        BrokerError
+            Kafka or the topics; nothing is left running.
+        CommandError
+            The workers do not come up.
+        """
+        if owner := self._place.read():
+            raise CommandError(
+                f"a local stack (pid {owner['pid']}, Kafka at {owner['bootstrap']}) already runs in"
+                f" {self._place.data_dir}: use it, stop it, or give this one another --data-dir."
+            )
+        try:
+            self._say("starting Kafka ...")
+            self._broker.start()
+            create_topics(self.bootstrap, ALL, self._settings.partitions, self._settings.replication)
+            with Follower(self.bootstrap, PROGRESS) as progress:
+                self._say("starting the workers ...")
+                self._start_workers()
+                self._await_workers(progress)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start_workers(self) -> None:
+        settings = self._settings.model_copy(update={"kafka": self.bootstrap})
+        home = self._place.data_dir
+        for number in range(1, self._count + 1):
+            folder = home if number == 1 else home / f"worker-{number}"
+            worker = WorkerProcess(number, settings, folder, self._place.logs / f"worker-{number}.log")
+            self._workers.append(worker)
+            worker.start()
+        self._remember()
+        self._supervisor.start()
+
+    def _await_workers(self, progress: Follower) -> None:
+        missing = {
+            f"{spec.name}-{partition}"
+            for spec in (PURCHASES, ITEMS, PAIR_DELTAS)
+            for partition in range(self._settings.partitions)
+        }
+        deadline = time.monotonic() + READY_S
+        while missing:
+            missing -= {decode_progress(row.value).task for row in progress.poll() if row.value}
+            self.check()
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    f"no worker has taken over {', '.join(sorted(missing))} in {READY_S:g} s:"
+                    f" see {self._place.logs}."
+                )
+
+    def check(self) -> None:
+        """Raise CommandError if Kafka has ended by itself."""
+        if self._broken.is_set():
+            raise CommandError(f"Kafka has ended by itself; its log is {self._broker.log}.")
+
+    def wait(self) -> None:
+        """Return only with the error of `check`, or when a signal interrupts it."""
+        while True:
+            self._broken.wait(LOOK_S)
+            self.check()
+
+    def stop(self) -> None:
+        """Stop the workers, wait for their states to be saved, then stop Kafka."""
+        self._stopping.set()
+        if self._supervisor.is_alive():
+            self._supervisor.join()
+        for worker in self._workers:
+            worker.ask_to_stop()
+        for worker in self._workers:
+            worker.wait()
+        self._broker.stop()
+        self._place.clear()
+
+    def _supervise(self) -> None:
+        while not self._stopping.wait(LOOK_S):
+            if not self._broker.alive:
+                self._broken.set()
+                return
+            for worker in self._workers:
+                if told := worker.restart_if_dead():
+                    self._remember()
+                    self._say(told)
+
+    def _remember(self) -> None:
+        self._place.write(self.bootstrap, [w.pid for w in self._workers if w.pid is not None])

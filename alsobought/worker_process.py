@@ -1,0 +1,129 @@
+"""A worker as a child process: with a log, stopped gently, and never left behind.
+
+The broker's guard (streams/broker/guard.py) runs it: however this program ends, the guard ends the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from streams.broker import guard
+from streams.settings import Settings
+
+SAVE_S = 60.0
+"""How long a worker may take to save its state before it is killed; the next start then replays more."""
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+GOOD_RUN_S = 60.0
+
+
+def worker_command(settings: Settings) -> list[str]:
+    """Return the command that runs a worker in a process of its own."""
+    faust = [sys.executable, "-P", "-m", "faust", "-A", "streams.app"]
+    return [*faust, "worker", "--without-web", "--loglevel", settings.log_level.removesuffix("ing")]
+
+
+class WorkerProcess:
+    """One worker of a local stack; `restart_if_dead` is to be called now and then."""
+
+    def __init__(self, number: int, settings: Settings, data_dir: Path, log: Path) -> None:
+        self.name = f"worker-{number}"
+        self.log = log
+        self._data_dir = data_dir
+        self._command = worker_command(settings)
+        self._environment = {
+            **os.environ,
+            "ALSOBOUGHT_KAFKA": settings.kafka or "",
+            "ALSOBOUGHT_DATA_DIR": str(data_dir),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._process: psutil.Process | None = None
+        self._started_at = 0.0
+        self._pause_s = FIRST_PAUSE_S
+        self._due_at: float | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None while it does not run."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start it."""
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *self._command]
+        with self.log.open("ab") as log:
+            self._guard = subprocess.Popen(
+                command,
+                cwd=self._data_dir,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._started_at = time.monotonic()
+        self._due_at = None
+        assert self._guard.stdout is not None
+        line = self._guard.stdout.readline()
+        try:
+            self._process = psutil.Process(int(line))
+        except (ValueError, psutil.NoSuchProcess):
+            self._process = None  # ended at once: seen at the next look
+
+    def restart_if_dead(self) -> str | None:
+        """Start it again if it has ended and the pause is over; return what to tell the user."""
+        if self._guard is None:
+            return None
+        if self._due_at is None:
+            if (status := self._guard.poll()) is None:
+                return None
+            self._end()
+            if time.monotonic() - self._started_at > GOOD_RUN_S:
+                self._pause_s = FIRST_PAUSE_S
+            self._due_at = time.monotonic() + self._pause_s
+            told = f"{self.name} ended ({status}); restarting it in {self._pause_s:g} s; its log: {self.log}"
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            return told
+        if time.monotonic() < self._due_at:
+            return None
+        self.start()
+        return f"{self.name} was restarted (pid {self.pid})"
+
+    def ask_to_stop(self) -> None:
+        """Let it save and end."""
+        if self._process is not None and self._process.is_running():
+            self._process.terminate()
+
+    def wait(self) -> None:
+        """Wait until it has ended; kill it when it takes too long."""
+        if self._guard is not None:
+            try:
+                self._guard.wait(SAVE_S)
+            except subprocess.TimeoutExpired:
+                if self._process is not None and self._process.is_running():
+                    self._process.kill()
+            self._end()
+        self._guard = None
+
+    def _end(self) -> None:
+        """See to it that neither guard nor worker is left."""
+        if self._guard is not None:
+            for pipe in (self._guard.stdin, self._guard.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self._guard.wait()
+        if self._process is not None and self._process.is_running():  # somebody killed the guard itself
+            self._process.terminate()
+            _, stubborn = psutil.wait_procs([self._process], timeout=guard.GRACE_S)
+            for process in stubborn:
+                process.kill()
+        self._process = None
