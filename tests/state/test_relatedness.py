@@ -12,14 +12,14 @@ from state.opportunity import Cells
 from state.ranking import _grid_of
 
 
-def _gathered(cells: Cells, sizes: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _gathered(cells: Cells, sizes: np.ndarray) -> np.ndarray:
     held = np.zeros((2, len(cells.nodes)), np.uint32)
     np.add.at(held[0], cells.of_size[sizes], 1)
     np.add.at(held[1], cells.of_size[sizes], cells.above[sizes].astype(np.uint32))
     return held
 
 
-def _direct(share: float, sizes: np.ndarray) -> float:  # type: ignore[type-arg]
+def _direct(share: float, sizes: np.ndarray) -> float:
     return math.fsum(1 - (1 - share) ** int(m) for m in sizes)
 
 
