@@ -19,7 +19,7 @@ from streams.views import Follower, partitions_of
 RECENT = 1_000
 """Records at the end of a partition of `progress`: many seconds of all its tasks."""
 
-SILENCE_S = 10.0
+SILENCE_S = 20.0  # Kafka gives a dead worker 10 s before another gets its partitions
 ANSWER_S = 20.0
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # workers are not behind a proxy

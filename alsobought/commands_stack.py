@@ -61,11 +61,10 @@ def up(
     directory for the next time. A worker that dies is restarted.
     """
     settings = settings_of(None, data_dir)
-    with until_signalled():
-        with Stack(settings, port=port, workers=workers, say=say) as stack:
-            typer.echo(stack.bootstrap)
-            say(f"ready: Kafka at {stack.bootstrap}, data in {settings.data_dir}. Ctrl-C stops it.")
-            stack.wait()
+    with until_signalled(), Stack(settings, port=port, workers=workers, say=say) as stack:
+        typer.echo(stack.bootstrap)
+        say(f"ready: Kafka at {stack.bootstrap}, data in {settings.data_dir}. Ctrl-C stops it.")
+        stack.wait()
 
 
 def broker_run(data_dir: DataDir = None, port: Port = 0) -> None:

@@ -87,7 +87,7 @@ class Meter:
                         live.update(self._line(), refresh=True)
                 elif time.monotonic() >= due:
                     due += LINE_EVERY_S
-                    self._console.print(self._line())
+                    self._console.print(self._line(), soft_wrap=True)
 
     def _note(self, progress: Progress) -> None:
         self._first.setdefault(progress.task, progress)

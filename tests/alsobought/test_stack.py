@@ -1,0 +1,161 @@
+"""`alsobought up` as a user runs it: real purchases, dead workers, stopping, starting again, sudden death."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from kafka import KafkaProducer
+
+from alsobought.place import Place
+from streams.messages import decode_related
+
+COMMAND = [sys.executable, "-P", "-m", "alsobought.cli"]
+EVENTS = 5_000
+BANANAS = "1082185"
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def environment(data_dir: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != "ALSOBOUGHT_KAFKA"}
+    return kept | {"ALSOBOUGHT_DATA_DIR": str(data_dir), "ALSOBOUGHT_PARTITIONS": "2"}
+
+
+class Up:
+    """A running `alsobought up`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.place = Place(data_dir)
+        self.told = data_dir / "told.txt"
+        with self.told.open("wb") as told:
+            self.process = subprocess.Popen(
+                [*COMMAND, "up"], env=environment(data_dir), stdout=subprocess.PIPE, stderr=told, text=True
+            )
+        assert self.process.stdout is not None
+        self.bootstrap = self.process.stdout.readline().strip()
+        assert self.bootstrap, self.told.read_text()
+        self.all = psutil.Process(self.process.pid).children(recursive=True)
+
+    def worker(self) -> int:
+        pids = self.place.read()["workers"]
+        return int(pids[0]) if pids else 0
+
+    def run(self, *words: object) -> str:
+        done = subprocess.run(
+            [*COMMAND, *map(str, words)],
+            env=environment(self.place.data_dir),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        return done.stdout
+
+    def json(self, *words: object) -> Any:
+        return json.loads(self.run(*words, "--json"))
+
+    def end(self, number: signal.Signals) -> int:
+        self.all += [
+            child
+            for child in psutil.Process(self.process.pid).children(recursive=True)
+            if child not in self.all
+        ]
+        self.process.send_signal(number)
+        return self.process.wait(90)
+
+
+def until(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], Up]]:
+    started: list[Up] = []
+
+    def begin() -> Up:
+        started.append(Up(tmp_path))
+        return started[-1]
+
+    yield begin
+    for up in started:
+        if up.process.poll() is None:
+            up.end(signal.SIGTERM)
+        assert up.process.stdout is not None
+        up.process.stdout.close()
+
+
+def test_a_stack_counts_survives_and_leaves_nothing_running(start: Callable[[], Up]) -> None:
+    up = start()
+    published = up.run("publish", "purchases", "complete-journey", "--limit", EVENTS)
+    assert published.startswith("5,000 records in ")
+    with_kafka_python = KafkaProducer(bootstrap_servers=up.bootstrap)
+    for value in (b"rubbish", b'{"customer_id": 7}'):
+        with_kafka_python.send("purchases", key=b"ann", value=value)
+    with_kafka_python.close()
+
+    assert up.json("drain", "--timeout", 60)["purchases"] == EVENTS + 2
+    before = up.json("related", BANANAS)
+    assert before["item_id"] == BANANAS
+    assert 1 <= len(before["related"]) <= 10
+    check_lists(up, before)
+    check_inspection(up, before)
+    letters = [json.loads(line) for line in up.run("dead-letters", "--json").splitlines()]
+    assert len(letters) == 2
+    assert {letter["topic"] for letter in letters} == {"purchases"}
+    assert "rubbish" in up.run("dead-letters")
+
+    second = subprocess.run(
+        [*COMMAND, "up"], env=environment(up.place.data_dir), capture_output=True, text=True, check=False
+    )
+    assert second.returncode == 1
+    assert "already runs in" in second.stderr
+
+    killed = up.worker()
+    psutil.Process(killed).kill()
+    until(lambda: up.worker() not in (0, killed), "a new worker")
+    until(lambda: "worker-1 was restarted" in up.told.read_text(), "a word about it")
+    up.run("drain", "--timeout", 60)
+    assert counts(up.json("related", BANANAS)) == counts(before)
+
+    assert up.end(signal.SIGTERM) == 0
+    assert not [process for process in up.all if process.is_running()]
+    assert up.place.bootstrap() is None
+
+    again = start()
+    assert counts(again.json("related", BANANAS)) == counts(before)
+    again.end(signal.SIGKILL)
+    until(lambda: not any(process.is_running() for process in again.all), "the end of all its processes")
+
+
+def check_lists(up: Up, before: dict[str, Any]) -> None:
+    lists = [decode_related(line.encode()) for line in up.run("export", "related-items").splitlines()]
+    assert len({message.item_id for message in lists}) == len(lists) > 1_000
+    (bananas,) = (message for message in lists if message.item_id == BANANAS)
+    assert bananas.buyers == before["buyers"]
+    assert {e.item_id: e.together for e in bananas.related}.items() >= dict(counts(before)).items()
+
+
+def check_inspection(up: Up, before: dict[str, Any]) -> None:
+    item = up.json("inspect", "item", BANANAS)
+    assert item["buyers"] == before["buyers"]
+    together = {n["item_id"]: n["together"] for n in item["most_together"]}
+    assert together.items() >= dict(counts(before)).items()
+    assert BANANAS in up.run("inspect", "item", BANANAS)
+
+
+def counts(message: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(entry["item_id"], entry["together"]) for entry in message["related"]]
