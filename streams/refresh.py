@@ -5,7 +5,8 @@ whose list may have changed are marked and refreshed together. The pause between
 the last one took: with little to do lists go out in milliseconds, under full load a row is refreshed once a
 pause however often it changed, the pause growing up to the staleness bound. While a backlog is worked off,
 what is counted is older than that anyhow, and a longer bound holds (docs/decisions/0006). Beside the marked
-rows every refresh takes a few of all rows, so that within the sweep bound each is scored with the popularity of the day.
+rows every refresh takes a few of all rows, so that within the sweep bound each is scored with the
+popularity of the day.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 KIND = "bought"
 SLICE_ROWS = 512  # ranked and written in one go, in a thread: some 20 ms and 5 MiB
-SHARE = 0.35  # of a worker's time that refreshing may take before pauses grow
+SHARE = 1.0  # of a core that ranking may take before pauses grow
+SHARE_BEHIND = 0.2  # the same while a backlog is counted
 SWEEP_STEP_S = 1.0
 
 
@@ -58,6 +60,7 @@ class Refresher:
         self._lag_ms = 0.0  # age of the newest purchases counted
         self._marked_at = 0.0  # when the oldest count not in a list was made
         self._sweep_begun = 0.0
+        self._computed_s = 0.0  # that the refresh under way spent on ranking and writing lists
         self.staleness_ms = 0.0  # longest from a count to its lists in Kafka, since last asked
         self.listed = 0
 
@@ -91,14 +94,16 @@ class Refresher:
         """Refresh until cancelled."""
         while True:
             begin = time.monotonic()
+            self._computed_s = 0.0
             await self._refresh()
             if self._settle_at >= 0:
                 await self._settle()
             took = time.monotonic() - begin
             others = max(1, len(self._context.item_tasks))
             # what is marked from now on waits for the pause and for the refresh after it
-            pause = min(took * (others / SHARE - 1), max(0.0, 0.9 * self._bound_s() - 2 * took))
-            await asyncio.sleep(pause)
+            share = SHARE_BEHIND if self._behind else SHARE
+            pause = self._computed_s * (others / share - 1)
+            await asyncio.sleep(min(pause, max(0.0, 0.9 * self._bound_s() - 2 * took)))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), SWEEP_STEP_S)
             self._wake.clear()
@@ -106,8 +111,11 @@ class Refresher:
     def _bound_s(self) -> float:
         """How old a count may be when its lists go out: longer while the counts themselves are old."""
         settings = self._context.settings
-        behind = self._lag_ms > 2 * settings.staleness_ms
-        return (settings.catch_up_ms if behind else settings.staleness_ms) / 1000
+        return (settings.catch_up_ms if self._behind else settings.staleness_ms) / 1000
+
+    @property
+    def _behind(self) -> bool:
+        return self._lag_ms > 2 * self._context.settings.staleness_ms
 
     async def _refresh(self) -> None:
         machine = self._task.machine
@@ -162,9 +170,12 @@ class Refresher:
 
     def _lists(self, rows: npt.NDArray[np.int64], exact: bool) -> list[tuple[bytes, bytes | None]]:
         machine = self._task.machine
+        begin = time.monotonic()
         lists = machine.rank(rows, exact=exact)
         which = machine.mark_published(lists, exact=exact)
-        return self._messages(lists, which)
+        records = self._messages(lists, which)
+        self._computed_s += time.monotonic() - begin
+        return records
 
     def _messages(self, lists: Lists, which: npt.NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
         if len(which) == 0:
