@@ -4,8 +4,9 @@ BIN := .venv/bin
 
 .PHONY: demo setup test lint types docs lock clean
 
+# DEMO="--limit 50000" for a short one
 demo: setup
-	@$(BIN)/alsobought demo
+	@$(BIN)/alsobought demo $(DEMO)
 
 setup: .venv/ready
 

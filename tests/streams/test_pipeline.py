@@ -1,4 +1,4 @@
-"""The whole pipeline on a real broker: real purchases in, lists out, equal to the oracle number for number."""
+"""The whole pipeline on a real broker: real purchases in, lists out, equal to the oracle."""
 
 from __future__ import annotations
 
@@ -131,13 +131,14 @@ def test_rubbish_returns_erasure_and_catalogue(kafka: EmbeddedKafka, wires: Wire
     rubbish: list[tuple[bytes | None, bytes | None]] = [
         (b"c1", b"{broken"), (b"c1", None), (None, message("c1", "i1")[1]), message("c1", ""),
         message("c1", "x" * 257), message("c1", "bell\a"), message("c1", "i1", quantity=0),
-        message("c1", "i1", quantity=10**9), message("c1", "i1", quantity="2"), message("c1", "i1", timestamp=1_700_000_000),
+        message("c1", "i1", quantity=10**9), message("c1", "i1", quantity="2"),
+        message("c1", "i1", timestamp=1_700_000_000),
         message("c1", "i1", timestamp="yesterday"), message("c1", "i1", timestamp=9_999_999_999_999),
         message("c1", "i1", basket_id="b" * 70_000), message("c1", "never bought", type="return"),
     ]  # fmt: skip
     worker = Worker(kafka.bootstrap, tmp_path / "data")
     try:
-        wires.publish(topics.PURCHASES.name, good[:100] + rubbish + good[100:])
+        wires.publish(topics.PURCHASES.name, [*good[:100], *rubbish, *good[100:]])
         wires.drain()
         oracle = Oracle(WINDOW).feed(as_event(decode_purchase(value)) for _, value in good)
         check(wires.lists(), oracle)

@@ -1,0 +1,65 @@
+"""The README, followed as a newcomer would: a clean clone and `make demo`; its programs on a real stack."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streams import topics
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import create_topics
+from streams.settings import Settings
+from tests.streams.pipeline import PARTITIONS, Wires, Worker
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.timeout(540)
+def test_clean_clone_make_demo(tmp_path: Path) -> None:
+    clone = tmp_path / "alsobought"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    assert "make demo" in README
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ALSOBOUGHT_")}
+    environment |= {"PYTHON": sys.executable, "TMPDIR": str(tmp_path)}
+    environment.pop("VIRTUAL_ENV", None)
+    done = subprocess.run(
+        ["make", "demo", f"PYTHON={sys.executable}", "DEMO=--limit 40000"],
+        cwd=clone, env=environment, capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    told = done.stdout + done.stderr
+    assert re.search(r"events/s", told)
+    assert re.search(r"p50 [\d,]+ ms, p99 [\d,]+ ms", told)
+    assert len(re.findall(r"^related +title +score +together +expected", done.stdout, re.MULTILINE)) == 5
+    assert "by raw count" in done.stdout
+    assert "Bananas" in done.stdout
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert left.stdout == ""
+
+
+def test_readme_programs(tmp_path: Path) -> None:
+    publish, consume = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    cache = Settings.model_validate({}).cache_dir
+    with EmbeddedKafka(tmp_path / "kafka", cache_dir=cache) as kafka:
+        create_topics(kafka.bootstrap, topics.ALL, PARTITIONS, 1)
+        worker, wires = Worker(kafka.bootstrap, tmp_path / "data"), Wires(kafka.bootstrap)
+        try:
+            program = publish.replace("localhost:9092", kafka.bootstrap)
+            subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+            wires.drain()
+            program = consume.replace("localhost:9092", kafka.bootstrap)
+            command = [sys.executable, "-u", "-c", program]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+                assert reader.stdout is not None
+                lines = [reader.stdout.readline() for _ in range(2)]
+                reader.kill()
+        finally:
+            wires.close()
+            assert worker.stop() == 0
+    assert sorted(lines) == ["milk [('tea', 2)]\n", "tea [('milk', 2)]\n"]
