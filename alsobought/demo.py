@@ -25,8 +25,8 @@ from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES
 HELD_BACK = 2_000
 FRESH_RATE = 200.0
 DRAIN_S = 900.0
-SHOWN = ("1082185", "995242", "5568378", "907652", "1017041")  # bananas, milk, chips, salsa, cat food
-COMPARED = "907652"  # salsa: most bought together with it is what everybody buys
+SHOWN = ("1082185", "1098066", "982833", "1136988", "5568729")  # bananas, buns, tacos, baby food, chips
+COMPARED = "5568729"  # chips: most bought together with them is what everybody buys
 BEST = 6
 RAW = 10
 

@@ -9,6 +9,7 @@ import time
 from rich.console import Console
 from rich.live import Live
 
+from alsobought.clients import RECENT
 from streams.messages import Progress, decode_progress
 from streams.topics import PROGRESS
 from streams.views import Follower
@@ -23,8 +24,9 @@ class Meter:
     """
 
     def __init__(self, bootstrap: str) -> None:
-        self._follower = Follower(bootstrap, PROGRESS)
-        self._first: dict[str, Progress] = {}
+        self._follower = Follower(bootstrap, PROGRESS, back=RECENT)
+        before = [decode_progress(row.value) for row in self._follower.past() if row.value]
+        self._first = {progress.task: progress for progress in before}
         self._newest: dict[str, Progress] = {}
         self._p50: list[float] = []
         self._p99: list[float] = []
