@@ -29,7 +29,7 @@ class Stack:
     Parameters
     ----------
     settings
-        `data_dir` holds everything. The first worker's state is in it, the others' in folders of their own.
+        `data_dir` holds everything. Its workers share the state in it: who owns a partition opens its store.
     port
         Of Kafka; 0: the one of last time if still free, else any.
     workers
@@ -91,12 +91,16 @@ class Stack:
             self.stop()
             raise
 
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers that run."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
     def _start_workers(self) -> None:
         settings = self._settings.model_copy(update={"kafka": self.bootstrap})
         home = self._place.data_dir
         for number in range(1, self._count + 1):
-            folder = home if number == 1 else home / f"worker-{number}"
-            worker = WorkerProcess(number, settings, folder, self._place.logs / f"worker-{number}.log")
+            worker = WorkerProcess(number, settings, home, self._place.logs / f"worker-{number}.log")
             self._workers.append(worker)
             worker.start()
         self._remember()
@@ -152,4 +156,4 @@ class Stack:
                     self._say(told)
 
     def _remember(self) -> None:
-        self._place.write(self.bootstrap, [w.pid for w in self._workers if w.pid is not None])
+        self._place.write(self.bootstrap, self.worker_pids)
