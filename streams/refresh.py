@@ -34,6 +34,7 @@ SLICE_ROWS = 512  # ranked and written in one go, in a thread: some 20 ms and 5 
 SHARE = 1.0  # of a core that ranking may take before pauses grow
 SHARE_BEHIND = 0.2  # the same while a backlog is counted
 SWEEP_STEP_S = 1.0
+PAUSE_STEP_S = 0.02
 
 
 class Refresher:
@@ -96,17 +97,28 @@ class Refresher:
             begin = time.monotonic()
             self._computed_s = 0.0
             await self._refresh()
+            await self._pause(self._computed_s, time.monotonic() - begin)
             if self._settle_at >= 0:
                 await self._settle()
-            took = time.monotonic() - begin
-            others = max(1, len(self._context.item_tasks))
-            # what is marked from now on waits for the pause and for the refresh after it
-            share = SHARE_BEHIND if self._behind else SHARE
-            pause = self._computed_s * (others / share - 1)
-            await asyncio.sleep(min(pause, max(0.0, 0.9 * self._bound_s() - 2 * took)))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), SWEEP_STEP_S)
             self._wake.clear()
+
+    async def _pause(self, computed_s: float, took_s: float) -> None:
+        """Leave time to others, after a refresh that took so long and computed for so much of it.
+
+        What is marked from now on waits for the pause and the refresh after it. Looked at anew all the time,
+        as a backlog may end.
+        """
+        others = max(1, len(self._context.item_tasks))
+        begin = time.monotonic()
+        while self._settle_at < 0:
+            share = SHARE_BEHIND if self._behind else SHARE
+            pause = min(computed_s * (others / share - 1), max(0.0, 0.9 * self._bound_s() - 2 * took_s))
+            left = begin + pause - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, PAUSE_STEP_S))
 
     def _bound_s(self) -> float:
         """How old a count may be when its lists go out: longer while the counts themselves are old."""

@@ -15,8 +15,8 @@ from state.settings import ScoreName
 class Settings(BaseSettings):
     """Everything an operator may set; each field is also the variable ALSOBOUGHT_<FIELD>.
 
-    The fields `window`, `row_capacity` and `score` belong to the stored state: a store opened
-    with another `window` or `row_capacity` than it was made with is refused.
+    The fields `window` and `row_capacity` belong to the stored state: a store opened with another
+    than it was made with is refused.
     """
 
     model_config = SettingsConfigDict(env_prefix="ALSOBOUGHT_", extra="ignore")
