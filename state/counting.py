@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from state import rows as rw
+from state.deltas import Effect
 from state.memory import kernel
 from state.opportunity import opportunity
 from state.popularity import BUYERS, WATERMARK_MS, Popularity, add_purchase, refresh_item
 from state.rows import LOOKAHEAD, Rows, add, decay_weight, hint, take
 
-NEW, REPEAT, GONE = 1, 2, 3
+NEW, REPEAT, GONE = map(int, Effect)
 
 # marks of a row
 RANK, QUIET, SAVE = np.uint8(1), np.uint8(2), np.uint8(4)

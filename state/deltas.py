@@ -32,7 +32,6 @@ from state.errors import BadDelta
 MAGIC = b"AD"
 VERSION = 1
 _HEADER = struct.Struct("<2sBBHHqqqIIIIII")
-MINUTE_MS = 60_000
 
 
 class Effect(IntEnum):
@@ -104,15 +103,6 @@ class _Reader:
         # writable, so that kernels see one type of array whether a message was decoded or not
         self.raw, self.at = bytearray(raw), at
 
-    def take(self, n_bytes: int) -> bytes:
-        start = self.at
-        self.at += n_bytes + -n_bytes % 8
-        if start + n_bytes > len(self.raw):
-            raise BadDelta(
-                f"pair-deltas message ends after {len(self.raw)} bytes, {start + n_bytes} expected"
-            )
-        return bytes(self.raw[start : start + n_bytes])
-
     def array(self, dtype: type, n: int) -> npt.NDArray[np.generic]:
         start, n_bytes = self.at, np.dtype(dtype).itemsize * n
         self.at += n_bytes + -n_bytes % 8
@@ -124,7 +114,7 @@ class _Reader:
 
     def ids(self, n: int) -> list[str]:
         lengths = self.array(np.uint16, n)
-        blob = self.take(int(lengths.sum()))
+        blob = self.array(np.uint8, int(lengths.sum())).tobytes()
         ends = np.cumsum(lengths).tolist()
         try:
             return [blob[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]

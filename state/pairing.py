@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from state import histories as hs
+from state.deltas import Effect
 from state.histories import Histories
 from state.memory import kernel
 
-# What became of an event. The first three are state.deltas.Effect; those before DUPLICATE change the
+# What became of an event: an effect, or one of four others. Those before DUPLICATE change the
 # history, and so does NOT_OWNED (its event id is remembered).
-NEW, REPEAT, GONE, PART_RETURNED, NOT_OWNED, DUPLICATE, INCLUDED = range(1, 8)
+NEW, REPEAT, GONE = map(int, Effect)
+PART_RETURNED, NOT_OWNED, DUPLICATE, INCLUDED = range(4, 8)
 
 _PURCHASE, _RETURN, _FORGET = range(3)
 

@@ -44,7 +44,6 @@ class Counters:
     pair_updates: int = 0
     lists: int = 0
     dead_letters: int = 0
-    latencies_ms: list[tuple[float, int]] = field(default_factory=list)  # (ms, events) since last read
 
 
 @dataclass(frozen=True)
