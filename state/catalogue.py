@@ -31,6 +31,7 @@ class CatalogueMachine:
 
     source: Source
     position: int = 0
+    sent_to: int = 0  # offset before which everything has been sent
     unavailable: set[str] = field(default_factory=set)
 
     def apply(self, ids: list[str], available: npt.NDArray[np.uint8], end: int) -> Availability | None:
@@ -40,9 +41,10 @@ class CatalogueMachine:
             if can_be_bought == (name in self.unavailable):
                 changed[name] = bool(can_be_bought)
                 (self.unavailable.discard if can_be_bought else self.unavailable.add)(name)
-        first, self.position = self.position, end
+        self.position = end
         if not changed:
             return None
+        first, self.sent_to = self.sent_to, end
         return Availability(self.source, first, end, list(changed), np.array([*changed.values()], np.uint8))
 
 
@@ -57,19 +59,26 @@ class CatalogueSaver(Saver):
         """The machine's position."""
         return self.machine.position
 
+    def begin_at(self, position: int) -> None:
+        """Let an empty machine begin at an offset of the log other than 0."""
+        self.stored = self.machine.position = position
+
     def load(self) -> None:
         """Fill the empty machine from the store."""
         raw = self.store.get(META)
         if raw is None:
             return
-        self.stored = self.machine.position = int(codec.unpack_meta(META, raw)["position"])
+        meta = codec.unpack_meta(META, raw)
+        self.stored = self.machine.position = int(meta["position"])
+        self.machine.sent_to = int(meta.get("sent_to", 0))
         page = self.store.get(b"u")
         self.machine.unavailable = set(codec.unpack_page(b"u", page)) if page is not None else set()
 
     def _begin(self) -> tuple[dict[str, Any], list[tuple[bytes, bytes]], npt.NDArray[np.int64]]:
         # no numbered records: the sweep is over in the step that begins it, in one batch with META
         page = codec.pack_page(sorted(self.machine.unavailable))
-        return {"position": self.machine.position}, [(b"u", page)], np.zeros(0, np.int64)
+        meta = {"position": self.machine.position, "sent_to": self.machine.sent_to}
+        return meta, [(b"u", page)], np.zeros(0, np.int64)
 
     def _pack(self, number: int) -> tuple[bytes, bytes]:
         raise LookupError(f"the catalogue has no record {number}")

@@ -4,7 +4,6 @@ StateError
 ├── OutOfReservedMemory   an arena is full or the system refuses address space
 ├── BadSettings           a setting out of range, or unlike those the store was made with
 ├── BadDelta              a pair-delta message that cannot be read or does not fit
-│   └── DeltaGap          a message is missing before this one
 └── StoreError
     ├── UnknownLayout     written by another version
     ├── CorruptRecord     bytes that cannot be what was written
@@ -28,10 +27,6 @@ class BadSettings(StateError):
 
 class BadDelta(StateError):
     """The pair-deltas topic holds a message of another version or a damaged one."""
-
-
-class DeltaGap(BadDelta):
-    """Read again from the offset the message names; deltas in between have not been applied."""
 
 
 class StoreError(StateError):

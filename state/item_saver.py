@@ -42,6 +42,10 @@ class ItemSaver(Saver):
         """The machine's position."""
         return self.machine.position
 
+    def begin_at(self, position: int) -> None:
+        """Let an empty machine begin at an offset of the log other than 0."""
+        self.stored = self.machine.position = position
+
     def load(self) -> None:
         """Fill the empty machine from the store.
 

@@ -7,6 +7,7 @@ drops what a source sends again, and counts exactly as long as no row is full.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from state import popularity as pop
 from state import rows as rw
 from state.counting import QUIET, RANK, Tables
 from state.deltas import Availability, Deltas, Source
-from state.errors import DeltaGap
+from state.errors import BadDelta
 from state.ids import Dictionary
 from state.opportunity import Cells
 from state.ranking import Lists
@@ -65,6 +66,7 @@ class ItemMachine:
         self.items = Dictionary()
         self.sources: dict[Source, SourceState] = {}
         self.position = 0  # offset after the last message applied
+        self.gaps_seen = 0  # messages dropped because one before them is missing
         self.popularity_included = -1  # last message the loaded popularity has
         self.row_count = 0
         self.cells = Cells.of(self.settings.window)
@@ -80,6 +82,9 @@ class ItemMachine:
     def apply(self, deltas: Deltas, position: int | None = None) -> int:
         """Apply one message; returns how many events of it were new.
 
+        A message is dropped if it has been applied, and also if one before it is missing: its source failed
+        to send that one, and sends both again (a source goes on from where all it had sent was in Kafka).
+
         Parameters
         ----------
         deltas
@@ -89,16 +94,14 @@ class ItemMachine:
 
         Raises
         ------
-        DeltaGap
-            If a message of the same source is missing before this one.
+        BadDelta
+            If a message that follows what is applied does not fit it.
         """
         position = self.position if position is None else position
-        source = self.sources.setdefault(deltas.source, SourceState())
-        if deltas.first > source.end:
-            raise DeltaGap(
-                f"source {tuple(deltas.source)} is applied up to offset {source.end}, "
-                f"the message at {position} starts at {deltas.first}"
-            )
+        source = self._source(deltas.source, deltas.first, begins=deltas.base == 0)
+        if source is None:
+            self.position = position + 1
+            return 0
         self._learn(source, deltas)
         self.make_room(2 * len(deltas.near_items))
         applied = 0
@@ -121,9 +124,9 @@ class ItemMachine:
     def apply_availability(self, message: Availability, position: int | None = None) -> int:
         """Apply a catalogue message; rows that hold an item that changed are ranked anew."""
         position = self.position if position is None else position
-        source = self.sources.setdefault(message.source, SourceState())
+        source = self._source(message.source, message.first, begins=False)
         changed = 0
-        if message.end > source.end:
+        if source is not None and message.end > source.end:
             for name, available in zip(message.ids, message.available.tolist(), strict=True):
                 number = self.items.get(name)
                 if number is None and available:
@@ -140,11 +143,22 @@ class ItemMachine:
         self.position = position + 1
         return changed
 
+    def _source(self, name: Source, first: int, *, begins: bool) -> SourceState | None:
+        """The source of a message that covers offsets from `first` on; None if one before it is missing.
+
+        A source that is new and sends its first ids (`begins`) may begin anywhere: its log was cut off there.
+        """
+        source = self.sources.setdefault(name, SourceState())
+        if first <= source.end or (begins and source.end == 0):
+            return source
+        self.gaps_seen += 1
+        return None
+
     def _learn(self, source: SourceState, deltas: Deltas) -> None:
         """Give the source's new items numbers here, and rows to those this partition owns."""
         known = len(source.items)
         if deltas.base > known:
-            raise DeltaGap(
+            raise BadDelta(
                 f"source {tuple(deltas.source)} numbers items from {deltas.base}, {known} are known"
             )
         fresh = deltas.new_ids[known - deltas.base :]
@@ -223,6 +237,14 @@ class ItemMachine:
         least = ranking.SLIGHTLY if exact else ranking.CHANGED
         ranking.mark_published(self.published, lists, least)
         return np.flatnonzero(lists.difference >= least)
+
+    def mark_unknown(self, item_ids: Iterable[str]) -> None:
+        """Note that what is published of these items is not known, so that their lists are published anew."""
+        for name in item_ids:
+            number = self.items.get(name)
+            if number is not None and (row := self.tables.row_of[number]) >= 0:
+                self.published.length[row] = -1
+                self.tables.marks[row] |= RANK
 
     def view(self, item: int) -> Lists:
         """The list of an item this partition owns, exact as of now; changes nothing."""

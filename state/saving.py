@@ -32,6 +32,17 @@ def number_of(raw: bytes) -> int:
     return int.from_bytes(raw[-4:], "big")
 
 
+def stored_position(store: Store) -> int:
+    """Offset that a store's machine would replay from; 0 for an empty store.
+
+    Raises
+    ------
+    UnknownLayout, CorruptRecord
+    """
+    raw = store.get(META)
+    return 0 if raw is None else int(codec.unpack_meta(META, raw)["position"])
+
+
 class Saver(abc.ABC):
     """Keeps one machine's store; see `CustomerSaver` and `ItemSaver`.
 
@@ -56,6 +67,10 @@ class Saver(abc.ABC):
     @abc.abstractmethod
     def position(self) -> int:
         """The machine's position."""
+
+    @abc.abstractmethod
+    def begin_at(self, position: int) -> None:
+        """Let an empty machine begin at an offset of the log other than 0."""
 
     @abc.abstractmethod
     def _begin(self) -> tuple[dict[str, Any], list[tuple[bytes, bytes]], npt.NDArray[np.int64]]:

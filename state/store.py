@@ -73,6 +73,7 @@ class RocksStore:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         path.mkdir(parents=True, exist_ok=True)
         options = Options(raw_mode=True)
         options.create_if_missing(True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from state.catalogue import CatalogueMachine, CatalogueSaver
 from state.deltas import Source
+from state.items import ItemMachine
 from state.store import MemoryStore
 
 
@@ -45,3 +46,27 @@ def test_an_empty_store_is_an_empty_catalogue() -> None:
     saver = CatalogueSaver(machine, MemoryStore())
     saver.load()
     assert (saver.stored, machine.unavailable) == (0, set())
+
+
+def test_a_change_that_was_not_sent_is_sent_again() -> None:
+    """What comes after a message that was lost is dropped, and applied when its source sends both again."""
+    machine, items = CatalogueMachine(Source(1, 0)), ItemMachine()
+    first, second = (
+        machine.apply([name], np.zeros(1, np.uint8), end) for name, end in (("tea", 4), ("milk", 9))
+    )
+    assert first is not None
+    assert second is not None
+    assert items.apply_availability(second) == 0
+    assert items.apply_availability(first) == 1
+    assert items.apply_availability(second) == 1
+    assert items.apply_availability(first) == 0
+
+    store = MemoryStore()
+    CatalogueSaver(machine, store).save_all()
+    again = CatalogueMachine(Source(1, 0))
+    CatalogueSaver(again, store).load()
+    assert machine.apply([], np.zeros(0, np.uint8), 12) is None
+    third = again.apply(["bread"], np.zeros(1, np.uint8), 15)
+    assert third is not None
+    assert (third.first, third.end) == (9, 15)
+    assert items.apply_availability(third) == 1

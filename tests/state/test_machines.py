@@ -9,7 +9,7 @@ import pytest
 from state import pairing
 from state.customers import CustomerMachine
 from state.deltas import Source
-from state.errors import DeltaGap
+from state.errors import BadDelta
 from state.events import Event, Kind
 from state.items import ItemMachine
 from state.settings import CountingSettings
@@ -153,17 +153,33 @@ def test_messages_again_change_nothing() -> None:
     assert once.purchases == often.purchases
 
 
-def test_a_missing_message_is_an_error() -> None:
+def test_what_follows_a_missing_message_is_dropped_until_it_comes() -> None:
     customers = CustomerMachine(source=Source(0, 3))
-    first = customers.apply(customers.batch([Event("ann", "tea", START_MS)])).deltas[0][0]
-    second = customers.apply(customers.batch([Event("ann", "milk", START_MS)])).deltas[0][0]
+    made = [
+        customers.apply(customers.batch([Event("ann", name, START_MS)])).deltas[0][0]
+        for name in ("tea", "milk", "bread")
+    ]
     items = ItemMachine()
-    with pytest.raises(DeltaGap, match=r"source \(0, 3\) is applied up to offset 0, .* starts at 1"):
-        items.apply(second)
-    with pytest.raises(DeltaGap, match="numbers items from 1, 0 are known"):
-        items.apply(second._replace(first=0))
-    items.apply(first)
-    items.apply(second)
+    for message in (made[1], made[0], made[2], made[1]):  # as when sending the first two failed in part
+        items.apply(message)
+    assert items.gaps_seen == 2
+    assert [related.item_id for related in items.related("tea")] == ["milk"]
+    for message in made:
+        items.apply(message)
+    assert items.gaps_seen == 2
+    assert sorted(related.item_id for related in items.related("tea")) == ["bread", "milk"]
+    with pytest.raises(BadDelta, match="numbers items from 7, 3 are known"):
+        items.apply(made[2]._replace(base=7))
+
+
+def test_a_log_may_begin_anywhere() -> None:
+    """Where its beginning was cut off, the first message brings the first ids."""
+    customers = CustomerMachine(source=Source(0, 3))
+    customers.position = 700
+    items = ItemMachine()
+    for name in ("tea", "milk"):
+        items.apply(customers.apply(customers.batch([Event("ann", name, START_MS)])).deltas[0][0])
+    assert items.gaps_seen == 0
     assert [related.item_id for related in items.related("tea")] == ["milk"]
 
 
