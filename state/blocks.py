@@ -48,3 +48,27 @@ def release(arena: npt.NDArray[np.uint64], free: npt.NDArray[np.int64], size: in
     if size > 0:
         arena[start] = np.uint64(free[size])
         free[size] = start
+
+
+@kernel
+def close_gaps(
+    arena: npt.NDArray[np.uint64],
+    free: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    words: npt.NDArray[np.int64],
+) -> tuple[int, int]:
+    """Slide all blocks (`starts` ascending, changed in place; their `words`) down over what is free.
+
+    Returns the words, from .. to, that are unused from now on.
+    """
+    at = 0
+    for i in range(len(starts)):
+        if starts[i] != at:
+            for word in range(words[i]):
+                arena[at + word] = arena[starts[i] + word]
+            starts[i] = at
+        at += words[i]
+    end = free[-1]
+    free[:-1] = NONE
+    free[-1] = at
+    return at, end

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from state import codec
 from state.deltas import Availability, Source
-from state.saving import META, Saver
-from state.store import Store
+from state.saving import Saver
+from state.store import Records, Store
 
 
 @dataclass
@@ -51,8 +51,8 @@ class CatalogueMachine:
 class CatalogueSaver(Saver):
     """Its store: META with the position, and the unavailable items as one PAGE `u`."""
 
-    def __init__(self, machine: CatalogueMachine, store: Store) -> None:
-        super().__init__(store)
+    def __init__(self, machine: CatalogueMachine, store: Store, log: str | None = None) -> None:
+        super().__init__(store, log)
         self.machine = machine
 
     def position(self) -> int:
@@ -64,24 +64,31 @@ class CatalogueSaver(Saver):
         self.stored = self.machine.position = position
 
     def load(self) -> None:
-        """Fill the empty machine from the store."""
-        raw = self.store.get(META)
-        if raw is None:
+        """Fill the empty machine from the store.
+
+        Raises
+        ------
+        ForeignLog, UnknownLayout, CorruptRecord
+        """
+        meta = self._open()
+        if meta is None:
             return
-        meta = codec.unpack_meta(META, raw)
-        self.stored = self.machine.position = int(meta["position"])
+        self.machine.position = self.stored
         self.machine.sent_to = int(meta.get("sent_to", 0))
         page = self.store.get(b"u")
         self.machine.unavailable = set(codec.unpack_page(b"u", page)) if page is not None else set()
 
-    def _begin(self) -> tuple[dict[str, Any], list[tuple[bytes, bytes]], npt.NDArray[np.int64]]:
+    def _identity(self) -> dict[str, Any]:
+        return {}
+
+    def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
         # no numbered records: the sweep is over in the step that begins it, in one batch with META
         page = codec.pack_page(sorted(self.machine.unavailable))
         meta = {"position": self.machine.position, "sent_to": self.machine.sent_to}
         return meta, [(b"u", page)], np.zeros(0, np.int64)
 
-    def _pack(self, number: int) -> tuple[bytes, bytes]:
+    def _pack(self, number: int) -> Records:
         raise LookupError(f"the catalogue has no record {number}")
 
-    def _appended(self) -> list[tuple[bytes, bytes]]:
+    def _appended(self) -> Records:
         return []

@@ -9,15 +9,18 @@ import numpy.typing as npt
 
 from state import rows as rw
 from state.deltas import Effect
+from state.entries import LANDMARK_MINUTE, TAU_MINUTES, decay_weight
 from state.memory import kernel
 from state.opportunity import opportunity
 from state.popularity import BUYERS, WATERMARK_MS, Popularity, add_purchase, refresh_item
-from state.rows import LOOKAHEAD, Rows, add, decay_weight, hint, take
+from state.rows import LOOKAHEAD, Rows, add, hint, take
 
 NEW, REPEAT, GONE = map(int, Effect)
 
-# marks of a row
-RANK, QUIET, SAVE = np.uint8(1), np.uint8(2), np.uint8(4)
+# marks of a row: its list may have changed, or hardly; not stored since it changed; used since the clock's
+# hand came by; not in memory
+RANK, QUIET, SAVE, USED, ABSENT = (np.uint8(1 << bit) for bit in range(5))
+_CHANGED = np.uint8(SAVE | USED)
 
 _ROOT_SHRINK = np.sqrt(20.0)
 _ROOT_SHRINK_RECENT = np.sqrt(5.0)
@@ -63,7 +66,7 @@ def _take_size(t: Tables, row: int, size: int) -> None:
 @kernel
 def _run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity: int, bounded: bool) -> None:
     """Apply n increments. `bounded`: mark a row for ranking only if the entry may enter its list."""
-    latest = np.exp((rw.LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / rw.TAU_MINUTES)
+    latest = np.exp((LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / TAU_MINUTES)
     heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
     side, meta = np.int64(t.rows.side.ctypes.data), np.int64(t.rows.meta.ctypes.data)
     marks, threshold, ranked = t.marks, t.threshold, t.popularity.ranked
@@ -86,7 +89,7 @@ def _run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity
             rw.make_room(t.rows, row, capacity)
             count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
         best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * ranked[neighbour, 1]
-        marks[row] |= SAVE | (QUIET if bounded and best < threshold[row] else RANK)
+        marks[row] |= _CHANGED | (QUIET if bounded and best < threshold[row] else RANK)
 
 
 @kernel
@@ -106,18 +109,18 @@ def _unpair(
             for j in range(max(0, i - window), min(n, i + window + 1)):
                 if j != i:
                     take(t.rows, row, items[j], np.int64(j > i), decay_weight(np.int64(minutes[max(i, j)])))
-            t.marks[row] |= RANK | SAVE
+            t.marks[row] |= RANK | _CHANGED
             continue
         moved = i - 1 if i > removed else i
         new_size = opportunity(moved, n - 1, window)
         if new_size != size:
             _take_size(t, row, size)
             _put_size(t, row, new_size)
-            t.marks[row] |= RANK | SAVE
+            t.marks[row] |= RANK | _CHANGED
         if abs(i - removed) <= window:
             minute = np.int64(minutes[max(i, removed)])
             take(t.rows, row, items[removed], np.int64(removed > i), decay_weight(minute))
-            t.marks[row] |= RANK | SAVE
+            t.marks[row] |= RANK | _CHANGED
             other = i + window + 1 if i < removed else i - window - 1
             if 0 <= other < n:
                 minute = np.int64(minutes[max(i, other)])
@@ -197,7 +200,7 @@ def count(
             _put_size(t, own, min(rank, window))
             # one buyer more changes every expectation of the row a little
             grown = popular.buyers[item] - t.ranked_buyers[own]
-            t.marks[own] |= SAVE | (RANK if grown > tolerance * t.ranked_buyers[own] else QUIET)
+            t.marks[own] |= _CHANGED | (RANK if grown > tolerance * t.ranked_buyers[own] else QUIET)
         for j in range(start, near):
             other = near_items[j]
             if own >= 0:
@@ -220,7 +223,20 @@ def count(
 
 @kernel
 def mark_holders(t: Tables, rows: int, item: int) -> None:
-    """Mark every row that has `item` as a neighbour for ranking."""
+    """Mark every row that has `item` as a neighbour for ranking; also those whose neighbours are not here."""
     for row in range(rows):
-        if rw.find(t.rows, row, item) >= 0:
+        if t.marks[row] & ABSENT or rw.find(t.rows, row, item) >= 0:
             t.marks[row] |= RANK
+
+
+@kernel
+def absent_rows(t: Tables, items: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Rows of items that are not in memory, as often as their items occur."""
+    found = np.empty(len(items), np.int64)
+    n = 0
+    for item in items:
+        row = np.int64(t.row_of[item])
+        if row >= 0 and t.marks[row] & ABSENT:
+            found[n] = row
+            n += 1
+    return found[:n].copy()

@@ -1,9 +1,17 @@
 """The customer machine's store.
 
-m            META: window, partitions, position to replay from
-c number     PAGE: customer ids from that number on
-i number     PAGE: item ids from that number on
-h customer   HISTORY
+m            META: window, partitions, log, position to replay from
+k            TOTALS
+H customer   HISTORY, the customer's id hashed (`state.customer_keys`)
+I item id    NUMBER of an item
+N number     ID of an item
+w number     NUMBERS: partitions of the items from that number on
+
+A forgotten customer's record is deleted with the next step, though META may still say to replay from before
+the event. That replay changes nothing: what is stored was acknowledged by Kafka before, so item machines
+drop everything it sends again by its offset; the customer, who begins anew in it, is erased at the same
+event once more; and one who came back has a record that includes what is replayed. Only a return refused
+for want of the erased purchases may reach the dead letters.
 """
 
 from __future__ import annotations
@@ -14,19 +22,34 @@ import numpy as np
 import numpy.typing as npt
 
 from state import codec
+from state import histories as hs
+from state.budget import KEPT, records_bytes
+from state.customer_keys import HISTORY, history_key
 from state.customers import CustomerMachine
-from state.saving import META, Saver, key, number_of
-from state.store import Store
+from state.errors import CorruptRecord
+from state.eviction import second_chance
+from state.saving import TOTALS, Saver, key
+from state.store import Records, Store
+from state.stored_ids import StoredIds
+
+PARTITIONS = b"w"
+WRITTEN_AT_ONCE = 256
 
 
 class CustomerSaver(Saver):
-    """Saves and loads one customer machine."""
+    """Saves and loads one customer machine, and keeps it to its budget."""
 
-    def __init__(self, machine: CustomerMachine, store: Store) -> None:
-        super().__init__(store)
+    def __init__(self, machine: CustomerMachine, store: Store, log: str | None = None) -> None:
+        super().__init__(store, log)
         self.machine = machine
-        self._customers = 0
-        self._items = 0
+        machine.backing = self
+        self._ids = StoredIds(store)
+        self._customers = 0  # stored with an item
+        self._totals = (0, 0)
+        self._placed = 0
+        self._erased: list[bytes] = []  # keys to purge
+        self._hand = 0
+        machine.items.keep_in(self._ids)
 
     def position(self) -> int:
         """The machine's position."""
@@ -37,52 +60,112 @@ class CustomerSaver(Saver):
         self.stored = self.machine.position = position
 
     def load(self) -> None:
-        """Fill the empty machine from the store.
+        """Fill the empty machine from the store; with a budget, customers come in when they are needed.
 
         Raises
         ------
-        BadSettings, UnknownLayout, CorruptRecord
+        BadSettings, ForeignLog, UnknownLayout, CorruptRecord
         """
-        raw = self.store.get(META)
-        if raw is None and next(self.store.scan(b"c"), None) is None:
-            return
         machine = self.machine
-        meta = codec.unpack_meta(META, raw) if raw is not None else {"position": 0}
-        if raw is not None:
-            self.check(meta, self._identity())
-        for name in [name for k, v in self.store.scan(b"c") for name in codec.unpack_page(k, v)]:
-            machine.customers.number(name)
-        for name in [name for k, v in self.store.scan(b"i") for name in codec.unpack_page(k, v)]:
-            machine.items.number(name)
+        self._open()
+        raw = self.store.get(TOTALS)
+        self._totals = codec.unpack_totals(TOTALS, raw) if raw is not None else (0, 0)
+        n_items, self._customers = self._totals
+        machine.items.open(self._ids, n_items, whole=machine.budget_bytes is None)
+        pages = [codec.unpack_numbers(k, v) for k, v in self.store.scan(PARTITIONS)]
+        if pages:
+            machine.item_partitions = np.concatenate(pages).astype(np.uint16)
+            machine.placed = self._placed = len(machine.item_partitions)
         machine.make_room()
-        for k, raw_history in self.store.scan(b"h"):
-            customer = number_of(k)
-            machine.included[customer] = codec.unpack_history(machine.histories, customer, k, raw_history)
-        machine.customer_count = int(np.count_nonzero(machine.histories.length))
-        machine.sent_ids = len(machine.items)
-        machine.changed[:] = 0
-        self._customers, self._items = len(machine.customers), len(machine.items)
-        self.stored = machine.position = int(meta["position"])
+        if machine.budget_bytes is None:
+            for k, v in self.store.scan(HISTORY):
+                self._fill(codec.history_customer(k, v), k, v)
+        machine.whole = machine.budget_bytes is None
+        machine.customer_count = self._customers
+        machine.sent_ids = n_items
+        machine.position = self.stored
+
+    def bring_in(self, customer_ids: list[str]) -> None:
+        """Give those of these customers slots and their histories who are stored.
+
+        Raises
+        ------
+        CorruptRecord
+        """
+        keys = [history_key(customer_id) for customer_id in customer_ids]
+        for customer_id, k, raw in zip(customer_ids, keys, self.store.get_many(keys), strict=True):
+            if raw is not None:
+                if codec.history_customer(k, raw) != customer_id:
+                    raise CorruptRecord(f"record {k!r} of customer {customer_id!r} is another customer's")
+                self._fill(customer_id, k, raw)
+
+    def _fill(self, customer_id: str, k: bytes, raw: bytes) -> None:
+        machine = self.machine
+        slot = machine.customers.number(customer_id)
+        machine.make_room()
+        machine.included[slot] = codec.unpack_history(machine.histories, slot, k, raw)
+        machine.counted[slot] = machine.histories.length[slot] > 0
+
+    def over_budget(self) -> bool:
+        """Whether customers take more than the budget allows."""
+        budget = self.machine.budget_bytes
+        return budget is not None and self.machine.footprint_bytes() > records_bytes(budget)
+
+    def shrink(self) -> None:
+        """Store customers not used lately and drop them from memory. All deltas must be acknowledged."""
+        machine, budget = self.machine, self.machine.budget_bytes
+        if budget is None:
+            return
+        n_bytes = machine.slot_bytes()
+        excess = int(n_bytes.sum()) - int(KEPT * records_bytes(budget))
+        if excess > 0:
+            used = machine.used[: len(n_bytes)] > 0
+            dropped, spared, self._hand = second_chance(self._hand, used, n_bytes, excess)
+            machine.used[spared] = 0
+            changed = dropped[machine.changed[dropped] > 0]
+            for start in range(0, len(changed), WRITTEN_AT_ONCE):
+                some = changed[start : start + WRITTEN_AT_ONCE].tolist()
+                self._write([record for slot in some for record in self._pack(slot)])
+            machine.evict(dropped)
+        hs.close_gaps(machine.histories)
 
     def _identity(self) -> dict[str, Any]:
         return {"window": self.machine.settings.window, "partitions": self.machine.partitions}
 
-    def _begin(self) -> tuple[dict[str, Any], list[tuple[bytes, bytes]], npt.NDArray[np.int64]]:
-        meta = self._identity() | {"position": self.machine.position}
-        return meta, [], np.flatnonzero(self.machine.changed)
+    def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
+        return {"position": self.machine.position}, [], np.flatnonzero(self.machine.changed)
 
-    def _pack(self, number: int) -> tuple[bytes, bytes]:
-        self.machine.changed[number] = 0
-        included = max(self.machine.position - 1, int(self.machine.included[number]))
-        return key(b"h", number), codec.pack_history(self.machine.histories, number, included)
+    def _pack(self, number: int) -> Records:
+        machine = self.machine
+        if not machine.changed[number]:
+            return []
+        machine.changed[number] = 0
+        counted = int(machine.histories.length[number] > 0)
+        self._customers += counted - int(machine.counted[number])
+        machine.counted[number] = counted
+        customer_id = machine.customers.id(number)
+        included = max(machine.position - 1, int(machine.included[number]))
+        packed = codec.pack_history(machine.histories, number, customer_id, included)
+        return [(history_key(customer_id), packed)]
 
-    def _appended(self) -> list[tuple[bytes, bytes]]:
-        machine, records = self.machine, []
-        if len(machine.customers) > self._customers:
-            page = codec.pack_page(machine.customers.ids[self._customers :])
-            records.append((key(b"c", self._customers), page))
-            self._customers = len(machine.customers)
-        if len(machine.items) > self._items:
-            records.append((key(b"i", self._items), codec.pack_page(machine.items.ids[self._items :])))
-            self._items = len(machine.items)
+    def _appended(self) -> Records:
+        machine, items = self.machine, self.machine.items
+        records = self._ids.records(items.written, list(items.since(items.written)))
+        items.written = len(items)
+        if machine.placed > self._placed:
+            partitions = machine.item_partitions[self._placed : machine.placed]
+            records.append((key(PARTITIONS, self._placed), codec.pack_numbers(partitions)))
+            self._placed = machine.placed
+        for customer_id, counted in machine.erased.items():
+            records.append((history_key(customer_id), None))
+            self._erased.append(history_key(customer_id))
+            self._customers -= counted
+        machine.erased.clear()
+        if self._totals != (len(items), self._customers):
+            self._totals = len(items), self._customers
+            records.append((TOTALS, codec.pack_totals(*self._totals)))
         return records
+
+    def _swept(self) -> None:
+        self.store.purge(self._erased)
+        self._erased = []

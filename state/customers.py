@@ -3,26 +3,40 @@
 Its state is a function of the events of its partition alone: every customer's history (distinct items in
 order of first purchase) and last event ids. `apply` changes the histories and returns, per item partition,
 what that changes in the counts.
+
+With a store behind it not all customers need be in memory: those of a batch are brought in before it is
+applied. A customer in memory takes a slot (its number in the arrays below), and about
+`CUSTOMER_BYTES` beside history and event ids; one who is not takes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from state import histories as hs
 from state import pairing
+from state.budget import ids_limit
 from state.deltas import Deltas, Source
-from state.events import Event, EventBatch
+from state.events import Event, EventBatch, Kind
 from state.ids import Dictionary
+from state.residents import Residents
 from state.settings import CountingSettings
 
 BATCH_EVENTS = 2_000
 GONE_ITEMS = 250_000  # history items of removals in one message: 2 MB
+CUSTOMER_BYTES = 256  # an id of 20 letters, its entries in a dictionary and a list, 45 bytes in arrays
+
+
+class Backing(Protocol):
+    """Where customers are who are not in memory."""
+
+    def bring_in(self, customer_ids: list[str]) -> None:
+        """Give those of these customers slots and their histories who have any."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +77,19 @@ class CustomerMachine:
         What its deltas name as their source.
     partitions, partition_of
         Item partitions, and the partition of an item id.
+    budget_bytes
+        Memory that histories and ids may take, None for any; may be changed at any time. `CustomerSaver`
+        keeps to it.
     """
 
     settings: CountingSettings = field(default_factory=CountingSettings)
     source: Source = field(default_factory=lambda: Source(0, 0))
     partitions: int = 1
     partition_of: Callable[[str], int] = lambda _item_id: 0
+    budget_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        self.customers = Dictionary()
+        self.customers = Residents()
         self.items = Dictionary()
         self.position = 0  # offset after the last record applied
         self.customer_count = 0  # customers with an item
@@ -79,12 +97,29 @@ class CustomerMachine:
         self.histories = hs.new_histories(1024)
         self.included = np.full(1024, -1, np.int64)  # per customer: offset its loaded record has
         self.changed = np.zeros(1024, np.uint8)  # per customer: not stored since it changed
+        self.counted = np.zeros(1024, np.uint8)  # per customer: stored with an item
+        self.used = np.zeros(1024, np.uint8)  # per customer: since the clock's hand came by
+        self.erased: dict[str, int] = {}  # customers to erase from the store, and whether `counted` there
+        self.backing: Backing | None = None
+        self.whole = True  # all customers are in memory
         self.item_partitions = np.zeros(1024, np.uint16)
-        self._placed = 0
+        self.placed = 0  # items whose partition is known
 
     def batch(self, events: Iterable[Event]) -> EventBatch:
         """Events as the next batch of the log, for use without Kafka."""
+        events = list(events)
+        self.bring_in([e.customer_id for e in events], [e.item_id for e in events])
         return EventBatch.of_events(events, self.customers, self.items, self.position)
+
+    def bring_in(self, customer_ids: Iterable[str], item_ids: Iterable[str]) -> None:
+        """Have customers and items in memory, as far as they are known: before they are given numbers."""
+        self.items.limit = ids_limit(self.budget_bytes)
+        self.items.prefetch(item_ids)
+        if not self.whole and self.backing is not None:
+            known, erased = self.customers.numbers, self.erased
+            missing = [c for c in dict.fromkeys(customer_ids) if c not in known and c not in erased]
+            if missing:
+                self.backing.bring_in(missing)
 
     def apply(self, batch: EventBatch) -> Applied:
         """Apply a batch that follows `position`; returns what it changes."""
@@ -100,7 +135,10 @@ class CustomerMachine:
                 to.append(message)
             done += len(applied)
             if done == len(batch):
-                return Applied(deltas, outcomes)
+                break
+        self.used[batch.customers] = 1
+        self._erase(batch.customers[(batch.kinds == Kind.FORGET) & (outcomes == pairing.GONE)])
+        return Applied(deltas, outcomes)
 
     def _apply_some(
         self, batch: EventBatch, start: int, stop: int
@@ -137,7 +175,7 @@ class CustomerMachine:
         near_ends = out.near_ends[which]
         near_items = out.near_items[: near_ends[-1] if len(near_ends) else 0]
         gone_end = out.gone_ends[gone - 1] if gone else 0
-        new_ids = self.items.ids[self.sent_ids :]
+        new_ids = list(self.items.since(self.sent_ids))
         for partition in range(self.partitions):
             ends, to_items, distances = pairing.route(
                 partition, self.item_partitions, items, near_ends, near_items
@@ -152,30 +190,67 @@ class CustomerMachine:
                 out.gone_items[:gone_end], out.gone_minutes[:gone_end],
             )  # fmt: skip
 
+    def _erase(self, slots: npt.NDArray[np.uint32]) -> None:
+        """Leave nothing of customers who were forgotten, unless they came back in the same batch."""
+        for slot in np.unique(slots).tolist():
+            customer_id = self.customers.id(slot)
+            if self.backing is not None:
+                self.erased[customer_id] = self.erased.get(customer_id, 0) | int(self.counted[slot])
+            self.counted[slot] = 0
+            if self.histories.length[slot] == 0 and self.histories.seen[slot] == 0:
+                self._vacate(slot)
+
+    def _vacate(self, slot: int) -> None:
+        self.customers.remove(slot)
+        self.included[slot] = -1
+        self.changed[slot] = self.counted[slot] = self.used[slot] = 0
+
+    # ------------------------------------------------------------------ memory
+
+    def footprint_bytes(self) -> int:
+        """Memory that customers take, gaps between their blocks included."""
+        return hs.footprint_bytes(self.histories) + CUSTOMER_BYTES * len(self.customers)
+
+    def slot_bytes(self) -> npt.NDArray[np.int64]:
+        """What each customer in memory takes; 0 for a free slot."""
+        n = self.customers.slots
+        taken = np.zeros(n, np.int64)
+        taken[list(self.customers.numbers.values())] = CUSTOMER_BYTES
+        return taken + hs.block_bytes(self.histories)[:n]
+
+    def evict(self, slots: npt.NDArray[np.int64]) -> None:
+        """Drop customers from memory, all of whom are stored as they are."""
+        assert not self.changed[slots].any()
+        hs.forget(self.histories, slots)
+        self.whole = False
+        for slot in slots.tolist():
+            self._vacate(slot)
+
     def make_room(self) -> None:
-        """Room for every customer and item the dictionaries know by now."""
-        while len(self.customers) > len(self.included):
+        """Room for every customer and item known by now."""
+        while self.customers.slots > len(self.included):
             capacity = 2 * len(self.included)
             self.histories = hs.grow_histories(self.histories, capacity)
-            grown = np.full(capacity, -1, np.int64)
-            grown[: len(self.included)] = self.included
-            self.included = grown
-            self.changed = np.append(self.changed, np.zeros(capacity - len(self.changed), np.uint8))
+            self.included = np.append(self.included, np.full(len(self.included), -1))
+            self.changed, self.counted, self.used = (
+                np.append(old, np.zeros_like(old)) for old in (self.changed, self.counted, self.used)
+            )
         if len(self.items) > len(self.item_partitions):
             grown_items = np.zeros(max(len(self.items), 2 * len(self.item_partitions)), np.uint16)
             grown_items[: len(self.item_partitions)] = self.item_partitions
             self.item_partitions = grown_items
-        for number in range(self._placed, len(self.items)):
-            self.item_partitions[number] = self.partition_of(self.items.id(number))
-        self._placed = len(self.items)
+        for number, item_id in enumerate(self.items.since(self.placed), self.placed):
+            self.item_partitions[number] = self.partition_of(item_id)
+        self.placed = len(self.items)
 
     def history(self, customer_id: str) -> list[Purchased]:
         """A customer's items in order of first purchase; empty for an unknown customer."""
-        number = self.customers.get(customer_id)
-        if number is None or number >= len(self.included):
+        self.bring_in([customer_id], [])
+        slot = self.customers.get(customer_id)
+        if slot is None or slot >= len(self.included):
             return []
-        columns = hs.read(self.histories, number)
+        items, *columns = (column.tolist() for column in hs.read(self.histories, slot))
         return [
-            Purchased(self.items.id(item), quantity, first, last)
-            for item, quantity, first, last in zip(*(c.tolist() for c in columns), strict=True)
+            Purchased(item_id, quantity, first, last)
+            for item_id, quantity, first, last in zip(self.items.ids(items), *columns, strict=True)
         ]

@@ -7,6 +7,7 @@ StateError
 └── StoreError
     ├── UnknownLayout     written by another version
     ├── CorruptRecord     bytes that cannot be what was written
+    ├── ForeignLog        counted from other Kafka topics than those of now
     └── StoreLocked       another process has the store open
 """
 
@@ -39,6 +40,10 @@ class UnknownLayout(StoreError):
 
 class CorruptRecord(StoreError):
     """The disk lost or changed bytes: remove the store's folder to rebuild it from the log."""
+
+
+class ForeignLog(StoreError):
+    """The topics were made anew: run `alsobought rebuild`, or point the worker at the cluster it had."""
 
 
 class StoreLocked(StoreError):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xxhash
 
 from state.ids import Dictionary
+from state.residents import Residents
 
 
 class Kind(IntEnum):
@@ -82,7 +83,7 @@ class EventBatch:
 
     @staticmethod
     def of_events(
-        events: Iterable[Event], customers: Dictionary, items: Dictionary, first_offset: int
+        events: Iterable[Event], customers: Residents, items: Dictionary, first_offset: int
     ) -> EventBatch:
         """From events, the first at `first_offset`; new ids enter the dictionaries."""
         rows = [

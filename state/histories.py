@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from state import blocks
 from state.blocks import allocate, new_free, release, size_classes
-from state.memory import kernel, reserve
+from state.memory import give_back, kernel, reserve
 
 RESERVED_BYTES = 16 << 30
 REMEMBERED_EVENTS = 128
@@ -109,7 +110,14 @@ def _resize(h: Histories, customer: int, size: int) -> None:
     h.arena32[to_quantities : to_quantities + n] = h.arena32[quantities : quantities + n]
     h.arena[to_firsts : to_firsts + n] = h.arena[firsts : firsts + n]
     h.arena[to_lasts : to_lasts + n] = h.arena[lasts : lasts + n]
+    _wipe(h.arena, old, 3 * CLASSES[old_size])
     release(h.arena, h.free, old_size, old)
+
+
+@kernel
+def _wipe(arena: npt.NDArray[np.uint64], start: int, words: int) -> None:
+    """Overwrite a block before it is freed: nothing of a customer who is erased may be left in it."""
+    arena[start : start + words] = np.uint64(0)
 
 
 @kernel
@@ -173,19 +181,19 @@ def remove(h: Histories, customer: int, rank: int) -> None:
 
 
 @kernel
-def forget(h: Histories, customer: int) -> None:
-    """Erase a customer: history and event ids, overwritten in memory."""
-    if h.size[customer] > 0:
-        h.arena[h.start[customer] : h.start[customer] + 3 * CLASSES[h.size[customer]]] = np.uint64(0)
-        release(h.arena, h.free, h.size[customer], h.start[customer])
-    if h.ring_size[customer] > 0:
-        start = h.ring_start[customer]
-        h.rings[start : start + RINGS[h.ring_size[customer]]] = np.uint64(0)
-        release(h.rings, h.ring_free, h.ring_size[customer], start)
-    h.size[customer] = 0
-    h.length[customer] = 0
-    h.ring_size[customer] = 0
-    h.seen[customer] = 0
+def forget(h: Histories, customers: npt.NDArray[np.int64]) -> None:
+    """Erase customers: histories and event ids, overwritten in memory."""
+    for customer in customers:
+        if h.size[customer] > 0:
+            _wipe(h.arena, h.start[customer], 3 * CLASSES[h.size[customer]])
+            release(h.arena, h.free, h.size[customer], h.start[customer])
+        if h.ring_size[customer] > 0:
+            _wipe(h.rings, h.ring_start[customer], RINGS[h.ring_size[customer]])
+            release(h.rings, h.ring_free, h.ring_size[customer], h.ring_start[customer])
+        h.size[customer] = 0
+        h.length[customer] = 0
+        h.ring_size[customer] = 0
+        h.seen[customer] = 0
 
 
 @kernel
@@ -202,6 +210,7 @@ def seen_before(h: Histories, customer: int, event_hash: int) -> bool:
         size = np.int64(h.ring_size[customer]) + 1
         new = allocate(h.rings, h.ring_free, size, RINGS[size])
         h.rings[new : new + ring] = h.rings[start : start + ring]
+        _wipe(h.rings, start, ring)
         release(h.rings, h.ring_free, h.ring_size[customer], start)
         h.ring_start[customer] = new
         h.ring_size[customer] = size
@@ -257,3 +266,26 @@ def write(
         h.ring_start[customer] = start
         h.ring_size[customer] = size
     h.seen[customer] = seen
+
+
+def footprint_bytes(h: Histories) -> int:
+    """Memory that histories and event ids touched so far, gaps included."""
+    return 8 * int(h.free[-1] + h.ring_free[-1])
+
+
+def block_bytes(h: Histories) -> npt.NDArray[np.int64]:
+    """Bytes of each customer's two blocks."""
+    return 24 * CLASSES[h.size] + 8 * RINGS[h.ring_size]
+
+
+def close_gaps(h: Histories) -> None:
+    """Move all blocks together, and give the memory behind them back to the system."""
+    for arena, free, start, words in (
+        (h.arena, h.free, h.start, 3 * CLASSES[h.size]),
+        (h.rings, h.ring_free, h.ring_start, RINGS[h.ring_size]),
+    ):
+        held = np.flatnonzero(words)
+        held = held[np.argsort(start[held])]
+        starts = start[held]
+        give_back(arena, *blocks.close_gaps(arena, free, starts, words[held]))
+        start[held] = starts

@@ -1,7 +1,9 @@
 """The item machine's store.
 
-m                         META: settings, partition, position to replay from, sources as they were then
-i number                  PAGE: item ids from that number on
+m                         META: settings, partition, log, position to replay from, sources as they were then
+k                         TOTALS
+I item id                 NUMBER of an item
+N number                  ID of an item
 w row                     NUMBERS: items of the rows from that row on
 s topic partition number  NUMBERS: a source's items, from that number of the source on
 p                         POPULARITY
@@ -18,25 +20,29 @@ import numpy.typing as npt
 
 from state import codec
 from state import popularity as pop
-from state.counting import SAVE
+from state.counting import ABSENT, SAVE
 from state.deltas import Source
 from state.items import ItemMachine, SourceState
-from state.saving import META, Saver, key, number_of
-from state.store import Store
+from state.saving import TOTALS, Saver, key, number_of
+from state.store import Records, Store
+from state.stored_ids import StoredIds
 
 POPULARITY = b"p"
+WRITTEN_AT_ONCE = 256
 _SOURCE = struct.Struct(">HH")
 
 
 class ItemSaver(Saver):
-    """Saves and loads one item machine."""
+    """Saves and loads one item machine, and is where its rows are that are not in memory."""
 
-    def __init__(self, machine: ItemMachine, store: Store) -> None:
-        super().__init__(store)
+    def __init__(self, machine: ItemMachine, store: Store, log: str | None = None) -> None:
+        super().__init__(store, log)
         self.machine = machine
-        self._items = 0
+        machine.backing = self
+        self._ids = StoredIds(store)
         self._rows = 0
         self._sources: dict[Source, int] = {}
+        machine.items.keep_in(self._ids)
 
     def position(self) -> int:
         """The machine's position."""
@@ -47,41 +53,64 @@ class ItemSaver(Saver):
         self.stored = self.machine.position = position
 
     def load(self) -> None:
-        """Fill the empty machine from the store.
+        """Fill the empty machine from the store; with a budget, rows come in when they are needed.
 
         Raises
         ------
-        BadSettings, UnknownLayout, CorruptRecord
+        BadSettings, ForeignLog, UnknownLayout, CorruptRecord
         """
         machine = self.machine
-        raw = self.store.get(META)
-        if raw is not None:
-            meta = codec.unpack_meta(META, raw)
-            self.check(meta, self._identity())
-            self.stored = machine.position = int(meta["position"])
-            for topic, partition, end, customers in meta["sources"]:
-                machine.sources[Source(topic, partition)] = SourceState(end=end, customers=customers)
-        for name in [name for k, v in self.store.scan(b"i") for name in codec.unpack_page(k, v)]:
-            machine.items.number(name)
+        meta = self._open()
+        for topic, partition, end, customers in (meta or {}).get("sources", ()):
+            machine.sources[Source(topic, partition)] = SourceState(end=end, customers=customers)
+        raw = self.store.get(TOTALS)
+        n_items = codec.unpack_totals(TOTALS, raw)[0] if raw is not None else 0
+        machine.items.open(self._ids, n_items, whole=machine.budget_bytes is None)
         for k, v in self.store.scan(b"s"):
             source = Source(*_SOURCE.unpack_from(k, 1))
             state = machine.sources.setdefault(source, SourceState())
             state.items = np.append(state.items, codec.unpack_numbers(k, v))
             self._sources[source] = len(state.items)
+        machine.make_room()
         for k, v in self.store.scan(b"w"):
             for item in codec.unpack_numbers(k, v).tolist():
                 machine.add_row(item)
-        machine.make_room()
+        self._rows = machine.row_count
         machine.published.length[: machine.row_count] = -1
+        if machine.budget_bytes is None:
+            for k, v in self.store.scan(b"r"):
+                self._fill(number_of(k), k, v)
+        else:
+            machine.tables.marks[: machine.row_count] |= ABSENT
+            machine.absent = machine.row_count
         tables = machine.tables
-        for k, v in self.store.scan(b"r"):
-            row = number_of(k)
-            tables.included[row] = codec.unpack_row(tables.rows, row, tables.sizes[row], k, v)
         raw = self.store.get(POPULARITY)
         if raw is not None:
             machine.popularity_included = codec.unpack_popularity(tables.popularity, POPULARITY, raw)
             pop.refresh(tables.popularity, len(machine.items))
-        self._items, self._rows = len(machine.items), machine.row_count
+        machine.position = self.stored
+
+    def bring_in(self, rows: list[int]) -> None:
+        """Fill rows from their records, where they have any.
+
+        Raises
+        ------
+        CorruptRecord
+        """
+        keys = [key(b"r", row) for row in rows]
+        for row, k, raw in zip(rows, keys, self.store.get_many(keys), strict=True):
+            if raw is not None:
+                self._fill(row, k, raw)
+
+    def write_out(self, rows: list[int]) -> None:
+        """Store those of these rows that changed."""
+        for start in range(0, len(rows), WRITTEN_AT_ONCE):
+            some = rows[start : start + WRITTEN_AT_ONCE]
+            self._write([record for row in some for record in self._pack(row)])
+
+    def _fill(self, row: int, k: bytes, raw: bytes) -> None:
+        tables = self.machine.tables
+        tables.included[row] = codec.unpack_row(tables.rows, row, tables.sizes[row], k, raw)
 
     def _identity(self) -> dict[str, Any]:
         settings = self.machine.settings
@@ -91,9 +120,9 @@ class ItemSaver(Saver):
             "partition": self.machine.partition,
         }
 
-    def _begin(self) -> tuple[dict[str, Any], list[tuple[bytes, bytes]], npt.NDArray[np.int64]]:
+    def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
         machine = self.machine
-        meta = self._identity() | {
+        meta = {
             "position": machine.position,
             "sources": [[*source, s.end, s.customers] for source, s in machine.sources.items()],
         }
@@ -103,17 +132,21 @@ class ItemSaver(Saver):
         changed = np.flatnonzero(machine.tables.marks[: machine.row_count] & SAVE)
         return meta, [(POPULARITY, popularity)], changed
 
-    def _pack(self, number: int) -> tuple[bytes, bytes]:
+    def _pack(self, number: int) -> Records:
         tables = self.machine.tables
+        if not tables.marks[number] & SAVE:
+            return []
         tables.marks[number] &= np.uint8(0xFF ^ SAVE)
         included = max(self.machine.position - 1, int(tables.included[number]))
-        return key(b"r", number), codec.pack_row(tables.rows, number, tables.sizes[number], included)
+        return [(key(b"r", number), codec.pack_row(tables.rows, number, tables.sizes[number], included))]
 
-    def _appended(self) -> list[tuple[bytes, bytes]]:
-        machine, records = self.machine, []
-        if len(machine.items) > self._items:
-            records.append((key(b"i", self._items), codec.pack_page(machine.items.ids[self._items :])))
-            self._items = len(machine.items)
+    def _appended(self) -> Records:
+        machine, items = self.machine, self.machine.items
+        records: Records = []
+        if len(items) > items.written:
+            records += self._ids.records(items.written, list(items.since(items.written)))
+            records.append((TOTALS, codec.pack_totals(len(items), 0)))
+            items.written = len(items)
         if machine.row_count > self._rows:
             rows = machine.tables.item_of[self._rows : machine.row_count]
             records.append((key(b"w", self._rows), codec.pack_numbers(rows)))

@@ -3,23 +3,28 @@
 Its state is a function of the messages of its pair-deltas partition alone: a row of co-occurrence counts
 and the buyers' opportunity sizes for each item it owns, and the popularity of the whole catalogue. It
 drops what a source sends again, and counts exactly as long as no row is full.
+
+With a store behind it not all rows need be in memory: those a message or a query touches are brought in
+before, and beyond the budget rows not used lately are stored and dropped after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from state import counting, ranking, relatedness
+from state import counting, ranking, relatedness, row_memory
 from state import popularity as pop
 from state import rows as rw
-from state.counting import QUIET, RANK, Tables
+from state.budget import KEPT, ids_limit, records_bytes
+from state.counting import ABSENT, QUIET, RANK, SAVE, USED, Tables
 from state.deltas import Availability, Deltas, Source
 from state.errors import BadDelta
+from state.eviction import second_chance
 from state.ids import Dictionary
 from state.opportunity import Cells
 from state.ranking import Lists
@@ -47,6 +52,16 @@ class Related:
     expected: float
 
 
+class Backing(Protocol):
+    """Where rows are that are not in memory."""
+
+    def bring_in(self, rows: list[int]) -> None:
+        """Fill rows that are not in memory."""
+
+    def write_out(self, rows: list[int]) -> None:
+        """Store rows that changed."""
+
+
 @dataclass
 class ItemMachine:
     """Counts and lists of one partition's items.
@@ -57,10 +72,14 @@ class ItemMachine:
         Counting settings.
     partition
         The item partition this machine owns; deltas say which items are in it.
+    budget_bytes
+        Memory that rows and ids may take, None for any; may be changed at any time. What one message
+        touches is in memory whatever the budget.
     """
 
     settings: CountingSettings = field(default_factory=CountingSettings)
     partition: int = 0
+    budget_bytes: int | None = None
 
     def __post_init__(self) -> None:
         self.items = Dictionary()
@@ -69,6 +88,9 @@ class ItemMachine:
         self.gaps_seen = 0  # messages dropped because one before them is missing
         self.popularity_included = -1  # last message the loaded popularity has
         self.row_count = 0
+        self.absent = 0  # rows that are not in memory
+        self.backing: Backing | None = None
+        self._hand = 0
         self.cells = Cells.of(self.settings.window)
         self.gaps = np.append(np.diff(self.cells.nodes), 1).astype(np.float64)
         self.matrix = relatedness.expectation_matrix(self.cells.nodes)
@@ -108,17 +130,22 @@ class ItemMachine:
         if deltas.end > source.end:
             near = source.items[deltas.near_items].astype(np.int64)
             gone = source.items[deltas.gone_items].astype(np.int64)
+            items = source.items[deltas.items].astype(np.int64)
+            if self.absent:
+                touched = np.concatenate([items, near, gone])
+                self.bring_in(counting.absent_rows(self.tables, touched))
             applied = counting.count(
                 self.tables, position, self.popularity_included, source.end - deltas.first,
                 self.settings.window, self.settings.row_capacity, self.mode == relatedness.MIX,
                 self.settings.score_tolerance,
-                source.items[deltas.items].astype(np.int64), deltas.offsets, deltas.effects, deltas.ranks,
+                items, deltas.offsets, deltas.effects, deltas.ranks,
                 deltas.near_ends, deltas.times_ms, near, deltas.near_distances,
                 deltas.gone_events, deltas.gone_ranks, deltas.gone_ends, gone, deltas.gone_minutes,
                 self._pending,
             )  # fmt: skip
             source.end, source.customers = deltas.end, deltas.customers
         self.position = position + 1
+        self._shrink()
         return int(applied)
 
     def apply_availability(self, message: Availability, position: int | None = None) -> int:
@@ -127,6 +154,7 @@ class ItemMachine:
         source = self._source(message.source, message.first, begins=False)
         changed = 0
         if source is not None and message.end > source.end:
+            self._prefetch(message.ids)
             for name, available in zip(message.ids, message.available.tolist(), strict=True):
                 number = self.items.get(name)
                 if number is None and available:
@@ -164,6 +192,7 @@ class ItemMachine:
         fresh = deltas.new_ids[known - deltas.base :]
         if not fresh:
             return
+        self._prefetch(fresh)
         numbers = [self.items.number(name) for name in fresh]
         self.make_room()
         source.items = np.append(source.items, np.array(numbers, np.int32))
@@ -221,6 +250,12 @@ class ItemMachine:
         With `exact` the popularity every score depends on is brought fully up to date first; without,
         it may lag by one buyer in 2,000.
         """
+        lists = self._rank(rows, exact=exact)
+        self._shrink()
+        return lists
+
+    def _rank(self, rows: npt.NDArray[np.int64], *, exact: bool) -> Lists:
+        self.bring_in(rows)
         popularity = self.tables.popularity
         if exact or pop.is_stale(popularity):
             pop.refresh(popularity, len(self.items))
@@ -249,10 +284,21 @@ class ItemMachine:
     def view(self, item: int) -> Lists:
         """The list of an item this partition owns, exact as of now; changes nothing."""
         row = np.array([self.tables.row_of[item]], np.int64)
-        marks, threshold = self.tables.marks[row], self.tables.threshold[row]
-        lists = self.rank(row, exact=True)
-        self.tables.marks[row], self.tables.threshold[row] = marks, threshold
+        waiting, threshold = self.tables.marks[row] & (RANK | QUIET), self.tables.threshold[row]
+        lists = self._rank(row, exact=True)
+        self.tables.marks[row] |= waiting
+        self.tables.threshold[row] = threshold
+        self._shrink()
         return lists
+
+    def neighbours(
+        self, row: int
+    ) -> tuple[
+        npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.float64]
+    ]:
+        """A row's neighbours, in no order: item numbers, counts after and before, F."""
+        self.bring_in(np.array([row]))
+        return row_memory.read(self.tables.rows, row)
 
     def related(self, item_id: str) -> list[Related]:
         """The item's list as of now, best first; empty for an item that is not in this partition."""
@@ -263,11 +309,45 @@ class ItemMachine:
         n = int(lists.length[0])
         columns = (lists.score, lists.together, lists.after, lists.recent, lists.expected)
         return [
-            Related(self.items.id(item), *values)
-            for item, *values in zip(
-                lists.item[0, :n].tolist(), *(c[0, :n].tolist() for c in columns), strict=True
+            Related(item_id, *values)
+            for item_id, *values in zip(
+                self.items.ids(lists.item[0, :n].tolist()), *(c[0, :n].tolist() for c in columns), strict=True
             )
         ]
+
+    # ------------------------------------------------------------------ memory
+
+    def bring_in(self, rows: npt.NDArray[np.int64]) -> None:
+        """Have rows in memory, until the next message or list."""
+        if not self.absent or self.backing is None:
+            return
+        marks = self.tables.marks
+        missing = np.unique(rows[(marks[rows] & ABSENT) > 0])
+        self.backing.bring_in(missing.tolist())
+        marks[missing] &= np.uint8(0xFF ^ ABSENT)
+        self.absent -= len(missing)
+
+    def _prefetch(self, names: Iterable[str]) -> None:
+        self.items.limit = ids_limit(self.budget_bytes)
+        self.items.prefetch(names)
+
+    def _shrink(self) -> None:
+        """Beyond the budget, store and drop rows not used lately."""
+        rows, budget = self.tables.rows, self.budget_bytes
+        if budget is None or self.backing is None:
+            return
+        if row_memory.footprint_bytes(rows) <= records_bytes(budget):
+            return
+        while (excess := row_memory.used_bytes(rows) - int(KEPT * records_bytes(budget))) > 0:
+            marks = self.tables.marks[: self.row_count]
+            n_bytes = row_memory.block_bytes(rows)[: self.row_count]
+            dropped, spared, self._hand = second_chance(self._hand, (marks & USED) > 0, n_bytes, excess)
+            self.backing.write_out(dropped[(marks[dropped] & SAVE) > 0].tolist())
+            row_memory.drop(rows, dropped)
+            marks[spared] &= np.uint8(0xFF ^ USED)
+            marks[dropped] = (marks[dropped] & np.uint8(0xFF ^ USED)) | ABSENT
+            self.absent += len(dropped)
+        row_memory.close_gaps(rows)
 
 
 def _new_tables(capacity: int, cells: Cells) -> Tables:

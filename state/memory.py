@@ -45,6 +45,15 @@ def reserve(n_bytes: int) -> npt.NDArray[np.uint64]:
     return np.frombuffer(region, dtype=np.uint64)
 
 
+def give_back(arena: npt.NDArray[np.uint64], start: int, end: int) -> None:
+    """Zero the words start .. end of what `reserve` gave, and let the system have their pages."""
+    arena[start:end] = 0
+    first, last = (-(-8 * word // mmap.PAGESIZE) * mmap.PAGESIZE for word in (start, end))
+    if last > first and hasattr(mmap, "MADV_DONTNEED"):
+        region: mmap.mmap = arena.base.obj
+        region.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+
 def _pointer(builder: Any, address: Any, bits: int) -> Any:
     return builder.inttoptr(address, ir.IntType(bits).as_pointer())
 

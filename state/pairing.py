@@ -117,7 +117,7 @@ def pair(
                 out.gone_ends[gone] = gone_items
                 gone += 1
                 if kinds[i] == _FORGET:
-                    hs.forget(h, customer)
+                    hs.forget(h, np.array([customer]))
                     gained -= n > 0
                 else:
                     hs.remove(h, customer, rank)

@@ -9,17 +9,12 @@ import numpy.typing as npt
 
 from state import rows as rw
 from state.counting import Tables
+from state.entries import AFTER, DELETED, HIGH, ID, INDEX, LANDMARK_MINUTE, MINUTE, REPEATED, TAU_MINUTES
 from state.memory import float_bits, float_of_bits, kernel, load, prefetch, store
 from state.popularity import WATERMARK_MS
 from state.relatedness import MIX, SHRINK, SHRINK_RECENT, score
 
 SAME, SLIGHTLY, CHANGED = range(3)
-_ID = np.uint64(0xFFFFFFFF)
-_HIGH = np.uint64(32)
-_REPEATED = np.uint64(1 << 31)
-_AFTER = np.uint64(1 << 30)
-_MINUTE = np.uint64((1 << 30) - 1)
-_INDEX = np.uint64((1 << 31) - 1)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 _PER_N = 0.5 / np.sqrt(SHRINK)
@@ -30,8 +25,8 @@ _AHEAD = 24  # entries whose side records are prefetched
 _NEARLY = 1.0 - 2.0**-20  # a score that may still round to another's equal
 
 _AGE_STEPS = 1024  # minutes; ages are split in two so that exp() is two look-ups
-_COARSE = np.exp(-np.arange(16_384) * _AGE_STEPS / rw.TAU_MINUTES)
-_FINE = np.exp(-np.arange(_AGE_STEPS) / rw.TAU_MINUTES)
+_COARSE = np.exp(-np.arange(16_384) * _AGE_STEPS / TAU_MINUTES)
+_FINE = np.exp(-np.arange(_AGE_STEPS) / TAU_MINUTES)
 
 
 class Lists(NamedTuple):
@@ -142,13 +137,13 @@ def _push(heap: int, n: int, key: int, place: int) -> None:
 @kernel
 def _order_key(value: float, item: int) -> int:
     """Larger for a better entry: its positive score, rounded to 24 bits, then the item first seen."""
-    return (np.uint64(float_bits(np.float32(value))) << _HIGH) | np.uint64(0xFFFFFFFF - item)
+    return (np.uint64(float_bits(np.float32(value))) << HIGH) | np.uint64(0xFFFFFFFF - item)
 
 
 @kernel
 def _score_of(key: int) -> float:
     """The score in a key of `_order_key`."""
-    return np.float64(float_of_bits(np.uint32(key >> _HIGH)))
+    return np.float64(float_of_bits(np.uint32(key >> HIGH)))
 
 
 @kernel
@@ -184,7 +179,7 @@ def rank(
     recents, expecteds = lists.recent, lists.expected
     k = all_items.shape[1]
     minute = t.popularity.totals[WATERMARK_MS] // 60_000
-    latest = np.exp((rw.LANDMARK_MINUTE - minute) / rw.TAU_MINUTES)
+    latest = np.exp((LANDMARK_MINUTE - minute) / TAU_MINUTES)
     expectation = np.empty(matrix.shape[1] + 1)
     pairs = np.empty(2 * k, np.uint64)
     heap = np.int64(pairs.ctypes.data)
@@ -203,27 +198,27 @@ def rank(
         end = first + rw.CLASSES[t.rows.heads[row, rw.SIZE]] * rw.LINE_WORDS
         for slot in range(first, end):
             if slot + _AHEAD < end:
-                coming = arena[slot + _AHEAD] >> _HIGH
-                if coming & _REPEATED:
-                    prefetch(side_at + 16 * np.int64(coming & _INDEX))
+                coming = arena[slot + _AHEAD] >> HIGH
+                if coming & REPEATED:
+                    prefetch(side_at + 16 * np.int64(coming & INDEX))
             entry = arena[slot]
-            if entry == 0 or (entry & _ID) == rw.DELETED:
+            if entry == 0 or (entry & ID) == DELETED:
                 continue
-            item = np.int64(entry & _ID) - 1
+            item = np.int64(entry & ID) - 1
             root_recent = roots[item]
             if root_recent < 0.0:
                 continue
-            payload = entry >> _HIGH
-            if payload & _REPEATED:
-                index = np.int64(payload & _INDEX)
+            payload = entry >> HIGH
+            if payload & REPEATED:
+                index = np.int64(payload & INDEX)
                 both = side[2 * index]
-                count = np.float64(np.int64((both & _ID) + (both >> _HIGH)))
+                count = np.float64(np.int64((both & ID) + (both >> HIGH)))
                 f = side_f[2 * index + 1] * latest
             else:
                 if bounded and _ONCE * root_recent < least:
                     continue
                 count = 1.0
-                f = decayed(np.int64(payload & _MINUTE), minute)
+                f = decayed(np.int64(payload & MINUTE), minute)
             if bounded and (count * _PER_N + f * _PER_F) * root_recent < least:
                 continue
             cell = np.int64(ranked[item, 0])
@@ -245,21 +240,21 @@ def rank(
         t.ranked_buyers[row] = buyers[t.item_of[row]]
         lists.length[i] = n
         for j in range(n - 1, -1, -1):  # the worst comes out first
-            items[j] = np.int32(0xFFFFFFFF - np.int64(pairs[0] & _ID))
+            items[j] = np.int32(0xFFFFFFFF - np.int64(pairs[0] & ID))
             scores[j] = _score_of(pairs[0])
             place = np.int64(pairs[1])
             pairs[0], pairs[1] = pairs[2 * j], pairs[2 * j + 1]
             _sift_down(heap, j)
-            payload = arena[place] >> _HIGH
-            if payload & _REPEATED:
-                index = np.int64(payload & _INDEX)
+            payload = arena[place] >> HIGH
+            if payload & REPEATED:
+                index = np.int64(payload & INDEX)
                 both = side[2 * index]
-                after, before = np.int64(both & _ID), np.int64(both >> _HIGH)
+                after, before = np.int64(both & ID), np.int64(both >> HIGH)
                 f = side_f[2 * index + 1] * latest
             else:
-                after = np.int64((payload & _AFTER) >> np.uint64(30))
+                after = np.int64((payload & AFTER) >> np.uint64(30))
                 before = 1 - after
-                f = decayed(np.int64(payload & _MINUTE), minute)
+                f = decayed(np.int64(payload & MINUTE), minute)
             position = ranked[items[j], 0]
             cell = np.int64(position)
             e = expectation[cell] + (position - cell) * (expectation[cell + 1] - expectation[cell])

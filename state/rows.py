@@ -4,17 +4,12 @@ A row is an open-addressing hash table of 64-byte lines, 8 entries a line, in on
 line comes from a multiplicative hash; the next line is looked at only when a line is full. Rows grow by
 about a third, to a line class whose freed blocks others reuse.
 
-    entry, u64      high 32 bits: payload        low 32 bits: neighbour + 1 (0 empty, 2^32 - 1 deleted)
-    payload         seen once:   0 | after (1 bit) | minute of the pair since 1970 (30 bits)
-                    repeated:    1 | index of a record in the side table (31 bits)
-    side record     u32 after, u32 before, f64 F
-
-84 % of the pairs of a year of groceries are seen once, so they cost 8 bytes; the others 24. `after` counts
-customers who bought the neighbour after the row's item, `before` those who bought it earlier. F is the
-forward-decayed count: the sum of exp((minute - LANDMARK_MINUTE) / TAU_MINUTES) over the pairs, a pair's
-minute being that of its later purchase; dividing by the same term of a later moment gives the decayed count
-of that moment (Cormode et al., Forward Decay, ICDE 2009). A full row drops the eighth of its entries that
-have the least F (ties: the larger neighbour number), and says how many it dropped.
+Entries are drawn in `state.entries`. `after` counts customers who bought the neighbour after the row's
+item, `before` those who bought it earlier. F is the forward-decayed count: the sum of
+exp((minute - LANDMARK_MINUTE) / TAU_MINUTES) over the pairs, a pair's minute being that of its later
+purchase; dividing by the same term of a later moment gives the decayed count of that moment (Cormode et
+al., Forward Decay, ICDE 2009). A full row drops the eighth of its entries that have the least F (ties: the
+larger neighbour number), and says how many it dropped.
 """
 
 from __future__ import annotations
@@ -25,27 +20,18 @@ import numpy as np
 import numpy.typing as npt
 
 from state.blocks import allocate, new_free, release, size_classes
+from state.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, decay_weight
 from state.memory import add_float, kernel, load, prefetch, reserve, store
 
-LANDMARK_MINUTE = 26_297_280  # 2020-01-01: any fixed moment; keeps exp() in range from 1963 to 2077
-TAU_MINUTES = 30 * 24 * 60
 RESERVED_BYTES = 32 << 30
 RESERVED_SIDE_BYTES = 16 << 30
 LINE_WORDS = 8
 LOOKAHEAD = 24
 
-DELETED = np.uint64(0xFFFFFFFF)
-_ID = np.uint64(0xFFFFFFFF)
-_HIGH = np.uint64(32)
-_REPEATED = np.uint64(1 << 31)
-_AFTER = np.uint64(1 << 30)
-_MINUTE = np.uint64((1 << 30) - 1)
-_INDEX = np.uint64((1 << 31) - 1)
 _HASH = np.uint64(0x9E3779B1)
 
 # `meta` words
-SIDE_END, SIDE_FREE = range(2)
-
+SIDE_END, SIDE_FREE, SIDE_USED = range(3)  # records ever used, the first free one, those in use
 
 CLASSES = size_classes(1, 1 << 22)
 
@@ -76,7 +62,7 @@ LOST = 7  # float: the largest F ever dropped
 def new_rows(capacity: int) -> Rows:
     """Empty rows 0 .. capacity - 1."""
     side = reserve(RESERVED_SIDE_BYTES)
-    meta = np.zeros(2, np.int64)
+    meta = np.zeros(3, np.int64)
     meta[SIDE_FREE] = -1
     heads = np.zeros((capacity, 8), np.int64)
     return Rows(
@@ -98,30 +84,39 @@ def grow_rows(rows: Rows, capacity: int) -> Rows:
 
 
 @kernel
-def decay_weight(minute: int) -> float:
-    """F of one pair at `minute`."""
-    return np.exp((minute - LANDMARK_MINUTE) / TAU_MINUTES)
-
-
-@kernel
 def _home(neighbour: int, lines: int) -> int:
-    return np.int64((((np.uint64(neighbour) * _HASH) & _ID) * np.uint64(lines)) >> _HIGH)
+    return np.int64((((np.uint64(neighbour) * _HASH) & ID) * np.uint64(lines)) >> HIGH)
 
 
 @kernel
-def _free_side(rows: Rows, index: int) -> None:
+def new_side(side: int, meta: int) -> int:
+    """Index of a side record for use; `side` and `meta` are addresses."""
+    store(meta + SIDE_USED * 8, load(meta + SIDE_USED * 8) + np.uint64(1))
+    index = np.int64(load(meta + SIDE_FREE * 8))
+    if index >= 0:
+        store(meta + SIDE_FREE * 8, load(side + 16 * index))
+        return index
+    index = np.int64(load(meta + SIDE_END * 8))
+    store(meta + SIDE_END * 8, np.uint64(index + 1))
+    return index
+
+
+@kernel
+def free_side(rows: Rows, index: int) -> None:
+    """Give a side record back."""
+    rows.meta[SIDE_USED] -= 1
     rows.side[2 * index] = np.uint64(rows.meta[SIDE_FREE])
     rows.meta[SIDE_FREE] = index
 
 
 @kernel
-def _move(arena: int, old: int, old_lines: int, new: int, lines: int) -> None:
+def move(arena: int, old: int, old_lines: int, new: int, lines: int) -> None:
     """Put the entries of old lines (first word `old`) into empty new ones; `arena` is its address."""
     for slot in range(old, old + old_lines * LINE_WORDS):
         entry = load(arena + slot * 8)
-        if entry == 0 or (entry & _ID) == DELETED:
+        if entry == 0 or (entry & ID) == DELETED:
             continue
-        line = _home(np.int64(entry & _ID) - 1, lines)
+        line = _home(np.int64(entry & ID) - 1, lines)
         at = arena + 8 * new + line * 64
         end = at + 64
         while load(at) != 0:
@@ -138,7 +133,7 @@ def _rebuild(rows: Rows, row: int, size: int) -> None:
     """Move a row's entries to a new block of class `size`, without its deleted ones."""
     old, old_size = rows.heads[row, START], rows.heads[row, SIZE]
     new = allocate(rows.arena, rows.free, size, CLASSES[size] * LINE_WORDS)
-    _move(np.int64(rows.arena.ctypes.data), old, CLASSES[old_size], new, CLASSES[size])
+    move(np.int64(rows.arena.ctypes.data), old, CLASSES[old_size], new, CLASSES[size])
     release(rows.arena, rows.free, old_size, old)
     rows.heads[row, START] = new
     rows.heads[row, SIZE] = size
@@ -148,20 +143,20 @@ def _rebuild(rows: Rows, row: int, size: int) -> None:
 @kernel
 def entry_f(rows: Rows, entry: int) -> float:
     """F of an entry."""
-    payload = entry >> _HIGH
-    if payload & _REPEATED:
-        return rows.side_f[2 * np.int64(payload & _INDEX) + 1]
-    return decay_weight(np.int64(payload & _MINUTE))
+    payload = entry >> HIGH
+    if payload & REPEATED:
+        return rows.side_f[2 * np.int64(payload & INDEX) + 1]
+    return decay_weight(np.int64(payload & MINUTE))
 
 
 @kernel
 def entry_counts(rows: Rows, entry: int) -> tuple[int, int]:
     """(after, before) of an entry."""
-    payload = entry >> _HIGH
-    if payload & _REPEATED:
-        both = rows.side[2 * np.int64(payload & _INDEX)]
-        return np.int64(both & _ID), np.int64(both >> _HIGH)
-    after = np.int64((payload & _AFTER) >> np.uint64(30))
+    payload = entry >> HIGH
+    if payload & REPEATED:
+        both = rows.side[2 * np.int64(payload & INDEX)]
+        return np.int64(both & ID), np.int64(both >> HIGH)
+    after = np.int64((payload & AFTER) >> np.uint64(30))
     return after, 1 - after
 
 
@@ -176,18 +171,18 @@ def _drop_least(rows: Rows, row: int, share: int) -> None:
     first = rows.heads[row, START]
     for slot in range(first, first + CLASSES[rows.heads[row, SIZE]] * LINE_WORDS):
         entry = rows.arena[slot]
-        if entry != 0 and (entry & _ID) != DELETED:
+        if entry != 0 and (entry & ID) != DELETED:
             decayed[n] = entry_f(rows, entry)
             slots[n] = slot
-            neighbours[n] = -np.int64(entry & _ID)
+            neighbours[n] = -np.int64(entry & ID)
             n += 1
     by_neighbour = np.argsort(neighbours, kind="mergesort")
     order = by_neighbour[np.argsort(decayed[by_neighbour], kind="mergesort")]
     for i in order[: max(1, live // share)]:
         entry = rows.arena[slots[i]]
-        payload = entry >> _HIGH
-        if payload & _REPEATED:
-            _free_side(rows, np.int64(payload & _INDEX))
+        payload = entry >> HIGH
+        if payload & REPEATED:
+            free_side(rows, np.int64(payload & INDEX))
         rows.arena[slots[i]] = DELETED
         rows.heads_f[row, LOST] = max(rows.heads_f[row, LOST], decayed[i])
         rows.heads[row, LIVE] -= 1
@@ -219,7 +214,7 @@ def find(rows: Rows, row: int, neighbour: int) -> int:
         base = rows.heads[row, START] + line * LINE_WORDS
         for slot in range(base, base + LINE_WORDS):
             entry = rows.arena[slot]
-            if (entry & _ID) == key:
+            if (entry & ID) == key:
                 return slot
             if entry == 0:
                 return -1
@@ -246,7 +241,7 @@ def bump(
         at = start + line * 64
         for _ in range(LINE_WORDS):
             entry = load(at)
-            if (entry & _ID) == key:
+            if (entry & ID) == key:
                 return _again(head, at, side, meta, entry, after, weight)
             if entry == 0:
                 live = load(head + LIVE * 8)
@@ -255,7 +250,7 @@ def bump(
                 if full or np.int64(live + load(head + DEAD * 8)) + 1 > slots - slots // 8:
                     return 0, 0.0
                 payload = (np.uint64(after) << np.uint64(30)) | np.uint64(minute)
-                store(at, (payload << _HIGH) | key)
+                store(at, (payload << HIGH) | key)
                 store(head + LIVE * 8, live + np.uint64(1))
                 store(head + MASS * 8, load(head + MASS * 8) + np.uint64(1))
                 add_float(head + RECENT_MASS * 8, weight)
@@ -272,25 +267,20 @@ def _again(
     """Count a pair that was seen before, its entry being at an address."""
     store(head + MASS * 8, load(head + MASS * 8) + np.uint64(1))
     add_float(head + RECENT_MASS * 8, weight)
-    payload = entry >> _HIGH
-    step = np.uint64(1) if after else np.uint64(1) << _HIGH
-    if payload & _REPEATED:
-        record = side + 16 * np.int64(payload & _INDEX)
+    payload = entry >> HIGH
+    step = np.uint64(1) if after else np.uint64(1) << HIGH
+    if payload & REPEATED:
+        record = side + 16 * np.int64(payload & INDEX)
         both = load(record) + step
         store(record, both)
-        return np.int64((both & _ID) + (both >> _HIGH)), add_float(record + 8, weight)
-    index = np.int64(load(meta + SIDE_FREE * 8))
-    if index >= 0:
-        store(meta + SIDE_FREE * 8, load(side + 16 * index))
-    else:
-        index = np.int64(load(meta + SIDE_END * 8))
-        store(meta + SIDE_END * 8, np.uint64(index + 1))
+        return np.int64((both & ID) + (both >> HIGH)), add_float(record + 8, weight)
+    index = new_side(side, meta)
     record = side + 16 * index
-    was = np.uint64(1) if payload & _AFTER else np.uint64(1) << _HIGH
+    was = np.uint64(1) if payload & AFTER else np.uint64(1) << HIGH
     store(record, was + step)
     store(record + 8, np.uint64(0))
-    f = add_float(record + 8, decay_weight(np.int64(payload & _MINUTE)) + weight)
-    store(at, ((_REPEATED | np.uint64(index)) << _HIGH) | (entry & _ID))
+    f = add_float(record + 8, decay_weight(np.int64(payload & MINUTE)) + weight)
+    store(at, ((REPEATED | np.uint64(index)) << HIGH) | (entry & ID))
     return 2, f
 
 
@@ -316,16 +306,16 @@ def take(rows: Rows, row: int, neighbour: int, after: int, weight: float) -> Non
     slot = find(rows, row, neighbour)
     if slot < 0:
         return
-    payload = rows.arena[slot] >> _HIGH
-    if payload & _REPEATED:
-        index = np.int64(payload & _INDEX)
-        step = np.uint64(1) if after else np.uint64(1) << _HIGH
+    payload = rows.arena[slot] >> HIGH
+    if payload & REPEATED:
+        index = np.int64(payload & INDEX)
+        step = np.uint64(1) if after else np.uint64(1) << HIGH
         both = rows.side[2 * index] - step
-        if np.int64(both & _ID) + np.int64(both >> _HIGH) > 0:
+        if np.int64(both & ID) + np.int64(both >> HIGH) > 0:
             rows.side[2 * index] = both
             rows.side_f[2 * index + 1] = max(rows.side_f[2 * index + 1] - weight, 0.0)
             return
-        _free_side(rows, index)
+        free_side(rows, index)
     rows.arena[slot] = DELETED
     rows.heads[row, LIVE] -= 1
     rows.heads[row, DEAD] += 1
@@ -339,83 +329,3 @@ def hint(heads: int, arena: int, row: int, neighbour: int) -> None:
     head = heads + row * 64
     line = _home(neighbour, CLASSES[np.int64(load(head + SIZE * 8))])
     prefetch(arena + 8 * np.int64(load(head)) + line * 64)
-
-
-@kernel
-def read(
-    rows: Rows, row: int
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
-    """A row's entries, in the order of its lines: neighbours, after, before, F."""
-    live = rows.heads[row, LIVE]
-    neighbours = np.empty(live, np.uint32)
-    after = np.empty(live, np.uint32)
-    before = np.empty(live, np.uint32)
-    f = np.empty(live, np.float64)
-    n = 0
-    first = rows.heads[row, START]
-    for slot in range(first, first + CLASSES[rows.heads[row, SIZE]] * LINE_WORDS):
-        entry = rows.arena[slot]
-        if entry != 0 and (entry & _ID) != DELETED:
-            neighbours[n] = np.uint32((entry & _ID) - np.uint64(1))
-            a, b = entry_counts(rows, entry)
-            after[n] = a
-            before[n] = b
-            f[n] = entry_f(rows, entry)
-            n += 1
-    return neighbours, after, before, f
-
-
-@kernel
-def dump(rows: Rows, row: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """A row's entries for storing: those seen once as they are, and [n, 3] neighbour, counts, bits of F."""
-    live = rows.heads[row, LIVE]
-    once = np.empty(live, np.uint64)
-    repeated = np.empty((live, 3), np.uint64)
-    n = 0
-    m = 0
-    first = rows.heads[row, START]
-    for slot in range(first, first + CLASSES[rows.heads[row, SIZE]] * LINE_WORDS):
-        entry = rows.arena[slot]
-        if entry == 0 or (entry & _ID) == DELETED:
-            continue
-        payload = entry >> _HIGH
-        if payload & _REPEATED:
-            index = np.int64(payload & _INDEX)
-            repeated[m, 0] = (entry & _ID) - np.uint64(1)
-            repeated[m, 1] = rows.side[2 * index]
-            repeated[m, 2] = rows.side[2 * index + 1]
-            m += 1
-        else:
-            once[n] = entry
-            n += 1
-    return once[:n].copy(), repeated[:m].copy()
-
-
-@kernel
-def fill(rows: Rows, row: int, once: npt.NDArray[np.uint64], repeated: npt.NDArray[np.uint64]) -> None:
-    """Put what `dump` gave into an empty row."""
-    n = len(once) + len(repeated)
-    if n == 0:
-        return
-    size = 1
-    while CLASSES[size] * LINE_WORDS - CLASSES[size] < n + 1:
-        size += 1
-    block = np.zeros((n + LINE_WORDS - 1) // LINE_WORDS * LINE_WORDS, np.uint64)
-    block[: len(once)] = once
-    for i in range(len(repeated)):
-        index = rows.meta[SIDE_FREE]
-        if index >= 0:
-            rows.meta[SIDE_FREE] = np.int64(rows.side[2 * index])
-        else:
-            index = rows.meta[SIDE_END]
-            rows.meta[SIDE_END] = index + 1
-        rows.side[2 * index] = repeated[i, 1]
-        rows.side[2 * index + 1] = repeated[i, 2]
-        block[len(once) + i] = ((_REPEATED | np.uint64(index)) << _HIGH) | (repeated[i, 0] + np.uint64(1))
-    start = allocate(rows.arena, rows.free, size, CLASSES[size] * LINE_WORDS)
-    base = np.int64(rows.arena.ctypes.data)
-    offset = (np.int64(block.ctypes.data) - base) // 8
-    _move(base, offset, len(block) // LINE_WORDS, start, CLASSES[size])
-    rows.heads[row, START] = start
-    rows.heads[row, SIZE] = size
-    rows.heads[row, LIVE] = n

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from state import codec
-from state.errors import BadSettings
-from state.store import Store
+from state.errors import BadSettings, ForeignLog
+from state.store import Records, Store
+from state.upgrade import upgrade
 
-META = b"m"
+META, TOTALS = b"m", b"k"
 
 
 def key(prefix: bytes, number: int) -> bytes:
@@ -46,15 +47,24 @@ def stored_position(store: Store) -> int:
 class Saver(abc.ABC):
     """Keeps one machine's store; see `CustomerSaver` and `ItemSaver`.
 
+    Parameters
+    ----------
+    store
+        The store, of this machine alone.
+    log
+        Which Kafka topics the machine reads; state of others is refused. None: whichever the store has.
+
     Attributes
     ----------
     stored : int
         Position a restart replays from.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, log: str | None = None) -> None:
         self.store = store
         self.stored = 0
+        self._log = log
+        self._has_meta = False
         self._queue: npt.NDArray[np.int64] | None = None
         self._at = 0
         self._begun_at = 0
@@ -62,7 +72,12 @@ class Saver(abc.ABC):
 
     @abc.abstractmethod
     def load(self) -> None:
-        """Fill the empty machine from the store; its position is then where to replay from."""
+        """Fill the empty machine from the store; its position is then where to replay from.
+
+        Raises
+        ------
+        BadSettings, ForeignLog, UnknownLayout, CorruptRecord
+        """
 
     @abc.abstractmethod
     def position(self) -> int:
@@ -73,16 +88,20 @@ class Saver(abc.ABC):
         """Let an empty machine begin at an offset of the log other than 0."""
 
     @abc.abstractmethod
-    def _begin(self) -> tuple[dict[str, Any], list[tuple[bytes, bytes]], npt.NDArray[np.int64]]:
-        """META of now, records to write at once, and the numbers of the changed ones to write by and by."""
+    def _identity(self) -> dict[str, Any]:
+        """Settings that the state depends on, as META has them."""
 
     @abc.abstractmethod
-    def _pack(self, number: int) -> tuple[bytes, bytes]:
-        """One changed record as it is now; clears its mark."""
+    def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
+        """What META says of now, records to write at once, and the changed ones to write by and by."""
 
     @abc.abstractmethod
-    def _appended(self) -> list[tuple[bytes, bytes]]:
-        """What has been appended (dictionaries) since it was last written."""
+    def _pack(self, number: int) -> Records:
+        """A changed record as it is now, clearing its mark; none if it was written since."""
+
+    @abc.abstractmethod
+    def _appended(self) -> Records:
+        """What other records refer to (dictionaries) and was not written yet; and what is to be erased."""
 
     @property
     def sweeping(self) -> bool:
@@ -94,22 +113,23 @@ class Saver(abc.ABC):
 
         Everything the machine has applied must be safe to store: its deltas acknowledged.
         """
-        records: list[tuple[bytes, bytes]] = []
+        records: Records = []
         if self._queue is None:
             self._begun_at = self.position()
-            self._meta, records, self._queue = self._begin()
+            meta, records, self._queue = self._begin()
+            self._meta = self._complete(meta)
             self._at = 0
         stop = min(len(self._queue), self._at + max(16, int(share * len(self._queue)) + 1))
-        records += [self._pack(int(number)) for number in self._queue[self._at : stop]]
+        for number in self._queue[self._at : stop].tolist():
+            records += self._pack(number)
         self._at = stop
-        # dictionaries first: what the records name must be readable
-        records = self._appended() + records
         if stop == len(self._queue):
             records.append((META, codec.pack_meta(self._meta)))
             self._queue = None
-        self.store.write(records)
+        self._write(records)
         if self._queue is None:
             self.stored = self._begun_at
+            self._swept()
 
     def save_all(self) -> None:
         """Write everything, so that a restart replays nothing."""
@@ -118,22 +138,61 @@ class Saver(abc.ABC):
         if self.stored < self.position():
             self.step(1.0)
 
+    def over_budget(self) -> bool:
+        """Whether `shrink` is due. Machines whose state is safe to store at any time see to it themselves."""
+        return False
+
+    def shrink(self) -> None:  # noqa: B027
+        """Bring the machine back into its budget. What `step` asks for holds here, too."""
+
     def close(self) -> None:
         """Close the store; what is not saved is replayed."""
         self.store.close()
 
-    @staticmethod
-    def check(meta: dict[str, Any], wanted: dict[str, Any]) -> None:
-        """Compare what the store was made with to the settings of now.
+    def _open(self) -> dict[str, Any] | None:
+        """META of the store, None without one; the store is of this layout then.
 
         Raises
         ------
-        BadSettings
-            If they differ; the message names the setting.
+        BadSettings, ForeignLog, UnknownLayout, CorruptRecord
         """
-        for name, value in wanted.items():
+        raw = self.store.get(META)
+        meta = None
+        if raw is not None:
+            meta = codec.unpack_meta(META, raw)
+            self._check(meta)
+            self._has_meta = True
+            self.stored = int(meta["position"])
+            self._log = self._log or meta.get("log")
+        upgrade(self.store)
+        return meta
+
+    def _check(self, meta: dict[str, Any]) -> None:
+        for name, value in self._identity().items():
             if meta.get(name) != value:
                 raise BadSettings(
                     f"the stored state was made with {name} {meta.get(name)}, now it is {value}: "
                     f"set {name} back, or use another data directory and a group of its own"
                 )
+        counted = meta.get("log")  # state of before META had it is taken to be of these topics
+        if self._log is not None and counted is not None and counted != self._log:
+            raise ForeignLog(
+                f"the stored state was counted from other topics ({counted}) than those of now ({self._log}):"
+                " run `alsobought rebuild` to count these from their beginning, or set the address of"
+                " the cluster back"
+            )
+
+    def _complete(self, meta: dict[str, Any]) -> dict[str, Any]:
+        return self._identity() | {"log": self._log} | meta
+
+    def _write(self, records: Records) -> None:
+        """Write records, behind those they refer to."""
+        records = self._appended() + records
+        if not self._has_meta and all(key != META for key, _ in records):
+            # records without META would be taken for those of any log and any settings
+            records.append((META, codec.pack_meta(self._complete({"position": self.stored}))))
+        self.store.write(records)
+        self._has_meta = True
+
+    def _swept(self) -> None:  # noqa: B027
+        """A sweep has ended."""

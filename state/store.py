@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,11 @@ from state.errors import StoreError, StoreLocked
 
 CACHE_BYTES = 8 << 20
 WRITE_BUFFER_BYTES = 8 << 20
+BLOOM_BITS = 10.0  # a key: asking for an id that is new then reads nothing from disk
+PURGED_SINGLY = 64
+
+Records = list[tuple[bytes, bytes | None]]
+"""Keys and values to put; None deletes."""
 
 
 class Store(Protocol):
@@ -20,11 +25,17 @@ class Store(Protocol):
     def get(self, key: bytes) -> bytes | None:
         """The value, None if there is none."""
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Keys that start with `prefix`, ascending, with their values."""
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """The value of each key, None where there is none."""
 
-    def write(self, records: list[tuple[bytes, bytes]]) -> None:
-        """Put all records, or none of them."""
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys that start with `prefix`, ascending, with their values, as they are at the first."""
+
+    def write(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Put and delete all records in order, or none of them."""
+
+    def purge(self, keys: list[bytes]) -> None:
+        """Have the bytes of values that were deleted or replaced at these keys really gone."""
 
     def close(self) -> None:
         """Give the store back; it can be opened again."""
@@ -46,13 +57,24 @@ class MemoryStore:
         """The value, None if there is none."""
         return self.records.get(key)
 
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """The value of each key, None where there is none."""
+        return [self.records.get(key) for key in keys]
+
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys that start with `prefix`, ascending, with their values."""
         yield from sorted(item for item in self.records.items() if item[0].startswith(prefix))
 
-    def write(self, records: list[tuple[bytes, bytes]]) -> None:
-        """Put all records."""
-        self.records.update(records)
+    def write(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Put and delete all records in order."""
+        for key, value in records:
+            if value is None:
+                self.records.pop(key, None)
+            else:
+                self.records[key] = value
+
+    def purge(self, keys: list[bytes]) -> None:
+        """Nothing is left of them."""
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -85,6 +107,7 @@ class RocksStore:
         options.set_compression_type(DBCompressionType.none())  # hash tables do not compress
         tables = BlockBasedOptions()
         tables.set_block_cache(Cache(CACHE_BYTES))
+        tables.set_bloom_filter(BLOOM_BITS, False)
         options.set_block_based_table_factory(tables)
         try:
             self._db = Rdict(str(path), options)
@@ -98,6 +121,11 @@ class RocksStore:
         value: bytes | None = self._db.get(key)
         return value
 
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """The value of each key, None where there is none; one request for all."""
+        values: list[bytes | None] = self._db.get(keys) if keys else []
+        return values
+
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys that start with `prefix`, ascending, with their values."""
         for key, value in self._db.items(from_key=prefix):
@@ -105,12 +133,26 @@ class RocksStore:
                 return
             yield key, value
 
-    def write(self, records: list[tuple[bytes, bytes]]) -> None:
-        """Put all records in one batch, or none of them."""
+    def write(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Put and delete all records in order, in one batch, or none of them."""
         batch = WriteBatch(raw_mode=True)
         for key, value in records:
-            batch.put(key, value)
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
         self._db.write(batch)
+
+    def purge(self, keys: list[bytes]) -> None:
+        """Rewrite the files that may hold such values, at most some 100 MB for each key.
+
+        RocksDB would do so by itself, but in its own time.
+        """
+        ranges = [(key, key + b"\0") for key in sorted(keys)]
+        if len(ranges) > PURGED_SINGLY:
+            ranges = [(ranges[0][0], ranges[-1][1])]
+        for first, end in ranges:
+            self._db.compact_range(first, end)
 
     def close(self) -> None:
         """Flush and unlock the folder."""

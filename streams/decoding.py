@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
@@ -13,7 +13,7 @@ import numpy as np
 
 from state.customers import CustomerMachine
 from state.events import EventBatch, Kind, event_hash
-from streams.messages import MAX_ID_BYTES, decode_item, decode_purchase
+from streams.messages import MAX_ID_BYTES, PurchaseEvent, decode_item, decode_purchase
 
 T = TypeVar("T")
 
@@ -123,19 +123,31 @@ def _parsed(decode: Callable[[bytes], T], value: bytes) -> T:
         raise Unusable("not the JSON expected: nested too deeply") from None
 
 
-def decode_purchases(records: Sequence[Record], end: int, machine: CustomerMachine) -> Decoded:
-    """Decode a chunk whose last record is before offset `end`; new ids enter the machine's dictionaries."""
-    customer_number, item_number = machine.customers.numbers.get, machine.items.numbers.get
-    rows: list[tuple[int, int, int, int, int, int, int]] = []
-    used: list[Record] = []
-    refused: list[Refused] = []
+def _parsed_purchases(records: Sequence[Record]) -> Iterator[tuple[Record, PurchaseEvent | Unusable]]:
     for record in records:
         try:
             value = record.value
             if value is None or len(value) > MAX_VALUE_BYTES:
-                _value(record, "null value: an event cannot be deleted by a tombstone")
-                continue
-            event = _parsed(decode_purchase, value)
+                value = _value(record, "null value: an event cannot be deleted by a tombstone")
+            yield record, _parsed(decode_purchase, value)
+        except Unusable as error:
+            yield record, error
+
+
+def decode_purchases(records: Sequence[Record], end: int, machine: CustomerMachine) -> Decoded:
+    """Decode a chunk whose last record is before offset `end`; new ids enter the machine's dictionaries."""
+    parsed = list(_parsed_purchases(records))
+    known = [event for _, event in parsed if not isinstance(event, Unusable)]
+    machine.bring_in([event.customer_id for event in known], [event.item_id for event in known])
+    customer_number, item_number = machine.customers.numbers.get, machine.items.numbers.get
+    rows: list[tuple[int, int, int, int, int, int, int]] = []
+    used: list[Record] = []
+    refused: list[Refused] = []
+    for record, event in parsed:
+        if isinstance(event, Unusable):
+            refused.append(Refused(record, str(event)))
+            continue
+        try:
             kind = _KINDS[event.type]
             moment = time_ms(event.timestamp, record.timestamp)
             customer, item = customer_number(event.customer_id), item_number(event.item_id)

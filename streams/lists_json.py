@@ -43,7 +43,10 @@ _SMALLEST = 1e-300  # less is written as zero: the power of ten that scales it i
 
 
 class JsonIds:
-    """Item ids as JSON strings, one after the other, grown as the dictionary grows."""
+    """Item ids as JSON strings, one after the other, grown as the dictionary grows.
+
+    In memory whatever the budget, 11 bytes an item beside its letters: every list needs a hundred of them.
+    """
 
     def __init__(self, items: Dictionary) -> None:
         self._items = items
@@ -54,7 +57,7 @@ class JsonIds:
 
     def update(self) -> None:
         """Take in the ids that are new in the dictionary."""
-        fresh = [msgspec.json.encode(name) for name in self._items.ids[self._known :]]
+        fresh = [msgspec.json.encode(name) for name in self._items.since(self._known)]
         if not fresh:
             return
         start = int(self.ends[self._known - 1]) if self._known else 0

@@ -98,7 +98,7 @@ def item_state(task: ItemTask, item_id: str) -> dict[str, Any] | None:
         return None
     tables = machine.tables
     row = int(tables.row_of[number])
-    neighbours, after, before, _ = rw.read(tables.rows, row)
+    neighbours, after, before, _ = machine.neighbours(row)
     order = (after.astype(int) + before).argsort(kind="stable")[::-1][:NEIGHBOURS]
     head = tables.rows.heads[row]
     return {

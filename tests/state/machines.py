@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from state import rows as rw
 from state.customers import CustomerMachine
 from state.deltas import Source, decode, encode
 from state.events import Event, Kind
@@ -123,7 +122,7 @@ def check_counts(
                 expected[0, machine.cells.of_size[size]] += count
                 expected[1, machine.cells.of_size[size]] += count * machine.cells.above[size]
             np.testing.assert_array_equal(tables.sizes[row], expected, name)
-            entries = zip(*(column.tolist() for column in rw.read(tables.rows, row)), strict=True)
+            entries = zip(*(column.tolist() for column in machine.neighbours(row)), strict=True)
             for neighbour, later, earlier, f in entries:
                 other = machine.items.id(neighbour)
                 found[name, other] = later, earlier

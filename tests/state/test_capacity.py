@@ -6,7 +6,9 @@ import random
 
 import pytest
 
+from state import row_memory
 from state import rows as rw
+from state.entries import decay_weight
 from state.settings import CountingSettings
 from tests.oracle import Oracle
 from tests.state.machines import Run, shop
@@ -27,7 +29,7 @@ def _oracle(
                 lost = max(lost, entries.pop(y)[2])
                 dropped += 1
         a, b, f = entries.get(neighbour, (0, 0, 0.0))
-        entries[neighbour] = a + after, b + 1 - after, f + float(rw.decay_weight(minute))
+        entries[neighbour] = a + after, b + 1 - after, f + float(decay_weight(minute))
     return entries, dropped, lost
 
 
@@ -41,9 +43,9 @@ def test_a_full_row_drops_its_least(capacity: int, neighbours: int) -> None:
     ]
     rows = rw.new_rows(1)
     for neighbour, after, minute in pairs:
-        rw.add(rows, 0, neighbour, after, minute, rw.decay_weight(minute), capacity)
+        rw.add(rows, 0, neighbour, after, minute, decay_weight(minute), capacity)
     entries, dropped, lost = _oracle(pairs, capacity)
-    found = {y: rest for y, *rest in zip(*(c.tolist() for c in rw.read(rows, 0)), strict=True)}
+    found = {y: rest for y, *rest in zip(*(c.tolist() for c in row_memory.read(rows, 0)), strict=True)}
     assert found == {y: list(entry) for y, entry in entries.items()}
     assert dropped > 0
     assert rows.heads[0, rw.DROPPED] == dropped
@@ -59,7 +61,8 @@ def test_counts_of_what_was_never_dropped_stay_exact() -> None:
     for name in small.items:
         row = int(small.tables.row_of[small.items.get(name)])
         entries = {
-            y: rest for y, *rest in zip(*(c.tolist() for c in rw.read(small.tables.rows, row)), strict=True)
+            y: rest
+            for y, *rest in zip(*(c.tolist() for c in row_memory.read(small.tables.rows, row)), strict=True)
         }
         assert len(entries) <= 24
         if not small.tables.rows.heads[row, rw.DROPPED]:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from state import codec
+from state import codec, row_memory
 from state import histories as hs
 from state import popularity as pop
 from state import rows as rw
+from state.entries import decay_weight
 from state.errors import CorruptRecord, UnknownLayout
 
 KEY = b"r\x00\x00\x00\x07"
@@ -30,7 +31,7 @@ def _rows(entries: int) -> rw.Rows:
     rows = rw.new_rows(2)
     for n in range(entries):
         for times in range(1 + n % 3):
-            rw.add(rows, 1, n * 5, times % 2, MINUTE + n, rw.decay_weight(MINUTE + n), 1 << 20)
+            rw.add(rows, 1, n * 5, times % 2, MINUTE + n, decay_weight(MINUTE + n), 1 << 20)
     rows.heads[1, rw.DROPPED], rows.heads_f[1, rw.LOST] = 3, 0.5
     return rows
 
@@ -54,7 +55,7 @@ RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "page": (codec.pack_page(["tea", "Grüße", "日本"]), lambda raw: codec.unpack_page(KEY, raw)),
     "numbers": (codec.pack_numbers(np.arange(5, dtype=np.int32)), lambda raw: codec.unpack_numbers(KEY, raw)),
     "history": (
-        codec.pack_history(_history(5, 9), 1, 42),
+        codec.pack_history(_history(5, 9), 1, "ann", 42),
         lambda raw: codec.unpack_history(hs.new_histories(2), 1, KEY, raw),
     ),
     "row": (
@@ -88,8 +89,8 @@ def test_a_damaged_record_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", RECORDS)
 def test_another_layout_is_refused(name: str) -> None:
     raw, unpack = RECORDS[name]
-    with pytest.raises(UnknownLayout, match="has layout 2, this program reads 1"):
-        unpack(b"\x02" + raw[1:])
+    with pytest.raises(UnknownLayout, match="has layout 3, this program reads 2"):
+        unpack(b"\x03" + raw[1:])
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -113,12 +114,12 @@ def test_small_records_round_trip() -> None:
 @pytest.mark.parametrize(("items", "events"), [(0, 0), (0, 1), (1, 0), (3, 5), (100, 128), (1000, 300)])
 def test_histories_round_trip(items: int, events: int) -> None:
     h, into = _history(items, events), hs.new_histories(2)
-    raw = codec.pack_history(h, 1, 42)
+    raw = codec.pack_history(h, 1, "日本", 42)
     assert codec.unpack_history(into, 1, KEY, raw) == 42
     for one, other in zip(hs.read(h, 1), hs.read(into, 1), strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(hs.read_ring(h, 1), hs.read_ring(into, 1))
-    assert codec.pack_history(into, 1, 42) == raw
+    assert codec.pack_history(into, 1, "日本", 42) == raw
     # and both remember the same from now on
     assert [hs.seen_before(h, 1, n) for n in range(1, 400, 7)] == [
         hs.seen_before(into, 1, n) for n in range(1, 400, 7)
@@ -133,7 +134,7 @@ def test_rows_round_trip(entries: int) -> None:
     np.testing.assert_array_equal(sizes, SIZES)
 
     def read(of: rw.Rows) -> dict[int, tuple[float, ...]]:
-        return {y: rest for y, *rest in zip(*(c.tolist() for c in rw.read(of, 1)), strict=True)}  # type: ignore[misc]
+        return {y: rest for y, *rest in zip(*(c.tolist() for c in row_memory.read(of, 1)), strict=True)}  # type: ignore[misc]
 
     assert read(into) == read(rows)
     for word in (rw.LIVE, rw.MASS, rw.DROPPED, rw.LOST, rw.RECENT_MASS):

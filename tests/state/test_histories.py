@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from state import histories as hs
@@ -23,7 +24,7 @@ def test_a_history_is_a_list(items: int, steps: int) -> None:
         assert rank == next((r for r, row in enumerate(history) if row[0] == item), -1)
         dice = rng.random()
         if dice < 0.002:
-            hs.forget(h, customer)
+            hs.forget(h, np.array([customer]))
             history.clear()
         elif rank < 0:
             hs.append(h, customer, item, 2, now, now)
@@ -59,7 +60,7 @@ def test_forgetting_overwrites() -> None:
         hs.seen_before(h, 0, 987_654_321_000 + n)
     hs.append(h, 1, 7, 1, 1, 1)
     start, end = int(h.start[0]), int(h.start[0]) + 3 * 49
-    hs.forget(h, 0)
+    hs.forget(h, np.array([0]))
     assert (h.arena[start + 1 : end] == 0).all()
     assert _read(h, 0) == []
     assert len(hs.read_ring(h, 0)) == 0

@@ -7,7 +7,9 @@ import random
 import numpy as np
 import pytest
 
+from state import row_memory
 from state import rows as rw
+from state.entries import decay_weight
 
 MINUTE = 25_000_000
 CAPACITY = 1 << 20
@@ -15,7 +17,7 @@ Entries = dict[int, tuple[int, int, float]]
 
 
 def _read(rows: rw.Rows, row: int) -> Entries:
-    columns = zip(*(column.tolist() for column in rw.read(rows, row)), strict=True)
+    columns = zip(*(column.tolist() for column in row_memory.read(rows, row)), strict=True)
     return {neighbour: (after, before, f) for neighbour, after, before, f in columns}
 
 
@@ -29,12 +31,12 @@ def test_a_row_is_a_dictionary(neighbours: int, steps: int, taking: float) -> No
     for _ in range(steps):
         if pairs and rng.random() < taking:
             row, neighbour, after, minute = pairs.pop(rng.randrange(len(pairs)))
-            rw.take(rows, row, neighbour, after, rw.decay_weight(minute))
+            rw.take(rows, row, neighbour, after, decay_weight(minute))
         else:
             row, neighbour, after = rng.randrange(4), rng.randrange(neighbours) * 977, rng.randrange(2)
             minute = MINUTE + rng.randrange(50_000)
             pairs.append((row, neighbour, after, minute))
-            rw.add(rows, row, neighbour, after, minute, rw.decay_weight(minute), CAPACITY)
+            rw.add(rows, row, neighbour, after, minute, decay_weight(minute), CAPACITY)
     for row in range(4):
         mine = [pair for pair in pairs if pair[0] == row]
         found = _read(rows, row)
@@ -42,10 +44,10 @@ def test_a_row_is_a_dictionary(neighbours: int, steps: int, taking: float) -> No
         for neighbour, (after, before, f) in found.items():
             minutes = [(a, m) for _, y, a, m in mine if y == neighbour]
             assert (after, before) == (sum(a for a, _ in minutes), sum(1 - a for a, _ in minutes))
-            assert f == pytest.approx(sum(rw.decay_weight(m) for _, m in minutes), rel=1e-9)
+            assert f == pytest.approx(sum(decay_weight(m) for _, m in minutes), rel=1e-9)
         assert rows.heads[row, rw.LIVE] == len(found)
         assert rows.heads[row, rw.MASS] == len(mine)
-        assert rows.heads_f[row, rw.RECENT_MASS] == pytest.approx(sum(rw.decay_weight(m) for *_, m in mine))
+        assert rows.heads_f[row, rw.RECENT_MASS] == pytest.approx(sum(decay_weight(m) for *_, m in mine))
         assert all((rw.find(rows, row, y * 977) >= 0) == (y * 977 in found) for y in range(neighbours))
 
 
@@ -54,9 +56,9 @@ def test_taking_everything_back_leaves_nothing() -> None:
     pairs = [(n % 90, n % 2, MINUTE + n) for n in range(500)]
     for _ in range(20):
         for neighbour, after, minute in pairs:
-            rw.add(rows, 0, neighbour, after, minute, rw.decay_weight(minute), CAPACITY)
+            rw.add(rows, 0, neighbour, after, minute, decay_weight(minute), CAPACITY)
         for neighbour, after, minute in pairs:
-            rw.take(rows, 0, neighbour, after, rw.decay_weight(minute))
+            rw.take(rows, 0, neighbour, after, decay_weight(minute))
         assert _read(rows, 0) == {}
         assert rows.heads_f[0, rw.RECENT_MASS] == 0
     assert rows.meta[rw.SIDE_END] <= 90  # side records are used again
@@ -71,10 +73,10 @@ def test_taking_from_an_empty_row_finds_nothing() -> None:
 
 def test_growing_the_table_of_rows_keeps_them() -> None:
     rows = rw.new_rows(1)
-    rw.add(rows, 0, 3, 1, MINUTE, rw.decay_weight(MINUTE), CAPACITY)
+    rw.add(rows, 0, 3, 1, MINUTE, decay_weight(MINUTE), CAPACITY)
     rows = rw.grow_rows(rows, 10)
     assert list(_read(rows, 0)) == [3]
-    rw.add(rows, 9, 4, 0, MINUTE, rw.decay_weight(MINUTE), CAPACITY)
+    rw.add(rows, 9, 4, 0, MINUTE, decay_weight(MINUTE), CAPACITY)
     assert list(_read(rows, 9)) == [4]
 
 
@@ -84,11 +86,11 @@ def test_filling_is_the_inverse_of_dumping(n: int) -> None:
     rows, into = rw.new_rows(1), rw.new_rows(1)
     for neighbour in rng.integers(0, max(1, 2 * n), n).tolist():
         minute = MINUTE + int(rng.integers(50_000))
-        rw.add(rows, 0, neighbour, int(rng.integers(2)), minute, rw.decay_weight(minute), CAPACITY)
-    rw.fill(into, 0, *rw.dump(rows, 0))
+        rw.add(rows, 0, neighbour, int(rng.integers(2)), minute, decay_weight(minute), CAPACITY)
+    row_memory.fill(into, 0, *row_memory.dump(rows, 0))
     assert _read(into, 0) == _read(rows, 0)
     for _ in range(50):  # and goes on as the first does
         neighbour, minute = int(rng.integers(0, 2 * n + 1)), MINUTE + int(rng.integers(50_000))
         for one in (rows, into):
-            rw.add(one, 0, neighbour, 1, minute, rw.decay_weight(minute), CAPACITY)
+            rw.add(one, 0, neighbour, 1, minute, decay_weight(minute), CAPACITY)
     assert _read(into, 0) == _read(rows, 0)

@@ -200,7 +200,7 @@ def test_a_store_without_meta_is_replayed_from_the_start() -> None:
 def test_a_damaged_record_is_named() -> None:
     customer_store, item_store, _ = _saved(CountingSettings())
     for store, saver, prefix in (
-        (customer_store, CustomerSaver(CustomerMachine(), customer_store), b"h"),
+        (customer_store, CustomerSaver(CustomerMachine(), customer_store), b"H"),
         (item_store, ItemSaver(ItemMachine(), item_store), b"r"),
         (item_store, ItemSaver(ItemMachine(), item_store), b"p"),
     ):
