@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, Checkpoint, DBCompressionType, Options, Rdict, WriteBatch
 
 from state.errors import StoreError, StoreLocked
 
@@ -153,6 +153,13 @@ class RocksStore:
             ranges = [(ranges[0][0], ranges[-1][1])]
         for first, end in ranges:
             self._db.compact_range(first, end)
+
+    def checkpoint(self, to: Path) -> None:
+        """Make a copy as of now in a folder that is not there yet, of hard links where files never change."""
+        try:
+            Checkpoint(self._db).create_checkpoint(str(to))
+        except Exception as error:
+            raise StoreError(f"cannot make a checkpoint of {self.path} in {to}: {error}") from error
 
     def close(self) -> None:
         """Flush and unlock the folder."""

@@ -117,12 +117,13 @@ def check_counts(
             assert (row >= 0) == (partition_of(name) == machine.partition), name
             if row < 0:
                 continue
+            neighbours = machine.neighbours(row)  # brings the row in, if it is not in memory
             expected = np.zeros_like(tables.sizes[row])
             for size, count in sizes[name].items():
                 expected[0, machine.cells.of_size[size]] += count
                 expected[1, machine.cells.of_size[size]] += count * machine.cells.above[size]
             np.testing.assert_array_equal(tables.sizes[row], expected, name)
-            entries = zip(*(column.tolist() for column in machine.neighbours(row)), strict=True)
+            entries = zip(*(column.tolist() for column in neighbours), strict=True)
             for neighbour, later, earlier, f in entries:
                 other = machine.items.id(neighbour)
                 found[name, other] = later, earlier

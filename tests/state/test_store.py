@@ -45,6 +45,56 @@ def test_a_scan_is_ascending_and_keeps_to_its_prefix(store: Store) -> None:
         assert list(store.scan(prefix)) == expected
 
 
+def test_what_was_deleted_is_gone(store: Store) -> None:
+    store.write([(b"a", b"1"), (b"b", b"2")])
+    store.write([(b"a", None), (b"never", None)])
+    assert store.get(b"a") is None
+    assert list(store.scan(b"")) == [(b"b", b"2")]
+    store.write([(b"b", None), (b"b", b"3"), (b"c", b"4"), (b"c", None)])  # in their order
+    assert list(store.scan(b"")) == [(b"b", b"3")]
+
+
+def test_many_are_read_as_one_by_one(store: Store) -> None:
+    rng = random.Random(2)
+    store.write([(bytes([n]), rng.randbytes(n)) for n in range(0, 200, 3)])
+    store.write([(bytes([n]), None) for n in range(0, 200, 9)])
+    keys = [bytes([rng.randrange(200)]) for _ in range(500)]
+    assert store.get_many(keys) == [store.get(key) for key in keys]
+    assert store.get_many([]) == []
+
+
+def test_a_scan_is_of_the_moment_it_began(store: Store) -> None:
+    store.write([(bytes([n]), b"old") for n in range(100)])
+    scan = store.scan(b"")
+    found = [next(scan)]
+    store.write([(bytes([n]), None) for n in range(50)] + [(bytes([n]), b"new") for n in range(50, 200)])
+    found += scan
+    assert found == [(bytes([n]), b"old") for n in range(100)]
+
+
+@pytest.mark.parametrize("n", [1, 200])
+def test_purging_leaves_the_others(store: Store, n: int) -> None:
+    store.write([(b"%03d" % key, b"value %d" % key) for key in range(300)])
+    store.write([(b"%03d" % key, None) for key in range(n)])
+    store.purge([b"%03d" % key for key in range(n)])
+    store.purge([])
+    assert list(store.scan(b"")) == [(b"%03d" % key, b"value %d" % key) for key in range(n, 300)]
+
+
+@pytest.mark.parametrize("n", [1, 200])
+def test_what_was_purged_is_not_on_disk(tmp_path: Path, n: int) -> None:
+    store = RocksStore(tmp_path)
+    for _ in range(3):  # in several files
+        store.write([(b"%04d" % key, b"secret" * 200) for key in range(n)])
+        store.write([(b"%04d" % key, random.randbytes(1000)) for key in range(n, 10_000)])
+    secret = b"secret" * 3
+    assert any(secret in path.read_bytes() for path in tmp_path.iterdir())
+    store.write([(b"%04d" % key, None if key else b"replaced") for key in range(n)])
+    store.purge([b"%04d" % key for key in range(n)])
+    assert not any(secret in path.read_bytes() for path in tmp_path.iterdir())
+    store.close()
+
+
 def test_writing_nothing_is_allowed(store: Store) -> None:
     store.write([])
     assert list(store.scan(b"")) == []
