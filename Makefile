@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test lint types docs lock clean
+.PHONY: demo setup test chaos lint types docs lock clean
 
 # DEMO="--limit 50000" for a short one
 demo: setup
@@ -22,6 +22,10 @@ setup: .venv/ready
 
 test: lint types
 	@$(BIN)/python -m pytest -q
+
+# CHAOS="--minutes 60 --seed 7" for another run; the short one is among the tests
+chaos: setup
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: setup
 	@$(BIN)/ruff check .

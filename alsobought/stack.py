@@ -11,6 +11,7 @@ from alsobought.options import CommandError
 from alsobought.place import Place
 from alsobought.worker_process import WorkerProcess
 from streams.broker.embedded import EmbeddedKafka
+from streams.broker.errors import BrokerError
 from streams.broker.topics_admin import create_topics
 from streams.messages import decode_progress
 from streams.settings import Settings
@@ -47,9 +48,7 @@ class Stack:
         self._stopping = threading.Event()
         self._broken = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
-        self._broker = EmbeddedKafka(
-            settings.data_dir, port=port, cache_dir=settings.cache_dir, kafka_home=settings.kafka_home
-        )
+        self._broker = self._new_broker(port)
 
     @property
     def bootstrap(self) -> str:
@@ -123,9 +122,11 @@ class Stack:
                 )
 
     def check(self) -> None:
-        """Raise CommandError if Kafka has ended by itself."""
+        """Raise CommandError if Kafka has ended and does not start again."""
         if self._broken.is_set():
-            raise CommandError(f"Kafka has ended by itself; its log is {self._broker.log}.")
+            raise CommandError(
+                f"Kafka has ended by itself and cannot be started again; its log is {self._broker.log}."
+            )
 
     def wait(self) -> None:
         """Return only with the error of `check`, or when a signal interrupts it."""
@@ -147,13 +148,34 @@ class Stack:
 
     def _supervise(self) -> None:
         while not self._stopping.wait(LOOK_S):
-            if not self._broker.alive:
+            if not self._broker.alive and not self._restart_broker():
                 self._broken.set()
                 return
             for worker in self._workers:
                 if told := worker.restart_if_dead():
                     self._remember()
                     self._say(told)
+
+    def _restart_broker(self) -> bool:
+        """Start Kafka again at the same address: clients and workers wait for it there."""
+        self._say(f"Kafka has ended; starting it again; its log: {self._broker.log}")
+        port = int(self.bootstrap.rpartition(":")[2])
+        self._broker.stop()
+        self._broker = self._new_broker(port)
+        try:
+            self._broker.start()
+        except BrokerError as error:
+            self._say(str(error))
+            return False
+        self._remember()
+        self._say(f"Kafka was restarted (pid {self._broker.pid})")
+        return True
+
+    def _new_broker(self, port: int) -> EmbeddedKafka:
+        settings = self._settings
+        return EmbeddedKafka(
+            settings.data_dir, port=port, cache_dir=settings.cache_dir, kafka_home=settings.kafka_home
+        )
 
     def _remember(self) -> None:
         self._place.write(self.bootstrap, self.worker_pids)

@@ -42,6 +42,7 @@ class WorkerProcess:
             **os.environ,
             "ALSOBOUGHT_KAFKA": settings.kafka or "",
             "ALSOBOUGHT_DATA_DIR": str(data_dir),
+            "ALSOBOUGHT_INSTANCE": self.name,
             "PYTHONUNBUFFERED": "1",
         }
         self._guard: subprocess.Popen[bytes] | None = None

@@ -23,10 +23,10 @@ class CatalogueTask(Task):
 
     machine: CatalogueMachine
 
-    def new_saver(self) -> Saver:
-        """A new machine with its store opened, not loaded."""
+    def new_saver(self, store: RocksStore) -> Saver:
+        """A new machine with its store, not loaded."""
         self.machine = CatalogueMachine(Source(TOPIC_NUMBER, self.tp.partition))
-        return CatalogueSaver(self.machine, RocksStore(self.folder))
+        return CatalogueSaver(self.machine, store, self.context.stores.log_identity)
 
     async def apply(self, chunk: Chunk, records: list[Record]) -> None:
         """Pass a chunk of the catalogue on."""

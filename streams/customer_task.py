@@ -43,17 +43,23 @@ class CustomerTask(Task):
     """Applies purchases and sends what they change to the item partitions."""
 
     machine: CustomerMachine
+    memory_share = 0.2
 
-    def new_saver(self) -> Saver:
-        """A new machine with its store opened, not loaded."""
+    def new_saver(self, store: RocksStore) -> Saver:
+        """A new machine with its store, not loaded."""
         partitions = self.context.partitions
         self.machine = CustomerMachine(
             counting_settings(self.context.settings),
             Source(TOPIC_NUMBER, self.tp.partition),
             partitions,
             partial(_partition, partitions),
+            self.memory_bytes(partitions),
         )
-        return CustomerSaver(self.machine, RocksStore(self.folder))
+        return CustomerSaver(self.machine, store, self.context.stores.log_identity)
+
+    def limit_memory(self, tasks: int) -> None:
+        """Keep to the budget of a worker with so many tasks of this kind."""
+        self.machine.budget_bytes = self.memory_bytes(tasks)
 
     async def turn(self) -> None:
         """Let the item tasks of this worker go first: deltas that pile up only make lists late.

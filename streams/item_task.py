@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
@@ -17,6 +16,7 @@ from streams.decoding import Record
 from streams.messages import Progress
 from streams.refresh import Refresher
 from streams.tasks import Context, Task
+from streams.threads import in_thread
 
 if TYPE_CHECKING:
     from streams.transport import Chunk
@@ -26,16 +26,22 @@ class ItemTask(Task):
     """Applies deltas and keeps the lists of its items published."""
 
     machine: ItemMachine
+    memory_share = 0.8
 
     def __init__(self, tp: TP, context: Context) -> None:
         super().__init__(tp, context)
         self.refresher: Refresher
 
-    def new_saver(self) -> Saver:
-        """A new machine with its store opened, not loaded."""
-        self.machine = ItemMachine(counting_settings(self.context.settings), self.tp.partition)
+    def new_saver(self, store: RocksStore) -> Saver:
+        """A new machine with its store, not loaded."""
+        memory_bytes = self.memory_bytes(self.context.partitions)
+        self.machine = ItemMachine(counting_settings(self.context.settings), self.tp.partition, memory_bytes)
         self.refresher = Refresher(self, self.context)
-        return ItemSaver(self.machine, RocksStore(self.folder))
+        return ItemSaver(self.machine, store, self.context.stores.log_identity)
+
+    def limit_memory(self, tasks: int) -> None:
+        """Keep to the budget of a worker with so many tasks of this kind."""
+        self.machine.budget_bytes = self.memory_bytes(tasks)
 
     def loops(self) -> list[Any]:
         """The saving loop, and the one that refreshes lists."""
@@ -43,7 +49,7 @@ class ItemTask(Task):
 
     async def apply(self, chunk: Chunk, records: list[Record]) -> None:
         """Apply a chunk of pair-deltas, in a thread: counting needs neither Python's lock nor the loop."""
-        await asyncio.to_thread(self._count, records)
+        await in_thread(self._count, records)
         self.machine.position = chunk.end
         self.refresher.wake()
 

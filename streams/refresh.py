@@ -13,27 +13,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from aiokafka.errors import KafkaError
+from faust.types import TP
 
 from state.ranking import Lists
 from state.rows import MASS
+from streams.foreign import Written
 from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
+from streams.outbox import Batch, acknowledged
+from streams.threads import in_thread
 from streams.topics import RELATED_ITEMS
 
 if TYPE_CHECKING:
     from streams.item_task import ItemTask
     from streams.tasks import Context
 
+log = logging.getLogger("alsobought")
+
 KIND = "bought"
 SLICE_ROWS = 512  # ranked and written in one go, in a thread: some 20 ms and 5 MiB
 SHARE = 1.0  # of a core that ranking may take before pauses grow
 SHARE_BEHIND = 0.2  # the same while a backlog is counted
 SWEEP_STEP_S = 1.0
+LOOK_S = 1.0  # between looks for other writers
 PAUSE_STEP_S = 0.02
 
 
@@ -61,6 +70,8 @@ class Refresher:
         self._lag_ms = 0.0  # age of the newest purchases counted
         self._marked_at = 0.0  # when the oldest count not in a list was made
         self._sweep_begun = 0.0
+        self._written: Written | None = None
+        self._looked_at = 0.0
         self._computed_s = 0.0  # that the refresh under way spent on ranking and writing lists
         self.staleness_ms = 0.0  # longest from a count to its lists in Kafka, since last asked
         self.listed = 0
@@ -98,6 +109,8 @@ class Refresher:
             self._computed_s = 0.0
             await self._refresh()
             await self._pause(self._computed_s, time.monotonic() - begin)
+            if time.monotonic() - self._looked_at > LOOK_S:
+                await self._look_for_others()
             if self._settle_at >= 0:
                 await self._settle()
             with contextlib.suppress(TimeoutError):
@@ -155,7 +168,26 @@ class Refresher:
             self._swept, self._sweep_done = 0, self._sweep_from
         return rows
 
+    async def _look_for_others(self) -> None:
+        """Have lists published again that another worker wrote to our partition."""
+        reader, tp = self._context.reader, TP(RELATED_ITEMS.name, self._task.tp.partition)
+        try:
+            if self._written is None:
+                self._written = Written(tp, await reader.end_of(tp))
+            written = self._written
+            written.reached(await reader.end_of(tp))
+            while written.foreign:
+                keys = await reader.keys(tp, *written.foreign[0])
+                async with self._task.lock:
+                    self._task.machine.mark_unknown(key.decode() for key in keys)
+                written.foreign.pop(0)
+                self._wake.set()
+        except KafkaError as error:
+            log.info("%s: %s; looked at again later", self._task.name, error)
+        self._looked_at = time.monotonic()
+
     async def _settle(self) -> None:
+        await self._look_for_others()
         position, self._settle_at = self._settle_at, -1
         await self._publish(np.arange(self._task.machine.row_count), exact=True)
         self.listed = position
@@ -172,13 +204,16 @@ class Refresher:
         for all slices: else every slice would wait for a chunk, and the first rows grow old.
         """
         task = self._task
-        sent: list[asyncio.Future[Any]] = []
+        sent: list[Batch] = []
+        await self._context.lease.wait(task.name)
         async with self._context.ranking, task.lock:
             for start in range(0, len(rows), SLICE_ROWS):
-                records = await asyncio.to_thread(self._lists, rows[start : start + SLICE_ROWS], exact)
+                records = await in_thread(self._lists, rows[start : start + SLICE_ROWS], exact)
                 task.counters.lists += len(records)
                 sent += await self._context.outbox.send_many(RELATED_ITEMS.name, task.tp.partition, records)
-        await asyncio.gather(*sent)
+        await acknowledged([batch.acknowledged for batch in sent])
+        if self._written is not None:
+            self._written.own(sent)
 
     def _lists(self, rows: npt.NDArray[np.int64], exact: bool) -> list[tuple[bytes, bytes | None]]:
         machine = self._task.machine

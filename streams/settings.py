@@ -29,6 +29,19 @@ class Settings(BaseSettings):
     partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic, when created here")
     replication: int = Field(1, ge=1, le=16, description="replicas of every topic, when created here")
 
+    instance: str | None = Field(
+        None,
+        min_length=1,
+        description="name of this worker in the group, of one process at a time: one that is started again"
+        " within session_ms goes on with its partitions and disturbs nobody; without a name they go to others",
+    )
+    session_ms: int = Field(
+        10_000,
+        ge=6_000,
+        le=19_000,
+        description="a worker that is not heard of for so long loses its partitions to others",
+    )
+
     window: int = Field(50, ge=1, le=250, description="items pair when their ranks differ by at most this")
     row_capacity: int = Field(32_768, ge=64, le=4_194_304, description="neighbours kept per item")
     list_length: int = Field(100, ge=1, le=1000, description="related items published per item")
@@ -46,6 +59,19 @@ class Settings(BaseSettings):
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
     replay_events: int = Field(
         500_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
+    )
+
+    checkpoint_url: str | None = Field(
+        None,
+        description="directory or fsspec URL that checkpoints of the state go to; none are taken without",
+    )
+    checkpoint_ms: int = Field(600_000, ge=1_000, description="time between two checkpoints of a partition")
+    checkpoints_kept: int = Field(3, ge=1, description="checkpoints kept of each partition")
+    memory_mib: int | None = Field(
+        None,
+        ge=16,
+        description="MiB that rows, histories and ids may take per worker, the rest being read from disk when"
+        " needed; without it all of them stay in memory",
     )
 
     web_host: str = Field("127.0.0.1", description="address the worker's queries are served on")

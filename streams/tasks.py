@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
-from state.errors import StoreLocked
+from state.errors import StoreError
 from state.saving import Saver
+from state.store import RocksStore
+from streams.checkpoints import CheckpointError
 from streams.decoding import Record, Refused
+from streams.foreign import TopicReader
+from streams.lease import Lease
 from streams.messages import DeadLetter, Progress, encode
+from streams.opening import Stores
 from streams.outbox import Outbox, Unacknowledged
 from streams.settings import Settings
+from streams.threads import in_thread
 from streams.topics import DEAD_LETTERS
 
 if TYPE_CHECKING:
@@ -27,13 +33,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("alsobought")
 
 SAVE_EVERY_S = 0.5
-LOCK_WAIT_S = 30.0
-LOCK_LOOK_S = 0.1
+HALT_S = 20.0
 INBOX_CHUNKS = 2
+MIB = 1 << 20
 
 
-class LogTooShort(Exception):
-    """The log does not hold what the state needs next. The message says what to do."""
+class Torn(Exception):
+    """A chunk was applied in part: the machine is not to be used or stored any more."""
 
 
 @dataclass
@@ -53,13 +59,26 @@ class Context:
     settings: Settings
     outbox: Outbox
     partitions: int
+    stores: Stores
+    lease: Lease
+    reader: TopicReader
     seek: Callable[[TP, int], Awaitable[None]]
     item_tasks: list[Any] = field(default_factory=list)
     ranking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
 class Task(abc.ABC):
-    """One partition's machine. `lock` is held while the machine is used."""
+    """One partition's machine. `lock` is held while the machine is used.
+
+    Attributes
+    ----------
+    memory_share : float
+        Part of the worker's memory that tasks of this kind get together.
+    acknowledged : int
+        Offset up to which everything that follows from the records is in Kafka.
+    """
+
+    memory_share = 0.0
 
     def __init__(self, tp: TP, context: Context) -> None:
         self.tp = tp
@@ -67,8 +86,12 @@ class Task(abc.ABC):
         self.lock = asyncio.Lock()
         self.pending = Unacknowledged()
         self.counters = Counters()
+        self.acknowledged = 0
         self.saver: Saver
+        self.store: RocksStore
+        self._whole = True  # no chunk is applied in part
         self._saved_at_position = 0
+        self._checkpointing = asyncio.Lock()
         self._inbox: asyncio.Queue[Chunk] = asyncio.Queue(maxsize=INBOX_CHUNKS)
         self._loops: list[asyncio.Task[None]] = []
 
@@ -78,43 +101,63 @@ class Task(abc.ABC):
         return f"{self.tp.topic}-{self.tp.partition}"
 
     @property
-    def folder(self) -> Path:
-        """Where the task's store is."""
-        return self.context.settings.data_dir / "state" / self.name
-
-    @property
     def position(self) -> int:
         """Offset after the last record applied."""
         return self.saver.position()
 
+    def memory_bytes(self, tasks: int) -> int | None:
+        """What its machine may take if the worker has so many of its kind; None for any."""
+        memory_mib = self.context.settings.memory_mib
+        return None if memory_mib is None else int(memory_mib * MIB * self.memory_share / tasks)
+
+    def limit_memory(self, tasks: int) -> None:  # noqa: B027
+        """Keep to the budget of a worker with so many tasks of this kind, if there is much to keep."""
+
     @abc.abstractmethod
-    def new_saver(self) -> Saver:
-        """A new machine with its store opened, not loaded."""
+    def new_saver(self, store: RocksStore) -> Saver:
+        """A new machine with its store, not loaded."""
 
     @abc.abstractmethod
     async def apply(self, chunk: Chunk, records: list[Record]) -> None:
         """Apply the records of a chunk that are new; the machine's position becomes the chunk's end."""
 
-    async def open(self) -> None:
-        """Open the store and load the machine."""
-        begin = time.monotonic()
-        while True:
-            try:
-                self.saver = await asyncio.to_thread(self.new_saver)
-                break
-            except StoreLocked:
-                # its owner before the rebalance, a worker on the same data directory, is closing it
-                if time.monotonic() > begin + LOCK_WAIT_S:
-                    raise
-                await asyncio.sleep(LOCK_LOOK_S)
-        await asyncio.to_thread(self.saver.load)
-        self._saved_at_position = self.position
-        log.info("%s: opened at offset %d in %.2f s", self.name, self.position, time.monotonic() - begin)
+    async def open(self, begin: int) -> None:
+        """Find the store and load the machine; an empty one begins at offset `begin` of the log."""
+        started = time.monotonic()
+        await self._load(await self.context.stores.open(self.name))
+        if self.position == 0 and begin > 0:
+            self.saver.begin_at(begin)
+        self._saved_at_position = self.acknowledged = self.position
+        log.info("%s: opened at offset %d in %.2f s", self.name, self.position, time.monotonic() - started)
+
+    async def reopen(self) -> bool:
+        """Load the newest checkpoint instead; False without one. Only before `start`."""
+        store = await self.context.stores.reopen(self.name, self.store)
+        if store is None:
+            return False
+        await self._load(store)
+        self._saved_at_position = self.acknowledged = self.position
+        return True
+
+    async def _load(self, store: RocksStore) -> None:
+        self.store = store
+        self.saver = self.new_saver(store)
+        await in_thread(self.saver.load)
+
+    def is_newest(self) -> bool:
+        """Whether its store is the one that a worker would open now: a successor may have taken over."""
+        return self.context.stores.is_newest(self.name, self.store)
+
+    def start(self) -> None:
+        """Begin to work."""
         self._loops = [asyncio.create_task(loop) for loop in self.loops()]
 
     def loops(self) -> list[Any]:
         """Coroutines that run while the task is open."""
-        return [self._apply_loop(), self._save_loop()]
+        loops = [self._apply_loop(), self._save_loop()]
+        if self.context.stores.checkpoints is not None:
+            loops.append(self._checkpoint_loop())
+        return loops
 
     async def handle(self, chunk: Chunk) -> None:
         """Take a chunk in; waits while the task has some to do, but not for other tasks."""
@@ -124,10 +167,16 @@ class Task(abc.ABC):
         while True:
             chunk = await self._inbox.get()
             await self.turn()
+            await self.context.lease.wait(self.name)
             async with self.lock:
                 position = self.position
                 if chunk.start <= position < chunk.end:
+                    self._whole = False
                     await self.apply(chunk, [r for r in chunk.records if r.offset >= position])
+                    self._whole = True
+                    if self.saver.over_budget():
+                        await self._all_acknowledged()
+                        await in_thread(self.saver.shrink)
             if chunk.start > position:
                 log.warning(
                     "%s is at %d, got a chunk from %d: reading again", self.name, position, chunk.start
@@ -167,23 +216,70 @@ class Task(abc.ABC):
             share = 2 * (position - self._saved_at_position) / self.events_budget()
             self._saved_at_position = position
             async with self.lock:
-                await self.pending.wait()  # what is stored must not be ahead of what was sent
-                await asyncio.to_thread(self.saver.step, min(1.0, max(share, 0.02)))
+                await self._all_acknowledged()
+                await in_thread(self.saver.step, min(1.0, max(share, 0.02)))
+
+    async def _all_acknowledged(self) -> None:
+        """What is stored must not be ahead of what was sent. To be called with the lock held."""
+        if not self._whole:
+            raise Torn(f"{self.name} stopped in the middle of a chunk; it goes on from what is stored")
+        await self.pending.wait()
+        self.acknowledged = self.position
+
+    async def _checkpoint_loop(self) -> None:
+        """Take a checkpoint now and then, where there is something new."""
+        taken_at = self.saver.stored
+        while True:
+            await asyncio.sleep(self.context.settings.checkpoint_ms / 1000)
+            if self.saver.stored > taken_at:
+                taken_at = self.saver.stored
+                try:
+                    await self.checkpoint()
+                except (CheckpointError, StoreError) as error:
+                    log.error("%s: no checkpoint was taken: %s", self.name, error)
+
+    async def checkpoint(self) -> dict[str, Any]:
+        """Take a checkpoint of what is stored; what it is and what it cost."""
+        checkpoints = self.context.stores.checkpoints
+        assert checkpoints is not None
+        begin = time.monotonic()
+        async with self._checkpointing:
+            position = self.saver.stored
+            taken = await in_thread(
+                checkpoints.save, self.name, self.store, position, self.context.stores.log_identity
+            )
+        return {
+            "task": self.name, "number": taken.checkpoint.number, "position": position,
+            "uploaded_files": taken.uploaded_files, "uploaded_bytes": taken.uploaded_bytes,
+            "seconds": round(time.monotonic() - begin, 3),
+        }  # fmt: skip
 
     def events_budget(self) -> float:
         """Records of the topic a restart may replay."""
         return self.context.settings.replay_events / self.context.partitions
 
     async def close(self, *, save: bool) -> None:
-        """Stop, save everything if asked to, and give the store back."""
+        """Stop between two chunks, save everything if asked to and possible, and give the store back."""
+        await self._halt()
+        async with self.lock:
+            try:
+                if save and self._whole:
+                    await self._all_acknowledged()
+                    await in_thread(self.saver.save_all)
+            finally:
+                await in_thread(self.saver.close)
+
+    async def _halt(self) -> None:
+        """End the loops while nothing is applied, unless Kafka is away in the middle of a chunk."""
+        held = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HALT_S):
+                held = await self.lock.acquire()
         for loop in self._loops:
             loop.cancel()
+        if held:
+            self.lock.release()
         await asyncio.gather(*self._loops, return_exceptions=True)
-        async with self.lock:
-            if save:
-                await self.pending.wait()
-                await asyncio.to_thread(self.saver.save_all)
-            await asyncio.to_thread(self.saver.close)
 
     def failed(self) -> BaseException | None:
         """The error one of its loops ended with."""
@@ -194,9 +290,11 @@ class Task(abc.ABC):
 
     def progress(self, worker: str) -> Progress:
         """How far it is."""
+        if self._whole and not self.lock.locked() and self.pending.empty:
+            self.acknowledged = self.position
         counters = self.counters
         return Progress(
-            task=self.name, worker=worker, applied=self.position, stored=self.saver.stored,
+            task=self.name, worker=worker, applied=self.acknowledged, stored=self.saver.stored,
             events=counters.events, pair_updates=counters.pair_updates, lists=counters.lists,
             dead_letters=counters.dead_letters,
         )  # fmt: skip

@@ -15,13 +15,16 @@ from typing import Any
 
 import aiokafka
 import faust
+from aiokafka.errors import NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.assignment import StickyUnits
 from streams.topics import PAIR_DELTAS
 
 CHUNK_RECORDS = 2_000
 FETCH_WAIT_MS = 250
+UNKNOWN_POSITION_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             group_id=conf.id,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            partition_assignment_strategy=[driver.RoundRobinPartitionAssignor],
+            group_instance_id=self.app.tasks.settings.instance,
+            partition_assignment_strategy=[StickyUnits],
             max_poll_records=conf.broker_max_poll_records,
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
@@ -69,11 +73,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
 
+    async def on_start(self) -> None:
+        """Confirm the lease with every heartbeat."""
+        await super().on_start()
+        self.app.tasks.lease.watch(self._consumer._coordinator)
+
     async def _fetch_records(
         self, consumer: Any, active_partitions: Any, timeout: Any = None, max_records: Any = None
     ) -> dict[Any, tuple[int, int, list[Any]]]:
         if not self.consumer.flow_active:
             return {}
+        try:
+            return await self._fetch_chunks(consumer, active_partitions, timeout, max_records)
+        except NoOffsetForPartitionError:
+            # just assigned: its store is being opened, and Kafka is not asked where to begin
+            await asyncio.sleep(UNKNOWN_POSITION_S)
+            return {}
+
+    async def _fetch_chunks(
+        self, consumer: Any, active_partitions: Any, timeout: Any, max_records: Any
+    ) -> dict[Any, tuple[int, int, list[Any]]]:
         before = _positions(consumer)
         records = None
         self._deltas_first = not self._deltas_first

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from faust.types import TP
 
 from streams.catalogue_task import CatalogueTask
+from streams.checkpoints import Checkpoints, NoCheckpoints
 from streams.customer_task import CustomerTask
+from streams.foreign import TopicReader
 from streams.item_task import ItemTask
+from streams.lease import Lease
+from streams.log_identity import beginnings, log_identity
 from streams.messages import encode
+from streams.opening import Stores
 from streams.outbox import Outbox
 from streams.settings import Settings
-from streams.tasks import Context, LogTooShort, Task
+from streams.tasks import Context, Task
+from streams.threads import in_thread
 from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES
 from streams.transport import Chunk
 
@@ -29,15 +36,21 @@ KINDS: dict[str, type[Task]] = {
 PROGRESS_EVERY_S = 1.0
 
 
+class LogTooShort(Exception):
+    """The log does not hold what the state needs next. The message says what to do."""
+
+
 class Tasks:
     """Every open task, by topic and partition."""
 
     def __init__(self, app: Any, settings: Settings) -> None:
         self._app = app
-        self._settings = settings
+        self.settings = settings
+        self.lease = Lease(settings.session_ms / 1000)
         self._context: Context | None = None
         self._open: dict[TP, Task] = {}
         self._lock = asyncio.Lock()
+        self._begins: dict[TP, int] = {}
         self.address = ""  # of this worker's queries, once they are served
 
     async def open(self, assigned: set[TP]) -> Mapping[TP, int]:
@@ -48,43 +61,73 @@ class Tasks:
         LogTooShort
             If the log does not reach back to a task's position, or ends before it.
         """
+        self.lease.confirm()
         async with self._lock:
             mine = {TP(tp.topic, tp.partition) for tp in assigned if tp.topic in KINDS}
-            for tp in [tp for tp in self._open if tp not in mine]:
+            for tp in [tp for tp, task in self._open.items() if tp not in mine or not task.is_newest()]:
                 await self._close(tp, save=False)
-            for tp in sorted(mine - set(self._open)):
-                task = KINDS[tp.topic](tp, await self._shared())
-                await task.open()
-                self._open[tp] = task
-                if isinstance(task, ItemTask):
-                    (await self._shared()).item_tasks.append(task)
-            positions = {tp: task.position for tp, task in self._open.items()}
-            await self._check_log(positions)
-            return positions
+            opened = sorted(mine - set(self._open))
+            for tp in opened:
+                await self._open_task(tp)
+            kinds = Counter(type(task) for task in self._open.values())
+            for task in self._open.values():
+                task.limit_memory(kinds[type(task)])
+            for tp in opened:
+                self._open[tp].start()
+            return {tp: task.position for tp, task in self._open.items()}
+
+    async def _open_task(self, tp: TP) -> None:
+        context = await self._shared()
+        task = KINDS[tp.topic](tp, context)
+        begin = self._begins.get(tp, 0)
+        try:
+            await task.open(begin)
+            if not await self._fits(task) and await task.reopen():
+                log.info("%s: went on with a checkpoint, as the log does not reach the store", task.name)
+            if not await self._fits(task):
+                raise LogTooShort(await self._too_short(task))
+        except BaseException:
+            await task.close(save=False)
+            raise
+        self._open[tp] = task
+        if isinstance(task, ItemTask):
+            context.item_tasks.append(task)
+
+    async def _fits(self, task: Task) -> bool:
+        start, end = await self._log(task.tp)
+        return start <= task.position <= end
+
+    async def _log(self, tp: TP) -> tuple[int, int]:
+        starts = await self._app.consumer.earliest_offsets(tp)
+        ends = await self._app.consumer.highwaters(tp)
+        return starts.get(tp) or 0, ends.get(tp) or 0
+
+    async def _too_short(self, task: Task) -> str:
+        start, end = await self._log(task.tp)
+        return (
+            f"{task.name}: the state needs the log from offset {task.position}, Kafka has {start} to {end},"
+            " and no checkpoint fits: the counts cannot be made exact from that. Restore the topic; or put"
+            f" the task's store back under {self.settings.data_dir / 'state'}, or a checkpoint of it at"
+            " ALSOBOUGHT_CHECKPOINT_URL; or give up what is gone: stop all workers and run `alsobought"
+            " rebuild`, which counts anew what the topics still hold."
+        )
 
     async def _shared(self) -> Context:
         if self._context is None:
             await self._app.maybe_start_producer()
             producer = self._app.producer._ensure_producer()
-            partitions = len(await producer.partitions_for(PAIR_DELTAS.name))
-            self._context = Context(self._settings, Outbox(producer), partitions, self._seek)
+            settings, bootstrap = self.settings, self.settings.kafka or ""
+            checkpoints = None
+            if settings.checkpoint_url is not None:
+                checkpoints = Checkpoints(settings.checkpoint_url, settings.checkpoints_kept)
+            identity = await in_thread(log_identity, bootstrap)
+            self._begins = await in_thread(beginnings, bootstrap)
+            self._context = Context(
+                settings, Outbox(producer), len(await producer.partitions_for(PAIR_DELTAS.name)),
+                Stores(settings.data_dir / "state", checkpoints, identity), self.lease,
+                TopicReader(bootstrap), self._seek,
+            )  # fmt: skip
         return self._context
-
-    async def _check_log(self, positions: dict[TP, int]) -> None:
-        if not positions:
-            return
-        starts = await self._app.consumer.earliest_offsets(*positions)
-        ends = await self._app.consumer.highwaters(*positions)
-        for tp, position in positions.items():
-            start, end = starts.get(tp) or 0, ends.get(tp) or 0
-            if start <= position <= end:
-                continue
-            raise LogTooShort(
-                f"{tp.topic}-{tp.partition}: the state needs the log from offset {position}, Kafka has "
-                f"{start} to {end}. The counts cannot be made exact from that. Restore the topic, or the "
-                f"state that fits it under {self._settings.data_dir / 'state'}; to begin anew with what the "
-                "topics still hold, remove that folder and the topics pair-deltas and related-items."
-            )
 
     async def handle(self, chunk: Chunk) -> None:
         """Hand a chunk to its task; one of a partition lost in a rebalance is its new owner's to read."""
@@ -102,6 +145,18 @@ class Tasks:
         """Every open task."""
         return list(self._open.values())
 
+    async def checkpoint_now(self) -> list[dict[str, Any]]:
+        """Take a checkpoint of every open task; per task what it is and what it cost.
+
+        Raises
+        ------
+        NoCheckpoints
+            If there is nowhere to put them.
+        """
+        if self.settings.checkpoint_url is None:
+            raise NoCheckpoints()
+        return [await task.checkpoint() for task in self.all()]
+
     async def report(self) -> None:
         """Publish how far every task is, once."""
         outbox = (await self._shared()).outbox
@@ -116,7 +171,7 @@ class Tasks:
             for task in self.all():
                 if (error := task.failed()) is not None:
                     raise error
-            if self._open:
+            if self._open and self.lease.held:
                 await self.report()
 
     async def _close(self, tp: TP, *, save: bool) -> None:
@@ -130,4 +185,9 @@ class Tasks:
         """Save and close everything."""
         async with self._lock:
             for tp in list(self._open):
-                await self._close(tp, save=True)
+                try:
+                    await self._close(tp, save=True)
+                except Exception as error:  # the others are to be saved
+                    log.error("%s-%d: not saved: %r; the next start replays more", *tp, error)
+            if self._context is not None:
+                await self._context.reader.close()

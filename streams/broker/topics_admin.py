@@ -113,6 +113,17 @@ def list_topics(
     return states
 
 
+def topic_ids(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S) -> dict[str, str]:
+    """Return the ids Kafka gave those of the topics that exist, by name.
+
+    Raises
+    ------
+    KafkaUnreachable
+    """
+    with admin_client(bootstrap, timeout_s=timeout_s) as admin:
+        return {topic["name"]: str(topic["topic_id"]) for topic in _described(admin, list(specs))}
+
+
 @contextlib.contextmanager
 def admin_client(
     bootstrap: str, *, timeout_s: float = TIMEOUT_S, connect_timeout_s: float | None = None

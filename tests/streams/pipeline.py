@@ -44,7 +44,7 @@ class Worker:
         }
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "faust", "-A", "streams.app", "worker", "-l", "info"],
+                [sys.executable, "-m", "faust", "-A", "streams.app", "worker", "--without-web", "-l", "info"],
                 env=environment, stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
@@ -81,11 +81,15 @@ class Wires:
         tps = [TopicPartition(topic, p) for p in range(PARTITIONS)]
         return {tp.partition: end for tp, end in self.progress.end_offsets(tps).items()}
 
+    def poll_progress(self) -> list[tuple[Progress, int]]:
+        """What tasks reported since the last call, and when, ms since 1970; `tasks` has the newest."""
+        polled = self.progress.poll(timeout_ms=200).values()
+        told = [(decode_progress(r.value), r.timestamp) for records in polled for r in records]
+        self.tasks.update({task.task: task for task, _ in told})
+        return told
+
     def _reached(self, topic: str, field: str, targets: dict[int, int]) -> bool:
-        for records in self.progress.poll(timeout_ms=200).values():
-            for record in records:
-                task = decode_progress(record.value)
-                self.tasks[task.task] = task
+        self.poll_progress()
         states = {p: self.tasks.get(f"{topic}-{p}") for p in targets}
         return all(s is not None and getattr(s, field) >= targets[p] for p, s in states.items())
 

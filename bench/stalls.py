@@ -1,0 +1,107 @@
+"""How long partitions stand still when workers come, go, die and freeze.
+
+    python -m bench.stalls [--rate 2000]
+
+Two workers with disks of their own and a third that shares one count purchases at a steady rate. After each
+event the longest time between two messages of a source partition in pair-deltas is the stall of counting,
+and between two lists of a partition in related-items that of listing, by Kafka's clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import struct
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from alsobought.tables import print_table
+from streams.topics import PAIR_DELTAS, RELATED_ITEMS
+from streams.views import ends, read_all
+from tests.chaos.cluster import SESSION_MS, Cluster
+from tests.chaos.run import Feeder
+from tests.streams.pipeline import PARTITIONS, Wires, until
+
+_SOURCE = struct.Struct("<4xHH")  # of a pair-deltas message: topic number and partition
+SETTLE_S = 15.0
+
+
+def _longest(bootstrap: str, since: dict[str, dict[int, int]]) -> tuple[float, float]:
+    """Longest pause in ms of counting and of listing since some offsets, over partitions."""
+    times: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for spec in (PAIR_DELTAS, RELATED_ITEMS):
+        for row in read_all(bootstrap, spec):
+            if row.offset >= since[spec.name][row.partition]:
+                partition = row.partition
+                if spec is PAIR_DELTAS:
+                    partition = _SOURCE.unpack_from(row.value or bytes(8))[1]
+                times[spec.name, partition].append(row.timestamp_ms)
+    longest = []
+    for spec in (PAIR_DELTAS, RELATED_ITEMS):
+        gaps = [
+            b - a
+            for (name, _), some in times.items()
+            if name == spec.name
+            for a, b in zip(sorted(some), sorted(some)[1:], strict=False)
+        ]
+        longest.append(max(gaps) / 1000)
+    return longest[0], longest[1]
+
+
+def _ready(wires: Wires) -> None:
+    until(lambda: wires.poll_progress() and len(wires.tasks) >= 3 * PARTITIONS, "all tasks")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rate", type=float, default=2_000, help="purchases a second")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="alsobought-stalls-") as root:
+        cluster = Cluster(Path(root))
+        cluster.start()
+        wires = Wires(cluster.bootstrap)
+        feeder = Feeder(cluster.bootstrap, 1, arguments.rate)
+        feeder.start()
+        _ready(wires)
+
+        def kill_and_restart() -> None:
+            cluster.kill("b1")
+            cluster.start_worker("b1")
+
+        def restart() -> None:
+            cluster.leave("b1")
+            cluster.start_worker("b1")
+
+        def freeze() -> None:
+            cluster.freeze("a1", SESSION_MS / 1000 + 4)
+
+        steps: list[tuple[str, Callable[[], None]]] = [
+            ("nothing", lambda: None),
+            ("a worker joins", lambda: cluster.start_worker("a2")),
+            ("it leaves (SIGTERM, not started again)", lambda: cluster.leave("a2")),
+            ("kill -9, started again at once", kill_and_restart),
+            ("SIGTERM, started again at once", restart),
+            (f"frozen for {SESSION_MS / 1000 + 4:g} s, session {SESSION_MS / 1000:g} s", freeze),
+            ("kill -9 of the broker, started again at once", lambda: cluster.kill_broker(0)),
+        ]
+        rows = []
+        for name, step in steps:
+            since = {spec.name: ends(cluster.bootstrap, spec) for spec in (PAIR_DELTAS, RELATED_ITEMS)}
+            step()
+            time.sleep(SETTLE_S)
+            counting, listing = _longest(cluster.bootstrap, since)
+            rows.append([name, f"{counting:.1f}", f"{listing:.1f}"])
+            print(name, counting, listing, flush=True)
+        feeder.end()
+        cluster.stop()
+        wires.close()
+        cluster.broker.stop()
+    print_table(["what happens", "counting stalls, s", "lists stall, s"], rows)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    main()

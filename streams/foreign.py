@@ -1,0 +1,97 @@
+"""Noticing that somebody else wrote to our partition of an output topic.
+
+A worker that stood still may wake up with lists on their way to Kafka, and Kafka takes them although the
+partition has a new owner by now; or it gets the partition back without having noticed that another owned
+it in between. Either way there are records in the partition that this owner did not write, and the offsets
+Kafka gives its own records show it. The lists that they are of are then published again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.types import TP
+
+from streams.outbox import Batch
+
+log = logging.getLogger("alsobought")
+
+READ_MS = 1_000
+
+
+class TopicReader:
+    """Looks into partitions that this worker writes; a consumer of no group, shared by its tasks."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._consumer: Any = None
+        self._lock = asyncio.Lock()
+
+    async def end_of(self, tp: TP) -> int:
+        """Offset the next record of a partition gets."""
+        async with self._lock:
+            ends: dict[Any, int] = await (await self._started()).end_offsets([TopicPartition(*tp)])
+            return next(iter(ends.values()))
+
+    async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
+        """Keys of the records at offsets [start, end) that are still there."""
+        keys: set[bytes] = set()
+        async with self._lock:
+            consumer, partition = await self._started(), TopicPartition(*tp)
+            consumer.assign([partition])
+            consumer.seek(partition, start)
+            while await consumer.position(partition) < end:
+                records: dict[Any, list[Any]] = await consumer.getmany(partition, timeout_ms=READ_MS)
+                keys |= {r.key for some in records.values() for r in some if r.offset < end and r.key}
+            consumer.unsubscribe()
+        return keys
+
+    async def close(self) -> None:
+        """Close the consumer."""
+        async with self._lock:
+            if self._consumer is not None:
+                await self._consumer.stop()
+                self._consumer = None
+
+    async def _started(self) -> Any:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._bootstrap, group_id=None, auto_offset_reset="earliest"
+            )
+            await consumer.start()
+            self._consumer = consumer
+        return self._consumer
+
+
+class Written:
+    """Which offsets of a partition its owner wrote, from when it opened it.
+
+    Attributes
+    ----------
+    tp
+        The partition.
+    foreign : list[tuple[int, int]]
+        Offsets [from, to) that others wrote and nobody has dealt with yet.
+    """
+
+    def __init__(self, tp: TP, end: int) -> None:
+        self.tp = tp
+        self.foreign: list[tuple[int, int]] = []
+        self._expected = end
+
+    def own(self, batches: list[Batch]) -> None:
+        """Note batches that Kafka has acknowledged, in the order they were sent."""
+        for batch in batches:
+            first = batch.acknowledged.result().offset
+            self.reached(first)
+            self._expected = max(self._expected, first + batch.records)
+
+    def reached(self, end: int) -> None:
+        """Note that the partition ends at `end` (or did), with nothing of ours on its way."""
+        if end > self._expected:
+            log.warning("%s-%d: offsets %d to %d are by another worker", *self.tp, self._expected, end)
+            self.foreign.append((self._expected, end))
+            self._expected = end

@@ -1,0 +1,137 @@
+"""Every count of the stored state and of the published lists, against the oracle over the log Kafka has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from state.customer_saver import CustomerSaver
+from state.customers import CustomerMachine
+from state.deltas import Source
+from state.item_saver import ItemSaver
+from state.items import ItemMachine
+from state.saving import stored_position
+from state.settings import CountingSettings
+from state.store import RocksStore
+from streams.partitioning import partition_for
+from streams.store_folder import StoreFolder
+from streams.topics import PAIR_DELTAS, PURCHASES
+from tests.oracle import Oracle
+from tests.streams.pipeline import PARTITIONS
+
+WINDOW = 50
+
+
+class Differences:
+    """How many values were compared, and the first few that differ, by kind."""
+
+    def __init__(self) -> None:
+        self.compared: Counter[str] = Counter()
+        self.differing: Counter[str] = Counter()
+        self.examples: list[str] = []
+
+    def all(self, kind: str, found: dict[Any, Any], expected: dict[Any, Any]) -> None:
+        """Compare two dictionaries, key by key."""
+        for key in found.keys() | expected.keys():
+            self.compared[kind] += 1
+            if found.get(key) != expected.get(key):
+                self.differing[kind] += 1
+                if len(self.examples) < 20:
+                    self.examples.append(
+                        f"{kind} {key}: {found.get(key)!r}, the oracle has {expected.get(key)!r}"
+                    )
+
+
+def newest_store(disks: list[Path], task: str, end: int) -> RocksStore:
+    """The store of a task that includes the whole log, on whichever disk it is."""
+    for disk in disks:
+        folder = StoreFolder(disk / "state" / task).newest()
+        if folder is not None:
+            store = RocksStore(folder)
+            if stored_position(store) == end:
+                return store
+            store.close()
+    raise AssertionError(f"no disk has a store of {task} up to offset {end}")
+
+
+def compare_stores(
+    disks: list[Path], ends: dict[str, dict[int, int]], oracle: Oracle, differences: Differences
+) -> None:
+    """Histories, N_X, pairs both ways, opportunity sizes and popularity, as stored."""
+    histories: dict[str, Any] = {}
+    buyers, recent = oracle.buyers(), oracle.recent()
+    sizes, after = oracle.sizes(), oracle.after()
+    for partition in range(PARTITIONS):
+        store = newest_store(disks, f"{PURCHASES.name}-{partition}", ends[PURCHASES.name][partition])
+        customers = CustomerMachine(
+            CountingSettings(), Source(0, partition), PARTITIONS,
+            lambda item: partition_for(item.encode(), PARTITIONS),
+        )  # fmt: skip
+        saver = CustomerSaver(customers, store)
+        saver.load()
+        for customer in oracle.histories:
+            if partition_for(customer.encode(), PARTITIONS) == partition:
+                bought = customers.history(customer)
+                histories[customer] = [(b.item_id, b.quantity, b.first_ms, b.last_ms) for b in bought]
+        saver.close()
+    expected = {
+        customer: [(b.item, b.quantity, b.first_ms, b.last_ms) for b in history]
+        for customer, history in oracle.histories.items()
+    }
+    differences.all("histories", histories, expected)
+
+    pairs: dict[tuple[str, str], tuple[int, int]] = {}
+    found_sizes: dict[str, Any] = {}
+    expected_sizes: dict[str, Any] = {}
+    for partition in range(PARTITIONS):
+        store = newest_store(disks, f"{PAIR_DELTAS.name}-{partition}", ends[PAIR_DELTAS.name][partition])
+        machine = ItemMachine(CountingSettings(), partition)
+        item_saver = ItemSaver(machine, store)
+        item_saver.load()
+        tables = machine.tables
+        totals = {"customers": machine.customers, "watermark": machine.watermark_ms}
+        differences.all(
+            "totals", totals, {"customers": oracle.customers(), "watermark": oracle.watermark_ms()}
+        )
+        names = list(machine.items)
+        differences.all(
+            "buyers (N_X)", {n: int(tables.popularity.buyers[i]) for i, n in enumerate(names)},
+            {n: buyers[n] for n in names},
+        )  # fmt: skip
+        differences.all(
+            "popularity", {n: int(tables.popularity.recent[i]) for i, n in enumerate(names)},
+            {n: recent[n] for n in names},
+        )  # fmt: skip
+        assert set(buyers) <= set(names), "items that no item machine knows"
+        for row in range(machine.row_count):
+            name = names[int(tables.item_of[row])]
+            cells = np.zeros_like(tables.sizes[row])
+            for size, count in sizes[name].items():
+                cells[0, machine.cells.of_size[size]] += count
+                cells[1, machine.cells.of_size[size]] += count * machine.cells.above[size]
+            found_sizes[name], expected_sizes[name] = tables.sizes[row].tolist(), cells.tolist()
+            for neighbour, later, earlier, _ in zip(*machine.neighbours(row), strict=True):
+                pairs[name, names[int(neighbour)]] = int(later), int(earlier)
+        item_saver.close()
+    differences.all("opportunity sizes", found_sizes, expected_sizes)
+    both = after.keys() | {(y, x) for x, y in after}
+    differences.all("pairs (after, before)", pairs, {(x, y): (after[x, y], after[y, x]) for x, y in both})
+
+
+def compare_lists(lists: dict[str, dict[str, Any]], oracle: Oracle, differences: Differences) -> None:
+    """The counts in every published list; and that each list is there, and none that should not be."""
+    buyers, after = oracle.buyers(), oracle.after()
+    wanted = {item for item, entries in oracle.lists("mix", 100).items() if entries}
+    differences.all("lists", dict.fromkeys(lists, True), dict.fromkeys(wanted, True))
+    found: dict[Any, Any] = {}
+    expected: dict[Any, Any] = {}
+    for item, message in lists.items():
+        found[item], expected[item] = message["buyers"], buyers[item]
+        for entry in message["related"]:
+            key = item, entry["item_id"]
+            found[key] = entry["together"], entry["after"]
+            expected[key] = after[key] + after[key[::-1]], after[key]
+    differences.all("counts in lists", found, expected)

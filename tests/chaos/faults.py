@@ -1,0 +1,111 @@
+"""The faults: each does its harm and returns when the harm is done, saying what it was."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from tests.chaos.cluster import SESSION_MS, Cluster
+
+Fault = Callable[[Cluster, random.Random], None]
+THIRD = "a2"
+
+
+def kill_worker(cluster: Cluster, rng: random.Random) -> None:
+    """kill -9 a worker; it is started again at once, or after longer than the session timeout."""
+    name = rng.choice(cluster.running())
+    cluster.kill(name)
+    time.sleep(rng.choice([0.0, 0.5, 1.5 * SESSION_MS / 1000]))
+    cluster.start_worker(name)
+
+
+def kill_all_workers(cluster: Cluster, rng: random.Random) -> None:
+    """kill -9 every worker."""
+    names = cluster.running()
+    for name in names:
+        cluster.kill(name)
+    time.sleep(rng.random())
+    for name in names:
+        cluster.start_worker(name)
+
+
+def kill_broker(cluster: Cluster, rng: random.Random) -> None:
+    """kill -9 the broker."""
+    cluster.kill_broker(rng.uniform(0, 5))
+
+
+def broker_away(cluster: Cluster, rng: random.Random) -> None:
+    """The broker is away for a minute."""
+    cluster.kill_broker(60)
+
+
+def kill_broker_and_worker(cluster: Cluster, rng: random.Random) -> None:
+    """kill -9 a worker and the broker."""
+    name = rng.choice(cluster.running())
+    cluster.kill(name)
+    cluster.kill_broker(rng.uniform(0, 2))
+    cluster.start_worker(name)
+
+
+def freeze(cluster: Cluster, rng: random.Random) -> None:
+    """SIGSTOP for longer than the session timeout, then SIGCONT."""
+    cluster.freeze(rng.choice(cluster.running()), SESSION_MS / 1000 + rng.uniform(1, 8))
+
+
+def freeze_briefly(cluster: Cluster, rng: random.Random) -> None:
+    """SIGSTOP for less than the session timeout."""
+    cluster.freeze(rng.choice(cluster.running()), rng.uniform(0.5, 4))
+
+
+def join_or_leave(cluster: Cluster, rng: random.Random) -> None:
+    """A third worker joins, or leaves if it is there."""
+    if THIRD in cluster.running():
+        cluster.leave(THIRD)
+    else:
+        cluster.start_worker(THIRD)
+
+
+def restart_worker(cluster: Cluster, rng: random.Random) -> None:
+    """SIGTERM a worker and start it again."""
+    name = rng.choice(cluster.running())
+    cluster.leave(name)
+    cluster.start_worker(name)
+
+
+def wipe_disk(cluster: Cluster, rng: random.Random) -> None:
+    """A host loses its disk and its workers."""
+    cluster.wipe(rng.choice(cluster.hosts))
+
+
+def wipe_disk_and_checkpoint(cluster: Cluster, rng: random.Random) -> None:
+    """A host loses its disk, and the newest checkpoints are damaged."""
+    cluster.spoil_checkpoints(rng)
+    cluster.wipe(rng.choice(cluster.hosts))
+
+
+def full_disk(cluster: Cluster, rng: random.Random) -> None:
+    """A worker's disk is full for some seconds."""
+    cluster.fill_disk(rng.choice(cluster.running()), rng.uniform(2, 6))
+
+
+def two_at_once(cluster: Cluster, rng: random.Random) -> None:
+    """A worker stands still while the broker is killed."""
+    name = rng.choice(cluster.running())
+    frozen = threading.Thread(target=cluster.freeze, args=(name, SESSION_MS / 1000 + 3))
+    frozen.start()
+    cluster.kill_broker(rng.uniform(0, 2))
+    frozen.join()
+
+
+SHORT: list[Fault] = [
+    kill_worker, freeze, wipe_disk_and_checkpoint, kill_broker_and_worker, join_or_leave, full_disk,
+]  # fmt: skip
+"""One of each kind that differs, in an order in which each meets what the one before left."""
+
+WEIGHTS: dict[Fault, int] = {
+    kill_worker: 6, kill_all_workers: 2, kill_broker: 3, broker_away: 1, kill_broker_and_worker: 2,
+    freeze: 5, freeze_briefly: 2, join_or_leave: 5, restart_worker: 3, wipe_disk: 3,
+    wipe_disk_and_checkpoint: 2, full_disk: 3, two_at_once: 1,
+}  # fmt: skip

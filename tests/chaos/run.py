@@ -1,0 +1,215 @@
+"""Faults on real purchases with two workers or three; at the end every count must be the oracle's.
+
+python -m tests.chaos --minutes 20 --seed 1        or: make chaos CHAOS="--minutes 20 --seed 1"
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from alsobought.draining import drain
+from state.events import Event, Kind
+from streams import topics
+from streams.messages import decode_purchase
+from tests.chaos.cluster import Cluster
+from tests.chaos.compare import WINDOW, Differences, compare_lists, compare_stores
+from tests.chaos.faults import SHORT, WEIGHTS, Fault
+from tests.chaos.feed import feed
+from tests.oracle import Oracle
+from tests.streams.pipeline import PARTITIONS, Wires, until
+
+KINDS = {"purchase": Kind.PURCHASE, "return": Kind.RETURN, "forget": Kind.FORGET}
+RECOVERY_S = 90.0
+DRAIN_S = 300.0
+PAUSE_S = 2.0
+
+
+@dataclass
+class Report:
+    """What happened, and what was found at the end."""
+
+    seed: int
+    faults: list[tuple[str, float | None]] = field(default_factory=list)  # and seconds until recovered
+    events: int = 0
+    drained_s: float = 0.0
+    ended: list[str] = field(default_factory=list)
+    differences: Differences = field(default_factory=Differences)
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        by_kind: dict[str, list[float | None]] = defaultdict(list)
+        for name, recovery_s in self.faults:
+            by_kind[name].append(recovery_s)
+        yield f"{len(self.faults)} faults, {self.events} events, seed {self.seed}"
+        yield f"{'fault':28}{'times':>6}{'recovery median':>18}{'longest':>10}"
+        for name, recoveries in sorted(by_kind.items()):
+            known = [r for r in recoveries if r is not None]
+            shown = f"{statistics.median(known):16.1f} s{max(known):8.1f} s" if known else ""
+            yield f"{name:28}{len(recoveries):6}{shown}"
+        yield f"workers that ended by themselves and were started again: {len(self.ended)}"
+        yield f"drained after the last fault in {self.drained_s:.1f} s"
+        for kind, compared in sorted(self.differences.compared.items()):
+            yield f"{kind:28}{compared:12,} compared, {self.differences.differing[kind]} differ"
+        yield from self.differences.examples
+
+
+class Feeder(threading.Thread):
+    """Publishes at a rate, whatever befalls the broker."""
+
+    def __init__(self, bootstrap: str, seed: int, rate: float) -> None:
+        super().__init__(daemon=True)
+        self.published = 0
+        self.failed: BaseException | None = None
+        self._address, self._seed, self._rate = bootstrap, seed, rate
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        """Publish until asked to end; a record the broker refused is sent again."""
+        records = feed(self._seed)
+        producer: Any = None
+        while not self._ending.wait(0.1):
+            batch = list(islice(records, max(1, int(self._rate / 10))))
+            while batch:
+                try:
+                    if producer is None:
+                        producer = KafkaProducer(bootstrap_servers=self._address, acks="all", linger_ms=5)
+                    sent = [producer.send(topics.PURCHASES.name, key=k, value=v) for k, v in batch]
+                    for future in sent:
+                        future.get(150)
+                    self.published += len(batch)
+                    batch = []
+                except KafkaError:
+                    if self._ending.wait(0.5):
+                        break
+        if producer is not None:
+            producer.close()
+
+    def end(self) -> None:
+        """Publish no more."""
+        self._ending.set()
+        self.join()
+
+
+def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callable[[str], None]) -> Report:
+    """Do the faults one after the other while purchases come, then compare everything."""
+    rng, report = random.Random(seed), Report(seed)
+    cluster = Cluster(root)
+    try:
+        cluster.start()
+        wires = Wires(cluster.bootstrap)
+        feeder = Feeder(cluster.bootstrap, seed, rate)
+        feeder.start()
+        _recovered(wires, time.time())
+        for fault in faults:
+            begin = time.monotonic()
+            fault(cluster, rng)
+            # now and then the next fault comes while this one is being dealt with
+            recovery_s = _recovered(wires, time.time()) if rng.random() < 0.7 else None
+            report.faults.append((fault.__name__, recovery_s))
+            told = f"recovered in {recovery_s:.1f} s" if recovery_s is not None else "on to the next"
+            say(f"{len(report.faults):4} {fault.__name__} ({time.monotonic() - begin:.1f} s): {told}")
+            time.sleep(rng.uniform(0, PAUSE_S))
+        feeder.end()
+        report.events = feeder.published
+        say("draining ...")
+        begin = time.monotonic()
+        drain(cluster.bootstrap, DRAIN_S, lambda _left: None)
+        report.drained_s = time.monotonic() - begin
+        lists, events = wires.lists(), _events(wires)
+        ends = {topic.name: wires.ends(topic.name) for topic in (topics.PURCHASES, topics.PAIR_DELTAS)}
+        cluster.stop()
+        wires.close()
+    finally:
+        report.ended = cluster.ended
+        cluster.stop()
+        cluster.broker.stop()
+    say("comparing ...")
+    oracle = Oracle(WINDOW).feed(events)
+    compare_stores([host.disk for host in cluster.hosts], ends, oracle, report.differences)
+    compare_lists(lists, oracle, report.differences)
+    return report
+
+
+def _recovered(wires: Wires, since: float) -> float:
+    """Seconds until every partition has been counted further, by a worker that said so after `since`."""
+    begin = time.monotonic()
+    missing = {
+        f"{topic.name}-{p}"
+        for topic in (topics.PURCHASES, topics.ITEMS, topics.PAIR_DELTAS)
+        for p in range(PARTITIONS)
+    }
+    targets = _ends_or_none(wires)
+
+    def done() -> bool:
+        nonlocal targets
+        targets = targets or _ends_or_none(wires)
+        for task, at_ms in wires.poll_progress():
+            if at_ms / 1000 > since and targets:
+                partition = int(task.task.rpartition("-")[2])
+                if task.task.startswith(topics.PURCHASES.name) and task.applied < targets[partition]:
+                    continue
+                missing.discard(task.task)
+        return not missing
+
+    until(done, f"recovery of {missing}", RECOVERY_S)
+    return time.monotonic() - begin
+
+
+def _ends_or_none(wires: Wires) -> dict[int, int] | None:
+    try:
+        return wires.ends(topics.PURCHASES.name)
+    except KafkaError:
+        return None
+
+
+def _events(wires: Wires) -> list[Event]:
+    """The log as Kafka has it; customers are in one partition each, so their own order is what counts."""
+    events = []
+    for record in wires.read(topics.PURCHASES.name):
+        message = decode_purchase(record.value)
+        assert isinstance(message.timestamp, int)
+        events.append(
+            Event(
+                message.customer_id,
+                message.item_id,
+                message.timestamp,
+                message.quantity,
+                KINDS[message.type],
+                message.event_id,
+            )  # fmt: skip
+        )
+    return events
+
+
+def some_faults(seed: int, minutes: float) -> Iterator[Fault]:
+    """Random faults until the minutes are over."""
+    rng = random.Random(seed)
+    end = time.monotonic() + 60 * minutes
+    while time.monotonic() < end:
+        yield rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+
+
+def short_faults() -> Iterator[Fault]:
+    """One of each kind that differs."""
+    yield from SHORT
+
+
+def as_json(report: Report) -> str:
+    """For programs."""
+    return json.dumps({
+        "seed": report.seed, "faults": report.faults, "events": report.events, "ended": report.ended,
+        "compared": report.differences.compared, "differing": report.differences.differing,
+    })  # fmt: skip

@@ -1,0 +1,87 @@
+"""Sticky, balanced, co-partitioned; old claims lose."""
+
+from __future__ import annotations
+
+import random
+
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+
+from streams.assignment import StickyUnits, share
+from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES
+
+TOPICS = [PURCHASES.name, ITEMS.name, PAIR_DELTAS.name]
+
+
+class _Cluster:
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+
+    def partitions_for_topic(self, _topic: str) -> set[int]:
+        return set(range(self._partitions))
+
+
+class _Member:
+    """What `StickyUnits` keeps per process, for several members in one."""
+
+    def __init__(self) -> None:
+        self.metadata = ConsumerProtocolMemberMetadata(0, TOPICS, b"")
+        self.units: set[int] = set()
+
+    def given(self, assignment: ConsumerProtocolMemberAssignment) -> None:
+        raw = ConsumerProtocolMemberAssignment.decode(assignment.encode())
+        by_topic = {topic: set(partitions) for topic, partitions in raw.assignment}
+        assert set(by_topic) == set(TOPICS)
+        assert len({frozenset(partitions) for partitions in by_topic.values()}) == 1  # the same of each
+        self.units = by_topic[PURCHASES.name]
+        StickyUnits.on_assignment(raw)
+        self.metadata = ConsumerProtocolMemberMetadata.decode(StickyUnits.metadata(TOPICS).encode())
+
+
+def _rebalance(partitions: int, members: dict[str, _Member]) -> None:
+    assigned = StickyUnits.assign(_Cluster(partitions), {name: m.metadata for name, m in members.items()})
+    for name, member in members.items():
+        member.given(assigned[name])
+
+
+def test_joins_and_leaves_move_no_more_than_they_must() -> None:
+    rng = random.Random(1)
+    for partitions in (1, 2, 4, 7, 24):
+        members = {"m0": _Member()}
+        for step in range(1, 30):
+            if len(members) > 1 and rng.random() < 0.5:
+                del members[rng.choice(list(members))]
+            else:
+                members[f"m{step}"] = _Member()
+            before = {name: member.units for name, member in members.items()}
+            _rebalance(partitions, members)
+            assert sorted(unit for m in members.values() for unit in m.units) == list(range(partitions))
+            least, more = divmod(partitions, len(members))
+            assert all(least <= len(m.units) <= least + bool(more) for m in members.values())
+            for name, member in members.items():
+                # whoever gave something away had more than its share, whoever got something less
+                if before[name] - member.units:
+                    assert len(before[name]) > len(member.units), (step, name)
+                    assert member.units <= before[name]
+
+
+def test_a_claim_from_an_older_round_loses() -> None:
+    frozen, others = _Member(), {"b": _Member()}
+    _rebalance(4, {"a": frozen, **others})
+    claimed = set(frozen.units)
+    _rebalance(4, others)
+    others["c"] = _Member()
+    _rebalance(4, others)
+    before = {name: member.units for name, member in others.items()}
+    _rebalance(4, {"a": frozen, **others})
+    assert claimed
+    for name, member in others.items():
+        assert member.units <= before[name]
+    assert len(frozen.units) == 1
+
+
+def test_members_that_say_nothing_are_served() -> None:
+    given = share(3, {"x": (0, []), "y": (0, [99, -1])})
+    assert sorted(given["x"] + given["y"]) == [0, 1, 2]
+    rubbish = ConsumerProtocolMemberMetadata(0, TOPICS, b"\xff not ours")
+    assigned = StickyUnits.assign(_Cluster(2), {"x": rubbish})
+    assert len(assigned["x"].partitions()) == 6
