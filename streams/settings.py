@@ -33,7 +33,8 @@ class Settings(BaseSettings):
         None,
         min_length=1,
         description="name of this worker in the group, of one process at a time: one that is started again"
-        " within session_ms goes on with its partitions and disturbs nobody; without a name they go to others",
+        " within session_ms goes on with its partitions and disturbs nobody; without a name they go"
+        " to others",
     )
     session_ms: int = Field(
         10_000,

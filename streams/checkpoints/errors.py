@@ -18,8 +18,8 @@ class NoCheckpoints(CheckpointError):
 
     def __init__(self) -> None:
         super().__init__(
-            "there are no checkpoints: set ALSOBOUGHT_CHECKPOINT_URL (or --url) to a directory or a URL such as"
-            " s3://bucket/folder"
+            "there are no checkpoints: set ALSOBOUGHT_CHECKPOINT_URL (or --url) to a directory or a URL"
+            " such as s3://bucket/folder"
         )
 
 

@@ -16,7 +16,7 @@ REMEMBERED = 60  # events of a customer that may be delivered again; 128 are rem
 
 
 def feed(seed: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values without end: slices of the real year, one after the other, and what befalls purchases."""
+    """Keys and values without end: slices of the real year, one after the other, and what befalls them."""
     rng = random.Random(seed)
     slice_seed = seed
     while True:

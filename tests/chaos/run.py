@@ -189,7 +189,7 @@ def _events(wires: Wires) -> list[Event]:
                 message.quantity,
                 KINDS[message.type],
                 message.event_id,
-            )  # fmt: skip
+            )
         )
     return events
 

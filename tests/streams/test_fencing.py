@@ -95,28 +95,28 @@ def test_foreign_records_are_found_in_kafka(broker: EmbeddedKafka) -> None:
 
     async def main() -> None:
         reader = TopicReader(broker.bootstrap)
-        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as ours:
-            async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as theirs:
-                written = Written(tp, await reader.end_of(tp))
+        async with (
+            AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as ours,
+            AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as theirs,
+        ):
+            written = Written(tp, await reader.end_of(tp))
 
-                async def send(producer: AIOKafkaProducer, keys: list[bytes]) -> list[Batch]:
-                    batches = await Outbox(producer).send_many(
-                        spec.name, 0, [(k, b"x" * 9_000) for k in keys]
-                    )
-                    for batch in batches:
-                        await batch.acknowledged
-                    return batches
+            async def send(producer: AIOKafkaProducer, keys: list[bytes]) -> list[Batch]:
+                batches = await Outbox(producer).send_many(spec.name, 0, [(k, b"x" * 9_000) for k in keys])
+                for batch in batches:
+                    await batch.acknowledged
+                return batches
 
-                mine = await send(ours, [b"a", b"b", b"c"])
-                assert len(mine) > 1
-                written.own(mine)
-                await send(theirs, [b"old-1", b"old-2"])
-                written.own(await send(ours, [b"d"]))
-                await send(theirs, [b"old-3"])
-                written.reached(await reader.end_of(tp))
-                assert written.foreign == [(3, 5), (6, 7)]
-                found = [await reader.keys(tp, *span) for span in written.foreign]
-                assert found == [{b"old-1", b"old-2"}, {b"old-3"}]
+            mine = await send(ours, [b"a", b"b", b"c"])
+            assert len(mine) > 1
+            written.own(mine)
+            await send(theirs, [b"old-1", b"old-2"])
+            written.own(await send(ours, [b"d"]))
+            await send(theirs, [b"old-3"])
+            written.reached(await reader.end_of(tp))
+            assert written.foreign == [(3, 5), (6, 7)]
+            found = [await reader.keys(tp, *span) for span in written.foreign]
+            assert found == [{b"old-1", b"old-2"}, {b"old-3"}]
         await reader.close()
 
     asyncio.run(main())

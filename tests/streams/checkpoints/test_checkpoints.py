@@ -137,7 +137,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert checkpoints.restore(TASK, tmp_path / "new" / "1", identity=LOG) == first
     assert "checkpoint 2 of purchases-0 cannot be used" in caplog.text
     assert _count(tmp_path / "new" / "1") == 300
-    with pytest.raises(CheckpointError, match="checkpoint 2 of purchases-0 cannot be used: .*sst"):
+    with pytest.raises(CheckpointError, match=r"checkpoint 2 of purchases-0 cannot be used: .*sst"):
         checkpoints.restore(TASK, tmp_path / "new" / "2", identity=LOG, number=2)
 
 
@@ -202,7 +202,7 @@ def test_a_crash_before_the_manifest_leaves_the_one_before(
         raise OSError("no space left")
 
     checkpoints._remote.write = crash  # type: ignore[assignment]
-    with pytest.raises(CheckpointError, match="cannot write a checkpoint of purchases-0 .* no space left"):
+    with pytest.raises(CheckpointError, match=r"cannot write a checkpoint of purchases-0 .* no space left"):
         checkpoints.save(TASK, store, 2, LOG)
     again = Checkpoints(url, 3)
     assert again.known() == [first]
