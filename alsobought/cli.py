@@ -9,19 +9,25 @@ from kafka.errors import KafkaError
 from typer.core import TyperGroup
 
 from alsobought import (
+    commands_checkpoint,
     commands_demo,
     commands_drain,
     commands_inspect,
     commands_lists,
     commands_publish,
+    commands_rebuild,
     commands_stack,
 )
 from alsobought.options import CommandError
 from alsobought.sources import SourceError
+from state.errors import StateError
 from streams.broker.errors import BrokerError
+from streams.checkpoints import CheckpointError
 from streams.publishing import PublishError
 
-EXPECTED = (CommandError, BrokerError, PublishError, SourceError, KafkaError)
+EXPECTED = (
+    CommandError, BrokerError, PublishError, SourceError, CheckpointError, StateError, KafkaError
+)  # fmt: skip
 INTERRUPTED = 130
 
 
@@ -51,12 +57,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-broker, topics, publish, export, inspect = (
+broker, topics, publish, export, inspect, checkpoint = (
     _group("Kafka on this machine, without Docker."),
     _group("Make and describe the topics."),
     _group("Send files to Kafka."),
     _group("Write what the topics hold to a file."),
     _group("Look into the workers' counts."),
+    _group("Copies of the workers' state that a worker with an empty disk begins from."),
 )
 
 app.command("up")(commands_stack.up)
@@ -74,8 +81,14 @@ export.command("related-items")(commands_lists.export_related)
 inspect.command("item")(commands_inspect.item)
 inspect.command("customer")(commands_inspect.customer)
 app.command("dead-letters")(commands_inspect.dead_letters)
+checkpoint.command("now")(commands_checkpoint.now)
+checkpoint.command("list")(commands_checkpoint.list_)
+checkpoint.command("verify")(commands_checkpoint.verify)
+checkpoint.command("restore")(commands_checkpoint.restore)
+app.command("rebuild")(commands_rebuild.rebuild)
 for name, group in {
     "broker": broker, "topics": topics, "publish": publish, "export": export, "inspect": inspect,
+    "checkpoint": checkpoint,
 }.items():  # fmt: skip
     app.add_typer(group, name=name)
 

@@ -13,16 +13,22 @@ from typing import Any
 from alsobought.options import CommandError
 from streams.messages import Progress, decode_progress
 from streams.partitioning import partition_for
-from streams.topics import PROGRESS, TopicSpec
+from streams.topics import COUNTED, PROGRESS, TopicSpec
 from streams.views import Follower, partitions_of
 
 RECENT = 1_000
 """Records at the end of a partition of `progress`: many seconds of all its tasks."""
 
+HEARD_S = 5.0  # a worker reports every second
 SILENCE_S = 20.0  # Kafka gives a dead worker 10 s before another gets its partitions
 ANSWER_S = 20.0
+CHECKPOINT_S = 3_600.0
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # workers are not behind a proxy
+
+
+class WorkerRefused(CommandError):
+    """The worker cannot do what it was asked; the message is its own."""
 
 
 class NotHeld(CommandError):
@@ -34,6 +40,40 @@ def newest_progress(bootstrap: str) -> dict[str, Progress]:
     with Follower(bootstrap, PROGRESS, back=RECENT) as follower:
         found = [decode_progress(row.value) for row in follower.past() if row.value]
     return {progress.task: progress for progress in found}
+
+
+def heard_now(bootstrap: str) -> tuple[dict[str, Progress], list[str]]:
+    """Return what workers that are alive report from now on, by task; and the tasks that none reports."""
+    silent = {
+        f"{spec.name}-{partition}" for spec in COUNTED for partition in range(partitions_of(bootstrap, spec))
+    }
+    heard: dict[str, Progress] = {}
+    with Follower(bootstrap, PROGRESS) as follower:
+        deadline = time.monotonic() + HEARD_S
+        while silent - heard.keys() and time.monotonic() < deadline:
+            for row in follower.poll():
+                if row.value and (progress := decode_progress(row.value)).worker:
+                    heard[progress.task] = progress
+    return heard, sorted(silent - heard.keys())
+
+
+def take_checkpoints(worker: str) -> list[dict[str, Any]]:
+    """Have the worker at an address take checkpoints of all of its tasks; what it says of each.
+
+    Raises
+    ------
+    WorkerRefused
+        It has no URL, cannot write there, or does not answer.
+    """
+    request = urllib.request.Request(f"{worker}/checkpoints", method="POST")
+    try:
+        with _opener.open(request, timeout=CHECKPOINT_S) as answer:
+            taken: list[dict[str, Any]] = json.load(answer)
+            return taken
+    except urllib.error.HTTPError as error:
+        raise WorkerRefused(f"the worker at {worker}: {error.read().decode()}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise WorkerRefused(f"the worker at {worker} does not answer ({error}): see its log.") from error
 
 
 def ask_owner(bootstrap: str, spec: TopicSpec, key: str, path: str, query: str = "") -> Any:

@@ -23,7 +23,7 @@ def drain(
     bootstrap = find_kafka(kafka, data_dir)
     console = Console(stderr=True, highlight=False)
     with console.status("draining ...") as status:
-        done = draining.drain(bootstrap, timeout, lambda left: status.update(f"waiting for {left}"))
+        done = draining.drain(bootstrap, timeout, lambda left: status.update(f"waiting: {left}"))
     if as_json:
         typer.echo(json.dumps(asdict(done)))
     else:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from alsobought.bars import told
 from alsobought.options import DataDir, Kafka, find_kafka
 from alsobought.sources import Source, open_items, open_purchases
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from streams.publishing import PublishReport, Record, publish
 from streams.topics import ITEMS, PURCHASES, TopicSpec
-
-LINE_EVERY_S = 5.0
 
 File = Annotated[
     str,
@@ -69,7 +64,7 @@ def _publish(
 ) -> None:
     if not skip_bad and source.repeatable and source.name != BUNDLED:
         source.check()
-    with told(limit) as on_progress:
+    with told("published", limit) as on_progress:
         report = run(bootstrap, spec, first(source.records(skip_bad=skip_bad), limit), rate, on_progress)
     if source.bad.count:
         typer.echo(f"left out {source.bad.count:,} rows:\n{source.bad}", err=True)
@@ -99,24 +94,3 @@ def first(batches: Iterable[Sequence[Record]], limit: int | None) -> Iterator[Se
         left -= len(batch)
         if left <= 0:
             return
-
-
-@contextmanager
-def told(total: int | None) -> Iterator[Callable[[int], None]]:
-    """Give a function that shows how many are published: a bar on a terminal, else a line at times."""
-    console = Console(stderr=True, highlight=False)
-    if console.is_terminal:
-        columns = (TextColumn("published"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("published", total=total)
-            yield lambda count: bar.update(task, completed=count)
-        return
-    due = time.monotonic() + LINE_EVERY_S
-
-    def line(count: int) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + LINE_EVERY_S
-            typer.echo(f"published {count:,}", err=True)
-
-    yield line

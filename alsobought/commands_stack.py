@@ -81,7 +81,7 @@ def broker_run(data_dir: DataDir = None, port: Port = 0) -> None:
         try:
             kafka.start()
             create_topics(kafka.bootstrap, ALL, settings.partitions, settings.replication)
-            place.write(kafka.bootstrap, [])
+            place.write(kafka.bootstrap, None)
             typer.echo(kafka.bootstrap)
             kafka.wait()
             raise CommandError(f"Kafka has ended by itself; its log is {kafka.log}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from alsobought.options import CommandError
 from state.deltas import encode_settle
@@ -13,6 +13,9 @@ from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES
 from streams.views import Follower, ends, send_each
 
 OnLag = Callable[[str], None]
+"""Called now and then with what is waited for: tasks, and by how much each is behind."""
+
+RECORDS = {PURCHASES.name: "event", ITEMS.name: "catalogue record", PAIR_DELTAS.name: "message"}
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,32 @@ def drain(bootstrap: str, timeout_s: float, on_lag: OnLag) -> Drained:
     }
     with Follower(bootstrap, PROGRESS) as follower:
         waiting = _Waiting(follower, begin + timeout_s, timeout_s, on_lag)
-        waiting.until(targets, lambda progress: progress.applied)
+        waiting.until("everything is counted", targets, _uncounted)
         settled = _Settle(bootstrap, waiting)
         settled.ask(sorted(ends(bootstrap, PAIR_DELTAS)))
-        waiting.until(settled.targets, lambda progress: progress.listed, settled.ask_again)
+        waiting.until("every list is refreshed", settled.targets, _unlisted, settled.ask_again)
     counted = {
         name: sum(v for task, v in targets.items() if task.startswith(name))
         for name in ("purchases", "items")
     }
     return Drained(counted["purchases"], counted["items"], round(time.monotonic() - begin, 3))
+
+
+Left = Callable[[str, int, Progress], str]
+"""What a task has to do up to a target, from what it reported last; empty when it is there."""
+
+
+def _uncounted(task: str, target: int, progress: Progress) -> str:
+    lag = target - progress.applied
+    record = RECORDS[task.rpartition("-")[0]]
+    return f"{task}: {lag:,} {record}{'s' * (lag > 1)} not counted yet" if lag > 0 else ""
+
+
+def _unlisted(task: str, target: int, progress: Progress) -> str:
+    if progress.listed >= target:
+        return ""
+    before = target - 1  # the settle record itself changes no count
+    return _uncounted(task, before, progress) or f"{task}: lists not refreshed yet"
 
 
 @dataclass
@@ -61,30 +81,40 @@ class _Waiting:
     deadline: float
     timeout_s: float
     on_lag: OnLag
+    newest: dict[str, Progress] = field(default_factory=dict)
 
     def until(
         self,
+        what: str,
         targets: dict[str, int],
-        reached: Callable[[Progress], int],
+        left_of: Left,
         look: Callable[[Progress], None] | None = None,
     ) -> None:
-        """Wait until every task has reached its target; `look` may raise targets."""
-        newest: dict[str, Progress] = {}
+        """Wait until nothing is left of every task's target; `look` may raise targets."""
         while True:
             for row in self.follower.poll():
-                if row.value and (progress := decode_progress(row.value)).task in targets:
-                    newest[progress.task] = progress
-                    if look is not None:
+                if row.value:
+                    progress = decode_progress(row.value)
+                    self.newest[progress.task] = progress
+                    if look is not None and progress.task in targets:
                         look(progress)
-            left = _left(targets, newest, reached)
+            left = self._left(targets, left_of)
             if not left:
                 return
             self.on_lag(left)
             if time.monotonic() > self.deadline:
                 raise CommandError(
-                    f"not drained in {self.timeout_s:g} s; left: {left}. Is a worker running? See its log, or"
-                    " wait longer with --timeout."
+                    f"waited {self.timeout_s:g} s until {what}, and it is not. {left}. Is a worker running?"
+                    " See its log, or wait longer with --timeout."
                 )
+
+    def _left(self, targets: dict[str, int], left_of: Left) -> str:
+        heard = [task for task in targets if task in self.newest]
+        parts = [left for task in heard if (left := left_of(task, targets[task], self.newest[task]))]
+        silent = ", ".join(task for task in targets if task not in self.newest)
+        if silent:
+            parts.append(f"no worker has reported for {silent}")
+        return "; ".join(parts)
 
 
 class _Settle:
@@ -106,13 +136,3 @@ class _Settle:
         self._seen[progress.task] = progress.worker, progress.listed
         if worker != progress.worker or progress.listed < listed:
             self.ask([int(progress.task.rpartition("-")[2])])
-
-
-def _left(targets: dict[str, int], newest: dict[str, Progress], reached: Callable[[Progress], int]) -> str:
-    parts = []
-    for task, target in targets.items():
-        if task not in newest:
-            parts.append(f"{task} not heard of")
-        elif (lag := target - reached(newest[task])) > 0:
-            parts.append(f"{task} {lag:,} behind")
-    return ", ".join(parts)

@@ -25,6 +25,10 @@ DataDir = Annotated[
         "--data-dir", metavar="DIR", help="Where state and the local stack live [env: ALSOBOUGHT_DATA_DIR]."
     ),
 ]
+CheckpointUrl = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="Where the checkpoints are [env: ALSOBOUGHT_CHECKPOINT_URL]."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -32,9 +36,11 @@ class CommandError(Exception):
     """A command cannot do what was asked; the message says what, where and what to do."""
 
 
-def settings_of(kafka: str | None = None, data_dir: Path | None = None) -> Settings:
+def settings_of(
+    kafka: str | None = None, data_dir: Path | None = None, checkpoint_url: str | None = None
+) -> Settings:
     """Return the settings of the environment, with what the command line gives instead."""
-    given: dict[str, Any] = {"kafka": kafka, "data_dir": data_dir}
+    given: dict[str, Any] = {"kafka": kafka, "data_dir": data_dir, "checkpoint_url": checkpoint_url}
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:

@@ -21,8 +21,8 @@ class Place:
         self.file = self.data_dir / "stack.json"
         self.logs = self.data_dir / "logs"
 
-    def write(self, bootstrap: str, workers: list[int]) -> None:
-        """Say where this process's stack is, and its workers' process ids."""
+    def write(self, bootstrap: str, workers: list[int] | None) -> None:
+        """Say where this process's stack is, and its workers' process ids; None if it runs none."""
         me = psutil.Process()
         content = {
             "bootstrap": bootstrap,
@@ -48,6 +48,10 @@ class Place:
         except (OSError, ValueError, KeyError, psutil.Error):
             pass
         return {}
+
+    def has_workers(self) -> bool:
+        """Return whether a stack runs here that has workers, or starts them again."""
+        return self.read().get("workers") is not None
 
     def bootstrap(self) -> str | None:
         """Return the address of the Kafka that runs here, None without one."""

@@ -29,7 +29,7 @@ from state.settings import CountingSettings
 
 BATCH_EVENTS = 2_000
 GONE_ITEMS = 250_000  # history items of removals in one message: 2 MB
-CUSTOMER_BYTES = 256  # an id of 20 letters, its entries in a dictionary and a list, 45 bytes in arrays
+CUSTOMER_BYTES = 256  # an id of 20 letters, its entries in a dictionary and a list, 41 bytes in arrays
 
 
 class Backing(Protocol):
@@ -137,7 +137,8 @@ class CustomerMachine:
             if done == len(batch):
                 break
         self.used[batch.customers] = 1
-        self._erase(batch.customers[(batch.kinds == Kind.FORGET) & (outcomes == pairing.GONE)])
+        erased = (outcomes == pairing.GONE) | (outcomes == pairing.EMPTIED)
+        self._erase(batch.customers[(batch.kinds == Kind.FORGET) & erased])
         return Applied(deltas, outcomes)
 
     def _apply_some(

@@ -8,7 +8,8 @@ StateError
     ├── UnknownLayout     written by another version
     ├── CorruptRecord     bytes that cannot be what was written
     ├── ForeignLog        counted from other Kafka topics than those of now
-    └── StoreLocked       another process has the store open
+    ├── StoreLocked       another process has the store open
+    └── StoreFull         the disk has no room
 """
 
 from __future__ import annotations
@@ -48,3 +49,7 @@ class ForeignLog(StoreError):
 
 class StoreLocked(StoreError):
     """Stop the other worker that has this folder open, or give this one another data directory."""
+
+
+class StoreFull(StoreError):
+    """Free space on the disk and start the worker again: it goes on from its last whole write."""

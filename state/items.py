@@ -85,6 +85,7 @@ class ItemMachine:
         self.items = Dictionary()
         self.sources: dict[Source, SourceState] = {}
         self.position = 0  # offset after the last message applied
+        self.replayed_to = 0  # what messages before it led to may have been published before a crash
         self.gaps_seen = 0  # messages dropped because one before them is missing
         self.popularity_included = -1  # last message the loaded popularity has
         self.row_count = 0
@@ -207,7 +208,7 @@ class ItemMachine:
         row = self.row_count
         self.row_count += 1
         self.make_room()
-        self.published.length[row] = 0
+        self.published.length[row] = -1 if self.position < self.replayed_to else 0
         self.tables.row_of[item] = row
         self.tables.item_of[row] = item
         return row

@@ -12,10 +12,10 @@ from state.deltas import Effect
 from state.histories import Histories
 from state.memory import kernel
 
-# What became of an event: an effect, or one of four others. Those before DUPLICATE change the
-# history, and so does NOT_OWNED (its event id is remembered).
+# What became of an event: an effect, or one of five others. Those before DUPLICATE change the history or
+# the event ids; EMPTIED is an erasure of a customer who had no items.
 NEW, REPEAT, GONE = map(int, Effect)
-PART_RETURNED, NOT_OWNED, DUPLICATE, INCLUDED = range(4, 8)
+PART_RETURNED, NOT_OWNED, EMPTIED, DUPLICATE, INCLUDED = range(4, 9)
 
 _PURCHASE, _RETURN, _FORGET = range(3)
 
@@ -98,6 +98,9 @@ def pair(
                 out.ranks[i] = n
                 gained += n == 0
                 outcome = NEW
+        elif kinds[i] == _FORGET and n == 0:
+            hs.forget(h, np.array([customer]))
+            outcome = EMPTIED
         else:
             if kinds[i] == _RETURN:
                 rank = hs.rank_of(h, customer, item)
@@ -118,7 +121,7 @@ def pair(
                 gone += 1
                 if kinds[i] == _FORGET:
                     hs.forget(h, np.array([customer]))
-                    gained -= n > 0
+                    gained -= 1
                 else:
                     hs.remove(h, customer, rank)
                     gained -= n == 1

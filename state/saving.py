@@ -44,6 +44,17 @@ def stored_position(store: Store) -> int:
     return 0 if raw is None else int(codec.unpack_meta(META, raw)["position"])
 
 
+def stored_log(store: Store) -> str | None:
+    """Which Kafka topics a store was counted from; None for an empty store, "" where it does not say.
+
+    Raises
+    ------
+    UnknownLayout, CorruptRecord
+    """
+    raw = store.get(META)
+    return None if raw is None else str(codec.unpack_meta(META, raw).get("log") or "")
+
+
 class Saver(abc.ABC):
     """Keeps one machine's store; see `CustomerSaver` and `ItemSaver`.
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from rocksdict import BlockBasedOptions, Cache, Checkpoint, DBCompressionType, Options, Rdict, WriteBatch
 
-from state.errors import StoreError, StoreLocked
+from state.errors import StoreError, StoreFull, StoreLocked
 
 CACHE_BYTES = 8 << 20
 WRITE_BUFFER_BYTES = 8 << 20
 BLOOM_BITS = 10.0  # a key: asking for an id that is new then reads nothing from disk
 PURGED_SINGLY = 64
+FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 Records = list[tuple[bytes, bytes | None]]
 """Keys and values to put; None deletes."""
@@ -86,16 +90,22 @@ class RocksStore:
     Memory is bounded: two write buffers of 8 MiB and a block cache of 8 MiB (its default is gigabytes);
     what is hot is in the machine's own arrays.
 
+    After a write that failed it takes no more: RocksDB may, once there is room on the disk again, but its
+    writer has forgotten what it believed written. Opened again, it has all up to the last whole write.
+
     Raises
     ------
     StoreLocked
         If another process holds the folder.
+    StoreFull
+        Opening or any other use: if the disk is full.
     StoreError
-        If it cannot be opened.
+        If it cannot be opened, or the disk fails.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._failed: StoreError | None = None
         path.mkdir(parents=True, exist_ok=True)
         options = Options(raw_mode=True)
         options.create_if_missing(True)
@@ -114,34 +124,43 @@ class RocksStore:
         except Exception as error:
             if "lock" in str(error).lower():
                 raise StoreLocked(f"{path} is open in another process: {error}") from error
-            raise StoreError(f"cannot open {path}: {error}") from error
+            raise self._error("open", error) from error
 
     def get(self, key: bytes) -> bytes | None:
         """The value, None if there is none."""
-        value: bytes | None = self._db.get(key)
+        with self._asked("read"):
+            value: bytes | None = self._db.get(key)
         return value
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         """The value of each key, None where there is none; one request for all."""
-        values: list[bytes | None] = self._db.get(keys) if keys else []
+        with self._asked("read"):
+            values: list[bytes | None] = self._db.get(keys) if keys else []
         return values
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys that start with `prefix`, ascending, with their values."""
-        for key, value in self._db.items(from_key=prefix):
-            if not key.startswith(prefix):
-                return
-            yield key, value
+        with self._asked("read"):
+            for key, value in self._db.items(from_key=prefix):
+                if not key.startswith(prefix):
+                    return
+                yield key, value
 
     def write(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Put and delete all records in order, in one batch, or none of them."""
+        if self._failed is not None:
+            raise self._failed
         batch = WriteBatch(raw_mode=True)
         for key, value in records:
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        self._db.write(batch)
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            self._failed = self._error("write to", error)
+            raise self._failed from error
 
     def purge(self, keys: list[bytes]) -> None:
         """Rewrite the files that may hold such values, at most some 100 MB for each key.
@@ -151,16 +170,32 @@ class RocksStore:
         ranges = [(key, key + b"\0") for key in sorted(keys)]
         if len(ranges) > PURGED_SINGLY:
             ranges = [(ranges[0][0], ranges[-1][1])]
-        for first, end in ranges:
-            self._db.compact_range(first, end)
+        with self._asked("purge"):
+            for first, end in ranges:
+                self._db.compact_range(first, end)
 
     def checkpoint(self, to: Path) -> None:
         """Make a copy as of now in a folder that is not there yet, of hard links where files never change."""
-        try:
+        with self._asked(f"make a checkpoint in {to} of"):
             Checkpoint(self._db).create_checkpoint(str(to))
-        except Exception as error:
-            raise StoreError(f"cannot make a checkpoint of {self.path} in {to}: {error}") from error
 
     def close(self) -> None:
-        """Flush and unlock the folder."""
-        self._db.close()
+        """Flush and unlock the folder; unlocked it is also when flushing fails, and nothing is lost then."""
+        with self._asked("close"):
+            self._db.close()
+
+    @contextmanager
+    def _asked(self, to_do: str) -> Iterator[None]:
+        """Raise what RocksDB says while it is asked to do something."""
+        try:
+            yield
+        except Exception as error:
+            raise self._error(to_do, error) from error
+
+    def _error(self, to_do: str, error: Exception) -> StoreError:
+        if any(reason in str(error) for reason in FULL):
+            return StoreFull(
+                f"the disk is full, cannot {to_do} {self.path}: {error}. Free some space there; nothing is"
+                " lost: a worker that ended goes on from its last whole write when it is started again"
+            )
+        return StoreError(f"cannot {to_do} {self.path}: {error}")

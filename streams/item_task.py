@@ -43,6 +43,10 @@ class ItemTask(Task):
         """Keep to the budget of a worker with so many tasks of this kind."""
         self.machine.budget_bytes = self.memory_bytes(tasks)
 
+    def replays_to(self, end: int) -> None:
+        """Take it that lists of rows which the replay makes anew may have been published."""
+        self.machine.replayed_to = end
+
     def loops(self) -> list[Any]:
         """The saving loop, and the one that refreshes lists."""
         return [*super().loops(), self.refresher.run()]

@@ -1,26 +1,59 @@
-"""Of which log the state is: the ids Kafka gave the topics, and where the log began for us.
+"""Of which log the state is: the ids Kafka gave the topics, and where counting began.
 
 A topic that is deleted and made again has another id, and its offsets mean other records: state of the one
-must not go on with the other.
+must not go on with the other. `alsobought rebuild` gives up the state and sets where counting begins anew;
+machines number items in the order they first see them, so state of before must not go on with deltas of
+after. Both are in the identity that every store and checkpoint carries.
 """
 
 from __future__ import annotations
 
-from faust.types import TP
+import hashlib
+from collections.abc import Mapping
 
 from streams.broker.topics_admin import topic_ids
 from streams.messages import Progress, decode_progress
-from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES
+from streams.topics import COUNTED, PROGRESS
 from streams.views import read_all
 
 BEGINNING = "beginning of "
 """Task of a progress record which says that counting begins at offset `applied` of a partition."""
 
+REBUILT = " rebuilt "
 
-def log_identity(bootstrap: str) -> str:
-    """The ids of the topics that state is counted from."""
-    ids = topic_ids(bootstrap, [PURCHASES, ITEMS, PAIR_DELTAS])
-    return " ".join(f"{name} {ids[name]}" for name in sorted(ids))
+
+def log_identity(bootstrap: str, begins: Mapping[tuple[str, int], int]) -> str:
+    """The ids of the topics that state is counted from, and a sum of where it begins if it was set.
+
+    Two rebuilds have the same only if the ends of pair-deltas are, so that nothing was counted in between.
+    """
+    ids = topic_ids(bootstrap, COUNTED)
+    topics = " ".join(f"{name} {ids[name]}" for name in sorted(ids))
+    if not begins:
+        return topics
+    places = " ".join(
+        f"{topic}-{partition} {begins[topic, partition]}" for topic, partition in sorted(begins)
+    )
+    return f"{topics}{REBUILT}{hashlib.sha256(places.encode()).hexdigest()[:16]}"
+
+
+def given_up(counted: str | None, now: str) -> bool:
+    """Whether a store of identity `counted` is of these topics, but of before their last rebuild.
+
+    None is the identity of an empty store, "" that of one made before stores said theirs.
+
+    >>> now = "items a purchases b rebuilt 17"
+    >>> given_up("items a purchases b", now), given_up("items a purchases b rebuilt 16", now)
+    (True, True)
+    >>> given_up(now, now), given_up("items a purchases c", now), given_up(None, now)
+    (False, False, False)
+    >>> given_up("items a purchases b rebuilt 17", "items a purchases b")  # where is the rebuild? refused
+    False
+    """
+    topics, rebuilt, _ = now.partition(REBUILT)
+    if not rebuilt or counted is None or counted == now:
+        return False
+    return counted.partition(REBUILT)[0] in ("", topics)
 
 
 def beginning(topic: str, partition: int, offset: int) -> Progress:
@@ -28,11 +61,11 @@ def beginning(topic: str, partition: int, offset: int) -> Progress:
     return Progress(task=f"{BEGINNING}{topic}-{partition}", worker="", applied=offset, stored=offset)
 
 
-def beginnings(bootstrap: str) -> dict[TP, int]:
-    """Offsets at which counting begins, for partitions where that is not 0."""
-    found: dict[TP, int] = {}
+def beginnings(bootstrap: str) -> dict[tuple[str, int], int]:
+    """Offsets at which counting begins, by topic and partition; empty if it is the first ones."""
+    found: dict[tuple[str, int], int] = {}
     for row in read_all(bootstrap, PROGRESS):
         if row.key and row.value and row.key.decode().startswith(BEGINNING):
             topic, _, partition = row.key.decode().removeprefix(BEGINNING).rpartition("-")
-            found[TP(topic, int(partition))] = decode_progress(row.value).applied
+            found[topic, int(partition)] = decode_progress(row.value).applied
     return found

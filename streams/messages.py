@@ -93,7 +93,11 @@ class DeadLetter(Struct):
 
 
 class Progress(Struct, kw_only=True):
-    """How far one task (a partition of an input topic) is. Written by its worker about once a second."""
+    """How far one task (a partition of an input topic) is. Written by its worker about once a second.
+
+    `alsobought rebuild` writes records of no worker, with tasks such as "beginning of purchases-3": where
+    counting begins.
+    """
 
     task: Annotated[str, Meta(description="topic and partition, such as purchases-3")]
     worker: Annotated[str, Meta(description="base address of the owning worker's queries")]

@@ -5,6 +5,8 @@
    elsewhere for a while.
 3. Nothing: the whole log is replayed. Whether it reaches back so far is for the caller to check.
 
+A store that `alsobought rebuild` gave up, on whichever host it ran, is passed over like none.
+
 Any of them is right, since state is a function of the log; they differ in how much is replayed.
 """
 
@@ -16,9 +18,10 @@ import time
 from pathlib import Path
 
 from state.errors import StoreError, StoreLocked
-from state.saving import stored_position
+from state.saving import stored_log, stored_position
 from state.store import RocksStore
 from streams.checkpoints import Checkpoints
+from streams.log_identity import given_up
 from streams.store_folder import StoreFolder
 from streams.threads import in_thread
 
@@ -40,7 +43,7 @@ class Stores:
     checkpoints
         Where checkpoints are; None if there are none.
     log_identity
-        Which Kafka topics the state must have been counted from.
+        Which Kafka topics the state must have been counted from, and since which rebuild.
     """
 
     def __init__(self, root: Path, checkpoints: Checkpoints | None, log_identity: str) -> None:
@@ -62,6 +65,12 @@ class Stores:
         """
         folder = await in_thread(self.folder, task)
         store = await self._open_newest(task, folder)
+        if given_up(await in_thread(stored_log, store), self.log_identity):
+            log.warning("%s: %s was given up by `alsobought rebuild`", task, store.path)
+            await in_thread(store.close)
+            if not await in_thread(self._restore, task, folder):
+                folder.following().mkdir()
+            store = await self._open_newest(task, folder)
         if await self._is_behind(task, store):
             await in_thread(store.close)
             await in_thread(self._restore, task, folder)
@@ -75,11 +84,11 @@ class Stores:
 
     async def reopen(self, task: str, store: RocksStore) -> RocksStore | None:
         """The newest checkpoint instead of a store that Kafka's log does not fit; None without one."""
-        await in_thread(store.close)
         folder = self.folder(task)
-        if await in_thread(self._restore, task, folder):
-            return await self._open_newest(task, folder)
-        return None
+        if not await in_thread(self._restore, task, folder):
+            return None
+        await in_thread(store.close)
+        return await self._open_newest(task, folder)
 
     async def _open_newest(self, task: str, folder: StoreFolder) -> RocksStore:
         begin = time.monotonic()

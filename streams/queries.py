@@ -3,7 +3,8 @@
 GET /related/ITEM?k=10  its list as of now, as the message on the topic, cut to k entries
 GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
 GET /customers/ID       a customer's history
-404 where this worker does not hold it
+POST /checkpoints       takes a checkpoint of every task of this worker; what they are and what they cost
+404 where this worker does not hold it, 409 where no checkpoint url is set, 503 where one cannot be written
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import msgspec
 from aiohttp import web
 
 from state import rows as rw
+from state.errors import StoreError
+from streams.checkpoints import CheckpointError, NoCheckpoints
 from streams.customer_task import CustomerTask
 from streams.item_task import ItemTask
 from streams.messages import decode_related
 from streams.worker import Tasks
 
 NEIGHBOURS = 1_000
+STOP_S = 5.0
 
 
 class Queries:
@@ -38,8 +42,9 @@ class Queries:
             web.get("/related/{id}", self._related),
             web.get("/items/{id}", self._item),
             web.get("/customers/{id}", self._customer),
+            web.post("/checkpoints", self._checkpoints),
         ])  # fmt: skip
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
         port = self._runner.addresses[0][1]
@@ -88,6 +93,14 @@ class Queries:
                     "items": len(history), "history": history,
                 })  # fmt: skip
         raise web.HTTPNotFound(text=f"no partition of this worker has customer {customer_id}")
+
+    async def _checkpoints(self, _request: web.Request) -> web.Response:
+        try:
+            return _json(await self._tasks.checkpoint_now())
+        except NoCheckpoints as error:
+            raise web.HTTPConflict(text=str(error)) from error
+        except (CheckpointError, StoreError) as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from error
 
 
 def item_state(task: ItemTask, item_id: str) -> dict[str, Any] | None:

@@ -104,6 +104,10 @@ class Refresher:
 
     async def run(self) -> None:
         """Refresh until cancelled."""
+        while self._written is None:  # before the first list, or what others write after it goes unnoticed
+            await self._look_for_others()
+            if self._written is None:
+                await asyncio.sleep(LOOK_S)
         while True:
             begin = time.monotonic()
             self._computed_s = 0.0

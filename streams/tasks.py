@@ -113,6 +113,9 @@ class Task(abc.ABC):
     def limit_memory(self, tasks: int) -> None:  # noqa: B027
         """Keep to the budget of a worker with so many tasks of this kind, if there is much to keep."""
 
+    def replays_to(self, end: int) -> None:  # noqa: B027
+        """Be told where the log ends, before starting: what is before it another worker may have applied."""
+
     @abc.abstractmethod
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""

@@ -75,3 +75,15 @@ PROGRESS = TopicSpec(
 )
 
 ALL: tuple[TopicSpec, ...] = (PURCHASES, ITEMS, PAIR_DELTAS, RELATED_ITEMS, DEAD_LETTERS, PROGRESS)
+COUNTED: tuple[TopicSpec, ...] = (PURCHASES, ITEMS, PAIR_DELTAS)
+"""What state is counted from; a task is a partition of one of these."""
+
+
+def is_task(name: str) -> bool:
+    """Whether this is the name of a task.
+
+    >>> is_task("pair-deltas-12"), is_task("purchases-1.partial"), is_task("holiday-2026")
+    (True, False, False)
+    """
+    topic, _, partition = name.rpartition("-")
+    return partition.isdecimal() and any(topic == spec.name for spec in COUNTED)

@@ -38,7 +38,7 @@ class Chunk:
     start, end
         The offsets it covers, [start, end): also those that hold no record (compacted, transaction marks).
     records
-        As aiokafka delivers them.
+        As aiokafka delivers them; none where all that was fetched are such marks.
     """
 
     tp: TP
@@ -109,6 +109,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if some:
                 start = min(before.get(tp, some[0].offset), some[0].offset)
                 fetched[tp] = (start, max(after.get(tp, 0), some[-1].offset + 1), some)
+        for tp, end in after.items():
+            # else the end of a log that ends with a mark would never be reached
+            if tp not in fetched and before.get(tp, end) < end:
+                fetched[tp] = (before[tp], end, [])
         return fetched
 
 
@@ -152,7 +156,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         fetched, _ = await self._wait_next_records(timeout)
         for aiokafka_tp, (start, end, records) in (fetched or {}).items():
             tp = TP(aiokafka_tp.topic, aiokafka_tp.partition)
-            for at in range(0, len(records), CHUNK_RECORDS):
+            for at in range(0, max(1, len(records)), CHUNK_RECORDS):
                 if self.should_stop or not self.flow_active or generation != self.app.consumer_generation_id:
                     return
                 some = records[at : at + CHUNK_RECORDS]
@@ -163,10 +167,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
 
 def _message(chunk: Chunk, generation: int) -> ConsumerMessage:
-    first = chunk.records[0]
+    # Faust drops messages of lower offsets than it saw, and looks at no time
+    offset = chunk.records[0].offset if chunk.records else chunk.end - 1
     return ConsumerMessage(
-        chunk.tp.topic, chunk.tp.partition, first.offset, first.timestamp / 1000.0, first.timestamp_type,
-        [], None, chunk, None, 0, 0, chunk.tp, generation_id=generation,
+        chunk.tp.topic, chunk.tp.partition, offset, 0.0, 0, [], None, chunk, None, 0, 0, chunk.tp,
+        generation_id=generation,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 positions    where the partitions begin and end now
 read_all     every record up to where the topic ends now
 Follower     records as they come, from the end or a little before it
+send         records with keys, or to given partitions
 send_each    one record to every partition
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -54,10 +55,16 @@ def partitions_of(bootstrap: str, spec: TopicSpec) -> int:
     return found[0].partitions
 
 
+def positions(bootstrap: str, spec: TopicSpec) -> dict[int, tuple[int, int]]:
+    """Return the first offset and the one after the last of each partition. Raises as `partitions_of`."""
+    with _consumer(bootstrap, spec) as (consumer, assigned):
+        begins, ends = consumer.beginning_offsets(assigned), consumer.end_offsets(assigned)
+        return {tp.partition: (begins[tp], ends[tp]) for tp in assigned}
+
+
 def ends(bootstrap: str, spec: TopicSpec) -> dict[int, int]:
     """Return the offset after the last record of each partition. Raises as `partitions_of` does."""
-    with _consumer(bootstrap, spec) as (consumer, assigned):
-        return {tp.partition: end for tp, end in consumer.end_offsets(assigned).items()}
+    return {partition: end for partition, (_, end) in positions(bootstrap, spec).items()}
 
 
 def read_all(bootstrap: str, spec: TopicSpec, until: dict[int, int] | None = None) -> Iterator[Row]:
@@ -125,17 +132,25 @@ class Follower:
 
 
 def send_each(bootstrap: str, spec: TopicSpec, value: bytes, partitions: list[int]) -> dict[int, int]:
-    """Write a record to each of the partitions; return the offsets they got.
+    """Write a record to each of the partitions; return the offsets they got. Raises as `send` does."""
+    offsets = send(bootstrap, spec, [(partition, None, value) for partition in partitions])
+    return dict(zip(partitions, offsets, strict=True))
+
+
+def send(
+    bootstrap: str, spec: TopicSpec, records: Iterable[tuple[int | None, bytes | None, bytes | None]]
+) -> list[int]:
+    """Write records of a partition (None: the key's), a key and a value; return their offsets.
 
     Raises
     ------
     KafkaUnreachable
-        Kafka did not take them.
+        Kafka did not take them all.
     """
     producer = KafkaProducer(bootstrap_servers=bootstrap.split(","), acks="all")
     try:
-        sent = {p: producer.send(spec.name, value=value, partition=p) for p in partitions}
-        return {p: future.get(timeout=STALL_S).offset for p, future in sent.items()}
+        sent = [producer.send(spec.name, key=key, value=value, partition=p) for p, key, value in records]
+        return [future.get(timeout=STALL_S).offset for future in sent]
     except KafkaError as error:
         raise KafkaUnreachable(
             f"Kafka at {bootstrap} did not take a record for {spec.name}: {error}"

@@ -50,7 +50,7 @@ class Tasks:
         self._context: Context | None = None
         self._open: dict[TP, Task] = {}
         self._lock = asyncio.Lock()
-        self._begins: dict[TP, int] = {}
+        self._begins: Mapping[tuple[str, int], int] = {}
         self.address = ""  # of this worker's queries, once they are served
 
     async def open(self, assigned: set[TP]) -> Mapping[TP, int]:
@@ -86,8 +86,12 @@ class Tasks:
                 log.info("%s: went on with a checkpoint, as the log does not reach the store", task.name)
             if not await self._fits(task):
                 raise LogTooShort(await self._too_short(task))
+            task.replays_to((await self._log(tp))[1])
         except BaseException:
-            await task.close(save=False)
+            try:
+                await task.close(save=False)
+            except Exception as error:  # what is to be told is why it was not opened
+                log.error("%s: not closed: %r", task.name, error)
             raise
         self._open[tp] = task
         if isinstance(task, ItemTask):
@@ -120,8 +124,8 @@ class Tasks:
             checkpoints = None
             if settings.checkpoint_url is not None:
                 checkpoints = Checkpoints(settings.checkpoint_url, settings.checkpoints_kept)
-            identity = await in_thread(log_identity, bootstrap)
             self._begins = await in_thread(beginnings, bootstrap)
+            identity = await in_thread(log_identity, bootstrap, self._begins)
             self._context = Context(
                 settings, Outbox(producer), len(await producer.partitions_for(PAIR_DELTAS.name)),
                 Stores(settings.data_dir / "state", checkpoints, identity), self.lease,

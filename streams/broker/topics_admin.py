@@ -1,4 +1,4 @@
-"""Makes our topics on any Kafka and describes them; the only place that administers topics."""
+"""Makes our topics on any Kafka and describes them and the group; the only place that administers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,24 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, RetriableError, TopicAlreadyExistsError, for_code
+from kafka.errors import (
+    CoordinatorNotAvailableError,
+    KafkaError,
+    RetriableError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from streams.broker.errors import KafkaUnreachable, PartitionsDiffer, TopicsRefused
 from streams.topics import TopicSpec
 
 TIMEOUT_S = 5.0
 """How long a broker may take to answer a first request before it counts as absent."""
+
+COORDINATOR_S = 30.0
+"""How long Kafka may take after its start to know the groups."""
+
+LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,34 @@ def topic_ids(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = 
     """
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
         return {topic["name"]: str(topic["topic_id"]) for topic in _described(admin, list(specs))}
+
+
+def group_members(bootstrap: str, group: str, *, timeout_s: float = COORDINATOR_S) -> list[str]:
+    """Return the client and host of every member of a consumer group; one that has died stays for a while.
+
+    Raises
+    ------
+    KafkaUnreachable
+        Also when Kafka does not know its groups in time, as just after its start.
+    """
+    deadline = time.monotonic() + timeout_s
+    trouble = ""
+    with admin_client(bootstrap) as admin:
+        while time.monotonic() < deadline:
+            try:
+                described = admin.describe_groups([group])[group]
+            except CoordinatorNotAvailableError as error:
+                trouble = str(error)
+            else:
+                if described["group_state"]:  # Dead is one that nobody has heard of
+                    return [
+                        f"{member['group_instance_id'] or member['client_id']} at"
+                        f" {member['client_host'].lstrip('/')}"
+                        for member in described["members"]
+                    ]
+                trouble = described["error"]
+            time.sleep(LOOK_S)
+    raise _unreachable(bootstrap, f"it does not know the group {group} yet: {trouble}")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from state.store import RocksStore
 from streams.checkpoints.errors import BadManifest, CheckpointError
 from streams.checkpoints.manifest import Checkpoint, StoredFile, decode, encode
 from streams.checkpoints.remote import Remote, trouble
+from streams.topics import is_task
 
 log = logging.getLogger("alsobought")
 
@@ -136,7 +137,7 @@ class Checkpoints:
 
     def tasks(self) -> list[str]:
         """Tasks that have checkpoints."""
-        return sorted(self._remote.names(""))
+        return sorted(name for name in self._remote.names("") if is_task(name))
 
     def known(self, task: str | None = None) -> list[Checkpoint]:
         """Checkpoints of a task or of all, newest first; unreadable ones too, with what is wrong.
@@ -166,7 +167,13 @@ class Checkpoints:
         return ""
 
     def restore(
-        self, task: str, folder: Path, *, identity: str, number: int | None = None
+        self,
+        task: str,
+        folder: Path,
+        *,
+        identity: str,
+        number: int | None = None,
+        on_file: OnFile = lambda _file: None,
     ) -> Checkpoint | None:
         """Make the newest whole checkpoint, or the given one, the store in a folder that is not there yet.
 
@@ -184,7 +191,7 @@ class Checkpoints:
             problem = checkpoint.problem
             if not problem and identity and checkpoint.log != identity:
                 problem = "it was counted from other topics"
-            problem = problem or self._fetch(checkpoint, folder)
+            problem = problem or self._fetch(checkpoint, folder, on_file)
             if not problem:
                 return checkpoint
             if number is not None:
@@ -194,7 +201,7 @@ class Checkpoints:
             raise CheckpointError(f"{self.url} has no checkpoint {number} of {task}")
         return None
 
-    def _fetch(self, checkpoint: Checkpoint, folder: Path) -> str:
+    def _fetch(self, checkpoint: Checkpoint, folder: Path, on_file: OnFile) -> str:
         """Copy a checkpoint's files into a folder that gets its name when all of them are right."""
         partial = folder.with_name(f"{folder.name}{RESTORING}")
         shutil.rmtree(partial, ignore_errors=True)
@@ -210,13 +217,23 @@ class Checkpoints:
             if problem:
                 shutil.rmtree(partial)
                 return problem
+            on_file(file)
         partial.rename(folder)
         return ""
 
     def delete_all(self) -> None:
-        """Delete every checkpoint."""
-        for task in self.tasks():
-            self._remote.delete_folder(task)
+        """Delete every checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            If the URL cannot be written.
+        """
+        try:
+            for task in self.tasks():
+                self._remote.delete_folder(task)
+        except OSError as error:
+            raise CheckpointError(f"cannot delete the checkpoints at {self.url}: {error}") from error
 
     def _manifests(self, task: str) -> list[str]:
         """Names of manifests, newest first."""

@@ -52,6 +52,8 @@ READING = [
     ("inspect", "item", "tea"),
     ("inspect", "customer", "ann"),
     ("dead-letters",),
+    ("checkpoint", "now"),
+    ("rebuild", "--yes"),
     ("publish", "purchases", "complete-journey"),
     ("publish", "items", "complete-journey"),
 ]

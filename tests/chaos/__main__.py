@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos.run import as_json, run, some_faults
+from tests.chaos.run import as_json, run, short_faults, some_faults
 
 
 def main() -> int:
@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument(
         "--minutes", type=float, default=20, help="of faults; draining and comparing come after"
     )
+    parser.add_argument("--short", action="store_true", help="one fault of each kind that differs instead")
     parser.add_argument("--seed", type=int, default=None, help="of purchases and faults; random without it")
     parser.add_argument("--rate", type=float, default=300, help="purchases a second")
     parser.add_argument("--json", type=Path, default=None, help="file for the report")
@@ -31,7 +32,8 @@ def main() -> int:
 
     say(f"seed {seed}")
     root = Path(tempfile.mkdtemp(prefix="alsobought-chaos-"))
-    report = run(root, seed, arguments.rate, some_faults(seed, arguments.minutes), say)
+    faults = short_faults() if arguments.short else some_faults(seed, arguments.minutes)
+    report = run(root, seed, arguments.rate, faults, say)
     print("\n".join(report.lines()))
     if arguments.json is not None:
         arguments.json.write_text(as_json(report))

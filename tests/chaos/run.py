@@ -35,6 +35,8 @@ KINDS = {"purchase": Kind.PURCHASE, "return": Kind.RETURN, "forget": Kind.FORGET
 RECOVERY_S = 90.0
 DRAIN_S = 300.0
 PAUSE_S = 2.0
+LEAST_EVENTS = 12_000
+ENOUGH_S = 240.0
 
 
 @dataclass
@@ -78,6 +80,13 @@ class Feeder(threading.Thread):
 
     def run(self) -> None:
         """Publish until asked to end; a record the broker refused is sent again."""
+        try:
+            self._publish()
+        except BaseException as error:
+            self.failed = error
+            raise
+
+    def _publish(self) -> None:
         records = feed(self._seed)
         producer: Any = None
         while not self._ending.wait(0.1):
@@ -101,6 +110,8 @@ class Feeder(threading.Thread):
         """Publish no more."""
         self._ending.set()
         self.join()
+        if self.failed is not None:
+            raise self.failed
 
 
 def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callable[[str], None]) -> Report:
@@ -122,6 +133,7 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
             told = f"recovered in {recovery_s:.1f} s" if recovery_s is not None else "on to the next"
             say(f"{len(report.faults):4} {fault.__name__} ({time.monotonic() - begin:.1f} s): {told}")
             time.sleep(rng.uniform(0, PAUSE_S))
+        until(lambda: feeder.published >= LEAST_EVENTS or feeder.failed, "enough purchases", ENOUGH_S)
         feeder.end()
         report.events = feeder.published
         say("draining ...")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from state.deltas import Availability, Source
-from state.events import Event
+from state.events import Event, Kind
 from state.items import ItemMachine, Related
 from state.ranking import CHANGED, SAME
 from state.settings import SCORE_NAMES, CountingSettings, ScoreName
@@ -169,6 +169,18 @@ def test_only_changed_lists_are_worth_publishing() -> None:
     assert changed.difference[names.index("i1")] == CHANGED
     machine.mark_published(changed)
     assert (machine.rank(changed.row).difference == SAME).all()
+
+
+def test_an_item_that_comes_and_goes_in_a_replay_is_published_as_without_a_list() -> None:
+    """Before the crash its list went out; the replay makes its row and empties it between two refreshes."""
+    bought = [Event("ann", "tea", START_MS), Event("ann", "milk", START_MS)]
+    for replayed_to, published in ((0, 0), (10, 2)):
+        run = Run.new(CountingSettings())
+        run.items[0].replayed_to = replayed_to
+        run.apply([*bought, Event("ann", "", START_MS, kind=Kind.FORGET)])
+        lists = run.items[0].rank(run.items[0].waiting(), exact=True)
+        assert lists.length.tolist() == [0, 0]
+        assert len(run.items[0].mark_published(lists, exact=True)) == published
 
 
 def test_scores_within_the_tolerance_are_not_published_unless_asked_for() -> None:

@@ -131,8 +131,9 @@ def test_outcomes_say_what_became_of_each_event() -> None:
         (event(Kind.RETURN, 4), pairing.PART_RETURNED),
         (event(Kind.RETURN, 1), pairing.GONE),
         (event(Kind.RETURN, 1), pairing.NOT_OWNED),
-        (event(Kind.FORGET), pairing.GONE),
+        (event(Kind.FORGET), pairing.EMPTIED),
         (event(Kind.PURCHASE, 1, "a"), pairing.NEW),
+        (event(Kind.FORGET), pairing.GONE),
     ]
     outcomes = machine.apply(machine.batch(e for e, _ in steps)).outcomes.tolist()
     assert outcomes == [outcome for _, outcome in steps]

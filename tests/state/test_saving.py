@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import decode, encode
-from state.errors import BadSettings, CorruptRecord
+from state.errors import BadSettings, CorruptRecord, StoreFull
 from state.events import Event
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
@@ -121,6 +122,49 @@ def test_a_store_without_meta_is_replayed_from_the_start() -> None:
     oracle = Oracle(4).feed(events)
     check_histories([customers], lambda _: 0, oracle)
     check_counts([items], lambda _: 0, oracle)
+
+
+class _FullOnce:
+    """A RocksDB whose disk was full for one write, and which has recovered by the next."""
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+        self._full = True
+
+    def write(self, batch: Any) -> None:
+        if self._full:
+            self._full = False
+            raise Exception("IO error: No space left on device")
+        self._db.write(batch)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+
+def test_after_a_write_that_failed_nothing_is_stored_over_the_gap(tmp_path: Path) -> None:
+    """What the failed write was to store is marked as stored: a later sweep would leave it out."""
+    first, second = shop(11, 300, 30, 40), shop(12, 300, 30, 40)
+    store = RocksStore(tmp_path)
+    machine = CustomerMachine()
+    saver = CustomerSaver(machine, store)
+    machine.apply(machine.batch(first))
+    saver.save_all()
+    machine.apply(machine.batch(second))
+    store._db = _FullOnce(store._db)
+    with pytest.raises(StoreFull):
+        saver.step(1.0)
+    with pytest.raises(StoreFull):
+        saver.save_all()
+    saver.close()
+
+    again = CustomerMachine()
+    saver = CustomerSaver(again, RocksStore(tmp_path))
+    saver.load()
+    assert again.position == len(first)
+    check_histories([again], lambda _: 0, Oracle(50).feed(first))
+    again.apply(again.batch(second))
+    check_histories([again], lambda _: 0, Oracle(50).feed(first + second))
+    saver.close()
 
 
 def test_a_damaged_record_is_named() -> None:

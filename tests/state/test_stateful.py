@@ -53,7 +53,7 @@ class Shop(RuleBasedStateMachine):
         self.savers: list[Any] = []
         self.ids = count()
 
-    @initialize(window=st.integers(1, 3), capacity=st.sampled_from([1 << 15, 4]))
+    @initialize(window=st.integers(1, 3), capacity=st.sampled_from([1 << 15, 8]))
     def begin(self, window: int, capacity: int) -> None:
         self.settings = CountingSettings(window=window, row_capacity=capacity, list_length=5)
         for which in range(SOURCES + 1):
@@ -187,7 +187,7 @@ class Shop(RuleBasedStateMachine):
             saver.step(0.0)
             gone = [c for c, h in oracle.histories.items() if not h and not oracle.seen[c]]
             assert not {*saver.machine.customers, *saver.machine.erased}.intersection(gone)
-        if self.settings.row_capacity > 4:
+        if self.settings.row_capacity > 8:
             check_counts([items], lambda _: 0, oracle)
         plain = ItemMachine(self.settings)
         for position, raw in enumerate(self.deltas):

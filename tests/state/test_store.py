@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from state.errors import StoreError, StoreLocked
+from state.errors import StoreError, StoreFull, StoreLocked
 from state.store import MemoryStore, RocksStore, Store
 
 
@@ -129,3 +131,43 @@ def test_a_damaged_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "CURRENT").write_text("nonsense\n")
     with pytest.raises(StoreError, match="cannot open"):
         RocksStore(tmp_path)
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    """Writes beyond the first 64 KiB of a file fail, as they do on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_the_last_whole_write(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path)
+    store.write([(b"a", b"1"), (b"b", b"2")])
+    with _full_disk(), pytest.raises(StoreFull, match=rf"cannot write to {tmp_path}: .*Free some space"):
+        store.write([(b"a", None), *((b"%03d" % n, random.randbytes(1_000)) for n in range(200))])
+    assert list(store.scan(b"")) == [(b"a", b"1"), (b"b", b"2")]
+    with pytest.raises(StoreFull, match="goes on from its last whole write"):  # the writer believes the rest
+        store.write([(b"c", b"3")])
+    with pytest.raises(StoreFull, match="cannot close"):
+        store.close()
+    again = RocksStore(tmp_path)
+    assert list(again.scan(b"")) == [(b"a", b"1"), (b"b", b"2")]
+    again.write([(b"c", b"3")])
+    assert again.get(b"c") == b"3"
+    again.close()
+
+
+def test_a_store_does_not_open_on_a_full_disk(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path)
+    store.write([(b"%03d" % n, random.randbytes(1_000)) for n in range(200)])
+    with _full_disk(), pytest.raises(StoreFull, match="cannot close"):
+        store.close()  # what was written is in RocksDB's log, and the file made of it is too large
+    with _full_disk(), pytest.raises(StoreFull, match="cannot open"):
+        RocksStore(tmp_path)
+    again = RocksStore(tmp_path)
+    assert len(list(again.scan(b""))) == 200
+    again.close()

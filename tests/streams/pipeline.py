@@ -20,6 +20,7 @@ from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES, RELATED_ITEM
 
 PARTITIONS = 4
 WAIT_S = 120.0
+BATCH_BYTES = 256 << 10
 
 
 def until(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
@@ -59,7 +60,9 @@ class Wires:
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
-        self.producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
+        self.producer = KafkaProducer(
+            bootstrap_servers=bootstrap, acks="all", linger_ms=5, batch_size=BATCH_BYTES
+        )
         self.progress = KafkaConsumer(bootstrap_servers=bootstrap)
         self.progress.assign([TopicPartition(PROGRESS.name, p) for p in range(PARTITIONS)])
         self.progress.seek_to_beginning()
@@ -72,9 +75,10 @@ class Wires:
 
     def publish(self, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
         """Send keys and values, and wait until Kafka has them."""
-        for key, value in records:
-            self.producer.send(topic, key=key, value=value)
+        sent = [self.producer.send(topic, key=key, value=value) for key, value in records]
         self.producer.flush()
+        for future in sent:
+            future.get(0)  # raises what failed
 
     def ends(self, topic: str) -> dict[int, int]:
         """End offset per partition."""

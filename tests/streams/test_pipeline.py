@@ -6,20 +6,19 @@ import base64
 import json
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from alsobought.sources import open_purchases
 from state.events import Event, Kind
 from streams import topics
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.topics_admin import create_topics
 from streams.messages import PurchaseEvent, decode_purchase
-from streams.settings import Settings
 from tests.oracle import Oracle
-from tests.streams.pipeline import PARTITIONS, Wires, Worker, until
+from tests.streams.pipeline import Wires, Worker, until
 
 REAL = 12_000
 WINDOW = 50
@@ -45,6 +44,11 @@ def as_event(message: PurchaseEvent) -> Event:
 
 def events_of(records: list[tuple[bytes, bytes]]) -> list[Event]:
     return [as_event(decode_purchase(value)) for _, value in records]
+
+
+def keyed(messages: Iterable[PurchaseEvent]) -> list[tuple[bytes | None, bytes | None]]:
+    """Records to publish."""
+    return [(message.customer_id.encode(), msgspec.json.encode(message)) for message in messages]
 
 
 def check(lists: dict[str, dict[str, object]], oracle: Oracle) -> None:
@@ -75,20 +79,6 @@ def check(lists: dict[str, dict[str, object]], oracle: Oracle) -> None:
                 assert entry["score"] == pytest.approx(wanted[y][0], rel=1e-4, abs=slack(y, wanted[y][1]))
             else:  # the oracle's list ends with another, which is as good but for that error
                 assert entry["score"] == pytest.approx(least, rel=1e-4, abs=2 * slack(y, entry["expected"]))
-
-
-@pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(tmp_path / "kafka", cache_dir=Settings.model_validate({}).cache_dir) as running:
-        create_topics(running.bootstrap, topics.ALL, PARTITIONS, 1)
-        yield running
-
-
-@pytest.fixture
-def wires(kafka: EmbeddedKafka) -> Iterator[Wires]:
-    wires = Wires(kafka.bootstrap)
-    yield wires
-    wires.close()
 
 
 def test_real_purchases_stop_and_kill(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_nothing_is_stored_before_kafka_has_the_deltas(tmp_path: Path) -> None:
         assert list(task.store.scan(b"")) == []
         outbox.acknowledge()
         await _until(lambda: task.saver.stored == 200)
-        assert list(task.store.scan(b"h"))
+        assert list(task.store.scan(b"H"))
         assert task.progress("").applied == 200
         await task.close(save=False)
         assert _stored(tmp_path) == 200

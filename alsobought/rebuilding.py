@@ -1,0 +1,156 @@
+"""Giving up the state and counting anew what the topics still hold.
+
+What is counted afterwards is exactly the records that purchases and items hold when the workers start:
+
+- Customer and catalogue machines begin, empty, at the first offsets of their topics.
+- Item machines begin, empty, at the present ends of pair-deltas: what is before them was counted of records
+  that may be gone, and numbers items otherwise than the customer machines that begin anew. Everything these
+  send comes behind.
+- An item machine that begins empty takes an item it has no list of for one that has none in the topic, so
+  all lists are deleted; those that are counted come back.
+- The beginnings are in the identity of state (streams/log_identity.py): a store or checkpoint of before the
+  rebuild, such as on another host, is never gone on with.
+
+A rebuild that is broken off leaves something that is right or refused at every step, and may be repeated.
+The ends of pair-deltas are written before the other beginnings: item machines that begin there and
+customer machines that still begin where they did count the same.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from alsobought.options import CommandError
+from alsobought.restoring import refuse_held, refuse_local_workers
+from streams.broker.topics_admin import group_members
+from streams.checkpoints import Checkpoints
+from streams.log_identity import beginning
+from streams.messages import decode_progress, encode
+from streams.settings import Settings
+from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES, RELATED_ITEMS, TopicSpec, is_task
+from streams.views import Follower, ends, positions, read_all, send
+
+LISTEN_S = 3.0
+"""Workers report every second."""
+
+MARGIN_S = 5.0
+
+OnProgress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What was given up."""
+
+    stores: int
+    checkpoints: int
+    lists: int
+
+
+def refuse_workers(settings: Settings, bootstrap: str) -> None:
+    """Return when no worker runs; one that was killed is waited for until the group has forgotten it.
+
+    Raises
+    ------
+    CommandError
+        One runs.
+    """
+    refuse_local_workers(settings)
+    begin = time.monotonic()
+    patience_s = settings.session_ms / 1000 + MARGIN_S
+    with Follower(bootstrap, PROGRESS) as follower:
+        while True:
+            for row in follower.poll():
+                if row.value and (progress := decode_progress(row.value)).worker:
+                    raise CommandError(
+                        f"the worker at {progress.worker} is running ({progress.task}): stop all workers"
+                        " first."
+                    )
+            members = group_members(bootstrap, settings.group)
+            waited_s = time.monotonic() - begin
+            if not members and waited_s > LISTEN_S:
+                return
+            if waited_s > patience_s:
+                raise CommandError(
+                    f"the group {settings.group} still has members: {', '.join(members)}. Stop all workers"
+                    " first; one that was killed is forgotten in ALSOBOUGHT_SESSION_MS."
+                )
+
+
+def stored_tasks(settings: Settings) -> list[str]:
+    """Return the tasks that have a store under the data directory."""
+    root = settings.data_dir / "state"
+    return sorted(path.name for path in root.iterdir() if is_task(path.name)) if root.is_dir() else []
+
+
+def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProgress]) -> Rebuilt:
+    """Give up all state and set where counting begins. Call `refuse_workers` before.
+
+    Parameters
+    ----------
+    on_lists
+        Told how many offsets of related-items there are to read; gives what is told how many are read.
+
+    Raises
+    ------
+    CommandError
+        A store is in use, or a worker was started meanwhile.
+    CheckpointError
+        The checkpoints cannot be deleted.
+    """
+    tasks = stored_tasks(settings)
+    for task in tasks:
+        refuse_held(settings, task)
+    begins = {spec: positions(bootstrap, spec) for spec in (PURCHASES, ITEMS)}
+    delta_ends = ends(bootstrap, PAIR_DELTAS)
+    for task in tasks:
+        shutil.rmtree(settings.data_dir / "state" / task)
+    checkpoints = _delete_checkpoints(settings)
+    lists = _delete_lists(bootstrap, on_lists)
+    _begin_at(bootstrap, PAIR_DELTAS, delta_ends)
+    for spec, where in begins.items():
+        _begin_at(bootstrap, spec, {partition: start for partition, (start, _) in where.items()})
+    _refuse_change(settings, bootstrap, delta_ends)
+    return Rebuilt(len(tasks), checkpoints, lists)
+
+
+def _delete_checkpoints(settings: Settings) -> int:
+    if settings.checkpoint_url is None:
+        return 0
+    checkpoints = Checkpoints(settings.checkpoint_url, settings.checkpoints_kept)
+    count = len(checkpoints.known())
+    checkpoints.delete_all()
+    return count
+
+
+def _delete_lists(bootstrap: str, on_lists: Callable[[int], OnProgress]) -> int:
+    """Write a tombstone for every list there is, where the list is."""
+    where = positions(bootstrap, RELATED_ITEMS)
+    on_progress = on_lists(sum(end - start for start, end in where.values()))
+    read = dict.fromkeys(where, 0)
+    lists: set[tuple[int, bytes]] = set()
+    for row in read_all(bootstrap, RELATED_ITEMS, {partition: end for partition, (_, end) in where.items()}):
+        if row.key is not None:
+            (lists.discard if row.value is None else lists.add)((row.partition, row.key))
+        read[row.partition] = row.offset + 1 - where[row.partition][0]
+        on_progress(sum(read.values()))
+    send(bootstrap, RELATED_ITEMS, ((partition, key, None) for partition, key in sorted(lists)))
+    return len(lists)
+
+
+def _begin_at(bootstrap: str, spec: TopicSpec, offsets: dict[int, int]) -> None:
+    records = [beginning(spec.name, partition, offset) for partition, offset in offsets.items()]
+    send(bootstrap, PROGRESS, [(None, record.task.encode(), encode(record)) for record in records])
+
+
+def _refuse_change(settings: Settings, bootstrap: str, delta_ends: dict[int, int]) -> None:
+    """Raise CommandError if a worker may have begun at other places than those that are written now."""
+    members = group_members(bootstrap, settings.group)
+    if members or ends(bootstrap, PAIR_DELTAS) != delta_ends:
+        raise CommandError(
+            f"a worker was started meanwhile ({', '.join(members) or 'it wrote to pair-deltas'}): stop all"
+            " workers, and run `alsobought rebuild` again."
+        )

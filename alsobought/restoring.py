@@ -1,0 +1,84 @@
+"""Checkpoints to stores on this host, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alsobought.options import CommandError
+from alsobought.place import Place
+from alsobought.stack import Say
+from state.store_files import is_held
+from streams.broker.errors import KafkaUnreachable
+from streams.checkpoints import Checkpoint, Checkpoints
+from streams.checkpoints.store import OnFile
+from streams.log_identity import beginnings, log_identity
+from streams.settings import Settings
+from streams.store_folder import StoreFolder
+
+
+def refuse_local_workers(settings: Settings) -> None:
+    """Raise CommandError if a local stack in the data directory has workers."""
+    place = Place(settings.data_dir)
+    if place.has_workers():
+        raise CommandError(
+            f"a local stack (pid {place.read().get('pid')}) has workers in {settings.data_dir}: stop it"
+            " first. Where Kafka is needed meanwhile, `alsobought broker run` runs it without workers."
+        )
+
+
+def refuse_held(settings: Settings, task: str) -> None:
+    """Raise CommandError if a process has the task's store open."""
+    folder = StoreFolder(settings.data_dir / "state" / task).newest()
+    if folder is not None and is_held(folder):
+        raise CommandError(f"a worker has {folder} open: stop it first.")
+
+
+def to_restore(settings: Settings, checkpoints: Checkpoints, task: str | None) -> list[str]:
+    """Return the tasks to restore, none of whose stores is in use.
+
+    Raises
+    ------
+    CommandError
+    """
+    refuse_local_workers(settings)
+    tasks = checkpoints.tasks()
+    if not tasks or (task is not None and task not in tasks):
+        there = f" of {task}, but of {', '.join(tasks)}" if tasks else ""
+        raise CommandError(f"there are no checkpoints{there} at {checkpoints.url}.")
+    chosen = tasks if task is None else [task]
+    for name in chosen:
+        refuse_held(settings, name)
+    return chosen
+
+
+def identity_of(settings: Settings, say: Say) -> str:
+    """Return the identity of Kafka's topics; empty, and said so, if there is no Kafka to ask."""
+    bootstrap = settings.kafka or Place(settings.data_dir).bootstrap()
+    try:
+        if bootstrap:
+            return log_identity(bootstrap, beginnings(bootstrap))
+        trouble = "no Kafka is known (--kafka)"
+    except KafkaUnreachable:
+        trouble = f"no Kafka answers at {bootstrap}"
+    say(f"{trouble}: whether the checkpoints are of its topics is checked when a worker opens them")
+    return ""
+
+
+def restore_task(
+    settings: Settings,
+    checkpoints: Checkpoints,
+    task: str,
+    identity: str,
+    number: int | None,
+    on_file: OnFile,
+) -> tuple[Checkpoint, Path] | None:
+    """Make a checkpoint the next generation of a task's store; it and its folder, None without a usable one.
+
+    Raises
+    ------
+    CheckpointError
+    """
+    folder = StoreFolder(settings.data_dir / "state" / task).following()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = checkpoints.restore(task, folder, identity=identity, number=number, on_file=on_file)
+    return None if checkpoint is None else (checkpoint, folder)

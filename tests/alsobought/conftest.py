@@ -1,0 +1,7 @@
+"""A Kafka of a test's own, as tests/streams has it."""
+
+from __future__ import annotations
+
+from tests.streams.conftest import kafka, wires
+
+__all__ = ["kafka", "wires"]
