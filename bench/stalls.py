@@ -1,6 +1,6 @@
 """How long partitions stand still when workers come, go, die and freeze.
 
-    python -m bench.stalls [--rate 2000]
+    python bench/stalls.py [--rate 2000]
 
 Two workers with disks of their own and a third that shares one count purchases at a steady rate. After each
 event the longest time between two messages of a source partition in pair-deltas is the stall of counting,
@@ -15,12 +15,15 @@ import struct
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
 
 from alsobought.tables import print_table
-from streams.topics import PAIR_DELTAS, RELATED_ITEMS
-from streams.views import ends, read_all
+from streams.topics import PAIR_DELTAS, RELATED_ITEMS, TopicSpec
+from streams.views import ends
 from tests.chaos.cluster import SESSION_MS, Cluster
 from tests.chaos.run import Feeder
 from tests.streams.pipeline import PARTITIONS, Wires, until
@@ -29,16 +32,29 @@ _SOURCE = struct.Struct("<4xHH")  # of a pair-deltas message: topic number and p
 SETTLE_S = 15.0
 
 
+def _records(bootstrap: str, spec: TopicSpec, since: dict[int, int]) -> Iterator[Any]:
+    """Records from some offsets on: all of them would take so long to read that counting fell behind."""
+    until = ends(bootstrap, spec)
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, check_crcs=False, max_partition_fetch_bytes=8 << 20)
+    tps = {TopicPartition(spec.name, partition): end for partition, end in until.items()}
+    consumer.assign(list(tps))
+    for tp in tps:
+        consumer.seek(tp, since[tp.partition])
+    while any(consumer.position(tp) < end for tp, end in tps.items()):
+        for some in consumer.poll(200).values():
+            yield from some
+    consumer.close()
+
+
 def _longest(bootstrap: str, since: dict[str, dict[int, int]]) -> tuple[float, float]:
     """Longest pause in ms of counting and of listing since some offsets, over partitions."""
     times: dict[tuple[str, int], list[int]] = defaultdict(list)
     for spec in (PAIR_DELTAS, RELATED_ITEMS):
-        for row in read_all(bootstrap, spec):
-            if row.offset >= since[spec.name][row.partition]:
-                partition = row.partition
-                if spec is PAIR_DELTAS:
-                    partition = _SOURCE.unpack_from(row.value or bytes(8))[1]
-                times[spec.name, partition].append(row.timestamp_ms)
+        for record in _records(bootstrap, spec, since[spec.name]):
+            partition = record.partition
+            if spec is PAIR_DELTAS:
+                partition = _SOURCE.unpack_from(record.value or bytes(8))[1]
+            times[spec.name, partition].append(record.timestamp)
     longest = []
     for spec in (PAIR_DELTAS, RELATED_ITEMS):
         gaps = [

@@ -32,7 +32,7 @@ from tests.oracle import Oracle
 from tests.streams.pipeline import PARTITIONS, Wires, until
 
 KINDS = {"purchase": Kind.PURCHASE, "return": Kind.RETURN, "forget": Kind.FORGET}
-RECOVERY_S = 90.0
+RECOVERY_S = 180.0
 DRAIN_S = 300.0
 PAUSE_S = 2.0
 LEAST_EVENTS = 12_000
