@@ -18,7 +18,7 @@ from streams.customer_task import CustomerTask
 from streams.lease import Lease
 from streams.opening import Stores
 from streams.settings import Settings
-from streams.tasks import Context
+from streams.tasks import Context, Torn
 from streams.topics import PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import purchases
@@ -153,6 +153,9 @@ def test_a_chunk_sent_in_part_is_not_stored(tmp_path: Path) -> None:
         outbox.acknowledge()
         assert task.position == 200  # the machine has it, Kafka does not
         assert task.progress("").applied == 100
+        saving = task._loops[1]
+        await _until(saving.done)
+        assert isinstance(saving.exception(), Torn)
         await task.close(save=True)
         assert _stored(tmp_path) == 100
 
