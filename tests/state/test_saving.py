@@ -26,7 +26,7 @@ from tests.state.machines import START_MS, check_counts, check_histories, shop
 
 
 def _crash(seed: int, window: int, customers: int, open_store: Callable[[str], Store]) -> Cluster:
-    """Half of the events have no ids, so that nothing but the stored offsets keeps a replay from counting twice."""
+    """Half of the events have no ids: nothing but stored offsets keeps a replay from counting them twice."""
     named = random.Random(seed)
     events = [
         replace(event, event_id=None) if named.random() < 0.5 else event
