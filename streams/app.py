@@ -61,7 +61,8 @@ app = App(
     broker_max_poll_records=8_000,
     broker_session_timeout=settings.session_ms / 1000,
     broker_heartbeat_interval=1.0,
-    broker_request_timeout=20.0,
+    # Faust gives up rebalancing for ever, without a word, when opening stores takes longer than this
+    broker_request_timeout=86_400.0,
     consumer_max_fetch_size=1 << 20,
     producer_acks=-1,
     producer_linger_ms=0,

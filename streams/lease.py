@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 log = logging.getLogger("alsobought")
@@ -35,12 +36,12 @@ class Lease:
         """Whether the group confirmed this worker within the session timeout."""
         return time.monotonic() - self._confirmed_at < self._timeout_s
 
-    async def wait(self, name: str) -> None:
-        """Return when the lease is held; cancelled with its task if the partition is lost."""
-        if self.held:
+    async def wait(self, name: str, owned: Callable[[], bool]) -> None:
+        """Return when the lease is held and the partition is ours; cancelled with its task if it is lost."""
+        if self.held and owned():
             return
-        log.warning("%s: not confirmed by the group for %.1f s, holding back", name, self._timeout_s)
-        while not self.held:
+        log.warning("%s: not confirmed by the group, or another's: holding back", name)
+        while not (self.held and owned()):
             await asyncio.sleep(LOOK_S)
         log.info("%s: confirmed again, going on", name)
 

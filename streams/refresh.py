@@ -209,7 +209,7 @@ class Refresher:
         """
         task = self._task
         sent: list[Batch] = []
-        await self._context.lease.wait(task.name)
+        await task.confirmed()
         async with self._context.ranking, task.lock:
             for start in range(0, len(rows), SLICE_ROWS):
                 records = await in_thread(self._lists, rows[start : start + SLICE_ROWS], exact)

@@ -63,6 +63,7 @@ class Context:
     lease: Lease
     reader: TopicReader
     seek: Callable[[TP, int], Awaitable[None]]
+    owns: Callable[[TP], bool]
     item_tasks: list[Any] = field(default_factory=list)
     ranking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
@@ -170,7 +171,7 @@ class Task(abc.ABC):
         while True:
             chunk = await self._inbox.get()
             await self.turn()
-            await self.context.lease.wait(self.name)
+            await self.confirmed()
             async with self.lock:
                 position = self.position
                 if chunk.start <= position < chunk.end:
@@ -185,6 +186,10 @@ class Task(abc.ABC):
                     "%s is at %d, got a chunk from %d: reading again", self.name, position, chunk.start
                 )
                 await self.context.seek(self.tp, position)
+
+    async def confirmed(self) -> None:
+        """Wait until the group has confirmed that the partition is this worker's."""
+        await self.context.lease.wait(self.name, lambda: self.context.owns(self.tp))
 
     async def turn(self) -> None:
         """Wait until it is this task's turn to apply a chunk; most need not."""

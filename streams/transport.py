@@ -24,6 +24,7 @@ from streams.topics import PAIR_DELTAS
 
 CHUNK_RECORDS = 2_000
 FETCH_WAIT_MS = 250
+REQUEST_TIMEOUT_MS = 20_000
 UNKNOWN_POSITION_S = 0.02
 
 
@@ -66,7 +67,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),

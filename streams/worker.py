@@ -66,9 +66,11 @@ class Tasks:
             mine = {TP(tp.topic, tp.partition) for tp in assigned if tp.topic in KINDS}
             for tp in [tp for tp, task in self._open.items() if tp not in mine or not task.is_newest()]:
                 await self._close(tp, save=False)
-            opened = sorted(mine - set(self._open))
-            for tp in opened:
-                await self._open_task(tp)
+            opened = []
+            for tp in sorted(mine - set(self._open)):
+                if self.owns(tp):  # not lost again in the meantime
+                    await self._open_task(tp)
+                    opened.append(tp)
             kinds = Counter(type(task) for task in self._open.values())
             for task in self._open.values():
                 task.limit_memory(kinds[type(task)])
@@ -129,7 +131,7 @@ class Tasks:
             self._context = Context(
                 settings, Outbox(producer), len(await producer.partitions_for(PAIR_DELTAS.name)),
                 Stores(settings.data_dir / "state", checkpoints, identity), self.lease,
-                TopicReader(bootstrap), self._seek,
+                TopicReader(bootstrap), self._seek, self.owns,
             )  # fmt: skip
         return self._context
 
@@ -141,6 +143,10 @@ class Tasks:
         if (error := task.failed()) is not None:
             raise error
         await task.handle(chunk)
+
+    def owns(self, tp: TP) -> bool:
+        """Whether a partition is this worker's by the newest assignment."""
+        return tp in self._app.consumer.assignment()
 
     async def _seek(self, tp: TP, offset: int) -> None:
         await self._app.consumer.seek_wait({tp: offset})

@@ -85,6 +85,13 @@ def wipe_disk_and_checkpoint(cluster: Cluster, rng: random.Random) -> None:
     cluster.wipe(rng.choice(cluster.hosts))
 
 
+def join_with_the_broker_away(cluster: Cluster, rng: random.Random) -> None:
+    """A worker comes or goes, and while stores are opened the broker is away for long."""
+    join_or_leave(cluster, rng)
+    time.sleep(rng.uniform(0, 3))
+    cluster.kill_broker(30)
+
+
 def full_disk(cluster: Cluster, rng: random.Random) -> None:
     """A worker's disk is full for some seconds."""
     cluster.fill_disk(rng.choice(cluster.running()), rng.uniform(2, 6))
@@ -108,4 +115,5 @@ WEIGHTS: dict[Fault, int] = {
     kill_worker: 6, kill_all_workers: 2, kill_broker: 3, broker_away: 1, kill_broker_and_worker: 2,
     freeze: 5, freeze_briefly: 2, join_or_leave: 5, restart_worker: 3, wipe_disk: 3,
     wipe_disk_and_checkpoint: 2, full_disk: 3, two_at_once: 1,
+    join_with_the_broker_away: 2,
 }  # fmt: skip

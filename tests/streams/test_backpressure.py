@@ -112,7 +112,7 @@ def _task(root: Path, broker: _SlowBroker) -> CustomerTask:
     lease.confirm()
     context = Context(
         Settings.model_validate({"data_dir": root}), broker, PARTITIONS,  # type: ignore[arg-type]
-        Stores(root / "state", None, ""), lease, None, None,  # type: ignore[arg-type]
+        Stores(root / "state", None, ""), lease, None, None, lambda _tp: True,  # type: ignore[arg-type]
     )  # fmt: skip
     return CustomerTask(TP(PURCHASES.name, 0), context)
 

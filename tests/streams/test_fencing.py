@@ -38,10 +38,17 @@ def test_a_lease_is_held_from_the_moment_its_heartbeat_was_asked() -> None:
         beat = asyncio.create_task(coordinator._do_heartbeat())
         await asyncio.sleep(0)
         asked = clock()
-        waiting = asyncio.create_task(lease.wait("test"))
+        ours = [False]  # the group knows us, but the partition is another's
+        waiting = asyncio.create_task(lease.wait("test", lambda: ours[0]))
         coordinator.answers.put_nowait(True)
         assert await beat
+        assert lease.held
+        assert not (await asyncio.wait({waiting}, timeout=0.2))[0]
+        lease.confirm()
+        ours[0] = True
         await waiting
+        asked = clock()
+        lease.confirm()
         while lease.held:
             await asyncio.sleep(0.01)
         assert clock() - asked >= 0.99

@@ -61,7 +61,8 @@ def _task(root: Path, outbox: _Outbox) -> CustomerTask:
     lease.confirm()
     settings = Settings.model_validate({"data_dir": root})
     context = Context(
-        settings, outbox, PARTITIONS, Stores(root / "state", None, ""), lease, None, None  # type: ignore[arg-type]
+        settings, outbox, PARTITIONS, Stores(root / "state", None, ""), lease, None, None,  # type: ignore[arg-type]
+        lambda _tp: True,
     )  # fmt: skip
     return CustomerTask(TP(PURCHASES.name, 0), context)
 

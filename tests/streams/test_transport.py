@@ -24,10 +24,12 @@ from aiokafka.consumer.subscription_state import (
     SubscriptionState,
     TopicPartitionState,
 )
+from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from streams import app as topology
 from streams import transport
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
@@ -72,6 +74,12 @@ CALLED: list[tuple[type, str, str]] = [
 
 def _parameters(function: Any) -> str:
     return " ".join(inspect.signature(function).parameters)
+
+
+def test_opening_stores_may_take_as_long_as_it_takes() -> None:
+    """Faust's recovery loop ends for ever, silently, when `perform_seek` takes longer than this setting."""
+    assert "broker_request_timeout" in inspect.getsource(Recovery._resume_streams)
+    assert topology.app.conf.broker_request_timeout > 3600
 
 
 def test_the_versions_are_those_the_hooks_are_made_for() -> None:
@@ -462,7 +470,7 @@ def test_a_log_that_ends_with_a_mark_is_counted_to_its_end(
     worker = Worker(kafka.bootstrap, tmp_path / "data")
     try:
         asyncio.run(publish())
-        assert sum(wires.ends(PURCHASES.name).values()) > 40
+        until(lambda: sum(wires.ends(PURCHASES.name).values()) > 40, "the marks")
         wires.drain()
         assert sum(counted()) == 40
         assert "reading again" not in worker.log.read_text()
