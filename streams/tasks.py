@@ -95,6 +95,7 @@ class Task(abc.ABC):
         self._checkpointing = asyncio.Lock()
         self._inbox: asyncio.Queue[Chunk] = asyncio.Queue(maxsize=INBOX_CHUNKS)
         self._loops: list[asyncio.Task[None]] = []
+        self._halted = False
 
     @property
     def name(self) -> str:
@@ -279,6 +280,7 @@ class Task(abc.ABC):
 
     async def _halt(self) -> None:
         """End the loops while nothing is applied, unless Kafka is away in the middle of a chunk."""
+        self._halted = True
         held = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HALT_S):
@@ -290,10 +292,11 @@ class Task(abc.ABC):
         await asyncio.gather(*self._loops, return_exceptions=True)
 
     def failed(self) -> BaseException | None:
-        """The error one of its loops ended with."""
-        for loop in self._loops:
-            if loop.done() and not loop.cancelled() and loop.exception():
-                return loop.exception()
+        """The error one of its loops ended with; they end by themselves only with one."""
+        if not self._halted:
+            for loop in self._loops:
+                if loop.done():
+                    return Torn(f"{self.name} was interrupted") if loop.cancelled() else loop.exception()
         return None
 
     def progress(self, worker: str) -> Progress:

@@ -371,6 +371,22 @@ def test_it_goes_on_where_the_state_is(tmp_path: Path) -> None:
     _run(tmp_path, body)
 
 
+def test_a_partition_held_back_before_a_rebalance_is_fetched_after_it(tmp_path: Path) -> None:
+    """Faust empties its queues in a rebalance and does not tell that they are no longer full."""
+
+    async def body(consumer: Consumer) -> None:
+        consumer.app.tasks = tasks = _Opening({TP0: 0, TP1: 17})
+        tasks.gate.set()
+        _seeks(consumer, {TP0, TP1})
+        await consumer.perform_seek()
+        consumer.on_buffer_full(TP1)
+        assert consumer._get_active_partitions() == {TP0}
+        await consumer.perform_seek()
+        assert consumer._get_active_partitions() == {TP0, TP1}
+
+    _run(tmp_path, body)
+
+
 def test_a_partition_lost_while_it_was_opened_is_not_sought(tmp_path: Path) -> None:
     async def body(consumer: Consumer) -> None:
         tasks = consumer.app.tasks = _Opening({TP0: 5, TP1: 17})
