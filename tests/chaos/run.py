@@ -34,6 +34,7 @@ from tests.streams.pipeline import PARTITIONS, Wires, until
 KINDS = {"purchase": Kind.PURCHASE, "return": Kind.RETURN, "forget": Kind.FORGET}
 RECOVERY_S = 180.0
 DRAIN_S = 300.0
+CLOSE_S = 10.0
 PAUSE_S = 2.0
 LEAST_EVENTS = 12_000
 ENOUGH_S = 240.0
@@ -104,7 +105,7 @@ class Feeder(threading.Thread):
                     if self._ending.wait(0.5):
                         break
         if producer is not None:
-            producer.close()
+            producer.close(timeout=CLOSE_S)  # kafka-python may wait for ever for a broker that was killed
 
     def end(self) -> None:
         """Publish no more."""
