@@ -46,7 +46,7 @@ class TopicReader:
             while await consumer.position(partition) < end:
                 records: dict[Any, list[Any]] = await consumer.getmany(partition, timeout_ms=READ_MS)
                 keys |= {r.key for some in records.values() for r in some if r.offset < end and r.key}
-            consumer.unsubscribe()
+        # it stays assigned: aiokafka's fetcher dies of a subscription that is taken away while it starts
         return keys
 
     async def close(self) -> None:
