@@ -34,6 +34,7 @@ log = logging.getLogger("alsobought")
 
 SAVE_EVERY_S = 0.5
 HALT_S = 20.0
+CANCEL_AGAIN_S = 1.0
 INBOX_CHUNKS = 2
 MIB = 1 << 20
 
@@ -289,7 +290,10 @@ class Task(abc.ABC):
             loop.cancel()
         if held:
             self.lock.release()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        while left := [loop for loop in self._loops if not loop.done()]:
+            await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+            for loop in left:  # wait_for swallows the first in the moment it has what it waits for
+                loop.cancel()
 
     def failed(self) -> BaseException | None:
         """The error one of its loops ended with; they end by themselves only with one."""
