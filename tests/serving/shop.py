@@ -65,7 +65,7 @@ def offered(kind: EventKind, customer: str, profile: str | None, *items: Recomme
         customer_id=customer, profile_id=profile, kind=kind.name, as_of=NOW_MS, variant="test",
         items=list(items),
     )  # fmt: skip
-    key = customer if profile is None else f"{customer}\t{profile}"
+    key = customer if profile is None else f"{customer}/{profile}"
     return message(kind.recommendations.name, key, value)
 
 

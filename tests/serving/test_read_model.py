@@ -32,7 +32,7 @@ def test_the_newest_message_of_a_key_holds() -> None:
 def test_tombstones_take_back() -> None:
     gone = [
         Message(BOUGHT.lists.name, "tea", None), Message(BOUGHT.bestsellers.name, "all", None),
-        Message(BOUGHT.recommendations.name, "ann\tkids", None), Message("items", "jam", None),
+        Message(BOUGHT.recommendations.name, "ann/kids", None), Message("items", "jam", None),
         Message("progress", "purchases-0", None), Message("ranker", "bought/1", None),
         Message("quality", "bought/0/2025-06-14/ours/", None), Message(WATCHED.lists.name, "no such", None),
     ]  # fmt: skip
