@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from state.bestsellers import Bestsellers
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import decode, encode
 from state.events import Event, Kind
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.recommending.catalogue import Catalogue, Filter
+from state.recommending.learner import Learner
+from state.recommending.list_view import ListView, Translation
+from state.recommending.recommender import Recommender
 from state.settings import CountingSettings
 from state.store import MemoryStore
 
@@ -34,12 +39,31 @@ def exercise() -> int:
     for deltas in customers.apply(customers.batch(events)).deltas[0]:
         items.apply(decode(encode(deltas)))
     lists = items.rank(np.arange(items.row_count), exact=True)
+    _recommend(customers, items)
     items.mark_published(lists)
     for saver in savers:
         saver.save_all()
     CustomerSaver(CustomerMachine(settings), stores[0]).load()
     ItemSaver(ItemMachine(settings), stores[1]).load()
     return int(np.count_nonzero(lists.length))
+
+
+def _recommend(customers: CustomerMachine, items: ItemMachine) -> None:
+    """One case, and one recommendation of each kind."""
+    view, catalogue = ListView(4), Catalogue()
+    catalogue.put("item-7", "tea", "Assam & Co", 3.5)
+    lists = items.rank(np.arange(items.row_count))
+    numbers = Translation(items.items, view.items, adding=True)
+    view.put_lists(items, lists, np.arange(len(lists.row)), numbers)
+    recommender = Recommender(view, customers, items, catalogue)
+    learner = Learner(recommender)
+    with view.lock:
+        recommender.synchronise()
+        history = recommender.history("customer-3")
+        learner.after(learner.before(history), np.arange(3, dtype=np.int32), START_MS)
+        for wanted in (None, Filter(categories=frozenset(["tea"]))):
+            recommender.recommend(history, 6, "all", wanted)
+    Bestsellers().update(items.tables.popularity, items.items, np.ones(5, np.int32))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,15 @@ from state.deltas import Effect
 from state.entries import LANDMARK_MINUTE, TAU_MINUTES, decay_weight
 from state.memory import kernel
 from state.opportunity import opportunity
-from state.popularity import BUYERS, WATERMARK_MS, Popularity, add_purchase, refresh_item
+from state.popularity import (
+    BUYERS,
+    WATERMARK_MS,
+    Popularity,
+    add_purchase,
+    add_repeat,
+    refresh_item,
+    undo_repeats,
+)
 from state.rows import LOOKAHEAD, Rows, add, hint, take
 
 NEW, REPEAT, GONE = map(int, Effect)
@@ -133,10 +141,11 @@ def count(
     tolerance: float, items: npt.NDArray[np.int64],
     offsets: npt.NDArray[np.uint32], effects: npt.NDArray[np.uint8],
     ranks: npt.NDArray[np.uint32], near_ends: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64],
-    near_items: npt.NDArray[np.int64], near_distances: npt.NDArray[np.uint8],
+    again: npt.NDArray[np.uint32], near_items: npt.NDArray[np.int64], near_distances: npt.NDArray[np.uint8],
     gone_events: npt.NDArray[np.uint32], gone_ranks: npt.NDArray[np.int32],
     gone_ends: npt.NDArray[np.uint32], gone_items: npt.NDArray[np.int64],
-    gone_minutes: npt.NDArray[np.uint32], pending: Pending,
+    gone_minutes: npt.NDArray[np.uint32], gone_days: npt.NDArray[np.uint32],
+    gone_spans: npt.NDArray[np.uint32], pending: Pending,
 ) -> int:  # fmt: skip
     """Apply a message whose item numbers are already this machine's; returns the events it applied.
 
@@ -181,6 +190,8 @@ def count(
                     if removed < 0 or rank == removed:
                         popular.buyers[history[rank]] -= 1
                         popular.totals[BUYERS] -= 1
+                        days, span = np.int64(gone_days[first + rank]), np.int64(gone_spans[first + rank])
+                        undo_repeats(popular, history[rank], days, span)
                         refresh_item(popular, history[rank])
             gone += 1
             continue
@@ -189,6 +200,8 @@ def count(
             if effects[i] == NEW:
                 popular.buyers[item] += 1
                 popular.totals[BUYERS] += 1
+            else:
+                add_repeat(popular, item, np.int64(again[i]))
             refresh_item(popular, item)
         if effects[i] != NEW:
             continue

@@ -79,7 +79,7 @@ class CustomerSaver(Saver):
         machine.make_room()
         if machine.budget_bytes is None:
             for k, v in self.store.scan(HISTORY):
-                self._fill(codec.history_customer(k, v), k, v)
+                self._fill(*codec.history_customer(k, v), k, v)
         machine.whole = machine.budget_bytes is None
         machine.customer_count = self._customers
         machine.sent_ids = n_items
@@ -95,14 +95,16 @@ class CustomerSaver(Saver):
         keys = [history_key(customer_id) for customer_id in customer_ids]
         for customer_id, k, raw in zip(customer_ids, keys, self.store.get_many(keys), strict=True):
             if raw is not None:
-                if codec.history_customer(k, raw) != customer_id:
+                stored_id, profiles = codec.history_customer(k, raw)
+                if stored_id != customer_id:
                     raise CorruptRecord(f"record {k!r} of customer {customer_id!r} is another customer's")
-                self._fill(customer_id, k, raw)
+                self._fill(customer_id, profiles, k, raw)
 
-    def _fill(self, customer_id: str, k: bytes, raw: bytes) -> None:
+    def _fill(self, customer_id: str, profiles: list[str], k: bytes, raw: bytes) -> None:
         machine = self.machine
         slot = machine.customers.number(customer_id)
         machine.make_room()
+        machine.profiles.put(slot, profiles)
         machine.included[slot] = codec.unpack_history(machine.histories, slot, k, raw)
         machine.counted[slot] = machine.histories.length[slot] > 0
 
@@ -145,7 +147,9 @@ class CustomerSaver(Saver):
         machine.counted[number] = counted
         customer_id = machine.customers.id(number)
         included = max(machine.position - 1, int(machine.included[number]))
-        packed = codec.pack_history(machine.histories, number, customer_id, included)
+        packed = codec.pack_history(
+            machine.histories, number, customer_id, included, machine.profiles.of(number)
+        )
         return [(history_key(customer_id), packed)]
 
     def _appended(self) -> Records:

@@ -24,6 +24,7 @@ from state.budget import ids_limit
 from state.deltas import Deltas, Source
 from state.events import Event, EventBatch, Kind
 from state.ids import Dictionary
+from state.profiles import Profiles
 from state.residents import Residents
 from state.settings import CountingSettings
 
@@ -41,12 +42,25 @@ class Backing(Protocol):
 
 @dataclass(frozen=True)
 class Purchased:
-    """An item of a history, in order of first purchase."""
+    """An item of a history, in order of first purchase.
+
+    Attributes
+    ----------
+    days
+        On how many days it was bought.
+    recent
+        How often, each time decayed from then to `last_ms` (tau 30 days).
+    profile_id
+        Who of the account bought it last, if events say so.
+    """
 
     item_id: str
     quantity: int
     first_ms: int
     last_ms: int
+    days: int = 1
+    recent: float = 1.0
+    profile_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,7 @@ class CustomerMachine:
 
     def __post_init__(self) -> None:
         self.customers = Residents()
+        self.profiles = Profiles()
         self.items = Dictionary()
         self.position = 0  # offset after the last record applied
         self.customer_count = 0  # customers with an item
@@ -109,7 +124,7 @@ class CustomerMachine:
         """Events as the next batch of the log, for use without Kafka."""
         events = list(events)
         self.bring_in([e.customer_id for e in events], [e.item_id for e in events])
-        return EventBatch.of_events(events, self.customers, self.items, self.position)
+        return EventBatch.of_events(events, self.customers, self.items, self.profiles, self.position)
 
     def bring_in(self, customer_ids: Iterable[str], item_ids: Iterable[str]) -> None:
         """Have customers and items in memory, as far as they are known: before they are given numbers."""
@@ -149,7 +164,7 @@ class CustomerMachine:
             column[start:stop]
             for column in (
                 batch.offsets, batch.kinds, batch.customers, batch.items,
-                batch.quantities, batch.times_ms, batch.hashes,
+                batch.quantities, batch.times_ms, batch.hashes, batch.profiles,
             )
         ]  # fmt: skip
         removing = columns[1] != 0
@@ -185,10 +200,11 @@ class CustomerMachine:
                 self.source, self.position, end, self.customer_count, self.sent_ids, new_ids,
                 self.item_partitions[self.sent_ids : len(self.items)],
                 offsets, items, out.outcomes[which], out.ranks[which],
-                ends, times, to_items, distances,
+                ends, times, out.again[which], to_items, distances,
                 np.searchsorted(which, out.gone_events[:gone]).astype(np.uint32),
                 out.gone_ranks[:gone], out.gone_ends[:gone].astype(np.uint32),
                 out.gone_items[:gone_end], out.gone_minutes[:gone_end],
+                out.gone_days[:gone_end], out.gone_spans[:gone_end],
             )  # fmt: skip
 
     def _erase(self, slots: npt.NDArray[np.uint32]) -> None:
@@ -200,9 +216,13 @@ class CustomerMachine:
             self.counted[slot] = 0
             if self.histories.length[slot] == 0 and self.histories.seen[slot] == 0:
                 self._vacate(slot)
+            else:
+                days = hs.read(self.histories, slot)[4]
+                self.profiles.blot_out(slot, (days >> hs.PROFILE_BITS).tolist())
 
     def _vacate(self, slot: int) -> None:
         self.customers.remove(slot)
+        self.profiles.drop(slot)
         self.included[slot] = -1
         self.changed[slot] = self.counted[slot] = self.used[slot] = 0
 
@@ -251,7 +271,12 @@ class CustomerMachine:
         if slot is None or slot >= len(self.included):
             return []
         items, *columns = (column.tolist() for column in hs.read(self.histories, slot))
+        names = [None, *(name or None for name in self.profiles.of(slot))]
         return [
-            Purchased(item_id, quantity, first, last)
-            for item_id, quantity, first, last in zip(self.items.ids(items), *columns, strict=True)
+            Purchased(
+                item_id, quantity, first, last, days & hs.MOST_DAYS, recent, names[days >> hs.PROFILE_BITS]
+            )
+            for item_id, quantity, first, last, days, recent in zip(
+                self.items.ids(items), *columns, strict=True
+            )
         ]

@@ -10,12 +10,16 @@ before travel, so a reader holds the source's dictionary after reading all of it
              u32 base | u32 new ids           numbers base .. base + new - 1 are the new ids
              u32 events | u32 near | u32 histories | u32 history items
     ids      u16 partition[new] | u16 bytes[new] | utf-8
-    events   u32 offset - first | u32 item | u8 effect | u32 rank | u32 near end | i64 time_ms
+    events   u32 offset - first | u32 item | u8 effect | u32 rank | u32 near end | i64 time_ms | u32 again
     near     u32 item | u8 distance           neighbours of NEW events that the partition needs
-    gone     u32 event | i32 removed rank (-1: all) | u32 end, then u32 item | u32 minute of the histories
+    gone     u32 event | i32 removed rank (-1: all) | u32 end,
+             then u32 item | u32 minute | u32 days | u32 span of the histories
 
 `near` of an event: if the partition owns the event's item, all items within the window before it, nearest
-first; else those of them that it owns. A GONE event carries the whole history as it was before.
+first; else those of them that it owns. `again` is what `state.histories.again` says of a REPEAT, 0 of
+others. A GONE event carries the whole history as it was before.
+
+Version 1 had no `again`, days and span; it is read as if there had been no repeats on other days.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ import numpy.typing as npt
 from state.errors import BadDelta
 
 MAGIC = b"AD"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
 _HEADER = struct.Struct("<2sBBHHqqqIIIIII")
 
 
@@ -73,6 +78,7 @@ class Deltas(NamedTuple):
     ranks: npt.NDArray[np.uint32]
     near_ends: npt.NDArray[np.uint32]
     times_ms: npt.NDArray[np.int64]
+    again: npt.NDArray[np.uint32]
     near_items: npt.NDArray[np.uint32]
     near_distances: npt.NDArray[np.uint8]
     gone_events: npt.NDArray[np.uint32]
@@ -80,12 +86,15 @@ class Deltas(NamedTuple):
     gone_ends: npt.NDArray[np.uint32]
     gone_items: npt.NDArray[np.uint32]
     gone_minutes: npt.NDArray[np.uint32]
+    gone_days: npt.NDArray[np.uint32]
+    gone_spans: npt.NDArray[np.uint32]
 
 
-_EVENT_COLUMNS = (np.uint32, np.uint32, np.uint8, np.uint32, np.uint32, np.int64)
+_EVENT_COLUMNS = (np.uint32, np.uint32, np.uint8, np.uint32, np.uint32, np.int64, np.uint32)
 _NEAR_COLUMNS = (np.uint32, np.uint8)
 _GONE_COLUMNS = (np.uint32, np.int32, np.uint32)
-_GONE_ITEM_COLUMNS = (np.uint32, np.uint32)
+_GONE_ITEM_COLUMNS = (np.uint32, np.uint32, np.uint32, np.uint32)
+_ADDED = (1, 0, 0, 2)  # of the columns above, those at the end that version 1 did not have
 
 
 class _Writer:
@@ -132,7 +141,7 @@ def message_type(raw: bytes) -> Type:
     """
     if len(raw) < 4 or raw[:2] != MAGIC:
         raise BadDelta(f"not a pair-deltas message: starts with {raw[:8]!r}")
-    if raw[2] != VERSION:
+    if raw[2] not in READABLE:
         raise BadDelta(f"pair-deltas message has layout {raw[2]}, this program reads {VERSION}")
     try:
         return Type(raw[3])
@@ -176,16 +185,16 @@ def decode(raw: bytes) -> Deltas:
     r = _Reader(raw, _HEADER.size)
     partitions = r.array(np.uint16, n_new)
     ids = r.ids(n_new)
-    columns = [
-        r.array(dtype, n)
-        for dtypes, n in (
-            (_EVENT_COLUMNS, n_events),
-            (_NEAR_COLUMNS, n_near),
-            (_GONE_COLUMNS, n_gone),
-            (_GONE_ITEM_COLUMNS, n_gone_items),
-        )
-        for dtype in dtypes
-    ]
+    columns: list[npt.NDArray[np.generic]] = []
+    for dtypes, n, added in zip(
+        (_EVENT_COLUMNS, _NEAR_COLUMNS, _GONE_COLUMNS, _GONE_ITEM_COLUMNS),
+        (n_events, n_near, n_gone, n_gone_items),
+        _ADDED,
+        strict=True,
+    ):
+        written = len(dtypes) - (added if raw[2] == 1 else 0)
+        columns += [r.array(dtype, n) for dtype in dtypes[:written]]
+        columns += [np.zeros(n, dtype) for dtype in dtypes[written:]]
     return Deltas(Source(topic, partition), first, end, customers, base, ids, partitions, *columns)  # type: ignore[arg-type]
 
 

@@ -140,13 +140,13 @@ class ItemMachine:
                 self.settings.window, self.settings.row_capacity, self.mode == relatedness.MIX,
                 self.settings.score_tolerance,
                 items, deltas.offsets, deltas.effects, deltas.ranks,
-                deltas.near_ends, deltas.times_ms, near, deltas.near_distances,
+                deltas.near_ends, deltas.times_ms, deltas.again, near, deltas.near_distances,
                 deltas.gone_events, deltas.gone_ranks, deltas.gone_ends, gone, deltas.gone_minutes,
-                self._pending,
+                deltas.gone_days, deltas.gone_spans, self._pending,
             )  # fmt: skip
             source.end, source.customers = deltas.end, deltas.customers
         self.position = position + 1
-        self._shrink()
+        self.shrink()
         return int(applied)
 
     def apply_availability(self, message: Availability, position: int | None = None) -> int:
@@ -252,7 +252,7 @@ class ItemMachine:
         it may lag by one buyer in 2,000.
         """
         lists = self._rank(rows, exact=exact)
-        self._shrink()
+        self.shrink()
         return lists
 
     def _rank(self, rows: npt.NDArray[np.int64], *, exact: bool) -> Lists:
@@ -284,12 +284,17 @@ class ItemMachine:
 
     def view(self, item: int) -> Lists:
         """The list of an item this partition owns, exact as of now; changes nothing."""
-        row = np.array([self.tables.row_of[item]], np.int64)
-        waiting, threshold = self.tables.marks[row] & (RANK | QUIET), self.tables.threshold[row]
-        lists = self._rank(row, exact=True)
-        self.tables.marks[row] |= waiting
-        self.tables.threshold[row] = threshold
-        self._shrink()
+        return self.peek(np.array([self.tables.row_of[item]], np.int64))
+
+    def peek(self, rows: npt.NDArray[np.int64]) -> Lists:
+        """The lists of rows, exact as of now; changes nothing."""
+        tables = self.tables
+        waiting, threshold = tables.marks[rows] & (RANK | QUIET), tables.threshold[rows]
+        ranked_buyers = tables.ranked_buyers[rows]
+        lists = self._rank(rows, exact=True)
+        tables.marks[rows] |= waiting
+        tables.threshold[rows], tables.ranked_buyers[rows] = threshold, ranked_buyers
+        self.shrink()
         return lists
 
     def neighbours(
@@ -332,12 +337,15 @@ class ItemMachine:
         self.items.limit = ids_limit(self.budget_bytes)
         self.items.prefetch(names)
 
-    def _shrink(self) -> None:
+    def over_budget(self) -> bool:
+        """Whether rows take more than the budget allows."""
+        budget = self.budget_bytes
+        return budget is not None and row_memory.footprint_bytes(self.tables.rows) > records_bytes(budget)
+
+    def shrink(self) -> None:
         """Beyond the budget, store and drop rows not used lately."""
         rows, budget = self.tables.rows, self.budget_bytes
-        if budget is None or self.backing is None:
-            return
-        if row_memory.footprint_bytes(rows) <= records_bytes(budget):
+        if budget is None or self.backing is None or not self.over_budget():
             return
         while (excess := row_memory.used_bytes(rows) - int(KEPT * records_bytes(budget))) > 0:
             marks = self.tables.marks[: self.row_count]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from state.settings import ScoreName
+from streams.kinds import TAKEN, TEMPLATES
+
+MAX_WORD = 40
+_WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class Settings(BaseSettings):
@@ -28,6 +33,13 @@ class Settings(BaseSettings):
     group: str = Field("alsobought", description="consumer group and prefix of internal client names")
     partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic, when created here")
     replication: int = Field(1, ge=1, le=16, description="replicas of every topic, when created here")
+
+    event_types: str | None = Field(
+        None,
+        description="further types of events beside purchases and watches, comma separated, such as"
+        " liked,carted: each is a topic of this name, with machines and lists of its own; the same for all"
+        " workers and commands",
+    )
 
     instance: str | None = Field(
         None,
@@ -51,6 +63,13 @@ class Settings(BaseSettings):
         0.05, ge=0, lt=1, description="relative change of a score that is worth a message of its own"
     )
 
+    recommendations: int = Field(20, ge=1, le=100, description="items recommended to each customer")
+    variants: str | None = Field(
+        None,
+        description="experiment on customers, as NAME=ALGORITHM:PERCENT,... with ours, raw, flawed, corrected"
+        " or bestsellers for ALGORITHM: each customer is always shown the same variant's items",
+    )
+
     staleness_ms: int = Field(2_000, ge=10, description="bound from a count to its changed lists")
     catch_up_ms: int = Field(
         15_000,
@@ -59,7 +78,7 @@ class Settings(BaseSettings):
     )
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
     replay_events: int = Field(
-        500_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
+        250_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
     )
 
     checkpoint_url: str | None = Field(
@@ -84,3 +103,21 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         Path(platformdirs.user_cache_dir("alsobought")), description="downloaded Kafka jars"
     )
+
+    @property
+    def event_words(self) -> tuple[str, ...]:
+        """The words of `event_types`, in their order."""
+        return tuple(word.strip() for word in (self.event_types or "").split(",") if word.strip())
+
+    @field_validator("event_types")
+    @classmethod
+    def _check_event_types(cls, text: str | None) -> str | None:
+        words = [word.strip() for word in (text or "").split(",") if word.strip()]
+        for word in words:
+            if not _WORD.fullmatch(word) or len(word) > MAX_WORD:
+                raise ValueError(f"{word!r} is not a word of a-z, 0-9 and -, at most {MAX_WORD} long")
+            if word in TAKEN or word.startswith(tuple(f"{name}-" for name in TEMPLATES)):
+                raise ValueError(f"{word!r} is a name of ours: choose another word")
+            if words.count(word) > 1:
+                raise ValueError(f"{word!r} is there twice")
+        return text

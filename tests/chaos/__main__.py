@@ -21,7 +21,7 @@ def main() -> int:
     )
     parser.add_argument("--short", action="store_true", help="one fault of each kind that differs instead")
     parser.add_argument("--seed", type=int, default=None, help="of purchases and faults; random without it")
-    parser.add_argument("--rate", type=float, default=300, help="purchases a second")
+    parser.add_argument("--rate", type=float, default=300, help="events a second, one in four a watch")
     parser.add_argument("--json", type=Path, default=None, help="file for the report")
     arguments = parser.parse_args()
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed

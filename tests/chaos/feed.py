@@ -1,4 +1,7 @@
-"""What is published during a chaos run: real purchases, with returns, erasures and second deliveries."""
+"""What is published during a chaos run: real purchases, and watches, with what befalls them.
+
+That is returns, erasures and second deliveries.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,31 @@ from collections.abc import Iterator
 
 import msgspec
 
-from streams.messages import PurchaseEvent
-from tests.events import real_slice
+from streams.kinds import BOUGHT, EventKind
+from streams.messages import EventMessage
+from tests.events import real_slice, watches
 
 DUPLICATES, RETURNS, FORGETS = 0.03, 0.04, 0.002
 REMEMBERED = 60  # events of a customer that may be delivered again; 128 are remembered
 
 
-def feed(seed: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values without end: slices of the real year, one after the other, and what befalls them."""
+def feed(seed: int, kind: EventKind) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of purchases or watches without end, one slice after the other.
+
+    Purchases are slices of the real year; watches are made, and of other customers and items.
+    """
     rng = random.Random(seed)
     slice_seed = seed
     while True:
         slice_seed += 1
-        yield from _befallen(rng, real_slice(100_000, slice_seed), slice_seed)
+        some = real_slice(100_000, slice_seed) if kind is BOUGHT else watches(slice_seed, 900, 1_500, 20_000)
+        yield from _befallen(rng, some, slice_seed)
 
 
-def _befallen(
-    rng: random.Random, purchases: list[PurchaseEvent], number: int
-) -> Iterator[tuple[bytes, bytes]]:
-    sent: dict[str, deque[PurchaseEvent]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
-    for n, purchase in enumerate(purchases):
-        event = msgspec.structs.replace(purchase, event_id=f"{number}-{n}")
+def _befallen(rng: random.Random, events: list[EventMessage], number: int) -> Iterator[tuple[bytes, bytes]]:
+    sent: dict[str, deque[EventMessage]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+    for n, plain in enumerate(events):
+        event = msgspec.structs.replace(plain, event_id=f"{number}-{n}")
         customer = event.customer_id
         yield _record(event)
         dice = rng.random()
@@ -42,7 +48,7 @@ def _befallen(
             yield _record(back)
             sent[customer].append(back)
         elif dice > 1 - FORGETS:
-            forget = PurchaseEvent(
+            forget = EventMessage(
                 customer_id=customer, item_id="", timestamp=event.timestamp, type="forget",
                 event_id=f"{number}-{n}-forget",
             )  # fmt: skip
@@ -52,5 +58,5 @@ def _befallen(
         sent[customer].append(event)
 
 
-def _record(event: PurchaseEvent) -> tuple[bytes, bytes]:
+def _record(event: EventMessage) -> tuple[bytes, bytes]:
     return event.customer_id.encode(), msgspec.json.encode(event)

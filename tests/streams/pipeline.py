@@ -8,17 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from state.deltas import encode_settle
+from streams.kinds import BOUGHT, BUILT_IN, EventKind, topics_of_kinds
 from streams.messages import Progress, decode_progress
-from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES, RELATED_ITEMS
+from streams.topics import ITEMS, PROGRESS, TopicSpec
 
 PARTITIONS = 4
+TOPICS = topics_of_kinds(BUILT_IN)
 WAIT_S = 120.0
 BATCH_BYTES = 256 << 10
 
@@ -53,6 +56,21 @@ class Worker:
         """Signal it, and wait for its end; its exit code."""
         self.process.send_signal(how)
         return self.process.wait(WAIT_S)
+
+
+class EmptyTopics:
+    """Instead of a `TopicReader`, for tasks without Kafka: nothing was ever written."""
+
+    async def end_of(self, _tp: TP) -> int:
+        """Nowhere."""
+        return 0
+
+    async def keys(self, _tp: TP, _start: int, _end: int) -> set[bytes]:
+        """None."""
+        return set()
+
+    async def newest(self, _tp: TP, _key: bytes, _start: int, _end: int) -> None:
+        """None."""
 
 
 class Wires:
@@ -97,16 +115,17 @@ class Wires:
         states = {p: self.tasks.get(f"{topic}-{p}") for p in targets}
         return all(s is not None and getattr(s, field) >= targets[p] for p, s in states.items())
 
-    def drain(self) -> None:
+    def drain(self, kinds: Sequence[EventKind] = BUILT_IN) -> None:
         """Wait until everything published is counted and listed."""
-        for topic in (PURCHASES.name, ITEMS.name):
+        for topic in (*(kind.events.name for kind in kinds), ITEMS.name):
             targets = self.ends(topic)
             until(lambda t=topic, to=targets: self._reached(t, "applied", to), f"{topic} applied")  # type: ignore[misc]
-        markers = {
-            p: self.producer.send(PAIR_DELTAS.name, value=encode_settle(), partition=p).get(30).offset + 1
-            for p in range(PARTITIONS)
-        }
-        until(lambda: self._reached(PAIR_DELTAS.name, "listed", markers), "lists")
+        for deltas in [kind.deltas.name for kind in kinds]:
+            markers = {
+                p: self.producer.send(deltas, value=encode_settle(), partition=p).get(30).offset + 1
+                for p in range(PARTITIONS)
+            }
+            until(lambda d=deltas, to=markers: self._reached(d, "listed", to), "lists")  # type: ignore[misc]
 
     def read(self, topic: str) -> list[Any]:
         """Every record of a topic."""
@@ -125,7 +144,11 @@ class Wires:
         consumer.close()
         return records
 
-    def lists(self) -> dict[str, dict[str, Any]]:
+    def lists(self, kind: EventKind = BOUGHT) -> dict[str, dict[str, Any]]:
         """The current list of every item, as JSON."""
-        newest = {record.key: record.value for record in self.read(RELATED_ITEMS.name)}
+        return self.newest(kind.lists)
+
+    def newest(self, spec: TopicSpec) -> dict[str, dict[str, Any]]:
+        """The newest message of every key of a topic that is not a tombstone, as JSON."""
+        newest = {record.key: record.value for record in self.read(spec.name)}
         return {key.decode(): json.loads(value) for key, value in newest.items() if value is not None}

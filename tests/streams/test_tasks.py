@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,13 +16,16 @@ from faust.types import TP
 from state.saving import stored_position
 from state.store import RocksStore
 from streams.customer_task import CustomerTask
+from streams.kinds import BOUGHT, BUILT_IN
 from streams.lease import Lease
 from streams.opening import Stores
+from streams.recommending.board import Boards
 from streams.settings import Settings
 from streams.tasks import Context, Torn
 from streams.topics import PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import purchases
+from tests.streams.pipeline import EmptyTopics
 
 PARTITIONS = 3
 WAIT_S = 20.0
@@ -61,10 +65,11 @@ def _task(root: Path, outbox: _Outbox) -> CustomerTask:
     lease.confirm()
     settings = Settings.model_validate({"data_dir": root})
     context = Context(
-        settings, outbox, PARTITIONS, Stores(root / "state", None, ""), lease, None, None,  # type: ignore[arg-type]
-        lambda _tp: True,
+        settings, outbox, PARTITIONS, Stores(root / "state", None, lambda _topic: ""), lease,  # type: ignore[arg-type]
+        EmptyTopics(), None,  # type: ignore[arg-type]
+        lambda _tp: True, Boards(BUILT_IN, 100), SimpleNamespace(caught_up=asyncio.Event()),  # type: ignore[arg-type]
     )  # fmt: skip
-    return CustomerTask(TP(PURCHASES.name, 0), context)
+    return CustomerTask(TP(PURCHASES.name, 0), context, BOUGHT)
 
 
 def _chunk(n: int, start: int = 0) -> Chunk:
