@@ -2,8 +2,8 @@
 
     python bench/recovery.py [--limit N] [--rate 2000]
 
-A year of purchases is loaded, then more come at a steady rate; the worker is killed (kill -9) in the middle
-of the load and again while it keeps up, and the local stack starts it again. What is replayed is what was
+A year of purchases is loaded, then more come at a steady rate; the worker is killed (kill -9) three times
+during the load and once while it keeps up, and the local stack starts it again. What is replayed is what was
 applied but not stored.
 """
 
@@ -98,8 +98,10 @@ def main() -> None:
             progress = Progresses(stack.bootstrap)
             load, held = records[:-HELD_BACK], records[-HELD_BACK:]
             publish(stack.bootstrap, PURCHASES, batches(load))
-            progress.until(lambda _newest: progress.purchases("applied") > 0.8 * len(load))
-            found = {"in_a_backlog": _kill(stack, progress)}
+            found = {}
+            for share in (0.5, 0.65, 0.8):
+                progress.until(lambda _newest, n=share * len(load): progress.purchases("applied") > n)  # type: ignore[misc]
+                found[f"in_a_backlog_at_{share:.0%}"] = _kill(stack, progress)
             drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
             live = threading.Thread(
                 target=publish,

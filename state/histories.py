@@ -316,6 +316,16 @@ def read(
 
 
 @kernel
+def newest_ms(h: Histories, customer: int) -> int:
+    """Time of a customer's newest purchase; the smallest int64 of one who has none."""
+    lasts = _columns(h, customer)[3]
+    newest = np.iinfo(np.int64).min
+    for i in range(np.int64(h.length[customer])):
+        newest = max(newest, np.int64(h.arena[lasts + i]))
+    return newest
+
+
+@kernel
 def read_ring(h: Histories, customer: int) -> npt.NDArray[np.uint64]:
     """The remembered event id hashes, as they lie in the ring."""
     ring = RINGS[h.ring_size[customer]]

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     )
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
     replay_events: int = Field(
-        250_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
+        150_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
     )
 
     checkpoint_url: str | None = Field(

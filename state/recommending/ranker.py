@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from state.memory import kernel
+
 Floats = npt.NDArray[np.float64]
 
 RATE = 0.1
@@ -25,6 +27,56 @@ LEAST_VARIANCE = 1e-4  # a feature that never varied may begin to
 FORGET = 1 / 4_000  # of the squares, a lesson: so that steps do not shrink for ever, and tastes may change
 LARGEST_FEATURE = 1000.0  # features are logarithms: beyond it something is odd
 LARGEST_WEIGHT = 20.0
+
+
+@kernel
+def _lesson(
+    x: Floats, hits: npt.NDArray[np.bool_], any_of: bool, weights: Floats, squares: Floats, variance: Floats,
+    share: float,
+) -> bool:  # fmt: skip
+    """One lesson in place; False where there is nothing to learn. `share`: of this case in the variance."""
+    n, d = x.shape
+    n_hits = 0
+    for i in range(n):
+        n_hits += hits[i]
+        for j in range(d):
+            if not abs(x[i, j]) <= LARGEST_FEATURE:
+                return False
+    if n_hits == 0 or n_hits == n:
+        return False
+    root = np.empty(d)
+    for j in range(d):
+        mean = 0.0
+        for i in range(n):
+            mean += x[i, j]
+        mean /= n
+        squared = 0.0
+        for i in range(n):
+            squared += (x[i, j] - mean) ** 2
+        variance[j] += share * (squared / n - variance[j])
+        root[j] = np.sqrt(variance[j] + LEAST_VARIANCE)
+    p = np.zeros(n)
+    for i in range(n):
+        for j in range(d):
+            p[i] += x[i, j] / root[j] * weights[j]
+    p = np.exp(p - p.max())
+    p /= p.sum()
+    of_hits = 0.0
+    for i in range(n):
+        if hits[i]:
+            of_hits += p[i]
+    gradient = np.zeros(d)
+    for i in range(n):
+        wanted = 0.0
+        if hits[i]:
+            wanted = p[i] / of_hits if any_of and of_hits > 0.0 else 1.0 / n_hits
+        for j in range(d):
+            gradient[j] += (p[i] - wanted) * x[i, j] / root[j]
+    for j in range(d):
+        squares[j] += gradient[j] ** 2 - FORGET * squares[j]
+        step = RATE * gradient[j] / np.sqrt(squares[j] + EPSILON)  # at most RATE
+        weights[j] = min(max(weights[j] - step, -LARGEST_WEIGHT), LARGEST_WEIGHT)
+    return True
 
 
 @dataclass
@@ -67,22 +119,9 @@ class Ranker:
 
         Nothing is learnt from a case without any, without others, or with features that are odd: huge or NaN.
         """
-        if not hits.any() or hits.all() or not (np.abs(x) <= LARGEST_FEATURE).all():
-            return
         share = 1.0 / min(self.cases + 1.0, STEADY_CASES)
-        self.variance += share * (x.var(axis=0) - self.variance)
-        z = x / np.sqrt(self.variance + LEAST_VARIANCE)
-        scores = z @ self.weights
-        p = np.exp(scores - scores.max())
-        p /= p.sum()
-        wanted = p * hits if self.any_of else hits.astype(np.float64)
-        total = wanted.sum()
-        wanted = wanted / total if total > 0 else hits / hits.sum()
-        gradient = (p - wanted) @ z
-        self.squares += gradient**2 - FORGET * self.squares
-        step = RATE * gradient / np.sqrt(self.squares + EPSILON)  # at most RATE
-        self.weights = np.clip(self.weights - step, -LARGEST_WEIGHT, LARGEST_WEIGHT)
-        self.cases += 1.0
+        x = np.ascontiguousarray(x)
+        self.cases += _lesson(x, hits, self.any_of, self.weights, self.squares, self.variance, share)
 
     def state(self) -> dict[str, Any]:
         """What `restore` takes, by feature."""

@@ -54,7 +54,7 @@ def visits(batch: EventBatch, histories: Histories, most: int) -> list[Visit]:
     back = []
     for visit in found.values():
         if visit.customer < len(histories.length) and histories.length[visit.customer] > 0:
-            last_ms = int(hs.read(histories, visit.customer)[3].max())
+            last_ms = int(hs.newest_ms(histories, visit.customer))
             if visit.time_ms - last_ms > BREAK_MS:
                 back.append(visit)
     if len(back) <= most:

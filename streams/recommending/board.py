@@ -11,6 +11,7 @@ from state.recommending.ranker import Ranker, average
 from state.recommending.recommender import new_rankers
 from streams.messages import decode_related
 from streams.recommending.messages import Quality, RankerState
+from streams.recommending.pacing import Pacing
 
 if TYPE_CHECKING:
     from streams.kinds import EventKind
@@ -64,10 +65,11 @@ class Board:
 
 
 class Boards:
-    """The boards of a worker, by name of the kind, with one catalogue."""
+    """The boards of a worker, by name of the kind, with one catalogue and one pace."""
 
     def __init__(self, kinds: tuple[EventKind, ...], list_length: int) -> None:
         self.catalogue = Catalogue()
+        self.pacing = Pacing()
         self.by_kind = {kind.name: Board(kind, ListView(list_length), self.catalogue) for kind in kinds}
 
     def of(self, kind: EventKind) -> Board:

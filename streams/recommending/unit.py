@@ -53,8 +53,6 @@ log = logging.getLogger("alsobought")
 TICK_S = 0.03
 TELL_S = 2.0  # between two tellings of what was learnt
 AT_ONCE = 32  # customers of a tick
-SHARE = 0.3  # of a core that recommending may take
-MOST_CASES = 20  # of a chunk: of more, some are skipped
 RECENT = 2_000  # records of a partition of `progress`: minutes of its tasks
 IDLE_S = 1.0  # without a chunk for so long, there is no backlog
 
@@ -72,6 +70,7 @@ class Unit:
 
     def __init__(self, task: CustomerTask, board: Board, context: Context) -> None:
         self._task, self._board, self._context = task, board, context
+        self._pacing = context.boards.pacing
         self._variants = parse(context.settings.variants or "")
         self._learner: Learner | None = None
         self._told: dict[tuple[int, str, str], int] = {}
@@ -81,6 +80,7 @@ class Unit:
         self._erased: dict[bytes, None] = {}  # keys of messages to take back
         self._wake = asyncio.Event()
         self._behind_ms, self._chunk_at = 0.0, 0.0
+        self._looking_s = 0.0
         self.recommended = 0
         self.remembers = False
 
@@ -127,17 +127,20 @@ class Unit:
         learner = self.learner()
         if learner is None or self._task.position < self._task.replayed_to:
             return []
+        begin = time.perf_counter()
         cases = []
         with self._board.view.lock:
-            for visit in visits(batch, machine.histories, MOST_CASES):
+            for visit in visits(batch, machine.histories, self._pacing.lessons.granted()):
                 history = learner.recommender.history(machine.customers.id(visit.customer))
                 cases.append((visit, learner.before(history)))
+        self._looking_s = time.perf_counter() - begin
         return cases
 
     def after(self, decoded: Decoded, applied: Applied, cases: list[tuple[Visit, Case]]) -> None:
         """Learn from what was counted, and have its customers recommended to."""
         batch, machine, learner = decoded.batch, self._task.machine, self._learner
         if cases and learner is not None:
+            begin = time.perf_counter()
             with self._board.view.lock:
                 for visit, case in cases:
                     counted = [i for i in visit.events if applied.outcomes[i] < GONE]
@@ -147,6 +150,7 @@ class Unit:
                         if machine.customers.known(visit.customer):  # not forgotten in this very chunk
                             customer_id = machine.customers.id(visit.customer)
                             self._count_shown(learner, customer_id, told, visit.time_ms)
+            self._pacing.lessons.took(self._looking_s + time.perf_counter() - begin, len(cases))
         for slot in np.unique(batch.customers[applied.outcomes < DUPLICATE]).tolist():
             if machine.customers.known(slot):
                 self._waiting[machine.customers.id(slot)] = None
@@ -213,9 +217,7 @@ class Unit:
             while (self._waiting or self._erased) and not self._behind:
                 if self.learner() is None:
                     break
-                begin = time.monotonic()
-                await self._recommend()
-                await asyncio.sleep((time.monotonic() - begin) * (1 / SHARE - 1))
+                await self._pacing.recommending(self._recommend)
             if self._behind and time.monotonic() - synchronised_at > IDLE_S:
                 synchronised_at = time.monotonic()
                 await self.synchronise()  # for the lessons
@@ -230,24 +232,28 @@ class Unit:
         busy = time.monotonic() - self._chunk_at < IDLE_S
         return busy and self._behind_ms > 2 * self._context.settings.staleness_ms
 
-    async def _recommend(self) -> None:
+    async def _recommend(self) -> float:
+        """Recommend to some of those who wait; returns the seconds it computed."""
         await self._task.confirmed()
         await self.synchronise()
         customers = list(self._waiting)[:AT_ONCE]
         erased = list(self._erased)
         async with self._task.lock:
             position = self._task.position
+            begin = time.perf_counter()
             records = [(key, None) for key in erased] + await in_thread(self._records, customers)
             for customer in customers:
                 self._waiting.pop(customer, None)
             for key in erased:
                 self._erased.pop(key, None)
             all_done = not self._waiting
+        computed_s = time.perf_counter() - begin
         topic, partition = self._board.kind.recommendations.name, self._task.tp.partition
         sent = await self._context.outbox.send_many(topic, partition, records)
         await acknowledged([batch.acknowledged for batch in sent])
         if all_done:
             self.recommended = max(self.recommended, position)
+        return computed_s
 
     async def synchronise(self) -> None:
         """Take in what the item machine learnt to know."""
