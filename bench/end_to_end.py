@@ -51,6 +51,10 @@ class Watch:
         self.p99: list[float] = []
         self.staleness: list[float] = []
 
+    def cpu_s(self) -> float:
+        """Seconds of processor that the workers took so far."""
+        return sum(w.cpu_times().user + w.cpu_times().system for w in self._workers)
+
     def __enter__(self) -> Watch:
         self._thread.start()
         return self
@@ -105,6 +109,7 @@ def main() -> None:
                 published = publish(stack.bootstrap, PURCHASES, ready())
                 drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
                 listed_s = time.monotonic() - begin
+                cpu_s = bulk.cpu_s()
             with Watch(stack.bootstrap, stack.worker_pids) as calm:
                 publish(stack.bootstrap, PURCHASES, iter([held]), rate=RATE)
                 drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
@@ -114,6 +119,7 @@ def main() -> None:
         "published_per_s": round(n / published.seconds),
         "counted_per_s": round(n / counted_s),
         "listed_per_s": round(n / listed_s),
+        "worker_cpu_us": round(1e6 * cpu_s / n, 1),
         "worker_peak_mib": round(max(bulk.peak_mib, calm.peak_mib)),
         "bulk_staleness_max_ms": round(max(bulk.staleness)),
         "calm_rate": RATE,

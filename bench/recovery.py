@@ -100,7 +100,8 @@ def main() -> None:
             publish(stack.bootstrap, PURCHASES, batches(load))
             found = {}
             for share in (0.5, 0.65, 0.8):
-                progress.until(lambda _newest, n=share * len(load): progress.purchases("applied") > n)  # type: ignore[misc]
+                wanted = share * len(load)
+                progress.until(lambda _newest, wanted=wanted: progress.purchases("applied") > wanted)  # type: ignore[misc]
                 found[f"in_a_backlog_at_{share:.0%}"] = _kill(stack, progress)
             drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
             live = threading.Thread(

@@ -9,7 +9,7 @@
                u32 item[n] | u32 quantity[n] | i64 first_ms[n] | i64 last_ms[n] | u32 days[n] | f32 recent[n]
                u64 event id hash[r] | the customer's id and those of the profiles in utf-8, NUL in between
     ROW        i64 included | i64 mass | f64 recent mass | i64 dropped | f64 lost
-               u32 once | u32 repeated | u32 cells c | u32 0 | u32 sizes[2 c], padded to 8
+               u32 once | u32 repeated | u32 cells c | u32 0 | u32 sizes[2 c]
                u64 entry[once] as in state.entries
                u64 (neighbour, after | before << 32, bits of F)[repeated]
     POPULARITY i64 included | i64 totals[4] | u64 items n | i64 buyers[n] | i64 repeats[n, 3]
@@ -31,6 +31,7 @@ from __future__ import annotations
 import struct
 import zlib
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -67,9 +68,9 @@ class Kind(IntEnum):
     TOTALS = 9
 
 
-def frame(kind: Kind, payload: bytes) -> bytes:
+def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
     """A record of a payload."""
-    return _FRAME.pack(LAYOUT, kind, 0, zlib.crc32(payload)) + payload
+    return b"".join((_FRAME.pack(LAYOUT, kind, 0, zlib.crc32(payload)), payload))
 
 
 def unframe(kind: Kind, key: bytes, raw: bytes, layout: int = LAYOUT) -> bytes:
@@ -222,15 +223,15 @@ def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> in
     return int(included)
 
 
-def pack_row(rows: rw.Rows, row: int, sizes: npt.NDArray[np.uint32], included: int) -> bytes:
-    """A ROW record; `sizes` uint32[2, cells]."""
-    once, repeated = row_memory.dump(rows, row)
-    head, head_f = rows.heads[row], rows.heads_f[row]
-    raw = _ROW.pack(
-        included, int(head[rw.MASS]), float(head_f[rw.RECENT_MASS]), int(head[rw.DROPPED]),
-        float(head_f[rw.LOST]), len(once), len(repeated), sizes.shape[1], 0,
-    )  # fmt: skip
-    return frame(Kind.ROW, b"".join((raw, _padded(sizes.tobytes()), once.tobytes(), repeated.tobytes())))
+def pack_rows(
+    rows: rw.Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32],
+    included: npt.NDArray[np.int64],
+) -> list[bytes]:  # fmt: skip
+    """A ROW record of each of n rows; `sizes` uint32[n, 2, cells] and `included` int64[n] are theirs."""
+    words, ends = row_memory.dump(rows, which, sizes, included)
+    raw = memoryview(words).cast("B")
+    bounds = [0, *(8 * ends).tolist()]
+    return [frame(Kind.ROW, raw[start:end]) for start, end in pairwise(bounds)]
 
 
 def unpack_row(rows: rw.Rows, row: int, sizes: npt.NDArray[np.uint32], key: bytes, raw: bytes) -> int:
@@ -241,7 +242,7 @@ def unpack_row(rows: rw.Rows, row: int, sizes: npt.NDArray[np.uint32], key: byte
         raise CorruptRecord(f"record {key!r} has {cells} size cells, {sizes.shape[1]} expected")
     at = _ROW.size
     sizes[:] = np.frombuffer(payload, np.uint32, 2 * cells, at).reshape(2, cells)
-    at += len(_padded(bytes(8 * cells)))
+    at += 8 * cells
     once = np.frombuffer(payload, np.uint64, n_once, at).copy()
     repeated = np.frombuffer(payload, np.uint64, 3 * n_repeated, at + 8 * n_once).reshape(-1, 3).copy()
     row_memory.fill(rows, row, once, repeated)

@@ -127,7 +127,7 @@ class CustomerSaver(Saver):
             changed = dropped[machine.changed[dropped] > 0]
             for start in range(0, len(changed), WRITTEN_AT_ONCE):
                 some = changed[start : start + WRITTEN_AT_ONCE].tolist()
-                self._write([record for slot in some for record in self._pack(slot)])
+                self._write(self._pack(some))
             machine.evict(dropped)
         hs.close_gaps(machine.histories)
 
@@ -137,10 +137,11 @@ class CustomerSaver(Saver):
     def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
         return {"position": self.machine.position}, [], np.flatnonzero(self.machine.changed)
 
-    def _pack(self, number: int) -> Records:
+    def _pack(self, numbers: list[int]) -> Records:
+        return [self._packed(number) for number in numbers if self.machine.changed[number]]
+
+    def _packed(self, number: int) -> tuple[bytes, bytes]:
         machine = self.machine
-        if not machine.changed[number]:
-            return []
         machine.changed[number] = 0
         counted = int(machine.histories.length[number] > 0)
         self._customers += counted - int(machine.counted[number])
@@ -150,7 +151,7 @@ class CustomerSaver(Saver):
         packed = codec.pack_history(
             machine.histories, number, customer_id, included, machine.profiles.of(number)
         )
-        return [(history_key(customer_id), packed)]
+        return history_key(customer_id), packed
 
     def _appended(self) -> Records:
         machine, items = self.machine, self.machine.items

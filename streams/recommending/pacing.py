@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-LESSONS_SHARE = 0.1  # of the time that passes, of all partitions together
+LESSONS_SHARE = 0.05  # of the time that passes, of all partitions together
 SAVED_S = 1.0  # that lessons may have saved up: live traffic takes them all
 MOST_CASES = 20  # of a chunk
 CASE_S = 0.001  # until it is measured

@@ -218,7 +218,7 @@ class Unit:
                 if self.learner() is None:
                     break
                 await self._pacing.recommending(self._recommend)
-            if self._behind and time.monotonic() - synchronised_at > IDLE_S:
+            if self._behind and time.monotonic() - synchronised_at > TELL_S:
                 synchronised_at = time.monotonic()
                 await self.synchronise()  # for the lessons
             if not self._waiting and not self._erased:

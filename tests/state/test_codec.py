@@ -48,6 +48,11 @@ def _popularity(items: int) -> pop.Popularity:
 
 SIZES = np.arange(2 * 19, dtype=np.uint32).reshape(2, 19)
 
+
+def _pack_row(rows: rw.Rows) -> bytes:
+    return codec.pack_rows(rows, np.array([1]), SIZES[np.newaxis], np.array([42]))[0]
+
+
 RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "meta": (
         codec.pack_meta({"position": 7, "sources": [[0, 1, 2, 3]]}),
@@ -60,7 +65,7 @@ RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
         lambda raw: codec.unpack_history(hs.new_histories(2), 1, KEY, raw),
     ),
     "row": (
-        codec.pack_row(_rows(20), 1, SIZES, 42),
+        _pack_row(_rows(20)),
         lambda raw: codec.unpack_row(rw.new_rows(2), 1, np.zeros_like(SIZES), KEY, raw),
     ),
     "popularity": (
@@ -132,7 +137,7 @@ def test_histories_round_trip(items: int, events: int) -> None:
 @pytest.mark.parametrize("entries", [0, 1, 2, 7, 8, 100, 3000])
 def test_rows_round_trip(entries: int) -> None:
     rows, into, sizes = _rows(entries), rw.new_rows(2), np.zeros_like(SIZES)
-    raw = codec.pack_row(rows, 1, SIZES, 42)
+    raw = _pack_row(rows)
     assert codec.unpack_row(into, 1, sizes, KEY, raw) == 42
     np.testing.assert_array_equal(sizes, SIZES)
 
@@ -145,7 +150,7 @@ def test_rows_round_trip(entries: int) -> None:
 
 
 def test_a_row_of_another_window_is_refused() -> None:
-    raw = codec.pack_row(_rows(3), 1, SIZES, 42)
+    raw = _pack_row(_rows(3))
     with pytest.raises(CorruptRecord, match="has 19 size cells, 5 expected"):
         codec.unpack_row(rw.new_rows(2), 1, np.zeros((2, 5), np.uint32), KEY, raw)
 
