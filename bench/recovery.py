@@ -43,6 +43,12 @@ class Progresses:
         self._follower = Follower(bootstrap, PROGRESS)
         self.newest: dict[str, Progress] = {}
 
+    def __enter__(self) -> Progresses:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._follower.__exit__()
+
     def until(self, reached: Callable[[dict[str, Progress]], bool]) -> float:
         """Seconds until the newest progress is as wanted."""
         begin = time.monotonic()
@@ -95,24 +101,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), kafka=None)
         with Stack(settings, port=0, workers=1, say=lambda _text: None) as stack:
-            progress = Progresses(stack.bootstrap)
-            load, held = records[:-HELD_BACK], records[-HELD_BACK:]
-            publish(stack.bootstrap, PURCHASES, batches(load))
             found = {}
-            for share in (0.5, 0.65, 0.8):
-                wanted = share * len(load)
-                progress.until(lambda _newest, wanted=wanted: progress.purchases("applied") > wanted)  # type: ignore[misc]
-                found[f"in_a_backlog_at_{share:.0%}"] = _kill(stack, progress)
-            drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
-            live = threading.Thread(
-                target=publish,
-                args=(stack.bootstrap, PURCHASES, batches(held)),
-                kwargs={"rate": arguments.rate},
-            )
-            live.start()
-            progress.until(lambda _newest: progress.purchases("applied") > len(load) + len(held) // 2)
-            found["keeping_up"] = _kill(stack, progress)
-            live.join()
+            with Progresses(stack.bootstrap) as progress:
+                load, held = records[:-HELD_BACK], records[-HELD_BACK:]
+                publish(stack.bootstrap, PURCHASES, batches(load))
+                for share in (0.5, 0.65, 0.8):
+                    wanted = share * len(load)
+                    progress.until(lambda _newest, wanted=wanted: progress.purchases("applied") > wanted)  # type: ignore[misc]
+                    found[f"in_a_backlog_at_{share:.0%}"] = _kill(stack, progress)
+                drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
+                live = threading.Thread(
+                    target=publish,
+                    args=(stack.bootstrap, PURCHASES, batches(held)),
+                    kwargs={"rate": arguments.rate},
+                )
+                live.start()
+                progress.until(lambda _newest: progress.purchases("applied") > len(load) + len(held) // 2)
+                found["keeping_up"] = _kill(stack, progress)
+                live.join()
     print(json.dumps(found, indent=2))
 
 

@@ -41,6 +41,11 @@ if sys.platform == "linux":  # big short-lived buffers from several threads: eac
     ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
+if settings.log_level != "debug":  # they tell of every connection and every look into a topic
+    for library in ("kafka", "aiokafka"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
 class App(faust.App):  # type: ignore[misc]
     """A Faust app whose state and offsets are kept by `tasks`."""
 
