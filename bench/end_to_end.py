@@ -3,8 +3,8 @@
     python bench/end_to_end.py [--limit N] [--json]
 
 The clock runs from the start of publishing until every purchase is counted, and until every list in Kafka
-is exactly up to date (`drain`). Then 3,000 more purchases at a modest rate show the time from a purchase to
-its lists.
+is exactly up to date (`drain`). A while later 3,000 more purchases at a modest rate show the time from a
+purchase to its lists ("calm"), and to its customer's new recommendations ("offers").
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -29,12 +30,13 @@ from streams.kinds import BUILT_IN
 from streams.messages import decode_progress
 from streams.publishing import Record
 from streams.settings import Settings
-from streams.topics import PROGRESS, PURCHASES
+from streams.topics import PROGRESS, PURCHASES, RECOMMENDATIONS, TopicSpec
 from streams.views import Follower
 
 HELD_BACK = 3_000
 RATE = 200.0
 DRAIN_S = 1_800.0
+SETTLE_S = 15.0  # state of the load is still written, and all its customers recommended to
 
 
 class Watch:
@@ -78,6 +80,32 @@ class Watch:
                         self.staleness.append(progress.staleness_ms)
 
 
+class Offers:
+    """When each customer's purchases and recommendations came to Kafka while the block runs, by its clock."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._followers = {spec: Follower(bootstrap, spec) for spec in (PURCHASES, RECOMMENDATIONS)}
+        self._came: dict[TopicSpec, dict[bytes, list[int]]] = {s: defaultdict(list) for s in self._followers}
+
+    def __enter__(self) -> Offers:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for spec, follower in self._followers.items():
+            while rows := follower.poll(1_000):
+                for row in rows:
+                    self._came[spec][row.key or b""].append(row.timestamp_ms)
+            follower.__exit__()
+
+    def delays_ms(self) -> list[int]:
+        """From each purchase to the next recommendations of its customer."""
+        bought, offered = self._came[PURCHASES], self._came[RECOMMENDATIONS]
+        nexts = (
+            (at, next((t for t in offered[key] if t >= at), None)) for key in bought for at in bought[key]
+        )
+        return [then - at for at, then in nexts if then is not None]
+
+
 def _split(limit: int | None) -> tuple[list[Sequence[Record]], list[Record]]:
     records: list[Record] = []
     for batch in open_purchases(NAME).records():
@@ -110,10 +138,13 @@ def main() -> None:
                 drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
                 listed_s = time.monotonic() - begin
                 cpu_s = bulk.cpu_s()
-            with Watch(stack.bootstrap, stack.worker_pids) as calm:
+            time.sleep(SETTLE_S)
+            offers = Offers(stack.bootstrap)
+            with Watch(stack.bootstrap, stack.worker_pids) as calm, offers:
                 publish(stack.bootstrap, PURCHASES, iter([held]), rate=RATE)
                 drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
             counted_s = max(at for _, at in bulk.counted.values()) - begin
+    delays = offers.delays_ms()
     result = {
         "events": n,
         "published_per_s": round(n / published.seconds),
@@ -125,6 +156,8 @@ def main() -> None:
         "calm_rate": RATE,
         "calm_p50_ms": round(statistics.median(calm.p50), 1),
         "calm_p99_ms": round(statistics.median(calm.p99), 1),
+        "offers_p50_ms": round(statistics.median(delays)),
+        "offers_p99_ms": round(statistics.quantiles(delays, n=100)[98]),
     }
     print(json.dumps(result) if arguments.json else "\n".join(f"{k:24}{v}" for k, v in result.items()))
 

@@ -53,6 +53,7 @@ log = logging.getLogger("alsobought")
 TICK_S = 0.03
 TELL_S = 2.0  # between two tellings of what was learnt
 AT_ONCE = 32  # customers of a tick
+MOST_UNSERVED = 1_000
 RECENT = 2_000  # records of a partition of `progress`: minutes of its tasks
 IDLE_S = 1.0  # without a chunk for so long, there is no backlog
 
@@ -78,6 +79,8 @@ class Unit:
         self._taught = 0.0  # lessons when last told
         self._waiting: dict[str, None] = {}  # customers, in the order of their events
         self._erased: dict[bytes, None] = {}  # keys of messages to take back
+        self._unserved: dict[str, None] = {}  # customers there was nothing for
+        self._items = 0  # that could be recommended when they were looked at
         self._wake = asyncio.Event()
         self._behind_ms, self._chunk_at = 0.0, 0.0
         self._looking_s = 0.0
@@ -221,11 +224,21 @@ class Unit:
             if self._behind and time.monotonic() - synchronised_at > TELL_S:
                 synchronised_at = time.monotonic()
                 await self.synchronise()  # for the lessons
+            self._try_again()
             if not self._waiting and not self._erased:
                 self.recommended = max(self.recommended, self._task.acknowledged)
             if time.monotonic() - told_at > TELL_S:
                 told_at = time.monotonic()
                 await self._tell()
+
+    def _try_again(self) -> None:
+        """Have those recommended to for whom there was nothing, once there is more to recommend."""
+        items = len(self._board.view.items)
+        if self._unserved and items > self._items:
+            self._items = items
+            self._waiting = self._unserved | self._waiting
+            self._unserved = {}
+            self._wake.set()
 
     @property
     def _behind(self) -> bool:
@@ -275,6 +288,8 @@ class Unit:
             for profile in (None, *profiles):
                 key = key_of(customer_id, profile)
                 message = self.message(customer_id, k, None, Filter(), profile)
+                if message is not None and not message.items and len(self._unserved) < MOST_UNSERVED:
+                    self._unserved[customer_id] = None
                 records.append((key.encode(), None if message is None else encode(message)))
         return records
 

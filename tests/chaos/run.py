@@ -204,11 +204,13 @@ def _events(wires: Wires, kind: EventKind) -> list[Event]:
     return [as_event(decode_event(record.value)) for record in wires.read(kind.events.name)]
 
 
-def some_faults(seed: int, minutes: float) -> Iterator[Fault]:
-    """Random faults until the minutes are over."""
+def some_faults(seed: int, minutes: float, most: int | None) -> Iterator[Fault]:
+    """Random faults until the minutes are over, or there were so many."""
     rng = random.Random(seed)
     end = time.monotonic() + 60 * minutes
-    while time.monotonic() < end:
+    done = 0
+    while time.monotonic() < end and done != most:
+        done += 1
         yield rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
 
 
