@@ -138,7 +138,7 @@ def item_state(task: ItemTask, item_id: str) -> dict[str, Any] | None:
         "task": task.name,
         "position": task.position,
         "available": bool(tables.popularity.available[number]),
-        "buyers": int(tables.popularity.buyers[number]),
+        "buyers": int(tables.sizes[row, 0].sum()),
         "recent_purchases": int(tables.popularity.recent[number]),
         "neighbours": int(head[rw.LIVE]),
         "pairs": int(head[rw.MASS]),

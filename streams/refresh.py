@@ -247,7 +247,7 @@ class Refresher:
         out = np.empty(int((HEAD_BYTES + ids.longest + lists.length[which] * entry).sum()), np.uint8)
         ends = np.empty(len(which), np.int64)
         write_lists(
-            out, ends, which, lists, tables.item_of, tables.popularity.buyers, tables.rows.heads, MASS,
+            out, ends, which, lists, tables.item_of, tables.rows.heads, MASS,
             machine.watermark_ms, machine.position, self._kind, ids.blob, ids.ends,
         )  # fmt: skip
         raw = out[: ends[-1]].tobytes()
