@@ -9,6 +9,7 @@ from typing import Any
 
 from serving.errors import ApiError
 from serving.read_model import KindModel, ReadModel
+from streams.kinds import EventKind
 from streams.recommending.messages import Recommendations
 
 SILENT_MS = 15_000  # a task reports every second, a new owner's takes 10 s
@@ -86,7 +87,7 @@ def published(
     if found is None:
         whose = f"customer {customer_id!r}" + ("" if profile_id is None else f", profile {profile_id!r}")
         raise ApiError(
-            404, f"nothing is published for {whose}", where=of.kind.recommendations.name,
+            404, f"nothing is published for {whose}", where=f"recommendations of the kind {of.kind.name}",
             what_to_do=f"take one of the profiles {', '.join(profiles)}" if profiles else NOT_PUBLISHED,
         )  # fmt: skip
     return {**recommendations(model, found, k), "profiles": profiles}
@@ -152,11 +153,16 @@ def status(model: ReadModel) -> dict[str, Any]:
         "ready": model.ready, "loaded": model.loaded[0], "of": model.loaded[1], "refused": model.refused,
         "items": len(model.items),
         "kinds": [
-            {"kind": name, "events": of.kind.events.name, "word": of.kind.word, **of.published}
+            {"kind": name, "events": of.kind.events.name, "word": _word(of), **of.published}
             for name, of in model.kinds.items()
         ],
         "tasks": tasks, "missing": missing,
     }  # fmt: skip
+
+
+def _word(of: KindModel) -> str | None:
+    """The word for a plain event of the kind; none where nobody publishes events of it."""
+    return of.kind.word if isinstance(of.kind, EventKind) else None
 
 
 def _known(value: float) -> float | None:

@@ -126,9 +126,9 @@ class CrossingMachine(CustomerMemory):
             )  # fmt: skip
             self.customer_count += gained
             crossed = Crossed(
-                Buyers(*(column[:buyers] for column in out.buyers)),
-                Sizes(*(column[:sizes] for column in out.sizes)),
-                Pairs(*(column[:pairs] for column in out.pairs)),
+                Buyers._make(column[:buyers] for column in out.buyers),
+                Sizes._make(column[:sizes] for column in out.sizes),
+                Pairs._make(column[:pairs] for column in out.pairs),
             )
             for partition, to in enumerate(messages):
                 to.append(self._message(partition, crossed, n))

@@ -16,7 +16,7 @@ for want of the erased purchases may reach the dead letters.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +33,14 @@ from state.store import Records, Store
 from state.stored_ids import StoredIds
 
 PARTITIONS = b"w"
+Machine = TypeVar("Machine", bound=CustomerMemory)
 WRITTEN_AT_ONCE = 256
 
 
-class CustomerSaver(Saver):
+class CustomerSaver(Saver, Generic[Machine]):
     """Saves and loads one customer machine or crossing machine, and keeps it to its budget."""
 
-    def __init__(self, machine: CustomerMemory, store: Store, log: str | None = None) -> None:
+    def __init__(self, machine: Machine, store: Store, log: str | None = None) -> None:
         super().__init__(store, log)
         self.machine = machine
         machine.backing = self

@@ -170,11 +170,10 @@ class ItemMachine:
         return applied
 
     def _count_pairs(self, source: SourceState, changes: PairChanges, position: int) -> None:
-        buyers, sizes, pairs = (
-            kind._replace(items=source.items[kind.items].astype(np.uint32))
-            for kind in (changes.buyers, changes.sizes, changes.pairs)
-        )
-        pairs = pairs._replace(bought=source.items[pairs.bought].astype(np.uint32))
+        own = source.items.astype(np.uint32)
+        buyers, sizes, pairs = changes.buyers, changes.sizes, changes.pairs
+        buyers, sizes = buyers._replace(items=own[buyers.items]), sizes._replace(items=own[sizes.items])
+        pairs = pairs._replace(items=own[pairs.items], bought=own[pairs.bought])
         for item in np.unique(sizes.items).tolist():
             if self.tables.row_of[item] < 0:
                 self.add_row(item)

@@ -27,17 +27,17 @@ def count_pairs(
     for i in range(len(buyers.items) if position > popularity_included else 0):
         if np.int64(buyers.offsets[i]) < skip:
             continue
-        item, change = np.int64(buyers.items[i]), np.int64(buyers.changes[i])
+        item, change = int(buyers.items[i]), int(buyers.changes[i])
         if change > 0:
             add_purchase(popular, item, buyers.times_ms[i])
         popular.buyers[item] += change
         popular.totals[BUYERS] += change
         refresh_item(popular, item)
     for i in range(len(sizes.items)):
-        row = np.int64(t.row_of[sizes.items[i]])
+        row = int(t.row_of[sizes.items[i]])
         if np.int64(sizes.offsets[i]) < skip or row < 0 or t.included[row] >= position:
             continue
-        before, now = np.int64(sizes.before[i]), np.int64(sizes.now[i])
+        before, now = int(sizes.before[i]), int(sizes.now[i])
         if before >= 0:
             take_size(t, row, before)
         if now >= 0:
@@ -48,7 +48,7 @@ def count_pairs(
     minutes = pairs.minutes.astype(np.int64)
     n = 0
     for i in range(len(pairs.items)):
-        row = np.int64(t.row_of[pairs.items[i]])
+        row = int(t.row_of[pairs.items[i]])
         if np.int64(pairs.offsets[i]) < skip or row < 0 or t.included[row] >= position:
             continue
         if pairs.changes[i] > 0:
@@ -58,6 +58,6 @@ def count_pairs(
         else:
             run(t, pending, n, minutes, capacity, bounded)
             n = 0
-            rw.take(t.rows, row, np.int64(pairs.bought[i]), 1, decay_weight(minutes[i]))
+            rw.take(t.rows, row, int(pairs.bought[i]), 1, decay_weight(minutes[i]))
             t.marks[row] |= RANK | CHANGED
     run(t, pending, n, minutes, capacity, bounded)

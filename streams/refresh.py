@@ -201,7 +201,7 @@ class Refresher:
         await self._look_for_others()
         position, self._settle_at = self._settle_at, -1
         await self._publish(np.arange(self._task.machine.row_count), exact=True)
-        await self._task.sellers.publish()
+        await self._task.settled()
         self.listed = position
 
     def message(self, item: int) -> bytes | None:

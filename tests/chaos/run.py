@@ -22,7 +22,7 @@ from kafka.errors import KafkaError
 
 from alsobought.draining import drain
 from state.events import Event
-from streams.kinds import BOUGHT, BUILT_IN, WATCHED, EventKind, counted_of_kinds
+from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED, EventKind, counted_of_kinds
 from streams.messages import decode_event
 from tests.chaos.cluster import Cluster
 from tests.chaos.compare import WINDOW, Differences, compare_lists, compare_offers, compare_stores
@@ -144,7 +144,7 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
         report.events = feeder.published
         say("draining ...")
         begin = time.monotonic()
-        drain(cluster.bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
+        drain(cluster.bootstrap, LISTED, DRAIN_S, lambda _left: None)
         report.drained_s = time.monotonic() - begin
         found = {
             kind: (
@@ -153,7 +153,7 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
             )
             for kind in BUILT_IN
         }  # fmt: skip
-        ends = {spec.name: wires.ends(spec.name) for spec in counted_of_kinds(BUILT_IN)}
+        ends = {spec.name: wires.ends(spec.name) for spec in counted_of_kinds(LISTED)}
         cluster.stop()
         wires.close()
     finally:
@@ -172,7 +172,7 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
 def _recovered(wires: Wires, since: float) -> float:
     """Seconds until every partition has been counted further, by a worker that said so after `since`."""
     begin = time.monotonic()
-    missing = {f"{spec.name}-{p}" for spec in counted_of_kinds(BUILT_IN) for p in range(PARTITIONS)}
+    missing = {f"{spec.name}-{p}" for spec in counted_of_kinds(LISTED) for p in range(PARTITIONS)}
     targets = _ends_or_none(wires)
 
     def done() -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from serving.server import CannotServe, Server, ServerThread
-from streams.kinds import BOUGHT, BUILT_IN
+from streams.kinds import BOUGHT, LISTED
 from streams.messages import Progress
 from tests.serving import shop as made
 from tests.serving.conftest import Shop, get
@@ -199,7 +199,7 @@ def test_the_page_loads_only_from_here(shop: Shop) -> None:
 
 def test_an_empty_system(start_kafka: Callable[[], str], shop: Shop) -> None:
     bootstrap = start_kafka()
-    thread = ServerThread(Server(bootstrap, BUILT_IN, "127.0.0.1", 0))
+    thread = ServerThread(Server(bootstrap, LISTED, "127.0.0.1", 0))
     empty = Shop(bootstrap, thread.start(), shop.worker, shop.producer)
     try:
         until(lambda: empty.ask("/api/status")["ready"], "the read model")
@@ -214,7 +214,7 @@ def test_an_empty_system(start_kafka: Callable[[], str], shop: Shop) -> None:
 
 def test_a_port_that_is_taken(shop: Shop) -> None:
     port = int(shop.address.rpartition(":")[2])
-    thread = ServerThread(Server(shop.bootstrap, BUILT_IN, "127.0.0.1", port))
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", port))
     with pytest.raises(CannotServe, match=f"cannot listen on 127.0.0.1:{port}: .*another port"):
         thread.start()
 
@@ -224,7 +224,7 @@ def test_questions_wait_for_the_read_model(shop: Shop, monkeypatch: pytest.Monke
         pass
 
     monkeypatch.setattr("serving.following.Follower._look_whether_ready", never)
-    thread = ServerThread(Server(shop.bootstrap, BUILT_IN, "127.0.0.1", 0))
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0))
     loading = Shop(shop.bootstrap, thread.start(), shop.worker, shop.producer)
     try:
         for path in ("/api/related/tea", "/api/search", "/api/quality", "/api/recommend/ann"):

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from serving.server import Server, ServerThread
-from streams.kinds import BUILT_IN
+from streams.kinds import LISTED
 from tests.serving.conftest import Shop, get
 from tests.serving.shop import NASTY
 from tests.streams.pipeline import until
@@ -142,7 +142,7 @@ def test_it_is_drawn(shop: Shop, browser: Browser, tmp_path: Path) -> None:
 
 
 def test_an_empty_system_says_what_to_do(start_kafka: Callable[[], str], browser: Browser) -> None:
-    thread = ServerThread(Server(start_kafka(), BUILT_IN, "127.0.0.1", 0))
+    thread = ServerThread(Server(start_kafka(), LISTED, "127.0.0.1", 0))
     address = thread.start()
     try:
         until(lambda: b'"ready":true' in get(f"{address}/api/status")[1], "the read model")

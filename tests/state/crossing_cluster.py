@@ -49,7 +49,7 @@ class CrossingCluster:
         self.items = [self.open_items(p) for p in range(PARTITIONS)]
         self.crashes = self.shrunk = 0
 
-    def open_customers(self, side: int, p: int) -> CustomerSaver:
+    def open_customers(self, side: int, p: int) -> CustomerSaver[CustomerMachine]:
         machine = CustomerMachine(
             self.settings, Source(0, p), PARTITIONS, self.partition_of, self.rng.choice(self.budgets),
             tells_as=Source(side, p),
@@ -58,7 +58,7 @@ class CrossingCluster:
         saver.load()
         return saver
 
-    def open_crossing(self, p: int) -> CustomerSaver:
+    def open_crossing(self, p: int) -> CustomerSaver[CrossingMachine]:
         machine = CrossingMachine(
             self.settings, Source(0, p), PARTITIONS, self.partition_of, self.rng.choice(self.budgets),
             days=self.days,
@@ -76,7 +76,6 @@ class CrossingCluster:
     def tell(self, side: int, p: int, n: int) -> None:
         """Apply up to n events of a log."""
         machine = self.customers[side][p].machine
-        assert isinstance(machine, CustomerMachine)
         batch = self.logs[side][p][machine.position : machine.position + n]
         if batch:
             told = machine.apply(machine.batch(batch)).first_events
@@ -85,7 +84,6 @@ class CrossingCluster:
     def cross(self, p: int, n: int) -> None:
         """Apply up to n messages of first events."""
         machine = self.crossings[p].machine
-        assert isinstance(machine, CrossingMachine)
         for position in range(machine.position, min(len(self.first[p]), machine.position + n)):
             for log, messages in zip(
                 self.changes, machine.apply(decode_first(self.first[p][position]), position), strict=True
@@ -156,7 +154,7 @@ class CrossingCluster:
     def check(self) -> None:
         """Everything is the oracle's."""
         oracle = self.oracle()
-        check_crossing([saver.machine for saver in self.crossings], self.partition_of, oracle)  # type: ignore[misc]
+        check_crossing([saver.machine for saver in self.crossings], self.partition_of, oracle)
         check_pairs([saver.machine for saver in self.items], oracle)
 
 
