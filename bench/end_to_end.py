@@ -25,7 +25,7 @@ from alsobought.draining import drain
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
 from alsobought.stack import Stack
-from streams.kinds import LISTED
+from streams.kinds import listed_of
 from streams.messages import decode_progress
 from streams.publishing import Record
 from streams.settings import Settings
@@ -103,11 +103,11 @@ def main() -> None:
             with Watch(stack.bootstrap, stack.worker_pids) as bulk:
                 begin = time.monotonic()
                 published = publish(stack.bootstrap, PURCHASES, ready())
-                drain(stack.bootstrap, LISTED, DRAIN_S, lambda _lag: None)
+                drain(stack.bootstrap, listed_of(settings), DRAIN_S, lambda _lag: None)
                 listed_s = time.monotonic() - begin
             with Watch(stack.bootstrap, stack.worker_pids) as calm:
                 publish(stack.bootstrap, PURCHASES, iter([held]), rate=RATE)
-                drain(stack.bootstrap, LISTED, DRAIN_S, lambda _lag: None)
+                drain(stack.bootstrap, listed_of(settings), DRAIN_S, lambda _lag: None)
             counted_s = max(at for _, at in bulk.counted.values()) - begin
     result = {
         "events": n,

@@ -12,7 +12,7 @@ tables have all customers and items that its effects number.
     effects  u32 offset - first | u32 customer | u32 item | u8 effect | i64 time_ms
 
 An effect is NEW or GONE, as in `state.deltas`; `time_ms` of a GONE is of no meaning. An erasure is a GONE of
-every item. The source topic is `BOUGHT` or `WATCHED`.
+every item. The source topic is 0 for purchases, 1 for watches.
 """
 
 from __future__ import annotations

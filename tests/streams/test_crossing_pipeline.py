@@ -24,8 +24,9 @@ from tests.streams.test_pipeline import WINDOW, keyed
 CUSTOMERS, ITEM_COUNT = 150, 120
 
 
-def _oracle(bought: list[EventMessage], watched: list[EventMessage], days: int = 30) -> CrossingOracle:
-    return CrossingOracle(*(Oracle(WINDOW).feed(map(as_event, log)) for log in (watched, bought)), days)
+def _oracle(bought: list[EventMessage], watched: list[EventMessage]) -> CrossingOracle:
+    of_watches, of_purchases = (Oracle(WINDOW).feed(map(as_event, log)) for log in (watched, bought))
+    return CrossingOracle(of_watches, of_purchases)
 
 
 def check(wires: Wires, oracle: CrossingOracle) -> None:
