@@ -46,6 +46,7 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.peak_mib = 0.0
+        self.cpu_s = 0.0  # that the workers have used since they were started
         self.counted: dict[str, tuple[int, float]] = {}  # task: events, when it got there
         self.p50: list[float] = []
         self.p99: list[float] = []
@@ -63,6 +64,7 @@ class Watch:
     def _run(self) -> None:
         while not self._stop.is_set():
             self.peak_mib = max([self.peak_mib, *(w.memory_info().rss / 2**20 for w in self._workers)])
+            self.cpu_s = sum(sum(worker.cpu_times()[:2]) for worker in self._workers)
             for row in self._follower.poll(300):
                 progress = decode_progress(row.value or b"")
                 if progress.task.startswith("pair-deltas"):
@@ -114,6 +116,7 @@ def main() -> None:
         "published_per_s": round(n / published.seconds),
         "counted_per_s": round(n / counted_s),
         "listed_per_s": round(n / listed_s),
+        "worker_cpu_us_per_event": round(1e6 * bulk.cpu_s / n, 1),
         "worker_peak_mib": round(max(bulk.peak_mib, calm.peak_mib)),
         "bulk_staleness_max_ms": round(max(bulk.staleness)),
         "calm_rate": RATE,

@@ -195,9 +195,10 @@ def _about_kinds() -> str:
         "Purchases are of the kind bought. Watches, of the kind watched, are counted by the same machines,\n"
         "between topics of their own. So is every word of `ALSOBOUGHT_EVENT_TYPES`, such as liked: its\n"
         "events are in `liked`, the rest in `pair-deltas-liked`, `related-items-liked`, `bestsellers-liked`\n"
-        "and `recommendations-liked`. Kinds never mix; the catalogue is one for all. One kind of lists\n"
-        "is made of two of events: watched-bought, what those who watched an item went on to buy. To erase a\n"
-        "customer, publish a forget on each topic of events the customer is on, as `alsobought forget` does."
+        "and `recommendations-liked`. Kinds never mix; the catalogue is one for all. One kind of lists is\n"
+        "made of two of events: watched-bought, what those who watched an item went on to buy. To erase a\n"
+        "customer, publish a forget on each topic of events that has the customer's, as `alsobought forget`\n"
+        "does."
     )
 
 

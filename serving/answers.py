@@ -82,12 +82,13 @@ def published(
     model: ReadModel, of: KindModel, customer_id: str, profile_id: str | None, k: int
 ) -> dict[str, Any]:
     """What is published for a customer, or for a profile of the account."""
+    assert isinstance(of.kind, EventKind)
     found = of.recommendations(customer_id, profile_id)
     profiles = of.profiles(customer_id)
     if found is None:
         whose = f"customer {customer_id!r}" + ("" if profile_id is None else f", profile {profile_id!r}")
         raise ApiError(
-            404, f"nothing is published for {whose}", where=f"recommendations of the kind {of.kind.name}",
+            404, f"nothing is published for {whose}", where=of.kind.recommendations.name,
             what_to_do=f"take one of the profiles {', '.join(profiles)}" if profiles else NOT_PUBLISHED,
         )  # fmt: skip
     return {**recommendations(model, found, k), "profiles": profiles}
