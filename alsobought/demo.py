@@ -21,7 +21,7 @@ from alsobought.sources import open_items, open_purchases
 from alsobought.sources.complete_journey import NAME
 from alsobought.stack import Stack
 from alsobought.tables import print_table
-from streams.kinds import LISTED
+from streams.kinds import BUILT_IN
 from streams.publishing import Record
 from streams.settings import Settings
 from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES
@@ -65,7 +65,7 @@ def _load(bootstrap: str, limit: int | None, meter: Meter) -> list[Record]:
 
     report = publish(bootstrap, PURCHASES, load())
     say(f"published {report.records:,} purchases in {report.seconds:.1f} s")
-    drain(bootstrap, LISTED, DRAIN_S, lambda _left: None)
+    drain(bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
     say(f"all counted and every list up to date after {meter.seconds:.1f} s: {meter.totals()}")
     return list(held)
 
@@ -76,7 +76,7 @@ def _measure(bootstrap: str, held: list[Record]) -> None:
     with Meter(bootstrap) as meter:
         publish(bootstrap, PURCHASES, [held], rate=FRESH_RATE)
     # Not before: draining also refreshes lists whose change was too small to be published when it happened.
-    drain(bootstrap, LISTED, DRAIN_S, lambda _left: None)
+    drain(bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
     typer.echo(f"from publishing a purchase to its changed lists: {meter.latency()}")
 
 
@@ -89,7 +89,7 @@ def _follow(bootstrap: str, coming: list[Record]) -> None:
     say(f"{len(coming):,} more purchases, what all households bought then:")
     with Meter(bootstrap) as meter:
         publish(bootstrap, PURCHASES, [coming])
-        drain(bootstrap, LISTED, DRAIN_S, lambda _left: None)
+        drain(bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
     say(f"counted after {meter.seconds:.1f} s")
     household.tell_after()
 

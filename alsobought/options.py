@@ -31,8 +31,12 @@ CheckpointUrl = Annotated[
     typer.Option("--url", metavar="URL", help="Where the checkpoints are [env: ALSOBOUGHT_CHECKPOINT_URL]."),
 ]
 KindName = Annotated[
-    str, typer.Option("--kind", metavar="KIND", help="bought, watched, or a type of ALSOBOUGHT_EVENT_TYPES.")
-]
+    str,
+    typer.Option(
+        "--kind", metavar="KIND",
+        help="bought, watched, or a type of ALSOBOUGHT_EVENT_TYPES; for lists watched-bought, too.",
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_KIND = BOUGHT.name
 

@@ -25,7 +25,7 @@ from alsobought.draining import drain
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
 from alsobought.stack import Stack
-from streams.kinds import LISTED
+from streams.kinds import BUILT_IN
 from streams.messages import Progress, decode_progress
 from streams.publishing import Record
 from streams.settings import Settings
@@ -100,7 +100,7 @@ def main() -> None:
             publish(stack.bootstrap, PURCHASES, batches(load))
             progress.until(lambda _newest: progress.purchases("applied") > 0.8 * len(load))
             found = {"in_a_backlog": _kill(stack, progress)}
-            drain(stack.bootstrap, LISTED, DRAIN_S, lambda _lag: None)
+            drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
             live = threading.Thread(
                 target=publish,
                 args=(stack.bootstrap, PURCHASES, batches(held)),

@@ -29,7 +29,7 @@ from state.memory import kernel
 from state.pair_changes import Buyers, PairChanges, Pairs, Sizes
 
 DAY_MS = 86_400_000
-ROOM = 100_000  # pairs in one message, beyond those of one effect: 2 MB
+ROOM = 20_000  # pairs in one message, beyond those of one effect: 340 KB
 
 _NEW = int(Effect.NEW)
 
@@ -118,7 +118,7 @@ class CrossingMachine(CustomerMemory):
         whose, items = slots[told.whose], numbers[told.items]
         within, most = self.days * DAY_MS, 2 * self.settings.window
         while done < len(items):
-            room = int(self.histories.length[slots].max()) + len(items) - done + 1 + ROOM
+            room = int(self.histories.length[slots].max()) + 1 + ROOM
             out = _new_crossed(len(items) - done, room)
             n, buyers, sizes, pairs, gained = cross(
                 self.histories, self.included, self.changed, position, told.source.topic == WATCHED, within,
@@ -130,8 +130,9 @@ class CrossingMachine(CustomerMemory):
                 Sizes._make(column[:sizes] for column in out.sizes),
                 Pairs._make(column[:pairs] for column in out.pairs),
             )
+            new_ids = list(self.items.since(self.sent_ids))
             for partition, to in enumerate(messages):
-                to.append(self._message(partition, crossed, n))
+                to.append(self._message(partition, crossed, n, new_ids))
             self.applied += n
             self.sent_ids = len(self.items)
             done += n
@@ -140,7 +141,7 @@ class CrossingMachine(CustomerMemory):
         hs.forget(self.histories, emptied)
         self.erase(emptied.astype(np.uint32))
 
-    def _message(self, partition: int, crossed: Crossed, n: int) -> PairChanges:
+    def _message(self, partition: int, crossed: Crossed, n: int, new_ids: list[str]) -> PairChanges:
         """What an item partition needs of the next n effects: all buyers, and what is of its own items."""
         sizes, pairs = (
             [column[self.item_partitions[changed.items] == partition] for column in changed]
@@ -148,7 +149,7 @@ class CrossingMachine(CustomerMemory):
         )
         return PairChanges(
             self.source, self.applied, self.applied + n, self.customer_count, self.sent_ids,
-            list(self.items.since(self.sent_ids)), self.item_partitions[self.sent_ids : len(self.items)],
+            new_ids, self.item_partitions[self.sent_ids : len(self.items)],
             crossed.buyers, Sizes(*sizes), Pairs(*pairs),
         )  # fmt: skip
 

@@ -95,7 +95,8 @@ class ItemTask(Task):
                 effects = machine.apply_pairs(changes, record.offset)
                 self.counters.events += effects
                 self.counters.pair_updates += len(changes.pairs.items)
-                self.refresher.counted(effects, published_ms(record))
+                if len(changes.sizes.items):  # else of nobody who watched anything of ours: no list changes
+                    self.refresher.counted(effects, published_ms(record))
             elif kind == Type.CATALOGUE:
                 machine.apply_availability(decode_availability(raw), record.offset)
                 self.refresher.counted(0, None)

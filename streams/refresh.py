@@ -215,6 +215,8 @@ class Refresher:
         One task of a worker at a time ranks, in a thread, while others count. Counting into this task waits
         for all slices: else every slice would wait for a chunk, and the first rows grow old.
         """
+        if len(rows) == 0:
+            return
         task = self._task
         sent: list[Batch] = []
         await task.confirmed()

@@ -135,6 +135,13 @@ def test_partitions_and_the_other_kind(shop: Shop, browser: Browser) -> None:
     assert "1 Wholemeal bread" in browser.text(f"{shop.address}/#items?kind=watched&item=tea")
 
 
+def test_what_was_watched_and_then_bought(shop: Shop, browser: Browser) -> None:
+    text = browser.text(f"{shop.address}/#items?kind=watched-bought&item=tea")
+    assert "12 customers" in text
+    assert re.search(r"then bought.* 1 Milk, 1 l", text, re.IGNORECASE)
+    assert "1 Milk, 1 l" in browser.text(f"{shop.address}/#bestsellers?kind=watched-bought")  # of purchases
+
+
 def test_it_is_drawn(shop: Shop, browser: Browser, tmp_path: Path) -> None:
     picture = browser.picture(f"{shop.address}/#quality", tmp_path / "page.png")
     assert picture.startswith(b"\x89PNG")
