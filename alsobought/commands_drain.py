@@ -10,7 +10,7 @@ from rich.console import Console
 
 from alsobought import draining
 from alsobought.options import DataDir, Json, Kafka, bootstrap_of, settings_of
-from streams.kinds import kinds_of
+from streams.kinds import listed_of
 
 
 def drain(
@@ -25,7 +25,7 @@ def drain(
     console = Console(stderr=True, highlight=False)
     with console.status("draining ...") as status:
         done = draining.drain(
-            bootstrap, kinds_of(settings), timeout, lambda left: status.update(f"waiting: {left}")
+            bootstrap, listed_of(settings), timeout, lambda left: status.update(f"waiting: {left}")
         )
     if as_json:
         typer.echo(json.dumps({**done.records, "seconds": done.seconds}))

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from alsobought.clients import ask_owner
-from alsobought.options import DEFAULT_KIND, DataDir, Json, Kafka, KindName, find_kafka, find_kind
+from alsobought.options import (
+    DEFAULT_KIND,
+    DataDir,
+    Json,
+    Kafka,
+    KindName,
+    find_kafka,
+    find_kind,
+    find_listed,
+)
 from alsobought.tables import print_table, time_of
 from streams.messages import decode_dead_letter
 from streams.topics import DEAD_LETTERS
@@ -29,7 +38,7 @@ def item(
     as_json: Json = False,
 ) -> None:
     """Show what is counted of an item: buyers, neighbours, and those most bought together with it."""
-    bootstrap, asked = find_kind(kafka, data_dir, kind)
+    bootstrap, asked = find_listed(kafka, data_dir, kind)
     found = ask_owner(bootstrap, asked.deltas, item_id, "items", {"kind": kind})
     if as_json:
         typer.echo(json.dumps(found))

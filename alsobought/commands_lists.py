@@ -13,7 +13,16 @@ from typing import Annotated, BinaryIO
 import typer
 
 from alsobought.clients import ask_owner
-from alsobought.options import DEFAULT_KIND, CommandError, DataDir, Json, Kafka, KindName, find_kind
+from alsobought.options import (
+    DEFAULT_KIND,
+    CommandError,
+    DataDir,
+    Json,
+    Kafka,
+    KindName,
+    find_kind,
+    find_listed,
+)
 from alsobought.tables import print_table, time_of
 from streams.messages import decode_item, decode_related
 from streams.recommending.messages import decode_recommendations
@@ -36,7 +45,7 @@ def related(
 
     together: customers who have both. expected: how many would have, if buying were independent.
     """
-    bootstrap, asked = find_kind(kafka, data_dir, kind)
+    bootstrap, asked = find_listed(kafka, data_dir, kind)
     found = ask_owner(bootstrap, asked.deltas, item_id, "related", {"k": k, "kind": kind})
     entries = found["related"]
     names = titles(bootstrap, {item_id, *(e["item_id"] for e in entries)}) if with_titles else {}
@@ -88,10 +97,15 @@ def watch(
     Of a list time, item, buyers and the best 5; of recommendations time, customer and the best 5.
     """
     wanted = {item.encode() for item in items or ()}
-    bootstrap, asked = find_kind(kafka, data_dir, kind)
+    if recommendations:
+        bootstrap, of = find_kind(kafka, data_dir, kind)
+        topic = of.recommendations
+    else:
+        bootstrap, listed = find_listed(kafka, data_dir, kind)
+        topic = listed.lists
     seen = 0
     with (
-        Follower(bootstrap, asked.recommendations if recommendations else asked.lists) as follower,
+        Follower(bootstrap, topic) as follower,
         contextlib.suppress(KeyboardInterrupt),
     ):
         typer.echo("watching; Ctrl-C ends it", err=True)
@@ -136,7 +150,7 @@ def export_related(
     output: Output = None, kind: KindName = DEFAULT_KIND, kafka: Kafka = None, data_dir: DataDir = None
 ) -> None:
     """Write every current list, one JSON message a line, exactly as on the topic."""
-    bootstrap, asked = find_kind(kafka, data_dir, kind)
+    bootstrap, asked = find_listed(kafka, data_dir, kind)
     _export(bootstrap, asked.lists, output, "lists")
 
 

@@ -11,7 +11,7 @@ from alsobought.commands_stack import say, until_signalled
 from alsobought.options import DataDir, Kafka, bootstrap_of, settings_of
 from serving.server import Server
 from streams.broker.topics_admin import require_topics
-from streams.kinds import kinds_of, topics_of
+from streams.kinds import listed_of, topics_of
 
 
 def serve(
@@ -30,7 +30,7 @@ def serve(
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))
-    server = Server(bootstrap, kinds_of(settings), host, port)
+    server = Server(bootstrap, listed_of(settings), host, port)
 
     def started(address: str) -> None:
         typer.echo(address)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from alsobought.options import CommandError
 from state.deltas import encode_settle
-from streams.kinds import EventKind, is_deltas
+from streams.kinds import CrossKind, EventKind, Kind, is_internal
 from streams.messages import Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, TopicSpec, topic_of
 from streams.views import Follower, ends, send_each
@@ -25,12 +25,13 @@ class Drained:
     seconds: float
 
 
-def drain(bootstrap: str, kinds: Sequence[EventKind], timeout_s: float, on_lag: OnLag) -> Drained:
+def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag) -> Drained:
     """Return when what is published now is counted, and lists and recommendations follow from it.
 
     First every partition of items and of the kinds' events must be applied to its present end; the deltas
-    are then in Kafka. A settle record written behind them asks each item partition to refresh its lists and
-    to report `listed`. Progress of earlier runs is not read: only what workers write from now on counts.
+    are then in Kafka, and so is what machines tell one another, which is waited for next. A settle record
+    written behind the deltas asks each item partition to refresh its lists and to report `listed`. Progress
+    of earlier runs is not read: only what workers write from now on counts.
 
     Raises
     ------
@@ -38,14 +39,13 @@ def drain(bootstrap: str, kinds: Sequence[EventKind], timeout_s: float, on_lag: 
         It took longer than `timeout_s`; the message has what is left.
     """
     begin = time.monotonic()
-    targets = {
-        f"{spec.name}-{partition}": end
-        for spec in (*(kind.events for kind in kinds), ITEMS)
-        for partition, end in ends(bootstrap, spec).items()
-    }
+    events = [kind.events for kind in kinds if isinstance(kind, EventKind)]
+    targets = _ends_of(bootstrap, [*events, ITEMS])
     with Follower(bootstrap, PROGRESS) as follower:
         waiting = _Waiting(follower, begin + timeout_s, timeout_s, on_lag)
         waiting.until("everything is counted", targets, _uncounted)
+        told = _ends_of(bootstrap, [kind.events for kind in kinds if isinstance(kind, CrossKind)])
+        waiting.until("what was told is counted", told, _uncounted)
         settled = _Settle(bootstrap, waiting)
         for kind in kinds:
             settled.ask(kind.deltas, sorted(ends(bootstrap, kind.deltas)))
@@ -58,6 +58,11 @@ def drain(bootstrap: str, kinds: Sequence[EventKind], timeout_s: float, on_lag: 
     return Drained(records, round(time.monotonic() - begin, 3))
 
 
+def _ends_of(bootstrap: str, specs: Sequence[TopicSpec]) -> dict[str, int]:
+    """The present end of every task of some topics."""
+    return {f"{s.name}-{partition}": end for s in specs for partition, end in ends(bootstrap, s).items()}
+
+
 Left = Callable[[str, int, Progress], str]
 """What a task has to do up to a target, from what it reported last; empty when it is there."""
 
@@ -65,7 +70,7 @@ Left = Callable[[str, int, Progress], str]
 def _uncounted(task: str, target: int, progress: Progress) -> str:
     lag = target - progress.applied
     topic = topic_of(task)
-    record = "message" if is_deltas(topic) else "catalogue record" if topic == ITEMS.name else "event"
+    record = "message" if is_internal(topic) else "catalogue record" if topic == ITEMS.name else "event"
     return f"{task}: {lag:,} {record}{'s' * (lag > 1)} not counted yet" if lag > 0 else ""
 
 

@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from alsobought.place import Place
-from streams.kinds import BOUGHT, EventKind, kinds_of
+from streams.kinds import BOUGHT, EventKind, Kind, kinds_of, listed_of
 from streams.settings import Settings
 
 Kafka = Annotated[
@@ -31,8 +31,12 @@ CheckpointUrl = Annotated[
     typer.Option("--url", metavar="URL", help="Where the checkpoints are [env: ALSOBOUGHT_CHECKPOINT_URL]."),
 ]
 KindName = Annotated[
-    str, typer.Option("--kind", metavar="KIND", help="bought, watched, or a type of ALSOBOUGHT_EVENT_TYPES.")
-]
+    str,
+    typer.Option(
+        "--kind", metavar="KIND",
+        help="bought, watched, or a type of ALSOBOUGHT_EVENT_TYPES; for lists watched-bought, too.",
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_KIND = BOUGHT.name
 
@@ -89,6 +93,18 @@ def find_kind(kafka: str | None, data_dir: Path | None, name: str) -> tuple[str,
     """Return Kafka's address and the kind of events for a command's options; raises CommandError."""
     settings = settings_of(kafka, data_dir)
     return bootstrap_of(settings), kind_named(name, settings)
+
+
+def find_listed(kafka: str | None, data_dir: Path | None, name: str) -> tuple[str, Kind]:
+    """Return Kafka's address and the kind of lists for a command's options; raises CommandError."""
+    settings = settings_of(kafka, data_dir)
+    kinds = {kind.name: kind for kind in listed_of(settings)}
+    if name not in kinds:
+        raise CommandError(
+            f"there is no kind of lists {name!r}, but {', '.join(kinds)}: correct it, or name it in"
+            " ALSOBOUGHT_EVENT_TYPES, here and at the workers."
+        )
+    return bootstrap_of(settings), kinds[name]
 
 
 def _settings_trouble(error: ValidationError) -> str:

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 
 from alsobought.options import CommandError
 from alsobought.restoring import refuse_held, refuse_local_workers
-from streams.broker.topics_admin import group_members
+from streams.broker.topics_admin import group_members, list_topics
 from streams.checkpoints import Checkpoints
-from streams.kinds import EventKind, counted_of, kinds_of
+from streams.kinds import WATCHED_BOUGHT, Kind, counted_of, listed_of
 from streams.log_identity import beginning
 from streams.messages import decode_progress, encode
 from streams.settings import Settings
@@ -108,19 +108,29 @@ def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProg
     tasks = stored_tasks(settings)
     for task in tasks:
         refuse_held(settings, task)
-    kinds = kinds_of(settings)
-    begins = {spec: positions(bootstrap, spec) for spec in (*(kind.events for kind in kinds), ITEMS)}
-    delta_ends = {kind.deltas: ends(bootstrap, kind.deltas) for kind in kinds}
+    kinds = _kinds_there(settings, bootstrap)
+    internal = [spec for kind in kinds for spec in kind.internal]
+    events = [kind.events for kind in kinds if kind.events not in internal]
+    begins = {spec: positions(bootstrap, spec) for spec in (*events, ITEMS)}
+    internal_ends = {spec: ends(bootstrap, spec) for spec in internal}
     for task in tasks:
         shutil.rmtree(settings.data_dir / "state" / task)
     checkpoints = _delete_checkpoints(settings)
     lists = _delete_lists(bootstrap, kinds, on_lists)
-    for spec, offsets in delta_ends.items():
+    for spec, offsets in internal_ends.items():
         _begin_at(bootstrap, spec, offsets)
     for spec, where in begins.items():
         _begin_at(bootstrap, spec, {partition: start for partition, (start, _) in where.items()})
-    _refuse_change(settings, bootstrap, delta_ends)
+    _refuse_change(settings, bootstrap, internal_ends)
     return Rebuilt(len(tasks), checkpoints, lists)
+
+
+def _kinds_there(settings: Settings, bootstrap: str) -> tuple[Kind, ...]:
+    """Those of the settings, and one that is switched off: what was told before it must not count later."""
+    kinds = listed_of(settings)
+    if WATCHED_BOUGHT in kinds or not list_topics(bootstrap, WATCHED_BOUGHT.topics):
+        return kinds
+    return (*kinds, WATCHED_BOUGHT)
 
 
 def _delete_checkpoints(settings: Settings) -> int:
@@ -132,7 +142,7 @@ def _delete_checkpoints(settings: Settings) -> int:
     return count
 
 
-def _delete_lists(bootstrap: str, kinds: Sequence[EventKind], on_lists: Callable[[int], OnProgress]) -> int:
+def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int], OnProgress]) -> int:
     """Write a tombstone for every list there is, where the list is."""
     where = {kind.lists: positions(bootstrap, kind.lists) for kind in kinds}
     on_progress = on_lists(sum(end - start for some in where.values() for start, end in some.values()))
@@ -155,10 +165,12 @@ def _begin_at(bootstrap: str, spec: TopicSpec, offsets: dict[int, int]) -> None:
     send(bootstrap, PROGRESS, [(None, record.task.encode(), encode(record)) for record in records])
 
 
-def _refuse_change(settings: Settings, bootstrap: str, delta_ends: dict[TopicSpec, dict[int, int]]) -> None:
+def _refuse_change(
+    settings: Settings, bootstrap: str, internal_ends: dict[TopicSpec, dict[int, int]]
+) -> None:
     """Raise CommandError if a worker may have begun at other places than those that are written now."""
     members = group_members(bootstrap, settings.group)
-    if members or any(ends(bootstrap, spec) != offsets for spec, offsets in delta_ends.items()):
+    if members or any(ends(bootstrap, spec) != offsets for spec, offsets in internal_ends.items()):
         raise CommandError(
             f"a worker was started meanwhile ({', '.join(members) or 'it wrote deltas'}): stop all"
             " workers, and run `alsobought rebuild` again."

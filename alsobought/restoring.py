@@ -12,7 +12,7 @@ from state.store_files import is_held
 from streams.broker.errors import KafkaUnreachable
 from streams.checkpoints import Checkpoint, Checkpoints
 from streams.checkpoints.store import OnFile
-from streams.kinds import kinds_of
+from streams.kinds import listed_of
 from streams.log_identity import log_identity
 from streams.settings import Settings
 from streams.store_folder import StoreFolder
@@ -59,7 +59,7 @@ def identity_of(settings: Settings, say: Say) -> Callable[[str], str]:
     bootstrap = settings.kafka or Place(settings.data_dir).bootstrap()
     try:
         if bootstrap:
-            identity = log_identity(bootstrap, kinds_of(settings))
+            identity = log_identity(bootstrap, listed_of(settings))
             return lambda task: identity.of(topic_of(task))
         trouble = "no Kafka is known (--kafka)"
     except KafkaUnreachable:

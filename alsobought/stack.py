@@ -14,7 +14,7 @@ from serving.server import Server, ServerThread
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import BrokerError
 from streams.broker.topics_admin import create_topics
-from streams.kinds import counted_of, kinds_of, topics_of
+from streams.kinds import counted_of, listed_of, topics_of
 from streams.messages import decode_progress
 from streams.settings import Settings
 from streams.topics import PROGRESS
@@ -103,7 +103,7 @@ class Stack:
         CannotServe
             The port is taken.
         """
-        page = ServerThread(Server(self.bootstrap, kinds_of(self._settings), HERE, port))
+        page = ServerThread(Server(self.bootstrap, listed_of(self._settings), HERE, port))
         address = page.start()
         self._page = page
         return address

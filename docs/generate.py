@@ -12,9 +12,9 @@ from msgspec import Struct, inspect
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from state import deltas  # noqa: E402
+from state import deltas, first_events, pair_changes  # noqa: E402
 from streams import messages as ms  # noqa: E402
-from streams.kinds import BOUGHT, BUILT_IN, EventKind, topics_of_kinds  # noqa: E402
+from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED_BOUGHT, EventKind, topics_of_kinds  # noqa: E402
 from streams.recommending import messages as rec  # noqa: E402
 from streams.settings import Settings  # noqa: E402
 from streams.topics import DAY_MS, PAIR_DELTAS, SHARED, TopicSpec  # noqa: E402
@@ -85,6 +85,11 @@ EXAMPLES: dict[str, tuple[Struct, ...]] = {
         ),
     ),
 }  # fmt: skip
+
+WATCHED_BOUGHT_EXAMPLE = ms.RelatedItems(
+    "solaris-1972", "watched-bought", 1_750_075_200_000, 912, 214, 377, 161.2,
+    [ms.RelatedItem("solaris-novel", 21.7, 31, 31, 22.4, 1.9)],
+)  # fmt: skip
 
 TYPES: dict[str, type[Struct]] = {
     "purchases": ms.EventMessage,
@@ -172,7 +177,7 @@ def topics_page() -> str:
             ["topic", "key", "kept", "largest message", "what it carries"],
             [
                 [f"`{t.name}`", t.key, _kept(t), f"{t.max_message_bytes >> 20} MiB", t.purpose]
-                for t in topics_of_kinds(BUILT_IN)
+                for t in topics_of_kinds(LISTED)
             ],
         ),
         _about_kinds(),
@@ -181,6 +186,7 @@ def topics_page() -> str:
         parts += _topic(topic)
     for kind in BUILT_IN[1:]:
         parts += _like_bought(kind)
+    parts += _watched_bought()
     return "\n\n".join(parts) + "\n"
 
 
@@ -189,9 +195,26 @@ def _about_kinds() -> str:
         "Purchases are of the kind bought. Watches, of the kind watched, are counted by the same machines,\n"
         "between topics of their own. So is every word of `ALSOBOUGHT_EVENT_TYPES`, such as liked: its\n"
         "events are in `liked`, the rest in `pair-deltas-liked`, `related-items-liked`, `bestsellers-liked`\n"
-        "and `recommendations-liked`. Kinds never mix; the catalogue is one for all. To erase a customer,\n"
-        "publish a forget on each topic of events the customer is on, as `alsobought forget` does."
+        "and `recommendations-liked`. Kinds never mix; the catalogue is one for all. One kind of lists is\n"
+        "made of two of events: watched-bought, what those who watched an item went on to buy. To erase a\n"
+        "customer, publish a forget on each topic of events that has the customer's, as `alsobought forget`\n"
+        "does."
     )
+
+
+def _watched_bought() -> list[str]:
+    """The topics of what was watched and then bought."""
+    kind = WATCHED_BOUGHT
+    return [
+        *(f"## {kind.events.name}", _indented(first_events.__doc__), _created(kind.events)),
+        *(f"## {kind.deltas.name}", _indented(pair_changes.__doc__)),
+        "Beside these messages what the catalogue says, as in [pair-deltas](#pair-deltas).",
+        f"## {kind.lists.name}",
+        f"As [{BOUGHT.lists.name}](#{BOUGHT.lists.name}), of the kind `{kind.name}`: `buyers` are those who"
+        " watched\nthe item; `together` and `after` both are how many of them went on to buy the other within"
+        "\n`ALSOBOUGHT_WATCHED_BOUGHT_DAYS`.",
+        f"```json\n{ms.encode(WATCHED_BOUGHT_EXAMPLE).decode()}\n```",
+    ]
 
 
 def _topic(topic: TopicSpec) -> list[str]:
@@ -206,8 +229,12 @@ def _topic(topic: TopicSpec) -> list[str]:
         parts.append(_examples(topic))
     else:
         parts.append(f"{topic.purpose[0].upper()}{topic.purpose[1:]}.")
+    return [*parts, _created(topic)]
+
+
+def _created(topic: TopicSpec) -> str:
     config = "\n".join(f"{name}={value}" for name, value in topic.config.items())
-    return [*parts, f"Created with:\n\n```properties\n{config}\n```"]
+    return f"Created with:\n\n```properties\n{config}\n```"
 
 
 def _examples(topic: TopicSpec) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from serving.errors import ApiError
 from serving.read_model import KindModel, ReadModel
+from streams.kinds import EventKind
 from streams.recommending.messages import Recommendations
 
 SILENT_MS = 15_000  # a task reports every second, a new owner's takes 10 s
@@ -81,6 +82,7 @@ def published(
     model: ReadModel, of: KindModel, customer_id: str, profile_id: str | None, k: int
 ) -> dict[str, Any]:
     """What is published for a customer, or for a profile of the account."""
+    assert isinstance(of.kind, EventKind)
     found = of.recommendations(customer_id, profile_id)
     profiles = of.profiles(customer_id)
     if found is None:
@@ -152,11 +154,16 @@ def status(model: ReadModel) -> dict[str, Any]:
         "ready": model.ready, "loaded": model.loaded[0], "of": model.loaded[1], "refused": model.refused,
         "items": len(model.items),
         "kinds": [
-            {"kind": name, "events": of.kind.events.name, "word": of.kind.word, **of.published}
+            {"kind": name, "events": of.kind.events.name, "word": _word(of), **of.published}
             for name, of in model.kinds.items()
         ],
         "tasks": tasks, "missing": missing,
     }  # fmt: skip
+
+
+def _word(of: KindModel) -> str | None:
+    """The word for a plain event of the kind; none where nobody publishes events of it."""
+    return of.kind.word if isinstance(of.kind, EventKind) else None
 
 
 def _known(value: float) -> float | None:

@@ -88,11 +88,15 @@ class Api:
             )  # fmt: skip
 
     def _kind(self, parameters: Parameters) -> KindModel:
+        name = parameters.kind(self._model.of_events, BOUGHT.name)
+        return self._model.kinds[name or BOUGHT.name]
+
+    def _listed(self, parameters: Parameters) -> KindModel:
         name = parameters.kind(self._model.kinds, BOUGHT.name)
         return self._model.kinds[name or BOUGHT.name]
 
     def _related(self, p: Parameters) -> Any:
-        return answers.related(self._model, self._kind(p), p.id(), p.k(BEST))
+        return answers.related(self._model, self._listed(p), p.id(), p.k(BEST))
 
     def _bestsellers(self, p: Parameters) -> Any:
         of, trending = self._kind(p), p.flag("trending")
@@ -102,7 +106,7 @@ class Api:
         return answers.published(self._model, self._kind(p), p.id(), p.text("profile"), p.k(BEST))
 
     def _search(self, p: Parameters) -> Any:
-        return answers.search(self._model, self._kind(p), p.query("q"), p.k(BEST))
+        return answers.search(self._model, self._listed(p), p.query("q"), p.k(BEST))
 
     def _categories(self, p: Parameters) -> Any:
         of = self._kind(p)
@@ -118,7 +122,7 @@ class Api:
     async def _now(self, p: Parameters, shelf: str) -> web.Response:
         customer_id, k = p.id(), p.k(SHOWN, MOST_NOW)
         question = {
-            "kind": p.kind(self._model.kinds, None), "k": k, "shelf": shelf, "profile": p.text("profile"),
+            "kind": p.kind(self._model.of_events, None), "k": k, "shelf": shelf, "profile": p.text("profile"),
             "filter": {
                 "categories": p.texts("category"), "brands": p.texts("brand"),
                 "lowest_price": p.price("lowest_price"), "highest_price": p.price("highest_price"),

@@ -78,10 +78,10 @@ class Parameters:
         return price
 
     def kind(self, kinds: Mapping[str, Any], default: str | None) -> str | None:
-        """The name of a kind of events."""
+        """The name of a kind, one of those that can be asked for."""
         name = self.text("kind") or default
         if name is not None and name not in kinds:
-            raise bad("kind", f"there is no kind of events {name!r}", f"take one of {', '.join(kinds)}")
+            raise bad("kind", f"there is no kind {name!r} of this", f"take one of {', '.join(kinds)}")
         return name
 
     def shelf(self) -> str:

@@ -13,7 +13,7 @@ import cramjam
 import msgspec
 from msgspec import Struct
 
-from streams.kinds import EventKind
+from streams.kinds import EventKind, Kind, counted_of_kinds
 from streams.messages import (
     CatalogueItem,
     Progress,
@@ -53,17 +53,17 @@ _decode_whose = msgspec.json.Decoder(_Whose).decode
 
 @dataclass
 class KindModel:
-    """What is published of one kind of events.
+    """What is published of one kind of lists; bestsellers and the like only of one of events.
 
     Attributes
     ----------
     buyers : dict[str, int]
-        By item that has a list: customers who have it.
+        By item that has a list: customers who have it, or who watched it.
     quality, learnt : dict
         By key of their records.
     """
 
-    kind: EventKind
+    kind: Kind
     buyers: dict[str, int] = field(default_factory=dict)
     quality: dict[str, Quality] = field(default_factory=dict)
     learnt: dict[str, RankerState] = field(default_factory=dict)
@@ -153,7 +153,7 @@ class ReadModel:
         Records that could not be decoded and were left out.
     """
 
-    def __init__(self, kinds: Iterable[EventKind]) -> None:
+    def __init__(self, kinds: Iterable[Kind]) -> None:
         self.kinds = {kind.name: KindModel(kind) for kind in kinds}
         self.items: dict[str, CatalogueItem] = {}
         self.haystacks: dict[str, str] = {}
@@ -164,13 +164,20 @@ class ReadModel:
         self._take: dict[str, Take] = {ITEMS.name: self._take_item}
         for of in self.kinds.values():
             self._take[of.kind.lists.name] = of.take_list
-            self._take[of.kind.bestsellers.name] = of.take_sellers
-            self._take[of.kind.recommendations.name] = of.take_recommendations
+            if isinstance(of.kind, EventKind):
+                self._take[of.kind.bestsellers.name] = of.take_sellers
+                self._take[of.kind.recommendations.name] = of.take_recommendations
 
     def specs(self) -> list[TopicSpec]:
         """The topics it is made of."""
-        own = [(k.kind.lists, k.kind.bestsellers, k.kind.recommendations) for k in self.kinds.values()]
-        return [*(spec for some in own for spec in some), ITEMS, QUALITY, RANKER, PROGRESS]
+        counted = {spec.name for spec in counted_of_kinds(of.kind for of in self.kinds.values())}
+        own = [spec for of in self.kinds.values() for spec in of.kind.topics if spec.name not in counted]
+        return [*own, ITEMS, QUALITY, RANKER, PROGRESS]
+
+    @property
+    def of_events(self) -> dict[str, KindModel]:
+        """The kinds of events: of the others there are lists alone."""
+        return {name: of for name, of in self.kinds.items() if isinstance(of.kind, EventKind)}
 
     def take(self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int) -> None:
         """Take in a record; one that cannot be used is counted, and what was there stays."""

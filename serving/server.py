@@ -16,7 +16,7 @@ from serving.api import Api
 from serving.following import Follower
 from serving.owners import Owners
 from serving.read_model import ReadModel
-from streams.kinds import EventKind
+from streams.kinds import Kind
 from streams.topics import ITEMS
 from streams.views import partitions_of
 
@@ -45,7 +45,7 @@ class Server:
     KafkaUnreachable, TopicAbsent
     """
 
-    def __init__(self, bootstrap: str, kinds: Iterable[EventKind], host: str, port: int) -> None:
+    def __init__(self, bootstrap: str, kinds: Iterable[Kind], host: str, port: int) -> None:
         self._bootstrap, self._host, self._port = bootstrap, host, port
         self._partitions = partitions_of(bootstrap, ITEMS)
         self.model = ReadModel(kinds)

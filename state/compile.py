@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from state.bestsellers import Bestsellers
+from state.crossing import CrossingMachine
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
-from state.deltas import decode, encode
+from state.deltas import Source, decode, encode
 from state.events import Event, Kind
+from state.first_events import BOUGHT, WATCHED, decode_first, encode_first
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.pair_changes import decode_pairs, encode_pairs
 from state.recommending.catalogue import Catalogue, Filter
 from state.recommending.learner import Learner
 from state.recommending.list_view import ListView, Translation
@@ -38,6 +41,7 @@ def exercise() -> int:
     events += [Event("customer-2", "", START_MS, kind=Kind.FORGET)]
     for deltas in customers.apply(customers.batch(events)).deltas[0]:
         items.apply(decode(encode(deltas)))
+    _cross(settings, events)
     lists = items.rank(np.arange(items.row_count), exact=True)
     _recommend(customers, items)
     items.mark_published(lists)
@@ -46,6 +50,16 @@ def exercise() -> int:
     CustomerSaver(CustomerMachine(settings), stores[0]).load()
     ItemSaver(ItemMachine(settings), stores[1]).load()
     return int(np.count_nonzero(lists.length))
+
+
+def _cross(settings: CountingSettings, events: list[Event]) -> None:
+    """The same as watches, and as what was then bought."""
+    crossing, items = CrossingMachine(settings), ItemMachine(settings)
+    for side in (BOUGHT, WATCHED):
+        machine = CustomerMachine(settings, tells_as=Source(side, 0))
+        for told in machine.apply(machine.batch(events)).first_events:
+            for changes in crossing.apply(decode_first(encode_first(told)))[0]:
+                items.apply_pairs(decode_pairs(encode_pairs(changes)))
 
 
 def _recommend(customers: CustomerMachine, items: ItemMachine) -> None:

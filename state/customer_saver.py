@@ -16,7 +16,7 @@ for want of the erased purchases may reach the dead letters.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from state import codec
 from state import histories as hs
 from state.budget import KEPT, records_bytes
 from state.customer_keys import HISTORY, history_key
-from state.customers import CustomerMachine
+from state.customer_memory import CustomerMemory
 from state.errors import CorruptRecord
 from state.eviction import second_chance
 from state.saving import TOTALS, Saver, key
@@ -33,13 +33,14 @@ from state.store import Records, Store
 from state.stored_ids import StoredIds
 
 PARTITIONS = b"w"
+Machine = TypeVar("Machine", bound=CustomerMemory)
 WRITTEN_AT_ONCE = 256
 
 
-class CustomerSaver(Saver):
-    """Saves and loads one customer machine, and keeps it to its budget."""
+class CustomerSaver(Saver, Generic[Machine]):
+    """Saves and loads one customer machine or crossing machine, and keeps it to its budget."""
 
-    def __init__(self, machine: CustomerMachine, store: Store, log: str | None = None) -> None:
+    def __init__(self, machine: Machine, store: Store, log: str | None = None) -> None:
         super().__init__(store, log)
         self.machine = machine
         machine.backing = self
@@ -58,6 +59,7 @@ class CustomerSaver(Saver):
     def begin_at(self, position: int) -> None:
         """Let an empty machine begin at an offset of the log other than 0."""
         self.stored = self.machine.position = position
+        self.machine.recall({})
 
     def load(self) -> None:
         """Fill the empty machine from the store; with a budget, customers come in when they are needed.
@@ -67,7 +69,7 @@ class CustomerSaver(Saver):
         BadSettings, ForeignLog, UnknownLayout, CorruptRecord
         """
         machine = self.machine
-        self._open()
+        meta = self._open()
         raw = self.store.get(TOTALS)
         self._totals = codec.unpack_totals(TOTALS, raw) if raw is not None else (0, 0)
         n_items, self._customers = self._totals
@@ -84,6 +86,7 @@ class CustomerSaver(Saver):
         machine.customer_count = self._customers
         machine.sent_ids = n_items
         machine.position = self.stored
+        machine.recall(meta or {})
 
     def bring_in(self, customer_ids: list[str]) -> None:
         """Give those of these customers slots and their histories who are stored.
@@ -132,10 +135,14 @@ class CustomerSaver(Saver):
         hs.close_gaps(machine.histories)
 
     def _identity(self) -> dict[str, Any]:
-        return {"window": self.machine.settings.window, "partitions": self.machine.partitions}
+        return self.machine.identity()
 
     def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
-        return {"position": self.machine.position}, [], np.flatnonzero(self.machine.changed)
+        return (
+            {"position": self.machine.position, **self.machine.noted()},
+            [],
+            np.flatnonzero(self.machine.changed),
+        )
 
     def _pack(self, numbers: list[int]) -> Records:
         return [self._packed(number) for number in numbers if self.machine.changed[number]]

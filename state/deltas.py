@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.errors import BadDelta
+from state.wire import Reader, Writer
 
 MAGIC = b"AD"
 VERSION = 2
@@ -53,6 +54,7 @@ class Type(IntEnum):
     COUNTS = 1
     CATALOGUE = 2
     SETTLE = 3
+    PAIRS = 4  # see state.pair_changes
 
 
 class Source(NamedTuple):
@@ -97,40 +99,6 @@ _GONE_ITEM_COLUMNS = (np.uint32, np.uint32, np.uint32, np.uint32)
 _ADDED = (1, 0, 0, 2)  # of the columns above, those at the end that version 1 did not have
 
 
-class _Writer:
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-
-    def put(self, raw: bytes) -> None:
-        self.parts.append(raw)
-        if len(raw) % 8:
-            self.parts.append(bytes(8 - len(raw) % 8))
-
-
-class _Reader:
-    def __init__(self, raw: bytes, at: int) -> None:
-        # writable, so that kernels see one type of array whether a message was decoded or not
-        self.raw, self.at = bytearray(raw), at
-
-    def array(self, dtype: type, n: int) -> npt.NDArray[np.generic]:
-        start, n_bytes = self.at, np.dtype(dtype).itemsize * n
-        self.at += n_bytes + -n_bytes % 8
-        if start + n_bytes > len(self.raw):
-            raise BadDelta(
-                f"pair-deltas message ends after {len(self.raw)} bytes, {start + n_bytes} expected"
-            )
-        return np.frombuffer(self.raw, dtype, n, start)
-
-    def ids(self, n: int) -> list[str]:
-        lengths = self.array(np.uint16, n)
-        blob = self.array(np.uint8, int(lengths.sum())).tobytes()
-        ends = np.cumsum(lengths).tolist()
-        try:
-            return [blob[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
-        except UnicodeDecodeError as error:
-            raise BadDelta(f"pair-deltas message has an id that is not UTF-8: {error}") from error
-
-
 def message_type(raw: bytes) -> Type:
     """Type of an encoded message.
 
@@ -151,20 +119,18 @@ def message_type(raw: bytes) -> Type:
 
 def encode(d: Deltas) -> bytes:
     """The bytes of a message."""
-    w = _Writer()
+    w = Writer()
     w.put(
         _HEADER.pack(
             MAGIC, VERSION, Type.COUNTS, *d.source, d.first, d.end, d.customers, d.base, len(d.new_ids),
             len(d.offsets), len(d.near_items), len(d.gone_events), len(d.gone_items),
         )
     )  # fmt: skip
-    ids = [name.encode() for name in d.new_ids]
     w.put(d.new_partitions.tobytes())
-    w.put(np.array([len(name) for name in ids], np.uint16).tobytes())
-    w.put(b"".join(ids))
+    w.ids(d.new_ids)
     for column in d[7:]:
         w.put(column.tobytes())
-    return b"".join(w.parts)
+    return w.message()
 
 
 def decode(raw: bytes) -> Deltas:
@@ -182,7 +148,7 @@ def decode(raw: bytes) -> Deltas:
     except struct.error as error:
         raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header") from error
     topic, partition, first, end, customers, base, n_new, n_events, n_near, n_gone, n_gone_items = header[3:]
-    r = _Reader(raw, _HEADER.size)
+    r = Reader(raw, _HEADER.size)
     partitions = r.array(np.uint16, n_new)
     ids = r.ids(n_new)
     columns: list[npt.NDArray[np.generic]] = []
@@ -213,13 +179,11 @@ _AVAILABILITY = struct.Struct("<2sBBHHqqII")
 
 def encode_availability(a: Availability) -> bytes:
     """The bytes of a CATALOGUE message: header, u16 lengths, ids in utf-8, u8 flags."""
-    w = _Writer()
+    w = Writer()
     w.put(_AVAILABILITY.pack(MAGIC, VERSION, Type.CATALOGUE, *a.source, a.first, a.end, len(a.ids), 0))
-    ids = [name.encode() for name in a.ids]
-    w.put(np.array([len(name) for name in ids], np.uint16).tobytes())
-    w.put(b"".join(ids))
+    w.ids(a.ids)
     w.put(a.available.tobytes())
-    return b"".join(w.parts)
+    return w.message()
 
 
 def decode_availability(raw: bytes) -> Availability:
@@ -235,7 +199,7 @@ def decode_availability(raw: bytes) -> Availability:
     if len(raw) < _AVAILABILITY.size:
         raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header")
     topic, partition, first, end, n, _ = _AVAILABILITY.unpack_from(raw)[3:]
-    r = _Reader(raw, _AVAILABILITY.size)
+    r = Reader(raw, _AVAILABILITY.size)
     ids = r.ids(n)
     return Availability(Source(topic, partition), first, end, ids, r.array(np.uint8, n))  # type: ignore[arg-type]
 

@@ -4,6 +4,8 @@
     items      ──► catalogue  ──────┤
     watches    ──► customers  ──► pair-deltas-watched ──► items ──► related-items-watched
     ...                               and so on for every type of events in the settings
+    first-events ──► crossing ──► pair-deltas-watched-bought ──► items ──► related-items-watched-bought
+                                      of what the customers' machines of purchases and watches tell there
     dead-letters and progress are written by all of them
 
 Run it with `alsobought worker`, or with `faust -A streams.app worker`.
@@ -106,7 +108,7 @@ def _agent(name: str, spec: TopicSpec) -> None:
 
 
 _agent("catalogue", ITEMS)  # availability to the item partitions of every kind
-for kind in app.tasks.kinds:
+for kind in app.tasks.listed:
     _agent(f"customers-{kind.name}", kind.events)  # events into histories; what changes goes to the items
     _agent(f"items-{kind.name}", kind.deltas)  # deltas into counts; lists that change are published
 

@@ -12,7 +12,7 @@ from state.deltas import Availability, Source, encode_availability
 from state.saving import Saver
 from state.store import RocksStore
 from streams.decoding import Record, decode_items
-from streams.kinds import BOUGHT, CATALOGUE_SOURCE, EventKind
+from streams.kinds import BOUGHT, CATALOGUE_SOURCE, Kind
 from streams.tasks import Context, Task
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class CatalogueTask(Task):
     machine: CatalogueMachine
     saver: CatalogueSaver
 
-    def __init__(self, tp: TP, context: Context, kinds: Sequence[EventKind]) -> None:
+    def __init__(self, tp: TP, context: Context, kinds: Sequence[Kind]) -> None:
         super().__init__(tp, context)
         self._topics = [kind.deltas.name for kind in kinds]
 

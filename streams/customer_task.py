@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +11,21 @@ from state import pairing
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import Source, encode
+from state.first_events import encode_first
 from state.saving import Saver
 from state.settings import CountingSettings
 from state.store import RocksStore
 from streams.decoding import Decoded, EventTypes, Record, Refused, decode_events
-from streams.kinds import EVENTS_SOURCE, EventKind, kinds_of
+from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
 from streams.messages import Progress
 from streams.partitioning import partition_for
 from streams.recommending.unit import Unit
 from streams.settings import Settings
 from streams.tasks import Context, Task
+from streams.topics import FIRST_EVENTS
 
 if TYPE_CHECKING:
     from streams.transport import Chunk
-
-TURN_S = 0.005
-TURNS = 100
 
 
 def counting_settings(settings: Settings) -> CountingSettings:
@@ -37,7 +35,8 @@ def counting_settings(settings: Settings) -> CountingSettings:
     )
 
 
-def _partition(partitions: int, item_id: str) -> int:
+def item_partition(partitions: int, item_id: str) -> int:
+    """The partition of an item."""
     return partition_for(item_id.encode(), partitions)
 
 
@@ -61,10 +60,18 @@ class CustomerTask(Task):
             counting_settings(self.context.settings),
             Source(EVENTS_SOURCE, self.tp.partition),
             partitions,
-            partial(_partition, partitions),
+            partial(item_partition, partitions),
             self.memory_bytes(1 / partitions),
+            tells_as=self._source_of_first_events(),
         )
         return CustomerSaver(self.machine, store, self.log_identity)
+
+    def _source_of_first_events(self) -> Source | None:
+        """What the crossing machine knows it as, if there is one and this kind has a side in it."""
+        for kind in listed_of(self.context.settings):
+            if isinstance(kind, CrossKind) and self.kind in kind.sides:
+                return Source(kind.sides.index(self.kind), self.tp.partition)
+        return None
 
     def limit_memory(self, part: float) -> None:
         """Keep to this part of the memory for customers."""
@@ -75,15 +82,8 @@ class CustomerTask(Task):
         return self.machine.customer_count + len(self.machine.items)
 
     async def turn(self) -> None:
-        """Let the item tasks of its kind here go first: deltas that pile up only make lists late.
-
-        Bounded, so that events go on when a worker's item partitions have much to do from others.
-        """
-        for _ in range(TURNS):
-            item_tasks = self.context.item_tasks(self.kind)
-            if sum(task.busy for task in item_tasks) * 2 <= len(item_tasks):
-                return
-            await asyncio.sleep(TURN_S)
+        """Let the item tasks of its kind here go first."""
+        await self.let_items_go_first(self.kind)
 
     async def apply(self, chunk: Chunk, records: list[Record]) -> None:
         """Count a chunk of events."""
@@ -99,6 +99,12 @@ class CustomerTask(Task):
                         self.kind.deltas.name, partition, None, encode(message), at_ms
                     )
                 )
+        for told in applied.first_events:
+            await self.pending.add(
+                await self.context.outbox.send(
+                    FIRST_EVENTS.name, self.tp.partition, None, encode_first(told), at_ms
+                )
+            )
         await self.refuse(decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
         self.counters.events += len(decoded.batch)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,15 +11,15 @@ from faust.types import TP
 from state.deltas import Type, decode, decode_availability, message_type
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.pair_changes import decode_pairs
 from state.ranking import Lists
-from state.recommending.list_view import Translation
 from state.saving import Saver
 from state.store import RocksStore
 from streams.customer_task import counting_settings
 from streams.decoding import Record
-from streams.kinds import EventKind
+from streams.kinds import Kind
 from streams.messages import Progress
-from streams.recommending.sellers import SellersPublisher
+from streams.outbox import published_ms
 from streams.refresh import Refresher
 from streams.tasks import Context, Task
 from streams.threads import in_thread
@@ -29,16 +28,13 @@ if TYPE_CHECKING:
     from streams.transport import Chunk
 
 
-WARMED_AT_ONCE = 256
-
-
 class ItemTask(Task):
     """Applies the deltas of a kind and keeps the lists of its items published."""
 
     machine: ItemMachine
     memory_share = 0.8
 
-    def __init__(self, tp: TP, context: Context, kind: EventKind) -> None:
+    def __init__(self, tp: TP, context: Context, kind: Kind) -> None:
         super().__init__(tp, context)
         self.kind = kind
         self.refresher: Refresher
@@ -48,10 +44,6 @@ class ItemTask(Task):
         memory_bytes = self.memory_bytes(1 / self.context.partitions)
         self.machine = ItemMachine(counting_settings(self.context.settings), self.tp.partition, memory_bytes)
         self.refresher = Refresher(self, self.context)
-        board = self.context.boards.of(self.kind)
-        self.sellers = SellersPublisher(self, board, self.context)
-        self._in_view = Translation(self.machine.items, board.view.items, adding=True)
-        self.warm = False
         return ItemSaver(self.machine, store, self.log_identity)
 
     def limit_memory(self, part: float) -> None:
@@ -73,23 +65,13 @@ class ItemTask(Task):
 
     def loops(self) -> list[Any]:
         """The saving loop, and the one that refreshes lists."""
-        return [*super().loops(), self.refresher.run(), self.sellers.run(), self._warm_up()]
-
-    async def _warm_up(self) -> None:
-        """Put all lists on the board, as they are after the state was opened; then do nothing."""
-        rows = np.arange(self.machine.row_count)
-        for start in range(0, len(rows), WARMED_AT_ONCE):
-            async with self.lock:
-                await in_thread(self._peek, rows[start : start + WARMED_AT_ONCE])
-        self.warm = True
-        await asyncio.Event().wait()
-
-    def _peek(self, rows: npt.NDArray[np.int64]) -> None:
-        self.show(self.machine.peek(rows), np.arange(len(rows)))
+        return [*super().loops(), self.refresher.run()]
 
     def show(self, lists: Lists, which: npt.NDArray[np.int64]) -> None:
-        """Put lists that were just ranked on the board: those at the indices `which`."""
-        self.context.boards.of(self.kind).view.put_lists(self.machine, lists, which, self._in_view)
+        """Be told of lists that were just ranked, of those at the indices `which`: they are published."""
+
+    async def settled(self) -> None:
+        """Be told that all lists are published, exact as of now."""
 
     async def apply(self, chunk: Chunk, records: list[Record]) -> None:
         """Apply a chunk of deltas, in a thread: counting needs neither Python's lock nor the loop."""
@@ -107,7 +89,14 @@ class ItemTask(Task):
                 events = machine.apply(deltas, record.offset)
                 self.counters.events += events
                 self.counters.pair_updates += 2 * len(deltas.near_items)
-                self.refresher.counted(events, _published_ms(record))
+                self.refresher.counted(events, published_ms(record))
+            elif kind == Type.PAIRS:
+                changes = decode_pairs(raw)
+                effects = machine.apply_pairs(changes, record.offset)
+                self.counters.events += effects
+                self.counters.pair_updates += len(changes.pairs.items)
+                if len(changes.sizes.items):  # else of nobody who watched anything of ours: no list changes
+                    self.refresher.counted(effects, published_ms(record))
             elif kind == Type.CATALOGUE:
                 machine.apply_availability(decode_availability(raw), record.offset)
                 self.refresher.counted(0, None)
@@ -127,11 +116,3 @@ class ItemTask(Task):
         messages = max(1, self.position)
         per_message = max(1.0, self.machine.purchases / messages)
         return max(16.0, self.context.settings.replay_events / per_message)
-
-
-def _published_ms(record: Any) -> float | None:
-    """When the oldest purchase of a message was published, ms since 1970."""
-    for name, value in record.headers:
-        if name == "at":
-            return float(int.from_bytes(value, "big"))
-    return None

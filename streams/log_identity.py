@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.broker.topics_admin import topic_ids
-from streams.kinds import BOUGHT, EventKind, counted_of_kinds
+from streams.kinds import BOUGHT, CrossKind, Kind, counted_of_kinds
 from streams.messages import Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS
 from streams.views import read_all
@@ -29,10 +29,11 @@ class LogIdentity:
     """The ids of the topics that state is counted from, and where it begins if that was set.
 
     A kind's state is of its own two topics and of the catalogue: a kind that is new changes no other's
-    identity. That of the catalogue's state is the same as of purchases.
+    identity. That of the catalogue's state is the same as of purchases. What is counted from first events is
+    of the topics of events, too, that these tell of.
     """
 
-    kinds: tuple[EventKind, ...]
+    kinds: tuple[Kind, ...]
     ids: Mapping[str, str]
     begins: Mapping[tuple[str, int], int]
 
@@ -42,7 +43,8 @@ class LogIdentity:
         Two rebuilds have the same only if the ends of the deltas are, so that nothing was counted in between.
         """
         kind = next((k for k in self.kinds if topic in (k.events.name, k.deltas.name)), BOUGHT)
-        names = sorted(spec.name for spec in (kind.events, ITEMS, kind.deltas))
+        told_of = [side.events for side in kind.sides] if isinstance(kind, CrossKind) else []
+        names = sorted(spec.name for spec in (kind.events, ITEMS, kind.deltas, *told_of))
         topics = " ".join(f"{name} {self.ids[name]}" for name in names)
         places = sorted((name, partition) for name, partition in self.begins if name in names)
         if not places:
@@ -51,7 +53,7 @@ class LogIdentity:
         return f"{topics}{REBUILT}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def log_identity(bootstrap: str, kinds: Iterable[EventKind]) -> LogIdentity:
+def log_identity(bootstrap: str, kinds: Iterable[Kind]) -> LogIdentity:
     """Ask Kafka for the ids of the kinds' topics, and where counting begins.
 
     Raises

@@ -5,7 +5,7 @@ GET /items/ITEM         counts and neighbours of an item that a partition of thi
 GET /customers/ID       a customer's history
 POST /checkpoints       takes a checkpoint of every task of this worker; what they are and what they cost
 POST /recommendations   what customers of its partitions should see now: see streams/recommending/asking.py
-The first three are of purchases, with ?kind=NAME of another kind of events.
+The first three are of purchases, with ?kind=NAME of another kind; customers have histories of events alone.
 404 where this worker does not hold it, 409 where no checkpoint url is set, 503 where one cannot be written
 """
 
@@ -64,11 +64,11 @@ class Queries:
     def _of_kind(self, request: web.Request) -> list[Task]:
         """The open tasks of the kind of events that is asked about."""
         name = request.query.get("kind", BOUGHT.name)
-        for kind in self._tasks.kinds:
+        for kind in self._tasks.listed:
             if kind.name == name:
                 topics = kind.events.name, kind.deltas.name
                 return [task for task in self._tasks.all() if task.tp.topic in topics]
-        known = ", ".join(kind.name for kind in self._tasks.kinds)
+        known = ", ".join(kind.name for kind in self._tasks.listed)
         raise web.HTTPBadRequest(text=f"kind {name!r} is none of {known}")
 
     async def _recommendations(self, request: web.Request) -> web.Response:
@@ -138,7 +138,7 @@ def item_state(task: ItemTask, item_id: str) -> dict[str, Any] | None:
         "task": task.name,
         "position": task.position,
         "available": bool(tables.popularity.available[number]),
-        "buyers": int(tables.popularity.buyers[number]),
+        "buyers": int(tables.sizes[row, 0].sum()),
         "recent_purchases": int(tables.popularity.recent[number]),
         "neighbours": int(head[rw.LIVE]),
         "pairs": int(head[rw.MASS]),

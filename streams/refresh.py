@@ -201,7 +201,7 @@ class Refresher:
         await self._look_for_others()
         position, self._settle_at = self._settle_at, -1
         await self._publish(np.arange(self._task.machine.row_count), exact=True)
-        await self._task.sellers.publish()
+        await self._task.settled()
         self.listed = position
 
     def message(self, item: int) -> bytes | None:
@@ -215,6 +215,8 @@ class Refresher:
         One task of a worker at a time ranks, in a thread, while others count. Counting into this task waits
         for all slices: else every slice would wait for a chunk, and the first rows grow old.
         """
+        if len(rows) == 0:
+            return
         task = self._task
         sent: list[Batch] = []
         await task.confirmed()
@@ -247,7 +249,7 @@ class Refresher:
         out = np.empty(int((HEAD_BYTES + ids.longest + lists.length[which] * entry).sum()), np.uint8)
         ends = np.empty(len(which), np.int64)
         write_lists(
-            out, ends, which, lists, tables.item_of, tables.popularity.buyers, tables.rows.heads, MASS,
+            out, ends, which, lists, tables.item_of, tables.rows.heads, MASS,
             machine.watermark_ms, machine.position, self._kind, ids.blob, ids.ends,
         )  # fmt: skip
         raw = out[: ends[-1]].tobytes()

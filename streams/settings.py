@@ -20,8 +20,8 @@ _WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 class Settings(BaseSettings):
     """Everything an operator may set; each field is also the variable ALSOBOUGHT_<FIELD>.
 
-    The fields `window` and `row_capacity` belong to the stored state: a store opened with another
-    than it was made with is refused.
+    The fields `window`, `row_capacity` and `watched_bought_days` belong to the stored state: a store opened
+    with another than it was made with is refused.
     """
 
     model_config = SettingsConfigDict(env_prefix="ALSOBOUGHT_", extra="ignore")
@@ -39,6 +39,14 @@ class Settings(BaseSettings):
         description="further types of events beside purchases and watches, comma separated, such as"
         " liked,carted: each is a topic of this name, with machines and lists of its own; the same for all"
         " workers and commands",
+    )
+
+    watched_bought_days: int = Field(
+        30,
+        ge=0,
+        le=3_650,
+        description="days of event time after a watch within which a purchase counts as what the customer"
+        " went on to buy; 0: no such lists are made; the same for all workers and commands",
     )
 
     instance: str | None = Field(

@@ -19,7 +19,7 @@ from state.store import RocksStore
 from streams.checkpoints import CheckpointError
 from streams.decoding import Record, Refused
 from streams.foreign import TopicReader
-from streams.kinds import EventKind, is_deltas
+from streams.kinds import EventKind, Kind, is_deltas
 from streams.lease import Lease
 from streams.messages import DeadLetter, Progress, encode
 from streams.opening import Stores
@@ -40,6 +40,8 @@ log = logging.getLogger("alsobought")
 
 SAVE_EVERY_S = 0.5
 HALT_S = 20.0
+TURN_S = 0.005
+TURNS = 100
 CANCEL_AGAIN_S = 0.5
 INBOX_CHUNKS = 2
 MIB = 1 << 20
@@ -85,7 +87,7 @@ class Context:
         tasks = (task for tp, task in self.tasks.items() if tp.topic == kind.events.name)
         return [cast("CustomerTask", task).unit for task in tasks]
 
-    def item_tasks(self, kind: EventKind | None = None) -> list[ItemTask]:
+    def item_tasks(self, kind: Kind | None = None) -> list[ItemTask]:
         """The open tasks of a kind's deltas, or of all kinds'."""
         return [
             cast("ItemTask", task)
@@ -242,6 +244,17 @@ class Task(abc.ABC):
     async def turn(self) -> None:
         """Wait until it is this task's turn to apply a chunk; most need not."""
         return
+
+    async def let_items_go_first(self, kind: Kind) -> None:
+        """Let the item tasks of a kind here go first: deltas that pile up only make lists late.
+
+        Bounded, so that events go on when a worker's item partitions have much to do from others.
+        """
+        for _ in range(TURNS):
+            item_tasks = self.context.item_tasks(kind)
+            if sum(task.busy for task in item_tasks) * 2 <= len(item_tasks):
+                return
+            await asyncio.sleep(TURN_S)
 
     @property
     def busy(self) -> bool:

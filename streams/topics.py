@@ -59,6 +59,14 @@ PAIR_DELTAS = TopicSpec(
     retention_ms=7 * DAY_MS,
     max_message_bytes=16 << 20,
 )
+FIRST_EVENTS = TopicSpec(
+    "first-events",
+    "none; the partition is the customer's",
+    "internal: which items each batch of purchases and watches brought into histories, or took out",
+    "delete",
+    retention_ms=7 * DAY_MS,
+    max_message_bytes=16 << 20,
+)
 RELATED_ITEMS = TopicSpec(
     "related-items",
     "item_id",

@@ -12,10 +12,12 @@ from faust.types import TP
 
 from streams.catalogue_task import CatalogueTask
 from streams.checkpoints import Checkpoints, NoCheckpoints
+from streams.crossing_task import CrossingTask
 from streams.customer_task import CustomerTask
+from streams.event_item_task import EventItemTask
 from streams.foreign import TopicReader
 from streams.item_task import ItemTask
-from streams.kinds import EventKind, counted_of, kinds_of
+from streams.kinds import CrossKind, EventKind, Kind, counted_of, kinds_of, listed_of
 from streams.lease import Lease
 from streams.log_identity import log_identity
 from streams.messages import encode
@@ -48,8 +50,8 @@ class Tasks:
         self._app = app
         self.settings = settings
         self.lease = Lease(settings.session_ms / 1000)
-        self.kinds = kinds_of(settings)
-        self._makers = _makers(self.kinds)
+        self.kinds, self.listed = kinds_of(settings), listed_of(settings)
+        self._makers = _makers(self.listed)
         self._context: Context | None = None
         self._reading: asyncio.Task[None] | None = None
         self._open: dict[TP, Task] = {}
@@ -82,8 +84,8 @@ class Tasks:
 
     def _share_memory(self) -> None:
         """Divide the memory of each class of tasks; a kind of events with little to keep gets little."""
-        for cls in (CustomerTask, ItemTask):
-            tasks = [task for task in self._open.values() if isinstance(task, cls)]
+        for classes in ((CustomerTask, CrossingTask), (ItemTask,)):
+            tasks = [task for task in self._open.values() if isinstance(task, classes)]
             held = [task.holds() for task in tasks]
             for task, holds in zip(tasks, held, strict=True):
                 by_holding = holds / sum(held) if any(held) else 1 / len(tasks)
@@ -139,7 +141,7 @@ class Tasks:
                     settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings)
                 )
             partitions = len(await producer.partitions_for(PURCHASES.name))
-            identity = await in_thread(log_identity, bootstrap, self.kinds)
+            identity = await in_thread(log_identity, bootstrap, self.listed)
             self._begins = identity.begins
             boards = Boards(self.kinds, settings.list_length)
             following = Following(bootstrap, boards, partitions, self._lists_here)
@@ -239,10 +241,14 @@ class Tasks:
                 await self._context.reader.close()
 
 
-def _makers(kinds: tuple[EventKind, ...]) -> dict[str, Callable[[TP, Context], Task]]:
+def _makers(kinds: tuple[Kind, ...]) -> dict[str, Callable[[TP, Context], Task]]:
     """What makes the tasks of each topic."""
     makers: dict[str, Callable[[TP, Context], Task]] = {ITEMS.name: partial(CatalogueTask, kinds=kinds)}
     for kind in kinds:
-        makers[kind.events.name] = partial(CustomerTask, kind=kind)
-        makers[kind.deltas.name] = partial(ItemTask, kind=kind)
+        if isinstance(kind, EventKind):
+            makers[kind.events.name] = partial(CustomerTask, kind=kind)
+            makers[kind.deltas.name] = partial(EventItemTask, kind=kind)
+        elif isinstance(kind, CrossKind):
+            makers[kind.events.name] = partial(CrossingTask, kind=kind)
+            makers[kind.deltas.name] = partial(ItemTask, kind=kind)
     return makers

@@ -37,6 +37,7 @@ class Oracle:
     seen: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     refused: list[int] = field(default_factory=list)
     purchases: list[tuple[str, int]] = field(default_factory=list)
+    gained: list[tuple[str, int]] = field(default_factory=list)  # those that brought the item into a history
 
     def feed(self, events: Iterable[Event]) -> Oracle:
         for number, event in enumerate(events):
@@ -57,6 +58,7 @@ class Oracle:
         if event.kind == Kind.PURCHASE:
             self.purchases.append((event.item_id, event.time_ms))
             if bought is None:
+                self.gained.append((event.item_id, event.time_ms))
                 history.append(
                     Bought(
                         event.item_id, event.quantity, event.time_ms, event.time_ms, profile=event.profile_id

@@ -23,13 +23,13 @@ from streams.broker.datadir import BrokerDir
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.java import bundled_java, find_java
 from streams.broker.topics_admin import admin_client, create_topics
-from streams.kinds import BUILT_IN, topics_of_kinds
+from streams.kinds import LISTED, topics_of_kinds
 from streams.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-TOPICS = topics_of_kinds(BUILT_IN)
+TOPICS = topics_of_kinds(LISTED)
 OURS = {name: service for name, service in SERVICES.items() if name != "kafka"}
 CACHE = Settings.model_validate({}).cache_dir
 

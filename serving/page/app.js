@@ -9,6 +9,8 @@ import { system } from "./system.js";
 
 const VIEWS = { items: ["Items", items], bestsellers: ["Bestsellers", bestsellers], customers: ["Customers", customers],
   quality: ["Quality", quality], system: ["System", system] };
+// Views of lists: of kinds, too, that nobody publishes events of.
+const LISTS_ALONE = ["items", "system"];
 const AGAIN_MS = 4_000, STATUS_MS = 2_000;
 
 const main = document.getElementById("main"), nav = document.getElementById("nav");
@@ -18,7 +20,8 @@ let status = null, shown = null, view = null;
 function show() {
   if (!status?.ready) return;
   const { name: asked, parameters } = where(), name = asked in VIEWS ? asked : "items";
-  const kind = status.kinds.find((of) => of.kind === parameters.kind) ?? status.kinds[0];
+  const offered = status.kinds.filter((of) => of.word !== null || LISTS_ALONE.includes(name));
+  const kind = offered.find((of) => of.kind === parameters.kind) ?? offered[0];
   if (shown !== name) {
     shown = name;
     const [title, make] = VIEWS[name];
@@ -35,7 +38,7 @@ function show() {
 function takeStatus(told) {
   const kinds = told.kinds.map((of) => of.kind).join();
   if (status?.kinds.map((of) => of.kind).join() !== kinds) {
-    kindChoice.replaceChildren(...told.kinds.map((of) => h("option", { value: of.kind }, `${of.kind} (${of.events})`)));
+    kindChoice.replaceChildren(...told.kinds.map((of) => h("option", { value: of.kind }, of.word === null ? of.kind : `${of.kind} (${of.events})`)));
   }
   const first = !status?.ready && told.ready;
   status = told;

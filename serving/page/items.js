@@ -7,7 +7,7 @@ const TYPING_MS = 150;
 export const link = (item) => address("items", { item: item.item_id });
 
 export const publishing = (kind) => {
-  const command = { bought: "publish purchases FILE", watched: "publish watches FILE" }[kind.kind] ?? `publish events ${kind.kind} FILE`;
+  const command = { bought: "publish purchases FILE", watched: "publish watches FILE", "watched-bought": "publish watches FILE" }[kind.kind] ?? `publish events ${kind.kind} FILE`;
   return `alsobought ${command}`;
 };
 
@@ -31,9 +31,9 @@ function related(item, kind) {
       item.as_of ? ` · list as of ${moment(item.as_of)}` : null),
     item.related.length ? table([
       ["#", (_, i) => i + 1, { number: true }],
-      ["Goes with", (entry) => named(entry, link(entry))],
+      [kind.word === null ? "Then bought" : "Goes with", (entry) => named(entry, link(entry))],
       ["Score", (entry) => decimal(entry.score), { number: true, help: "What the list is ordered by" }],
-      ["Together", (entry) => count(entry.together), { number: true, help: "Customers who have both" }],
+      ["Together", (entry) => count(entry.together), { number: true, help: kind.word === null ? "Customers who watched the one and then bought the other" : "Customers who have both" }],
       ["Expected", (entry) => decimal(entry.expected, 1), { number: true, help: "How many would have both if buying were independent, heavy buyers considered" }],
       ["Recent", (entry) => decimal(entry.recent, 1), { number: true, help: "Customers who have both, each counting less with its age (30 days)" }],
     ], item.related, { caption: "Together beyond what is expected makes an item related; popular alone does not." })

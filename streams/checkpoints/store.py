@@ -16,7 +16,7 @@ from state.store import RocksStore
 from streams.checkpoints.errors import BadManifest, CheckpointError
 from streams.checkpoints.manifest import Checkpoint, StoredFile, decode, encode
 from streams.checkpoints.remote import Remote, trouble
-from streams.kinds import BUILT_IN, counted_of_kinds
+from streams.kinds import LISTED, counted_of_kinds
 from streams.topics import TopicSpec, is_task
 
 log = logging.getLogger("alsobought")
@@ -53,9 +53,7 @@ class Checkpoints:
     UnusableUrl
     """
 
-    def __init__(
-        self, url: str, kept: int, counted: Sequence[TopicSpec] = counted_of_kinds(BUILT_IN)
-    ) -> None:
+    def __init__(self, url: str, kept: int, counted: Sequence[TopicSpec] = counted_of_kinds(LISTED)) -> None:
         self.url = url
         self._counted = counted
         self._kept = kept

@@ -44,7 +44,7 @@ from streams.topics import PROGRESS, QUALITY, RANKER
 if TYPE_CHECKING:
     from streams.customer_task import CustomerTask
     from streams.decoding import Decoded
-    from streams.item_task import ItemTask
+    from streams.event_item_task import EventItemTask
     from streams.recommending.board import Board, QualityKey
     from streams.tasks import Context
 
@@ -116,9 +116,9 @@ class Unit:
                     ranker.restore(taught[0])
         return self._learner
 
-    def _item_task(self) -> ItemTask | None:
+    def _item_task(self) -> EventItemTask | None:
         task = self._context.task(self._board.kind.deltas, self._task.tp.partition)
-        return cast("ItemTask | None", task)
+        return cast("EventItemTask | None", task)
 
     def before(self, decoded: Decoded) -> list[tuple[Visit, Case]]:
         """Look at what would be shown to those who come back in a chunk, before it is counted."""

@@ -14,14 +14,14 @@ from alsobought.place import Place
 from state.store import RocksStore
 from streams.broker.embedded import EmbeddedKafka
 from streams.checkpoints import Checkpoint, Checkpoints
-from streams.kinds import BUILT_IN, counted_of_kinds
+from streams.kinds import LISTED, counted_of_kinds
 from streams.topics import PURCHASES
 from tests.oracle import Oracle
 from tests.streams.pipeline import PARTITIONS, Wires, Worker, until
 from tests.streams.test_pipeline import WINDOW, check, events_of, real_records
 
 REAL = 6_000
-COUNTED = counted_of_kinds(BUILT_IN)
+COUNTED = counted_of_kinds(LISTED)
 TASKS = sorted(f"{spec.name}-{partition}" for spec in COUNTED for partition in range(PARTITIONS))
 
 

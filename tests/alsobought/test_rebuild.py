@@ -16,7 +16,7 @@ from alsobought.cli import app
 from alsobought.place import Place
 from streams.broker.embedded import EmbeddedKafka
 from streams.checkpoints import Checkpoints
-from streams.kinds import BUILT_IN, WATCHED, counted_of_kinds
+from streams.kinds import LISTED, WATCHED, counted_of_kinds
 from streams.log_identity import beginnings, log_identity
 from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES
 from tests.oracle import Oracle
@@ -90,7 +90,7 @@ def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp
     assert declined.exit_code == 1
     assert "still has 1,0" in declined.stderr
     assert wires.lists() == before
-    tasks = len(counted_of_kinds(BUILT_IN)) * PARTITIONS
+    tasks = len(counted_of_kinds(LISTED)) * PARTITIONS
     assert len(Checkpoints(str(url), 3).known()) == tasks
     rebuilt = run(*asked, "--yes")
     assert rebuilt.exit_code == 0, rebuilt.stderr
@@ -149,7 +149,7 @@ def test_a_rebuild_that_is_repeated_counts_on(kafka: EmbeddedKafka, wires: Wires
         begins = beginnings(kafka.bootstrap)
         assert {begins[PURCHASES.name, p] for p in range(PARTITIONS)} == {0}
         assert {p: begins[PAIR_DELTAS.name, p] for p in range(PARTITIONS)} == wires.ends(PAIR_DELTAS.name)
-        identities.append(log_identity(kafka.bootstrap, BUILT_IN))
+        identities.append(log_identity(kafka.bootstrap, LISTED))
     for topic in (PURCHASES.name, ITEMS.name, WATCHED.deltas.name):
         never = replace(identities[0], begins={}).of(topic)
         assert len({never, *(identity.of(topic) for identity in identities)}) == 3

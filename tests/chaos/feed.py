@@ -13,23 +13,41 @@ import msgspec
 
 from streams.kinds import BOUGHT, EventKind
 from streams.messages import EventMessage
-from tests.events import real_slice, watches
+from tests.events import DAY_MS, real_slice, watches
 
 DUPLICATES, RETURNS, FORGETS = 0.03, 0.04, 0.002
+SLICE = 100_000
 REMEMBERED = 60  # events of a customer that may be delivered again; 128 are remembered
 
 
 def feed(seed: int, kind: EventKind) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of purchases or watches without end, one slice after the other.
 
-    Purchases are slices of the real year; watches are made, and of other customers and items.
+    Purchases are slices of the real year; watches are made, of the same customers, items and weeks.
     """
     rng = random.Random(seed)
     slice_seed = seed
     while True:
         slice_seed += 1
-        some = real_slice(100_000, slice_seed) if kind is BOUGHT else watches(slice_seed, 900, 1_500, 20_000)
+        some = real_slice(SLICE, slice_seed) if kind is BOUGHT else _watches(slice_seed)
         yield from _befallen(rng, some, slice_seed)
+
+
+def _watches(slice_seed: int) -> list[EventMessage]:
+    """Watches to go with a slice of purchases: enough customers have both for what was then bought."""
+    bought = real_slice(SLICE, slice_seed)
+    start_ms, end_ms = (int(bought[at].timestamp) for at in (0, -1))
+    customers = list(dict.fromkeys(event.customer_id for event in bought))[:900]
+    items = list(dict.fromkeys(event.item_id for event in bought))[:1_500]
+    made = watches(
+        slice_seed, len(customers), len(items), 20_000, start_ms=start_ms, days=(end_ms - start_ms) / DAY_MS
+    )
+    return [
+        msgspec.structs.replace(
+            event, customer_id=customers[int(event.customer_id[1:])], item_id=items[int(event.item_id[1:])]
+        )
+        for event in made
+    ]
 
 
 def _befallen(rng: random.Random, events: list[EventMessage], number: int) -> Iterator[tuple[bytes, bytes]]:

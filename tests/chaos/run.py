@@ -22,12 +22,14 @@ from kafka.errors import KafkaError
 
 from alsobought.draining import drain
 from state.events import Event
-from streams.kinds import BOUGHT, BUILT_IN, WATCHED, EventKind, counted_of_kinds
+from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED, WATCHED_BOUGHT, EventKind, counted_of_kinds
 from streams.messages import decode_event
 from tests.chaos.cluster import Cluster
 from tests.chaos.compare import WINDOW, Differences, compare_lists, compare_offers, compare_stores
+from tests.chaos.compare_crossing import compare_crossing, compare_crossing_lists
 from tests.chaos.faults import SHORT, WEIGHTS, Fault
 from tests.chaos.feed import feed
+from tests.crossing_oracle import CrossingOracle
 from tests.events import as_event
 from tests.oracle import Oracle
 from tests.streams.pipeline import PARTITIONS, Wires, until
@@ -144,7 +146,7 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
         report.events = feeder.published
         say("draining ...")
         begin = time.monotonic()
-        drain(cluster.bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
+        drain(cluster.bootstrap, LISTED, DRAIN_S, lambda _left: None)
         report.drained_s = time.monotonic() - begin
         found = {
             kind: (
@@ -153,7 +155,8 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
             )
             for kind in BUILT_IN
         }  # fmt: skip
-        ends = {spec.name: wires.ends(spec.name) for spec in counted_of_kinds(BUILT_IN)}
+        crossing_lists = wires.lists(WATCHED_BOUGHT)
+        ends = {spec.name: wires.ends(spec.name) for spec in counted_of_kinds(LISTED)}
         cluster.stop()
         wires.close()
     finally:
@@ -161,18 +164,22 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
         cluster.stop()
         cluster.broker.stop()
     say("comparing ...")
+    oracles: dict[EventKind, Oracle] = {}
     for kind, (lists, sellers, recommendations, events) in found.items():
-        oracle = Oracle(WINDOW).feed(events)
+        oracle = oracles[kind] = Oracle(WINDOW).feed(events)
         compare_stores([host.disk for host in cluster.hosts], kind, ends, oracle, report.differences)
         compare_lists(lists, kind, oracle, report.differences)
         compare_offers(sellers, recommendations, kind, oracle, report.differences)
+    crossing = CrossingOracle(oracles[WATCHED], oracles[BOUGHT])
+    compare_crossing([host.disk for host in cluster.hosts], ends, crossing, report.differences)
+    compare_crossing_lists(crossing_lists, crossing, report.differences)
     return report
 
 
 def _recovered(wires: Wires, since: float) -> float:
     """Seconds until every partition has been counted further, by a worker that said so after `since`."""
     begin = time.monotonic()
-    missing = {f"{spec.name}-{p}" for spec in counted_of_kinds(BUILT_IN) for p in range(PARTITIONS)}
+    missing = {f"{spec.name}-{p}" for spec in counted_of_kinds(LISTED) for p in range(PARTITIONS)}
     targets = _ends_or_none(wires)
 
     def done() -> bool:

@@ -88,13 +88,13 @@ def shop(start_kafka: Callable[[], str]) -> Iterator[Shop]:
     from kafka import KafkaProducer
 
     from serving.server import Server, ServerThread
-    from streams.kinds import BUILT_IN
+    from streams.kinds import LISTED
     from tests.serving.shop import FakeWorker, messages
     from tests.streams.pipeline import until
 
     worker, bootstrap = FakeWorker(), start_kafka()
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
-    thread = ServerThread(Server(bootstrap, BUILT_IN, "127.0.0.1", 0))
+    thread = ServerThread(Server(bootstrap, LISTED, "127.0.0.1", 0))
     shop = Shop(bootstrap, "", worker, producer)
     shop.publish(messages(worker.address))
     shop.address = thread.start()

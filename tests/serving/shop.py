@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-from streams.kinds import BOUGHT, WATCHED, EventKind
+from streams.kinds import (
+    BOUGHT,
+    LISTED,
+    WATCHED,
+    WATCHED_BOUGHT,
+    EventKind,
+    Kind,
+    counted_of_kinds,
+)
 from streams.messages import CatalogueItem, Progress, RelatedItem, RelatedItems, encode
 from streams.recommending.messages import Quality, RankerState, Recommendations, Recommended, Seller, Sellers
 from streams.topics import ITEMS, PROGRESS, QUALITY, RANKER
@@ -47,7 +55,7 @@ def catalogue() -> Iterator[Message]:
         yield message(ITEMS.name, item_id, item)
 
 
-def a_list(kind: EventKind, item_id: str, buyers: int, *related: str) -> Message:
+def a_list(kind: Kind, item_id: str, buyers: int, *related: str) -> Message:
     entries = [RelatedItem(other, 9.0 - n, 20 - n, 10 - n, 7.5, 3.25 + n) for n, other in enumerate(related)]
     told = RelatedItems(item_id, kind.name, NOW_MS, 11, buyers, 99, 12.5, entries)
     return message(kind.lists.name, item_id, told)
@@ -86,7 +94,7 @@ def learnt(partition: int, cases: float, weight: float) -> Message:
 
 
 def reports(worker: str) -> Iterator[Message]:
-    for topic in ("purchases", "pair-deltas", "watches", "pair-deltas-watched", "items"):
+    for topic in (spec.name for spec in counted_of_kinds(LISTED)):
         for partition in range(PARTITIONS):
             told = Progress(
                 task=f"{topic}-{partition}", worker=worker, applied=7, stored=5, events=70, dead_letters=2,
@@ -106,6 +114,7 @@ def messages(worker: str) -> Iterator[Message]:
     yield a_list(BOUGHT, "a/b c", 3, "tea")
     yield a_list(BOUGHT, "unlisted", 2, "tea")
     yield a_list(WATCHED, "tea", 7, "bread")
+    yield a_list(WATCHED_BOUGHT, "tea", 12, "milk")
     yield sellers(BOUGHT, "all", None, "milk", "tea", "jam")
     yield sellers(BOUGHT, "category:drinks", "drinks", "milk", "tea")
     yield sellers(BOUGHT, "trending", None, "jam")

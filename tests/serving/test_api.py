@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from serving.server import CannotServe, Server, ServerThread
-from streams.kinds import BOUGHT, BUILT_IN
+from streams.kinds import BOUGHT, LISTED
 from streams.messages import Progress
 from tests.serving import shop as made
 from tests.serving.conftest import Shop, get
@@ -30,6 +30,9 @@ def test_related(shop: Shop) -> None:
     third = shop.ask("/api/related/tea")["related"][2]
     assert (third["item_id"], third["title"], third["available"]) == ("unlisted", None, None)
     assert shop.ask("/api/related/tea", kind="watched")["related"][0]["item_id"] == "bread"
+    then_bought = shop.ask("/api/related/tea", kind="watched-bought")
+    assert (then_bought["buyers"], then_bought["related"][0]["item_id"]) == (12, "milk")
+    assert shop.ask("/api/search", kind="watched-bought", q="tea")["items"][0]["buyers"] == 12
     assert shop.ask("/api/related/a%2Fb%20c")["title"] == "Odd Ünit jam"
     assert shop.ask("/api/related/bread")["related"] == []  # in the catalogue, with no list
 
@@ -110,7 +113,9 @@ def test_what_the_owner_does_not_answer(shop: Shop, customer: str, status: int, 
 @pytest.mark.parametrize(
     ("path", "parameters", "status", "where", "what_to_do"),
     [
-        ("/api/related/tea", {"kind": "liked"}, 400, "parameter kind", "take one of bought, watched"),
+        ("/api/related/tea", {"kind": "liked"}, 400, "parameter kind", "bought, watched, watched-bought"),
+        ("/api/bestsellers", {"kind": "watched-bought"}, 400, "parameter kind", "one of bought, watched"),
+        ("/api/recommend/ann", {"kind": "watched-bought"}, 400, "parameter kind", "one of bought, watched"),
         ("/api/related/tea", {"k": "0"}, 400, "parameter k", "from 1 to 1000"),
         ("/api/related/tea", {"k": "many"}, 400, "parameter k", "from 1 to 1000"),
         ("/api/related/tea", {"k": "9" * 5_000}, 400, "parameter k", "from 1 to 1000"),
@@ -152,12 +157,15 @@ def test_quality_experiments_and_learner(shop: Shop) -> None:
 def test_status(shop: Shop) -> None:
     told = until(lambda: (t := shop.ask("/api/status"))["tasks"][0]["end"] is not None and t, "the ends")
     tasks = {t["task"]: t for t in told["tasks"]}
-    assert len(tasks) == 10
+    assert len(tasks) == 14
     assert tasks["items-0"]["end"] + tasks["items-1"]["end"] == 6
     assert (tasks["watches-0"]["lag"], tasks["watches-0"]["unlisted"]) == (0, None)
     assert tasks["watches-0"]["latency_p99_ms"] is None
     assert told["missing"] == []
     assert told["items"] == 6
+    assert told["kinds"][2] == {
+        "kind": "watched-bought", "events": "first-events", "word": None, "lists": 1, "recommendations": 0,
+    }  # fmt: skip
     assert told["kinds"][0] == {
         "kind": "bought", "events": "purchases", "word": "purchase", "lists": 4, "recommendations": 2,
     }  # fmt: skip
@@ -199,7 +207,7 @@ def test_the_page_loads_only_from_here(shop: Shop) -> None:
 
 def test_an_empty_system(start_kafka: Callable[[], str], shop: Shop) -> None:
     bootstrap = start_kafka()
-    thread = ServerThread(Server(bootstrap, BUILT_IN, "127.0.0.1", 0))
+    thread = ServerThread(Server(bootstrap, LISTED, "127.0.0.1", 0))
     empty = Shop(bootstrap, thread.start(), shop.worker, shop.producer)
     try:
         until(lambda: empty.ask("/api/status")["ready"], "the read model")
@@ -207,14 +215,14 @@ def test_an_empty_system(start_kafka: Callable[[], str], shop: Shop) -> None:
         status, told = empty.ask_any("/api/recommend/ann")
         assert status == 503
         assert told["what"].startswith("no worker has reported to hold purchases-")
-        until(lambda: len(empty.ask("/api/status")["missing"]) == 10, "the ends")
+        until(lambda: len(empty.ask("/api/status")["missing"]) == 14, "the ends")
     finally:
         thread.stop()
 
 
 def test_a_port_that_is_taken(shop: Shop) -> None:
     port = int(shop.address.rpartition(":")[2])
-    thread = ServerThread(Server(shop.bootstrap, BUILT_IN, "127.0.0.1", port))
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", port))
     with pytest.raises(CannotServe, match=f"cannot listen on 127.0.0.1:{port}: .*another port"):
         thread.start()
 
@@ -224,7 +232,7 @@ def test_questions_wait_for_the_read_model(shop: Shop, monkeypatch: pytest.Monke
         pass
 
     monkeypatch.setattr("serving.following.Follower._look_whether_ready", never)
-    thread = ServerThread(Server(shop.bootstrap, BUILT_IN, "127.0.0.1", 0))
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0))
     loading = Shop(shop.bootstrap, thread.start(), shop.worker, shop.producer)
     try:
         for path in ("/api/related/tea", "/api/search", "/api/quality", "/api/recommend/ann"):

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from serving.server import Server, ServerThread
-from streams.kinds import BUILT_IN
+from streams.kinds import LISTED
 from tests.serving.conftest import Shop, get
 from tests.serving.shop import NASTY
 from tests.streams.pipeline import until
@@ -135,6 +135,13 @@ def test_partitions_and_the_other_kind(shop: Shop, browser: Browser) -> None:
     assert "1 Wholemeal bread" in browser.text(f"{shop.address}/#items?kind=watched&item=tea")
 
 
+def test_what_was_watched_and_then_bought(shop: Shop, browser: Browser) -> None:
+    text = browser.text(f"{shop.address}/#items?kind=watched-bought&item=tea")
+    assert "12 customers" in text
+    assert re.search(r"then bought.* 1 Milk, 1 l", text, re.IGNORECASE)
+    assert "1 Milk, 1 l" in browser.text(f"{shop.address}/#bestsellers?kind=watched-bought")  # of purchases
+
+
 def test_it_is_drawn(shop: Shop, browser: Browser, tmp_path: Path) -> None:
     picture = browser.picture(f"{shop.address}/#quality", tmp_path / "page.png")
     assert picture.startswith(b"\x89PNG")
@@ -142,7 +149,7 @@ def test_it_is_drawn(shop: Shop, browser: Browser, tmp_path: Path) -> None:
 
 
 def test_an_empty_system_says_what_to_do(start_kafka: Callable[[], str], browser: Browser) -> None:
-    thread = ServerThread(Server(start_kafka(), BUILT_IN, "127.0.0.1", 0))
+    thread = ServerThread(Server(start_kafka(), LISTED, "127.0.0.1", 0))
     address = thread.start()
     try:
         until(lambda: b'"ready":true' in get(f"{address}/api/status")[1], "the read model")

@@ -8,13 +8,13 @@ from serving import answers, statistics
 from serving.errors import ApiError
 from serving.metrics import exposition
 from serving.read_model import ReadModel
-from streams.kinds import BOUGHT, BUILT_IN, WATCHED
+from streams.kinds import BOUGHT, LISTED, WATCHED
 from tests.serving import shop
 from tests.serving.shop import Message
 
 
 def model_of(*extra: Message) -> ReadModel:
-    model = ReadModel(BUILT_IN)
+    model = ReadModel(LISTED)
     for m in (*shop.messages("http://worker"), *extra):
         model.take(m.topic, m.key.encode(), m.value, shop.NOW_MS)
     model.ready = True
@@ -27,6 +27,7 @@ def test_the_newest_message_of_a_key_holds() -> None:
     found = answers.related(model, bought, "tea", 10)
     assert (found["buyers"], [e["item_id"] for e in found["related"]]) == (42, ["bread"])
     assert answers.related(model, model.kinds["watched"], "tea", 10)["buyers"] == 7
+    assert answers.related(model, model.kinds["watched-bought"], "tea", 10)["buyers"] == 12
 
 
 def test_tombstones_take_back() -> None:
@@ -134,7 +135,7 @@ def test_experiments_are_held_against_the_control() -> None:
 
 
 def test_too_few_cases_are_not_significant() -> None:
-    model = ReadModel(BUILT_IN)
+    model = ReadModel(LISTED)
     for m in (shop.tallied(0, "d", "shown", 5, 2, "a"), shop.tallied(0, "d", "shown", 5, 3, "b")):
         model.take(m.topic, m.key.encode(), m.value, 0)
     told = statistics.experiments(model.kinds["bought"])
@@ -144,7 +145,7 @@ def test_too_few_cases_are_not_significant() -> None:
 
 
 def test_nothing_is_published_yet() -> None:
-    model = ReadModel(BUILT_IN)
+    model = ReadModel(LISTED)
     bought = model.kinds["bought"]
     assert statistics.quality(bought) == {"kind": "bought", "days": [], "totals": []}
     assert statistics.learner(bought) == {"kind": "bought", "rankers": {}, "curve": []}

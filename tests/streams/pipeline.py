@@ -16,12 +16,12 @@ from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from state.deltas import encode_settle
-from streams.kinds import BOUGHT, BUILT_IN, EventKind, topics_of_kinds
+from streams.kinds import BOUGHT, LISTED, Kind, topics_of_kinds
 from streams.messages import Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, TopicSpec
 
 PARTITIONS = 4
-TOPICS = topics_of_kinds(BUILT_IN)
+TOPICS = topics_of_kinds(LISTED)
 WAIT_S = 120.0
 BATCH_BYTES = 256 << 10
 
@@ -115,7 +115,7 @@ class Wires:
         states = {p: self.tasks.get(f"{topic}-{p}") for p in targets}
         return all(s is not None and getattr(s, field) >= targets[p] for p, s in states.items())
 
-    def drain(self, kinds: Sequence[EventKind] = BUILT_IN) -> None:
+    def drain(self, kinds: Sequence[Kind] = LISTED) -> None:
         """Wait until everything published is counted and listed."""
         for topic in (*(kind.events.name for kind in kinds), ITEMS.name):
             targets = self.ends(topic)
@@ -144,7 +144,7 @@ class Wires:
         consumer.close()
         return records
 
-    def lists(self, kind: EventKind = BOUGHT) -> dict[str, dict[str, Any]]:
+    def lists(self, kind: Kind = BOUGHT) -> dict[str, dict[str, Any]]:
         """The current list of every item, as JSON."""
         return self.newest(kind.lists)
 

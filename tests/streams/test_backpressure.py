@@ -22,7 +22,7 @@ from state.deltas import decode
 from streams import tasks
 from streams.broker.embedded import EmbeddedKafka
 from streams.customer_task import CustomerTask
-from streams.kinds import BOUGHT, BUILT_IN
+from streams.kinds import BOUGHT, BUILT_IN, LISTED
 from streams.lease import Lease
 from streams.messages import Progress
 from streams.opening import Stores
@@ -243,7 +243,7 @@ def test_a_burst_while_a_worker_stands_still(kafka: EmbeddedKafka, wires: Wires,
         process.send_signal(signal.SIGSTOP)
         wires.publish(PURCHASES.name, keyed(events[CALM:]))
         waiting = threading.Thread(
-            target=lambda: drained.append(drain(kafka.bootstrap, BUILT_IN, 4 * WAIT_S, said.append)),
+            target=lambda: drained.append(drain(kafka.bootstrap, LISTED, 4 * WAIT_S, said.append)),
             daemon=True,
         )
         waiting.start()
@@ -285,6 +285,6 @@ def test_drain_tells_counting_from_listing() -> None:
 def test_drain_says_who_is_missing(kafka: EmbeddedKafka) -> None:
     said: list[str] = []
     with pytest.raises(CommandError, match="until everything is counted, and it is not"):
-        drain(kafka.bootstrap, BUILT_IN, 0.0, said.append)
+        drain(kafka.bootstrap, LISTED, 0.0, said.append)
     names = [f"{topic}-{p}" for topic in ("purchases", "watches", "items") for p in range(PARTITIONS)]
     assert said[0] == "no worker has reported for " + ", ".join(names)

@@ -21,10 +21,12 @@ from streams.kinds import (
     BOUGHT,
     BUILT_IN,
     WATCHED,
+    WATCHED_BOUGHT,
     EventKind,
     counted_of,
     is_deltas,
     kinds_of,
+    listed_of,
     topics_of,
     topics_of_kinds,
 )
@@ -56,8 +58,23 @@ def test_purchases_and_watches_are_always_there() -> None:
     assert [spec.name for spec in topics_of(_settings())] == [
         "purchases", "pair-deltas", "related-items", "bestsellers", "recommendations",
         "watches", "pair-deltas-watched", "related-items-watched", "bestsellers-watched",
-        "recommendations-watched", *(spec.name for spec in SHARED),
+        "recommendations-watched", "first-events", "pair-deltas-watched-bought",
+        "related-items-watched-bought", *(spec.name for spec in SHARED),
     ]  # fmt: skip
+
+
+def test_the_relation_between_watches_and_purchases_can_be_switched_off() -> None:
+    off = Settings.model_validate({"watched_bought_days": 0})
+    assert listed_of(off) == BUILT_IN
+    assert listed_of(_settings()) == (*BUILT_IN, WATCHED_BOUGHT)
+    assert not {spec.name for spec in WATCHED_BOUGHT.topics} & {spec.name for spec in topics_of(off)}
+    ids = {spec.name: f"id-{spec.name}" for spec in topics_of(_settings())}
+    on = LogIdentity(listed_of(_settings()), ids, {})
+    assert on.of("purchases") == LogIdentity(BUILT_IN, ids, {}).of("purchases")  # stores stay valid
+    told_of = ("purchases", "watches", "first-events", "pair-deltas-watched-bought", "items")
+    assert all(f"id-{name}" in on.of("first-events") for name in told_of)
+    rebuilt = LogIdentity(listed_of(_settings()), ids, {("watches", 0): 5})
+    assert rebuilt.of("pair-deltas-watched-bought") == rebuilt.of("first-events") != on.of("first-events")
 
 
 def test_each_further_type_has_topics_of_its_own() -> None:
@@ -68,11 +85,11 @@ def test_each_further_type_has_topics_of_its_own() -> None:
     assert liked.lists.config == BOUGHT.lists.config
     assert {spec.name for spec in counted_of(settings)} == {
         "purchases", "pair-deltas", "watches", "pair-deltas-watched", "liked", "pair-deltas-liked",
-        "put-in-cart", "pair-deltas-put-in-cart", "items",
+        "put-in-cart", "pair-deltas-put-in-cart", "first-events", "pair-deltas-watched-bought", "items",
     }  # fmt: skip
     names = [spec.name for spec in topics_of(settings)]
-    assert len(set(names)) == len(names) == 5 * 4 + len(SHARED)
-    assert [name for name in names if is_deltas(name)] == [kind.deltas.name for kind in kinds_of(settings)]
+    assert len(set(names)) == len(names) == 5 * 4 + len(WATCHED_BOUGHT.topics) + len(SHARED)
+    assert [name for name in names if is_deltas(name)] == [kind.deltas.name for kind in listed_of(settings)]
 
 
 @pytest.mark.parametrize(
