@@ -4,7 +4,8 @@ p_i = softmax_i(w . x_i / scale). When a customer comes back, what was bought am
 the lesson: the gradient sum_i (p_i - y_i / |y|) x_i of the cross-entropy; or, where any hit will do
 (`any_of`), with y_i p_i / sum_pos p in place of y_i / |y|. Steps are Adagrad's (Duchi, Hazan and Singer, JMLR
 2011), rate 0.1, but that the squared gradients are slowly forgotten. The scale is the features' standard
-deviation among the candidates of a case, the root of a running mean of variances.
+deviation among the candidates of a case, the root of a running mean of variances; of a feature that has never
+varied, such as one whose source is not there yet, the mean begins with the first case in which it does.
 """
 
 from __future__ import annotations
@@ -70,7 +71,11 @@ class Ranker:
         if not hits.any() or hits.all() or not (np.abs(x) <= LARGEST_FEATURE).all():
             return
         share = 1.0 / min(self.cases + 1.0, STEADY_CASES)
-        self.variance += share * (x.var(axis=0) - self.variance)
+        now = x.var(axis=0)
+        begins = self.squares == 0.0  # no lesson of it yet
+        self.variance = np.where(
+            begins, np.where(now > 0.0, now, self.variance), self.variance + share * (now - self.variance)
+        )
         z = x / np.sqrt(self.variance + LEAST_VARIANCE)
         scores = z @ self.weights
         p = np.exp(scores - scores.max())

@@ -16,7 +16,7 @@ class Recommended(Struct):
     because: Annotated[
         list[str], Meta(description="items of the customer that speak for it, strongest first")
     ]
-    source: Annotated[str, Meta(description="related, bestseller or buy-again")]
+    source: Annotated[str, Meta(description="related, bestseller, predicted or buy-again")]
 
 
 class Recommendations(Struct, kw_only=True, omit_defaults=True):
