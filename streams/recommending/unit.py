@@ -98,6 +98,7 @@ class Unit:
                 board.view, self._task.machine, item.machine, board.catalogue, board.rankers
             )
             with board.view.lock:
+                recommender.use(board.model)
                 recommender.synchronise()
             self._learner, self._told, self._taught, self._before = Learner(recommender), {}, -1.0, {}
             if (own := board.learnt.get(self._task.tp.partition)) is not None:
@@ -216,7 +217,8 @@ class Unit:
                 begin = time.monotonic()
                 await self._recommend()
                 await asyncio.sleep((time.monotonic() - begin) * (1 / SHARE - 1))
-            if self._behind and time.monotonic() - synchronised_at > IDLE_S:
+            other_model = self._learner is not None and self._learner.recommender.model is not self._board.model
+            if other_model or (self._behind and time.monotonic() - synchronised_at > IDLE_S):
                 synchronised_at = time.monotonic()
                 await self.synchronise()  # for the lessons
             if not self._waiting and not self._erased:
@@ -258,6 +260,7 @@ class Unit:
 
     def _synchronise(self, recommender: Recommender) -> None:
         with self._board.view.lock:
+            recommender.use(self._board.model)
             recommender.synchronise()
 
     def _records(self, customers: list[str]) -> list[tuple[bytes, bytes | None]]:
@@ -314,6 +317,12 @@ class Unit:
     def ready(self) -> bool:
         """Whether it can recommend."""
         return self.learner() is not None
+
+    @property
+    def model_version(self) -> int:
+        """Of the chronological model in use; -1: none."""
+        model = None if self._learner is None else self._learner.recommender.model
+        return -1 if model is None else model.version
 
     def newest(self, customer_id: str) -> tuple[int, int]:
         """Time of a customer's newest event, and for those without any how many events there were of late."""
