@@ -1,4 +1,4 @@
-"""Logs of events as columns, and examples cut from them: what customers had before a moment, and bought after.
+"""Logs of events as columns, and examples cut from them: what customers had before a moment, and bought then.
 
 Histories are flat: the distinct items before the cutoff, the newest 120 by their newest event, all alike.
 """
@@ -124,7 +124,8 @@ class Examples:
 
 def log_count(counts: Ints) -> npt.NDArray[np.float32]:
     """The prior of items bought so often: log(count + 1/2)."""
-    return np.log(counts + 0.5).astype(np.float32)
+    prior: npt.NDArray[np.float32] = np.log(counts + 0.5).astype(np.float32)
+    return prior
 
 
 def histories(log: Log) -> tuple[Ints, Rows]:

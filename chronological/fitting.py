@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from chronological.errors import TooShort
-from chronological.examples import DAY_MS, WINDOW_DAYS, Examples, Log, completing, following
+from chronological.examples import DAY_MS, WINDOW_DAYS, Examples, Ints, Log, completing, following
 from chronological.training import Training
 
 MOST_CUTOFFS = 12
+LEAST_BUYERS = 3  # of an item that the network is to know
 HELD_OUT_SHARE = 20  # one customer of so many, of reconstruction
 
 
-def chronological(log: Log, end_ms: int, *, again: bool = False, seed: int = 0, **more: int) -> Training:
+def well_known(log: Log) -> tuple[Log, Ints]:
+    """The events of items that several customers have, numbered anew; which items they are, ascending."""
+    kept = np.flatnonzero(log.buyers() >= LEAST_BUYERS)
+    numbers = np.full(log.item_count, -1)
+    numbers[kept] = np.arange(len(kept))
+    items = numbers[log.items]
+    some = items >= 0
+    return Log(log.customers[some], items[some], log.times_ms[some], len(kept)), kept
+
+
+def chronological(log: Log, end_ms: int, *, again: bool = False, seed: int = 0, **more: Any) -> Training:
     """A training on what customers bought in two weeks after each of up to 12 cutoffs, the newest held out.
 
     Parameters
@@ -45,7 +58,7 @@ def chronological(log: Log, end_ms: int, *, again: bool = False, seed: int = 0, 
     return Training(log.item_count, others[::-1], newest, seed=seed, **more)
 
 
-def reconstruction(log: Log, end_ms: int, *, seed: int = 0, **more: int) -> Training:
+def reconstruction(log: Log, end_ms: int, *, seed: int = 0, **more: Any) -> Training:
     """A training to reproduce histories; every 20th customer's is held out.
 
     Raises

@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from chronological.network import Outputs
 from chronological.examples import Ints
+from chronological.network import Outputs
 
 MOST_OUTPUTS = 4_096
 FLATTEN = 0.75
@@ -26,7 +26,8 @@ def probabilities(prior: npt.NDArray[np.float32], most: int = MOST_OUTPUTS) -> n
     if len(prior) <= most:
         return np.ones(len(prior))
     weights = np.exp(FLATTEN * prior.astype(np.float64))
-    return np.minimum(1.0, most * weights / weights.sum())
+    pi: npt.NDArray[np.float64] = np.minimum(1.0, most * weights / weights.sum())
+    return pi
 
 
 def outputs(targets: Ints, pi: npt.NDArray[np.float64], rng: np.random.Generator) -> Outputs:

@@ -18,8 +18,10 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from chronological.adam import RATE, Adam
 from chronological.errors import BadTrainingFile
@@ -68,14 +70,14 @@ class _Weights:
     def copy(self) -> _Weights:
         return _Weights(self.net.copy(), self.inward.copy(), self.outward.copy(), self.bias.copy())
 
-    def arrays(self, prefix: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
+    def arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
         found = {"inward": self.net.inward, "outward": self.net.outward, "bias": self.net.bias}
         for name in ("inward", "outward", "bias"):
             adam = getattr(self, name)
             found |= {f"{name}.m": adam.first, f"{name}.v": adam.second, f"{name}.t": adam.steps}
         return {f"{prefix}{name}": array for name, array in found.items()}
 
-    def restore(self, stored: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]], prefix: str) -> None:
+    def restore(self, stored: dict[str, npt.NDArray[Any]], prefix: str) -> None:
         for name, array in self.arrays(prefix).items():
             array[...] = stored[name]
 
@@ -147,13 +149,13 @@ class Training:
     def save(self, path: Path) -> None:
         """Write all that `resume` needs, in one step: a file that is there is whole."""
         partial = path.with_name(f"{path.name}.partial")
-        position = np.array([self._epoch, self._batch, self._finishing, self._done], np.int64)
+        arrays: dict[str, Any] = {
+            "layout": np.array(LAYOUT), "of": np.frombuffer(self._identity(), np.uint8),
+            "position": np.array([self._epoch, self._batch, self._finishing, self._done], np.int64),
+            "losses": np.array(self._losses, np.float64),
+        }  # fmt: skip
         with partial.open("wb") as file:
-            np.savez(
-                file, layout=np.array(LAYOUT), of=np.frombuffer(self._identity(), np.uint8),
-                position=position, losses=np.array(self._losses, np.float64),
-                **self._weights.arrays("now."), **self._best.arrays("best."),
-            )  # fmt: skip
+            np.savez(file, **arrays, **self._weights.arrays("now."), **self._best.arrays("best."))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -222,7 +224,7 @@ class Training:
         if self._batch == sum(map(_batches, sets)):
             self._end_of_pass()
 
-    def _learn(self, some: Examples, pi: np.ndarray[tuple[int], np.dtype[np.float64]], rng: np.random.Generator) -> None:
+    def _learn(self, some: Examples, pi: npt.NDArray[np.float64], rng: np.random.Generator) -> None:
         w = self._weights
         _, gradient = loss_and_gradient(w.net, some, outputs(some.targets.items, pi, rng))
         w.inward.step(w.net.inward, gradient.inward_items, gradient.inward, self._rate)

@@ -1,8 +1,8 @@
 """Which items are considered for a customer, and their features.
 
 From the lists of the newest 120 items of the history: the best by z_n, by z_f and by how often they are
-bought afterwards (times popularity); what a chronological network predicts, where there is one; the bestsellers
-of 3 and of 14 days; and of what the customer has, what was bought most of late and most in all.
+bought afterwards (times popularity); what a chronological network predicts, where there is one; the
+bestsellers of 3 and of 14 days; and of what the customer has, what was bought most of late and most in all.
 """
 
 from __future__ import annotations

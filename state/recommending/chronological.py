@@ -54,7 +54,9 @@ class ChronologicalModel:
 class Saying:
     """What a model says of one history."""
 
-    def __init__(self, hidden: Floats, shift: float, outward: Floats, to_model: npt.NDArray[np.int32]) -> None:
+    def __init__(
+        self, hidden: Floats, shift: float, outward: Floats, to_model: npt.NDArray[np.int32]
+    ) -> None:
         self._hidden, self._shift = hidden, shift
         self._outward, self._to_model = outward, to_model
 
@@ -91,7 +93,11 @@ class Predictor:
         self._prior = np.log(sold[self._items] + 0.5).astype(np.float32)
 
     def say(
-        self, items: npt.NDArray[np.int32], last_ms: npt.NDArray[np.int64], most: int, unfit: npt.NDArray[np.bool_]
+        self,
+        items: npt.NDArray[np.int32],
+        last_ms: npt.NDArray[np.int64],
+        most: int,
+        unfit: npt.NDArray[np.bool_],
     ) -> tuple[npt.NDArray[np.int32], Saying | None]:
         """The items of the shortlist that a history predicts, best first, and what is said of any.
 

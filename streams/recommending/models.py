@@ -94,7 +94,8 @@ def read(told: ModelAnnounced) -> ChronologicalModel:
         raise ModelError(f"{told.url}: {error}") from error
     if (model.kind, model.version) != (told.kind, told.version):
         raise ModelError(
-            f"{told.url} is version {model.version} of {model.kind}, announced as {told.version} of {told.kind}"
+            f"{told.url} is version {model.version} of {model.kind}, but was announced as {told.version} of"
+            f" {told.kind}"
         )
     items, net = Dictionary(), model.network
     for item_id in model.ids:
@@ -136,9 +137,9 @@ class Models:
             self._tried[name] = told, time.monotonic()
             if told != tried:
                 log.error(
-                    "the chronological model %d of %s cannot be used: %s. Recommending goes on %s. Let this"
-                    " worker read the file (ALSOBOUGHT_MODEL_DIR of `alsobought train`), or train again; it is"
-                    " tried again every %.0f s.",
+                    "the chronological model %d of %s cannot be used: %s. Recommending goes on %s. Let"
+                    " this worker read the file (ALSOBOUGHT_MODEL_DIR of `alsobought train`), or train again;"
+                    " it is tried again every %.0f s.",
                     told.version, name, error,
                     f"with version {board.model.version}" if board.model else "without one", AGAIN_S,
                 )  # fmt: skip

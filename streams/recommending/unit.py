@@ -217,7 +217,9 @@ class Unit:
                 begin = time.monotonic()
                 await self._recommend()
                 await asyncio.sleep((time.monotonic() - begin) * (1 / SHARE - 1))
-            other_model = self._learner is not None and self._learner.recommender.model is not self._board.model
+            other_model = (
+                self._learner is not None and self._learner.recommender.model is not self._board.model
+            )
             if other_model or (self._behind and time.monotonic() - synchronised_at > IDLE_S):
                 synchronised_at = time.monotonic()
                 await self.synchronise()  # for the lessons
