@@ -64,7 +64,7 @@ class Collected:
         self.refused += len(decoded.refused)
 
     def log(self, until_ms: int | None) -> tuple[Log, list[str]]:
-        """The events that hold, up to a moment, and the ids of their items, which are those that several customers have.
+        """The events that hold, up to a moment, of items that several customers have, and the items' ids.
 
         Of who was erased nothing before the erasure, and nothing of an item that was returned as often as
         bought.

@@ -83,7 +83,7 @@ def decode(raw: bytes, sha256: str) -> Model:
                 raise BadModel(f"it has layout {header['layout']}, this program reads {LAYOUT}")
             ids = file["ids"].tobytes().decode().split("\n")[:-1]
             network = Network(*(file[name] for name in _SHAPES))
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BadModel(f"it is no model: {error!r}") from error
     _check(header, ids, network)
     return Model(header["kind"], header["version"], header["trained_until_ms"], ids, network)

@@ -70,7 +70,7 @@ class _Weights:
     def copy(self) -> _Weights:
         return _Weights(self.net.copy(), self.inward.copy(), self.outward.copy(), self.bias.copy())
 
-    def arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
+    def arrays(self, prefix: str) -> dict[str, Any]:
         found = {"inward": self.net.inward, "outward": self.net.outward, "bias": self.net.bias}
         for name in ("inward", "outward", "bias"):
             adam = getattr(self, name)
@@ -169,7 +169,7 @@ class Training:
             If it is damaged, of another layout, or of other examples, settings or seed.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 stored = {name: file[name] for name in file.files}
             if int(stored["layout"]) != LAYOUT:
                 raise BadTrainingFile(
