@@ -1,0 +1,1 @@
+"""One algorithm per file, each of them an `evaluation.protocol.Algorithm`."""
