@@ -8,8 +8,9 @@ the data to its end less `days`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,12 @@ NOTHING = -1
 """Fills a row of recommendations where an algorithm has fewer than k."""
 
 Ids = npt.NDArray[np.int32]
+Progress = Callable[[float], None]
+"""Told, now and then, which share of a `fit` is done: 0 to 1."""
+
+
+def untold(_share: float) -> None:
+    """Progress that nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,9 @@ class Events:
         Since 1970, never falling.
     basket : int64[n]
         Equal for what one customer took at once; -1 where the data does not say.
-    customer_ids, item_ids
-        By number. They name the customers and items of the whole data: what is not among the events given to
-        `Algorithm.fit` is not known to it.
+    n_customers, n_items
+        Of the whole data: the numbers there may be. What is not among the events given to `Algorithm.fit` is
+        not known to it.
     catalogue
         Where there is one.
     """
@@ -56,29 +63,19 @@ class Events:
     item: Ids
     time_ms: npt.NDArray[np.int64]
     basket: npt.NDArray[np.int64]
-    customer_ids: Sequence[str]
-    item_ids: Sequence[str]
+    n_customers: int
+    n_items: int
     catalogue: Catalogue | None = None
 
     def __len__(self) -> int:
         return len(self.item)
-
-    @property
-    def n_customers(self) -> int:
-        """Customers of the whole data."""
-        return len(self.customer_ids)
-
-    @property
-    def n_items(self) -> int:
-        """Items of the whole data."""
-        return len(self.item_ids)
 
     def part(self, start: int, stop: int) -> Events:
         """The events from `start` to before `stop`."""
         some = slice(start, stop)
         return Events(
             self.customer[some], self.item[some], self.time_ms[some], self.basket[some],
-            self.customer_ids, self.item_ids, self.catalogue,
+            self.n_customers, self.n_items, self.catalogue,
         )  # fmt: skip
 
     def before(self, moment_ms: int) -> Events:
@@ -98,6 +95,7 @@ class Algorithm(Protocol):
     """
 
     name: str
+    progress: Progress
 
     def fit(self, before: Events, cutoff_ms: int) -> None:
         """Learn from the events before the cutoff."""
@@ -172,7 +170,7 @@ def asked_at(events: Events, cutoff_ms: int, days: int, *, new_only: bool, most:
         pairs = np.setdiff1d(pairs, distinct_pairs(before, customers), assume_unique=True)
     owners, items = np.divmod(pairs, max(events.n_items, 1))
     starts = np.searchsorted(owners, np.append(customers, events.n_customers))
-    answers = [items[a:b].astype(np.int32) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    answers = [items[a:b].astype(np.int32) for a, b in pairwise(starts.tolist())]
     return Asked(cutoff_ms, customers.astype(np.int32), answers)
 
 
