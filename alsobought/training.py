@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from alsobought.options import CommandError
 from alsobought.sources import open_events
@@ -196,7 +197,8 @@ class Fit:
                 saved_at = time.monotonic()
 
         try:
-            self._training.run(progress)
+            with threadpool_limits(1, "blas"):  # matrices are too small for more, and sums stay the same
+                self._training.run(progress)
         except KeyboardInterrupt:
             self._training.save(self._file)
             raise

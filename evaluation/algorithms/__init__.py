@@ -19,6 +19,8 @@ WHERE = {
     "bm25": "similarity:BM25",
     "als": "als:ALS",
     "ease": "ease:Ease",
+    "autoencoder-reconstruction": "autoencoder:Reconstruction",
+    "autoencoder-chronological": "autoencoder:Chronological",
     "buy-again": "buy_again:BuyAgain",
     "ours": "ours:Ours",
 }

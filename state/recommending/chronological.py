@@ -67,7 +67,7 @@ class Saying:
         rows = np.full(len(items), -1)
         rows[fits] = self._to_model[items[fits]]
         known = rows >= 0
-        found[known] = self._outward[rows[known]] @ self._hidden - self._shift
+        found[known] = _products(self._outward[rows[known]], self._hidden) - self._shift
         return found
 
 
@@ -123,7 +123,7 @@ class Predictor:
         model = self.model
         total = model.inward[rows[newest]].sum(axis=0) / np.float32(np.sqrt(len(newest)))
         hidden = np.tanh(model.bias + total)
-        scores = self._outward @ hidden + self._prior
+        scores = _products(self._outward, hidden) + self._prior
         shift = _log_sum(scores) - _log_sum(self._prior)
         scores[unfit[self._items]] = -np.inf
         best = np.argsort(-scores, kind="stable")[:most]
@@ -134,3 +134,9 @@ class Predictor:
 def _log_sum(values: Floats) -> float:
     largest = float(values.max())
     return largest + float(np.log(np.exp(values - largest).sum()))
+
+
+def _products(rows: Floats, vector: Floats) -> Floats:
+    """float32[n] of float32[n, hidden]; without BLAS, whose threads would wait for one another."""
+    products: Floats = np.einsum("nh,h->n", rows, vector)
+    return products
