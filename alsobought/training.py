@@ -186,7 +186,7 @@ class Fit:
                 old.unlink()
 
     def run(self, on_progress: Callable[[Report], None]) -> Report:
-        """Train to the end; what is done is saved now and then, and when it is broken off."""
+        """Train to the end; what is done is saved now and then."""
         saved_at = time.monotonic()
 
         def progress(report: Report) -> None:
@@ -196,12 +196,8 @@ class Fit:
                 self._training.save(self._file)
                 saved_at = time.monotonic()
 
-        try:
-            with threadpool_limits(1, "blas"):  # matrices are too small for more, and sums stay the same
-                self._training.run(progress)
-        except KeyboardInterrupt:
-            self._training.save(self._file)
-            raise
+        with threadpool_limits(1, "blas"):  # matrices are too small for more, and sums stay the same
+            self._training.run(progress)
         self._file.unlink(missing_ok=True)
         return self._training.report()
 

@@ -9,9 +9,12 @@ in use stays in use, and it is tried again until it is there or another is annou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
+
+import msgspec
 
 from chronological.errors import BadModel
 from chronological.model import Model, decode, encode
@@ -44,8 +47,12 @@ def newest_version(bootstrap: str, kind: str) -> int:
     ------
     KafkaUnreachable, TopicAbsent
     """
-    told = [decode_model(row.value) for row in read_all(bootstrap, MODELS) if row.value]
-    return max((one.version for one in told if one.kind == kind), default=0)
+    newest = 0
+    for row in read_all(bootstrap, MODELS):
+        with contextlib.suppress(msgspec.MsgspecError):  # of somebody else; workers pass over it, too
+            if row.value is not None and (told := decode_model(row.value)).kind == kind:
+                newest = max(newest, told.version)
+    return newest
 
 
 def write(url: str, model: Model) -> ModelAnnounced:

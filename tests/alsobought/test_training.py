@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alsobought import training
 from alsobought.options import CommandError
 from alsobought.training import Collected, Fit, _Record
 from chronological.errors import BadTrainingFile
@@ -111,16 +112,21 @@ def test_what_workers_refuse_is_left_out() -> None:
     assert found.refused == 6
 
 
-def test_a_training_that_is_broken_off_goes_on_to_the_same_model(tmp_path: Path) -> None:
+def test_a_training_that_is_broken_off_goes_on_to_the_same_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     some = events()
     whole = Fit(tmp_path / "whole", BOUGHT, collected(some), 5, resume=False)
     reports: list[Report] = []
     whole.run(reports.append)
     assert list((tmp_path / "whole" / "training").iterdir()) == []
 
+    half = len(reports) // 2
+    monkeypatch.setattr(training, "SAVE_EVERY_S", -1.0)  # after every batch
+
     def stop(report: Report) -> None:
-        if report.batches == len(reports) // 2:
-            raise KeyboardInterrupt
+        if report.batches == half + 1:
+            raise KeyboardInterrupt  # before this one is saved
 
     broken = Fit(tmp_path, BOUGHT, collected(some), 5, resume=False)
     with pytest.raises(KeyboardInterrupt):
@@ -134,7 +140,7 @@ def test_a_training_that_is_broken_off_goes_on_to_the_same_model(tmp_path: Path)
     assert again.until_ms == whole.until_ms
     rest: list[Report] = []
     assert again.run(rest.append) == reports[-1]
-    assert rest == reports[len(reports) // 2 :]
+    assert rest == reports[half:]
     assert encode_model(again.model(1)) == encode_model(whole.model(1))
     assert not file.exists()
     with pytest.raises(CommandError, match="no training of bought was broken off"):
