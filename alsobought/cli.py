@@ -12,6 +12,7 @@ from alsobought import (
     commands_checkpoint,
     commands_demo,
     commands_drain,
+    commands_evaluate,
     commands_inspect,
     commands_lists,
     commands_publish,
@@ -22,6 +23,7 @@ from alsobought import (
 )
 from alsobought.options import CommandError
 from alsobought.sources import SourceError
+from evaluation.errors import EvaluationError
 from serving.server import CannotServe
 from state.errors import StateError
 from streams.broker.errors import BrokerError
@@ -30,7 +32,7 @@ from streams.publishing import PublishError
 
 EXPECTED = (
     CommandError, BrokerError, PublishError, SourceError, CheckpointError, StateError, KafkaError,
-    CannotServe,
+    CannotServe, EvaluationError,
 )  # fmt: skip
 INTERRUPTED = 130
 
@@ -98,6 +100,7 @@ checkpoint.command("now")(commands_checkpoint.now)
 checkpoint.command("list")(commands_checkpoint.list_)
 checkpoint.command("verify")(commands_checkpoint.verify)
 checkpoint.command("restore")(commands_checkpoint.restore)
+app.command("evaluate")(commands_evaluate.evaluate)
 app.command("rebuild")(commands_rebuild.rebuild)
 for name, group in {
     "broker": broker, "topics": topics, "publish": publish, "export": export, "inspect": inspect,

@@ -22,7 +22,7 @@ from evaluation.protocol import Asked, Events, Ids, asked_at, cutoffs
 
 BASELINE, PRODUCT = "bestsellers-2w", "ours"
 MOST_CUSTOMERS = 5_000
-PARTS = 1_000  # of a bar
+PARTS = 100  # of a bar
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a bar: a text and a total; gives what tells how many are done. As `alsobought.bars.told`."""
@@ -170,7 +170,7 @@ def _run(task: str, folder: Path, algorithm: str, bar: Bar) -> None:
     name = algorithm if task == "answer" else task
     with (
         errors.open("w") as log,
-        bar(f"{name} of 1,000", PARTS) as done,
+        bar(f"percent of {name}:", PARTS) as done,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as child,
     ):
         assert child.stdout is not None
