@@ -96,7 +96,8 @@ def _print(found: Evaluation) -> None:
     typer.echo(f"{found.data}: {found.events:,} events; customers asked at each cutoff: {asked}")
     best_first = sorted(found.verdicts, key=lambda v: -v.measured.hit)
     print_table(
-        ["algorithm", f"hit@{found.question.k}", "error", "p best", "p ours", "precision", "shown", "bits", "best"],
+        ["algorithm", f"hit@{found.question.k}", "error", "p best", "p ours", "precision", "shown",
+         "bits", "best"],
         [
             [
                 v.name, f"{v.measured.hit:.4f}", f"{v.measured.se:.4f}", _p(v.vs_bestsellers), _p(v.vs_ours),
@@ -107,8 +108,8 @@ def _print(found: Evaluation) -> None:
         ],
     )  # fmt: skip
     typer.echo(
-        "p: McNemar's, against bestsellers-2w and ours; shown: share of the catalogue; bits: of surprise in an\n"
-        "item; best: share of what is shown that is among the 20 bestsellers of two weeks\n"
+        "p: McNemar's, against bestsellers-2w and ours; shown: share of the catalogue; bits: of surprise in\n"
+        "an item; best: share of what is shown that is among the 20 bestsellers of two weeks\n"
     )
     print_table(
         ["algorithm", "learning s", "a customer us", "peak MiB"],
