@@ -108,8 +108,9 @@ def _print(found: Evaluation) -> None:
         ],
     )  # fmt: skip
     typer.echo(
-        "p: McNemar's, against bestsellers-2w and ours; shown: share of the catalogue; bits: of surprise in\n"
-        "an item; best: share of what is shown that is among the 20 bestsellers of two weeks\n"
+        "p: McNemar's, against bestsellers-2w and ours; shown: share of the catalogue;\n"
+        "bits: of surprise in an item; best: share of what is shown that is among the\n"
+        "20 bestsellers of two weeks\n"
     )
     print_table(
         ["algorithm", "learning s", "a customer us", "peak MiB"],

@@ -10,13 +10,10 @@ from alsobought.bars import told
 from alsobought.sources import BadRowsError, open_events, open_items
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.sources.source import STDIN
-from streams.decoding import time_ms
 from streams.kinds import BOUGHT, EventKind
 
 if TYPE_CHECKING:
     from evaluation.protocol import Catalogue, Events
-
-FAR_MS = 1 << 60  # no time is too far in the future here
 
 
 def kind_of(file: str, kinds: tuple[EventKind, ...]) -> EventKind:
@@ -57,7 +54,7 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
                 continue
             customer.append(customers.setdefault(event.customer_id, len(customers)))
             item.append(items.setdefault(event.item_id, len(items)))
-            time.append(time_ms(event.timestamp, FAR_MS))
+            time.append(int(event.timestamp))  # sources give ms
             name = event.basket_id
             basket.append(-1 if name is None else baskets.setdefault(name, len(baskets)))
             if len(time) % 10_000 == 0:

@@ -10,13 +10,15 @@ of `evaluate` at cutoffs.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from evaluation.algorithms.ours import Ours
 from evaluation.protocol import Events, Progress
+from state.recommending.visits import BREAK_MS
 
-CHUNK = 500  # events counted at once: a customer's second visit among them is no test
+CHUNK = 500  # events counted at once at most
 DAY_S = 86_400
 
 
@@ -30,9 +32,9 @@ def run(events: Events, progress: Progress) -> list[dict[str, Any]]:
         "all" is ours where any item counts; for the others only items that are new to the customer do.
     """
     ours = Ours(CHUNK, CHUNK)
-    ours.progress = progress
-    if len(events):
-        ours.fit(events, int(events.time_ms[-1]) + 1)
+    for stop in chunks(events):
+        ours.fit(events.part(0, stop), int(events.time_ms[stop - 1]) + 1)
+        progress(stop / len(events))
     cases: dict[tuple[str, str], int] = defaultdict(int)
     hits: dict[tuple[str, str], int] = defaultdict(int)
     for (day, algorithm, _), n in ours.quality.cases.items():
@@ -49,3 +51,18 @@ def run(events: Events, progress: Progress) -> list[dict[str, Any]]:
         }
         for (month, name), n in sorted(cases.items())
     ]
+
+
+def chunks(events: Events, most: int = CHUNK) -> Iterator[int]:
+    """Where to stop counting and test: ends of chunks in which no customer comes twice."""
+    begin = 0
+    newest: dict[int, int] = {}
+    pairs = zip(events.customer.tolist(), events.time_ms.tolist(), strict=True)
+    for n, (customer, time_ms) in enumerate(pairs):
+        if n - begin == most or time_ms - newest.get(customer, time_ms) > BREAK_MS:
+            yield n
+            begin = n
+            newest.clear()
+        newest[customer] = time_ms
+    if len(events):
+        yield len(events)
