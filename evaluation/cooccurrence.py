@@ -18,7 +18,7 @@ from scipy import sparse
 
 from evaluation.histories import Distinct, newest
 from evaluation.protocol import Events, Ids
-from evaluation.scoring import Scores, Scoring, dense
+from evaluation.scoring import Scores, Scoring
 from state.memory import kernel
 
 WINDOW = 50
@@ -123,17 +123,60 @@ def neighbours(n_items: int) -> int:
     return max(min(NEIGHBOURS, ENTRIES // max(n_items, 1)), 20)
 
 
+@kernel
+def _keep(scores: Scores, y: Longs, starts: Longs, most: int, at: Longs, into_y: Ids, into: Scores) -> None:
+    """Copy the best of each row one after the other; `at` gets where rows begin."""
+    n = 0
+    for row in range(len(starts) - 1):
+        at[row] = n
+        low, high = starts[row], starts[row + 1]
+        positive = 0
+        for i in range(low, high):
+            positive += scores[i] > 0.0
+        if positive == 0:
+            continue
+        least, equal = 0.0, most
+        if positive > most:
+            some = scores[low:high]
+            least = np.partition(some, len(some) - most)[len(some) - most]
+            for i in range(low, high):
+                equal -= scores[i] > least  # so many of those that equal the least are kept
+        for i in range(low, high):
+            if scores[i] > least or (scores[i] == least and least > 0.0 and equal > 0):
+                equal -= scores[i] == least
+                into_y[n], into[n] = y[i], scores[i]
+                n += 1
+    at[len(starts) - 1] = n
+
+
 def keep_best(scores: Scores, y: Longs, starts: Longs, n_items: int, most: int) -> sparse.csr_matrix:
     """Rows with the `most` best positive scores of each; of equal ones the first."""
-    row = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    which = np.flatnonzero(scores > 0)
-    if len(which) and np.bincount(row[which]).max() > most:
-        which = which[np.lexsort((-scores[which], row[which]))]
-        begins = np.searchsorted(row[which], np.arange(len(starts) - 1))
-        which = which[np.arange(len(which)) - begins[row[which]] < most]
-    shape = len(starts) - 1, n_items
-    kept = scores[which].astype(np.float32), (row[which], y[which].astype(np.int32))
-    return sparse.csr_matrix(kept, shape=shape)
+    room = int(np.minimum(np.diff(starts), most).sum())
+    at, columns, kept = np.empty(len(starts), np.int64), np.empty(room, np.int32), np.empty(room, np.float32)
+    _keep(scores, y, starts, most, at, columns, kept)
+    n = int(at[-1])
+    return sparse.csr_matrix((kept[:n].copy(), columns[:n].copy(), at), shape=(len(starts) - 1, n_items))
+
+
+@kernel
+def _add_rows(
+    customers: Ids, of: Longs, query: Ids, starts: Longs, y: Ids, scores: Scores, into: Scores
+) -> None:  # fmt: skip
+    for n in range(len(customers)):
+        for at in range(of[customers[n]], of[customers[n] + 1]):
+            for i in range(starts[query[at]], starts[query[at] + 1]):
+                into[n, y[i]] += scores[i]
+
+
+def sums(customers: Ids, query: sparse.csr_matrix, similar: sparse.csr_matrix) -> Scores:
+    """Per customer the sum of the rows of `similar` that `query` (customers x items) has: float64[n, items].
+
+    The same as a product of the two, but that the result is dense, which is much faster to add to.
+    """
+    into = np.zeros((len(customers), similar.shape[1]))
+    of, starts = query.indptr.astype(np.int64), similar.indptr.astype(np.int64)
+    _add_rows(customers, of, query.indices, starts, similar.indices, similar.data, into)
+    return into
 
 
 class ItemToItem(Scoring):
@@ -162,4 +205,4 @@ class ItemToItem(Scoring):
 
     def scores(self, customers: Ids) -> Scores:
         """Sums over the newest items of the history."""
-        return dense(self._query[customers] @ self._similar)
+        return sums(customers, self._query, self._similar)

@@ -33,11 +33,10 @@ def untold(_share: float) -> None:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of items beside their events, each a column by item number, "" or NaN where unknown."""
+    """What is known of items beside their events: columns by item number, "" where unknown."""
 
     category: Sequence[str]
     brand: Sequence[str]
-    price: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Events:
     Attributes
     ----------
     customer, item : int32[n]
-        Numbers from 0, in order of first appearance in the whole data.
+        Numbers from 0.
     time_ms : int64[n]
         Since 1970, never falling.
     basket : int64[n]

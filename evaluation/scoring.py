@@ -63,15 +63,14 @@ def best(scores: Scores, k: int) -> Ids:
     >>> best(np.array([[0.0, 3.0, 5.0, 3.0], [0.0, -1.0, 2.0, 0.0]]), 2).tolist()
     [[2, 1], [2, -1]]
     """
-    n_rows, n_items = scores.shape
-    found = np.full((n_rows, k), NOTHING, np.int32)
+    found = np.full((len(scores), k), NOTHING, np.int32)
     for row, values in zip(found, scores, strict=True):
-        if n_items > k:
-            least = max(np.partition(values, n_items - k)[n_items - k], np.nextafter(0.0, 1.0))
-            candidates = np.flatnonzero(values >= least)
-        else:
-            candidates = np.flatnonzero(values > 0)
-        order = candidates[np.argsort(-values[candidates], kind="stable")[:k]]
+        candidates = np.flatnonzero(values > 0)
+        positive = values[candidates]
+        if len(positive) > k:
+            enough = positive >= np.partition(positive, len(positive) - k)[len(positive) - k]
+            candidates, positive = candidates[enough], positive[enough]
+        order = candidates[np.argsort(-positive, kind="stable")[:k]]
         row[: len(order)] = order
     return found
 

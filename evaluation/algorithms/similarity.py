@@ -18,10 +18,10 @@ from abc import abstractmethod
 import numpy as np
 from scipy import sparse
 
-from evaluation.cooccurrence import AT_ONCE, QUERY_ITEMS, keep_best, neighbours
+from evaluation.cooccurrence import AT_ONCE, QUERY_ITEMS, keep_best, neighbours, sums
 from evaluation.histories import bought, newest
 from evaluation.protocol import Events, Ids
-from evaluation.scoring import Scores, Scoring, dense
+from evaluation.scoring import Scores, Scoring
 
 MOST_ITEMS = 1_000
 
@@ -51,7 +51,15 @@ class Similarity(Scoring):
             products.data[products.row + first == products.col] = 0.0  # oneself is no neighbour
             products = products.tocsr()
             columns = products.indices.astype(np.int64)
-            kept.append(keep_best(products.data, columns, products.indptr, n_items, self.neighbours(n_items)))
+            kept.append(
+                keep_best(
+                    products.data,
+                    columns,
+                    products.indptr.astype(np.int64),
+                    n_items,
+                    self.neighbours(n_items),
+                )
+            )
             self.progress(last / n_items)
             first = last
         self._similar = sparse.vstack(kept, "csr")
@@ -59,7 +67,7 @@ class Similarity(Scoring):
 
     def scores(self, customers: Ids) -> Scores:
         """Sums over the newest items of the history."""
-        return dense(self._query[customers] @ self._similar)
+        return sums(customers, self._query, self._similar)
 
 
 class Cosine(Similarity):

@@ -41,7 +41,7 @@ class UserBased(Scoring):
         alike[customers[:, None] == self._others] = 0.0  # oneself is not another
         if len(self._others) > NEAREST:
             least = np.partition(alike, -NEAREST, axis=1)[:, -NEAREST]
-            alike[alike < least[:, None]] = 0.0
+            alike[alike < least[:, None] * (1 - 1e-9)] = 0.0  # who is as near as the last counts, too
         return dense(sparse.csr_matrix(alike) @ self.owned[self._others])
 
 

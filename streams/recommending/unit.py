@@ -217,9 +217,9 @@ class Unit:
                 begin = time.monotonic()
                 await self._recommend()
                 await asyncio.sleep((time.monotonic() - begin) * (1 / SHARE - 1))
-            other_model = (
-                self._learner is not None and self._learner.recommender.model is not self._board.model
-            )
+            learner = None if self._board.model is None else self.learner()  # made, if it is not there yet
+            known = learner or self._learner
+            other_model = known is not None and known.recommender.model is not self._board.model
             if other_model or (self._behind and time.monotonic() - synchronised_at > IDLE_S):
                 synchronised_at = time.monotonic()
                 await self.synchronise()  # for the lessons
