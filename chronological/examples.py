@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -103,7 +103,7 @@ class Examples:
     history: Rows
     targets: Rows
     unwanted: Rows
-    prior: npt.NDArray[np.float32]
+    prior: npt.NDArray[np.floating[Any]]
     customers: Ints
 
     def __len__(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from chronological.network import Network
 from chronological.training import PATIENCE, Report, Training
 from tests.chronological.watching import START_MS, drifting, sequels
 
-SMALL = {"hidden": 16, "rate": 0.01}
+SMALL: dict[str, Any] = {"hidden": 16, "rate": 0.01}
 
 
 def weights(training: Training) -> list[bytes]:

@@ -63,8 +63,8 @@ def goes_on(shop: Shop, seed: int, day: int) -> None:
     for customer in {event.customer_id for event in some}:
         check(told[customer], histories[customer])
         assert told[customer]["items"]
-    (answer,) = shop.ask("c0", shelf="new", k=10)
-    assert len(answer["items"]) == 10
+    (answer,) = shop.ask("c70", shelf="new", k=6)
+    assert len(answer["items"]) == 6
 
 
 def logged(shop: Shop, text: str) -> bool:
