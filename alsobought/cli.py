@@ -12,6 +12,7 @@ from alsobought import (
     commands_checkpoint,
     commands_demo,
     commands_drain,
+    commands_evaluate,
     commands_inspect,
     commands_lists,
     commands_publish,
@@ -19,18 +20,22 @@ from alsobought import (
     commands_recommend,
     commands_serve,
     commands_stack,
+    commands_train,
 )
 from alsobought.options import CommandError
 from alsobought.sources import SourceError
+from chronological.errors import ChronologicalError
+from evaluation.errors import EvaluationError
 from serving.server import CannotServe
 from state.errors import StateError
 from streams.broker.errors import BrokerError
 from streams.checkpoints import CheckpointError
 from streams.publishing import PublishError
+from streams.recommending.models import ModelError
 
 EXPECTED = (
     CommandError, BrokerError, PublishError, SourceError, CheckpointError, StateError, KafkaError,
-    CannotServe,
+    CannotServe, ChronologicalError, EvaluationError, ModelError,
 )  # fmt: skip
 INTERRUPTED = 130
 
@@ -98,6 +103,8 @@ checkpoint.command("now")(commands_checkpoint.now)
 checkpoint.command("list")(commands_checkpoint.list_)
 checkpoint.command("verify")(commands_checkpoint.verify)
 checkpoint.command("restore")(commands_checkpoint.restore)
+app.command("train")(commands_train.train)
+app.command("evaluate")(commands_evaluate.evaluate)
 app.command("rebuild")(commands_rebuild.rebuild)
 for name, group in {
     "broker": broker, "topics": topics, "publish": publish, "export": export, "inspect": inspect,

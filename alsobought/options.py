@@ -46,10 +46,15 @@ class CommandError(Exception):
 
 
 def settings_of(
-    kafka: str | None = None, data_dir: Path | None = None, checkpoint_url: str | None = None
+    kafka: str | None = None,
+    data_dir: Path | None = None,
+    checkpoint_url: str | None = None,
+    model_dir: str | None = None,
 ) -> Settings:
     """Return the settings of the environment, with what the command line gives instead."""
-    given: dict[str, Any] = {"kafka": kafka, "data_dir": data_dir, "checkpoint_url": checkpoint_url}
+    given: dict[str, Any] = {
+        "kafka": kafka, "data_dir": data_dir, "checkpoint_url": checkpoint_url, "model_dir": model_dir,
+    }  # fmt: skip
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:

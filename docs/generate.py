@@ -72,6 +72,12 @@ EXAMPLES: dict[str, tuple[Struct, ...]] = {
             kind="bought", partition=3, day="2025-06-15", algorithm="ours", cases=120, hits=17,
         ),
     ),
+    "models": (
+        rec.ModelAnnounced(
+            kind="bought", version=12, url="s3://shop/models/bought/00000012-9f2c41d7.npz",
+            sha256="9f2c41d7" + "0" * 56, bytes=27_412_918, trained_until=1_750_075_200_000, items=34_114,
+        ),
+    ),
     "dead-letters": (
         ms.DeadLetter(
             "purchases", 3, 51_877, "item_id is missing or empty", 1_750_075_200_123, b"ann",
@@ -99,6 +105,7 @@ TYPES: dict[str, type[Struct]] = {
     "recommendations": rec.Recommendations,
     "ranker": rec.RankerState,
     "quality": rec.Quality,
+    "models": rec.ModelAnnounced,
     "dead-letters": ms.DeadLetter,
     "progress": ms.Progress,
 }

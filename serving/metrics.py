@@ -30,6 +30,7 @@ OF_TASKS = (
     OfTask("applied_offset", "applied", "offset after the last record that is counted"),
     OfTask("stored_offset", "stored", "offset a restart goes on from"),
     OfTask("listed_offset", "listed", "offset up to which every list is up to date"),
+    OfTask("model_version", "model", "version of the chronological model in use; nothing without one"),
     OfTask("events", "events", "records counted since the worker started", counter=True),
     OfTask("pair_updates", "pair_updates", "neighbour counts changed since the worker started", counter=True),
     OfTask("lists", "lists", "lists published since the worker started", counter=True),

@@ -122,9 +122,10 @@ class CustomerTask(Task):
         return [*super().loops(), self.unit.run()]
 
     def progress(self, worker: str) -> Progress:
-        """How far it is, and how far its recommendations are."""
+        """How far it is, how far its recommendations are, and which model they use."""
         progress = super().progress(worker)
         progress.recommended = self.unit.recommended
+        progress.model = self.unit.model_version
         return progress
 
     @staticmethod

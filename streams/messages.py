@@ -115,6 +115,10 @@ class Progress(Struct, kw_only=True):
         int,
         Meta(description="topics of events only: offset up to which all recommendations follow from them"),
     ] = -1
+    model: Annotated[
+        int,
+        Meta(description="topics of events only: version of the chronological model in use; -1: none"),
+    ] = -1
     events: Annotated[int, Meta(description="records counted since the worker started")] = 0
     pair_updates: Annotated[int, Meta(description="neighbour counts changed since the worker started")] = 0
     lists: Annotated[int, Meta(description="lists published since the worker started")] = 0

@@ -95,6 +95,11 @@ class Settings(BaseSettings):
     )
     checkpoint_ms: int = Field(600_000, ge=1_000, description="time between two checkpoints of a partition")
     checkpoints_kept: int = Field(3, ge=1, description="checkpoints kept of each partition")
+    model_dir: str | None = Field(
+        None,
+        description="directory or fsspec URL that trained models are written to, where all workers can read"
+        " it; without it models under data_dir",
+    )
     memory_mib: int | None = Field(
         None,
         ge=16,
@@ -111,6 +116,13 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         Path(platformdirs.user_cache_dir("alsobought")), description="downloaded Kafka jars"
     )
+
+    @property
+    def models_url(self) -> str:
+        """Where models are written to."""
+        if self.model_dir is None:
+            return str((self.data_dir / "models").absolute())
+        return self.model_dir if "://" in self.model_dir else str(Path(self.model_dir).absolute())
 
     @property
     def event_words(self) -> tuple[str, ...]:

@@ -100,6 +100,12 @@ QUALITY = TopicSpec(
     "how often what was then bought had been recommended, per day of event time",
     "compact",
 )
+MODELS = TopicSpec(
+    "models",
+    "kind, such as bought",
+    "which chronological model workers should use: where its file is, and the sum it has",
+    "compact",
+)
 DEAD_LETTERS = TopicSpec(
     "dead-letters",
     "none",
@@ -112,7 +118,7 @@ PROGRESS = TopicSpec(
     "progress", "task, such as purchases-3", "how far each partition is, and which worker holds it", "compact"
 )
 
-SHARED: tuple[TopicSpec, ...] = (ITEMS, RANKER, QUALITY, DEAD_LETTERS, PROGRESS)
+SHARED: tuple[TopicSpec, ...] = (ITEMS, RANKER, QUALITY, MODELS, DEAD_LETTERS, PROGRESS)
 """The topics that all kinds of events have in common."""
 
 

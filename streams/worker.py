@@ -25,6 +25,7 @@ from streams.opening import Stores
 from streams.outbox import Outbox
 from streams.recommending.board import Boards
 from streams.recommending.following import Following
+from streams.recommending.models import Models
 from streams.recommending.unit import Unit
 from streams.settings import Settings
 from streams.tasks import Context, Task
@@ -53,7 +54,7 @@ class Tasks:
         self.kinds, self.listed = kinds_of(settings), listed_of(settings)
         self._makers = _makers(self.listed)
         self._context: Context | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: list[asyncio.Task[None]] = []
         self._open: dict[TP, Task] = {}
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}
@@ -150,7 +151,7 @@ class Tasks:
                 Stores(settings.data_dir / "state", checkpoints, identity.of), self.lease,
                 TopicReader(bootstrap), self._seek, self.owns, boards, following, self._open,
             )  # fmt: skip
-            self._reading = asyncio.create_task(following.run())
+            self._reading = [asyncio.create_task(one.run()) for one in (following, Models(boards))]
         return self._context
 
     async def handle(self, chunk: Chunk) -> None:
@@ -215,8 +216,9 @@ class Tasks:
             for task in self.all():
                 if (error := task.failed()) is not None:
                     raise error
-            if self._reading is not None and self._reading.done():
-                self._reading.result()
+            for reading in self._reading:
+                if reading.done():
+                    reading.result()
             self._share_memory()
             if self._open and self.lease.held:
                 await self.report()
@@ -234,9 +236,10 @@ class Tasks:
                     await self._close(tp, save=True)
                 except Exception as error:  # the others are to be saved
                     log.error("%s-%d: not saved: %r; the next start replays more", *tp, error)
-            if self._reading is not None:
-                self._reading.cancel()
-                await asyncio.wait({self._reading})
+            for reading in self._reading:
+                reading.cancel()
+            if self._reading:
+                await asyncio.wait(self._reading)
             if self._context is not None:
                 await self._context.reader.close()
 

@@ -15,11 +15,17 @@ FORBIDDEN = {
     # deterministic: no Kafka, no clock, no randomness, nothing that waits
     "state": {
         "kafka", "aiokafka", "faust", "mode", "time", "random", "secrets", "datetime", "asyncio", "threading",
-        "pydantic", "aiohttp", "streams", "serving", "alsobought", "tests",
+        "pydantic", "aiohttp", "chronological", "streams", "serving", "evaluation", "alsobought", "tests",
     },
-    "streams": {"serving", "alsobought", "tests"},
-    "streams/broker": {"state", "serving", "alsobought", "faust", "tests"},
-    "serving": {"alsobought", "faust", "tests"},
+    # arrays in, weights out; the randomness it needs is drawn from seeds
+    "chronological": {
+        "kafka", "aiokafka", "faust", "mode", "time", "random", "secrets", "datetime", "asyncio", "threading",
+        "pydantic", "aiohttp", "pickle", "state", "streams", "serving", "evaluation", "alsobought", "tests",
+    },
+    "streams": {"serving", "evaluation", "alsobought", "tests"},
+    "streams/broker": {"state", "serving", "evaluation", "alsobought", "faust", "tests"},
+    "serving": {"alsobought", "faust", "evaluation", "tests"},
+    "evaluation": {"streams", "serving", "alsobought", "kafka", "aiokafka", "faust", "tests"},
     "alsobought": {"tests"},
 }  # fmt: skip
 

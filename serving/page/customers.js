@@ -4,14 +4,15 @@ import { ask, go } from "./asking.js";
 import { badge, decimal, empty, fill, h, moment, named } from "./dom.js";
 import { link } from "./items.js";
 
-const WORDS = { related: "related", bestseller: "bestseller", "buy-again": "buy it again" };
+const WORDS = { related: "related", bestseller: "bestseller", "buy-again": "buy it again", predicted: "predicted" };
+const WITHOUT = { bestseller: "Sells well just now", "buy-again": "Bought before, and likely due", predicted: "Bought next after such a history" };
 
 function why(item) {
   const reasons = item.because.filter((reason) => reason.item_id !== item.item_id);
   if (reasons.length) {
     return ["Because of ", reasons.map((reason, i) => [i ? ", " : "", h("a", { href: link(reason) }, reason.title ?? reason.item_id)])];
   }
-  return item.source === "bestseller" ? "Sells well just now" : item.source === "buy-again" ? "Bought before, and likely due" : null;
+  return WITHOUT[item.source] ?? null;
 }
 
 function offers(told) {

@@ -1,8 +1,8 @@
 """Which items are considered for a customer, and their features.
 
 From the lists of the newest 120 items of the history: the best by z_n, by z_f and by how often they are
-bought afterwards (times popularity); the bestsellers of 3 and of 14 days; and of what the customer has, what
-was bought most of late and most in all.
+bought afterwards (times popularity); what a chronological network predicts, where there is one; the
+bestsellers of 3 and of 14 days; and of what the customer has, what was bought most of late and most in all.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from state.recommending.tastes import Tastes
 OF_LISTS = 70  # by each of three orders
 OF_BESTSELLERS = 60  # of each of two windows
 OF_OWN_RECENT, OF_OWN_DAYS = 100, 60
-MOST = 3 * OF_LISTS + 2 * OF_BESTSELLERS + OF_OWN_RECENT + OF_OWN_DAYS
+OF_PREDICTED = 30
+MOST = 3 * OF_LISTS + OF_PREDICTED + 2 * OF_BESTSELLERS + OF_OWN_RECENT + OF_OWN_DAYS
 
-RELATED, BESTSELLER, OWN = range(3)
+RELATED, BESTSELLER, OWN, PREDICTED = range(4)
 
 
 class History(NamedTuple):
@@ -44,7 +45,7 @@ class Candidates(NamedTuple):
 
     item: npt.NDArray[np.int32]  # numbers of the view
     x: npt.NDArray[np.float64]
-    source: npt.NDArray[np.uint8]  # RELATED, BESTSELLER, OWN
+    source: npt.NDArray[np.uint8]  # RELATED, BESTSELLER, OWN, PREDICTED
     place: npt.NDArray[np.int32]  # in the sums, -1 for one that is in no list
 
 
@@ -97,8 +98,8 @@ def _least_of_best(values: npt.NDArray[np.float64], most: int) -> float:
 @kernel
 def find(
     a: ListArrays, p: Popularity, to_popularity: npt.NDArray[np.int32], scratch: Scratch, owned: Scratch,
-    sums: Sums, t: Tastes, best: Bestsellers, history: History, now_ms: int, customers: int,
-    allowed: npt.NDArray[np.uint8], unowned: bool, own: bool,
+    sums: Sums, t: Tastes, best: Bestsellers, predicted: npt.NDArray[np.int32], history: History,
+    now_ms: int, customers: int, allowed: npt.NDArray[np.uint8], unowned: bool, own: bool,
 ) -> Candidates:  # fmt: skip
     """The candidates for a history at a moment.
 
@@ -108,6 +109,8 @@ def find(
         Per item of the view its number in the popularity, -1 if it has none.
     scratch, owned, sums
         Buffers.
+    predicted
+        By a chronological network, best first: allowed, and not owned.
     allowed
         Per item of the view whether it may be offered; empty: all.
     unowned, own
@@ -145,6 +148,15 @@ def find(
             chosen = by_n[i] >= least_n or by_f[i] >= least_f or directed[i] >= least_d
             if chosen and n < 3 * OF_LISTS:
                 items[n], sources[n] = sums.item[i], RELATED
+                n += 1
+        for item in predicted[:OF_PREDICTED]:
+            if not p.available[to_popularity[item]]:  # not any more
+                continue
+            known = False
+            for i in range(n):
+                known |= items[i] == item
+            if not known:
+                items[n], sources[n] = item, PREDICTED
                 n += 1
         for window in range(2):
             most = n + OF_BESTSELLERS

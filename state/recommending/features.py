@@ -15,6 +15,7 @@ Of any candidate y (now is the customer's event time; windows of days end with t
     raw, corrected   log(1 + raw), log(1 + max(0, corrected))
     category, brand  log((share of q in y's category + a P) / (P + a P)), P the category's share of all
                      buyers, a = 3 / sum q
+    chronological    the lift of `state.recommending.chronological`; 0 without a model, and of one owned
 
 n, e, z_f and so on are sums over the history, see `state.recommending.gathering`. Of one the customer has:
 
@@ -39,11 +40,12 @@ from state.recommending.tastes import Tastes, taste
 
 NEW_FEATURES = (
     "day3", "day14", "buyers", "age", "trend", "recent", "lift", "lift_after", "recent_last", "cosine",
-    "together", "category", "brand", "raw", "corrected",
+    "together", "category", "brand", "raw", "corrected", "chronological",
 )  # fmt: skip
 OWN_FEATURES = ("owned", "days", "often", "since", "gap", "due", "repeat", "rate")
 FEATURES = NEW_FEATURES + OWN_FEATURES
 DAY14 = NEW_FEATURES.index("day14")
+CHRONOLOGICAL = NEW_FEATURES.index("chronological")
 N_NEW, N_ALL = len(NEW_FEATURES), len(FEATURES)
 
 
@@ -51,7 +53,10 @@ N_NEW, N_ALL = len(NEW_FEATURES), len(FEATURES)
 def fill(
     x: npt.NDArray[np.float64], p: Popularity, item: int, sums: Sums, at: int, tastes: Tastes, view_item: int
 ) -> None:  # fmt: skip
-    """The features of any candidate: its number in the popularity, its place in the sums (-1: none)."""
+    """The features of any candidate: its number in the popularity, its place in the sums (-1: none).
+
+    But for the chronological, which is 0.
+    """
     newest = np.int64(p.totals[WATERMARK_MS]) // DAY_MS
     day7 = purchases_of(p, item, newest, 7)
     x[0] = np.log(purchases_of(p, item, newest, 3) + 0.5)
@@ -73,6 +78,7 @@ def fill(
         x[5] = x[6] = x[7] = x[8] = x[10] = x[13] = x[14] = 0.0
         x[9] = np.log(1e-3)
     x[11], x[12] = taste(tastes, view_item)
+    x[15] = 0.0
 
 
 @kernel

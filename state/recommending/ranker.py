@@ -4,7 +4,8 @@ p_i = softmax_i(w . x_i / scale). When a customer comes back, what was bought am
 the lesson: the gradient sum_i (p_i - y_i / |y|) x_i of the cross-entropy; or, where any hit will do
 (`any_of`), with y_i p_i / sum_pos p in place of y_i / |y|. Steps are Adagrad's (Duchi, Hazan and Singer, JMLR
 2011), rate 0.1, but that the squared gradients are slowly forgotten. The scale is the features' standard
-deviation among the candidates of a case, the root of a running mean of variances.
+deviation among the candidates of a case, the root of a running mean of variances; of a feature that has never
+varied, such as one whose source is not there yet, the mean begins with the first case in which it does.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ def _lesson(
         squared = 0.0
         for i in range(n):
             squared += (x[i, j] - mean) ** 2
-        variance[j] += share * (squared / n - variance[j])
+        if squares[j] > 0.0:
+            variance[j] += share * (squared / n - variance[j])
+        elif squared > 0.0:  # the first lesson of this feature
+            variance[j] = squared / n
         root[j] = np.sqrt(variance[j] + LEAST_VARIANCE)
     p = np.zeros(n)
     for i in range(n):

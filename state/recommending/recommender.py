@@ -14,6 +14,7 @@ from state.items import ItemMachine
 from state.recommending import picking
 from state.recommending.candidates import (
     OF_BESTSELLERS,
+    OF_PREDICTED,
     OWN,
     RELATED,
     Bestsellers,
@@ -24,18 +25,19 @@ from state.recommending.candidates import (
     newest_first,
 )
 from state.recommending.catalogue import Catalogue, Filter, Known
-from state.recommending.features import DAY14, FEATURES, N_NEW, NEW_FEATURES
+from state.recommending.chronological import ChronologicalModel, Predictor
+from state.recommending.features import CHRONOLOGICAL, DAY14, FEATURES, N_NEW, NEW_FEATURES
 from state.recommending.gathering import new_scratch, new_sums, weights
 from state.recommending.list_view import ListView, Translation, landmark_weight
 from state.recommending.ranker import Ranker
 from state.recommending.tastes import new_tastes, no_groups
 
 Shelf = Literal["new", "again", "all"]
-Source = Literal["related", "bestseller", "buy-again"]
+Source = Literal["related", "bestseller", "buy-again", "predicted"]
 Algorithm = Literal["ours", "raw", "flawed", "corrected", "bestsellers"]
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
-SOURCES: tuple[Source, ...] = ("related", "bestseller", "buy-again")
+SOURCES: tuple[Source, ...] = get_args(Source)
 REFRESH_PURCHASES = 500
 PICKED_FROM = 5  # times as many candidates as are shown take part in picking
 
@@ -43,6 +45,7 @@ NO_HISTORY = History(
     np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
 )
 _ALL = np.zeros(0, np.uint8)
+_NOTHING = np.zeros(0, np.int32)
 
 START_NEW = {"day3": 0.3, "day14": 0.8, "recent": 0.3, "together": 0.1, "lift": 0.1}
 START_ALL = {"day14": 0.5, "recent": 0.2, "days": 1.0, "often": 0.8, "owned": 0.5}
@@ -116,6 +119,18 @@ class Recommender:
         self._best = Bestsellers(np.zeros(0, np.int32), np.zeros(0, np.int32))
         self._tastes = new_tastes(no_groups())
         self._looked_at = (-REFRESH_PURCHASES, 0)
+        self._predictor: Predictor | None = None
+
+    @property
+    def model(self) -> ChronologicalModel | None:
+        """The chronological model in use."""
+        return None if self._predictor is None else self._predictor.model
+
+    def use(self, model: ChronologicalModel | None) -> None:
+        """Go on with another model, or without one. To be called before, and as, `synchronise`."""
+        if model is not self.model:
+            self._predictor = None if model is None else Predictor(model, self.view.items)
+            self._looked_at = (-REFRESH_PURCHASES, 0)
 
     def synchronise(self) -> None:
         """Take in new items of the item machine; if much was bought, or a hundredth of the catalogue came
@@ -136,6 +151,8 @@ class Recommender:
             self._best = Bestsellers(*(bestsellers(popularity, numbers, days, most) for days in (3, 14)))
             buyers = np.where(numbers >= 0, popularity.buyers[np.maximum(numbers, 0)], 0)
             self._tastes = new_tastes(self._known.groups(buyers))
+            if self._predictor is not None:
+                self._predictor.synchronise(popularity, numbers)
 
     def history(self, customer_id: str, profile_id: str | None = None) -> History:
         """A customer's items, or those that a profile bought last; empty for an unknown customer.
@@ -172,11 +189,21 @@ class Recommender:
             n = 2 * len(self.view.items)
             self._scratch, self._owned = new_scratch(n), new_scratch(n)
         allowed = _ALL if wanted is None or wanted.empty else self._known.allowed(wanted)
-        return find(
+        predicted, said = _NOTHING, None
+        if self._predictor is not None and unowned:
+            unfit = np.zeros(len(self.view.items), np.bool_)
+            unfit[: len(allowed)] = allowed == 0
+            unfit[history.item[history.item >= 0]] = True
+            predicted, said = self._predictor.say(history.item, history.last_ms, OF_PREDICTED, unfit)
+        found = find(
             self.view.arrays, self.machine.tables.popularity, self._to_popularity.numbers, self._scratch,
-            self._owned, self.sums, self._tastes, self._best, history, self.machine.watermark_ms,
+            self._owned, self.sums, self._tastes, self._best, predicted, history, self.machine.watermark_ms,
             self.machine.customers, allowed, unowned, own,
         )  # fmt: skip
+        if said is not None:
+            new = found.source != OWN
+            found.x[new, CHRONOLOGICAL] = said.lifts(found.item[new])
+        return found
 
     def scores(
         self, found: Candidates, shelf: Shelf, algorithm: Algorithm = "ours"

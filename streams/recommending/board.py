@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from state.recommending.catalogue import Catalogue
+from state.recommending.chronological import ChronologicalModel
 from state.recommending.list_view import Entry, ListView
 from state.recommending.ranker import Ranker, average
 from state.recommending.recommender import new_rankers
 from streams.messages import decode_related
-from streams.recommending.messages import Quality, RankerState
+from streams.recommending.messages import ModelAnnounced, Quality, RankerState
 from streams.recommending.pacing import Pacing
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Board:
         What each partition, of any worker, has learnt, as last published.
     quality : dict
         Cases and hits as published.
+    announced : ModelAnnounced or None
+        The chronological model that should be in use.
+    model : ChronologicalModel or None
+        The one that is; `streams.recommending.models` follows.
     """
 
     kind: EventKind
@@ -39,6 +44,8 @@ class Board:
     rankers: dict[str, Ranker] = field(default_factory=new_rankers)
     learnt: dict[int, RankerState] = field(default_factory=dict)
     quality: dict[QualityKey, Quality] = field(default_factory=dict)
+    announced: ModelAnnounced | None = None
+    model: ChronologicalModel | None = None
 
     def take_list(self, key: bytes, value: bytes | None) -> None:
         """A record of the lists topic, of another worker's partition."""

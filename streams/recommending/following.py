@@ -3,6 +3,7 @@
 items                the catalogue, all of it
 lists of each kind   of the partitions that other workers own
 ranker, quality      all of it
+models               all of it: which should be in use
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from aiokafka.errors import KafkaError
 
 from streams.messages import decode_item
 from streams.recommending.board import Board, Boards
-from streams.recommending.messages import decode_quality, decode_ranker
+from streams.recommending.messages import decode_model, decode_quality, decode_ranker
 from streams.threads import in_thread
-from streams.topics import ITEMS, QUALITY, RANKER
+from streams.topics import ITEMS, MODELS, QUALITY, RANKER
 
 if TYPE_CHECKING:
     from streams.kinds import EventKind
@@ -95,7 +96,9 @@ class Following:
 
     def _wanted(self) -> set[Any]:
         wanted = {
-            TopicPartition(spec.name, p) for spec in (ITEMS, RANKER, QUALITY) for p in range(self._partitions)
+            TopicPartition(spec.name, p)
+            for spec in (ITEMS, RANKER, QUALITY, MODELS)
+            for p in range(self._partitions)
         }
         for board in self._boards.by_kind.values():
             others = set(range(self._partitions)) - self._here(board.kind)
@@ -120,6 +123,8 @@ class Following:
                 return
             item = decode_item(value)
             self._boards.catalogue.put(item.item_id, item.category, item.brand, item.price)
+        elif topic == MODELS.name:
+            self._take_model(key, value)
         elif value is not None and topic == RANKER.name:
             state = decode_ranker(value)
             if board := self._boards.by_kind.get(state.kind):
@@ -128,3 +133,12 @@ class Following:
             told = decode_quality(value)
             if board := self._boards.by_kind.get(told.kind):
                 board.quality[told.partition, told.day, told.algorithm, told.variant or ""] = told
+
+    def _take_model(self, key: bytes | None, value: bytes | None) -> None:
+        if value is None:
+            if key is not None and (board := self._boards.by_kind.get(key.decode())):
+                board.announced = None
+            return
+        told = decode_model(value)
+        if board := self._boards.by_kind.get(told.kind):
+            board.announced = told

@@ -16,7 +16,7 @@ class Recommended(Struct):
     because: Annotated[
         list[str], Meta(description="items of the customer that speak for it, strongest first")
     ]
-    source: Annotated[str, Meta(description="related, bestseller or buy-again")]
+    source: Annotated[str, Meta(description="related, bestseller, predicted or buy-again")]
 
 
 class Recommendations(Struct, kw_only=True, omit_defaults=True):
@@ -81,6 +81,20 @@ class Quality(Struct, kw_only=True, omit_defaults=True):
     hits: Annotated[int, Meta(description="of them, who bought at least one of the six")]
 
 
+class ModelAnnounced(Struct, kw_only=True):
+    """The chronological model that workers should use from now on; null to do without one."""
+
+    kind: str
+    version: Annotated[int, Meta(description="of those of the kind a newer one has a larger number")]
+    url: Annotated[str, Meta(description="of its file: a path, or what fsspec understands")]
+    sha256: Annotated[str, Meta(description="of all bytes of the file, in hexadecimal")]
+    bytes: Annotated[int, Meta(description="of the file")]
+    trained_until: Annotated[
+        int, Meta(description="event time of the newest event it was trained on, ms since 1970")
+    ]
+    items: Annotated[int, Meta(description="how many items it knows")]
+
+
 def key_of(customer_id: str, profile_id: str | None) -> str:
     """The key of a recommendations message; ids have no control characters, so that keys differ."""
     return customer_id if profile_id is None else f"{customer_id}\t{profile_id}"
@@ -91,3 +105,4 @@ decode_recommendations = msgspec.json.Decoder(Recommendations).decode
 decode_sellers = msgspec.json.Decoder(Sellers).decode
 decode_ranker = msgspec.json.Decoder(RankerState).decode
 decode_quality = msgspec.json.Decoder(Quality).decode
+decode_model = msgspec.json.Decoder(ModelAnnounced).decode

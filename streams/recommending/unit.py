@@ -101,6 +101,7 @@ class Unit:
                 board.view, self._task.machine, item.machine, board.catalogue, board.rankers
             )
             with board.view.lock:
+                recommender.use(board.model)
                 recommender.synchronise()
             self._learner, self._told, self._taught, self._before = Learner(recommender), {}, -1.0, {}
             if (own := board.learnt.get(self._task.tp.partition)) is not None:
@@ -221,7 +222,10 @@ class Unit:
                 if self.learner() is None:
                     break
                 await self._pacing.recommending(self._recommend)
-            if self._behind and time.monotonic() - synchronised_at > TELL_S:
+            learner = None if self._board.model is None else self.learner()  # made, if it is not there yet
+            known = learner or self._learner
+            other_model = known is not None and known.recommender.model is not self._board.model
+            if other_model or (self._behind and time.monotonic() - synchronised_at > TELL_S):
                 synchronised_at = time.monotonic()
                 await self.synchronise()  # for the lessons
             self._try_again()
@@ -277,6 +281,7 @@ class Unit:
 
     def _synchronise(self, recommender: Recommender) -> None:
         with self._board.view.lock:
+            recommender.use(self._board.model)
             recommender.synchronise()
 
     def _records(self, customers: list[str]) -> list[tuple[bytes, bytes | None]]:
@@ -335,6 +340,12 @@ class Unit:
     def ready(self) -> bool:
         """Whether it can recommend."""
         return self.learner() is not None
+
+    @property
+    def model_version(self) -> int:
+        """Of the chronological model in use; -1: none."""
+        model = None if self._learner is None else self._learner.recommender.model
+        return -1 if model is None else model.version
 
     def newest(self, customer_id: str) -> tuple[int, int]:
         """Time of a customer's newest event, and for those without any how many events there were of late."""

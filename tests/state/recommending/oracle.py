@@ -128,6 +128,7 @@ def features(world: World, history: list[Purchased], item: str, found: dict[str,
         "corrected": math.log(1 + max(0, s["corrected"])),
         "category": taste(world, history, item, 0),
         "brand": taste(world, history, item, 1),
+        "chronological": 0.0,
     }
 
 

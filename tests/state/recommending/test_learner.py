@@ -36,7 +36,10 @@ class PlainRanker:
         for name in self.names:
             mean = sum(row[name] for row in rows) / n
             variance = sum((row[name] - mean) ** 2 for row in rows) / n
-            self.variance[name] += share * (variance - self.variance[name])
+            if self.squares[name]:
+                self.variance[name] += share * (variance - self.variance[name])
+            elif variance:
+                self.variance[name] = variance
         scale = {name: math.sqrt(self.variance[name] + 1e-4) for name in self.names}
         scores = [sum(self.weights[f] * row[f] / scale[f] for f in self.names) for row in rows]
         powers = [math.exp(s - max(scores)) for s in scores]

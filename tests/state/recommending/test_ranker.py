@@ -201,6 +201,54 @@ def test_restore_of_other_features() -> None:
     assert new.cases == 1
 
 
+def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump() -> None:
+    """As that of a model that is not there yet: constant for long, then telling."""
+    rng, truth = np.random.default_rng(9), np.array([1.5, -1.0, 0.5, 0.0, 2.0])
+    with_it, without = Ranker.new((*NAMES, "late"), {}), Ranker.new(NAMES, {})
+    for _ in range(3000):
+        x, hits = stream(rng, truth)
+        with_it.learn(np.column_stack([x, np.zeros(len(x))]), hits)
+        without.learn(x, hits)
+    assert with_it.weights[:5].tolist() == pytest.approx(without.weights.tolist(), rel=1e-9)
+    assert (with_it.weights[5], with_it.squares[5], with_it.variance[5]) == (0.0, 0.0, 1.0)
+    found = {"with": 0, "without": 0}
+    for n in range(600):
+        x, hits = stream(rng, truth)
+        noise = 0.3 * rng.normal(size=(len(x), 1))  # says nothing, and does no harm
+        wide = np.column_stack([x, noise])
+        found["with"] += bool(hits[np.argsort(-with_it.scores(wide))[:6]].any())
+        found["without"] += bool(hits[np.argsort(-without.scores(x))[:6]].any())
+        with_it.learn(wide, hits)
+        without.learn(x, hits)
+        if n == 0:
+            assert with_it.variance[5] == pytest.approx(noise.var())
+    assert found["with"] > found["without"] - 12
+    assert abs(with_it.weights[5]) < 0.2
+    assert with_it.variance[5] == pytest.approx(0.09, rel=0.2)
+
+
+def test_weights_of_before_a_feature_are_adopted_and_it_begins() -> None:
+    rng = np.random.default_rng(10)
+    old = Ranker.new(NAMES, {})
+    for _ in range(40):
+        old.learn(*case(rng))
+    new = Ranker.new((*NAMES, "late"), {})
+    new.adopt(average([new.state(), old.state() | {"cases": 40.0}]))
+    for name, values in old.state()["features"].items():
+        assert new.state()["features"][name] == pytest.approx(values, rel=1e-6), name
+    assert new.state()["features"]["late"] == [0.0, 0.0, 1.0]
+    x, hits = case(rng)
+    wide = np.column_stack([x, np.zeros(len(x))])
+    assert new.scores(wide).tolist() == pytest.approx(old.scores(x).tolist(), rel=1e-6)
+    late = np.column_stack([x, hits.astype(np.float64)])
+    new.learn(late, hits)
+    assert new.weights[5] == pytest.approx(RATE, rel=1e-3)
+    assert new.variance[5] == pytest.approx(late[:, 5].var())
+    # an old worker takes the weights of a new one, and passes over what it does not know
+    old.adopt(new.state())
+    assert old.weights.tolist() == new.weights[:5].tolist()
+
+
 def test_average() -> None:
     rng = np.random.default_rng(8)
     rankers = [Ranker.new(NAMES, {"a": float(n)}) for n in range(3)]
