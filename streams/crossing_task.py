@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
+
+GATHER_S = 0.1
 
 
 class CrossingTask(Task):
@@ -59,7 +62,8 @@ class CrossingTask(Task):
         return self.machine.customer_count + len(self.machine.items)
 
     async def turn(self) -> None:
-        """Let the item tasks of its kind here go first."""
+        """Let the lists of purchases and watches go first: what comes meanwhile is one chunk then."""
+        await asyncio.sleep(GATHER_S)
         await self.let_items_go_first(self.kind)
 
     async def apply(self, chunk: Chunk, records: list[Record]) -> None:

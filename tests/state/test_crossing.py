@@ -15,6 +15,8 @@ from state.deltas import Source
 from state.errors import BadDelta, BadSettings
 from state.events import Event, Kind
 from state.first_events import BOUGHT, WATCHED, decode_first, encode_first
+from state.items import ItemMachine
+from state.pair_changes import PairChanges
 from state.settings import CountingSettings
 from state.store import MemoryStore, RocksStore, Store
 from tests.state.crossing_cluster import PARTITIONS, SIDES, CrossingCluster
@@ -216,3 +218,55 @@ def test_first_events_of_another_layout_or_cut_short_are_refused() -> None:
     ):
         with pytest.raises(BadDelta, match=said):
             decode_first(damaged)
+
+
+def _again() -> list[Event]:
+    """Bought, returned and bought again: applied twice it would not be what it is."""
+    kinds = Kind.PURCHASE, Kind.RETURN, Kind.PURCHASE, Kind.PURCHASE
+    items = ["tea", "tea", "tea", "milk"]
+    return [
+        Event("ann", item, START_MS + n, kind=kind)
+        for n, (item, kind) in enumerate(zip(items, kinds, strict=True))
+    ]
+
+
+def test_of_a_message_known_in_part_the_rest_counts() -> None:
+    """A source that replays may put other events together than before."""
+    events = _again()
+    first, replayed = (CustomerMachine(SETTINGS, tells_as=Source(BOUGHT, 0)) for _ in range(2))
+    (start,) = first.apply(first.batch(events[:3])).first_events
+    (whole,) = replayed.apply(replayed.batch(events)).first_events
+    crossing = CrossingMachine(SETTINGS, days=2)
+    crossing.apply(start)
+    ((rest,),) = crossing.apply(whole)
+    assert (rest.first, rest.end, rest.buyers.changes.tolist()) == (3, 4, [1])
+    assert crossing.crossed("ann")[1] == {"tea": START_MS + 2, "milk": START_MS + 3}
+
+
+def test_of_pair_changes_known_in_part_the_rest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay may cut them elsewhere: where buffers are full depends on who is in memory."""
+    watched = [Event("ann", item, START_MS) for item in ("film", "show", "play")]
+    teller = CustomerMachine(SETTINGS, tells_as=Source(WATCHED, 0))
+    buyer = CustomerMachine(SETTINGS, tells_as=Source(BOUGHT, 0))
+    told = [
+        *teller.apply(teller.batch(watched)).first_events,
+        *buyer.apply(buyer.batch(_again())).first_events,
+    ]
+    whole: list[PairChanges] = []
+    cut: list[PairChanges] = []
+    for room, messages in ((1_000, whole), (1, cut)):
+        monkeypatch.setattr("state.crossing.ROOM", room)
+        crossing = CrossingMachine(SETTINGS, days=2)
+        for message in told:
+            messages += crossing.apply(message)[0]
+    assert len(whole) == 2 < len(cut)
+    expected, found = ItemMachine(SETTINGS), ItemMachine(SETTINGS)
+    for change in whole:
+        expected.apply_pairs(change)
+    for change in [*cut[:-1], *whole, cut[-1]]:  # whole[1] is known but for its end
+        found.apply_pairs(change)
+    assert [found.related(x) for x in ("film", "show")] == [expected.related(x) for x in ("film", "show")]
+    np.testing.assert_array_equal(found.tables.sizes[:3], expected.tables.sizes[:3])
+    assert found.purchases == expected.purchases == 3
+    film = found.tables.row_of[found.items.number("film")]
+    assert sorted(found.neighbours(int(film))[1].tolist()) == [1, 1]
