@@ -6,7 +6,7 @@ cosine
 bm25
     Each customer is a word, each item a document: an entry of n events weighs
     idf(customer) n (K1 + 1) / (K1 (1 - B + B length / mean length) + n) with the item's events as length, as
-    the package implicit has it, with its defaults (Robertson and Walker, SIGIR 1994).
+    the package implicit has it, with its K1 and B (Robertson and Walker, SIGIR 1994).
 
 Of a history the newest `MOST_ITEMS` distinct items count, which bounds the time that a customer takes.
 """
@@ -28,10 +28,6 @@ MOST_ITEMS = 1_000
 
 class Similarity(Scoring):
     """An item-to-item algorithm, told by its weights of the matrix."""
-
-    def neighbours(self, n_items: int) -> int:
-        """How many of a row are kept."""
-        return neighbours(n_items)
 
     @abstractmethod
     def weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -57,7 +53,7 @@ class Similarity(Scoring):
                     columns,
                     products.indptr.astype(np.int64),
                     n_items,
-                    self.neighbours(n_items),
+                    neighbours(n_items),
                 )
             )
             self.progress(last / n_items)
@@ -87,11 +83,7 @@ class BM25(Similarity):
     """Okapi's weights."""
 
     name = "bm25"
-    K1, B, NEIGHBOURS = 1.2, 0.75, 20
-
-    def neighbours(self, n_items: int) -> int:
-        """As many as the package keeps."""
-        return min(self.NEIGHBOURS, n_items)
+    K1, B = 1.2, 0.75
 
     def weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
         """What a customer's events say of an item."""
