@@ -59,10 +59,13 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
             basket.append(-1 if name is None else baskets.setdefault(name, len(baskets)))
             if len(time) % 10_000 == 0:
                 done(len(time))
-    columns = (np.array(customer, np.int32), np.array(item, np.int32), np.array(time), np.array(basket))
-    order = np.argsort(columns[2], kind="stable")
+    time_ms = np.array(time, np.int64)
+    order = np.argsort(time_ms, kind="stable")
     catalogue = _catalogue(items_file, items) if items_file else None
-    return Events(*(column[order] for column in columns), len(customers), len(items), catalogue)
+    return Events(
+        np.array(customer, np.int32)[order], np.array(item, np.int32)[order], time_ms[order],
+        np.array(basket, np.int64)[order], len(customers), len(items), catalogue,
+    )  # fmt: skip
 
 
 def _catalogue(file: str, items: dict[str, int]) -> Catalogue:

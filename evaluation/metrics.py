@@ -139,5 +139,5 @@ def mcnemar(this: Hits, other: Hits) -> Comparison:
     return Comparison(only_this, only_other, p)
 
 
-def _mean(values: npt.NDArray[np.generic]) -> float:
+def _mean(values: npt.NDArray[np.bool_] | npt.NDArray[np.float64]) -> float:
     return float(np.mean(values)) if len(values) else 0.0

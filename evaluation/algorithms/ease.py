@@ -39,7 +39,7 @@ class Ease(Scoring):
 def weights(gram: Scores) -> Scores:
     """B from A^T A; `gram` is overwritten."""
     gram[np.diag_indices_from(gram)] += LAMBDA
-    inverse = np.linalg.inv(gram)
+    inverse: Scores = np.linalg.inv(gram).astype(np.float64, copy=False)
     inverse /= -np.diag(inverse)
     inverse[np.diag_indices_from(inverse)] = 0.0
     return inverse

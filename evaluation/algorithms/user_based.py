@@ -14,7 +14,7 @@ from scipy import sparse
 from evaluation.protocol import Events, Ids
 from evaluation.scoring import Scores, Scoring, dense
 
-NEAREST = 200
+NEAREST = 50
 SAMPLED_SHARE = 0.1
 SEED = 0
 

@@ -75,11 +75,11 @@ def test_prequential_tests_each_visit_once(evaluation: Evaluation) -> None:
         cases[one["algorithm"]] += one["cases"]
     newest: dict[str, int] = {}
     visits = 0
-    for one in watches(1, 200, 80, 3_000):
-        assert isinstance(one.timestamp, int)
-        before = newest.get(one.customer_id)
-        visits += before is not None and one.timestamp - before > 30 * 60_000
-        newest[one.customer_id] = one.timestamp
+    for event in watches(1, 200, 80, 3_000):
+        assert isinstance(event.timestamp, int)
+        before = newest.get(event.customer_id)
+        visits += before is not None and event.timestamp - before > 30 * 60_000
+        newest[event.customer_id] = event.timestamp
     assert visits > 2_000
     assert set(cases.values()) == {visits}  # nobody watches again, so every visit has something new
 
