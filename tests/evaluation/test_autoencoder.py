@@ -48,8 +48,8 @@ def test_the_best_of_the_network_are_recommended(algorithm: type[Autoencoder]) -
     assert 0 < shares[0] < shares[-1] == 1
     customers = np.unique(events.customer)
     found = made.recommend(customers, 6, new_only=True)
-    columns = (column.astype(np.int64) for column in (events.customer, events.item, events.time_ms))
-    small, known = fitting.well_known(Log.of(*columns, events.n_items))
+    customer, item = events.customer.astype(np.int64), events.item.astype(np.int64)
+    small, known = fitting.well_known(Log.of(customer, item, events.time_ms, events.n_items))
     counts = small.buyers() if algorithm is Reconstruction else small.counts(cutoff - 14 * DAY_MS, cutoff)
     prior = log_count(counts)
     assert made._network is not None
