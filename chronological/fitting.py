@@ -13,6 +13,9 @@ from chronological.training import Training
 MOST_CUTOFFS = 12
 LEAST_BUYERS = 3  # of an item that the network is to know
 HELD_OUT_SHARE = 20  # one customer of so many, of reconstruction
+RECONSTRUCTION_EPOCHS = (
+    15  # the loss falls on for longer, but the better it reproduces the worse it recommends
+)
 
 
 def well_known(log: Log) -> tuple[Log, Ints]:
@@ -66,6 +69,7 @@ def reconstruction(log: Log, end_ms: int, *, seed: int = 0, **more: Any) -> Trai
     TooShort
         With fewer than 20 customers.
     """
+    more.setdefault("most_epochs", RECONSTRUCTION_EPOCHS)
     every = completing(log.before(end_ms))
     if len(every) < HELD_OUT_SHARE:
         raise TooShort(f"there are {len(every)} customers: it takes {HELD_OUT_SHARE} or more.")

@@ -43,7 +43,7 @@ class Report:
     Attributes
     ----------
     batches, of_batches
-        Done, and at most to do; early stopping makes it fewer.
+        Done, and to do at most; those that early stopping spares count as done.
     held_out
         Loss of the held-out set, one of before the first epoch and one of each epoch since.
     """
@@ -203,10 +203,9 @@ class Training:
         """How far it is."""
         each = sum(map(_batches, self._sets))
         more = _batches(self._held_out) if self._last else 0
-        done = self._epoch * each + self._batch
-        if self._finishing:
-            done = self._most_epochs * each + self._batch
-        return Report(done, self._most_epochs * each + more, self._epoch, tuple(self._losses))
+        of = self._most_epochs * each + more
+        done = (self._most_epochs if self._finishing else self._epoch) * each + self._batch
+        return Report(of if self._done else done, of, self._epoch, tuple(self._losses))
 
     def _one_batch(self) -> None:
         batch, which = self._batch, 0

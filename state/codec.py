@@ -229,7 +229,7 @@ def pack_rows(
 ) -> list[bytes]:  # fmt: skip
     """A ROW record of each of n rows; `sizes` uint32[n, 2, cells] and `included` int64[n] are theirs."""
     words, ends = row_memory.dump(rows, which, sizes, included)
-    raw = memoryview(words).cast("B")
+    raw = words.data.cast("B")
     bounds = [0, *(8 * ends).tolist()]
     return [frame(Kind.ROW, raw[start:end]) for start, end in pairwise(bounds)]
 

@@ -98,7 +98,7 @@ def reports(worker: str) -> Iterator[Message]:
         for partition in range(PARTITIONS):
             told = Progress(
                 task=f"{topic}-{partition}", worker=worker, applied=7, stored=5, events=70, dead_letters=2,
-                lists=3, staleness_ms=250.0, latency_p50_ms=40.0, latency_p99_ms=-1.0,
+                lists=3, staleness_ms=250.0, latency_p50_ms=40.0, latency_p99_ms=-1.0, model=12,
             )  # fmt: skip
             yield message(PROGRESS.name, told.task, told)
     begins = Progress(task="beginning of purchases-0", worker="", applied=0, stored=0)

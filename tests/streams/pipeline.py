@@ -58,6 +58,9 @@ class Worker:
         return self.process.wait(WAIT_S)
 
 
+DEAF_S = 20.0
+
+
 class EmptyTopics:
     """Instead of a `TopicReader`, for tasks without Kafka: nothing was ever written."""
 
@@ -81,10 +84,15 @@ class Wires:
         self.producer = KafkaProducer(
             bootstrap_servers=bootstrap, acks="all", linger_ms=5, batch_size=BATCH_BYTES
         )
-        self.progress = KafkaConsumer(bootstrap_servers=bootstrap)
-        self.progress.assign([TopicPartition(PROGRESS.name, p) for p in range(PARTITIONS)])
-        self.progress.seek_to_beginning()
+        self.progress = self._reader()
         self.tasks: dict[str, Progress] = {}
+
+    def _reader(self) -> Any:
+        self._heard = time.monotonic()
+        reader = KafkaConsumer(bootstrap_servers=self.bootstrap)
+        reader.assign([TopicPartition(PROGRESS.name, p) for p in range(PARTITIONS)])
+        reader.seek_to_beginning()
+        return reader
 
     def close(self) -> None:
         """Close the clients."""
@@ -106,6 +114,12 @@ class Wires:
     def poll_progress(self) -> list[tuple[Progress, int]]:
         """What tasks reported since the last call, and when, ms since 1970; `tasks` has the newest."""
         polled = self.progress.poll(timeout_ms=200).values()
+        if polled:
+            self._heard = time.monotonic()
+        elif time.monotonic() - self._heard > DEAF_S:
+            # a consumer of kafka-python may hear nothing more after its broker was killed
+            self.progress.close()
+            self.progress = self._reader()
         told = [(decode_progress(r.value), r.timestamp) for records in polled for r in records]
         self.tasks.update({task.task: task for task, _ in told})
         return told
