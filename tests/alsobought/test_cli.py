@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def test_a_kind_that_the_settings_do_not_have_is_refused(
     for words in (("related", "tea", "--kind", "liked"), ("publish", "events", "liked", "likes.csv")):
         result = run(*words, "--kafka", CLOSED)
         assert result.exit_code == 1
-        assert "no kind of events 'liked', but bought, watched" in result.stderr
+        assert re.search(r"no kind of (events|lists) 'liked', but bought, watched", result.stderr)
         assert "ALSOBOUGHT_EVENT_TYPES" in result.stderr
     monkeypatch.setenv("ALSOBOUGHT_EVENT_TYPES", "liked")
     likes = tmp_path / "likes.csv"
