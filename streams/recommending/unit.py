@@ -26,7 +26,7 @@ from state.recommending.catalogue import Filter
 from state.recommending.experiments import parse, variant_of
 from state.recommending.learner import Case, Learner
 from state.recommending.recommender import Recommender, Shelf
-from state.recommending.visits import Visit, visits
+from state.recommending.visits import MOST_CASES, Visit, visits
 from streams.messages import decode_progress
 from streams.outbox import acknowledged
 from streams.partitioning import partition_for
@@ -54,7 +54,6 @@ TICK_S = 0.03
 TELL_S = 2.0  # between two tellings of what was learnt
 AT_ONCE = 32  # customers of a tick
 SHARE = 0.3  # of a core that recommending may take
-MOST_CASES = 20  # of a chunk: of more, some are skipped
 RECENT = 2_000  # records of a partition of `progress`: minutes of its tasks
 IDLE_S = 1.0  # without a chunk for so long, there is no backlog
 
