@@ -18,11 +18,10 @@ from state.recommending.catalogue import Catalogue
 from state.recommending.learner import Hits, Learner
 from state.recommending.list_view import ListView, Translation
 from state.recommending.recommender import Recommender, Shelf
-from state.recommending.visits import visits
+from state.recommending.visits import MOST_CASES, visits
 from state.settings import CountingSettings
 
 CHUNK = 2_000  # events, of a full load: what a live shop counts at once is far less
-MOST_CASES = 100  # lessons of a chunk
 
 
 class Ours:

@@ -11,6 +11,7 @@ from state.events import EventBatch, Kind
 from state.histories import Histories
 
 BREAK_MS = 30 * 60_000
+MOST_CASES = 20  # of a chunk of a full load: of more, some are skipped
 
 
 class Visit(NamedTuple):

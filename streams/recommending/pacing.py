@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from state.recommending.visits import MOST_CASES
+
 LESSONS_SHARE = 0.05  # of the time that passes, of all partitions together
 SAVED_S = 1.0  # that lessons may have saved up: live traffic takes them all
-MOST_CASES = 20  # of a chunk
 CASE_S = 0.001  # until it is measured
 RECOMMENDING_SHARE = 0.3  # of a core, of all partitions together
 
