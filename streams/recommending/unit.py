@@ -26,7 +26,7 @@ from state.recommending.catalogue import Filter
 from state.recommending.experiments import parse, variant_of
 from state.recommending.learner import Case, Learner
 from state.recommending.recommender import Recommender, Shelf
-from state.recommending.visits import MOST_CASES, Visit, visits
+from state.recommending.visits import Visit, visits
 from streams.messages import decode_progress
 from streams.outbox import acknowledged
 from streams.partitioning import partition_for
