@@ -8,14 +8,12 @@ import numpy as np
 
 from chronological.errors import TooShort
 from chronological.examples import DAY_MS, WINDOW_DAYS, Examples, Ints, Log, completing, following
-from chronological.training import Training
+from chronological.training import BATCH, Training
 
 MOST_CUTOFFS = 12
 LEAST_BUYERS = 3  # of an item that the network is to know
 HELD_OUT_SHARE = 20  # one customer of so many, of reconstruction
-RECONSTRUCTION_EPOCHS = (
-    15  # the loss falls on for longer, but the better it reproduces the worse it recommends
-)
+RECONSTRUCTION_BATCHES = 2_500  # about so many; its loss falls on for longer
 
 
 def well_known(log: Log) -> tuple[Log, Ints]:
@@ -69,10 +67,11 @@ def reconstruction(log: Log, end_ms: int, *, seed: int = 0, **more: Any) -> Trai
     TooShort
         With fewer than 20 customers.
     """
-    more.setdefault("most_epochs", RECONSTRUCTION_EPOCHS)
     every = completing(log.before(end_ms))
     if len(every) < HELD_OUT_SHARE:
         raise TooShort(f"there are {len(every)} customers: it takes {HELD_OUT_SHARE} or more.")
     held = np.arange(len(every)) % HELD_OUT_SHARE == HELD_OUT_SHARE - 1
     sets = [every.take(np.flatnonzero(~held))]
-    return Training(log.item_count, sets, every.take(np.flatnonzero(held)), seed=seed, last=False, **more)
+    epochs = -(-RECONSTRUCTION_BATCHES // -(-len(sets[0]) // BATCH))
+    settings = {"most_epochs": epochs, **more}
+    return Training(log.item_count, sets, every.take(np.flatnonzero(held)), seed=seed, last=False, **settings)

@@ -37,7 +37,10 @@ def test_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", [Reconstruction, Chronological])
-def test_the_best_of_the_network_are_recommended(algorithm: type[Autoencoder]) -> None:
+def test_the_best_of_the_network_are_recommended(
+    algorithm: type[Autoencoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "RECONSTRUCTION_BATCHES", 50)
     log = sequels(1)
     events, cutoff = events_of(log), int(log.times_ms[-1]) + 1
     shares: list[float] = []
@@ -98,7 +101,8 @@ def test_with_too_little_to_learn_from_bestsellers_are_recommended() -> None:
     assert counts[nobody].tolist() == sorted(counts.tolist(), reverse=True)[:6]
 
 
-def test_the_finding_of_the_article() -> None:
+def test_the_finding_of_the_article(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "RECONSTRUCTION_BATCHES", 300)
     log = drifting(9)
     events, cutoff = events_of(log), int(log.times_ms[-1]) - 14 * DAY_MS
     asked = asked_at(events, cutoff, 14, new_only=True, most=10_000)
