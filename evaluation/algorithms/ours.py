@@ -1,15 +1,17 @@
 """Ours: the machines and the ranking of production, in process, with the weights that they learn on the way.
 
 The events go through in order, once for all cutoffs: a chunk's visits are tested and learnt from, then the
-chunk is counted, then the lists it changed are ranked, as `streams` does it over Kafka. Nothing is
-implemented here.
+chunk is counted, then the lists it changed are ranked, as `streams` does it over Kafka. Every eight weeks
+of event time the chronological model is trained anew on what came so far, as in a shop that runs
+`alsobought train` now and then. Nothing is implemented here.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from evaluation.protocol import NOTHING, Events, Ids, Progress, untold
+from evaluation.models import trained
+from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, Progress, untold
 from state.customers import CustomerMachine
 from state.events import Event
 from state.items import ItemMachine
@@ -21,6 +23,7 @@ from state.recommending.recommender import Recommender, Shelf
 from state.recommending.visits import MOST_CASES, visits
 from state.settings import CountingSettings
 
+TRAIN_MS = 56 * DAY_MS
 CHUNK = 2_000  # events, of a full load: what a live shop counts at once is far less
 
 
@@ -31,11 +34,15 @@ class Ours:
     ----------
     chunk, most_cases
         Events that are counted at once, and how many of their visits are tested and learnt from at most.
+    train_ms
+        Event time between two trainings of the chronological model; None: there is none.
     """
 
     name = "ours"
 
-    def __init__(self, chunk: int = CHUNK, most_cases: int = MOST_CASES) -> None:
+    def __init__(
+        self, chunk: int = CHUNK, most_cases: int = MOST_CASES, train_ms: int | None = TRAIN_MS
+    ) -> None:
         self.progress: Progress = untold
         self._chunk, self._most_cases = chunk, most_cases
         settings = CountingSettings()
@@ -47,6 +54,7 @@ class Ours:
         self._learner = Learner(self.recommender)
         self._to_view = Translation(self._items.items, self._view.items, adding=True)
         self._done = 0
+        self._train_ms, self._models = train_ms, 0
 
     @property
     def quality(self) -> Hits:
@@ -60,11 +68,23 @@ class Ours:
         start = self._done
         while self._done < len(before):
             stop = min(self._done + self._chunk, len(before))
+            self._train(before, stop)
             self._apply(before.part(self._done, stop))
             self._done = stop
             self.progress((stop - start) / (len(before) - start))
         with self._view.lock:
             self.recommender.synchronise()
+
+    def _train(self, events: Events, stop: int) -> None:
+        """Train a model on the events counted so far where a period ends in the chunk that comes."""
+        if self._train_ms is None:
+            return
+        periods = int(events.time_ms[stop - 1] - events.time_ms[0]) // self._train_ms
+        if periods > self._models:
+            self._models = periods
+            model = trained(events.part(0, self._done), periods, untold)
+            if model is not None:
+                self.recommender.use(model)
 
     def _put_catalogue(self, events: Events) -> None:
         """Everything is known of an item from the beginning, as where a shop publishes its catalogue."""

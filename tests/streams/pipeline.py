@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from state.deltas import encode_settle
 from streams.kinds import BOUGHT, LISTED, Kind, topics_of_kinds
@@ -94,6 +97,30 @@ class Wires:
         reader.seek_to_beginning()
         return reader
 
+    def _ask(self, question: Callable[[Any], Any]) -> Any:
+        """The answer of the reader of `progress`.
+
+        kafka-python may wait for ever, or hear nothing more, when its broker is killed: a reader that does
+        not answer is left to its fate, and another takes its place.
+        """
+        box: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+        def ask(reader: Any) -> None:
+            try:
+                box.put((question(reader), None))
+            except BaseException as error:
+                box.put((None, error))
+
+        threading.Thread(target=ask, args=(self.progress,), daemon=True).start()
+        try:
+            answer, error = box.get(timeout=DEAF_S)
+        except queue.Empty:
+            self.progress = self._reader()
+            raise KafkaTimeoutError(f"no answer in {DEAF_S:g} s") from None
+        if error is not None:
+            raise error
+        return answer
+
     def close(self) -> None:
         """Close the clients."""
         self.producer.close()
@@ -109,16 +136,17 @@ class Wires:
     def ends(self, topic: str) -> dict[int, int]:
         """End offset per partition."""
         tps = [TopicPartition(topic, p) for p in range(PARTITIONS)]
-        return {tp.partition: end for tp, end in self.progress.end_offsets(tps).items()}
+        return {tp.partition: end for tp, end in self._ask(lambda r: r.end_offsets(tps)).items()}
 
     def poll_progress(self) -> list[tuple[Progress, int]]:
         """What tasks reported since the last call, and when, ms since 1970; `tasks` has the newest."""
-        polled = self.progress.poll(timeout_ms=200).values()
+        try:
+            polled = self._ask(lambda reader: reader.poll(timeout_ms=200)).values()
+        except KafkaTimeoutError:
+            return []
         if polled:
             self._heard = time.monotonic()
         elif time.monotonic() - self._heard > DEAF_S:
-            # a consumer of kafka-python may hear nothing more after its broker was killed
-            self.progress.close()
             self.progress = self._reader()
         told = [(decode_progress(r.value), r.timestamp) for records in polled for r in records]
         self.tasks.update({task.task: task for task, _ in told})
