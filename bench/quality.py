@@ -5,14 +5,17 @@
 Events are published in order of time up to a cutoff, then every customer who has events before and in the
 two weeks after it is recommended six items by the workers; a hit is any of the six among the events of these
 two weeks. The same for the next cutoff on the same stack. Cutoffs are spread evenly over the second half of
-the data. Beside it, counted here from the events alone: the bestsellers of the two weeks before the cutoff,
-and raw co-occurrence counts (window 50, summed over the newest 120 items of the history).
+the data. Every eight weeks of event time `alsobought train` runs, unless --no-training is given. Beside it,
+counted here from the events alone: the bestsellers of the two weeks before the cutoff, and raw co-occurrence
+counts (window 50, summed over the newest 120 items of the history).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -43,6 +46,7 @@ WINDOW = 50
 QUERY = 120
 AT_ONCE = 500
 DRAIN_S = 1_800.0
+TRAIN_MS = 56 * DAY_MS
 FAR_MS = 1 << 60
 
 
@@ -148,24 +152,45 @@ def _measure(
     return {"customers": len(customers), **{name: n / len(customers) for name, n in hits.items()}}
 
 
+def _train(stack: Stack, kind: EventKind, settings: Settings) -> None:
+    command = [str(Path(sys.executable).with_name("alsobought")), "train", "--kind", kind.name, "--json"]
+    subprocess.run(
+        [*command, "--kafka", stack.bootstrap, "--data-dir", str(settings.data_dir)],
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
 def measure(
-    source: str, kind: EventKind, cutoffs: int, days: int, rate: float, settings: Settings
+    source: str,
+    kind: EventKind,
+    cutoffs: int,
+    days: int,
+    rate: float,
+    settings: Settings,
+    *,
+    training: bool,
 ) -> list[dict[str, float]]:
     """The hit rates at each cutoff."""
     events = read(source, kind)
     times = np.array([event.time_ms for event in events])
     first, last = int(times[0]), int(times[-1])
     at = np.linspace((first + last) / 2, last - days * DAY_MS, cutoffs)
+    moments = [(float(moment), True) for moment in at]
+    if training:
+        moments += [(float(moment), False) for moment in range(first + TRAIN_MS, int(at[-1]), TRAIN_MS)]
     found, published = [], 0
     with Stack(settings, port=0, workers=1, say=lambda _text: None) as stack:
         if source == NAME:
             publish(stack.bootstrap, ITEMS, open_items(NAME).records())
         workers = None
-        for cutoff in track(at, description=f"cutoffs of {source}", transient=True):
+        for cutoff, asked in track(sorted(moments), description=f"cutoffs of {source}", transient=True):
             end = int(np.searchsorted(times, cutoff))
             publish(stack.bootstrap, kind.events, _batches(events[published:end]), rate=rate)
             published = end
             drain(stack.bootstrap, kinds_of(settings), DRAIN_S, lambda _left: None)
+            if not asked:
+                _train(stack, kind, settings)
+                continue
             workers = workers or Workers(stack.bootstrap)
             found.append(_measure(workers, kind, events[:end], events[end:], int(cutoff), days))
     return found
@@ -184,12 +209,16 @@ def main() -> None:
     parser.add_argument("--cutoffs", type=int, default=6)
     parser.add_argument("--days", type=int, default=14)
     parser.add_argument("--rate", type=float, default=10_000, help="events a second")
+    parser.add_argument("--no-training", action="store_true", help="without the chronological model")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), kafka=None)
         kind = next(kind for kind in kinds_of(settings) if kind.name == arguments.kind)
-        found = measure(arguments.source, kind, arguments.cutoffs, arguments.days, arguments.rate, settings)
+        found = measure(
+            arguments.source, kind, arguments.cutoffs, arguments.days, arguments.rate, settings,
+            training=not arguments.no_training,
+        )  # fmt: skip
     mean = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
     if arguments.json:
         print(json.dumps({"source": arguments.source, "cutoffs": found, "mean": mean}))
