@@ -114,7 +114,7 @@ def _task(root: Path, broker: _SlowBroker) -> CustomerTask:
     lease = Lease(3600)
     lease.confirm()
     context = Context(
-        Settings.model_validate({"data_dir": root}), broker, PARTITIONS,  # type: ignore[arg-type]
+        Settings.model_validate({"data_dir": root, "watched_bought_days": 0}), broker, PARTITIONS,  # type: ignore[arg-type]
         Stores(root / "state", None, lambda _topic: ""), lease, EmptyTopics(), None,  # type: ignore[arg-type]
         lambda _tp: True,
         Boards(BUILT_IN, 100), SimpleNamespace(caught_up=asyncio.Event()),  # type: ignore[arg-type]
