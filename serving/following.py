@@ -60,9 +60,9 @@ class Follower:
                 for record in records:
                     self._model.take(record.topic, record.key, record.value, record.timestamp)
                 self._positions[tp] = records[-1].offset + 1
+            await self._look_at_ends(consumer)
             if not self._model.ready:
                 await self._look_whether_ready(consumer, begins, ends)
-            await self._look_at_ends(consumer)
 
     async def _look_whether_ready(self, consumer: Any, begins: Any, ends: Any) -> None:
         reached = {tp: min(await consumer.position(tp), ends[tp]) for tp in self._read}

@@ -21,7 +21,7 @@ from faust.types import TP
 
 from state.customers import Applied
 from state.events import Kind
-from state.pairing import DUPLICATE, GONE
+from state.pairing import DUPLICATE, GONE, INCLUDED
 from state.recommending.catalogue import Filter
 from state.recommending.experiments import parse, variant_of
 from state.recommending.learner import Case, Learner
@@ -155,7 +155,9 @@ class Unit:
                             customer_id = machine.customers.id(visit.customer)
                             self._count_shown(learner, customer_id, told, visit.time_ms)
             self._pacing.lessons.took(self._looking_s + time.perf_counter() - begin, len(cases))
-        for slot in np.unique(batch.customers[applied.outcomes < DUPLICATE]).tolist():
+        # a replay may bring what the state had already, but no recommendation had
+        news = (applied.outcomes < DUPLICATE) | (applied.outcomes == INCLUDED)
+        for slot in np.unique(batch.customers[news]).tolist():
             if machine.customers.known(slot):
                 self._waiting[machine.customers.id(slot)] = None
         self._chunk_at = time.monotonic()
