@@ -91,7 +91,7 @@ def test_taken_listed_verified_and_restored(kafka: EmbeddedKafka, wires: Wires, 
 
         held = run("checkpoint", "restore", "--url", url, "--data-dir", data)
         assert held.exit_code == 1
-        assert "items-0/1 open: stop it first" in held.stderr
+        assert "-0/1 open: stop it first" in held.stderr
     finally:
         assert worker.stop() == 0
 
