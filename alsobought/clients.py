@@ -8,13 +8,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alsobought.options import CommandError
 from streams.messages import Progress, decode_progress
 from streams.partitioning import partition_for
-from streams.topics import PROGRESS, TopicSpec
+from streams.topics import COUNTED, PROGRESS, TopicSpec
 from streams.views import Follower, partitions_of
 
 RECENT = 1_000
@@ -43,13 +42,10 @@ def newest_progress(bootstrap: str) -> dict[str, Progress]:
     return {progress.task: progress for progress in found}
 
 
-def heard_now(bootstrap: str, counted: Sequence[TopicSpec]) -> tuple[dict[str, Progress], list[str]]:
-    """Return what workers that are alive report from now on, by task; and the tasks that none reports.
-
-    `counted` are the topics whose partitions are tasks.
-    """
+def heard_now(bootstrap: str) -> tuple[dict[str, Progress], list[str]]:
+    """Return what workers that are alive report from now on, by task; and the tasks that none reports."""
     silent = {
-        f"{spec.name}-{partition}" for spec in counted for partition in range(partitions_of(bootstrap, spec))
+        f"{spec.name}-{partition}" for spec in COUNTED for partition in range(partitions_of(bootstrap, spec))
     }
     heard: dict[str, Progress] = {}
     with Follower(bootstrap, PROGRESS) as follower:
@@ -80,9 +76,7 @@ def take_checkpoints(worker: str) -> list[dict[str, Any]]:
         raise WorkerRefused(f"the worker at {worker} does not answer ({error}): see its log.") from error
 
 
-def ask_owner(
-    bootstrap: str, spec: TopicSpec, key: str, path: str, query: Mapping[str, str | int] | None = None
-) -> Any:
+def ask_owner(bootstrap: str, spec: TopicSpec, key: str, path: str, query: str = "") -> Any:
     """Return what the worker that holds `key`'s partition of a topic answers to GET path/key?query.
 
     Raises
@@ -98,8 +92,7 @@ def ask_owner(
         progress = newest_progress(bootstrap).get(task)
         try:
             if progress is not None:
-                asked = urllib.parse.urlencode(query or {})
-                return _get(f"{progress.worker}/{path}/{urllib.parse.quote(key, safe='')}?{asked}")
+                return _get(f"{progress.worker}/{path}/{urllib.parse.quote(key, safe='')}{query}")
             trouble = f"no worker has reported to hold {task}"
         except urllib.error.HTTPError as error:
             if error.code == 404:

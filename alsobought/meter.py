@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.live import Live
 
 from alsobought.clients import RECENT
-from streams.kinds import is_internal
 from streams.messages import Progress, decode_progress
-from streams.topics import ITEMS, PROGRESS, topic_of
+from streams.topics import PROGRESS
 from streams.views import Follower
 
 LINE_EVERY_S = 3.0
@@ -47,7 +46,7 @@ class Meter:
         events, updates, lists = (self._done(name) for name in ("events", "pair_updates", "lists"))
         s = self.seconds
         return (
-            f"{events:,} events ({events / s:,.0f}/s), {updates:,} pair updates ({updates / s:,.0f}/s),"
+            f"{events:,} purchases ({events / s:,.0f}/s), {updates:,} pair updates ({updates / s:,.0f}/s),"
             f" {lists:,} lists published"
         )
 
@@ -70,11 +69,11 @@ class Meter:
         self._follower.__exit__()
 
     def _done(self, name: str) -> int:
-        of_deltas = name != "events"  # item tasks count the events of their messages, too
+        kind = "purchases" if name == "events" else "pair-deltas"
         return sum(
             getattr(progress, name) - getattr(self._first[task], name)
             for task, progress in self._newest.items()
-            if topic_of(task) != ITEMS.name and is_internal(topic_of(task)) == of_deltas
+            if task.startswith(kind)
         )
 
     def _run(self) -> None:
