@@ -42,6 +42,12 @@ class Progresses:
         self._follower = Follower(bootstrap, PROGRESS)
         self.newest: dict[str, Progress] = {}
 
+    def __enter__(self) -> Progresses:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._follower.__exit__()
+
     def until(self, reached: Callable[[dict[str, Progress]], bool]) -> float:
         """Seconds until the newest progress is as wanted."""
         begin = time.monotonic()
@@ -93,8 +99,10 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), kafka=None)
-        with Stack(settings, port=0, workers=1, say=lambda _text: None) as stack:
-            progress = Progresses(stack.bootstrap)
+        with (
+            Stack(settings, port=0, workers=1, say=lambda _text: None) as stack,
+            Progresses(stack.bootstrap) as progress,
+        ):
             load, held = records[:-HELD_BACK], records[-HELD_BACK:]
             publish(stack.bootstrap, PURCHASES, batches(load))
             progress.until(lambda _newest: progress.purchases("applied") > 0.8 * len(load))
