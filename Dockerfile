@@ -8,6 +8,9 @@ RUN .venv/bin/python -m pip install --disable-pip-version-check --quiet --requir
 COPY pyproject.toml README.md LICENSE ./
 COPY state/ state/
 COPY streams/ streams/
+COPY serving/ serving/
+COPY chronological/ chronological/
+COPY evaluation/ evaluation/
 COPY alsobought/ alsobought/
 RUN .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation .
 

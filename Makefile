@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test chaos lint types docs lock clean
+.PHONY: demo setup test chaos quality lint types docs lock clean
 
 # DEMO="--limit 50000" for a short one
 demo: setup
@@ -21,11 +21,15 @@ setup: .venv/ready
 	@touch .venv/ready
 
 test: lint types
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 # CHAOS="--minutes 60 --seed 7" for another run; the short one is among the tests
 chaos: setup
 	@$(BIN)/python -m tests.chaos $(CHAOS)
+
+# purchases of complete-journey; QUALITY="watches.csv.xz --kind watched" for others
+quality: setup
+	@$(BIN)/python bench/quality.py $(QUALITY)
 
 lint: setup
 	@$(BIN)/ruff check .

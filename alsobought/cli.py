@@ -12,21 +12,30 @@ from alsobought import (
     commands_checkpoint,
     commands_demo,
     commands_drain,
+    commands_evaluate,
     commands_inspect,
     commands_lists,
     commands_publish,
     commands_rebuild,
+    commands_recommend,
+    commands_serve,
     commands_stack,
+    commands_train,
 )
 from alsobought.options import CommandError
 from alsobought.sources import SourceError
+from chronological.errors import ChronologicalError
+from evaluation.errors import EvaluationError
+from serving.server import CannotServe
 from state.errors import StateError
 from streams.broker.errors import BrokerError
 from streams.checkpoints import CheckpointError
 from streams.publishing import PublishError
+from streams.recommending.models import ModelError
 
 EXPECTED = (
-    CommandError, BrokerError, PublishError, SourceError, CheckpointError, StateError, KafkaError
+    CommandError, BrokerError, PublishError, SourceError, CheckpointError, StateError, KafkaError,
+    CannotServe, ChronologicalError, EvaluationError, ModelError,
 )  # fmt: skip
 INTERRUPTED = 130
 
@@ -51,7 +60,7 @@ def _group(text: str) -> typer.Typer:
 
 app = typer.Typer(
     cls=Commands,
-    help="Related items from purchases, kept up to date as each purchase arrives.",
+    help="Related items from purchases and watches, kept up to date as each of them arrives.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -69,15 +78,24 @@ broker, topics, publish, export, inspect, checkpoint = (
 app.command("up")(commands_stack.up)
 app.command("demo")(commands_demo.demo)
 app.command("worker")(commands_stack.worker)
+app.command("serve")(commands_serve.serve)
 broker.command("run")(commands_stack.broker_run)
 topics.command("create")(commands_stack.topics_create)
 topics.command("list")(commands_stack.topics_list)
 publish.command("purchases")(commands_publish.purchases)
+publish.command("watches")(commands_publish.watches)
+publish.command("events")(commands_publish.events)
 publish.command("items")(commands_publish.items)
+app.command("forget")(commands_publish.forget)
 app.command("drain")(commands_drain.drain)
 app.command("related")(commands_lists.related)
 app.command("watch")(commands_lists.watch)
 export.command("related-items")(commands_lists.export_related)
+export.command("recommendations")(commands_lists.export_recommendations)
+export.command("bestsellers")(commands_lists.export_bestsellers)
+app.command("recommend")(commands_recommend.recommend)
+app.command("bestsellers")(commands_recommend.bestsellers)
+app.command("experiments")(commands_recommend.experiments)
 inspect.command("item")(commands_inspect.item)
 inspect.command("customer")(commands_inspect.customer)
 app.command("dead-letters")(commands_inspect.dead_letters)
@@ -85,6 +103,8 @@ checkpoint.command("now")(commands_checkpoint.now)
 checkpoint.command("list")(commands_checkpoint.list_)
 checkpoint.command("verify")(commands_checkpoint.verify)
 checkpoint.command("restore")(commands_checkpoint.restore)
+app.command("train")(commands_train.train)
+app.command("evaluate")(commands_evaluate.evaluate)
 app.command("rebuild")(commands_rebuild.rebuild)
 for name, group in {
     "broker": broker, "topics": topics, "publish": publish, "export": export, "inspect": inspect,

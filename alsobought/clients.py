@@ -8,12 +8,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alsobought.options import CommandError
 from streams.messages import Progress, decode_progress
 from streams.partitioning import partition_for
-from streams.topics import COUNTED, PROGRESS, TopicSpec
+from streams.topics import PROGRESS, TopicSpec
 from streams.views import Follower, partitions_of
 
 RECENT = 1_000
@@ -42,10 +43,13 @@ def newest_progress(bootstrap: str) -> dict[str, Progress]:
     return {progress.task: progress for progress in found}
 
 
-def heard_now(bootstrap: str) -> tuple[dict[str, Progress], list[str]]:
-    """Return what workers that are alive report from now on, by task; and the tasks that none reports."""
+def heard_now(bootstrap: str, counted: Sequence[TopicSpec]) -> tuple[dict[str, Progress], list[str]]:
+    """Return what workers that are alive report from now on, by task; and the tasks that none reports.
+
+    `counted` are the topics whose partitions are tasks.
+    """
     silent = {
-        f"{spec.name}-{partition}" for spec in COUNTED for partition in range(partitions_of(bootstrap, spec))
+        f"{spec.name}-{partition}" for spec in counted for partition in range(partitions_of(bootstrap, spec))
     }
     heard: dict[str, Progress] = {}
     with Follower(bootstrap, PROGRESS) as follower:
@@ -76,7 +80,9 @@ def take_checkpoints(worker: str) -> list[dict[str, Any]]:
         raise WorkerRefused(f"the worker at {worker} does not answer ({error}): see its log.") from error
 
 
-def ask_owner(bootstrap: str, spec: TopicSpec, key: str, path: str, query: str = "") -> Any:
+def ask_owner(
+    bootstrap: str, spec: TopicSpec, key: str, path: str, query: Mapping[str, str | int] | None = None
+) -> Any:
     """Return what the worker that holds `key`'s partition of a topic answers to GET path/key?query.
 
     Raises
@@ -92,7 +98,8 @@ def ask_owner(bootstrap: str, spec: TopicSpec, key: str, path: str, query: str =
         progress = newest_progress(bootstrap).get(task)
         try:
             if progress is not None:
-                return _get(f"{progress.worker}/{path}/{urllib.parse.quote(key, safe='')}{query}")
+                asked = urllib.parse.urlencode(query or {})
+                return _get(f"{progress.worker}/{path}/{urllib.parse.quote(key, safe='')}?{asked}")
             trouble = f"no worker has reported to hold {task}"
         except urllib.error.HTTPError as error:
             if error.code == 404:

@@ -12,11 +12,12 @@ from rich.console import Console
 from alsobought.bars import told
 from alsobought.clients import WorkerRefused, heard_now, take_checkpoints
 from alsobought.commands_stack import say
-from alsobought.options import CheckpointUrl, CommandError, DataDir, Json, Kafka, find_kafka, settings_of
+from alsobought.options import CheckpointUrl, CommandError, DataDir, Json, Kafka, bootstrap_of, settings_of
 from alsobought.restoring import identity_of, restore_task, to_restore
 from alsobought.tables import print_table, time_of
 from streams.checkpoints import Checkpoint, Checkpoints, NoCheckpoints
 from streams.checkpoints.manifest import StoredFile
+from streams.kinds import counted_of
 from streams.settings import Settings
 
 ASKED_AT_ONCE = 16
@@ -33,7 +34,8 @@ def now(kafka: Kafka = None, data_dir: DataDir = None, as_json: Json = False) ->
     They go where the workers' ALSOBOUGHT_CHECKPOINT_URL says, and hold what is stored by now: the offset is
     the one that a restart from it replays from. Files that are there already are not copied again.
     """
-    heard, silent = heard_now(find_kafka(kafka, data_dir))
+    settings = settings_of(kafka, data_dir)
+    heard, silent = heard_now(bootstrap_of(settings), counted_of(settings))
     workers = sorted({progress.worker for progress in heard.values()})
     if not workers:
         raise CommandError(
@@ -150,7 +152,7 @@ def restore(
             def copied(file: StoredFile, name: str = name, status: Any = status) -> None:
                 status.update(f"restoring {name}: copied {file.name}, {file.bytes / MIB:,.1f} MiB")
 
-            restored = restore_task(settings, checkpoints, name, identity, number, copied)
+            restored = restore_task(settings, checkpoints, name, identity(name), number, copied)
         if restored is None:
             missing.append(name)
         else:
@@ -166,7 +168,7 @@ def restore(
 def _checkpoints(settings: Settings) -> Checkpoints:
     if settings.checkpoint_url is None:
         raise NoCheckpoints()
-    return Checkpoints(settings.checkpoint_url, settings.checkpoints_kept)
+    return Checkpoints(settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings))
 
 
 def _described(c: Checkpoint) -> dict[str, object]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from alsobought import draining
-from alsobought.options import DataDir, Json, Kafka, find_kafka
+from alsobought.options import DataDir, Json, Kafka, bootstrap_of, settings_of
+from streams.kinds import listed_of
 
 
 def drain(
@@ -20,13 +20,15 @@ def drain(
     as_json: Json = False,
 ) -> None:
     """Wait until everything published is counted and every list is up to date with the counts."""
-    bootstrap = find_kafka(kafka, data_dir)
+    settings = settings_of(kafka, data_dir)
+    bootstrap = bootstrap_of(settings)
     console = Console(stderr=True, highlight=False)
     with console.status("draining ...") as status:
-        done = draining.drain(bootstrap, timeout, lambda left: status.update(f"waiting: {left}"))
-    if as_json:
-        typer.echo(json.dumps(asdict(done)))
-    else:
-        typer.echo(
-            f"drained in {done.seconds:.1f} s: {done.purchases:,} purchases, {done.items:,} catalogue entries"
+        done = draining.drain(
+            bootstrap, listed_of(settings), timeout, lambda left: status.update(f"waiting: {left}")
         )
+    if as_json:
+        typer.echo(json.dumps({**done.records, "seconds": done.seconds}))
+    else:
+        counts = ", ".join(f"{count:,} {topic}" for topic, count in done.records.items())
+        typer.echo(f"drained in {done.seconds:.1f} s: {counts}")

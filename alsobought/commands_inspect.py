@@ -9,10 +9,19 @@ from typing import Annotated
 import typer
 
 from alsobought.clients import ask_owner
-from alsobought.options import DataDir, Json, Kafka, find_kafka
+from alsobought.options import (
+    DEFAULT_KIND,
+    DataDir,
+    Json,
+    Kafka,
+    KindName,
+    find_kafka,
+    find_kind,
+    find_listed,
+)
 from alsobought.tables import print_table, time_of
 from streams.messages import decode_dead_letter
-from streams.topics import DEAD_LETTERS, PAIR_DELTAS, PURCHASES
+from streams.topics import DEAD_LETTERS
 from streams.views import read_all
 
 SHOWN = 20
@@ -23,12 +32,14 @@ Limit = Annotated[int | None, typer.Option(min=1, help="End after so many.")]
 
 def item(
     item_id: Annotated[str, typer.Argument(metavar="ITEM", help="Its item_id.")],
+    kind: KindName = DEFAULT_KIND,
     kafka: Kafka = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Show what is counted of an item: buyers, neighbours, and those most bought together with it."""
-    found = ask_owner(find_kafka(kafka, data_dir), PAIR_DELTAS, item_id, "items")
+    bootstrap, asked = find_listed(kafka, data_dir, kind)
+    found = ask_owner(bootstrap, asked.deltas, item_id, "items", {"kind": kind})
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -44,12 +55,14 @@ def item(
 
 def customer(
     customer_id: Annotated[str, typer.Argument(metavar="ID", help="Its customer_id.")],
+    kind: KindName = DEFAULT_KIND,
     kafka: Kafka = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Show a customer's history: the distinct items in order of first purchase."""
-    found = ask_owner(find_kafka(kafka, data_dir), PURCHASES, customer_id, "customers")
+    """Show a customer's history: the distinct items in order of first purchase, or of first watch."""
+    bootstrap, asked = find_kind(kafka, data_dir, kind)
+    found = ask_owner(bootstrap, asked.events, customer_id, "customers", {"kind": kind})
     if as_json:
         typer.echo(json.dumps(found))
         return

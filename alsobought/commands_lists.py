@@ -13,10 +13,20 @@ from typing import Annotated, BinaryIO
 import typer
 
 from alsobought.clients import ask_owner
-from alsobought.options import CommandError, DataDir, Json, Kafka, find_kafka
+from alsobought.options import (
+    DEFAULT_KIND,
+    CommandError,
+    DataDir,
+    Json,
+    Kafka,
+    KindName,
+    find_kind,
+    find_listed,
+)
 from alsobought.tables import print_table, time_of
 from streams.messages import decode_item, decode_related
-from streams.topics import ITEMS, PAIR_DELTAS, RELATED_ITEMS
+from streams.recommending.messages import decode_recommendations
+from streams.topics import ITEMS, TopicSpec
 from streams.views import Follower, Row, ends, read_all
 
 BEST = 5
@@ -26,6 +36,7 @@ def related(
     item_id: Annotated[str, typer.Argument(metavar="ITEM", help="Its item_id.")],
     k: Annotated[int, typer.Option("--k", min=1, max=1000, help="How many related items.")] = 10,
     with_titles: Annotated[bool, typer.Option("--titles", help="With titles from the catalogue.")] = False,
+    kind: KindName = DEFAULT_KIND,
     kafka: Kafka = None,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -34,8 +45,8 @@ def related(
 
     together: customers who have both. expected: how many would have, if buying were independent.
     """
-    bootstrap = find_kafka(kafka, data_dir)
-    found = ask_owner(bootstrap, PAIR_DELTAS, item_id, "related", f"?k={k}")
+    bootstrap, asked = find_listed(kafka, data_dir, kind)
+    found = ask_owner(bootstrap, asked.deltas, item_id, "related", {"k": k, "kind": kind})
     entries = found["related"]
     names = titles(bootstrap, {item_id, *(e["item_id"] for e in entries)}) if with_titles else {}
     if as_json:
@@ -70,27 +81,42 @@ def titles(bootstrap: str, wanted: Collection[str]) -> dict[str, str]:
 
 def watch(
     items: Annotated[
-        list[str] | None, typer.Argument(metavar="[ITEM]...", help="Only these; else all.")
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Only these items; else all.")
     ] = None,
+    recommendations: Annotated[
+        bool, typer.Option("--recommendations", help="Recommendations instead; ids are of customers.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="End after so many changes.")] = None,
+    kind: KindName = DEFAULT_KIND,
     kafka: Kafka = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Follow the lists as they change, from now on: time, item, buyers and the best 5. Ctrl-C ends it."""
+    """Follow lists or recommendations as they change, from now on. Ctrl-C ends it.
+
+    Of a list time, item, buyers and the best 5; of recommendations time, customer and the best 5.
+    """
     wanted = {item.encode() for item in items or ()}
+    if recommendations:
+        bootstrap, of = find_kind(kafka, data_dir, kind)
+        topic = of.recommendations
+    else:
+        bootstrap, listed = find_listed(kafka, data_dir, kind)
+        topic = listed.lists
     seen = 0
     with (
-        Follower(find_kafka(kafka, data_dir), RELATED_ITEMS) as follower,
+        Follower(bootstrap, topic) as follower,
         contextlib.suppress(KeyboardInterrupt),
     ):
         typer.echo("watching; Ctrl-C ends it", err=True)
         while limit is None or seen < limit:
             for row in follower.poll():
-                if (wanted and row.key not in wanted) or (limit is not None and seen >= limit):
+                owner = row.key.partition(b"\t")[0] if recommendations and row.key else row.key
+                if (wanted and owner not in wanted) or (limit is not None and seen >= limit):
                     continue
                 seen += 1
-                typer.echo(_change_as_json(row) if as_json else _change(row))
+                change = _recommended if recommendations else _change
+                typer.echo(_change_as_json(row) if as_json else change(row))
             sys.stdout.flush()
 
 
@@ -108,25 +134,56 @@ def _change(row: Row) -> str:
     return f"{head}  {message.buyers:>6,} buyers  {' '.join(e.item_id for e in message.related[:BEST])}"
 
 
-def export_related(
-    output: Annotated[Path | None, typer.Option("--output", help="A file; else standard output.")] = None,
-    kafka: Kafka = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Write every current list, one JSON message a line, exactly as on the topic.
+def _recommended(row: Row) -> str:
+    name = (row.key or b"").decode()
+    if row.value is None:
+        return f"{time_of(row.timestamp_ms)} {name}: nothing any more"
+    told = decode_recommendations(row.value)
+    best = ", ".join(f"{e.item_id} ({e.source})" for e in told.items[:BEST])
+    return f"{time_of(row.timestamp_ms)} {name}: {best}"
 
-    The topic is read twice, so that memory holds only where each item's newest list is.
+
+Output = Annotated[Path | None, typer.Option("--output", help="A file; else standard output.")]
+
+
+def export_related(
+    output: Output = None, kind: KindName = DEFAULT_KIND, kafka: Kafka = None, data_dir: DataDir = None
+) -> None:
+    """Write every current list, one JSON message a line, exactly as on the topic."""
+    bootstrap, asked = find_listed(kafka, data_dir, kind)
+    _export(bootstrap, asked.lists, output, "lists")
+
+
+def export_recommendations(
+    output: Output = None, kind: KindName = DEFAULT_KIND, kafka: Kafka = None, data_dir: DataDir = None
+) -> None:
+    """Write everybody's current recommendations, one JSON message a line, exactly as on the topic."""
+    bootstrap, asked = find_kind(kafka, data_dir, kind)
+    _export(bootstrap, asked.recommendations, output, "recommendations")
+
+
+def export_bestsellers(
+    output: Output = None, kind: KindName = DEFAULT_KIND, kafka: Kafka = None, data_dir: DataDir = None
+) -> None:
+    """Write all bestsellers and rising items, one JSON message a line, exactly as on the topic."""
+    bootstrap, asked = find_kind(kafka, data_dir, kind)
+    _export(bootstrap, asked.bestsellers, output, "lists")
+
+
+def _export(bootstrap: str, spec: TopicSpec, output: Path | None, what: str) -> None:
+    """Write the newest message of every key.
+
+    The topic is read twice, so that memory holds only where each key's newest message is.
     """
-    bootstrap = find_kafka(kafka, data_dir)
-    until = ends(bootstrap, RELATED_ITEMS)
-    newest = {row.key: (row.partition, row.offset) for row in read_all(bootstrap, RELATED_ITEMS, until)}
+    until = ends(bootstrap, spec)
+    newest = {row.key: (row.partition, row.offset) for row in read_all(bootstrap, spec, until)}
     count = 0
     with _writing(output) as file:
-        for row in read_all(bootstrap, RELATED_ITEMS, until):
+        for row in read_all(bootstrap, spec, until):
             if row.value is not None and newest[row.key] == (row.partition, row.offset):
                 file.write(row.value + b"\n")
                 count += 1
-    typer.echo(f"{count:,} lists", err=True)
+    typer.echo(f"{count:,} {what}", err=True)
 
 
 @contextlib.contextmanager

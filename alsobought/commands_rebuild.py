@@ -13,7 +13,7 @@ from alsobought.bars import told
 from alsobought.commands_stack import say
 from alsobought.options import CheckpointUrl, DataDir, Kafka, bootstrap_of, settings_of
 from alsobought.restoring import refuse_local_workers
-from streams.topics import ITEMS, PURCHASES
+from streams.kinds import kinds_of
 from streams.views import positions
 
 
@@ -28,7 +28,7 @@ def rebuild(
     For when the log does not reach back to what the state needs and no checkpoint does, or the topics were
     made anew. Stop all workers first, on every host. Deletes the stores in the data directory, all
     checkpoints at the URL and all published lists, and notes in the topic progress where counting begins.
-    Workers that are started afterwards count every purchase that Kafka has, from the first it still has;
+    Workers that are started afterwards count every event that Kafka has, from the first it still has;
     their lists come back as they do. Workers on other hosts pass over the stores they have of these topics;
     stores of topics that were deleted since they refuse, so run this there, too, before starting any.
 
@@ -37,15 +37,16 @@ def rebuild(
     settings = settings_of(kafka, data_dir, url)
     refuse_local_workers(settings)
     bootstrap = bootstrap_of(settings)
-    left = {
-        spec.name: sum(end - start for start, end in positions(bootstrap, spec).values())
-        for spec in (PURCHASES, ITEMS)
-    }
+    left = ", ".join(
+        f"{sum(end - start for start, end in positions(bootstrap, kind.events).values()):,} records of"
+        f" {kind.events.name}"
+        for kind in kinds_of(settings)
+    )
     stores = rebuilding.stored_tasks(settings)
     say(
         f"gives up {len(stores)} stores in {settings.data_dir / 'state'},"
         f" {f'all checkpoints at {settings.checkpoint_url}' if settings.checkpoint_url else 'no checkpoints'}"
-        f" and all published lists; Kafka at {bootstrap} still has {left['purchases']:,} records of purchases"
+        f" and all published lists; Kafka at {bootstrap} still has {left}"
     )
     if not yes:
         typer.confirm("Go on?", abort=True, err=True)
@@ -57,5 +58,5 @@ def rebuild(
         )
     typer.echo(
         f"gave up {done.stores} stores, {done.checkpoints} checkpoints and {done.lists:,} lists."
-        f" Start the workers: they count {left['purchases']:,} records of purchases."
+        f" Start the workers: they count {left}."
     )

@@ -12,14 +12,14 @@ from typing import Annotated
 
 import typer
 
-from alsobought.options import CommandError, DataDir, Json, Kafka, bootstrap_of, find_kafka, settings_of
+from alsobought.options import CommandError, DataDir, Json, Kafka, bootstrap_of, settings_of
 from alsobought.place import Place
 from alsobought.stack import Stack
 from alsobought.tables import print_table
 from alsobought.worker_process import worker_command
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.topics_admin import create_topics, list_topics
-from streams.topics import ALL
+from streams.broker.topics_admin import create_topics, list_topics, require_topics
+from streams.kinds import topics_of
 
 Port = Annotated[
     int, typer.Option(min=0, max=65_535, help="Kafka's port. 0: the last one if free, else any.")
@@ -54,15 +54,20 @@ def up(
     data_dir: DataDir = None,
     port: Port = 0,
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many workers.")] = 1,
+    web_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of the page and the API. 0: any free one.")
+    ] = 0,
 ) -> None:
-    """Run everything on this machine: Kafka, the topics and workers; no Docker needed.
+    """Run everything on this machine: Kafka, the topics, workers and the page; no Docker needed.
 
-    Prints Kafka's address when all is ready. Ctrl-C or SIGTERM stops it; what was counted stays in the data
-    directory for the next time. A worker that dies is restarted.
+    Prints Kafka's address when all is ready, and says where the page is. Ctrl-C or SIGTERM stops it; what
+    was counted stays in the data directory for the next time. A worker that dies is restarted.
     """
     settings = settings_of(None, data_dir)
     with until_signalled(), Stack(settings, port=port, workers=workers, say=say) as stack:
+        page = stack.serve_page(web_port)
         typer.echo(stack.bootstrap)
+        say(f"page: {page}")
         say(f"ready: Kafka at {stack.bootstrap}, data in {settings.data_dir}. Ctrl-C stops it.")
         stack.wait()
 
@@ -80,7 +85,7 @@ def broker_run(data_dir: DataDir = None, port: Port = 0) -> None:
     with until_signalled():
         try:
             kafka.start()
-            create_topics(kafka.bootstrap, ALL, settings.partitions, settings.replication)
+            create_topics(kafka.bootstrap, topics_of(settings), settings.partitions, settings.replication)
             place.write(kafka.bootstrap, None)
             typer.echo(kafka.bootstrap)
             kafka.wait()
@@ -91,18 +96,13 @@ def broker_run(data_dir: DataDir = None, port: Port = 0) -> None:
 
 
 def worker(kafka: Kafka = None, data_dir: DataDir = None) -> None:
-    """Run one worker: it counts purchases and publishes related items.
+    """Run one worker: it counts events and publishes related items.
 
     Any number may run; they share the partitions. Each needs a data directory of its own.
     """
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
-    found = {topic.name for topic in list_topics(bootstrap, ALL)}
-    if missing := [spec.name for spec in ALL if spec.name not in found]:
-        raise CommandError(
-            f"Kafka at {bootstrap} lacks the topics {', '.join(missing)}: create them with"
-            " `alsobought topics create`."
-        )
+    require_topics(bootstrap, topics_of(settings))
     os.environ["ALSOBOUGHT_KAFKA"] = bootstrap
     os.environ["ALSOBOUGHT_DATA_DIR"] = str(settings.data_dir.absolute())
     command = worker_command(settings)
@@ -113,7 +113,7 @@ def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:
     """Create the topics that do not exist yet."""
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
-    created = create_topics(bootstrap, ALL, settings.partitions, settings.replication)
+    created = create_topics(bootstrap, topics_of(settings), settings.partitions, settings.replication)
     for name in created:
         typer.echo(f"created {name}")
     if not created:
@@ -122,11 +122,13 @@ def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:
 
 def topics_list(kafka: Kafka = None, data_dir: DataDir = None, as_json: Json = False) -> None:
     """List the topics: partitions, replicas and how long records are kept."""
-    states = list_topics(find_kafka(kafka, data_dir), ALL)
+    settings = settings_of(kafka, data_dir)
+    specs = topics_of(settings)
+    states = list_topics(bootstrap_of(settings), specs)
     if as_json:
         typer.echo(json.dumps([asdict(state) for state in states]))
         return
-    purposes = {spec.name: spec.purpose for spec in ALL}
+    purposes = {spec.name: spec.purpose for spec in specs}
     print_table(
         ["topic", "partitions", "replicas", "cleanup", "purpose"],
         [[s.name, s.partitions, s.replication, s.cleanup, purposes[s.name]] for s in states],

@@ -1,4 +1,6 @@
-"""The demo: load a year of real purchases, measure freshness at a modest rate, show lists."""
+"""The demo: load a year of real purchases but for its last two weeks, measure freshness, show lists, and
+follow a household through the two weeks.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,20 @@ from alsobought.commands_lists import titles
 from alsobought.commands_publish import first
 from alsobought.commands_publish import run as publish
 from alsobought.commands_stack import say
+from alsobought.demo_household import Household
 from alsobought.draining import drain
 from alsobought.meter import Meter
 from alsobought.sources import open_items, open_purchases
 from alsobought.sources.complete_journey import NAME
 from alsobought.stack import Stack
 from alsobought.tables import print_table
+from streams.kinds import BUILT_IN
 from streams.publishing import Record
 from streams.settings import Settings
 from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES
 
-HELD_BACK = 2_000
+TWO_WEEKS = 55_000  # purchases, at the end of the year
+FRESH = 2_000
 FRESH_RATE = 200.0
 DRAIN_S = 900.0
 SHOWN = ("1082185", "1098066", "982833", "1136988", "5568729")  # bananas, buns, tacos, baby food, chips
@@ -39,17 +44,18 @@ def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
         say(f"published {catalogue.records:,} products")
         with Meter(bootstrap) as meter:
             held = _load(bootstrap, limit, meter)
-        _measure(bootstrap, held)
+        _measure(bootstrap, held[:FRESH])
         _show(bootstrap)
+        _follow(bootstrap, held[FRESH:])
         if stay:
-            _what_next(settings)
+            _what_next(settings, stack.serve_page(0))
             stack.wait()
 
 
 def _load(bootstrap: str, limit: int | None, meter: Meter) -> list[Record]:
     """Publish all purchases but the last few, which are returned, and wait until all is counted."""
     held: deque[Record] = deque()
-    keep = HELD_BACK if limit is None else min(HELD_BACK, limit // 10)
+    keep = TWO_WEEKS if limit is None else min(TWO_WEEKS, limit // 10)
 
     def load() -> Iterator[Sequence[Record]]:
         for batch in first(open_purchases(NAME).records(), limit):
@@ -59,7 +65,7 @@ def _load(bootstrap: str, limit: int | None, meter: Meter) -> list[Record]:
 
     report = publish(bootstrap, PURCHASES, load())
     say(f"published {report.records:,} purchases in {report.seconds:.1f} s")
-    drain(bootstrap, DRAIN_S, lambda _left: None)
+    drain(bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
     say(f"all counted and every list up to date after {meter.seconds:.1f} s: {meter.totals()}")
     return list(held)
 
@@ -70,15 +76,29 @@ def _measure(bootstrap: str, held: list[Record]) -> None:
     with Meter(bootstrap) as meter:
         publish(bootstrap, PURCHASES, [held], rate=FRESH_RATE)
     # Not before: draining also refreshes lists whose change was too small to be published when it happened.
-    drain(bootstrap, DRAIN_S, lambda _left: None)
+    drain(bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
     typer.echo(f"from publishing a purchase to its changed lists: {meter.latency()}")
+
+
+def _follow(bootstrap: str, coming: list[Record]) -> None:
+    """Tell of a household before and after the rest of the purchases."""
+    if not coming:
+        return
+    household = Household(bootstrap, coming)
+    household.tell_before()
+    say(f"{len(coming):,} more purchases, what all households bought then:")
+    with Meter(bootstrap) as meter:
+        publish(bootstrap, PURCHASES, [coming])
+        drain(bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
+    say(f"counted after {meter.seconds:.1f} s")
+    household.tell_after()
 
 
 def _show(bootstrap: str) -> None:
     lists = {}
     for item_id in SHOWN:
         try:
-            lists[item_id] = ask_owner(bootstrap, PAIR_DELTAS, item_id, "related", f"?k={BEST}")
+            lists[item_id] = ask_owner(bootstrap, PAIR_DELTAS, item_id, "related", {"k": BEST})
         except NotHeld:
             say(f"{item_id}: not among the purchases published")
     raw = (
@@ -113,10 +133,11 @@ def _show(bootstrap: str) -> None:
         )
 
 
-def _what_next(settings: Settings) -> None:
+def _what_next(settings: Settings, page: str) -> None:
     where = f"--data-dir {settings.data_dir}"
     typer.echo(f"""
-It is still running. Try, in another terminal:
+It is still running; its page: {page}
+Try, in another terminal:
   alsobought related {COMPARED} --titles {where}
   alsobought watch {where}
   alsobought inspect item {COMPARED} {where}

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from alsobought.options import CommandError
 from state.deltas import encode_settle
+from streams.kinds import CrossKind, EventKind, Kind, is_internal
 from streams.messages import Progress, decode_progress
-from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES
+from streams.topics import ITEMS, PROGRESS, TopicSpec, topic_of
 from streams.views import Follower, ends, send_each
 
 OnLag = Callable[[str], None]
 """Called now and then with what is waited for: tasks, and by how much each is behind."""
 
-RECORDS = {PURCHASES.name: "event", ITEMS.name: "catalogue record", PAIR_DELTAS.name: "message"}
-
 
 @dataclass(frozen=True)
 class Drained:
-    """What was waited for: offsets by partition, and the seconds it took."""
+    """What was waited for: records by topic, and the seconds it took."""
 
-    purchases: int
-    items: int
+    records: dict[str, int]
     seconds: float
 
 
-def drain(bootstrap: str, timeout_s: float, on_lag: OnLag) -> Drained:
-    """Return when what is published now is counted and every list is exactly up to date with it.
+def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag) -> Drained:
+    """Return when what is published now is counted, and lists and recommendations follow from it.
 
-    First every partition of purchases and items must be applied to its present end; the deltas are then in
-    pair-deltas. A settle record written behind them asks each item partition to refresh its lists and to
-    report `listed`. Progress of earlier runs is not read: only what workers write from now on counts.
+    First every partition of items and of the kinds' events must be applied to its present end; the deltas
+    are then in Kafka, and so is what machines tell one another, which is waited for next. A settle record
+    written behind the deltas asks each item partition to refresh its lists and to report `listed`. Progress
+    of earlier runs is not read: only what workers write from now on counts.
 
     Raises
     ------
@@ -40,22 +39,28 @@ def drain(bootstrap: str, timeout_s: float, on_lag: OnLag) -> Drained:
         It took longer than `timeout_s`; the message has what is left.
     """
     begin = time.monotonic()
-    targets = {
-        f"{spec.name}-{partition}": end
-        for spec in (PURCHASES, ITEMS)
-        for partition, end in ends(bootstrap, spec).items()
-    }
+    events = [kind.events for kind in kinds if isinstance(kind, EventKind)]
+    targets = _ends_of(bootstrap, [*events, ITEMS])
     with Follower(bootstrap, PROGRESS) as follower:
         waiting = _Waiting(follower, begin + timeout_s, timeout_s, on_lag)
         waiting.until("everything is counted", targets, _uncounted)
+        told = _ends_of(bootstrap, [kind.events for kind in kinds if isinstance(kind, CrossKind)])
+        waiting.until("what was told is counted", told, _uncounted)
         settled = _Settle(bootstrap, waiting)
-        settled.ask(sorted(ends(bootstrap, PAIR_DELTAS)))
+        for kind in kinds:
+            settled.ask(kind.deltas, sorted(ends(bootstrap, kind.deltas)))
         waiting.until("every list is refreshed", settled.targets, _unlisted, settled.ask_again)
-    counted = {
-        name: sum(v for task, v in targets.items() if task.startswith(name))
-        for name in ("purchases", "items")
-    }
-    return Drained(counted["purchases"], counted["items"], round(time.monotonic() - begin, 3))
+        customers = {task: end for task, end in targets.items() if topic_of(task) != ITEMS.name}
+        waiting.until("everybody is recommended to", customers, _unrecommended)
+    records: dict[str, int] = {}
+    for task, end in targets.items():
+        records[topic_of(task)] = records.get(topic_of(task), 0) + end
+    return Drained(records, round(time.monotonic() - begin, 3))
+
+
+def _ends_of(bootstrap: str, specs: Sequence[TopicSpec]) -> dict[str, int]:
+    """The present end of every task of some topics."""
+    return {f"{s.name}-{partition}": end for s in specs for partition, end in ends(bootstrap, s).items()}
 
 
 Left = Callable[[str, int, Progress], str]
@@ -64,7 +69,8 @@ Left = Callable[[str, int, Progress], str]
 
 def _uncounted(task: str, target: int, progress: Progress) -> str:
     lag = target - progress.applied
-    record = RECORDS[task.rpartition("-")[0]]
+    topic = topic_of(task)
+    record = "message" if is_internal(topic) else "catalogue record" if topic == ITEMS.name else "event"
     return f"{task}: {lag:,} {record}{'s' * (lag > 1)} not counted yet" if lag > 0 else ""
 
 
@@ -73,6 +79,12 @@ def _unlisted(task: str, target: int, progress: Progress) -> str:
         return ""
     before = target - 1  # the settle record itself changes no count
     return _uncounted(task, before, progress) or f"{task}: lists not refreshed yet"
+
+
+def _unrecommended(task: str, target: int, progress: Progress) -> str:
+    if progress.recommended >= target:
+        return ""
+    return _uncounted(task, target, progress) or f"{task}: some customers not recommended to yet"
 
 
 @dataclass
@@ -124,15 +136,17 @@ class _Settle:
         self.targets: dict[str, int] = {}
         self._bootstrap = bootstrap
         self._waiting = waiting
+        self._topics: dict[str, TopicSpec] = {}
         self._seen: dict[str, tuple[str, int]] = {}
 
-    def ask(self, partitions: list[int]) -> None:
-        for partition, offset in send_each(self._bootstrap, PAIR_DELTAS, encode_settle(), partitions).items():
-            self.targets[f"{PAIR_DELTAS.name}-{partition}"] = offset + 1
+    def ask(self, deltas: TopicSpec, partitions: list[int]) -> None:
+        self._topics[deltas.name] = deltas
+        for partition, offset in send_each(self._bootstrap, deltas, encode_settle(), partitions).items():
+            self.targets[f"{deltas.name}-{partition}"] = offset + 1
 
     def ask_again(self, progress: Progress) -> None:
         """A new owner may have stored the record as applied without having listed: ask it anew."""
         worker, listed = self._seen.get(progress.task, (progress.worker, progress.listed))
         self._seen[progress.task] = progress.worker, progress.listed
         if worker != progress.worker or progress.listed < listed:
-            self.ask([int(progress.task.rpartition("-")[2])])
+            self.ask(self._topics[topic_of(progress.task)], [int(progress.task.rpartition("-")[2])])

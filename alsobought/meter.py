@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.live import Live
 
 from alsobought.clients import RECENT
+from streams.kinds import is_internal
 from streams.messages import Progress, decode_progress
-from streams.topics import PROGRESS
+from streams.topics import ITEMS, PROGRESS, topic_of
 from streams.views import Follower
 
 LINE_EVERY_S = 3.0
@@ -46,7 +47,7 @@ class Meter:
         events, updates, lists = (self._done(name) for name in ("events", "pair_updates", "lists"))
         s = self.seconds
         return (
-            f"{events:,} purchases ({events / s:,.0f}/s), {updates:,} pair updates ({updates / s:,.0f}/s),"
+            f"{events:,} events ({events / s:,.0f}/s), {updates:,} pair updates ({updates / s:,.0f}/s),"
             f" {lists:,} lists published"
         )
 
@@ -69,11 +70,11 @@ class Meter:
         self._follower.__exit__()
 
     def _done(self, name: str) -> int:
-        kind = "purchases" if name == "events" else "pair-deltas"
+        of_deltas = name != "events"  # item tasks count the events of their messages, too
         return sum(
             getattr(progress, name) - getattr(self._first[task], name)
             for task, progress in self._newest.items()
-            if task.startswith(kind)
+            if topic_of(task) != ITEMS.name and is_internal(topic_of(task)) == of_deltas
         )
 
     def _run(self) -> None:

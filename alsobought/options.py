@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from alsobought.place import Place
+from streams.kinds import BOUGHT, EventKind, Kind, kinds_of, listed_of
 from streams.settings import Settings
 
 Kafka = Annotated[
@@ -29,7 +30,15 @@ CheckpointUrl = Annotated[
     str | None,
     typer.Option("--url", metavar="URL", help="Where the checkpoints are [env: ALSOBOUGHT_CHECKPOINT_URL]."),
 ]
+KindName = Annotated[
+    str,
+    typer.Option(
+        "--kind", metavar="KIND",
+        help="bought, watched, or a type of ALSOBOUGHT_EVENT_TYPES; for lists watched-bought, too.",
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT_KIND = BOUGHT.name
 
 
 class CommandError(Exception):
@@ -37,10 +46,15 @@ class CommandError(Exception):
 
 
 def settings_of(
-    kafka: str | None = None, data_dir: Path | None = None, checkpoint_url: str | None = None
+    kafka: str | None = None,
+    data_dir: Path | None = None,
+    checkpoint_url: str | None = None,
+    model_dir: str | None = None,
 ) -> Settings:
     """Return the settings of the environment, with what the command line gives instead."""
-    given: dict[str, Any] = {"kafka": kafka, "data_dir": data_dir, "checkpoint_url": checkpoint_url}
+    given: dict[str, Any] = {
+        "kafka": kafka, "data_dir": data_dir, "checkpoint_url": checkpoint_url, "model_dir": model_dir,
+    }  # fmt: skip
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
@@ -67,6 +81,35 @@ def bootstrap_of(settings: Settings) -> str:
 def find_kafka(kafka: str | None, data_dir: Path | None) -> str:
     """Return Kafka's address for a command's options; raises as `bootstrap_of` does."""
     return bootstrap_of(settings_of(kafka, data_dir))
+
+
+def kind_named(name: str, settings: Settings) -> EventKind:
+    """Return the kind of events of a name; raises CommandError if the settings have none."""
+    kinds = {kind.name: kind for kind in kinds_of(settings)}
+    if name not in kinds:
+        raise CommandError(
+            f"there is no kind of events {name!r}, but {', '.join(kinds)}: correct it, or name it in"
+            " ALSOBOUGHT_EVENT_TYPES, here and at the workers."
+        )
+    return kinds[name]
+
+
+def find_kind(kafka: str | None, data_dir: Path | None, name: str) -> tuple[str, EventKind]:
+    """Return Kafka's address and the kind of events for a command's options; raises CommandError."""
+    settings = settings_of(kafka, data_dir)
+    return bootstrap_of(settings), kind_named(name, settings)
+
+
+def find_listed(kafka: str | None, data_dir: Path | None, name: str) -> tuple[str, Kind]:
+    """Return Kafka's address and the kind of lists for a command's options; raises CommandError."""
+    settings = settings_of(kafka, data_dir)
+    kinds = {kind.name: kind for kind in listed_of(settings)}
+    if name not in kinds:
+        raise CommandError(
+            f"there is no kind of lists {name!r}, but {', '.join(kinds)}: correct it, or name it in"
+            " ALSOBOUGHT_EVENT_TYPES, here and at the workers."
+        )
+    return bootstrap_of(settings), kinds[name]
 
 
 def _settings_trouble(error: ValidationError) -> str:

@@ -1,9 +1,10 @@
 """Giving up the state and counting anew what the topics still hold.
 
-What is counted afterwards is exactly the records that purchases and items hold when the workers start:
+What is counted afterwards is exactly the records that items and the topics of events hold when the workers
+start. For every kind of events:
 
 - Customer and catalogue machines begin, empty, at the first offsets of their topics.
-- Item machines begin, empty, at the present ends of pair-deltas: what is before them was counted of records
+- Item machines begin, empty, at the present ends of their deltas: what is before them was counted of records
   that may be gone, and numbers items otherwise than the customer machines that begin anew. Everything these
   send comes behind.
 - An item machine that begins empty takes an item it has no list of for one that has none in the topic, so
@@ -12,7 +13,7 @@ What is counted afterwards is exactly the records that purchases and items hold 
   rebuild, such as on another host, is never gone on with.
 
 A rebuild that is broken off leaves something that is right or refused at every step, and may be repeated.
-The ends of pair-deltas are written before the other beginnings: item machines that begin there and
+The ends of the deltas are written before the other beginnings: item machines that begin there and
 customer machines that still begin where they did count the same.
 """
 
@@ -20,17 +21,18 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from alsobought.options import CommandError
 from alsobought.restoring import refuse_held, refuse_local_workers
-from streams.broker.topics_admin import group_members
+from streams.broker.topics_admin import group_members, list_topics
 from streams.checkpoints import Checkpoints
+from streams.kinds import WATCHED_BOUGHT, Kind, counted_of, listed_of
 from streams.log_identity import beginning
 from streams.messages import decode_progress, encode
 from streams.settings import Settings
-from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES, RELATED_ITEMS, TopicSpec, is_task
+from streams.topics import ITEMS, PROGRESS, TopicSpec, is_task
 from streams.views import Follower, ends, positions, read_all, send
 
 LISTEN_S = 3.0
@@ -82,8 +84,10 @@ def refuse_workers(settings: Settings, bootstrap: str) -> None:
 
 def stored_tasks(settings: Settings) -> list[str]:
     """Return the tasks that have a store under the data directory."""
-    root = settings.data_dir / "state"
-    return sorted(path.name for path in root.iterdir() if is_task(path.name)) if root.is_dir() else []
+    root, counted = settings.data_dir / "state", counted_of(settings)
+    return (
+        sorted(path.name for path in root.iterdir() if is_task(path.name, counted)) if root.is_dir() else []
+    )
 
 
 def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProgress]) -> Rebuilt:
@@ -92,7 +96,7 @@ def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProg
     Parameters
     ----------
     on_lists
-        Told how many offsets of related-items there are to read; gives what is told how many are read.
+        Told how many offsets of lists there are to read; gives what is told how many are read.
 
     Raises
     ------
@@ -104,41 +108,56 @@ def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProg
     tasks = stored_tasks(settings)
     for task in tasks:
         refuse_held(settings, task)
-    begins = {spec: positions(bootstrap, spec) for spec in (PURCHASES, ITEMS)}
-    delta_ends = ends(bootstrap, PAIR_DELTAS)
+    kinds = _kinds_there(settings, bootstrap)
+    internal = [spec for kind in kinds for spec in kind.internal]
+    events = [kind.events for kind in kinds if kind.events not in internal]
+    begins = {spec: positions(bootstrap, spec) for spec in (*events, ITEMS)}
+    internal_ends = {spec: ends(bootstrap, spec) for spec in internal}
     for task in tasks:
         shutil.rmtree(settings.data_dir / "state" / task)
     checkpoints = _delete_checkpoints(settings)
-    lists = _delete_lists(bootstrap, on_lists)
-    _begin_at(bootstrap, PAIR_DELTAS, delta_ends)
+    lists = _delete_lists(bootstrap, kinds, on_lists)
+    for spec, offsets in internal_ends.items():
+        _begin_at(bootstrap, spec, offsets)
     for spec, where in begins.items():
         _begin_at(bootstrap, spec, {partition: start for partition, (start, _) in where.items()})
-    _refuse_change(settings, bootstrap, delta_ends)
+    _refuse_change(settings, bootstrap, internal_ends)
     return Rebuilt(len(tasks), checkpoints, lists)
+
+
+def _kinds_there(settings: Settings, bootstrap: str) -> tuple[Kind, ...]:
+    """Those of the settings, and one that is switched off: what was told before it must not count later."""
+    kinds = listed_of(settings)
+    if WATCHED_BOUGHT in kinds or not list_topics(bootstrap, WATCHED_BOUGHT.topics):
+        return kinds
+    return (*kinds, WATCHED_BOUGHT)
 
 
 def _delete_checkpoints(settings: Settings) -> int:
     if settings.checkpoint_url is None:
         return 0
-    checkpoints = Checkpoints(settings.checkpoint_url, settings.checkpoints_kept)
+    checkpoints = Checkpoints(settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings))
     count = len(checkpoints.known())
     checkpoints.delete_all()
     return count
 
 
-def _delete_lists(bootstrap: str, on_lists: Callable[[int], OnProgress]) -> int:
+def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int], OnProgress]) -> int:
     """Write a tombstone for every list there is, where the list is."""
-    where = positions(bootstrap, RELATED_ITEMS)
-    on_progress = on_lists(sum(end - start for start, end in where.values()))
-    read = dict.fromkeys(where, 0)
-    lists: set[tuple[int, bytes]] = set()
-    for row in read_all(bootstrap, RELATED_ITEMS, {partition: end for partition, (_, end) in where.items()}):
-        if row.key is not None:
-            (lists.discard if row.value is None else lists.add)((row.partition, row.key))
-        read[row.partition] = row.offset + 1 - where[row.partition][0]
-        on_progress(sum(read.values()))
-    send(bootstrap, RELATED_ITEMS, ((partition, key, None) for partition, key in sorted(lists)))
-    return len(lists)
+    where = {kind.lists: positions(bootstrap, kind.lists) for kind in kinds}
+    on_progress = on_lists(sum(end - start for some in where.values() for start, end in some.values()))
+    deleted, before = 0, 0
+    for spec, some in where.items():
+        read = dict.fromkeys(some, 0)
+        lists: set[tuple[int, bytes]] = set()
+        for row in read_all(bootstrap, spec, {partition: end for partition, (_, end) in some.items()}):
+            if row.key is not None:
+                (lists.discard if row.value is None else lists.add)((row.partition, row.key))
+            read[row.partition] = row.offset + 1 - some[row.partition][0]
+            on_progress(before + sum(read.values()))
+        send(bootstrap, spec, ((partition, key, None) for partition, key in sorted(lists)))
+        deleted, before = deleted + len(lists), before + sum(read.values())
+    return deleted
 
 
 def _begin_at(bootstrap: str, spec: TopicSpec, offsets: dict[int, int]) -> None:
@@ -146,11 +165,13 @@ def _begin_at(bootstrap: str, spec: TopicSpec, offsets: dict[int, int]) -> None:
     send(bootstrap, PROGRESS, [(None, record.task.encode(), encode(record)) for record in records])
 
 
-def _refuse_change(settings: Settings, bootstrap: str, delta_ends: dict[int, int]) -> None:
+def _refuse_change(
+    settings: Settings, bootstrap: str, internal_ends: dict[TopicSpec, dict[int, int]]
+) -> None:
     """Raise CommandError if a worker may have begun at other places than those that are written now."""
     members = group_members(bootstrap, settings.group)
-    if members or ends(bootstrap, PAIR_DELTAS) != delta_ends:
+    if members or any(ends(bootstrap, spec) != offsets for spec, offsets in internal_ends.items()):
         raise CommandError(
-            f"a worker was started meanwhile ({', '.join(members) or 'it wrote to pair-deltas'}): stop all"
+            f"a worker was started meanwhile ({', '.join(members) or 'it wrote deltas'}): stop all"
             " workers, and run `alsobought rebuild` again."
         )

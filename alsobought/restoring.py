@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alsobought.options import CommandError
@@ -11,9 +12,11 @@ from state.store_files import is_held
 from streams.broker.errors import KafkaUnreachable
 from streams.checkpoints import Checkpoint, Checkpoints
 from streams.checkpoints.store import OnFile
-from streams.log_identity import beginnings, log_identity
+from streams.kinds import listed_of
+from streams.log_identity import log_identity
 from streams.settings import Settings
 from streams.store_folder import StoreFolder
+from streams.topics import topic_of
 
 
 def refuse_local_workers(settings: Settings) -> None:
@@ -51,17 +54,18 @@ def to_restore(settings: Settings, checkpoints: Checkpoints, task: str | None) -
     return chosen
 
 
-def identity_of(settings: Settings, say: Say) -> str:
-    """Return the identity of Kafka's topics; empty, and said so, if there is no Kafka to ask."""
+def identity_of(settings: Settings, say: Say) -> Callable[[str], str]:
+    """Return what gives a task's identity of Kafka's topics: empty, and said so, without a Kafka to ask."""
     bootstrap = settings.kafka or Place(settings.data_dir).bootstrap()
     try:
         if bootstrap:
-            return log_identity(bootstrap, beginnings(bootstrap))
+            identity = log_identity(bootstrap, listed_of(settings))
+            return lambda task: identity.of(topic_of(task))
         trouble = "no Kafka is known (--kafka)"
     except KafkaUnreachable:
         trouble = f"no Kafka answers at {bootstrap}"
     say(f"{trouble}: whether the checkpoints are of its topics is checked when a worker opens them")
-    return ""
+    return lambda _task: ""
 
 
 def restore_task(

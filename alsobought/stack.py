@@ -10,16 +10,19 @@ from typing import Self
 from alsobought.options import CommandError
 from alsobought.place import Place
 from alsobought.worker_process import WorkerProcess
+from serving.server import Server, ServerThread
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import BrokerError
 from streams.broker.topics_admin import create_topics
+from streams.kinds import counted_of, listed_of, topics_of
 from streams.messages import decode_progress
 from streams.settings import Settings
-from streams.topics import ALL, ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES
+from streams.topics import PROGRESS
 from streams.views import Follower
 
 LOOK_S = 0.2
 READY_S = 120.0
+HERE = "127.0.0.1"
 
 Say = Callable[[str], None]
 
@@ -45,6 +48,7 @@ class Stack:
         self._place = Place(settings.data_dir)
         self._count = workers
         self._workers: list[WorkerProcess] = []
+        self._page: ServerThread | None = None
         self._stopping = threading.Event()
         self._broken = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
@@ -81,7 +85,8 @@ class Stack:
         try:
             self._say("starting Kafka ...")
             self._broker.start()
-            create_topics(self.bootstrap, ALL, self._settings.partitions, self._settings.replication)
+            settings = self._settings
+            create_topics(self.bootstrap, topics_of(settings), settings.partitions, settings.replication)
             with Follower(self.bootstrap, PROGRESS) as progress:
                 self._say("starting the workers ...")
                 self._start_workers()
@@ -89,6 +94,19 @@ class Stack:
         except BaseException:
             self.stop()
             raise
+
+    def serve_page(self, port: int) -> str:
+        """Serve the page and the API until `stop`, in this process; returns their address.
+
+        Raises
+        ------
+        CannotServe
+            The port is taken.
+        """
+        page = ServerThread(Server(self.bootstrap, listed_of(self._settings), HERE, port))
+        address = page.start()
+        self._page = page
+        return address
 
     @property
     def worker_pids(self) -> list[int]:
@@ -108,7 +126,7 @@ class Stack:
     def _await_workers(self, progress: Follower) -> None:
         missing = {
             f"{spec.name}-{partition}"
-            for spec in (PURCHASES, ITEMS, PAIR_DELTAS)
+            for spec in counted_of(self._settings)
             for partition in range(self._settings.partitions)
         }
         deadline = time.monotonic() + READY_S
@@ -137,6 +155,8 @@ class Stack:
     def stop(self) -> None:
         """Stop the workers, wait for their states to be saved, then stop Kafka."""
         self._stopping.set()
+        if self._page is not None:
+            self._page.stop()
         if self._supervisor.is_alive():
             self._supervisor.join()
         for worker in self._workers:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
+
+NAME_LETTERS = 40  # a name of so many in the first column stays on one line
 
 
 def table_of(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> Table:
@@ -14,7 +16,9 @@ def table_of(columns: Sequence[str], rows: Sequence[Sequence[object]], title: st
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for at, name in enumerate(columns):
         numeric = all(isinstance(row[at], int | float) for row in rows) and bool(rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        short = at == 0 and all(len(_cell(row[at])) <= NAME_LETTERS for row in rows)
+        justify: JustifyMethod = "right" if numeric else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=short)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     return table

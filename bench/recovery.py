@@ -2,8 +2,8 @@
 
     python bench/recovery.py [--limit N] [--rate 2000]
 
-A year of purchases is loaded, then more come at a steady rate; the worker is killed (kill -9) in the middle
-of the load and again while it keeps up, and the local stack starts it again. What is replayed is what was
+A year of purchases is loaded, then more come at a steady rate; the worker is killed (kill -9) three times
+during the load and once while it keeps up, and the local stack starts it again. What is replayed is what was
 applied but not stored.
 """
 
@@ -25,6 +25,7 @@ from alsobought.draining import drain
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
 from alsobought.stack import Stack
+from streams.kinds import BUILT_IN
 from streams.messages import Progress, decode_progress
 from streams.publishing import Record
 from streams.settings import Settings
@@ -99,24 +100,25 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), kafka=None)
-        with (
-            Stack(settings, port=0, workers=1, say=lambda _text: None) as stack,
-            Progresses(stack.bootstrap) as progress,
-        ):
-            load, held = records[:-HELD_BACK], records[-HELD_BACK:]
-            publish(stack.bootstrap, PURCHASES, batches(load))
-            progress.until(lambda _newest: progress.purchases("applied") > 0.8 * len(load))
-            found = {"in_a_backlog": _kill(stack, progress)}
-            drain(stack.bootstrap, DRAIN_S, lambda _lag: None)
-            live = threading.Thread(
-                target=publish,
-                args=(stack.bootstrap, PURCHASES, batches(held)),
-                kwargs={"rate": arguments.rate},
-            )
-            live.start()
-            progress.until(lambda _newest: progress.purchases("applied") > len(load) + len(held) // 2)
-            found["keeping_up"] = _kill(stack, progress)
-            live.join()
+        with Stack(settings, port=0, workers=1, say=lambda _text: None) as stack:
+            found = {}
+            with Progresses(stack.bootstrap) as progress:
+                load, held = records[:-HELD_BACK], records[-HELD_BACK:]
+                publish(stack.bootstrap, PURCHASES, batches(load))
+                for share in (0.5, 0.65, 0.8):
+                    wanted = share * len(load)
+                    progress.until(lambda _newest, wanted=wanted: progress.purchases("applied") > wanted)  # type: ignore[misc]
+                    found[f"in_a_backlog_at_{share:.0%}"] = _kill(stack, progress)
+                drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
+                live = threading.Thread(
+                    target=publish,
+                    args=(stack.bootstrap, PURCHASES, batches(held)),
+                    kwargs={"rate": arguments.rate},
+                )
+                live.start()
+                progress.until(lambda _newest: progress.purchases("applied") > len(load) + len(held) // 2)
+                found["keeping_up"] = _kill(stack, progress)
+                live.join()
     print(json.dumps(found, indent=2))
 
 

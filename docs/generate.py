@@ -12,30 +12,70 @@ from msgspec import Struct, inspect
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from state import deltas  # noqa: E402
+from state import deltas, first_events, pair_changes  # noqa: E402
 from streams import messages as ms  # noqa: E402
+from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED_BOUGHT, EventKind, topics_of_kinds  # noqa: E402
+from streams.recommending import messages as rec  # noqa: E402
 from streams.settings import Settings  # noqa: E402
-from streams.topics import ALL, DAY_MS, PAIR_DELTAS, TopicSpec  # noqa: E402
+from streams.topics import DAY_MS, PAIR_DELTAS, SHARED, TopicSpec  # noqa: E402
 
 MADE = "<!-- Made by docs/generate.py from the code. Do not edit. -->"
 
-EXAMPLES: dict[str, tuple[str | Struct, ...]] = {
+EXAMPLES: dict[str, tuple[Struct, ...]] = {
     "purchases": (
-        ms.PurchaseEvent(
+        ms.EventMessage(
             customer_id="ann", item_id="tea-500g", timestamp="2025-06-15T12:00:00Z", quantity=2,
             event_id="order-981-1",
         ),
-        ms.PurchaseEvent(
+        ms.EventMessage(
             customer_id="ann", item_id="tea-500g", timestamp=1_750_075_200_000, type="return",
             event_id="return-77",
         ),
-        ms.PurchaseEvent(customer_id="ann", timestamp=1_750_161_600_000, type="forget"),
+        ms.EventMessage(customer_id="ann", timestamp=1_750_161_600_000, type="forget"),
+    ),
+    "watches": (
+        ms.EventMessage(
+            customer_id="ann", item_id="solaris-1972", timestamp="2025-06-15T20:15:00Z", profile_id="2",
+            event_id="play-551",
+        ),
     ),
     "items": (ms.CatalogueItem(item_id="tea-500g", title="Assam, 500 g", category="tea", price=7.9),),
     "related-items": (
         ms.RelatedItems(
             "tea-500g", "bought", 1_750_075_200_000, 8123, 412, 3201, 977.4,
             [ms.RelatedItem("milk-1l", 31.42, 96, 51, 40.12, 12.7)],
+        ),
+    ),
+    "bestsellers": (
+        rec.Sellers(
+            kind="bought", as_of=1_750_075_200_000, items=[rec.Seller("milk-1l", 512)],
+        ),
+        rec.Sellers(
+            kind="bought", category="tea", trending=True, as_of=1_750_075_200_000,
+            items=[rec.Seller("tea-500g", 41, 3.27)],
+        ),
+    ),
+    "recommendations": (
+        rec.Recommendations(
+            customer_id="ann", kind="bought", as_of=1_750_075_200_000,
+            items=[rec.Recommended("milk-1l", 4.12, ["tea-500g"], "related")],
+        ),
+    ),
+    "ranker": (
+        rec.RankerState(
+            kind="bought", partition=3,
+            rankers={"new": {"cases": 812.0, "features": {"day14": [0.47, 311.2, 1.94]}}},
+        ),
+    ),
+    "quality": (
+        rec.Quality(
+            kind="bought", partition=3, day="2025-06-15", algorithm="ours", cases=120, hits=17,
+        ),
+    ),
+    "models": (
+        rec.ModelAnnounced(
+            kind="bought", version=12, url="s3://shop/models/bought/00000012-9f2c41d7.npz",
+            sha256="9f2c41d7" + "0" * 56, bytes=27_412_918, trained_until=1_750_075_200_000, items=34_114,
         ),
     ),
     "dead-letters": (
@@ -52,10 +92,20 @@ EXAMPLES: dict[str, tuple[str | Struct, ...]] = {
     ),
 }  # fmt: skip
 
+WATCHED_BOUGHT_EXAMPLE = ms.RelatedItems(
+    "solaris-1972", "watched-bought", 1_750_075_200_000, 912, 214, 377, 161.2,
+    [ms.RelatedItem("solaris-novel", 21.7, 31, 31, 22.4, 1.9)],
+)  # fmt: skip
+
 TYPES: dict[str, type[Struct]] = {
-    "purchases": ms.PurchaseEvent,
+    "purchases": ms.EventMessage,
     "items": ms.CatalogueItem,
     "related-items": ms.RelatedItems,
+    "bestsellers": rec.Sellers,
+    "recommendations": rec.Recommendations,
+    "ranker": rec.RankerState,
+    "quality": rec.Quality,
+    "models": rec.ModelAnnounced,
     "dead-letters": ms.DeadLetter,
     "progress": ms.Progress,
 }
@@ -69,6 +119,8 @@ def _type_name(of: inspect.Type) -> str:
         return " or ".join(_type_name(one) for one in of.types)
     if isinstance(of, inspect.LiteralType):
         return ", ".join(f"`{value!r}`".replace("'", '"') for value in of.values)
+    if isinstance(of, inspect.DictType):
+        return "object"
     if isinstance(of, inspect.ListType):
         return f"list of {_type_name(of.item_type)}"
     if isinstance(of, inspect.StructType):
@@ -125,32 +177,89 @@ def topics_page() -> str:
     parts = [
         MADE,
         "# Topics and messages",
-        "All messages are JSON in UTF-8, but for those of `pair-deltas`. Unknown fields are ignored; a\n"
+        "All messages are JSON in UTF-8, but for those of deltas. Unknown fields are ignored; a\n"
         "missing or mistyped known field sends the record to `dead-letters`. All topics carry Kafka's own\n"
         "time of arrival as their timestamp; event time travels in the value.",
         _table(
             ["topic", "key", "kept", "largest message", "what it carries"],
-            [[f"`{t.name}`", t.key, _kept(t), f"{t.max_message_bytes >> 20} MiB", t.purpose] for t in ALL],
+            [
+                [f"`{t.name}`", t.key, _kept(t), f"{t.max_message_bytes >> 20} MiB", t.purpose]
+                for t in topics_of_kinds(LISTED)
+            ],
         ),
+        _about_kinds(),
     ]
-    for topic in ALL:
-        parts.append(f"## {topic.name}")
-        if topic is PAIR_DELTAS:
-            parts.append(_indented(deltas.__doc__))
-            parts.append(f"This is layout {deltas.VERSION}; readers refuse any other.")
-        else:
-            struct = TYPES[topic.name]
-            parts += [" ".join((struct.__doc__ or "").split()), _fields(struct)]
-            if struct is ms.RelatedItems:
-                parts += ["`RelatedItem`: " + (ms.RelatedItem.__doc__ or ""), _fields(ms.RelatedItem)]
-            examples = "\n".join(
-                example if isinstance(example, str) else ms.encode(example).decode()
-                for example in EXAMPLES[topic.name]
-            )
-            parts.append(f"```json\n{examples}\n```")
-        config = "\n".join(f"{name}={value}" for name, value in topic.config.items())
-        parts.append(f"Created with:\n\n```properties\n{config}\n```")
+    for topic in (*topics_of_kinds([BOUGHT])[: -len(SHARED)], *SHARED):
+        parts += _topic(topic)
+    for kind in BUILT_IN[1:]:
+        parts += _like_bought(kind)
+    parts += _watched_bought()
     return "\n\n".join(parts) + "\n"
+
+
+def _about_kinds() -> str:
+    return (
+        "Purchases are of the kind bought. Watches, of the kind watched, are counted by the same machines,\n"
+        "between topics of their own. So is every word of `ALSOBOUGHT_EVENT_TYPES`, such as liked: its\n"
+        "events are in `liked`, the rest in `pair-deltas-liked`, `related-items-liked`, `bestsellers-liked`\n"
+        "and `recommendations-liked`. Kinds never mix; the catalogue is one for all. One kind of lists is\n"
+        "made of two of events: watched-bought, what those who watched an item went on to buy. To erase a\n"
+        "customer, publish a forget on each topic of events that has the customer's, as `alsobought forget`\n"
+        "does."
+    )
+
+
+def _watched_bought() -> list[str]:
+    """The topics of what was watched and then bought."""
+    kind = WATCHED_BOUGHT
+    return [
+        *(f"## {kind.events.name}", _indented(first_events.__doc__), _created(kind.events)),
+        *(f"## {kind.deltas.name}", _indented(pair_changes.__doc__)),
+        "Beside these messages what the catalogue says, as in [pair-deltas](#pair-deltas).",
+        f"## {kind.lists.name}",
+        f"As [{BOUGHT.lists.name}](#{BOUGHT.lists.name}), of the kind `{kind.name}`: `buyers` are those who"
+        " watched\nthe item; `together` and `after` both are how many of them went on to buy the other within"
+        "\n`ALSOBOUGHT_WATCHED_BOUGHT_DAYS`.",
+        f"```json\n{ms.encode(WATCHED_BOUGHT_EXAMPLE).decode()}\n```",
+    ]
+
+
+def _topic(topic: TopicSpec) -> list[str]:
+    parts = [f"## {topic.name}"]
+    if topic is PAIR_DELTAS:
+        parts.append(_indented(deltas.__doc__))
+        parts.append(f"This is layout {deltas.VERSION}; readers refuse any other.")
+    elif struct := TYPES.get(topic.name):
+        parts += [" ".join((struct.__doc__ or "").split()), _fields(struct)]
+        if struct is ms.RelatedItems:
+            parts += ["`RelatedItem`: " + (ms.RelatedItem.__doc__ or ""), _fields(ms.RelatedItem)]
+        parts.append(_examples(topic))
+    else:
+        parts.append(f"{topic.purpose[0].upper()}{topic.purpose[1:]}.")
+    return [*parts, _created(topic)]
+
+
+def _created(topic: TopicSpec) -> str:
+    config = "\n".join(f"{name}={value}" for name, value in topic.config.items())
+    return f"Created with:\n\n```properties\n{config}\n```"
+
+
+def _examples(topic: TopicSpec) -> str:
+    examples = "\n".join(ms.encode(example).decode() for example in EXAMPLES[topic.name])
+    return f"```json\n{examples}\n```"
+
+
+def _like_bought(kind: EventKind) -> list[str]:
+    """The topics of a kind, as those of purchases."""
+    names = ("events", "deltas", "lists", "bestsellers", "recommendations")
+    pairs = [(getattr(kind, name), getattr(BOUGHT, name)) for name in names]
+    parts = []
+    for own, bought in pairs:
+        parts += [f"## {own.name}", f"As [{bought.name}](#{bought.name}), of {kind.events.name}."]
+        if own is kind.events:
+            parts[-1] += f" The word for a plain event, meant without one, too, is `{kind.word}`."
+            parts.append(_examples(own))
+    return parts
 
 
 def _annotation(of: Any) -> str:

@@ -1,7 +1,8 @@
 """The catalogue machine: which items can be bought, one per partition of the catalogue.
 
 It remembers the items that cannot, so that a full catalogue of items that can costs the item partitions
-nothing, and sends changes only.
+nothing, and sends changes only. For a reader that is new, or had been away, it also remembers those that
+could not be bought once and now can: all that it ever sent is then said in one message.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from state.store import Records, Store
 
 @dataclass
 class CatalogueMachine:
-    """The items of one catalogue partition that are not available.
+    """The items of one catalogue partition that are not available, and those available again.
 
     >>> machine = CatalogueMachine(Source(1, 0))
     >>> machine.apply(["tea", "milk"], np.array([True, False]), end=2).ids
@@ -33,6 +34,7 @@ class CatalogueMachine:
     position: int = 0
     sent_to: int = 0  # offset before which everything has been sent
     unavailable: set[str] = field(default_factory=set)
+    available_again: set[str] = field(default_factory=set)
 
     def apply(self, ids: list[str], available: npt.NDArray[np.uint8], end: int) -> Availability | None:
         """Apply entries, the newest last, of a chunk that ends before `end`; what changed, if anything."""
@@ -40,20 +42,48 @@ class CatalogueMachine:
         for name, can_be_bought in zip(ids, available.tolist(), strict=True):
             if can_be_bought == (name in self.unavailable):
                 changed[name] = bool(can_be_bought)
-                (self.unavailable.discard if can_be_bought else self.unavailable.add)(name)
+                gained, lost = self.available_again, self.unavailable
+                if not can_be_bought:
+                    gained, lost = lost, gained
+                lost.discard(name)
+                gained.add(name)
         self.position = end
         if not changed:
             return None
         first, self.sent_to = self.sent_to, end
         return Availability(self.source, first, end, list(changed), np.array([*changed.values()], np.uint8))
 
+    def all_sent(self) -> Availability | None:
+        """Everything sent so far in one message, for a reader that has none or a part; None if nothing was.
+
+        >>> machine = CatalogueMachine(Source(1, 0))
+        >>> _ = machine.apply(["tea", "milk"], np.array([False, False]), end=2)
+        >>> _ = machine.apply(["tea"], np.array([True]), end=3)
+        >>> message = machine.all_sent()
+        >>> message.first, message.end, message.ids, message.available.tolist()
+        (0, 3, ['milk', 'tea'], [0, 1])
+        """
+        if self.sent_to == 0:
+            return None
+        ids = [*sorted(self.unavailable), *sorted(self.available_again)]
+        available = np.arange(len(ids)) >= len(self.unavailable)
+        return Availability(self.source, 0, self.sent_to, ids, available.astype(np.uint8))
+
 
 class CatalogueSaver(Saver):
-    """Its store: META with the position, and the unavailable items as one PAGE `u`."""
+    """Its store: META with the position and the readers, unavailable items as PAGE `u`, those again as `v`.
+
+    Attributes
+    ----------
+    readers : list[str]
+        Whom everything that the machine has applied was sent to, when it was stored; to be set by whoever
+        sends. Empty where the store is empty, or older than this and does not say.
+    """
 
     def __init__(self, machine: CatalogueMachine, store: Store, log: str | None = None) -> None:
         super().__init__(store, log)
         self.machine = machine
+        self.readers: list[str] = []
 
     def position(self) -> int:
         """The machine's position."""
@@ -75,20 +105,28 @@ class CatalogueSaver(Saver):
             return
         self.machine.position = self.stored
         self.machine.sent_to = int(meta.get("sent_to", 0))
-        page = self.store.get(b"u")
-        self.machine.unavailable = set(codec.unpack_page(b"u", page)) if page is not None else set()
+        self.readers = list(meta.get("readers", ()))
+        self.machine.unavailable, self.machine.available_again = (
+            set(codec.unpack_page(key, page)) if page is not None else set()
+            for key, page in ((key, self.store.get(key)) for key in (b"u", b"v"))
+        )
 
     def _identity(self) -> dict[str, Any]:
         return {}
 
     def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
         # no numbered records: the sweep is over in the step that begins it, in one batch with META
-        page = codec.pack_page(sorted(self.machine.unavailable))
-        meta = {"position": self.machine.position, "sent_to": self.machine.sent_to}
-        return meta, [(b"u", page)], np.zeros(0, np.int64)
+        machine = self.machine
+        pages: Records = [
+            (b"u", codec.pack_page(sorted(machine.unavailable))),
+            (b"v", codec.pack_page(sorted(machine.available_again))),
+        ]
+        meta = {"position": machine.position, "sent_to": machine.sent_to, "readers": self.readers}
+        return meta, pages, np.zeros(0, np.int64)
 
-    def _pack(self, number: int) -> Records:
-        raise LookupError(f"the catalogue has no record {number}")
+    def _pack(self, numbers: list[int]) -> Records:
+        assert not numbers, "the catalogue has no numbered records"
+        return []
 
     def _appended(self) -> Records:
         return []

@@ -6,20 +6,22 @@
     PAGE       ids: u32 n | u16 bytes[n] | utf-8
     NUMBERS    i32[n]: items of rows, partitions of items, or a source's items, from the key's number on
     HISTORY    i64 included | i64 event ids seen | u32 items n | u32 ring r
-               u32 item[n] | u32 quantity[n] | i64 first_ms[n] | i64 last_ms[n] | u64 event id hash[r]
-               the customer's id in utf-8
+               u32 item[n] | u32 quantity[n] | i64 first_ms[n] | i64 last_ms[n] | u32 days[n] | f32 recent[n]
+               u64 event id hash[r] | the customer's id and those of the profiles in utf-8, NUL in between
     ROW        i64 included | i64 mass | f64 recent mass | i64 dropped | f64 lost
-               u32 once | u32 repeated | u32 cells c | u32 0 | u32 sizes[2 c], padded to 8
+               u32 once | u32 repeated | u32 cells c | u32 0 | u32 sizes[2 c]
                u64 entry[once] as in state.entries
                u64 (neighbour, after | before << 32, bits of F)[repeated]
-    POPULARITY i64 included | i64 totals[4] | u64 items n | i64 buyers[n] | u8 available[n], padded to 8
-               u64 counts m | u32 (day slot * 2^27 + item)[m] as u64 pairs with the count
+    POPULARITY i64 included | i64 totals[4] | u64 items n | i64 buyers[n] | i64 repeats[n, 3]
+               i32 first_day[n], padded to 8 | u8 available[n], padded to 8
+               u64 counts m | u64 (day slot * 2^27 + item)[m] | u64 count[m]
     NUMBER     u32: the number of an id
     ID         utf-8: the id of a number
     TOTALS     i64 ids in the dictionary | i64 customers with an item
 
-Layout 1 had no customer's id in HISTORY, no NUMBER, ID or TOTALS, and its dictionaries in PAGEs;
-`state.upgrade` makes 2 of it.
+Layout 1 had no customer's id, days and recent in HISTORY, in POPULARITY no repeats and only 14 days, no
+NUMBER, ID or TOTALS, and its dictionaries in PAGEs; `state.upgrade` makes 2 of it. What it had not counted
+begins then: every item was bought on one day, repeats and days of more than two weeks ago are none.
 
 `included` is the offset of the last record the value includes: a replay skips what it already has.
 """
@@ -29,6 +31,7 @@ from __future__ import annotations
 import struct
 import zlib
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -39,7 +42,7 @@ from state import histories as hs
 from state import row_memory
 from state import rows as rw
 from state.errors import CorruptRecord, UnknownLayout
-from state.popularity import DAYS, Popularity
+from state.popularity import DAY_MS, DAYS, WATERMARK_MS, Popularity, count_recent, new_popularity
 
 LAYOUT = 2
 _FRAME = struct.Struct("<BBHI")
@@ -47,6 +50,8 @@ _HISTORY = struct.Struct("<qqII")
 _ROW = struct.Struct("<qqdqdIIII")
 _NUMBER = struct.Struct("<I")
 _TOTALS = struct.Struct("<qq")
+_ENTRY_BYTES, _OLD_ENTRY_BYTES = 32, 24  # an item of a HISTORY, in this layout and in 1
+_OLD_DAYS = 14
 
 
 class Kind(IntEnum):
@@ -63,9 +68,9 @@ class Kind(IntEnum):
     TOTALS = 9
 
 
-def frame(kind: Kind, payload: bytes) -> bytes:
+def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
     """A record of a payload."""
-    return _FRAME.pack(LAYOUT, kind, 0, zlib.crc32(payload)) + payload
+    return b"".join((_FRAME.pack(LAYOUT, kind, 0, zlib.crc32(payload)), payload))
 
 
 def unframe(kind: Kind, key: bytes, raw: bytes, layout: int = LAYOUT) -> bytes:
@@ -163,26 +168,32 @@ def unpack_totals(key: bytes, raw: bytes) -> tuple[int, int]:
     return ids, customers
 
 
-def pack_history(h: hs.Histories, customer: int, customer_id: str, included: int) -> bytes:
-    """A HISTORY record of a customer."""
+def pack_history(
+    h: hs.Histories, customer: int, customer_id: str, included: int, profiles: list[str]
+) -> bytes:
+    """A HISTORY record of a customer with some profiles."""
     columns = hs.read(h, customer)
     ring = hs.read_ring(h, customer)
     head = _HISTORY.pack(included, int(h.seen[customer]), len(columns[0]), len(ring))
-    parts = [head, *(c.tobytes() for c in columns), ring.tobytes(), customer_id.encode()]
+    names = "\0".join([customer_id, *profiles]).encode()
+    parts = [head, *(c.tobytes() for c in columns), ring.tobytes(), names]
     return frame(Kind.HISTORY, b"".join(parts))
 
 
-def history_customer(key: bytes, raw: bytes) -> str:
-    """Whose HISTORY record it is."""
+def history_customer(key: bytes, raw: bytes) -> tuple[str, list[str]]:
+    """Whose HISTORY record it is, and the customer's profiles."""
     payload = unframe(Kind.HISTORY, key, raw)
-    return payload[_history_bytes(payload) :].decode()
+    customer_id, *profiles = payload[_history_bytes(payload) :].decode().split("\0")
+    return customer_id, profiles
 
 
 def upgrade_history(key: bytes, raw: bytes, customer_id: str) -> tuple[bytes, int, int]:
     """A HISTORY record of layout 1 in this layout, and how many items and event ids it has."""
     payload = unframe(Kind.HISTORY, key, raw, layout=1)
     _, seen, items, _ = _HISTORY.unpack_from(payload)
-    return frame(Kind.HISTORY, payload + customer_id.encode()), items, seen
+    at = _HISTORY.size + _OLD_ENTRY_BYTES * items
+    added = np.ones(items, np.uint32).tobytes() + np.ones(items, np.float32).tobytes()
+    return frame(Kind.HISTORY, payload[:at] + added + payload[at:] + customer_id.encode()), items, seen
 
 
 def history_items(key: bytes, raw: bytes) -> int:
@@ -194,7 +205,7 @@ def history_items(key: bytes, raw: bytes) -> int:
 def _history_bytes(payload: bytes) -> int:
     """Length of a HISTORY's payload without the id."""
     _, _, items, ring = _HISTORY.unpack_from(payload)
-    return int(_HISTORY.size + 24 * items + 8 * ring)
+    return int(_HISTORY.size + _ENTRY_BYTES * items + 8 * ring)
 
 
 def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> int:
@@ -203,24 +214,24 @@ def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> in
     included, seen, n, ring = _HISTORY.unpack_from(payload)
     at = _HISTORY.size
     columns: list[Any] = []
-    for dtype in (np.uint32, np.uint32, np.int64, np.int64):
+    for dtype in (np.uint32, np.uint32, np.int64, np.int64, np.uint32, np.float32):
         columns.append(np.frombuffer(payload, dtype, n, at).copy())
         at += columns[-1].nbytes
     hashes = np.frombuffer(payload, np.uint64, ring, at).copy()
-    items, quantities, first_ms, last_ms = columns
-    hs.write(h, customer, items, quantities, first_ms, last_ms, hashes, seen)
+    columns += [hashes, seen]
+    hs.write(h, customer, *columns)
     return int(included)
 
 
-def pack_row(rows: rw.Rows, row: int, sizes: npt.NDArray[np.uint32], included: int) -> bytes:
-    """A ROW record; `sizes` uint32[2, cells]."""
-    once, repeated = row_memory.dump(rows, row)
-    head, head_f = rows.heads[row], rows.heads_f[row]
-    raw = _ROW.pack(
-        included, int(head[rw.MASS]), float(head_f[rw.RECENT_MASS]), int(head[rw.DROPPED]),
-        float(head_f[rw.LOST]), len(once), len(repeated), sizes.shape[1], 0,
-    )  # fmt: skip
-    return frame(Kind.ROW, b"".join((raw, _padded(sizes.tobytes()), once.tobytes(), repeated.tobytes())))
+def pack_rows(
+    rows: rw.Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32],
+    included: npt.NDArray[np.int64],
+) -> list[bytes]:  # fmt: skip
+    """A ROW record of each of n rows; `sizes` uint32[n, 2, cells] and `included` int64[n] are theirs."""
+    words, ends = row_memory.dump(rows, which, sizes, included)
+    raw = words.data.cast("B")
+    bounds = [0, *(8 * ends).tolist()]
+    return [frame(Kind.ROW, raw[start:end]) for start, end in pairwise(bounds)]
 
 
 def unpack_row(rows: rw.Rows, row: int, sizes: npt.NDArray[np.uint32], key: bytes, raw: bytes) -> int:
@@ -231,7 +242,7 @@ def unpack_row(rows: rw.Rows, row: int, sizes: npt.NDArray[np.uint32], key: byte
         raise CorruptRecord(f"record {key!r} has {cells} size cells, {sizes.shape[1]} expected")
     at = _ROW.size
     sizes[:] = np.frombuffer(payload, np.uint32, 2 * cells, at).reshape(2, cells)
-    at += len(_padded(bytes(8 * cells)))
+    at += 8 * cells
     once = np.frombuffer(payload, np.uint64, n_once, at).copy()
     repeated = np.frombuffer(payload, np.uint64, 3 * n_repeated, at + 8 * n_once).reshape(-1, 3).copy()
     row_memory.fill(rows, row, once, repeated)
@@ -244,13 +255,14 @@ def unpack_row(rows: rw.Rows, row: int, sizes: npt.NDArray[np.uint32], key: byte
 
 def pack_popularity(p: Popularity, items: int, included: int) -> bytes:
     """A POPULARITY record of items 0 .. items - 1."""
-    slots, numbers = np.nonzero(p.days[:, :items])
-    counts = np.stack([(slots << 27) + numbers, p.days[slots, numbers]]).astype(np.uint64)
+    numbers, slots = np.nonzero(p.days[:items])
+    counts = np.stack([(slots << 27) + numbers, p.days[numbers, slots]]).astype(np.uint64)
     return frame(
         Kind.POPULARITY,
         b"".join((
             struct.pack("<q", included), p.totals.tobytes(), struct.pack("<Q", items),
-            p.buyers[:items].tobytes(), _padded(p.available[:items].tobytes()),
+            p.buyers[:items].tobytes(), p.repeats[:items].tobytes(), _padded(p.first_day[:items].tobytes()),
+            _padded(p.available[:items].tobytes()),
             struct.pack("<Q", len(numbers)), counts.tobytes(),
         )),
     )  # fmt: skip
@@ -265,18 +277,43 @@ def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> int:
     at = 48
     p.buyers[:n] = np.frombuffer(payload, np.int64, n, at)
     at += 8 * n
+    p.repeats[:n] = np.frombuffer(payload, np.int64, 3 * n, at).reshape(n, 3)
+    at += 24 * n
+    p.first_day[:n] = np.frombuffer(payload, np.int32, n, at)
+    at += 4 * n + -4 * n % 8
     p.available[:n] = np.frombuffer(payload, np.uint8, n, at)
     at += n + -n % 8
+    slots, numbers, counts = _unpack_days(payload, at)
+    p.days[numbers, slots] = counts
+    count_recent(p)
+    return int(included)
+
+
+def _unpack_days(
+    payload: bytes, at: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """Day slots, items and counts of a POPULARITY's days."""
     (m,) = struct.unpack_from("<Q", payload, at)
     where, counts = np.frombuffer(payload, np.uint64, 2 * m, at + 8).reshape(2, m)
-    slots, numbers = (
-        (where >> np.uint64(27)).astype(np.int64),
-        (where & np.uint64((1 << 27) - 1)).astype(np.int64),
-    )
-    p.days[slots, numbers] = counts
-    p.recent[:] = p.days.sum(axis=0, dtype=np.int64)
-    assert len(p.days) == DAYS
-    return int(included)
+    item_mask = np.uint64((1 << 27) - 1)
+    return (where >> np.uint64(27)).astype(np.int64), (where & item_mask).astype(np.int64), counts
+
+
+def upgrade_popularity(key: bytes, raw: bytes) -> bytes:
+    """A POPULARITY record of layout 1 in this layout."""
+    payload = unframe(Kind.POPULARITY, key, raw, layout=1)
+    included, *totals = struct.unpack_from("<q4q", payload)
+    (n,) = struct.unpack_from("<Q", payload, 40)
+    p = new_popularity(n)
+    p.totals[:] = totals
+    p.buyers[:] = np.frombuffer(payload, np.int64, n, 48)
+    p.available[:] = np.frombuffer(payload, np.uint8, n, 48 + 8 * n)
+    slots, numbers, counts = _unpack_days(payload, 48 + 8 * n + n + -n % 8)
+    newest = int(p.totals[WATERMARK_MS]) // DAY_MS
+    days = newest - (newest - slots) % _OLD_DAYS
+    p.days[numbers, days % DAYS] = counts
+    np.minimum.at(p.first_day, numbers, days.astype(np.int32))
+    return pack_popularity(p, n, included)
 
 
 def _padded(raw: bytes) -> bytes:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from state.bestsellers import Bestsellers
+from state.crossing import CrossingMachine
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
-from state.deltas import decode, encode
+from state.deltas import Source, decode, encode
 from state.events import Event, Kind
+from state.first_events import BOUGHT, WATCHED, decode_first, encode_first
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.pair_changes import decode_pairs, encode_pairs
+from state.recommending.catalogue import Catalogue, Filter
+from state.recommending.learner import Learner
+from state.recommending.list_view import ListView, Translation
+from state.recommending.recommender import Recommender
 from state.settings import CountingSettings
 from state.store import MemoryStore
 
@@ -33,13 +41,43 @@ def exercise() -> int:
     events += [Event("customer-2", "", START_MS, kind=Kind.FORGET)]
     for deltas in customers.apply(customers.batch(events)).deltas[0]:
         items.apply(decode(encode(deltas)))
+    _cross(settings, events)
     lists = items.rank(np.arange(items.row_count), exact=True)
+    _recommend(customers, items)
     items.mark_published(lists)
     for saver in savers:
         saver.save_all()
     CustomerSaver(CustomerMachine(settings), stores[0]).load()
     ItemSaver(ItemMachine(settings), stores[1]).load()
     return int(np.count_nonzero(lists.length))
+
+
+def _cross(settings: CountingSettings, events: list[Event]) -> None:
+    """The same as watches, and as what was then bought."""
+    crossing, items = CrossingMachine(settings), ItemMachine(settings)
+    for side in (BOUGHT, WATCHED):
+        machine = CustomerMachine(settings, tells_as=Source(side, 0))
+        for told in machine.apply(machine.batch(events)).first_events:
+            for changes in crossing.apply(decode_first(encode_first(told)))[0]:
+                items.apply_pairs(decode_pairs(encode_pairs(changes)))
+
+
+def _recommend(customers: CustomerMachine, items: ItemMachine) -> None:
+    """One case, and one recommendation of each kind."""
+    view, catalogue = ListView(4), Catalogue()
+    catalogue.put("item-7", "tea", "Assam & Co", 3.5)
+    lists = items.rank(np.arange(items.row_count))
+    numbers = Translation(items.items, view.items, adding=True)
+    view.put_lists(items, lists, np.arange(len(lists.row)), numbers)
+    recommender = Recommender(view, customers, items, catalogue)
+    learner = Learner(recommender)
+    with view.lock:
+        recommender.synchronise()
+        history = recommender.history("customer-3")
+        learner.after(learner.before(history), np.arange(3, dtype=np.int32), START_MS)
+        for wanted in (None, Filter(categories=frozenset(["tea"]))):
+            recommender.recommend(history, 6, "all", wanted)
+    Bestsellers().update(items.tables.popularity, items.items, np.ones(5, np.int32))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,15 @@ from state.deltas import Effect
 from state.entries import LANDMARK_MINUTE, TAU_MINUTES, decay_weight
 from state.memory import kernel
 from state.opportunity import opportunity
-from state.popularity import BUYERS, WATERMARK_MS, Popularity, add_purchase, refresh_item
+from state.popularity import (
+    BUYERS,
+    WATERMARK_MS,
+    Popularity,
+    add_purchase,
+    add_repeat,
+    refresh_item,
+    undo_repeats,
+)
 from state.rows import LOOKAHEAD, Rows, add, hint, take
 
 NEW, REPEAT, GONE = map(int, Effect)
@@ -20,7 +28,7 @@ NEW, REPEAT, GONE = map(int, Effect)
 # marks of a row: its list may have changed, or hardly; not stored since it changed; used since the clock's
 # hand came by; not in memory
 RANK, QUIET, SAVE, USED, ABSENT = (np.uint8(1 << bit) for bit in range(5))
-_CHANGED = np.uint8(SAVE | USED)
+CHANGED = np.uint8(SAVE | USED)
 
 _ROOT_SHRINK = np.sqrt(20.0)
 _ROOT_SHRINK_RECENT = np.sqrt(5.0)
@@ -52,19 +60,30 @@ class Pending(NamedTuple):
 
 
 @kernel
-def _put_size(t: Tables, row: int, size: int) -> None:
+def buyers_of(t: Tables, row: int) -> int:
+    """Customers whose histories a row counts."""
+    n = 0
+    for cell in range(t.sizes.shape[2]):
+        n += np.int64(t.sizes[row, 0, cell])
+    return n
+
+
+@kernel
+def put_size(t: Tables, row: int, size: int) -> None:
+    """Count a customer with an opportunity."""
     t.sizes[row, 0, t.cell_of[size]] += np.uint32(1)
     t.sizes[row, 1, t.cell_of[size]] += np.uint32(t.above[size])
 
 
 @kernel
-def _take_size(t: Tables, row: int, size: int) -> None:
+def take_size(t: Tables, row: int, size: int) -> None:
+    """Take it back."""
     t.sizes[row, 0, t.cell_of[size]] -= np.uint32(1)
     t.sizes[row, 1, t.cell_of[size]] -= np.uint32(t.above[size])
 
 
 @kernel
-def _run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity: int, bounded: bool) -> None:
+def run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity: int, bounded: bool) -> None:
     """Apply n increments. `bounded`: mark a row for ranking only if the entry may enter its list."""
     latest = np.exp((LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / TAU_MINUTES)
     heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
@@ -89,7 +108,7 @@ def _run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity
             rw.make_room(t.rows, row, capacity)
             count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
         best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * ranked[neighbour, 1]
-        marks[row] |= _CHANGED | (QUIET if bounded and best < threshold[row] else RANK)
+        marks[row] |= CHANGED | (QUIET if bounded and best < threshold[row] else RANK)
 
 
 @kernel
@@ -105,22 +124,22 @@ def _unpair(
             continue
         size = opportunity(i, n, window)
         if removed < 0 or i == removed:
-            _take_size(t, row, size)
+            take_size(t, row, size)
             for j in range(max(0, i - window), min(n, i + window + 1)):
                 if j != i:
                     take(t.rows, row, items[j], np.int64(j > i), decay_weight(np.int64(minutes[max(i, j)])))
-            t.marks[row] |= RANK | _CHANGED
+            t.marks[row] |= RANK | CHANGED
             continue
         moved = i - 1 if i > removed else i
         new_size = opportunity(moved, n - 1, window)
         if new_size != size:
-            _take_size(t, row, size)
-            _put_size(t, row, new_size)
-            t.marks[row] |= RANK | _CHANGED
+            take_size(t, row, size)
+            put_size(t, row, new_size)
+            t.marks[row] |= RANK | CHANGED
         if abs(i - removed) <= window:
             minute = np.int64(minutes[max(i, removed)])
             take(t.rows, row, items[removed], np.int64(removed > i), decay_weight(minute))
-            t.marks[row] |= RANK | _CHANGED
+            t.marks[row] |= RANK | CHANGED
             other = i + window + 1 if i < removed else i - window - 1
             if 0 <= other < n:
                 minute = np.int64(minutes[max(i, other)])
@@ -133,10 +152,11 @@ def count(
     tolerance: float, items: npt.NDArray[np.int64],
     offsets: npt.NDArray[np.uint32], effects: npt.NDArray[np.uint8],
     ranks: npt.NDArray[np.uint32], near_ends: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64],
-    near_items: npt.NDArray[np.int64], near_distances: npt.NDArray[np.uint8],
+    again: npt.NDArray[np.uint32], near_items: npt.NDArray[np.int64], near_distances: npt.NDArray[np.uint8],
     gone_events: npt.NDArray[np.uint32], gone_ranks: npt.NDArray[np.int32],
     gone_ends: npt.NDArray[np.uint32], gone_items: npt.NDArray[np.int64],
-    gone_minutes: npt.NDArray[np.uint32], pending: Pending,
+    gone_minutes: npt.NDArray[np.uint32], gone_days: npt.NDArray[np.uint32],
+    gone_spans: npt.NDArray[np.uint32], pending: Pending,
 ) -> int:  # fmt: skip
     """Apply a message whose item numbers are already this machine's; returns the events it applied.
 
@@ -162,7 +182,7 @@ def count(
         done += 1
         item = items[i]
         if effects[i] == GONE:
-            _run(t, pending, n, minutes, capacity, bounded)
+            run(t, pending, n, minutes, capacity, bounded)
             n = 0
             first = np.int64(gone_ends[gone - 1]) if gone > 0 else 0
             history = gone_items[first : np.int64(gone_ends[gone])]
@@ -181,6 +201,8 @@ def count(
                     if removed < 0 or rank == removed:
                         popular.buyers[history[rank]] -= 1
                         popular.totals[BUYERS] -= 1
+                        days, span = np.int64(gone_days[first + rank]), np.int64(gone_spans[first + rank])
+                        undo_repeats(popular, history[rank], days, span)
                         refresh_item(popular, history[rank])
             gone += 1
             continue
@@ -189,6 +211,8 @@ def count(
             if effects[i] == NEW:
                 popular.buyers[item] += 1
                 popular.totals[BUYERS] += 1
+            else:
+                add_repeat(popular, item, np.int64(again[i]))
             refresh_item(popular, item)
         if effects[i] != NEW:
             continue
@@ -197,10 +221,10 @@ def count(
         if own >= 0 and included[own] >= position:
             own = -1
         if own >= 0:
-            _put_size(t, own, min(rank, window))
+            put_size(t, own, min(rank, window))
             # one buyer more changes every expectation of the row a little
             grown = popular.buyers[item] - t.ranked_buyers[own]
-            t.marks[own] |= _CHANGED | (RANK if grown > tolerance * t.ranked_buyers[own] else QUIET)
+            t.marks[own] |= CHANGED | (RANK if grown > tolerance * t.ranked_buyers[own] else QUIET)
         for j in range(start, near):
             other = near_items[j]
             if own >= 0:
@@ -217,7 +241,7 @@ def count(
                 sizes[row, 0, next_cell] += one
                 sizes[row, 1, cell] -= np.uint32(above[size])
                 sizes[row, 1, next_cell] += np.uint32(above[size + 1])
-    _run(t, pending, n, minutes, capacity, bounded)
+    run(t, pending, n, minutes, capacity, bounded)
     return done
 
 

@@ -16,7 +16,7 @@ for want of the erased purchases may reach the dead letters.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from state import codec
 from state import histories as hs
 from state.budget import KEPT, records_bytes
 from state.customer_keys import HISTORY, history_key
-from state.customers import CustomerMachine
+from state.customer_memory import CustomerMemory
 from state.errors import CorruptRecord
 from state.eviction import second_chance
 from state.saving import TOTALS, Saver, key
@@ -33,13 +33,14 @@ from state.store import Records, Store
 from state.stored_ids import StoredIds
 
 PARTITIONS = b"w"
+Machine = TypeVar("Machine", bound=CustomerMemory)
 WRITTEN_AT_ONCE = 256
 
 
-class CustomerSaver(Saver):
-    """Saves and loads one customer machine, and keeps it to its budget."""
+class CustomerSaver(Saver, Generic[Machine]):
+    """Saves and loads one customer machine or crossing machine, and keeps it to its budget."""
 
-    def __init__(self, machine: CustomerMachine, store: Store, log: str | None = None) -> None:
+    def __init__(self, machine: Machine, store: Store, log: str | None = None) -> None:
         super().__init__(store, log)
         self.machine = machine
         machine.backing = self
@@ -58,6 +59,7 @@ class CustomerSaver(Saver):
     def begin_at(self, position: int) -> None:
         """Let an empty machine begin at an offset of the log other than 0."""
         self.stored = self.machine.position = position
+        self.machine.recall({})
 
     def load(self) -> None:
         """Fill the empty machine from the store; with a budget, customers come in when they are needed.
@@ -67,7 +69,7 @@ class CustomerSaver(Saver):
         BadSettings, ForeignLog, UnknownLayout, CorruptRecord
         """
         machine = self.machine
-        self._open()
+        meta = self._open()
         raw = self.store.get(TOTALS)
         self._totals = codec.unpack_totals(TOTALS, raw) if raw is not None else (0, 0)
         n_items, self._customers = self._totals
@@ -79,11 +81,12 @@ class CustomerSaver(Saver):
         machine.make_room()
         if machine.budget_bytes is None:
             for k, v in self.store.scan(HISTORY):
-                self._fill(codec.history_customer(k, v), k, v)
+                self._fill(*codec.history_customer(k, v), k, v)
         machine.whole = machine.budget_bytes is None
         machine.customer_count = self._customers
         machine.sent_ids = n_items
         machine.position = self.stored
+        machine.recall(meta or {})
 
     def bring_in(self, customer_ids: list[str]) -> None:
         """Give those of these customers slots and their histories who are stored.
@@ -95,14 +98,16 @@ class CustomerSaver(Saver):
         keys = [history_key(customer_id) for customer_id in customer_ids]
         for customer_id, k, raw in zip(customer_ids, keys, self.store.get_many(keys), strict=True):
             if raw is not None:
-                if codec.history_customer(k, raw) != customer_id:
+                stored_id, profiles = codec.history_customer(k, raw)
+                if stored_id != customer_id:
                     raise CorruptRecord(f"record {k!r} of customer {customer_id!r} is another customer's")
-                self._fill(customer_id, k, raw)
+                self._fill(customer_id, profiles, k, raw)
 
-    def _fill(self, customer_id: str, k: bytes, raw: bytes) -> None:
+    def _fill(self, customer_id: str, profiles: list[str], k: bytes, raw: bytes) -> None:
         machine = self.machine
         slot = machine.customers.number(customer_id)
         machine.make_room()
+        machine.profiles.put(slot, profiles)
         machine.included[slot] = codec.unpack_history(machine.histories, slot, k, raw)
         machine.counted[slot] = machine.histories.length[slot] > 0
 
@@ -125,28 +130,35 @@ class CustomerSaver(Saver):
             changed = dropped[machine.changed[dropped] > 0]
             for start in range(0, len(changed), WRITTEN_AT_ONCE):
                 some = changed[start : start + WRITTEN_AT_ONCE].tolist()
-                self._write([record for slot in some for record in self._pack(slot)])
+                self._write(self._pack(some))
             machine.evict(dropped)
         hs.close_gaps(machine.histories)
 
     def _identity(self) -> dict[str, Any]:
-        return {"window": self.machine.settings.window, "partitions": self.machine.partitions}
+        return self.machine.identity()
 
     def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
-        return {"position": self.machine.position}, [], np.flatnonzero(self.machine.changed)
+        return (
+            {"position": self.machine.position, **self.machine.noted()},
+            [],
+            np.flatnonzero(self.machine.changed),
+        )
 
-    def _pack(self, number: int) -> Records:
+    def _pack(self, numbers: list[int]) -> Records:
+        return [self._packed(number) for number in numbers if self.machine.changed[number]]
+
+    def _packed(self, number: int) -> tuple[bytes, bytes]:
         machine = self.machine
-        if not machine.changed[number]:
-            return []
         machine.changed[number] = 0
         counted = int(machine.histories.length[number] > 0)
         self._customers += counted - int(machine.counted[number])
         machine.counted[number] = counted
         customer_id = machine.customers.id(number)
         included = max(machine.position - 1, int(machine.included[number]))
-        packed = codec.pack_history(machine.histories, number, customer_id, included)
-        return [(history_key(customer_id), packed)]
+        packed = codec.pack_history(
+            machine.histories, number, customer_id, included, machine.profiles.of(number)
+        )
+        return history_key(customer_id), packed
 
     def _appended(self) -> Records:
         machine, items = self.machine, self.machine.items

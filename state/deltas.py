@@ -10,12 +10,16 @@ before travel, so a reader holds the source's dictionary after reading all of it
              u32 base | u32 new ids           numbers base .. base + new - 1 are the new ids
              u32 events | u32 near | u32 histories | u32 history items
     ids      u16 partition[new] | u16 bytes[new] | utf-8
-    events   u32 offset - first | u32 item | u8 effect | u32 rank | u32 near end | i64 time_ms
+    events   u32 offset - first | u32 item | u8 effect | u32 rank | u32 near end | i64 time_ms | u32 again
     near     u32 item | u8 distance           neighbours of NEW events that the partition needs
-    gone     u32 event | i32 removed rank (-1: all) | u32 end, then u32 item | u32 minute of the histories
+    gone     u32 event | i32 removed rank (-1: all) | u32 end,
+             then u32 item | u32 minute | u32 days | u32 span of the histories
 
 `near` of an event: if the partition owns the event's item, all items within the window before it, nearest
-first; else those of them that it owns. A GONE event carries the whole history as it was before.
+first; else those of them that it owns. `again` is what `state.histories.again` says of a REPEAT, 0 of
+others. A GONE event carries the whole history as it was before.
+
+Version 1 had no `again`, days and span; it is read as if there had been no repeats on other days.
 """
 
 from __future__ import annotations
@@ -28,9 +32,11 @@ import numpy as np
 import numpy.typing as npt
 
 from state.errors import BadDelta
+from state.wire import Reader, Writer
 
 MAGIC = b"AD"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
 _HEADER = struct.Struct("<2sBBHHqqqIIIIII")
 
 
@@ -48,6 +54,7 @@ class Type(IntEnum):
     COUNTS = 1
     CATALOGUE = 2
     SETTLE = 3
+    PAIRS = 4  # see state.pair_changes
 
 
 class Source(NamedTuple):
@@ -73,6 +80,7 @@ class Deltas(NamedTuple):
     ranks: npt.NDArray[np.uint32]
     near_ends: npt.NDArray[np.uint32]
     times_ms: npt.NDArray[np.int64]
+    again: npt.NDArray[np.uint32]
     near_items: npt.NDArray[np.uint32]
     near_distances: npt.NDArray[np.uint8]
     gone_events: npt.NDArray[np.uint32]
@@ -80,46 +88,15 @@ class Deltas(NamedTuple):
     gone_ends: npt.NDArray[np.uint32]
     gone_items: npt.NDArray[np.uint32]
     gone_minutes: npt.NDArray[np.uint32]
+    gone_days: npt.NDArray[np.uint32]
+    gone_spans: npt.NDArray[np.uint32]
 
 
-_EVENT_COLUMNS = (np.uint32, np.uint32, np.uint8, np.uint32, np.uint32, np.int64)
+_EVENT_COLUMNS = (np.uint32, np.uint32, np.uint8, np.uint32, np.uint32, np.int64, np.uint32)
 _NEAR_COLUMNS = (np.uint32, np.uint8)
 _GONE_COLUMNS = (np.uint32, np.int32, np.uint32)
-_GONE_ITEM_COLUMNS = (np.uint32, np.uint32)
-
-
-class _Writer:
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-
-    def put(self, raw: bytes) -> None:
-        self.parts.append(raw)
-        if len(raw) % 8:
-            self.parts.append(bytes(8 - len(raw) % 8))
-
-
-class _Reader:
-    def __init__(self, raw: bytes, at: int) -> None:
-        # writable, so that kernels see one type of array whether a message was decoded or not
-        self.raw, self.at = bytearray(raw), at
-
-    def array(self, dtype: type, n: int) -> npt.NDArray[np.generic]:
-        start, n_bytes = self.at, np.dtype(dtype).itemsize * n
-        self.at += n_bytes + -n_bytes % 8
-        if start + n_bytes > len(self.raw):
-            raise BadDelta(
-                f"pair-deltas message ends after {len(self.raw)} bytes, {start + n_bytes} expected"
-            )
-        return np.frombuffer(self.raw, dtype, n, start)
-
-    def ids(self, n: int) -> list[str]:
-        lengths = self.array(np.uint16, n)
-        blob = self.array(np.uint8, int(lengths.sum())).tobytes()
-        ends = np.cumsum(lengths).tolist()
-        try:
-            return [blob[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
-        except UnicodeDecodeError as error:
-            raise BadDelta(f"pair-deltas message has an id that is not UTF-8: {error}") from error
+_GONE_ITEM_COLUMNS = (np.uint32, np.uint32, np.uint32, np.uint32)
+_ADDED = (1, 0, 0, 2)  # of the columns above, those at the end that version 1 did not have
 
 
 def message_type(raw: bytes) -> Type:
@@ -132,7 +109,7 @@ def message_type(raw: bytes) -> Type:
     """
     if len(raw) < 4 or raw[:2] != MAGIC:
         raise BadDelta(f"not a pair-deltas message: starts with {raw[:8]!r}")
-    if raw[2] != VERSION:
+    if raw[2] not in READABLE:
         raise BadDelta(f"pair-deltas message has layout {raw[2]}, this program reads {VERSION}")
     try:
         return Type(raw[3])
@@ -142,20 +119,18 @@ def message_type(raw: bytes) -> Type:
 
 def encode(d: Deltas) -> bytes:
     """The bytes of a message."""
-    w = _Writer()
+    w = Writer()
     w.put(
         _HEADER.pack(
             MAGIC, VERSION, Type.COUNTS, *d.source, d.first, d.end, d.customers, d.base, len(d.new_ids),
             len(d.offsets), len(d.near_items), len(d.gone_events), len(d.gone_items),
         )
     )  # fmt: skip
-    ids = [name.encode() for name in d.new_ids]
     w.put(d.new_partitions.tobytes())
-    w.put(np.array([len(name) for name in ids], np.uint16).tobytes())
-    w.put(b"".join(ids))
+    w.ids(d.new_ids)
     for column in d[7:]:
         w.put(column.tobytes())
-    return b"".join(w.parts)
+    return w.message()
 
 
 def decode(raw: bytes) -> Deltas:
@@ -173,19 +148,19 @@ def decode(raw: bytes) -> Deltas:
     except struct.error as error:
         raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header") from error
     topic, partition, first, end, customers, base, n_new, n_events, n_near, n_gone, n_gone_items = header[3:]
-    r = _Reader(raw, _HEADER.size)
+    r = Reader(raw, _HEADER.size)
     partitions = r.array(np.uint16, n_new)
     ids = r.ids(n_new)
-    columns = [
-        r.array(dtype, n)
-        for dtypes, n in (
-            (_EVENT_COLUMNS, n_events),
-            (_NEAR_COLUMNS, n_near),
-            (_GONE_COLUMNS, n_gone),
-            (_GONE_ITEM_COLUMNS, n_gone_items),
-        )
-        for dtype in dtypes
-    ]
+    columns: list[npt.NDArray[np.generic]] = []
+    for dtypes, n, added in zip(
+        (_EVENT_COLUMNS, _NEAR_COLUMNS, _GONE_COLUMNS, _GONE_ITEM_COLUMNS),
+        (n_events, n_near, n_gone, n_gone_items),
+        _ADDED,
+        strict=True,
+    ):
+        written = len(dtypes) - (added if raw[2] == 1 else 0)
+        columns += [r.array(dtype, n) for dtype in dtypes[:written]]
+        columns += [np.zeros(n, dtype) for dtype in dtypes[written:]]
     return Deltas(Source(topic, partition), first, end, customers, base, ids, partitions, *columns)  # type: ignore[arg-type]
 
 
@@ -204,13 +179,11 @@ _AVAILABILITY = struct.Struct("<2sBBHHqqII")
 
 def encode_availability(a: Availability) -> bytes:
     """The bytes of a CATALOGUE message: header, u16 lengths, ids in utf-8, u8 flags."""
-    w = _Writer()
+    w = Writer()
     w.put(_AVAILABILITY.pack(MAGIC, VERSION, Type.CATALOGUE, *a.source, a.first, a.end, len(a.ids), 0))
-    ids = [name.encode() for name in a.ids]
-    w.put(np.array([len(name) for name in ids], np.uint16).tobytes())
-    w.put(b"".join(ids))
+    w.ids(a.ids)
     w.put(a.available.tobytes())
-    return b"".join(w.parts)
+    return w.message()
 
 
 def decode_availability(raw: bytes) -> Availability:
@@ -226,7 +199,7 @@ def decode_availability(raw: bytes) -> Availability:
     if len(raw) < _AVAILABILITY.size:
         raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header")
     topic, partition, first, end, n, _ = _AVAILABILITY.unpack_from(raw)[3:]
-    r = _Reader(raw, _AVAILABILITY.size)
+    r = Reader(raw, _AVAILABILITY.size)
     ids = r.ids(n)
     return Availability(Source(topic, partition), first, end, ids, r.array(np.uint8, n))  # type: ignore[arg-type]
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xxhash
 
 from state.ids import Dictionary
+from state.profiles import Profiles
 from state.residents import Residents
 
 
@@ -33,6 +34,7 @@ class Event:
     quantity: int = 1
     kind: Kind = Kind.PURCHASE
     event_id: str | None = None
+    profile_id: str | None = None
 
 
 def event_hash(event_id: str | None) -> int:
@@ -57,6 +59,8 @@ class EventBatch:
         Event time, milliseconds since 1970.
     hashes : uint64[n]
         `event_hash` of the event ids.
+    profiles : uint8[n]
+        Which of the customer's profiles it was, see `state.profiles`; 0 without one.
     end : int
         Offset after the last record of the batch, event or not.
     """
@@ -68,33 +72,39 @@ class EventBatch:
     quantities: npt.NDArray[np.uint32]
     times_ms: npt.NDArray[np.int64]
     hashes: npt.NDArray[np.uint64]
+    profiles: npt.NDArray[np.uint8]
     end: int
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     @staticmethod
-    def of_rows(rows: Sequence[tuple[int, int, int, int, int, int, int]], end: int) -> EventBatch:
-        """From tuples (offset, kind, customer, item, quantity, time_ms, hash)."""
-        columns = list(zip(*rows, strict=True)) or [()] * 7
-        types = (np.int64, np.uint8, np.uint32, np.uint32, np.uint32, np.int64, np.uint64)
+    def of_rows(rows: Sequence[tuple[int, int, int, int, int, int, int, int]], end: int) -> EventBatch:
+        """From tuples (offset, kind, customer, item, quantity, time_ms, hash, profile)."""
+        columns = list(zip(*rows, strict=True)) or [()] * 8
+        types = (np.int64, np.uint8, np.uint32, np.uint32, np.uint32, np.int64, np.uint64, np.uint8)
         arrays: list[Any] = [np.array(c, t) for c, t in zip(columns, types, strict=True)]
         return EventBatch(*arrays, end=end)  # type: ignore[misc]
 
     @staticmethod
     def of_events(
-        events: Iterable[Event], customers: Residents, items: Dictionary, first_offset: int
+        events: Iterable[Event],
+        customers: Residents,
+        items: Dictionary,
+        profiles: Profiles,
+        first_offset: int,
     ) -> EventBatch:
         """From events, the first at `first_offset`; new ids enter the dictionaries."""
         rows = [
             (
                 offset,
                 int(e.kind),
-                customers.number(e.customer_id),
+                (customer := customers.number(e.customer_id)),
                 0 if e.kind == Kind.FORGET else items.number(e.item_id),
                 e.quantity,
                 e.time_ms,
                 event_hash(e.event_id),
+                profiles.number(customer, e.profile_id),
             )
             for offset, e in enumerate(events, first_offset)
         ]

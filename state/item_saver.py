@@ -106,7 +106,7 @@ class ItemSaver(Saver):
         """Store those of these rows that changed."""
         for start in range(0, len(rows), WRITTEN_AT_ONCE):
             some = rows[start : start + WRITTEN_AT_ONCE]
-            self._write([record for row in some for record in self._pack(row)])
+            self._write(self._pack(some))
 
     def _fill(self, row: int, k: bytes, raw: bytes) -> None:
         tables = self.machine.tables
@@ -132,13 +132,18 @@ class ItemSaver(Saver):
         changed = np.flatnonzero(machine.tables.marks[: machine.row_count] & SAVE)
         return meta, [(POPULARITY, popularity)], changed
 
-    def _pack(self, number: int) -> Records:
-        tables = self.machine.tables
-        if not tables.marks[number] & SAVE:
-            return []
-        tables.marks[number] &= np.uint8(0xFF ^ SAVE)
-        included = max(self.machine.position - 1, int(tables.included[number]))
-        return [(key(b"r", number), codec.pack_row(tables.rows, number, tables.sizes[number], included))]
+    def _pack(self, numbers: list[int]) -> Records:
+        tables, position = self.machine.tables, self.machine.position
+        which = np.array(numbers, np.int64)
+        which = which[tables.marks[which] & SAVE > 0]
+        tables.marks[which] &= np.uint8(0xFF ^ SAVE)
+        records: Records = []
+        for start in range(0, len(which), WRITTEN_AT_ONCE):
+            some = which[start : start + WRITTEN_AT_ONCE]
+            included = np.maximum(position - 1, tables.included[some])
+            packed = codec.pack_rows(tables.rows, some, tables.sizes[some], included)
+            records += [(key(b"r", row), raw) for row, raw in zip(some.tolist(), packed, strict=True)]
+        return records
 
     def _appended(self) -> Records:
         machine, items = self.machine, self.machine.items

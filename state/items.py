@@ -27,6 +27,8 @@ from state.errors import BadDelta
 from state.eviction import second_chance
 from state.ids import Dictionary
 from state.opportunity import Cells
+from state.pair_changes import PairChanges
+from state.pair_counting import count_pairs
 from state.ranking import Lists
 from state.settings import CountingSettings
 
@@ -125,7 +127,7 @@ class ItemMachine:
         if source is None:
             self.position = position + 1
             return 0
-        self._learn(source, deltas)
+        self._learn(source, deltas, rows=True)
         self.make_room(2 * len(deltas.near_items))
         applied = 0
         if deltas.end > source.end:
@@ -140,14 +142,50 @@ class ItemMachine:
                 self.settings.window, self.settings.row_capacity, self.mode == relatedness.MIX,
                 self.settings.score_tolerance,
                 items, deltas.offsets, deltas.effects, deltas.ranks,
-                deltas.near_ends, deltas.times_ms, near, deltas.near_distances,
+                deltas.near_ends, deltas.times_ms, deltas.again, near, deltas.near_distances,
                 deltas.gone_events, deltas.gone_ranks, deltas.gone_ends, gone, deltas.gone_minutes,
-                self._pending,
+                deltas.gone_days, deltas.gone_spans, self._pending,
             )  # fmt: skip
             source.end, source.customers = deltas.end, deltas.customers
         self.position = position + 1
-        self._shrink()
+        self.shrink()
         return int(applied)
+
+    def apply_pairs(self, changes: PairChanges, position: int | None = None) -> int:
+        """Apply one message of a crossing machine as `apply` does others; returns how many effects were new.
+
+        Only items that somebody watched get rows.
+        """
+        position = self.position if position is None else position
+        source = self._source(changes.source, changes.first, begins=changes.base == 0)
+        applied = 0
+        if source is not None:
+            self._learn(source, changes, rows=False)
+            if changes.end > source.end:
+                self._count_pairs(source, changes, position)
+                applied = changes.end - max(changes.first, source.end)
+                source.end, source.customers = changes.end, changes.customers
+        self.position = position + 1
+        self.shrink()
+        return applied
+
+    def _count_pairs(self, source: SourceState, changes: PairChanges, position: int) -> None:
+        own = source.items.astype(np.uint32)
+        buyers, sizes, pairs = changes.buyers, changes.sizes, changes.pairs
+        buyers, sizes = buyers._replace(items=own[buyers.items]), sizes._replace(items=own[sizes.items])
+        pairs = pairs._replace(items=own[pairs.items], bought=own[pairs.bought])
+        for item in np.unique(sizes.items).tolist():
+            if self.tables.row_of[item] < 0:
+                self.add_row(item)
+        self.make_room(len(pairs.items))
+        if self.absent:
+            self.bring_in(counting.absent_rows(self.tables, sizes.items.astype(np.int64)))
+            self.bring_in(counting.absent_rows(self.tables, pairs.items.astype(np.int64)))
+        count_pairs(
+            self.tables, position, self.popularity_included, source.end - changes.first,
+            self.settings.row_capacity, self.mode == relatedness.MIX, self.settings.score_tolerance,
+            buyers, sizes, pairs, self._pending,
+        )  # fmt: skip
 
     def apply_availability(self, message: Availability, position: int | None = None) -> int:
         """Apply a catalogue message; rows that hold an item that changed are ranked anew."""
@@ -183,8 +221,8 @@ class ItemMachine:
         self.gaps_seen += 1
         return None
 
-    def _learn(self, source: SourceState, deltas: Deltas) -> None:
-        """Give the source's new items numbers here, and rows to those this partition owns."""
+    def _learn(self, source: SourceState, deltas: Deltas | PairChanges, *, rows: bool) -> None:
+        """Give the source's new items numbers here, and with `rows` rows to those this partition owns."""
         known = len(source.items)
         if deltas.base > known:
             raise BadDelta(
@@ -200,7 +238,7 @@ class ItemMachine:
         for number, partition in zip(
             numbers, deltas.new_partitions[known - deltas.base :].tolist(), strict=True
         ):
-            if partition == self.partition and self.tables.row_of[number] < 0:
+            if rows and partition == self.partition and self.tables.row_of[number] < 0:
                 self.add_row(number)
 
     def add_row(self, item: int) -> int:
@@ -252,7 +290,7 @@ class ItemMachine:
         it may lag by one buyer in 2,000.
         """
         lists = self._rank(rows, exact=exact)
-        self._shrink()
+        self.shrink()
         return lists
 
     def _rank(self, rows: npt.NDArray[np.int64], *, exact: bool) -> Lists:
@@ -284,12 +322,17 @@ class ItemMachine:
 
     def view(self, item: int) -> Lists:
         """The list of an item this partition owns, exact as of now; changes nothing."""
-        row = np.array([self.tables.row_of[item]], np.int64)
-        waiting, threshold = self.tables.marks[row] & (RANK | QUIET), self.tables.threshold[row]
-        lists = self._rank(row, exact=True)
-        self.tables.marks[row] |= waiting
-        self.tables.threshold[row] = threshold
-        self._shrink()
+        return self.peek(np.array([self.tables.row_of[item]], np.int64))
+
+    def peek(self, rows: npt.NDArray[np.int64]) -> Lists:
+        """The lists of rows, exact as of now; changes nothing."""
+        tables = self.tables
+        waiting, threshold = tables.marks[rows] & (RANK | QUIET), tables.threshold[rows]
+        ranked_buyers = tables.ranked_buyers[rows]
+        lists = self._rank(rows, exact=True)
+        tables.marks[rows] |= waiting
+        tables.threshold[rows], tables.ranked_buyers[rows] = threshold, ranked_buyers
+        self.shrink()
         return lists
 
     def neighbours(
@@ -332,12 +375,15 @@ class ItemMachine:
         self.items.limit = ids_limit(self.budget_bytes)
         self.items.prefetch(names)
 
-    def _shrink(self) -> None:
+    def over_budget(self) -> bool:
+        """Whether rows take more than the budget allows."""
+        budget = self.budget_bytes
+        return budget is not None and row_memory.footprint_bytes(self.tables.rows) > records_bytes(budget)
+
+    def shrink(self) -> None:
         """Beyond the budget, store and drop rows not used lately."""
         rows, budget = self.tables.rows, self.budget_bytes
-        if budget is None or self.backing is None:
-            return
-        if row_memory.footprint_bytes(rows) <= records_bytes(budget):
+        if budget is None or self.backing is None or not self.over_budget():
             return
         while (excess := row_memory.used_bytes(rows) - int(KEPT * records_bytes(budget))) > 0:
             marks = self.tables.marks[: self.row_count]

@@ -32,6 +32,9 @@ class Paired(NamedTuple):
     gone_ends: npt.NDArray[np.int64]
     gone_items: npt.NDArray[np.uint32]
     gone_minutes: npt.NDArray[np.uint32]
+    gone_days: npt.NDArray[np.uint32]
+    gone_spans: npt.NDArray[np.uint32]
+    again: npt.NDArray[np.uint32]
 
 
 def new_paired(n_events: int, window: int, gone_items: int) -> Paired:
@@ -46,6 +49,9 @@ def new_paired(n_events: int, window: int, gone_items: int) -> Paired:
         np.empty(n_events, np.int64),
         np.empty(gone_items, np.uint32),
         np.empty(gone_items, np.uint32),
+        np.empty(gone_items, np.uint32),
+        np.empty(gone_items, np.uint32),
+        np.empty(n_events, np.uint32),
     )
 
 
@@ -61,6 +67,7 @@ def pair(
     quantities: npt.NDArray[np.uint32],
     times_ms: npt.NDArray[np.int64],
     hashes: npt.NDArray[np.uint64],
+    profiles: npt.NDArray[np.uint8],
     out: Paired,
 ) -> tuple[int, int, int]:
     """Apply events to histories; returns (events done, GONE events, customers gained).
@@ -77,6 +84,7 @@ def pair(
         item = np.int64(items[i])
         n = np.int64(h.length[customer])
         out.ranks[i] = 0
+        out.again[i] = 0
         outcome = 0
         rank = -1
         if kinds[i] != _PURCHASE and gone_items + n > len(out.gone_items):
@@ -88,13 +96,16 @@ def pair(
         elif kinds[i] == _PURCHASE:
             rank = hs.rank_of(h, customer, item)
             if rank >= 0:
-                hs.add_quantity(h, customer, rank, np.int64(quantities[i]), times_ms[i])
+                hs.add_quantity(h, customer, rank, np.int64(quantities[i]))
+                out.again[i] = hs.again(h, customer, rank, times_ms[i], np.int64(profiles[i]))
                 outcome = REPEAT
             else:
                 for distance in range(1, min(n, window) + 1):
                     out.near_items[near] = hs.item_at(h, customer, n - distance)
                     near += 1
-                hs.append(h, customer, item, quantities[i], times_ms[i], times_ms[i])
+                hs.append(
+                    h, customer, item, quantities[i], times_ms[i], times_ms[i], 1, 1.0, np.int64(profiles[i])
+                )
                 out.ranks[i] = n
                 gained += n == 0
                 outcome = NEW
@@ -108,12 +119,14 @@ def pair(
                 if owned < np.int64(quantities[i]):
                     outcome = NOT_OWNED
                 elif owned > np.int64(quantities[i]):
-                    hs.add_quantity(h, customer, rank, -np.int64(quantities[i]), times_ms[i])
+                    hs.add_quantity(h, customer, rank, -np.int64(quantities[i]))
                     outcome = PART_RETURNED
             if outcome == 0:
                 for r in range(n):
                     out.gone_items[gone_items] = hs.item_at(h, customer, r)
                     out.gone_minutes[gone_items] = hs.first_ms_at(h, customer, r) // 60_000
+                    out.gone_days[gone_items] = hs.days_at(h, customer, r)
+                    out.gone_spans[gone_items] = hs.span_at(h, customer, r)
                     gone_items += 1
                 out.gone_events[gone] = i
                 out.gone_ranks[gone] = rank

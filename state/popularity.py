@@ -1,7 +1,11 @@
 """Popularity of the whole catalogue, as every item partition keeps it.
 
-Buyers per item (customers who have it), their total, and purchases of two weeks of event time: the day of
-the newest event and the 13 days before it. Late events count in their day as long as it is in the window.
+Buyers per item (customers who have it), their total, and purchases by day of event time: the day of the
+newest event and the 27 days before it. Late events count in their day as long as it is among these. What
+lists are ranked by is the sum of the newest 14.
+
+Of the buyers of each item it keeps what their histories say of repeats (`state.histories`): how many bought
+it on more than one day, on how many days beyond their first, and over how many minutes.
 """
 
 from __future__ import annotations
@@ -11,14 +15,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from state.histories import DAY_ADDED, REPEATER, SPAN_BITS
 from state.memory import kernel
 from state.relatedness import grid_position
 
 DAY_MS = 86_400_000
-DAYS = 14
+DAYS = 28
+RECENT_DAYS = 14
+NEVER = 2**31 - 1
 
 # `totals`
 BUYERS, WATERMARK_MS, REFRESHED_AT, PURCHASES = range(4)
+# columns of `repeats`
+REPEATERS, REPEAT_DAYS, SPAN_MINUTES = range(3)
 
 
 class Popularity(NamedTuple):
@@ -26,8 +35,10 @@ class Popularity(NamedTuple):
 
     totals: npt.NDArray[np.int64]
     buyers: npt.NDArray[np.int64]
-    recent: npt.NDArray[np.int64]  # purchases of the last DAYS days
-    days: npt.NDArray[np.uint32]  # [DAYS, items], day d in slot d % DAYS
+    recent: npt.NDArray[np.int64]  # purchases of the last RECENT_DAYS days
+    days: npt.NDArray[np.uint32]  # [items, DAYS], day d in slot d % DAYS
+    first_day: npt.NDArray[np.int32]  # of any purchase, NEVER without one
+    repeats: npt.NDArray[np.int64]  # [items, 3], see REPEATERS
     available: npt.NDArray[np.uint8]
     ranked: npt.NDArray[np.float32]  # [items, 2]: position on the grid, sqrt(recent + 1/2) or -1
 
@@ -40,7 +51,9 @@ def new_popularity(capacity: int) -> Popularity:
         np.zeros(4, np.int64),
         np.zeros(capacity, np.int64),
         np.zeros(capacity, np.int64),
-        np.zeros((DAYS, capacity), np.uint32),
+        np.zeros((capacity, DAYS), np.uint32),
+        np.full(capacity, NEVER, np.int32),
+        np.zeros((capacity, 3), np.int64),
         np.ones(capacity, np.uint8),
         ranked,
     )
@@ -49,13 +62,9 @@ def new_popularity(capacity: int) -> Popularity:
 def grow_popularity(p: Popularity, capacity: int) -> Popularity:
     """The same with room for `capacity` items."""
     grown = new_popularity(capacity)
-    n = len(p.buyers)
     grown.totals[:] = p.totals
-    grown.buyers[:n] = p.buyers
-    grown.recent[:n] = p.recent
-    grown.days[:, :n] = p.days
-    grown.available[:n] = p.available
-    grown.ranked[:n] = p.ranked
+    for old, new in zip(p[1:], grown[1:], strict=True):
+        new[: len(old)] = old
     return grown
 
 
@@ -63,17 +72,53 @@ def grow_popularity(p: Popularity, capacity: int) -> Popularity:
 def add_purchase(p: Popularity, item: int, time_ms: int) -> None:
     """Count a purchase in its day, moving the window on if it is newer than all before."""
     p.totals[PURCHASES] += 1
-    newest = p.totals[WATERMARK_MS] // DAY_MS
     day = time_ms // DAY_MS
+    newest = p.totals[WATERMARK_MS] // DAY_MS
     if time_ms > p.totals[WATERMARK_MS]:
         p.totals[WATERMARK_MS] = time_ms
-        for d in range(max(newest + 1, day - DAYS + 1), day + 1):
-            p.recent[:] -= p.days[d % DAYS].astype(np.int64)
-            p.days[d % DAYS] = 0
-        newest = day
+        if day > newest:
+            for d in range(max(newest + 1, day - DAYS + 1), day + 1):
+                p.days[:, d % DAYS] = 0
+            newest = day
+            count_recent(p)
     if day > newest - DAYS:
-        p.days[day % DAYS, item] += np.uint32(1)
-        p.recent[item] += 1
+        p.days[item, day % DAYS] += np.uint32(1)
+        p.recent[item] += day > newest - RECENT_DAYS
+    p.first_day[item] = min(p.first_day[item], day)
+
+
+@kernel
+def count_recent(p: Popularity) -> None:
+    """Add the newest days of every item up: once for each day of event time."""
+    newest = p.totals[WATERMARK_MS] // DAY_MS
+    for item in range(len(p.recent)):
+        p.recent[item] = purchases_of(p, item, newest, RECENT_DAYS)
+
+
+@kernel
+def purchases_of(p: Popularity, item: int, last: int, days: int) -> int:
+    """Purchases of an item in the `days` days that end with day `last`."""
+    n = 0
+    for d in range(last - days + 1, last + 1):
+        n += np.int64(p.days[item, d % DAYS])
+    return n
+
+
+@kernel
+def add_repeat(p: Popularity, item: int, again: int) -> None:
+    """Count what `state.histories.again` says of a repeat."""
+    p.repeats[item, REPEATERS] += (again & REPEATER) > 0
+    p.repeats[item, REPEAT_DAYS] += (again & DAY_ADDED) > 0
+    p.repeats[item, SPAN_MINUTES] += again >> SPAN_BITS
+
+
+@kernel
+def undo_repeats(p: Popularity, item: int, days: int, span: int) -> None:
+    """Take back the repeats of a buyer who has the item no more."""
+    if days > 1:
+        p.repeats[item, REPEATERS] -= 1
+        p.repeats[item, REPEAT_DAYS] -= days - 1
+        p.repeats[item, SPAN_MINUTES] -= span
 
 
 @kernel

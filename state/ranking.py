@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state import rows as rw
-from state.counting import Tables
+from state.counting import Tables, buyers_of
 from state.entries import AFTER, DELETED, HIGH, ID, INDEX, LANDMARK_MINUTE, MINUTE, REPEATED, TAU_MINUTES
 from state.memory import float_bits, float_of_bits, kernel, load, prefetch, store
 from state.popularity import WATERMARK_MS
@@ -34,6 +34,7 @@ class Lists(NamedTuple):
 
     row: npt.NDArray[np.int64]
     difference: npt.NDArray[np.uint8]  # SAME, SLIGHTLY, CHANGED against the published list
+    buyers: npt.NDArray[np.int64]  # customers whose histories a row counts: who bought, or watched, its item
     length: npt.NDArray[np.int64]
     item: npt.NDArray[np.int32]
     score: npt.NDArray[np.float64]
@@ -58,7 +59,7 @@ def new_lists(rows: npt.NDArray[np.int64], k: int) -> Lists:
     """Buffers for the lists of some rows."""
     n = len(rows)
     return Lists(
-        rows, np.zeros(n, np.uint8), np.zeros(n, np.int64), np.empty((n, k), np.int32),
+        rows, np.zeros(n, np.uint8), np.zeros(n, np.int64), np.zeros(n, np.int64), np.empty((n, k), np.int32),
         np.empty((n, k)), np.empty((n, k), np.int64), np.empty((n, k), np.int64),
         np.empty((n, k)), np.empty((n, k)), np.empty(n), np.empty(n, np.uint64),
     )  # fmt: skip
@@ -190,7 +191,9 @@ def rank(
         _grid_of(t.sizes[row], gaps, matrix, expectation)
         lists.recent_mass[i] = t.rows.heads_f[row, rw.RECENT_MASS] * latest
         f_share = lists.recent_mass[i] / max(t.rows.heads[row, rw.MASS], 1)
-        per_buyer = buyers[t.item_of[row]] / max(customers, 1)
+        own_buyers = buyers_of(t, row)
+        lists.buyers[i] = own_buyers
+        per_buyer = own_buyers / max(customers, 1)
         scores, items = all_scores[i], all_items[i]
         n = 0
         least = 0.0  # the worst score in a full heap
@@ -237,7 +240,7 @@ def rank(
             if n == k:
                 least = _score_of(pairs[0])
         t.threshold[row] = least
-        t.ranked_buyers[row] = buyers[t.item_of[row]]
+        t.ranked_buyers[row] = own_buyers
         lists.length[i] = n
         for j in range(n - 1, -1, -1):  # the worst comes out first
             items[j] = np.int32(0xFFFFFFFF - np.int64(pairs[0] & ID))
@@ -262,9 +265,7 @@ def rank(
             together[i, j] = after + before
             recents[i, j] = f
             _, expecteds[i, j] = score(mode, after + before, f, e, f_share, 1.0, per_buyer * buyers[items[j]])
-        lists.hash[i] = _counts_hash(
-            buyers[t.item_of[row]], t.rows.heads[row, rw.MASS], together[i, :n], afters[i, :n]
-        )
+        lists.hash[i] = _counts_hash(own_buyers, t.rows.heads[row, rw.MASS], together[i, :n], afters[i, :n])
         lists.difference[i] = _compare(published, lists, i, tolerance)
 
 

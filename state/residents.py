@@ -40,6 +40,10 @@ class Residents:
         """The customer's slot, None if the customer is not in memory."""
         return self.numbers.get(customer_id)
 
+    def known(self, slot: int) -> bool:
+        """Whether somebody is in a slot."""
+        return slot < len(self._ids) and self._ids[slot] is not None
+
     def id(self, slot: int) -> str:
         """The customer in a slot."""
         customer_id = self._ids[slot]

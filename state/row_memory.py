@@ -17,8 +17,12 @@ from state.memory import give_back, kernel
 from state.rows import (
     CLASSES,
     DEAD,
+    DROPPED,
     LINE_WORDS,
     LIVE,
+    LOST,
+    MASS,
+    RECENT_MASS,
     SIDE_END,
     SIDE_FREE,
     SIDE_USED,
@@ -85,34 +89,61 @@ def read(
 
 
 @kernel
-def dump(rows: Rows, row: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """A row's entries for storing: those seen once as they are, and [n, 3] neighbour, counts, bits of F."""
-    live = rows.heads[row, LIVE]
-    once = np.empty(live, np.uint64)
-    repeated = np.empty((live, 3), np.uint64)
-    n = 0
-    m = 0
-    first = rows.heads[row, START]
-    for slot in range(first, first + CLASSES[rows.heads[row, SIZE]] * LINE_WORDS):
-        entry = rows.arena[slot]
-        if entry == 0 or (entry & ID) == DELETED:
-            continue
-        payload = entry >> HIGH
-        if payload & REPEATED:
-            index = np.int64(payload & INDEX)
-            repeated[m, 0] = (entry & ID) - np.uint64(1)
-            repeated[m, 1] = rows.side[2 * index]
-            repeated[m, 2] = rows.side[2 * index + 1]
-            m += 1
-        else:
-            once[n] = entry
-            n += 1
-    return once[:n].copy(), repeated[:m].copy()
+def dump(
+    rows: Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Rows for storing, one behind the other as `state.codec` has a ROW: the words, and each row's end.
+
+    `sizes` uint32[n, 2, cells] and `included` int64[n] are of the n rows.
+    """
+    cells = sizes.shape[2]
+    most = np.int64(0)
+    for row in which:
+        most += 7 + cells + 3 * rows.heads[row, LIVE]
+    words = np.empty(most, np.uint64)
+    floats = words.view(np.float64)
+    ends = np.empty(len(which), np.int64)
+    at = np.int64(0)
+    for i in range(len(which)):
+        row = which[i]
+        words[at] = np.uint64(included[i])
+        words[at + 1] = np.uint64(rows.heads[row, MASS])
+        floats[at + 2] = rows.heads_f[row, RECENT_MASS]
+        words[at + 3] = np.uint64(rows.heads[row, DROPPED])
+        floats[at + 4] = rows.heads_f[row, LOST]
+        head = at + 5
+        at += 7
+        flat = sizes[i].reshape(-1)
+        for c in range(cells):
+            words[at] = np.uint64(flat[2 * c]) | (np.uint64(flat[2 * c + 1]) << HIGH)
+            at += 1
+        start, n_words = rows.heads[row, START], CLASSES[rows.heads[row, SIZE]] * LINE_WORDS
+        n = np.int64(0)
+        for slot in range(start, start + n_words):
+            entry = rows.arena[slot]
+            if entry != 0 and (entry & ID) != DELETED and not (entry >> HIGH) & REPEATED:
+                words[at + n] = entry
+                n += 1
+        at += n
+        m = np.int64(0)
+        for slot in range(start, start + n_words):
+            entry = rows.arena[slot]
+            if entry != 0 and (entry & ID) != DELETED and (entry >> HIGH) & REPEATED:
+                index = np.int64((entry >> HIGH) & INDEX)
+                words[at] = (entry & ID) - np.uint64(1)
+                words[at + 1] = rows.side[2 * index]
+                words[at + 2] = rows.side[2 * index + 1]
+                at += 3
+                m += 1
+        words[head] = np.uint64(n) | (np.uint64(m) << HIGH)
+        words[head + 1] = np.uint64(cells)
+        ends[i] = at
+    return words[:at], ends
 
 
 @kernel
 def fill(rows: Rows, row: int, once: npt.NDArray[np.uint64], repeated: npt.NDArray[np.uint64]) -> None:
-    """Put what `dump` gave into a row without entries."""
+    """Put a ROW's entries into a row without any: seen once, and [n, 3] neighbour, counts, bits of F."""
     n = len(once) + len(repeated)
     if n == 0:
         return

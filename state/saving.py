@@ -107,8 +107,8 @@ class Saver(abc.ABC):
         """What META says of now, records to write at once, and the changed ones to write by and by."""
 
     @abc.abstractmethod
-    def _pack(self, number: int) -> Records:
-        """A changed record as it is now, clearing its mark; none if it was written since."""
+    def _pack(self, numbers: list[int]) -> Records:
+        """Changed records as they are now, clearing their marks; without those written since."""
 
     @abc.abstractmethod
     def _appended(self) -> Records:
@@ -131,8 +131,7 @@ class Saver(abc.ABC):
             self._meta = self._complete(meta)
             self._at = 0
         stop = min(len(self._queue), self._at + max(16, int(share * len(self._queue)) + 1))
-        for number in self._queue[self._at : stop].tolist():
-            records += self._pack(number)
+        records += self._pack(self._queue[self._at : stop].tolist())
         self._at = stop
         if stop == len(self._queue):
             records.append((META, codec.pack_meta(self._meta)))

@@ -2,7 +2,8 @@
 
 Layout 1 kept histories by the customers' numbers, and both dictionaries in pages, which only ever grew; so
 a customer could be emptied, but not erased. Layout 2 keeps histories by the customers' ids and has no
-numbers for them. The rest differs in nothing but its layout byte.
+numbers for them; it counts repeats, and days of four weeks instead of two. The rest differs in nothing
+but its layout byte.
 
 A crash leaves a store in between, which goes on being upgraded when it is opened again: each record is
 replaced in one batch with what takes its place, what others are read with goes later, and META goes last.
@@ -26,7 +27,6 @@ _SAME = {
     b"w": Kind.NUMBERS,
     b"s": Kind.NUMBERS,
     b"r": Kind.ROW,
-    b"p": Kind.POPULARITY,
     b"u": Kind.PAGE,
 }
 
@@ -42,6 +42,7 @@ def upgrade(store: Store) -> None:
         return
     for prefix, kind in _SAME.items():
         _write(store, _reframed(store, prefix, kind))
+    _write(store, _popularity(store))
     _write(store, _histories(store))
     _write(store, _items(store))
     customers = sum(codec.history_items(key, raw) > 0 for key, raw in store.scan(HISTORY))
@@ -66,6 +67,12 @@ def _reframed(store: Store, prefix: bytes, kind: Kind) -> Iterator[Records]:
     for key, raw in store.scan(prefix):
         if codec.layout_of(raw) != codec.LAYOUT:
             yield [(key, codec.frame(kind, codec.unframe(kind, key, raw, layout=1)))]
+
+
+def _popularity(store: Store) -> Iterator[Records]:
+    for key, raw in store.scan(b"p"):
+        if codec.layout_of(raw) != codec.LAYOUT:
+            yield [(key, codec.upgrade_popularity(key, raw))]
 
 
 def _histories(store: Store) -> Iterator[Records]:

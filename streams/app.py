@@ -1,7 +1,11 @@
 """The topology, on one screen.
 
-    purchases    ──► count_customers  ──► pair-deltas ──► count_items ──► related-items
-    items        ──► read_catalogue   ──────┘
+    purchases  ──► customers  ──► pair-deltas ──► items ──► related-items
+    items      ──► catalogue  ──────┤
+    watches    ──► customers  ──► pair-deltas-watched ──► items ──► related-items-watched
+    ...                               and so on for every type of events in the settings
+    first-events ──► crossing ──► pair-deltas-watched-bought ──► items ──► related-items-watched-bought
+                                      of what the customers' machines of purchases and watches tell there
     dead-letters and progress are written by all of them
 
 Run it with `alsobought worker`, or with `faust -A streams.app worker`.
@@ -19,9 +23,11 @@ from typing import Any
 
 import faust
 
+from streams.broker.topics_admin import require_topics
+from streams.kinds import topics_of
 from streams.queries import Queries
 from streams.settings import Settings
-from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES, TopicSpec
+from streams.topics import ITEMS, TopicSpec
 from streams.transport import Schema, Transport
 from streams.worker import Tasks
 
@@ -30,16 +36,27 @@ M_ARENA_MAX = -8  # of mallopt(3)
 COMPUTING_THREADS = 3
 
 settings = Settings()
+bootstrap = settings.kafka or "127.0.0.1:9092"
 # Records by the million are short-lived and hold no cycles: looking for cycles cost 5 % of the time.
 gc.set_threshold(100_000, 20, 50)
 if sys.platform == "linux":  # big short-lived buffers from several threads: each arena of glibc keeps its own
     ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
+if settings.log_level != "debug":  # they tell of every connection and every look into a topic
+    for library in ("kafka", "aiokafka"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
 class App(faust.App):  # type: ignore[misc]
     """A Faust app whose state and offsets are kept by `tasks`."""
 
     tasks: Tasks
+
+    async def on_start(self) -> None:
+        """Refuse to start without the topics: a broker might make those that are asked for, as it likes."""
+        await asyncio.to_thread(require_topics, bootstrap, topics_of(settings))
+        await super().on_start()
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
@@ -50,7 +67,7 @@ class App(faust.App):  # type: ignore[misc]
 
 app = App(
     settings.group,
-    broker=";".join(f"kafka://{address}" for address in (settings.kafka or "127.0.0.1:9092").split(",")),
+    broker=";".join(f"kafka://{address}" for address in bootstrap.split(",")),
     datadir=str(settings.data_dir / "faust"),
     autodiscover=False,
     web_enabled=False,
@@ -74,36 +91,26 @@ app.tasks = Tasks(app, settings)
 queries = Queries(app.tasks, settings.web_host, settings.web_port, settings.advertise_host)
 
 
-def _topic(spec: TopicSpec) -> Any:
-    return app.topic(spec.name, schema=Schema(), acks=False)
+def _agent(name: str, spec: TopicSpec) -> None:
+    """Hand what comes in a topic to the tasks of its partitions."""
+
+    async def handle_all(stream: Any) -> None:
+        async for chunk in stream:
+            try:
+                await app.tasks.handle(chunk)
+            except Exception as error:
+                log.exception("%s-%d: cannot go on", chunk.tp.topic, chunk.tp.partition)
+                await app.crash(error)
+                raise
+
+    handle_all.__qualname__ = name  # in the log
+    app.agent(app.topic(spec.name, schema=Schema(), acks=False), name=name)(handle_all)
 
 
-async def _handle_all(stream: Any) -> None:
-    async for chunk in stream:
-        try:
-            await app.tasks.handle(chunk)
-        except Exception as error:
-            log.exception("%s-%d: cannot go on", chunk.tp.topic, chunk.tp.partition)
-            await app.crash(error)
-            raise
-
-
-@app.agent(_topic(PURCHASES))  # type: ignore[untyped-decorator]
-async def count_customers(stream: Any) -> None:
-    """Purchases into histories; what changes goes to the item partitions."""
-    await _handle_all(stream)
-
-
-@app.agent(_topic(ITEMS))  # type: ignore[untyped-decorator]
-async def read_catalogue(stream: Any) -> None:
-    """Availability to the item partitions."""
-    await _handle_all(stream)
-
-
-@app.agent(_topic(PAIR_DELTAS))  # type: ignore[untyped-decorator]
-async def count_items(stream: Any) -> None:
-    """Deltas into counts; lists that change are published."""
-    await _handle_all(stream)
+_agent("catalogue", ITEMS)  # availability to the item partitions of every kind
+for kind in app.tasks.listed:
+    _agent(f"customers-{kind.name}", kind.events)  # events into histories; what changes goes to the items
+    _agent(f"items-{kind.name}", kind.deltas)  # deltas into counts; lists that change are published
 
 
 @app.task  # type: ignore[untyped-decorator]

@@ -1,9 +1,9 @@
 """Which worker gets which partitions: sticky, and the same numbers of every topic.
 
-Partition p of purchases, of items and of pair-deltas go together as unit p, so that every worker has a like
-share of the cheap and of the dear work. A unit stays where it is unless its worker has more than its share:
-opening a store costs seconds, and aiokafka's own strategies move units for nothing (round robin) or give
-one worker all of one topic (sticky).
+Partition p of items and of every kind's events and deltas go together as unit p, so that every worker has a
+like share of the cheap and of the dear work, and what is of one customer or one item is in one process. A
+unit stays where it is unless its worker has more than its share: opening a store costs seconds, and
+aiokafka's own strategies move units for nothing (round robin) or give one worker all of one topic (sticky).
 
 Every member tells what it had in its last assignment and that assignment's round, the leader numbers the
 next. So a worker that was frozen claims by an old round what others have by a newer one, and loses it.
@@ -11,12 +11,15 @@ next. So a worker that was frozen claims by an old round what others have by a n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import msgspec
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+
+log = logging.getLogger("alsobought")
 
 VERSION = 0
 
@@ -85,10 +88,18 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
         units = max((1 + max(some) for some in partitions.values() if some), default=0)
         given = share(units, {name: (held.round, held.units) for name, held in told.items()})
         newest = 1 + max(held.round for held in told.values())
+        if len({frozenset(member.subscription) for member in members.values()}) > 1:
+            log.warning(
+                "workers differ in their topics: set ALSOBOUGHT_EVENT_TYPES alike, or some are not counted"
+            )
         return {
             name: ConsumerProtocolMemberAssignment(
                 VERSION,
-                [(topic, [p for p in partitions[topic] if p in set(mine)]) for topic in topics],
+                [
+                    (topic, [p for p in partitions[topic] if p in set(mine)])
+                    for topic in topics
+                    if topic in members[name].subscription
+                ],
                 msgspec.json.encode(_Held(newest, mine)),
             )
             for name, mine in given.items()

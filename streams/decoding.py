@@ -13,15 +13,14 @@ import numpy as np
 
 from state.customers import CustomerMachine
 from state.events import EventBatch, Kind, event_hash
-from streams.messages import MAX_ID_BYTES, PurchaseEvent, decode_item, decode_purchase
+from streams.kinds import EventKind
+from streams.messages import MAX_ID_BYTES, EventMessage, decode_event, decode_item
 
 T = TypeVar("T")
 
 MAX_VALUE_BYTES = 65_536
 EARLIEST_MS = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1000)
 AHEAD_MS = 24 * 3600 * 1000  # how far event time may be ahead of the time of publishing
-
-_KINDS = {"purchase": int(Kind.PURCHASE), "return": int(Kind.RETURN), "forget": int(Kind.FORGET)}
 
 
 class Record(Protocol):
@@ -47,11 +46,16 @@ class Unusable(ValueError):
 
 @dataclass
 class Decoded:
-    """A chunk of purchases: its events as columns, their records, and what was refused."""
+    """The events of a chunk as columns, their records, and what was refused."""
 
     batch: EventBatch
     records: list[Record] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+
+    @property
+    def published_ms(self) -> int:
+        """When the first of them was published, ms since 1970; 0 without any."""
+        return self.records[0].timestamp if self.records else 0
 
 
 def check_id(name: str, value: str) -> None:
@@ -123,24 +127,63 @@ def _parsed(decode: Callable[[bytes], T], value: bytes) -> T:
         raise Unusable("not the JSON expected: nested too deeply") from None
 
 
-def _parsed_purchases(records: Sequence[Record]) -> Iterator[tuple[Record, PurchaseEvent | Unusable]]:
+def _parsed_events(records: Sequence[Record]) -> Iterator[tuple[Record, EventMessage | Unusable]]:
     for record in records:
         try:
             value = record.value
             if value is None or len(value) > MAX_VALUE_BYTES:
                 value = _value(record, "null value: an event cannot be deleted by a tombstone")
-            yield record, _parsed(decode_purchase, value)
+            yield record, _parsed(decode_event, value)
         except Unusable as error:
             yield record, error
 
 
-def decode_purchases(records: Sequence[Record], end: int, machine: CustomerMachine) -> Decoded:
+class EventTypes:
+    """The types of events that a topic takes.
+
+    >>> from streams.kinds import BOUGHT, WATCHED
+    >>> EventTypes(WATCHED, (BOUGHT, WATCHED)).number("purchase")
+    Traceback (most recent call last):
+    streams.decoding.Unusable: type 'purchase' is not for the topic watches: publish it to purchases
+    """
+
+    def __init__(self, kind: EventKind, kinds: Sequence[EventKind]) -> None:
+        self.kind = kind
+        self._topics = {other.word: other.events.name for other in kinds}
+        self._numbers: dict[str | None, int] = {
+            None: int(Kind.PURCHASE), kind.word: int(Kind.PURCHASE),
+            "return": int(Kind.RETURN), "forget": int(Kind.FORGET),
+        }  # fmt: skip
+
+    def number(self, word: str | None) -> int:
+        """The value of `state.events.Kind` for a type on the wire.
+
+        Raises
+        ------
+        Unusable
+        """
+        number = self._numbers.get(word)
+        if number is None:
+            raise Unusable(self._trouble(word))
+        return number
+
+    def _trouble(self, word: str | None) -> str:
+        here = self.kind.events.name
+        if word in self._topics:
+            return f"type {word!r} is not for the topic {here}: publish it to {self._topics[word]}"
+        known = ", ".join(str(one) for one in self._numbers if one)
+        return f"type {str(word)[:40]!r} is none of {known}, which the topic {here} takes"
+
+
+def decode_events(
+    records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes
+) -> Decoded:
     """Decode a chunk whose last record is before offset `end`; new ids enter the machine's dictionaries."""
-    parsed = list(_parsed_purchases(records))
+    parsed = list(_parsed_events(records))
     known = [event for _, event in parsed if not isinstance(event, Unusable)]
     machine.bring_in([event.customer_id for event in known], [event.item_id for event in known])
     customer_number, item_number = machine.customers.numbers.get, machine.items.numbers.get
-    rows: list[tuple[int, int, int, int, int, int, int]] = []
+    rows: list[tuple[int, int, int, int, int, int, int, int]] = []
     used: list[Record] = []
     refused: list[Refused] = []
     for record, event in parsed:
@@ -148,7 +191,7 @@ def decode_purchases(records: Sequence[Record], end: int, machine: CustomerMachi
             refused.append(Refused(record, str(event)))
             continue
         try:
-            kind = _KINDS[event.type]
+            kind = types.number(event.type)
             moment = time_ms(event.timestamp, record.timestamp)
             customer, item = customer_number(event.customer_id), item_number(event.item_id)
             if customer is None:
@@ -156,6 +199,8 @@ def decode_purchases(records: Sequence[Record], end: int, machine: CustomerMachi
             _check_key(record, "customer_id", event.customer_id)
             if event.event_id is not None:
                 check_id("event_id", event.event_id)
+            if event.profile_id is not None:
+                check_id("profile_id", event.profile_id)
             if item is None and kind != Kind.FORGET:
                 check_id("item_id", event.item_id)
                 item = machine.items.number(event.item_id)
@@ -164,9 +209,9 @@ def decode_purchases(records: Sequence[Record], end: int, machine: CustomerMachi
         except Unusable as error:
             refused.append(Refused(record, str(error)))
             continue
-        rows.append(
-            (record.offset, kind, customer, item or 0, event.quantity, moment, event_hash(event.event_id))
-        )
+        profile = 0 if event.profile_id is None else machine.profiles.number(customer, event.profile_id)
+        identity = event_hash(event.event_id)
+        rows.append((record.offset, kind, customer, item or 0, event.quantity, moment, identity, profile))
         used.append(record)
     return Decoded(EventBatch.of_rows(rows, end), used, refused)
 

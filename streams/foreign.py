@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -38,16 +39,27 @@ class TopicReader:
 
     async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
         """Keys of the records at offsets [start, end) that are still there."""
-        keys: set[bytes] = set()
+        return {key async for key, _ in self._read(tp, start, end) if key}
+
+    async def newest(self, tp: TP, key: bytes, start: int, end: int) -> bytes | None:
+        """The newest value of a key at offsets [start, end); None without one."""
+        found = None
+        async for of, value in self._read(tp, start, end):
+            found = value if of == key and value is not None else found
+        return found
+
+    async def _read(self, tp: TP, start: int, end: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
         async with self._lock:
             consumer, partition = await self._started(), TopicPartition(*tp)
             consumer.assign([partition])
             consumer.seek(partition, start)
             while await consumer.position(partition) < end:
                 records: dict[Any, list[Any]] = await consumer.getmany(partition, timeout_ms=READ_MS)
-                keys |= {r.key for some in records.values() for r in some if r.offset < end and r.key}
-        # it stays assigned: aiokafka's fetcher dies of a subscription that is taken away while it starts
-        return keys
+                for some in records.values():
+                    for record in some:
+                        if record.offset < end:
+                            yield record.key, record.value
+            # it stays assigned: aiokafka's fetcher dies of a subscription that is taken away while it starts
 
     async def close(self) -> None:
         """Close the consumer."""

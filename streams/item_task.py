@@ -1,19 +1,25 @@
-"""Deltas to lists: a partition of pair-deltas and its item machine."""
+"""Deltas to lists: a partition of a kind's deltas and its item machine."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from faust.types import TP
 
 from state.deltas import Type, decode, decode_availability, message_type
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.pair_changes import decode_pairs
+from state.ranking import Lists
 from state.saving import Saver
 from state.store import RocksStore
 from streams.customer_task import counting_settings
 from streams.decoding import Record
+from streams.kinds import Kind
 from streams.messages import Progress
+from streams.outbox import published_ms
 from streams.refresh import Refresher
 from streams.tasks import Context, Task
 from streams.threads import in_thread
@@ -23,25 +29,35 @@ if TYPE_CHECKING:
 
 
 class ItemTask(Task):
-    """Applies deltas and keeps the lists of its items published."""
+    """Applies the deltas of a kind and keeps the lists of its items published."""
 
     machine: ItemMachine
     memory_share = 0.8
 
-    def __init__(self, tp: TP, context: Context) -> None:
+    def __init__(self, tp: TP, context: Context, kind: Kind) -> None:
         super().__init__(tp, context)
+        self.kind = kind
         self.refresher: Refresher
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
-        memory_bytes = self.memory_bytes(self.context.partitions)
+        memory_bytes = self.memory_bytes(1 / self.context.partitions)
         self.machine = ItemMachine(counting_settings(self.context.settings), self.tp.partition, memory_bytes)
         self.refresher = Refresher(self, self.context)
-        return ItemSaver(self.machine, store, self.context.stores.log_identity)
+        return ItemSaver(self.machine, store, self.log_identity)
 
-    def limit_memory(self, tasks: int) -> None:
-        """Keep to the budget of a worker with so many tasks of this kind."""
-        self.machine.budget_bytes = self.memory_bytes(tasks)
+    def limit_memory(self, part: float) -> None:
+        """Keep to this part of the memory for items."""
+        self.machine.budget_bytes = self.memory_bytes(part)
+
+    async def shrink(self) -> None:
+        """Bring the machine back into its budget: what it stores needs no acknowledgement."""
+        if self.machine.over_budget():
+            await in_thread(self.machine.shrink)
+
+    def holds(self) -> int:
+        """Rows, in memory or not, and items."""
+        return self.machine.row_count + len(self.machine.items)
 
     def replays_to(self, end: int) -> None:
         """Take it that lists of rows which the replay makes anew may have been published."""
@@ -51,8 +67,14 @@ class ItemTask(Task):
         """The saving loop, and the one that refreshes lists."""
         return [*super().loops(), self.refresher.run()]
 
+    def show(self, lists: Lists, which: npt.NDArray[np.int64]) -> None:
+        """Be told of lists that were just ranked, of those at the indices `which`: they are published."""
+
+    async def settled(self) -> None:
+        """Be told that all lists are published, exact as of now."""
+
     async def apply(self, chunk: Chunk, records: list[Record]) -> None:
-        """Apply a chunk of pair-deltas, in a thread: counting needs neither Python's lock nor the loop."""
+        """Apply a chunk of deltas, in a thread: counting needs neither Python's lock nor the loop."""
         await in_thread(self._count, records)
         self.machine.position = chunk.end
         self.refresher.wake()
@@ -67,7 +89,14 @@ class ItemTask(Task):
                 events = machine.apply(deltas, record.offset)
                 self.counters.events += events
                 self.counters.pair_updates += 2 * len(deltas.near_items)
-                self.refresher.counted(events, _published_ms(record))
+                self.refresher.counted(events, published_ms(record))
+            elif kind == Type.PAIRS:
+                changes = decode_pairs(raw)
+                effects = machine.apply_pairs(changes, record.offset)
+                self.counters.events += effects
+                self.counters.pair_updates += len(changes.pairs.items)
+                if len(changes.sizes.items):  # else of nobody who watched anything of ours: no list changes
+                    self.refresher.counted(effects, published_ms(record))
             elif kind == Type.CATALOGUE:
                 machine.apply_availability(decode_availability(raw), record.offset)
                 self.refresher.counted(0, None)
@@ -83,15 +112,7 @@ class ItemTask(Task):
         return progress
 
     def events_budget(self) -> float:
-        """Messages of pair-deltas a restart may replay, from the events that they carried so far."""
+        """Messages of deltas a restart may replay, from the events that they carried so far."""
         messages = max(1, self.position)
         per_message = max(1.0, self.machine.purchases / messages)
         return max(16.0, self.context.settings.replay_events / per_message)
-
-
-def _published_ms(record: Any) -> float | None:
-    """When the oldest purchase of a message was published, ms since 1970."""
-    for name, value in record.headers:
-        if name == "at":
-            return float(int.from_bytes(value, "big"))
-    return None

@@ -148,7 +148,7 @@ def _put_real(out: npt.NDArray[np.uint8], at: int, value: float) -> int:
 @kernel
 def write_lists(
     out: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], which: npt.NDArray[np.int64], lists: Lists,
-    item_of: npt.NDArray[np.int32], buyers: npt.NDArray[np.int64], heads: npt.NDArray[np.int64],
+    item_of: npt.NDArray[np.int32], heads: npt.NDArray[np.int64],
     mass: int, as_of: int, version: int, kind: npt.NDArray[np.uint8],
     blob: npt.NDArray[np.uint8], id_ends: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
@@ -158,7 +158,7 @@ def write_lists(
     """
     all_items, all_scores, all_together = lists.item, lists.score, lists.together
     all_after, all_recent, all_expected = lists.after, lists.recent, lists.expected
-    rows, lengths, recent_mass = lists.row, lists.length, lists.recent_mass
+    rows, lengths, recent_mass, buyers = lists.row, lists.length, lists.recent_mass, lists.buyers
     at = 0
     for i in range(len(which)):
         listed = which[i]
@@ -171,7 +171,7 @@ def write_lists(
         at = _put(out, _put(out, at, _KIND), kind)
         at = _put_whole(out, _put(out, at, _AS_OF), as_of)
         at = _put_whole(out, _put(out, at, _VERSION), version)
-        at = _put_whole(out, _put(out, at, _BUYERS), buyers[item])
+        at = _put_whole(out, _put(out, at, _BUYERS), buyers[listed])
         at = _put_whole(out, _put(out, at, _MASS), heads[row, mass])
         at = _put_real(out, _put(out, at, _RECENT_MASS), recent_mass[listed])
         at = _put(out, at, _RELATED)

@@ -9,11 +9,13 @@ after. Both are in the identity that every store and checkpoint carries.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from streams.broker.topics_admin import topic_ids
+from streams.kinds import BOUGHT, CrossKind, Kind, counted_of_kinds
 from streams.messages import Progress, decode_progress
-from streams.topics import COUNTED, PROGRESS
+from streams.topics import ITEMS, PROGRESS
 from streams.views import read_all
 
 BEGINNING = "beginning of "
@@ -22,19 +24,44 @@ BEGINNING = "beginning of "
 REBUILT = " rebuilt "
 
 
-def log_identity(bootstrap: str, begins: Mapping[tuple[str, int], int]) -> str:
-    """The ids of the topics that state is counted from, and a sum of where it begins if it was set.
+@dataclass(frozen=True)
+class LogIdentity:
+    """The ids of the topics that state is counted from, and where it begins if that was set.
 
-    Two rebuilds have the same only if the ends of pair-deltas are, so that nothing was counted in between.
+    A kind's state is of its own two topics and of the catalogue: a kind that is new changes no other's
+    identity. That of the catalogue's state is the same as of purchases. What is counted from first events is
+    of the topics of events, too, that these tell of.
     """
-    ids = topic_ids(bootstrap, COUNTED)
-    topics = " ".join(f"{name} {ids[name]}" for name in sorted(ids))
-    if not begins:
-        return topics
-    places = " ".join(
-        f"{topic}-{partition} {begins[topic, partition]}" for topic, partition in sorted(begins)
-    )
-    return f"{topics}{REBUILT}{hashlib.sha256(places.encode()).hexdigest()[:16]}"
+
+    kinds: tuple[Kind, ...]
+    ids: Mapping[str, str]
+    begins: Mapping[tuple[str, int], int]
+
+    def of(self, topic: str) -> str:
+        """The identity of the tasks of a topic: the ids, and a sum of where counting begins if it was set.
+
+        Two rebuilds have the same only if the ends of the deltas are, so that nothing was counted in between.
+        """
+        kind = next((k for k in self.kinds if topic in (k.events.name, k.deltas.name)), BOUGHT)
+        told_of = [side.events for side in kind.sides] if isinstance(kind, CrossKind) else []
+        names = sorted(spec.name for spec in (kind.events, ITEMS, kind.deltas, *told_of))
+        topics = " ".join(f"{name} {self.ids[name]}" for name in names)
+        places = sorted((name, partition) for name, partition in self.begins if name in names)
+        if not places:
+            return topics
+        text = " ".join(f"{name}-{partition} {self.begins[name, partition]}" for name, partition in places)
+        return f"{topics}{REBUILT}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def log_identity(bootstrap: str, kinds: Iterable[Kind]) -> LogIdentity:
+    """Ask Kafka for the ids of the kinds' topics, and where counting begins.
+
+    Raises
+    ------
+    KafkaUnreachable
+    """
+    some = tuple(kinds)
+    return LogIdentity(some, topic_ids(bootstrap, counted_of_kinds(some)), beginnings(bootstrap))
 
 
 def given_up(counted: str | None, now: str) -> bool:

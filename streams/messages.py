@@ -6,7 +6,7 @@ producers may carry their own; a missing or mistyped known field is an error.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,17 +20,21 @@ Timestamp = Annotated[
 ]
 
 
-class PurchaseEvent(Struct, kw_only=True, omit_defaults=True):
-    """A purchase, return or erasure. The record's key must be the customer_id."""
+class EventMessage(Struct, kw_only=True, omit_defaults=True):
+    """An event, a return, or an erasure of a customer. The record's key must be the customer_id."""
 
     customer_id: Id
     item_id: Annotated[Id, Meta(description="the item; may be left out when type is forget")] = ""
     timestamp: Timestamp
     quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)] = 1
     type: Annotated[
-        Literal["purchase", "return", "forget"],
-        Meta(description="return takes back `quantity`; forget erases the customer"),
-    ] = "purchase"
+        str | None,
+        Meta(
+            description="the topic's own word (purchase on `purchases`, watch on `watches`), which is meant"
+            " without one, too; return, which takes back `quantity`; or forget, which erases the customer's"
+            " history on this topic"
+        ),
+    ] = None
     event_id: Annotated[
         str | None,
         Meta(description="unique per event: a second delivery among a customer's last 128 changes nothing"),
@@ -57,7 +61,7 @@ class RelatedItem(Struct):
     item_id: str
     score: Annotated[float, Meta(description="what the list is ordered by, highest first")]
     together: Annotated[int, Meta(description="customers in whose history the two pair")]
-    after: Annotated[int, Meta(description="those of them who bought this entry after the list's item")]
+    after: Annotated[int, Meta(description="those of them who have this entry after the list's item")]
     recent: Annotated[float, Meta(description="`together`, each decayed with its age at as_of (30 days)")]
     expected: Annotated[
         float,
@@ -69,10 +73,11 @@ class RelatedItems(Struct):
     """The current list of an item, best first; a null value instead when the item has none."""
 
     item_id: str
-    kind: Annotated[str, Meta(description="which events the list counts: bought")]
+    kind: Annotated[str, Meta(description="kind of events the list counts, such as bought")]
     as_of: Annotated[int, Meta(description="event time the list was made at, ms since 1970")]
     version: Annotated[
-        int, Meta(description="offset in pair-deltas up to which the list's counts are exact; only grows")
+        int,
+        Meta(description="offset in the kind's deltas up to which the list's counts are exact; only grows"),
     ]
     buyers: Annotated[int, Meta(description="customers who have the item")]
     mass: Annotated[int, Meta(description="sum of `together` over all neighbours, listed or not")]
@@ -104,7 +109,15 @@ class Progress(Struct, kw_only=True):
     applied: Annotated[int, Meta(description="offset after the last record that is counted")]
     stored: Annotated[int, Meta(description="offset a restart goes on from")]
     listed: Annotated[
-        int, Meta(description="pair-deltas only: offset up to which every list is exactly up to date")
+        int, Meta(description="deltas topics only: offset up to which every list is exactly up to date")
+    ] = -1
+    recommended: Annotated[
+        int,
+        Meta(description="topics of events only: offset up to which all recommendations follow from them"),
+    ] = -1
+    model: Annotated[
+        int,
+        Meta(description="topics of events only: version of the chronological model in use; -1: none"),
     ] = -1
     events: Annotated[int, Meta(description="records counted since the worker started")] = 0
     pair_updates: Annotated[int, Meta(description="neighbour counts changed since the worker started")] = 0
@@ -114,13 +127,13 @@ class Progress(Struct, kw_only=True):
         float, Meta(description="longest from a count to its changed lists in Kafka, last interval")
     ] = -1.0
     latency_p50_ms: Annotated[
-        float, Meta(description="purchase in Kafka to its changed lists in Kafka, last interval, median")
+        float, Meta(description="event in Kafka to its changed lists in Kafka, last interval, median")
     ] = -1.0
     latency_p99_ms: Annotated[float, Meta(description="the same, 99th percentile")] = -1.0
 
 
 encode = msgspec.json.Encoder().encode
-decode_purchase = msgspec.json.Decoder(PurchaseEvent).decode
+decode_event = msgspec.json.Decoder(EventMessage).decode
 decode_item = msgspec.json.Decoder(CatalogueItem).decode
 decode_related = msgspec.json.Decoder(RelatedItems).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode

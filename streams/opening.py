@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from state.errors import StoreError, StoreLocked
@@ -24,6 +25,7 @@ from streams.checkpoints import Checkpoints
 from streams.log_identity import given_up
 from streams.store_folder import StoreFolder
 from streams.threads import in_thread
+from streams.topics import topic_of
 
 log = logging.getLogger("alsobought")
 
@@ -42,14 +44,20 @@ class Stores:
         Folder of the stores on this host.
     checkpoints
         Where checkpoints are; None if there are none.
-    log_identity
-        Which Kafka topics the state must have been counted from, and since which rebuild.
+    identity_of
+        Which Kafka topics the state of a topic's tasks must have been counted from, and since which rebuild.
     """
 
-    def __init__(self, root: Path, checkpoints: Checkpoints | None, log_identity: str) -> None:
+    def __init__(
+        self, root: Path, checkpoints: Checkpoints | None, identity_of: Callable[[str], str]
+    ) -> None:
         self.root = root
         self.checkpoints = checkpoints
-        self.log_identity = log_identity
+        self._identity_of = identity_of
+
+    def log_identity(self, task: str) -> str:
+        """Which topics a task's state must have been counted from."""
+        return self._identity_of(topic_of(task))
 
     def folder(self, task: str) -> StoreFolder:
         """Where a task's store is."""
@@ -65,7 +73,7 @@ class Stores:
         """
         folder = await in_thread(self.folder, task)
         store = await self._open_newest(task, folder)
-        if given_up(await in_thread(stored_log, store), self.log_identity):
+        if given_up(await in_thread(stored_log, store), self.log_identity(task)):
             log.warning("%s: %s was given up by `alsobought rebuild`", task, store.path)
             await in_thread(store.close)
             if not await in_thread(self._restore, task, folder):
@@ -118,7 +126,9 @@ class Stores:
         if self.checkpoints is None:
             return False
         known = await in_thread(self.checkpoints.known, task)
-        newest = max((c.position for c in known if not c.problem and c.log == self.log_identity), default=0)
+        newest = max(
+            (c.position for c in known if not c.problem and c.log == self.log_identity(task)), default=0
+        )
         return newest > await in_thread(stored_position, store) + AHEAD_RECORDS
 
     def _restore(self, task: str, folder: StoreFolder) -> bool:
@@ -126,7 +136,7 @@ class Stores:
             return False
         to = folder.following()
         to.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint = self.checkpoints.restore(task, to, identity=self.log_identity)
+        checkpoint = self.checkpoints.restore(task, to, identity=self.log_identity(task))
         if checkpoint is None:
             log.info("%s: no checkpoint to restore", task)
             return False

@@ -60,6 +60,14 @@ async def acknowledged(futures: Sequence[asyncio.Future[Any]]) -> None:
         future.result()
 
 
+def published_ms(record: Any) -> int | None:
+    """When the oldest event that a record follows from was published, ms since 1970: `at_ms` of `send`."""
+    for name, value in record.headers:
+        if name == "at":
+            return int.from_bytes(value, "big")
+    return None
+
+
 class Unacknowledged:
     """Futures of records on their way, oldest first. Once one has failed, none of the later count."""
 

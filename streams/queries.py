@@ -4,6 +4,8 @@ GET /related/ITEM?k=10  its list as of now, as the message on the topic, cut to 
 GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
 GET /customers/ID       a customer's history
 POST /checkpoints       takes a checkpoint of every task of this worker; what they are and what they cost
+POST /recommendations   what customers of its partitions should see now: see streams/recommending/asking.py
+The first three are of purchases, with ?kind=NAME of another kind; customers have histories of events alone.
 404 where this worker does not hold it, 409 where no checkpoint url is set, 503 where one cannot be written
 """
 
@@ -19,7 +21,10 @@ from state.errors import StoreError
 from streams.checkpoints import CheckpointError, NoCheckpoints
 from streams.customer_task import CustomerTask
 from streams.item_task import ItemTask
+from streams.kinds import BOUGHT
 from streams.messages import decode_related
+from streams.recommending.asking import answer
+from streams.tasks import Task
 from streams.worker import Tasks
 
 NEIGHBOURS = 1_000
@@ -42,6 +47,7 @@ class Queries:
             web.get("/related/{id}", self._related),
             web.get("/items/{id}", self._item),
             web.get("/customers/{id}", self._customer),
+            web.post("/recommendations", self._recommendations),
             web.post("/checkpoints", self._checkpoints),
         ])  # fmt: skip
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
@@ -55,13 +61,26 @@ class Queries:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def _of_kind(self, request: web.Request) -> list[Task]:
+        """The open tasks of the kind of events that is asked about."""
+        name = request.query.get("kind", BOUGHT.name)
+        for kind in self._tasks.listed:
+            if kind.name == name:
+                topics = kind.events.name, kind.deltas.name
+                return [task for task in self._tasks.all() if task.tp.topic in topics]
+        known = ", ".join(kind.name for kind in self._tasks.listed)
+        raise web.HTTPBadRequest(text=f"kind {name!r} is none of {known}")
+
+    async def _recommendations(self, request: web.Request) -> web.Response:
+        return await answer(self._tasks, request)
+
     async def _related(self, request: web.Request) -> web.Response:
         item_id = request.match_info["id"]
         try:
             k = int(request.query.get("k", "100"))
         except ValueError:
             raise web.HTTPBadRequest(text=f"k is {request.query['k']!r}; it must be a number") from None
-        for task in self._tasks.all():
+        for task in self._of_kind(request):
             if isinstance(task, ItemTask):
                 number = task.machine.items.get(item_id)
                 if number is not None and task.machine.tables.row_of[number] >= 0:
@@ -75,7 +94,7 @@ class Queries:
 
     async def _item(self, request: web.Request) -> web.Response:
         item_id = request.match_info["id"]
-        for task in self._tasks.all():
+        for task in self._of_kind(request):
             if isinstance(task, ItemTask):
                 async with task.lock:
                     found = item_state(task, item_id)
@@ -85,7 +104,7 @@ class Queries:
 
     async def _customer(self, request: web.Request) -> web.Response:
         customer_id = request.match_info["id"]
-        for task in self._tasks.all():
+        for task in self._of_kind(request):
             if isinstance(task, CustomerTask) and task.machine.customers.get(customer_id) is not None:
                 history = task.machine.history(customer_id)
                 return _json({
@@ -119,7 +138,7 @@ def item_state(task: ItemTask, item_id: str) -> dict[str, Any] | None:
         "task": task.name,
         "position": task.position,
         "available": bool(tables.popularity.available[number]),
-        "buyers": int(tables.popularity.buyers[number]),
+        "buyers": int(tables.sizes[row, 0].sum()),
         "recent_purchases": int(tables.popularity.recent[number]),
         "neighbours": int(head[rw.LIVE]),
         "pairs": int(head[rw.MASS]),

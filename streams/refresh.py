@@ -29,7 +29,6 @@ from streams.foreign import Written
 from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.outbox import Batch, acknowledged
 from streams.threads import in_thread
-from streams.topics import RELATED_ITEMS
 
 if TYPE_CHECKING:
     from streams.item_task import ItemTask
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("alsobought")
 
-KIND = "bought"
+ACTIVE_S = 5.0  # a task that counted nothing for so long wants no share of the time for ranking
 SLICE_ROWS = 512  # ranked and written in one go, in a thread: some 20 ms and 5 MiB
 SHARE = 1.0  # of a core that ranking may take before pauses grow
 SHARE_BEHIND = 0.2  # the same while a backlog is counted
@@ -59,7 +58,8 @@ class Refresher:
         self._task = task
         self._context = context
         self._ids = JsonIds(task.machine.items)
-        self._kind = np.frombuffer(msgspec.json.encode(KIND), np.uint8).copy()
+        self._kind = np.frombuffer(msgspec.json.encode(task.kind.name), np.uint8).copy()
+        self._topic = task.kind.lists.name
         self._wake = asyncio.Event()
         self._counted: list[tuple[float, int]] = []  # (published ms, events) waiting for their lists
         self._latencies: list[tuple[float, int]] = []
@@ -69,6 +69,7 @@ class Refresher:
         self._sweep_done = -1  # position the last whole sweep began at
         self._lag_ms = 0.0  # age of the newest purchases counted
         self._marked_at = 0.0  # when the oldest count not in a list was made
+        self._counted_at = float("-inf")
         self._sweep_begun = 0.0
         self._written: Written | None = None
         self._looked_at = 0.0
@@ -81,7 +82,13 @@ class Refresher:
         if published_ms is not None and events:
             self._lag_ms = time.time() * 1000 - published_ms
             self._counted.append((published_ms, events))
-        self._marked_at = self._marked_at or time.monotonic()
+        self._counted_at = time.monotonic()
+        self._marked_at = self._marked_at or self._counted_at
+
+    @property
+    def active(self) -> bool:
+        """Whether something was counted lately."""
+        return time.monotonic() - self._counted_at < ACTIVE_S
 
     def wake(self) -> None:
         """There is something to do."""
@@ -127,7 +134,7 @@ class Refresher:
         What is marked from now on waits for the pause and the refresh after it. Looked at anew all the time,
         as a backlog may end.
         """
-        others = max(1, len(self._context.item_tasks))
+        others = max(1, sum(task.refresher.active for task in self._context.item_tasks()))
         begin = time.monotonic()
         while self._settle_at < 0:
             share = SHARE_BEHIND if self._behind else SHARE
@@ -174,7 +181,7 @@ class Refresher:
 
     async def _look_for_others(self) -> None:
         """Have lists published again that another worker wrote to our partition."""
-        reader, tp = self._context.reader, TP(RELATED_ITEMS.name, self._task.tp.partition)
+        reader, tp = self._context.reader, TP(self._topic, self._task.tp.partition)
         try:
             if self._written is None:
                 self._written = Written(tp, await reader.end_of(tp))
@@ -194,6 +201,7 @@ class Refresher:
         await self._look_for_others()
         position, self._settle_at = self._settle_at, -1
         await self._publish(np.arange(self._task.machine.row_count), exact=True)
+        await self._task.settled()
         self.listed = position
 
     def message(self, item: int) -> bytes | None:
@@ -207,6 +215,8 @@ class Refresher:
         One task of a worker at a time ranks, in a thread, while others count. Counting into this task waits
         for all slices: else every slice would wait for a chunk, and the first rows grow old.
         """
+        if len(rows) == 0:
+            return
         task = self._task
         sent: list[Batch] = []
         await task.confirmed()
@@ -214,7 +224,7 @@ class Refresher:
             for start in range(0, len(rows), SLICE_ROWS):
                 records = await in_thread(self._lists, rows[start : start + SLICE_ROWS], exact)
                 task.counters.lists += len(records)
-                sent += await self._context.outbox.send_many(RELATED_ITEMS.name, task.tp.partition, records)
+                sent += await self._context.outbox.send_many(self._topic, task.tp.partition, records)
         await acknowledged([batch.acknowledged for batch in sent])
         if self._written is not None:
             self._written.own(sent)
@@ -224,6 +234,7 @@ class Refresher:
         begin = time.monotonic()
         lists = machine.rank(rows, exact=exact)
         which = machine.mark_published(lists, exact=exact)
+        self._task.show(lists, which)
         records = self._messages(lists, which)
         self._computed_s += time.monotonic() - begin
         return records
@@ -238,7 +249,7 @@ class Refresher:
         out = np.empty(int((HEAD_BYTES + ids.longest + lists.length[which] * entry).sum()), np.uint8)
         ends = np.empty(len(which), np.int64)
         write_lists(
-            out, ends, which, lists, tables.item_of, tables.popularity.buyers, tables.rows.heads, MASS,
+            out, ends, which, lists, tables.item_of, tables.rows.heads, MASS,
             machine.watermark_ms, machine.position, self._kind, ids.blob, ids.ends,
         )  # fmt: skip
         raw = out[: ends[-1]].tobytes()

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from state.settings import ScoreName
+from streams.kinds import TAKEN, TEMPLATES
+
+MAX_WORD = 40
+_WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class Settings(BaseSettings):
     """Everything an operator may set; each field is also the variable ALSOBOUGHT_<FIELD>.
 
-    The fields `window` and `row_capacity` belong to the stored state: a store opened with another
-    than it was made with is refused.
+    The fields `window`, `row_capacity` and `watched_bought_days` belong to the stored state: a store opened
+    with another than it was made with is refused.
     """
 
     model_config = SettingsConfigDict(env_prefix="ALSOBOUGHT_", extra="ignore")
@@ -28,6 +33,21 @@ class Settings(BaseSettings):
     group: str = Field("alsobought", description="consumer group and prefix of internal client names")
     partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic, when created here")
     replication: int = Field(1, ge=1, le=16, description="replicas of every topic, when created here")
+
+    event_types: str | None = Field(
+        None,
+        description="further types of events beside purchases and watches, comma separated, such as"
+        " liked,carted: each is a topic of this name, with machines and lists of its own; the same for all"
+        " workers and commands",
+    )
+
+    watched_bought_days: int = Field(
+        30,
+        ge=0,
+        le=3_650,
+        description="days of event time after a watch within which a purchase counts as what the customer"
+        " went on to buy; 0: no such lists are made; the same for all workers and commands",
+    )
 
     instance: str | None = Field(
         None,
@@ -51,6 +71,13 @@ class Settings(BaseSettings):
         0.05, ge=0, lt=1, description="relative change of a score that is worth a message of its own"
     )
 
+    recommendations: int = Field(20, ge=1, le=100, description="items recommended to each customer")
+    variants: str | None = Field(
+        None,
+        description="experiment on customers, as NAME=ALGORITHM:PERCENT,... with ours, raw, flawed, corrected"
+        " or bestsellers for ALGORITHM: each customer is always shown the same variant's items",
+    )
+
     staleness_ms: int = Field(2_000, ge=10, description="bound from a count to its changed lists")
     catch_up_ms: int = Field(
         15_000,
@@ -59,7 +86,7 @@ class Settings(BaseSettings):
     )
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
     replay_events: int = Field(
-        500_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
+        150_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
     )
 
     checkpoint_url: str | None = Field(
@@ -68,6 +95,11 @@ class Settings(BaseSettings):
     )
     checkpoint_ms: int = Field(600_000, ge=1_000, description="time between two checkpoints of a partition")
     checkpoints_kept: int = Field(3, ge=1, description="checkpoints kept of each partition")
+    model_dir: str | None = Field(
+        None,
+        description="directory or fsspec URL that trained models are written to, where all workers can read"
+        " it; without it models under data_dir",
+    )
     memory_mib: int | None = Field(
         None,
         ge=16,
@@ -84,3 +116,28 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         Path(platformdirs.user_cache_dir("alsobought")), description="downloaded Kafka jars"
     )
+
+    @property
+    def models_url(self) -> str:
+        """Where models are written to."""
+        if self.model_dir is None:
+            return str((self.data_dir / "models").absolute())
+        return self.model_dir if "://" in self.model_dir else str(Path(self.model_dir).absolute())
+
+    @property
+    def event_words(self) -> tuple[str, ...]:
+        """The words of `event_types`, in their order."""
+        return tuple(word.strip() for word in (self.event_types or "").split(",") if word.strip())
+
+    @field_validator("event_types")
+    @classmethod
+    def _check_event_types(cls, text: str | None) -> str | None:
+        words = [word.strip() for word in (text or "").split(",") if word.strip()]
+        for word in words:
+            if not _WORD.fullmatch(word) or len(word) > MAX_WORD:
+                raise ValueError(f"{word!r} is not a word of a-z, 0-9 and -, at most {MAX_WORD} long")
+            if word in TAKEN or word.startswith(tuple(f"{name}-" for name in TEMPLATES)):
+                raise ValueError(f"{word!r} is a name of ours: choose another word")
+            if words.count(word) > 1:
+                raise ValueError(f"{word!r} is there twice")
+        return text

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from faust.types import TP
 
@@ -19,22 +19,30 @@ from state.store import RocksStore
 from streams.checkpoints import CheckpointError
 from streams.decoding import Record, Refused
 from streams.foreign import TopicReader
+from streams.kinds import EventKind, Kind, is_deltas
 from streams.lease import Lease
 from streams.messages import DeadLetter, Progress, encode
 from streams.opening import Stores
 from streams.outbox import Outbox, Unacknowledged
 from streams.settings import Settings
 from streams.threads import in_thread
-from streams.topics import DEAD_LETTERS
+from streams.topics import DEAD_LETTERS, TopicSpec
 
 if TYPE_CHECKING:
+    from streams.customer_task import CustomerTask
+    from streams.item_task import ItemTask
+    from streams.recommending.board import Boards
+    from streams.recommending.following import Following
+    from streams.recommending.unit import Unit
     from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
 
 SAVE_EVERY_S = 0.5
 HALT_S = 20.0
-CANCEL_AGAIN_S = 1.0
+TURN_S = 0.005
+TURNS = 100
+CANCEL_AGAIN_S = 0.5
 INBOX_CHUNKS = 2
 MIB = 1 << 20
 
@@ -55,7 +63,7 @@ class Counters:
 
 @dataclass(frozen=True)
 class Context:
-    """What all tasks of a worker share."""
+    """What all tasks of a worker share; `tasks` are those that are open, of all kinds."""
 
     settings: Settings
     outbox: Outbox
@@ -65,8 +73,27 @@ class Context:
     reader: TopicReader
     seek: Callable[[TP, int], Awaitable[None]]
     owns: Callable[[TP], bool]
-    item_tasks: list[Any] = field(default_factory=list)
+    boards: Boards
+    following: Following
+    tasks: dict[TP, Task] = field(default_factory=dict)
     ranking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+
+    def task(self, spec: TopicSpec, partition: int) -> Task | None:
+        """The task of a topic's partition; None unless it is open. Units go together: see `assignment`."""
+        return self.tasks.get(TP(spec.name, partition))
+
+    def units(self, kind: EventKind) -> list[Unit]:
+        """What recommends to the customers of a kind's open partitions."""
+        tasks = (task for tp, task in self.tasks.items() if tp.topic == kind.events.name)
+        return [cast("CustomerTask", task).unit for task in tasks]
+
+    def item_tasks(self, kind: Kind | None = None) -> list[ItemTask]:
+        """The open tasks of a kind's deltas, or of all kinds'."""
+        return [
+            cast("ItemTask", task)
+            for tp, task in self.tasks.items()
+            if (is_deltas(tp.topic) if kind is None else tp.topic == kind.deltas.name)
+        ]
 
 
 class Task(abc.ABC):
@@ -75,7 +102,7 @@ class Task(abc.ABC):
     Attributes
     ----------
     memory_share : float
-        Part of the worker's memory that tasks of this kind get together.
+        Part of the worker's memory that tasks of this class get together, whatever they count.
     acknowledged : int
         Offset up to which everything that follows from the records is in Kafka.
     """
@@ -104,17 +131,31 @@ class Task(abc.ABC):
         return f"{self.tp.topic}-{self.tp.partition}"
 
     @property
+    def reports(self) -> bool:
+        """Whether it may say how far it is: not before it knows what its last owner said."""
+        return True
+
+    @property
     def position(self) -> int:
         """Offset after the last record applied."""
         return self.saver.position()
 
-    def memory_bytes(self, tasks: int) -> int | None:
-        """What its machine may take if the worker has so many of its kind; None for any."""
-        memory_mib = self.context.settings.memory_mib
-        return None if memory_mib is None else int(memory_mib * MIB * self.memory_share / tasks)
+    @property
+    def log_identity(self) -> str:
+        """Which topics its state is counted from."""
+        return self.context.stores.log_identity(self.name)
 
-    def limit_memory(self, tasks: int) -> None:  # noqa: B027
-        """Keep to the budget of a worker with so many tasks of this kind, if there is much to keep."""
+    def memory_bytes(self, part: float) -> int | None:
+        """What its machine may take if it gets this part of its class's memory; None for any."""
+        memory_mib = self.context.settings.memory_mib
+        return None if memory_mib is None else int(memory_mib * MIB * self.memory_share * part)
+
+    def limit_memory(self, part: float) -> None:  # noqa: B027
+        """Keep to this part (0 to 1) of its class's memory, if there is much to keep."""
+
+    def holds(self) -> int:
+        """How much there is to keep, compared with other tasks of the class."""
+        return 0
 
     def replays_to(self, end: int) -> None:  # noqa: B027
         """Be told where the log ends, before starting: what is before it another worker may have applied."""
@@ -154,6 +195,9 @@ class Task(abc.ABC):
         """Whether its store is the one that a worker would open now: a successor may have taken over."""
         return self.context.stores.is_newest(self.name, self.store)
 
+    async def begin(self) -> None:  # noqa: B027
+        """Be told that the state is the one to go on from, before starting."""
+
     def start(self) -> None:
         """Begin to work."""
         self._loops = [asyncio.create_task(loop) for loop in self.loops()]
@@ -180,14 +224,18 @@ class Task(abc.ABC):
                     self._whole = False
                     await self.apply(chunk, [r for r in chunk.records if r.offset >= position])
                     self._whole = True
-                    if self.saver.over_budget():
-                        await self._all_acknowledged()
-                        await in_thread(self.saver.shrink)
+                    await self.shrink()
             if chunk.start > position:
                 log.warning(
                     "%s is at %d, got a chunk from %d: reading again", self.name, position, chunk.start
                 )
                 await self.context.seek(self.tp, position)
+
+    async def shrink(self) -> None:
+        """Bring the machine back into its budget. To be called with the lock held."""
+        if self.saver.over_budget():
+            await self._all_acknowledged()
+            await in_thread(self.saver.shrink)
 
     async def confirmed(self) -> None:
         """Wait until the group has confirmed that the partition is this worker's."""
@@ -196,6 +244,17 @@ class Task(abc.ABC):
     async def turn(self) -> None:
         """Wait until it is this task's turn to apply a chunk; most need not."""
         return
+
+    async def let_items_go_first(self, kind: Kind) -> None:
+        """Let the item tasks of a kind here go first: deltas that pile up only make lists late.
+
+        Bounded, so that events go on when a worker's item partitions have much to do from others.
+        """
+        for _ in range(TURNS):
+            item_tasks = self.context.item_tasks(kind)
+            if sum(task.busy for task in item_tasks) * 2 <= len(item_tasks):
+                return
+            await asyncio.sleep(TURN_S)
 
     @property
     def busy(self) -> bool:
@@ -219,6 +278,9 @@ class Task(abc.ABC):
         """Write changed state slowly, at the pace the replay budget sets; all of it when nothing comes."""
         while True:
             await asyncio.sleep(SAVE_EVERY_S)
+            if self.context.settings.memory_mib is not None:
+                async with self.lock:
+                    await self.shrink()  # others may have got a part of what it had
             position = self.position
             if position == self._saved_at_position and self.saver.stored >= position:
                 continue
@@ -255,9 +317,7 @@ class Task(abc.ABC):
         begin = time.monotonic()
         async with self._checkpointing:
             position = self.saver.stored
-            taken = await in_thread(
-                checkpoints.save, self.name, self.store, position, self.context.stores.log_identity
-            )
+            taken = await in_thread(checkpoints.save, self.name, self.store, position, self.log_identity)
         return {
             "task": self.name, "number": taken.checkpoint.number, "position": position,
             "uploaded_files": taken.uploaded_files, "uploaded_bytes": taken.uploaded_bytes,

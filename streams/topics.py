@@ -3,10 +3,14 @@
         purchases ──► customers ──► pair-deltas ──► items ──► related-items
            items ──► catalogue ───────┘
 what cannot be used ──► dead-letters      where each partition is ──► progress
+
+The same machines run once more for watches and for every further kind of events, between topics of their
+own; `streams.kinds` has which.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,12 +59,52 @@ PAIR_DELTAS = TopicSpec(
     retention_ms=7 * DAY_MS,
     max_message_bytes=16 << 20,
 )
+FIRST_EVENTS = TopicSpec(
+    "first-events",
+    "none; the partition is the customer's",
+    "internal: which items each batch of purchases and watches brought into histories, or took out",
+    "delete",
+    retention_ms=7 * DAY_MS,
+    max_message_bytes=16 << 20,
+)
 RELATED_ITEMS = TopicSpec(
     "related-items",
     "item_id",
     "the current list of each item",
     "compact",
     max_message_bytes=16 << 20,  # of a batch: lists are sent many at a time
+)
+BESTSELLERS = TopicSpec(
+    "bestsellers",
+    "all, category:NAME; trending, trending:NAME",
+    "what is bought most, and what rises, overall and in each category",
+    "compact",
+    max_message_bytes=16 << 20,
+)
+RECOMMENDATIONS = TopicSpec(
+    "recommendations",
+    "customer_id; of a profile's, a tab and the profile_id behind it",
+    "what each customer should see now",
+    "compact",
+    max_message_bytes=16 << 20,
+)
+RANKER = TopicSpec(
+    "ranker",
+    "kind/partition, such as bought/3",
+    "internal: the weights that each partition has learnt for ranking recommendations",
+    "compact",
+)
+QUALITY = TopicSpec(
+    "quality",
+    "kind/partition/day/algorithm/variant",
+    "how often what was then bought had been recommended, per day of event time",
+    "compact",
+)
+MODELS = TopicSpec(
+    "models",
+    "kind, such as bought",
+    "which chronological model workers should use: where its file is, and the sum it has",
+    "compact",
 )
 DEAD_LETTERS = TopicSpec(
     "dead-letters",
@@ -74,16 +118,23 @@ PROGRESS = TopicSpec(
     "progress", "task, such as purchases-3", "how far each partition is, and which worker holds it", "compact"
 )
 
-ALL: tuple[TopicSpec, ...] = (PURCHASES, ITEMS, PAIR_DELTAS, RELATED_ITEMS, DEAD_LETTERS, PROGRESS)
-COUNTED: tuple[TopicSpec, ...] = (PURCHASES, ITEMS, PAIR_DELTAS)
-"""What state is counted from; a task is a partition of one of these."""
+SHARED: tuple[TopicSpec, ...] = (ITEMS, RANKER, QUALITY, MODELS, DEAD_LETTERS, PROGRESS)
+"""The topics that all kinds of events have in common."""
 
 
-def is_task(name: str) -> bool:
-    """Whether this is the name of a task.
+def topic_of(task: str) -> str:
+    """The topic of a task.
 
-    >>> is_task("pair-deltas-12"), is_task("purchases-1.partial"), is_task("holiday-2026")
-    (True, False, False)
+    >>> topic_of("pair-deltas-12")
+    'pair-deltas'
     """
-    topic, _, partition = name.rpartition("-")
-    return partition.isdecimal() and any(topic == spec.name for spec in COUNTED)
+    return task.rpartition("-")[0]
+
+
+def is_task(name: str, specs: Iterable[TopicSpec]) -> bool:
+    """Whether this is the name of a task: of a partition of one of these topics.
+
+    >>> [is_task(name, [PURCHASES]) for name in ("purchases-1", "purchases-1.partial", "holiday-2026")]
+    [True, False, False]
+    """
+    return name.rpartition("-")[2].isdecimal() and any(topic_of(name) == spec.name for spec in specs)

@@ -20,7 +20,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.assignment import StickyUnits
-from streams.topics import PAIR_DELTAS
+from streams.kinds import is_internal
 
 CHUNK_RECORDS = 2_000
 FETCH_WAIT_MS = 250
@@ -98,8 +98,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         records = None
         self._deltas_first = not self._deltas_first
         if self._deltas_first:
-            # every other time: else purchases, which are many and small, fill every fetch in a backlog
-            deltas = {tp for tp in active_partitions if tp.topic == PAIR_DELTAS.name}
+            # every other time: else events, which are many and small, fill every fetch in a backlog
+            deltas = {tp for tp in active_partitions if is_internal(tp.topic)}
             if deltas:
                 records = await super()._fetch_records(consumer, deltas, 0, max_records)
         if not records:

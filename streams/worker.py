@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from faust.types import TP
 
 from streams.catalogue_task import CatalogueTask
 from streams.checkpoints import Checkpoints, NoCheckpoints
+from streams.crossing_task import CrossingTask
 from streams.customer_task import CustomerTask
+from streams.event_item_task import EventItemTask
 from streams.foreign import TopicReader
 from streams.item_task import ItemTask
+from streams.kinds import CrossKind, EventKind, Kind, counted_of, kinds_of, listed_of
 from streams.lease import Lease
-from streams.log_identity import beginnings, log_identity
+from streams.log_identity import log_identity
 from streams.messages import encode
 from streams.opening import Stores
 from streams.outbox import Outbox
+from streams.recommending.board import Boards
+from streams.recommending.following import Following
+from streams.recommending.models import Models
+from streams.recommending.unit import Unit
 from streams.settings import Settings
 from streams.tasks import Context, Task
 from streams.threads import in_thread
-from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES
+from streams.topics import ITEMS, PROGRESS, PURCHASES
 from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
 
-KINDS: dict[str, type[Task]] = {
-    PURCHASES.name: CustomerTask,
-    ITEMS.name: CatalogueTask,
-    PAIR_DELTAS.name: ItemTask,
-}
 PROGRESS_EVERY_S = 1.0
+EQUAL_PART = 0.25
+"""Of the memory of a class of tasks, that they share alike; the rest goes by what each holds."""
 
 
 class LogTooShort(Exception):
@@ -47,7 +51,10 @@ class Tasks:
         self._app = app
         self.settings = settings
         self.lease = Lease(settings.session_ms / 1000)
+        self.kinds, self.listed = kinds_of(settings), listed_of(settings)
+        self._makers = _makers(self.listed)
         self._context: Context | None = None
+        self._reading: list[asyncio.Task[None]] = []
         self._open: dict[TP, Task] = {}
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}
@@ -63,7 +70,7 @@ class Tasks:
         """
         self.lease.confirm()
         async with self._lock:
-            mine = {TP(tp.topic, tp.partition) for tp in assigned if tp.topic in KINDS}
+            mine = {TP(tp.topic, tp.partition) for tp in assigned if tp.topic in self._makers}
             for tp in [tp for tp, task in self._open.items() if tp not in mine or not task.is_newest()]:
                 await self._close(tp, save=False)
             opened = []
@@ -71,16 +78,23 @@ class Tasks:
                 if self.owns(tp):  # not lost again in the meantime
                     await self._open_task(tp)
                     opened.append(tp)
-            kinds = Counter(type(task) for task in self._open.values())
-            for task in self._open.values():
-                task.limit_memory(kinds[type(task)])
+            self._share_memory()
             for tp in opened:
                 self._open[tp].start()
             return {tp: task.position for tp, task in self._open.items()}
 
+    def _share_memory(self) -> None:
+        """Divide the memory of each class of tasks; a kind of events with little to keep gets little."""
+        for classes in ((CustomerTask, CrossingTask), (ItemTask,)):
+            tasks = [task for task in self._open.values() if isinstance(task, classes)]
+            held = [task.holds() for task in tasks]
+            for task, holds in zip(tasks, held, strict=True):
+                by_holding = holds / sum(held) if any(held) else 1 / len(tasks)
+                task.limit_memory(EQUAL_PART / len(tasks) + (1 - EQUAL_PART) * by_holding)
+
     async def _open_task(self, tp: TP) -> None:
         context = await self._shared()
-        task = KINDS[tp.topic](tp, context)
+        task = self._makers[tp.topic](tp, context)
         begin = self._begins.get(tp, 0)
         try:
             await task.open(begin)
@@ -89,6 +103,7 @@ class Tasks:
             if not await self._fits(task):
                 raise LogTooShort(await self._too_short(task))
             task.replays_to((await self._log(tp))[1])
+            await task.begin()
         except BaseException:
             try:
                 await task.close(save=False)
@@ -96,8 +111,6 @@ class Tasks:
                 log.error("%s: not closed: %r", task.name, error)
             raise
         self._open[tp] = task
-        if isinstance(task, ItemTask):
-            context.item_tasks.append(task)
 
     async def _fits(self, task: Task) -> bool:
         start, end = await self._log(task.tp)
@@ -125,14 +138,20 @@ class Tasks:
             settings, bootstrap = self.settings, self.settings.kafka or ""
             checkpoints = None
             if settings.checkpoint_url is not None:
-                checkpoints = Checkpoints(settings.checkpoint_url, settings.checkpoints_kept)
-            self._begins = await in_thread(beginnings, bootstrap)
-            identity = await in_thread(log_identity, bootstrap, self._begins)
+                checkpoints = Checkpoints(
+                    settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings)
+                )
+            partitions = len(await producer.partitions_for(PURCHASES.name))
+            identity = await in_thread(log_identity, bootstrap, self.listed)
+            self._begins = identity.begins
+            boards = Boards(self.kinds, settings.list_length)
+            following = Following(bootstrap, boards, partitions, self._lists_here)
             self._context = Context(
-                settings, Outbox(producer), len(await producer.partitions_for(PAIR_DELTAS.name)),
-                Stores(settings.data_dir / "state", checkpoints, identity), self.lease,
-                TopicReader(bootstrap), self._seek, self.owns,
+                settings, Outbox(producer), partitions,
+                Stores(settings.data_dir / "state", checkpoints, identity.of), self.lease,
+                TopicReader(bootstrap), self._seek, self.owns, boards, following, self._open,
             )  # fmt: skip
+            self._reading = [asyncio.create_task(one.run()) for one in (following, Models(boards))]
         return self._context
 
     async def handle(self, chunk: Chunk) -> None:
@@ -147,6 +166,20 @@ class Tasks:
     def owns(self, tp: TP) -> bool:
         """Whether a partition is this worker's by the newest assignment."""
         return tp in self._app.consumer.assignment()
+
+    def _lists_here(self, kind: EventKind) -> set[int]:
+        """Partitions of a kind's lists that this worker publishes."""
+        return {tp.partition for tp in self._open if tp.topic == kind.deltas.name}
+
+    def units(self, partition: int) -> dict[str, Unit]:
+        """What recommends to the customers of a partition, by kind; nothing if it is another worker's."""
+        tasks = {kind.name: self._open.get(TP(kind.events.name, partition)) for kind in self.kinds}
+        return {name: task.unit for name, task in tasks.items() if isinstance(task, CustomerTask)}
+
+    @property
+    def partitions(self) -> int:
+        """Partitions of every topic; 0 before anything is open."""
+        return 0 if self._context is None else self._context.partitions
 
     async def _seek(self, tp: TP, offset: int) -> None:
         await self._app.consumer.seek_wait({tp: offset})
@@ -171,6 +204,8 @@ class Tasks:
         """Publish how far every task is, once."""
         outbox = (await self._shared()).outbox
         for task in self.all():
+            if not task.reports:
+                continue
             progress = task.progress(self.address)
             await outbox.send(PROGRESS.name, None, task.name.encode(), encode(progress))
 
@@ -181,13 +216,15 @@ class Tasks:
             for task in self.all():
                 if (error := task.failed()) is not None:
                     raise error
+            for reading in self._reading:
+                if reading.done():
+                    reading.result()
+            self._share_memory()
             if self._open and self.lease.held:
                 await self.report()
 
     async def _close(self, tp: TP, *, save: bool) -> None:
         task = self._open.pop(tp)
-        if self._context is not None and task in self._context.item_tasks:
-            self._context.item_tasks.remove(task)
         await task.close(save=save)
         log.info("%s: closed at offset %d", task.name, task.position)
 
@@ -199,5 +236,22 @@ class Tasks:
                     await self._close(tp, save=True)
                 except Exception as error:  # the others are to be saved
                     log.error("%s-%d: not saved: %r; the next start replays more", *tp, error)
+            for reading in self._reading:
+                reading.cancel()
+            if self._reading:
+                await asyncio.wait(self._reading)
             if self._context is not None:
                 await self._context.reader.close()
+
+
+def _makers(kinds: tuple[Kind, ...]) -> dict[str, Callable[[TP, Context], Task]]:
+    """What makes the tasks of each topic."""
+    makers: dict[str, Callable[[TP, Context], Task]] = {ITEMS.name: partial(CatalogueTask, kinds=kinds)}
+    for kind in kinds:
+        if isinstance(kind, EventKind):
+            makers[kind.events.name] = partial(CustomerTask, kind=kind)
+            makers[kind.deltas.name] = partial(EventItemTask, kind=kind)
+        elif isinstance(kind, CrossKind):
+            makers[kind.events.name] = partial(CrossingTask, kind=kind)
+            makers[kind.deltas.name] = partial(ItemTask, kind=kind)
+    return makers

@@ -1,4 +1,4 @@
-"""Purchases for everybody's tests: seeded ones that look like a shop's, and real ones."""
+"""Events for everybody's tests: seeded ones that look like a shop's or a cinema's, and real purchases."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from alsobought.sources import open_purchases
-from streams.messages import PurchaseEvent
+from state.events import Event, Kind
+from streams.messages import EventMessage
 
 DAY_MS = 86_400_000
 START_MS = 1_700_000_000_000
 REAL_EVENTS = 1_443_277
+TYPES = {
+    **dict.fromkeys((None, "purchase", "watch", "liked"), Kind.PURCHASE),
+    "return": Kind.RETURN,
+    "forget": Kind.FORGET,
+}
 
 _GROUP = 8
 _SEASONS = 8
@@ -31,7 +37,7 @@ def purchases(
     days: float = 90,
     returns: float = 0.0,
     duplicates: float = 0.0,
-) -> list[PurchaseEvent]:
+) -> list[EventMessage]:
     """Return `events` messages in order of time; the same arguments give the same messages.
 
     Items are "i0" to "i{items-1}", customers "c0" to "c{customers-1}"; not all need occur.
@@ -64,7 +70,7 @@ def purchases(
 
     owned: list[dict[int, int]] = [{} for _ in range(customers)]
     last: dict[int, int] = {}
-    sent: list[list[PurchaseEvent]] = [[] for _ in range(customers)]
+    sent: list[list[EventMessage]] = [[] for _ in range(customers)]
     made = []
     for n in range(events):
         customer, quantity = int(buyers[n]), int(quantities[n])
@@ -86,7 +92,7 @@ def purchases(
         if not has[item]:
             del has[item]
         last[customer] = item
-        event = PurchaseEvent(
+        event = EventMessage(
             customer_id=f"c{customer}",
             item_id=f"i{item}",
             timestamp=int(times[n]),
@@ -97,6 +103,55 @@ def purchases(
         made.append(event)
         sent[customer] = [*sent[customer][-9:], event]
     return made
+
+
+def watches(
+    seed: int,
+    customers: int,
+    items: int,
+    events: int,
+    *,
+    start_ms: int = START_MS,
+    days: float = 90,
+) -> list[EventMessage]:
+    """Return `events` watches in order of time; as purchases, but nobody watches an item again.
+
+    Of the same "c0" ... and "i0" ...; event ids are "w0" ..., and half of the messages say their type. When
+    a customer has watched all items the next one goes on.
+    """
+    if events > customers * items:
+        raise ValueError(f"{customers} customers cannot watch {items} items {events} times without repeats")
+    rng = np.random.default_rng(seed)
+    times = np.sort(rng.integers(start_ms, start_ms + int(days * DAY_MS), events))
+    watchers, popular = _buyers(rng, customers, events, heavy=0.05), _popular(rng, items, events)
+    seen: list[set[int]] = [set() for _ in range(customers)]
+    made = []
+    for n in range(events):
+        customer, item = int(watchers[n]), int(popular[n])
+        while len(seen[customer]) == items:
+            customer = (customer + 1) % customers
+        while item in seen[customer]:
+            item = (item + 1) % items
+        seen[customer].add(item)
+        made.append(
+            EventMessage(
+                customer_id=f"c{customer}",
+                item_id=f"i{item}",
+                timestamp=int(times[n]),
+                type="watch" if n % 2 else None,
+                event_id=f"w{n}",
+            )
+        )
+    return made
+
+
+def as_event(message: EventMessage) -> Event:
+    """As the machines and the oracle know it; the time must be in ms."""
+    assert isinstance(message.timestamp, int)
+    return Event(
+        message.customer_id, message.item_id, message.timestamp, message.quantity, TYPES[message.type],
+        message.event_id,
+    )  # fmt: skip
 
 
 def _buyers(rng: np.random.Generator, customers: int, events: int, heavy: float) -> npt.NDArray[np.int64]:
@@ -119,7 +174,7 @@ def _popular(rng: np.random.Generator, items: int, events: int) -> npt.NDArray[n
     return drawn
 
 
-def real_slice(n: int, seed: int = 0) -> list[PurchaseEvent]:
+def real_slice(n: int, seed: int = 0) -> list[EventMessage]:
     """Return the first `n` purchases of complete-journey; another seed than 0 starts elsewhere in the year.
 
     There are 1,443,277; of these a slice has fewer than `n` only when that is more than there are.
@@ -128,7 +183,7 @@ def real_slice(n: int, seed: int = 0) -> list[PurchaseEvent]:
 
 
 @lru_cache(maxsize=8)
-def _real_slice(n: int, seed: int) -> tuple[PurchaseEvent, ...]:
+def _real_slice(n: int, seed: int) -> tuple[EventMessage, ...]:
     start = int(np.random.default_rng(seed).integers(max(1, REAL_EVENTS - n))) if seed else 0
     events = chain.from_iterable(open_purchases("complete-journey").messages())
     return tuple(islice(events, start, start + n))

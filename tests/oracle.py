@@ -20,6 +20,12 @@ class Bought:
     quantity: int
     first_ms: int
     last_ms: int
+    days: int = 1
+    recent: float = 1.0
+    profile: str | None = None
+
+    def span_minutes(self) -> int:
+        return max(self.last_ms - self.first_ms, 0) // 60_000 if self.days > 1 else 0
 
 
 @dataclass
@@ -31,6 +37,7 @@ class Oracle:
     seen: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     refused: list[int] = field(default_factory=list)
     purchases: list[tuple[str, int]] = field(default_factory=list)
+    gained: list[tuple[str, int]] = field(default_factory=list)  # those that brought the item into a history
 
     def feed(self, events: Iterable[Event]) -> Oracle:
         for number, event in enumerate(events):
@@ -51,10 +58,21 @@ class Oracle:
         if event.kind == Kind.PURCHASE:
             self.purchases.append((event.item_id, event.time_ms))
             if bought is None:
-                history.append(Bought(event.item_id, event.quantity, event.time_ms, event.time_ms))
+                self.gained.append((event.item_id, event.time_ms))
+                history.append(
+                    Bought(
+                        event.item_id, event.quantity, event.time_ms, event.time_ms, profile=event.profile_id
+                    )
+                )
             else:
                 bought.quantity += event.quantity
+                bought.days += event.time_ms // DAY_MS != bought.last_ms // DAY_MS
+                decay = math.exp(-abs(event.time_ms - bought.last_ms) / (30 * DAY_MS))
+                bought.recent = (
+                    bought.recent * decay + 1 if event.time_ms >= bought.last_ms else bought.recent + decay
+                )
                 bought.last_ms = max(bought.last_ms, event.time_ms)
+                bought.profile = event.profile_id
         elif bought is None or bought.quantity < event.quantity:
             self.refused.append(number)
         elif bought.quantity > event.quantity:
@@ -100,10 +118,26 @@ class Oracle:
     def watermark_ms(self) -> int:
         return max((t for _, t in self.purchases), default=0)
 
-    def recent(self) -> Counter[str]:
-        """Purchases of the newest event's day and the 13 days before it."""
-        newest = self.watermark_ms() // DAY_MS
-        return Counter(item for item, t in self.purchases if newest - 14 < t // DAY_MS <= newest)
+    def recent(self, days: int = 14, before: int = 0) -> Counter[str]:
+        """Purchases of `days` days, the last of which is `before` days before the newest event's."""
+        last = self.watermark_ms() // DAY_MS - before
+        return Counter(item for item, t in self.purchases if last - days < t // DAY_MS <= last)
+
+    def first_days(self) -> dict[str, int]:
+        """The day of each item's earliest purchase."""
+        first: dict[str, int] = {}
+        for item, t in self.purchases:
+            first[item] = min(first.get(item, t // DAY_MS), t // DAY_MS)
+        return first
+
+    def repeats(self) -> dict[str, list[int]]:
+        """Per item: customers who bought it on several days, days beyond the first, minutes in between."""
+        repeats: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+        for history in self.histories.values():
+            for b in history:
+                added = (b.days > 1, b.days - 1, b.span_minutes())
+                repeats[b.item] = [n + more for n, more in zip(repeats[b.item], added, strict=True)]
+        return repeats
 
     def lists(self, score: str, k: int) -> dict[str, list[tuple[str, float, float]]]:
         """Per item its k best (item, score, expected), exactly as `state.relatedness` defines them."""

@@ -23,12 +23,13 @@ from streams.broker.datadir import BrokerDir
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.java import bundled_java, find_java
 from streams.broker.topics_admin import admin_client, create_topics
+from streams.kinds import LISTED, topics_of_kinds
 from streams.settings import Settings
-from streams.topics import ALL
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+TOPICS = topics_of_kinds(LISTED)
 OURS = {name: service for name, service in SERVICES.items() if name != "kafka"}
 CACHE = Settings.model_validate({}).cache_dir
 
@@ -113,7 +114,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory, ports: dict[int, int]) ->
 def test_kafka_starts_with_these_properties_and_serves_both_sides(
     composed: EmbeddedKafka, ports: dict[int, int]
 ) -> None:
-    assert create_topics(composed.bootstrap, ALL, 2, 1) == [spec.name for spec in ALL]
+    assert create_topics(composed.bootstrap, TOPICS, 2, 1) == [spec.name for spec in TOPICS]
     with admin_client(f"127.0.0.1:{ports[19092]}") as admin:
         (node,) = admin.describe_cluster()["brokers"]
     assert node["port"] == ports[19092], "who comes from inside is sent to the inside"

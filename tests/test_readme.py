@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from streams import topics
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.settings import Settings
-from tests.streams.pipeline import PARTITIONS, Wires, Worker
+from tests.streams.pipeline import PARTITIONS, TOPICS, Wires, Worker
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,7 +46,7 @@ def test_readme_programs(tmp_path: Path) -> None:
     publish, consume = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     cache = Settings.model_validate({}).cache_dir
     with EmbeddedKafka(tmp_path / "kafka", cache_dir=cache) as kafka:
-        create_topics(kafka.bootstrap, topics.ALL, PARTITIONS, 1)
+        create_topics(kafka.bootstrap, TOPICS, PARTITIONS, 1)
         worker, wires = Worker(kafka.bootstrap, tmp_path / "data"), Wires(kafka.bootstrap)
         try:
             program = publish.replace("localhost:9092", kafka.bootstrap)

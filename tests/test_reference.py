@@ -6,14 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from streams.messages import decode_dead_letter, decode_item, decode_progress, decode_purchase, decode_related
+from streams.kinds import LISTED, topics_of_kinds
+from streams.messages import decode_dead_letter, decode_event, decode_item, decode_progress, decode_related
 from streams.settings import Settings
-from streams.topics import ALL
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 DECODERS = {
-    "purchases": decode_purchase,
+    "purchases": decode_event,
+    "watches": decode_event,
     "items": decode_item,
     "related-items": decode_related,
     "dead-letters": decode_dead_letter,
@@ -33,7 +34,7 @@ def test_the_reference_is_not_stale() -> None:
 
 def test_every_topic_and_setting_is_in_it() -> None:
     topics = (REFERENCE / "topics-and-messages.md").read_text()
-    assert all(f"\n## {topic.name}\n" in topics for topic in ALL)
+    assert all(f"\n## {topic.name}\n" in topics for topic in topics_of_kinds(LISTED))
     settings = (REFERENCE / "settings.md").read_text()
     assert all(f"`ALSOBOUGHT_{name.upper()}`" in settings for name in Settings.model_fields)
 

@@ -1,4 +1,4 @@
-"""Reading purchases and catalogues from a user's files, as messages.
+"""Reading events and catalogues from a user's files, as messages.
 
 >>> import tempfile, pathlib
 >>> path = pathlib.Path(tempfile.mkdtemp()) / "sales.csv"
@@ -10,13 +10,14 @@
 Formats, told by the name: CSV and JSON lines (also .gz and .xz), Parquet, `-` for standard input, and
 `complete-journey`, purchases that come with the installation.
 
-Purchases have the columns customer_id, item_id and timestamp, and optionally quantity, event_type, event_id,
-basket_id, price and profile_id; items have item_id, and optionally title, category, brand, price and
-available. Other columns are ignored. `values` tells what a cell may hold, `Source` what becomes of bad rows.
+Purchases, watches and other events have the columns customer_id, item_id and timestamp, and optionally
+quantity, event_type, event_id, basket_id, price and profile_id; items have item_id, and optionally title,
+category, brand, price and available. Other columns are ignored. `values` tells what a cell may hold,
+`Source` what becomes of bad rows.
 """
 
 from alsobought.sources.errors import BadRow, BadRows, BadRowsError, SourceError
-from alsobought.sources.source import Source, open_items, open_purchases
+from alsobought.sources.source import Source, open_events, open_items, open_purchases
 from alsobought.sources.table import Position
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Position",
     "Source",
     "SourceError",
+    "open_events",
     "open_items",
     "open_purchases",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -11,13 +12,14 @@ from msgspec import Struct
 from alsobought.sources import complete_journey
 from alsobought.sources.csv_reader import CsvReader
 from alsobought.sources.errors import BadRows, BadRowsError, SourceError
+from alsobought.sources.events import events, table_of
 from alsobought.sources.items import ITEMS_TABLE, items
 from alsobought.sources.json_reader import JsonReader
 from alsobought.sources.lines import Lines
 from alsobought.sources.parquet_reader import ParquetReader
-from alsobought.sources.purchases import PURCHASES_TABLE, purchases
 from alsobought.sources.table import Position, Reader, Refuse, Rows, Table
-from streams.messages import CatalogueItem, PurchaseEvent, encode
+from streams.kinds import BOUGHT, EventKind
+from streams.messages import CatalogueItem, EventMessage, encode
 
 STDIN = "-"
 
@@ -26,7 +28,7 @@ OnPosition = Callable[[Position], None]
 
 
 class Source(Generic[Message]):
-    """Where messages come from; made by `open_purchases` and `open_items`.
+    """Where messages come from; made by `open_events`, `open_purchases` and `open_items`.
 
     Each call of `messages`, `records` or `check` is a pass of its own over the file, in its order, a few
     thousand rows at a time. A row that cannot be made into a message ends the pass with BadRowsError, unless
@@ -109,18 +111,27 @@ class Source(Generic[Message]):
         return count
 
 
-def open_purchases(name: str) -> Source[PurchaseEvent]:
+def open_purchases(name: str) -> Source[EventMessage]:
     """Return the purchases of a file, of `-` (standard input) or of `complete-journey`.
+
+    Raises as `open_events` does.
+    """
+    return open_events(name, BOUGHT)
+
+
+def open_events(name: str, kind: EventKind) -> Source[EventMessage]:
+    """Return the events of a kind in a file or `-` (standard input).
 
     Raises
     ------
     SourceError
         The format is unknown. Whether the file is there and readable shows with the first batch.
     """
+    bundled = complete_journey.CompleteJourneyPurchases if kind is BOUGHT else None
     return Source(
         name,
-        open_reader=_opener(name, PURCHASES_TABLE, complete_journey.CompleteJourneyPurchases),
-        convert=purchases,
+        open_reader=_opener(name, table_of(kind), bundled),
+        convert=partial(events, kind=kind),
         key=lambda event: event.customer_id,
         repeatable=name != STDIN,
     )
@@ -137,10 +148,12 @@ def open_items(name: str) -> Source[CatalogueItem]:
     )
 
 
-def _opener(name: str, table: Table, bundled: Callable[[], Reader]) -> Callable[[], Reader]:
+def _opener(name: str, table: Table, bundled: Callable[[], Reader] | None) -> Callable[[], Reader]:
     if name == STDIN:
         return lambda: _stdin_reader(table)
     if name == complete_journey.NAME:
+        if bundled is None:
+            raise SourceError(f"{name} has purchases and no {table.kind}: give a file.")
         return bundled
     path = Path(name)
     suffixes = [suffix.lower() for suffix in path.suffixes]

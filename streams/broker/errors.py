@@ -79,6 +79,10 @@ class KafkaUnreachable(TopicsError):
     """No broker answers at the bootstrap address: start Kafka, or correct ALSOBOUGHT_KAFKA."""
 
 
+class TopicsMissing(TopicsError):
+    """Topics that a worker reads or writes do not exist: create them with `alsobought topics create`."""
+
+
 class PartitionsDiffer(TopicsError):
     """The topics do not all have the partitions asked for: set ALSOBOUGHT_PARTITIONS to what exists."""
 

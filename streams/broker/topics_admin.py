@@ -19,7 +19,7 @@ from kafka.errors import (
     for_code,
 )
 
-from streams.broker.errors import KafkaUnreachable, PartitionsDiffer, TopicsRefused
+from streams.broker.errors import KafkaUnreachable, PartitionsDiffer, TopicsMissing, TopicsRefused
 from streams.topics import TopicSpec
 
 TIMEOUT_S = 5.0
@@ -122,6 +122,24 @@ def list_topics(
                 )
             )
     return states
+
+
+def require_topics(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S) -> None:
+    """Return if all of the topics exist, with equally many partitions.
+
+    Raises
+    ------
+    KafkaUnreachable, TopicsMissing, PartitionsDiffer
+    """
+    wanted = list(specs)
+    with admin_client(bootstrap, timeout_s=timeout_s) as admin:
+        counts = {topic["name"]: len(topic["partitions"]) for topic in _described(admin, wanted)}
+    if missing := [spec.name for spec in wanted if spec.name not in counts]:
+        raise TopicsMissing(
+            f"Kafka at {bootstrap} lacks the topics {', '.join(missing)}: create them with"
+            " `alsobought topics create`."
+        )
+    _refuse_other_counts(counts, counts[wanted[0].name], bootstrap)
 
 
 def topic_ids(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S) -> dict[str, str]:

@@ -27,7 +27,7 @@ class Remote:
         try:
             self._fs, self._root = fsspec.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise UnusableUrl(f"cannot use {url} for checkpoints: {error}") from error
+            raise UnusableUrl(f"cannot use {url}: {error}") from error
 
     def names(self, folder: str) -> set[str]:
         """Files and folders in a folder; empty if it is not there."""

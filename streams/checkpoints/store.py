@@ -8,7 +8,7 @@ import logging
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from state.store import RocksStore
 from streams.checkpoints.errors import BadManifest, CheckpointError
 from streams.checkpoints.manifest import Checkpoint, StoredFile, decode, encode
 from streams.checkpoints.remote import Remote, trouble
-from streams.topics import is_task
+from streams.kinds import LISTED, counted_of_kinds
+from streams.topics import TopicSpec, is_task
 
 log = logging.getLogger("alsobought")
 
@@ -44,14 +45,17 @@ class Checkpoints:
         A directory, or what fsspec understands.
     kept
         Checkpoints to keep per task.
+    counted
+        The topics whose partitions are tasks.
 
     Raises
     ------
     UnusableUrl
     """
 
-    def __init__(self, url: str, kept: int) -> None:
+    def __init__(self, url: str, kept: int, counted: Sequence[TopicSpec] = counted_of_kinds(LISTED)) -> None:
         self.url = url
+        self._counted = counted
         self._kept = kept
         self._remote = Remote(url)
         self._sums: dict[tuple[str, int, int], str] = {}  # (name, inode, bytes): SST files never change
@@ -137,7 +141,7 @@ class Checkpoints:
 
     def tasks(self) -> list[str]:
         """Tasks that have checkpoints."""
-        return sorted(name for name in self._remote.names("") if is_task(name))
+        return sorted(name for name in self._remote.names("") if is_task(name, self._counted))
 
     def known(self, task: str | None = None) -> list[Checkpoint]:
         """Checkpoints of a task or of all, newest first; unreadable ones too, with what is wrong.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def commands(command: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KAFKA", "DATA_DIR", "PARTITIONS"):
+    for name in ("KAFKA", "DATA_DIR", "PARTITIONS", "EVENT_TYPES"):
         monkeypatch.delenv(f"ALSOBOUGHT_{name}", raising=False)
 
 
@@ -46,11 +47,14 @@ READING = [
     ("watch",),
     ("drain",),
     ("worker",),
+    ("serve",),
     ("topics", "create"),
     ("topics", "list"),
     ("export", "related-items"),
     ("inspect", "item", "tea"),
     ("inspect", "customer", "ann"),
+    ("related", "tea", "--kind", "watched"),
+    ("forget", "ann"),
     ("dead-letters",),
     ("checkpoint", "now"),
     ("rebuild", "--yes"),
@@ -84,7 +88,7 @@ def test_what_a_dead_program_wrote_is_not_believed(tmp_path: Path) -> None:
     assert "no local stack is running" in run("topics", "list", "--data-dir", tmp_path).stderr
 
 
-@pytest.mark.parametrize("what", ["purchases", "items"])
+@pytest.mark.parametrize("what", ["purchases", "watches", "items"])
 def test_a_file_that_is_not_there(what: str, tmp_path: Path) -> None:
     result = run("publish", what, tmp_path / "sales.csv", "--kafka", CLOSED)
     assert result.exit_code == 1
@@ -111,6 +115,32 @@ def test_a_setting_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch)
     result = run("topics", "list", "--kafka", CLOSED)
     assert result.exit_code == 1
     assert "ALSOBOUGHT_PARTITIONS=many" in result.stderr
+
+
+def test_a_kind_that_the_settings_do_not_have_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for words in (("related", "tea", "--kind", "liked"), ("publish", "events", "liked", "likes.csv")):
+        result = run(*words, "--kafka", CLOSED)
+        assert result.exit_code == 1
+        assert re.search(r"no kind of (events|lists) 'liked', but bought, watched", result.stderr)
+        assert "ALSOBOUGHT_EVENT_TYPES" in result.stderr
+    monkeypatch.setenv("ALSOBOUGHT_EVENT_TYPES", "liked")
+    likes = tmp_path / "likes.csv"
+    likes.write_text("customer_id,item_id,timestamp,event_type\nann,tea,2026-01-31 12:00:00,watch\n")
+    result = run("publish", "events", "liked", likes, "--kafka", CLOSED)
+    assert "event_type 'watch' is none of liked, return, forget" in result.stderr
+    likes.write_text("customer_id,item_id,timestamp,event_type\nann,tea,2026-01-31 12:00:00,liked\n")
+    assert (
+        f"no Kafka answers at {CLOSED}" in run("publish", "events", "liked", likes, "--kafka", CLOSED).stderr
+    )
+    monkeypatch.setenv("ALSOBOUGHT_EVENT_TYPES", "watches")
+    assert "'watches' is a name of ours" in run("topics", "list", "--kafka", CLOSED).stderr
+
+
+def test_the_bundled_purchases_are_no_watches() -> None:
+    result = run("publish", "watches", "complete-journey", "--kafka", CLOSED)
+    assert result.stderr == "alsobought: complete-journey has purchases and no watches: give a file.\n"
 
 
 def test_words_it_does_not_know_are_refused() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,8 @@ def test_a_stack_counts_survives_and_leaves_nothing_running(start: Callable[[], 
     assert {letter["topic"] for letter in letters} == {"purchases"}
     assert "rubbish" in up.run("dead-letters")
 
+    check_page(up, before)
+
     second = subprocess.run(
         [*COMMAND, "up"], env=environment(up.place.data_dir), capture_output=True, text=True, check=False
     )
@@ -147,6 +151,26 @@ def check_lists(up: Up, before: dict[str, Any]) -> None:
     (bananas,) = (message for message in lists if message.item_id == BANANAS)
     assert bananas.buyers == before["buyers"]
     assert {e.item_id: e.together for e in bananas.related}.items() >= dict(counts(before)).items()
+
+
+def check_page(up: Up, before: dict[str, Any]) -> None:
+    (page,) = re.findall(r"^page: (http://127\.0\.0\.1:\d+)$", up.told.read_text(), re.MULTILINE)
+
+    def ask(path: str) -> Any:
+        with urllib.request.urlopen(page + path, timeout=20) as answer:
+            return json.load(answer)
+
+    until(lambda: ask("/api/status")["ready"], "the page to have read everything")
+    until(lambda: counts(ask(f"/api/related/{BANANAS}?k=10")) == counts(before), "the list")
+    until(lambda: not any(task["silent"] for task in ask("/api/status")["tasks"]), "every task")
+    assert ask("/api/status")["missing"] == []
+    port = page.rpartition(":")[2]
+    taken = subprocess.run(
+        [*COMMAND, "serve", "--port", port],
+        env=environment(up.place.data_dir), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert taken.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in taken.stderr
 
 
 def check_inspection(up: Up, before: dict[str, Any]) -> None:

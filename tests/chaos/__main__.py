@@ -19,9 +19,10 @@ def main() -> int:
     parser.add_argument(
         "--minutes", type=float, default=20, help="of faults; draining and comparing come after"
     )
+    parser.add_argument("--faults", type=int, default=None, help="stop after so many faults")
     parser.add_argument("--short", action="store_true", help="one fault of each kind that differs instead")
     parser.add_argument("--seed", type=int, default=None, help="of purchases and faults; random without it")
-    parser.add_argument("--rate", type=float, default=300, help="purchases a second")
+    parser.add_argument("--rate", type=float, default=300, help="events a second, one in four a watch")
     parser.add_argument("--json", type=Path, default=None, help="file for the report")
     arguments = parser.parse_args()
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
@@ -32,7 +33,7 @@ def main() -> int:
 
     say(f"seed {seed}")
     root = Path(tempfile.mkdtemp(prefix="alsobought-chaos-"))
-    faults = short_faults() if arguments.short else some_faults(seed, arguments.minutes)
+    faults = short_faults() if arguments.short else some_faults(seed, arguments.minutes, arguments.faults)
     report = run(root, seed, arguments.rate, faults, say)
     print("\n".join(report.lines()))
     if arguments.json is not None:

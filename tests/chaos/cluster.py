@@ -13,12 +13,11 @@ from pathlib import Path
 
 import psutil
 
-from streams import topics
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.checkpoints import Checkpoints
 from streams.settings import Settings
-from tests.streams.pipeline import PARTITIONS, Worker
+from tests.streams.pipeline import PARTITIONS, TOPICS, Worker
 
 SESSION_MS = 6_000
 FULL_DISK_BYTES = 4_096
@@ -67,7 +66,7 @@ class Cluster:
     def start(self) -> None:
         """Start all."""
         self.broker.start()
-        create_topics(self.bootstrap, topics.ALL, PARTITIONS, 1)
+        create_topics(self.bootstrap, TOPICS, PARTITIONS, 1)
         for name in ("a1", "b1"):
             self.start_worker(name)
         self._watcher.start()

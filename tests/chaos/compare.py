@@ -13,12 +13,13 @@ from state.customers import CustomerMachine
 from state.deltas import Source
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.popularity import NEVER
 from state.saving import stored_position
 from state.settings import CountingSettings
 from state.store import RocksStore
+from streams.kinds import EventKind
 from streams.partitioning import partition_for
 from streams.store_folder import StoreFolder
-from streams.topics import PAIR_DELTAS, PURCHASES
 from tests.oracle import Oracle
 from tests.streams.pipeline import PARTITIONS
 
@@ -58,14 +59,22 @@ def newest_store(disks: list[Path], task: str, end: int) -> RocksStore:
 
 
 def compare_stores(
-    disks: list[Path], ends: dict[str, dict[int, int]], oracle: Oracle, differences: Differences
+    disks: list[Path],
+    kind: EventKind,
+    ends: dict[str, dict[int, int]],
+    oracle: Oracle,
+    differences: Differences,
 ) -> None:
-    """Histories, N_X, pairs both ways, opportunity sizes and popularity, as stored."""
+    """Histories, N_X, pairs both ways, opportunity sizes and popularity of a kind of events, as stored."""
+
+    def same(what: str, found: dict[Any, Any], expected: dict[Any, Any]) -> None:
+        differences.all(f"{kind.name}: {what}", found, expected)
+
     histories: dict[str, Any] = {}
     buyers, recent = oracle.buyers(), oracle.recent()
     sizes, after = oracle.sizes(), oracle.after()
     for partition in range(PARTITIONS):
-        store = newest_store(disks, f"{PURCHASES.name}-{partition}", ends[PURCHASES.name][partition])
+        store = newest_store(disks, f"{kind.events.name}-{partition}", ends[kind.events.name][partition])
         customers = CustomerMachine(
             CountingSettings(), Source(0, partition), PARTITIONS,
             lambda item: partition_for(item.encode(), PARTITIONS),
@@ -75,36 +84,43 @@ def compare_stores(
         for customer in oracle.histories:
             if partition_for(customer.encode(), PARTITIONS) == partition:
                 bought = customers.history(customer)
-                histories[customer] = [(b.item_id, b.quantity, b.first_ms, b.last_ms) for b in bought]
+                histories[customer] = [(b.item_id, b.quantity, b.first_ms, b.last_ms, b.days) for b in bought]
         saver.close()
     expected = {
-        customer: [(b.item, b.quantity, b.first_ms, b.last_ms) for b in history]
+        customer: [(b.item, b.quantity, b.first_ms, b.last_ms, b.days) for b in history]
         for customer, history in oracle.histories.items()
     }
-    differences.all("histories", histories, expected)
+    same("histories", histories, expected)
 
     pairs: dict[tuple[str, str], tuple[int, int]] = {}
     found_sizes: dict[str, Any] = {}
     expected_sizes: dict[str, Any] = {}
     for partition in range(PARTITIONS):
-        store = newest_store(disks, f"{PAIR_DELTAS.name}-{partition}", ends[PAIR_DELTAS.name][partition])
+        store = newest_store(disks, f"{kind.deltas.name}-{partition}", ends[kind.deltas.name][partition])
         machine = ItemMachine(CountingSettings(), partition)
         item_saver = ItemSaver(machine, store)
         item_saver.load()
         tables = machine.tables
         totals = {"customers": machine.customers, "watermark": machine.watermark_ms}
-        differences.all(
-            "totals", totals, {"customers": oracle.customers(), "watermark": oracle.watermark_ms()}
-        )
+        same("totals", totals, {"customers": oracle.customers(), "watermark": oracle.watermark_ms()})
         names = list(machine.items)
-        differences.all(
+        same(
             "buyers (N_X)", {n: int(tables.popularity.buyers[i]) for i, n in enumerate(names)},
             {n: buyers[n] for n in names},
         )  # fmt: skip
-        differences.all(
+        same(
             "popularity", {n: int(tables.popularity.recent[i]) for i, n in enumerate(names)},
             {n: recent[n] for n in names},
         )  # fmt: skip
+        first_days, repeats = oracle.first_days(), oracle.repeats()
+        same(
+            "repeats and first days",
+            {
+                n: (tables.popularity.repeats[i].tolist(), int(tables.popularity.first_day[i]))
+                for i, n in enumerate(names)
+            },
+            {n: (repeats[n], first_days.get(n, NEVER)) for n in names},
+        )
         assert set(buyers) <= set(names), "items that no item machine knows"
         for row in range(machine.row_count):
             name = names[int(tables.item_of[row])]
@@ -116,22 +132,39 @@ def compare_stores(
             for neighbour, later, earlier, _ in zip(*machine.neighbours(row), strict=True):
                 pairs[name, names[int(neighbour)]] = int(later), int(earlier)
         item_saver.close()
-    differences.all("opportunity sizes", found_sizes, expected_sizes)
+    same("opportunity sizes", found_sizes, expected_sizes)
     both = after.keys() | {(y, x) for x, y in after}
-    differences.all("pairs (after, before)", pairs, {(x, y): (after[x, y], after[y, x]) for x, y in both})
+    same("pairs (after, before)", pairs, {(x, y): (after[x, y], after[y, x]) for x, y in both})
 
 
-def compare_lists(lists: dict[str, dict[str, Any]], oracle: Oracle, differences: Differences) -> None:
+def compare_lists(
+    lists: dict[str, dict[str, Any]], kind: EventKind, oracle: Oracle, differences: Differences
+) -> None:
     """The counts in every published list; and that each list is there, and none that should not be."""
     buyers, after = oracle.buyers(), oracle.after()
     wanted = {item for item, entries in oracle.lists("mix", 100).items() if entries}
-    differences.all("lists", dict.fromkeys(lists, True), dict.fromkeys(wanted, True))
+    differences.all(f"{kind.name}: lists", dict.fromkeys(lists, True), dict.fromkeys(wanted, True))
     found: dict[Any, Any] = {}
     expected: dict[Any, Any] = {}
     for item, message in lists.items():
         found[item], expected[item] = message["buyers"], buyers[item]
+        found[item, "kind"], expected[item, "kind"] = message["kind"], kind.name
         for entry in message["related"]:
             key = item, entry["item_id"]
             found[key] = entry["together"], entry["after"]
             expected[key] = after[key] + after[key[::-1]], after[key]
-    differences.all("counts in lists", found, expected)
+    differences.all(f"{kind.name}: counts in lists", found, expected)
+
+
+def compare_offers(
+    sellers: dict[str, Any], recommendations: dict[str, Any], kind: EventKind, oracle: Oracle,
+    differences: Differences,
+) -> None:  # fmt: skip
+    """The bestsellers, number for number; and that just those are recommended to who have something."""
+    best = sorted(oracle.recent().items(), key=lambda entry: (-entry[1], entry[0]))[:100]
+    found = {n: (e["item_id"], e["purchases"]) for n, e in enumerate(sellers["all"]["items"])}
+    differences.all(f"{kind.name}: bestsellers", found, dict(enumerate(best)))
+    wanted = {customer for customer, history in oracle.histories.items() if history}
+    differences.all(
+        f"{kind.name}: recommended to", dict.fromkeys(recommendations, True), dict.fromkeys(wanted, True)
+    )

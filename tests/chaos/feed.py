@@ -1,4 +1,7 @@
-"""What is published during a chaos run: real purchases, with returns, erasures and second deliveries."""
+"""What is published during a chaos run: real purchases, and watches, with what befalls them.
+
+That is returns, erasures and second deliveries.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,49 @@ from collections.abc import Iterator
 
 import msgspec
 
-from streams.messages import PurchaseEvent
-from tests.events import real_slice
+from streams.kinds import BOUGHT, EventKind
+from streams.messages import EventMessage
+from tests.events import DAY_MS, real_slice, watches
 
 DUPLICATES, RETURNS, FORGETS = 0.03, 0.04, 0.002
+SLICE = 100_000
 REMEMBERED = 60  # events of a customer that may be delivered again; 128 are remembered
 
 
-def feed(seed: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values without end: slices of the real year, one after the other, and what befalls them."""
+def feed(seed: int, kind: EventKind) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of purchases or watches without end, one slice after the other.
+
+    Purchases are slices of the real year; watches are made, of the same customers, items and weeks.
+    """
     rng = random.Random(seed)
     slice_seed = seed
     while True:
         slice_seed += 1
-        yield from _befallen(rng, real_slice(100_000, slice_seed), slice_seed)
+        some = real_slice(SLICE, slice_seed) if kind is BOUGHT else _watches(slice_seed)
+        yield from _befallen(rng, some, slice_seed)
 
 
-def _befallen(
-    rng: random.Random, purchases: list[PurchaseEvent], number: int
-) -> Iterator[tuple[bytes, bytes]]:
-    sent: dict[str, deque[PurchaseEvent]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
-    for n, purchase in enumerate(purchases):
-        event = msgspec.structs.replace(purchase, event_id=f"{number}-{n}")
+def _watches(slice_seed: int) -> list[EventMessage]:
+    """Watches to go with a slice of purchases: enough customers have both for what was then bought."""
+    bought = real_slice(SLICE, slice_seed)
+    start_ms, end_ms = (int(bought[at].timestamp) for at in (0, -1))
+    customers = list(dict.fromkeys(event.customer_id for event in bought))[:900]
+    items = list(dict.fromkeys(event.item_id for event in bought))[:1_500]
+    made = watches(
+        slice_seed, len(customers), len(items), 20_000, start_ms=start_ms, days=(end_ms - start_ms) / DAY_MS
+    )
+    return [
+        msgspec.structs.replace(
+            event, customer_id=customers[int(event.customer_id[1:])], item_id=items[int(event.item_id[1:])]
+        )
+        for event in made
+    ]
+
+
+def _befallen(rng: random.Random, events: list[EventMessage], number: int) -> Iterator[tuple[bytes, bytes]]:
+    sent: dict[str, deque[EventMessage]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+    for n, plain in enumerate(events):
+        event = msgspec.structs.replace(plain, event_id=f"{number}-{n}")
         customer = event.customer_id
         yield _record(event)
         dice = rng.random()
@@ -42,7 +66,7 @@ def _befallen(
             yield _record(back)
             sent[customer].append(back)
         elif dice > 1 - FORGETS:
-            forget = PurchaseEvent(
+            forget = EventMessage(
                 customer_id=customer, item_id="", timestamp=event.timestamp, type="forget",
                 event_id=f"{number}-{n}-forget",
             )  # fmt: skip
@@ -52,5 +76,5 @@ def _befallen(
         sent[customer].append(event)
 
 
-def _record(event: PurchaseEvent) -> tuple[bytes, bytes]:
+def _record(event: EventMessage) -> tuple[bytes, bytes]:
     return event.customer_id.encode(), msgspec.json.encode(event)

@@ -1,4 +1,4 @@
-"""Faults on real purchases with two workers or three; at the end every count must be the oracle's.
+"""Faults on purchases and watches with two workers or three; at the end every count must be the oracle's.
 
 python -m tests.chaos --minutes 20 --seed 1        or: make chaos CHAOS="--minutes 20 --seed 1"
 """
@@ -21,17 +21,20 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from alsobought.draining import drain
-from state.events import Event, Kind
-from streams import topics
-from streams.messages import decode_purchase
+from state.events import Event
+from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED, WATCHED_BOUGHT, EventKind, counted_of_kinds
+from streams.messages import decode_event
 from tests.chaos.cluster import Cluster
-from tests.chaos.compare import WINDOW, Differences, compare_lists, compare_stores
+from tests.chaos.compare import WINDOW, Differences, compare_lists, compare_offers, compare_stores
+from tests.chaos.compare_crossing import compare_crossing, compare_crossing_lists
 from tests.chaos.faults import SHORT, WEIGHTS, Fault
 from tests.chaos.feed import feed
+from tests.crossing_oracle import CrossingOracle
+from tests.events import as_event
 from tests.oracle import Oracle
 from tests.streams.pipeline import PARTITIONS, Wires, until
 
-KINDS = {"purchase": Kind.PURCHASE, "return": Kind.RETURN, "forget": Kind.FORGET}
+SHARES = {BOUGHT: 3, WATCHED: 1}  # of four events
 RECOVERY_S = 180.0
 DRAIN_S = 300.0
 CLOSE_S = 10.0
@@ -88,15 +91,19 @@ class Feeder(threading.Thread):
             raise
 
     def _publish(self) -> None:
-        records = feed(self._seed)
+        records = {kind: feed(self._seed, kind) for kind in SHARES}
         producer: Any = None
         while not self._ending.wait(0.1):
-            batch = list(islice(records, max(1, int(self._rate / 10))))
+            batch = [
+                (kind.events.name, key, value)
+                for kind, share in SHARES.items()
+                for key, value in islice(records[kind], max(1, int(self._rate * share / 40)))
+            ]
             while batch:
                 try:
                     if producer is None:
                         producer = KafkaProducer(bootstrap_servers=self._address, acks="all", linger_ms=5)
-                    sent = [producer.send(topics.PURCHASES.name, key=k, value=v) for k, v in batch]
+                    sent = [producer.send(topic, key=key, value=value) for topic, key, value in batch]
                     for future in sent:
                         future.get(150)
                     self.published += len(batch)
@@ -116,7 +123,7 @@ class Feeder(threading.Thread):
 
 
 def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callable[[str], None]) -> Report:
-    """Do the faults one after the other while purchases come, then compare everything."""
+    """Do the faults one after the other while events come, then compare everything."""
     rng, report = random.Random(seed), Report(seed)
     cluster = Cluster(root)
     try:
@@ -139,10 +146,17 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
         report.events = feeder.published
         say("draining ...")
         begin = time.monotonic()
-        drain(cluster.bootstrap, DRAIN_S, lambda _left: None)
+        drain(cluster.bootstrap, LISTED, DRAIN_S, lambda _left: None)
         report.drained_s = time.monotonic() - begin
-        lists, events = wires.lists(), _events(wires)
-        ends = {topic.name: wires.ends(topic.name) for topic in (topics.PURCHASES, topics.PAIR_DELTAS)}
+        found = {
+            kind: (
+                wires.lists(kind), wires.newest(kind.bestsellers), wires.newest(kind.recommendations),
+                _events(wires, kind),
+            )
+            for kind in BUILT_IN
+        }  # fmt: skip
+        crossing_lists = wires.lists(WATCHED_BOUGHT)
+        ends = {spec.name: wires.ends(spec.name) for spec in counted_of_kinds(LISTED)}
         cluster.stop()
         wires.close()
     finally:
@@ -150,30 +164,29 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
         cluster.stop()
         cluster.broker.stop()
     say("comparing ...")
-    oracle = Oracle(WINDOW).feed(events)
-    compare_stores([host.disk for host in cluster.hosts], ends, oracle, report.differences)
-    compare_lists(lists, oracle, report.differences)
+    oracles: dict[EventKind, Oracle] = {}
+    for kind, (lists, sellers, recommendations, events) in found.items():
+        oracle = oracles[kind] = Oracle(WINDOW).feed(events)
+        compare_stores([host.disk for host in cluster.hosts], kind, ends, oracle, report.differences)
+        compare_lists(lists, kind, oracle, report.differences)
+        compare_offers(sellers, recommendations, kind, oracle, report.differences)
+    crossing = CrossingOracle(oracles[WATCHED], oracles[BOUGHT])
+    compare_crossing([host.disk for host in cluster.hosts], ends, crossing, report.differences)
+    compare_crossing_lists(crossing_lists, crossing, report.differences)
     return report
 
 
 def _recovered(wires: Wires, since: float) -> float:
     """Seconds until every partition has been counted further, by a worker that said so after `since`."""
     begin = time.monotonic()
-    missing = {
-        f"{topic.name}-{p}"
-        for topic in (topics.PURCHASES, topics.ITEMS, topics.PAIR_DELTAS)
-        for p in range(PARTITIONS)
-    }
+    missing = {f"{spec.name}-{p}" for spec in counted_of_kinds(LISTED) for p in range(PARTITIONS)}
     targets = _ends_or_none(wires)
 
     def done() -> bool:
         nonlocal targets
         targets = targets or _ends_or_none(wires)
         for task, at_ms in wires.poll_progress():
-            if at_ms / 1000 > since and targets:
-                partition = int(task.task.rpartition("-")[2])
-                if task.task.startswith(topics.PURCHASES.name) and task.applied < targets[partition]:
-                    continue
+            if at_ms / 1000 > since and targets and task.applied >= targets.get(task.task, 0):
                 missing.discard(task.task)
         return not missing
 
@@ -181,37 +194,30 @@ def _recovered(wires: Wires, since: float) -> float:
     return time.monotonic() - begin
 
 
-def _ends_or_none(wires: Wires) -> dict[int, int] | None:
+def _ends_or_none(wires: Wires) -> dict[str, int] | None:
+    """Where the log of each task of events ends."""
     try:
-        return wires.ends(topics.PURCHASES.name)
+        return {
+            f"{kind.events.name}-{partition}": end
+            for kind in BUILT_IN
+            for partition, end in wires.ends(kind.events.name).items()
+        }
     except KafkaError:
         return None
 
 
-def _events(wires: Wires) -> list[Event]:
+def _events(wires: Wires, kind: EventKind) -> list[Event]:
     """The log as Kafka has it; customers are in one partition each, so their own order is what counts."""
-    events = []
-    for record in wires.read(topics.PURCHASES.name):
-        message = decode_purchase(record.value)
-        assert isinstance(message.timestamp, int)
-        events.append(
-            Event(
-                message.customer_id,
-                message.item_id,
-                message.timestamp,
-                message.quantity,
-                KINDS[message.type],
-                message.event_id,
-            )
-        )
-    return events
+    return [as_event(decode_event(record.value)) for record in wires.read(kind.events.name)]
 
 
-def some_faults(seed: int, minutes: float) -> Iterator[Fault]:
-    """Random faults until the minutes are over."""
+def some_faults(seed: int, minutes: float, most: int | None) -> Iterator[Fault]:
+    """Random faults until the minutes are over, or there were so many."""
     rng = random.Random(seed)
     end = time.monotonic() + 60 * minutes
-    while time.monotonic() < end:
+    done = 0
+    while time.monotonic() < end and done != most:
+        done += 1
         yield rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
 
 

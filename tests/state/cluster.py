@@ -39,7 +39,7 @@ class Cluster:
         self.crashes = self.shrunk = 0
         self.most_absent = 0  # rows
 
-    def _open_customers(self, p: int) -> CustomerSaver:
+    def _open_customers(self, p: int) -> CustomerSaver[CustomerMachine]:
         machine = CustomerMachine(
             self.settings, Source(0, p), PARTITIONS, self.partition_of, self.rng.choice(self.budgets)
         )

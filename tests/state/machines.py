@@ -13,6 +13,7 @@ from state.customers import CustomerMachine
 from state.deltas import Source, decode, encode
 from state.events import Event, Kind
 from state.items import ItemMachine
+from state.popularity import DAY_MS, NEVER, purchases_of
 from state.settings import CountingSettings
 from tests.oracle import Oracle
 
@@ -36,13 +37,16 @@ def shop(
         now += rng.randrange(0, 400_000)
         customer = f"c{int(rng.paretovariate(0.8)) % customers}"
         item = f"i{int(rng.paretovariate(0.7)) % items}"
+        profile = rng.choice((None, "kids", "grown-ups"))
         dice = rng.random()
         kind = Kind.FORGET if dice < forgets else Kind.RETURN if dice < forgets + returns else Kind.PURCHASE
         if made and rng.random() < duplicates:
             made.append(rng.choice(made[-50:]))
             continue
         made.append(
-            Event(customer, item, now - rng.randrange(late_ms + 1), rng.randrange(1, 3), kind, f"e{n}")
+            Event(
+                customer, item, now - rng.randrange(late_ms + 1), rng.randrange(1, 3), kind, f"e{n}", profile
+            )
         )
     return made
 
@@ -88,22 +92,35 @@ class Run:
 
 
 def check_histories(
-    machines: Sequence[CustomerMachine], source_of: Callable[[str], int], oracle: Oracle
+    machines: Sequence[CustomerMachine],
+    source_of: Callable[[str], int],
+    oracle: Oracle,
+    *,
+    repeats: bool = True,
 ) -> None:
-    """Every customer's history is the oracle's."""
+    """Every customer's history is the oracle's; without `repeats` except for what layout 1 did not count."""
     for customer, expected in oracle.histories.items():
         found = machines[source_of(customer)].history(customer)
         assert [(b.item_id, b.quantity, b.first_ms, b.last_ms) for b in found] == [
             (b.item, b.quantity, b.first_ms, b.last_ms) for b in expected
         ]
+        for b, e in zip(found, expected, strict=True) if repeats else ():
+            assert (b.days, b.profile_id) == (e.days, e.profile)
+            assert abs(b.recent - e.recent) <= 1e-5 * e.recent
 
 
 def check_counts(
-    machines: Sequence[ItemMachine], partition_of: Callable[[str], int], oracle: Oracle, f_error: float = 1e-9
-) -> None:
-    """Every count of every item machine is the oracle's; F within a relative error."""
+    machines: Sequence[ItemMachine], partition_of: Callable[[str], int], oracle: Oracle,
+    f_error: float = 1e-9, *, repeats: bool = True,
+) -> None:  # fmt: skip
+    """Every count of every item machine is the oracle's; F within a relative error.
+
+    Without `repeats` except for what layout 1 did not count.
+    """
     buyers, recent, sizes = oracle.buyers(), oracle.recent(), oracle.sizes()
     after, decayed = oracle.after(), oracle.decayed()
+    first_days, all_repeats = oracle.first_days(), oracle.repeats()
+    windows = [(days, before, oracle.recent(days, before)) for days, before in ((7, 0), (21, 7))]
     found: dict[tuple[str, str], tuple[int, int]] = {}
     for machine in machines:
         tables = machine.tables
@@ -113,6 +130,13 @@ def check_counts(
         for number, name in enumerate(machine.items):
             assert tables.popularity.buyers[number] == buyers[name], name
             assert tables.popularity.recent[number] == recent[name], name
+            newest = oracle.watermark_ms() // DAY_MS
+            if repeats:
+                assert tables.popularity.first_day[number] == first_days.get(name, NEVER), name
+                assert tables.popularity.repeats[number].tolist() == all_repeats[name], name
+            for days, before, counts in windows if repeats else ():
+                purchases = purchases_of(tables.popularity, number, newest - before, days)
+                assert purchases == counts[name], (name, days)
             row = int(tables.row_of[number])
             assert (row >= 0) == (partition_of(name) == machine.partition), name
             if row < 0:

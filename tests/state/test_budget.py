@@ -84,7 +84,7 @@ def test_crashes_and_evictions_change_nothing(
 def _run(
     events: Sequence[Event], settings: CountingSettings, budgets: tuple[int | None, int | None],
     stores: tuple[Store, Store],
-) -> tuple[CustomerSaver, ItemSaver]:  # fmt: skip
+) -> tuple[CustomerSaver[CustomerMachine], ItemSaver]:  # fmt: skip
     """Both machines over all events, each within its budget at every moment."""
     customers, items = CustomerMachine(settings), ItemMachine(settings)
     savers = CustomerSaver(customers, stores[0]), ItemSaver(items, stores[1])

@@ -21,7 +21,7 @@ MINUTE = 25_000_000
 def _history(items: int, events: int) -> hs.Histories:
     h = hs.new_histories(2)
     for n in range(items):
-        hs.append(h, 1, 7 * n, n + 1, MINUTE * 60_000 + n, MINUTE * 60_000 + 2 * n)
+        hs.append(h, 1, 7 * n, n + 1, MINUTE * 60_000 + n, MINUTE * 60_000 + 2 * n, n + 1, n / 7, n % 256)
     for n in range(events):
         hs.seen_before(h, 1, n + 1)
     return h
@@ -42,10 +42,16 @@ def _popularity(items: int) -> pop.Popularity:
         pop.add_purchase(p, n, (17_000 + n % 20) * pop.DAY_MS)
         p.buyers[n] = n
         p.available[n] = n % 2
+        p.repeats[n] = n // 2, n, 10**10 + n
     return p
 
 
 SIZES = np.arange(2 * 19, dtype=np.uint32).reshape(2, 19)
+
+
+def _pack_row(rows: rw.Rows) -> bytes:
+    return codec.pack_rows(rows, np.array([1]), SIZES[np.newaxis], np.array([42]))[0]
+
 
 RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "meta": (
@@ -55,11 +61,11 @@ RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "page": (codec.pack_page(["tea", "Grüße", "日本"]), lambda raw: codec.unpack_page(KEY, raw)),
     "numbers": (codec.pack_numbers(np.arange(5, dtype=np.int32)), lambda raw: codec.unpack_numbers(KEY, raw)),
     "history": (
-        codec.pack_history(_history(5, 9), 1, "ann", 42),
+        codec.pack_history(_history(5, 9), 1, "ann", 42, ["kids"]),
         lambda raw: codec.unpack_history(hs.new_histories(2), 1, KEY, raw),
     ),
     "row": (
-        codec.pack_row(_rows(20), 1, SIZES, 42),
+        _pack_row(_rows(20)),
         lambda raw: codec.unpack_row(rw.new_rows(2), 1, np.zeros_like(SIZES), KEY, raw),
     ),
     "popularity": (
@@ -114,12 +120,14 @@ def test_small_records_round_trip() -> None:
 @pytest.mark.parametrize(("items", "events"), [(0, 0), (0, 1), (1, 0), (3, 5), (100, 128), (1000, 300)])
 def test_histories_round_trip(items: int, events: int) -> None:
     h, into = _history(items, events), hs.new_histories(2)
-    raw = codec.pack_history(h, 1, "日本", 42)
+    profiles = ["", "Grüße"] * (items % 2)
+    raw = codec.pack_history(h, 1, "日本", 42, profiles)
+    assert codec.history_customer(KEY, raw) == ("日本", profiles)
     assert codec.unpack_history(into, 1, KEY, raw) == 42
     for one, other in zip(hs.read(h, 1), hs.read(into, 1), strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(hs.read_ring(h, 1), hs.read_ring(into, 1))
-    assert codec.pack_history(into, 1, "日本", 42) == raw
+    assert codec.pack_history(into, 1, "日本", 42, profiles) == raw
     # and both remember the same from now on
     assert [hs.seen_before(h, 1, n) for n in range(1, 400, 7)] == [
         hs.seen_before(into, 1, n) for n in range(1, 400, 7)
@@ -129,7 +137,7 @@ def test_histories_round_trip(items: int, events: int) -> None:
 @pytest.mark.parametrize("entries", [0, 1, 2, 7, 8, 100, 3000])
 def test_rows_round_trip(entries: int) -> None:
     rows, into, sizes = _rows(entries), rw.new_rows(2), np.zeros_like(SIZES)
-    raw = codec.pack_row(rows, 1, SIZES, 42)
+    raw = _pack_row(rows)
     assert codec.unpack_row(into, 1, sizes, KEY, raw) == 42
     np.testing.assert_array_equal(sizes, SIZES)
 
@@ -142,7 +150,7 @@ def test_rows_round_trip(entries: int) -> None:
 
 
 def test_a_row_of_another_window_is_refused() -> None:
-    raw = codec.pack_row(_rows(3), 1, SIZES, 42)
+    raw = _pack_row(_rows(3))
     with pytest.raises(CorruptRecord, match="has 19 size cells, 5 expected"):
         codec.unpack_row(rw.new_rows(2), 1, np.zeros((2, 5), np.uint32), KEY, raw)
 

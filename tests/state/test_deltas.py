@@ -62,7 +62,7 @@ def test_what_is_no_message_is_refused() -> None:
         (b"", "not a pair-deltas message: starts with b''"),
         (b"AD", "not a pair-deltas message"),
         (b"{}" + raw[2:], r"not a pair-deltas message: starts with b'\{\}"),
-        (b"AD\x02" + raw[3:], "has layout 2, this program reads 1"),
+        (b"AD\x03" + raw[3:], "has layout 3, this program reads 2"),
         (b"AD\x01\x09" + raw[4:], "has unknown type 9"),
     ):
         with pytest.raises(BadDelta, match=reason):

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for folder in ("state", "streams")
-    for path in sorted((ROOT / folder).glob("*.py"))
+    for folder, pattern in (("state", "**/*.py"), ("streams", "*.py"))
+    for path in sorted((ROOT / folder).glob(pattern))
     if ">>>" in path.read_text(encoding="utf-8")
 ]
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 
 from state import histories as hs
 
+DAY_MS = 86_400_000
 
-def _read(h: hs.Histories, customer: int) -> list[list[int]]:
+
+def _read(h: hs.Histories, customer: int) -> list[list[Any]]:
     return [list(row) for row in zip(*(c.tolist() for c in hs.read(h, customer)), strict=True)]
 
 
 @pytest.mark.parametrize(("items", "steps"), [(10, 800), (200, 4000)])
 def test_a_history_is_a_list(items: int, steps: int) -> None:
     rng = random.Random(items)
-    h, plain = hs.new_histories(3), [[], [], []]  # type: tuple[hs.Histories, list[list[list[int]]]]
+    h, plain = hs.new_histories(3), [[], [], []]  # type: tuple[hs.Histories, list[list[list[Any]]]]
     for step in range(steps):
         customer, item, now = rng.randrange(3), rng.randrange(items), 1_700_000_000_000 + rng.randrange(10**9)
         history, rank = plain[customer], hs.rank_of(h, customer, item)
@@ -27,17 +31,37 @@ def test_a_history_is_a_list(items: int, steps: int) -> None:
             hs.forget(h, np.array([customer]))
             history.clear()
         elif rank < 0:
-            hs.append(h, customer, item, 2, now, now)
-            history.append([item, 2, now, now])
+            hs.append(h, customer, item, 2, now, now, 1, 1.0, 0)
+            history.append([item, 2, now, now, 1, 1.0])
         elif dice < 0.4:
             hs.remove(h, customer, rank)
             del history[rank]
         else:
-            assert hs.add_quantity(h, customer, rank, 3, now) == history[rank][1] + 3
-            history[rank] = [item, history[rank][1] + 3, history[rank][2], max(history[rank][3], now)]
+            assert hs.add_quantity(h, customer, rank, 3) == history[rank][1] + 3
+            _, quantity, first, last, days, recent = history[rank]
+            days = (days & hs.MOST_DAYS) + (now // DAY_MS != last // DAY_MS)
+            decay = math.exp(-abs(now - last) / (30 * DAY_MS))
+            recent = recent * decay + 1 if now >= last else recent + decay
+            profile, span = step % 256, _span(history[rank])
+            code = hs.again(h, customer, rank, now, profile)
+            history[rank] = [item, quantity + 3, first, max(last, now), days | profile << 24, recent]
+            assert code >> hs.SPAN_BITS == _span(history[rank]) - span
+            assert bool(code & hs.DAY_ADDED) == (now // DAY_MS != last // DAY_MS)
+            assert bool(code & hs.REPEATER) == (days == 2 and now // DAY_MS != last // DAY_MS)
         if step % 50 == 0:
-            assert [_read(h, c) for c in range(3)] == plain
-    assert [_read(h, c) for c in range(3)] == plain
+            _check(h, plain)
+    _check(h, plain)
+
+
+def _span(row: list[Any]) -> int:
+    return max(row[3] - row[2], 0) // 60_000 if row[4] & hs.MOST_DAYS > 1 else 0
+
+
+def _check(h: hs.Histories, plain: list[list[list[Any]]]) -> None:
+    for customer, expected in enumerate(plain):
+        found = _read(h, customer)
+        assert [row[:5] for row in found] == [row[:5] for row in expected]
+        assert [row[5] for row in found] == pytest.approx([row[5] for row in expected], rel=1e-4)
 
 
 def test_the_last_128_event_ids_are_remembered() -> None:
@@ -56,22 +80,22 @@ def test_the_last_128_event_ids_are_remembered() -> None:
 def test_forgetting_overwrites() -> None:
     h = hs.new_histories(2)
     for n in range(1, 50):
-        hs.append(h, 0, 123_456_000 + n, 1, 1, 1)
+        hs.append(h, 0, 123_456_000 + n, 1, 1, 1, 1, 1.0, 0)
         hs.seen_before(h, 0, 987_654_321_000 + n)
-    hs.append(h, 1, 7, 1, 1, 1)
-    start, end = int(h.start[0]), int(h.start[0]) + 3 * 49
+    hs.append(h, 1, 7, 1, 1, 1, 1, 1.0, 0)
+    start, end = int(h.start[0]), int(h.start[0]) + hs.ENTRY_WORDS * 49
     hs.forget(h, np.array([0]))
     assert (h.arena[start + 1 : end] == 0).all()
     assert _read(h, 0) == []
     assert len(hs.read_ring(h, 0)) == 0
     assert not hs.seen_before(h, 0, 987_654_321_001)
-    assert _read(h, 1) == [[7, 1, 1, 1]]
+    assert _read(h, 1) == [[7, 1, 1, 1, 1, 1.0]]
 
 
 def test_growing_keeps_everything() -> None:
     h = hs.new_histories(1)
-    hs.append(h, 0, 7, 2, 3, 4)
+    hs.append(h, 0, 7, 2, 3, 4, 5, 0.5, 255)
     h = hs.grow_histories(h, 5)
-    hs.append(h, 4, 8, 1, 1, 1)
-    assert _read(h, 0) == [[7, 2, 3, 4]]
-    assert _read(h, 4) == [[8, 1, 1, 1]]
+    hs.append(h, 4, 8, 1, 1, 1, 1, 1.0, 0)
+    assert _read(h, 0) == [[7, 2, 3, 4, 5 | 255 << 24, 0.5]]
+    assert _read(h, 4) == [[8, 1, 1, 1, 1, 1.0]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from state.counting import _put_size, _take_size
+from state.counting import put_size, take_size
 from state.items import ItemMachine
 from state.opportunity import Cells, nodes, opportunity
 from state.relatedness import expected
@@ -88,13 +88,13 @@ def test_taking_back_is_the_exact_inverse_of_putting() -> None:
     rng = np.random.default_rng(3)
     sizes = rng.integers(0, 101, 500).tolist()
     for size in sizes:
-        _put_size(machine.tables, 0, size)
+        put_size(machine.tables, 0, size)
     before = machine.tables.sizes[0].copy()
     for size in sizes:
-        _put_size(machine.tables, 0, size)
+        put_size(machine.tables, 0, size)
     for size in rng.permutation(sizes).tolist():
-        _take_size(machine.tables, 0, size)
+        take_size(machine.tables, 0, size)
     np.testing.assert_array_equal(machine.tables.sizes[0], before)
     for size in sizes:
-        _take_size(machine.tables, 0, size)
+        take_size(machine.tables, 0, size)
     assert not machine.tables.sizes.any()

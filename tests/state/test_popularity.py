@@ -18,7 +18,14 @@ def _check(p: pop.Popularity, purchases: list[tuple[int, int]]) -> None:
     newest = max(t for _, t in purchases) // DAY
     expected = Counter(item for item, t in purchases if newest - 14 < t // DAY <= newest)
     assert {i: int(n) for i, n in enumerate(p.recent) if n} == dict(expected)
-    np.testing.assert_array_equal(p.days.sum(axis=0), p.recent)
+    for days, last in ((3, newest), (7, newest), (28, newest), (21, newest - 7)):
+        expected = Counter(item for item, t in purchases if last - days < t // DAY <= last)
+        found = {item: pop.purchases_of(p, item, last, days) for item in range(16)}
+        assert {item: n for item, n in found.items() if n} == dict(expected), days
+    first: dict[int, int] = {}
+    for item, t in purchases:
+        first[item] = min(first.get(item, t // DAY), t // DAY)
+    assert p.first_day.tolist() == [first.get(item, pop.NEVER) for item in range(16)]
     assert p.totals[pop.WATERMARK_MS] == max(t for _, t in purchases)
     assert p.totals[pop.PURCHASES] == len(purchases)
 
@@ -63,8 +70,9 @@ def test_growing_keeps_everything() -> None:
     p.available[1] = 0
     pop.refresh(p, 3)
     grown = pop.grow_popularity(p, 10)
-    np.testing.assert_array_equal(p.days, grown.days[:, :3])
-    for name in ("buyers", "recent", "available", "ranked"):
+    p.repeats[:] = np.arange(9).reshape(3, 3)
+    grown = pop.grow_popularity(p, 10)
+    for name in ("buyers", "recent", "days", "first_day", "repeats", "available", "ranked"):
         np.testing.assert_array_equal(getattr(p, name), getattr(grown, name)[:3], name)
     assert grown.available[3:].all()
     np.testing.assert_array_equal(grown.ranked[3:], pop.new_popularity(7).ranked)

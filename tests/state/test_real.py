@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from state.events import Event, Kind
+from state.events import Event
 from state.settings import CountingSettings
-from tests.events import real_slice
+from tests.events import as_event, real_slice
 from tests.oracle import Oracle
 from tests.state.machines import Run, check_counts, check_histories
 from tests.state.test_lists import check_lists
 
 
 def _real(n: int, seed: int) -> list[Event]:
-    kinds = {"purchase": Kind.PURCHASE, "return": Kind.RETURN, "forget": Kind.FORGET}
-    events = []
-    for e in real_slice(n, seed):
-        assert isinstance(e.timestamp, int)
-        events.append(Event(e.customer_id, e.item_id, e.timestamp, e.quantity, kinds[e.type], e.event_id))
-    return events
+    return [as_event(message) for message in real_slice(n, seed)]
 
 
 @pytest.mark.parametrize(("n", "seed", "window"), [(30_000, 0, 5), (10_000, 3, 50)])

@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    from streams import topics
     from streams.broker.embedded import EmbeddedKafka
     from streams.broker.topics_admin import create_topics
     from streams.settings import Settings
-    from tests.streams.pipeline import PARTITIONS
+    from tests.streams.pipeline import PARTITIONS, TOPICS
 
     with EmbeddedKafka(tmp_path / "kafka", cache_dir=Settings.model_validate({}).cache_dir) as running:
-        create_topics(running.bootstrap, topics.ALL, PARTITIONS, 1)
+        create_topics(running.bootstrap, TOPICS, PARTITIONS, 1)
         yield running
 
 

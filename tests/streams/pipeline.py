@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from state.deltas import encode_settle
+from streams.kinds import BOUGHT, LISTED, Kind, topics_of_kinds
 from streams.messages import Progress, decode_progress
-from streams.topics import ITEMS, PAIR_DELTAS, PROGRESS, PURCHASES, RELATED_ITEMS
+from streams.topics import ITEMS, PROGRESS, TopicSpec
 
 PARTITIONS = 4
+TOPICS = topics_of_kinds(LISTED)
 WAIT_S = 120.0
 BATCH_BYTES = 256 << 10
 
@@ -55,6 +61,24 @@ class Worker:
         return self.process.wait(WAIT_S)
 
 
+DEAF_S = 20.0
+
+
+class EmptyTopics:
+    """Instead of a `TopicReader`, for tasks without Kafka: nothing was ever written."""
+
+    async def end_of(self, _tp: TP) -> int:
+        """Nowhere."""
+        return 0
+
+    async def keys(self, _tp: TP, _start: int, _end: int) -> set[bytes]:
+        """None."""
+        return set()
+
+    async def newest(self, _tp: TP, _key: bytes, _start: int, _end: int) -> None:
+        """None."""
+
+
 class Wires:
     """Publishing and reading with kafka-python."""
 
@@ -63,10 +87,39 @@ class Wires:
         self.producer = KafkaProducer(
             bootstrap_servers=bootstrap, acks="all", linger_ms=5, batch_size=BATCH_BYTES
         )
-        self.progress = KafkaConsumer(bootstrap_servers=bootstrap)
-        self.progress.assign([TopicPartition(PROGRESS.name, p) for p in range(PARTITIONS)])
-        self.progress.seek_to_beginning()
+        self.progress = self._reader()
         self.tasks: dict[str, Progress] = {}
+
+    def _reader(self) -> Any:
+        self._heard = time.monotonic()
+        reader = KafkaConsumer(bootstrap_servers=self.bootstrap)
+        reader.assign([TopicPartition(PROGRESS.name, p) for p in range(PARTITIONS)])
+        reader.seek_to_beginning()
+        return reader
+
+    def _ask(self, question: Callable[[Any], Any]) -> Any:
+        """The answer of the reader of `progress`.
+
+        kafka-python may wait for ever, or hear nothing more, when its broker is killed: a reader that does
+        not answer is left to its fate, and another takes its place.
+        """
+        box: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+        def ask(reader: Any) -> None:
+            try:
+                box.put((question(reader), None))
+            except BaseException as error:
+                box.put((None, error))
+
+        threading.Thread(target=ask, args=(self.progress,), daemon=True).start()
+        try:
+            answer, error = box.get(timeout=DEAF_S)
+        except queue.Empty:
+            self.progress = self._reader()
+            raise KafkaTimeoutError(f"no answer in {DEAF_S:g} s") from None
+        if error is not None:
+            raise error
+        return answer
 
     def close(self) -> None:
         """Close the clients."""
@@ -83,11 +136,18 @@ class Wires:
     def ends(self, topic: str) -> dict[int, int]:
         """End offset per partition."""
         tps = [TopicPartition(topic, p) for p in range(PARTITIONS)]
-        return {tp.partition: end for tp, end in self.progress.end_offsets(tps).items()}
+        return {tp.partition: end for tp, end in self._ask(lambda r: r.end_offsets(tps)).items()}
 
     def poll_progress(self) -> list[tuple[Progress, int]]:
         """What tasks reported since the last call, and when, ms since 1970; `tasks` has the newest."""
-        polled = self.progress.poll(timeout_ms=200).values()
+        try:
+            polled = self._ask(lambda reader: reader.poll(timeout_ms=200)).values()
+        except KafkaTimeoutError:
+            return []
+        if polled:
+            self._heard = time.monotonic()
+        elif time.monotonic() - self._heard > DEAF_S:
+            self.progress = self._reader()
         told = [(decode_progress(r.value), r.timestamp) for records in polled for r in records]
         self.tasks.update({task.task: task for task, _ in told})
         return told
@@ -97,16 +157,17 @@ class Wires:
         states = {p: self.tasks.get(f"{topic}-{p}") for p in targets}
         return all(s is not None and getattr(s, field) >= targets[p] for p, s in states.items())
 
-    def drain(self) -> None:
+    def drain(self, kinds: Sequence[Kind] = LISTED) -> None:
         """Wait until everything published is counted and listed."""
-        for topic in (PURCHASES.name, ITEMS.name):
+        for topic in (*(kind.events.name for kind in kinds), ITEMS.name):
             targets = self.ends(topic)
             until(lambda t=topic, to=targets: self._reached(t, "applied", to), f"{topic} applied")  # type: ignore[misc]
-        markers = {
-            p: self.producer.send(PAIR_DELTAS.name, value=encode_settle(), partition=p).get(30).offset + 1
-            for p in range(PARTITIONS)
-        }
-        until(lambda: self._reached(PAIR_DELTAS.name, "listed", markers), "lists")
+        for deltas in [kind.deltas.name for kind in kinds]:
+            markers = {
+                p: self.producer.send(deltas, value=encode_settle(), partition=p).get(30).offset + 1
+                for p in range(PARTITIONS)
+            }
+            until(lambda d=deltas, to=markers: self._reached(d, "listed", to), "lists")  # type: ignore[misc]
 
     def read(self, topic: str) -> list[Any]:
         """Every record of a topic."""
@@ -125,7 +186,11 @@ class Wires:
         consumer.close()
         return records
 
-    def lists(self) -> dict[str, dict[str, Any]]:
+    def lists(self, kind: Kind = BOUGHT) -> dict[str, dict[str, Any]]:
         """The current list of every item, as JSON."""
-        newest = {record.key: record.value for record in self.read(RELATED_ITEMS.name)}
+        return self.newest(kind.lists)
+
+    def newest(self, spec: TopicSpec) -> dict[str, dict[str, Any]]:
+        """The newest message of every key of a topic that is not a tombstone, as JSON."""
+        newest = {record.key: record.value for record in self.read(spec.name)}
         return {key.decode(): json.loads(value) for key, value in newest.items() if value is not None}

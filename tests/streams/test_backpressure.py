@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -21,18 +22,20 @@ from state.deltas import decode
 from streams import tasks
 from streams.broker.embedded import EmbeddedKafka
 from streams.customer_task import CustomerTask
+from streams.kinds import BOUGHT, BUILT_IN, LISTED
 from streams.lease import Lease
 from streams.messages import Progress
 from streams.opening import Stores
 from streams.outbox import Unacknowledged
+from streams.recommending.board import Boards
 from streams.settings import Settings
 from streams.tasks import INBOX_CHUNKS, Context
-from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES
+from streams.topics import PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
-from tests.events import purchases
+from tests.events import as_event, purchases
 from tests.oracle import Oracle
-from tests.streams.pipeline import PARTITIONS, WAIT_S, Wires, Worker, until
-from tests.streams.test_pipeline import as_event, check, keyed
+from tests.streams.pipeline import PARTITIONS, WAIT_S, EmptyTopics, Wires, Worker, until
+from tests.streams.test_pipeline import check, keyed
 
 CHUNKS, CHUNK = 300, 10
 MIB = 1 << 20
@@ -111,10 +114,12 @@ def _task(root: Path, broker: _SlowBroker) -> CustomerTask:
     lease = Lease(3600)
     lease.confirm()
     context = Context(
-        Settings.model_validate({"data_dir": root}), broker, PARTITIONS,  # type: ignore[arg-type]
-        Stores(root / "state", None, ""), lease, None, None, lambda _tp: True,  # type: ignore[arg-type]
+        Settings.model_validate({"data_dir": root, "watched_bought_days": 0}), broker, PARTITIONS,  # type: ignore[arg-type]
+        Stores(root / "state", None, lambda _topic: ""), lease, EmptyTopics(), None,  # type: ignore[arg-type]
+        lambda _tp: True,
+        Boards(BUILT_IN, 100), SimpleNamespace(caught_up=asyncio.Event()),  # type: ignore[arg-type]
     )  # fmt: skip
-    return CustomerTask(TP(PURCHASES.name, 0), context)
+    return CustomerTask(TP(PURCHASES.name, 0), context, BOUGHT)
 
 
 async def _until(condition: Callable[[], Any]) -> None:
@@ -238,7 +243,8 @@ def test_a_burst_while_a_worker_stands_still(kafka: EmbeddedKafka, wires: Wires,
         process.send_signal(signal.SIGSTOP)
         wires.publish(PURCHASES.name, keyed(events[CALM:]))
         waiting = threading.Thread(
-            target=lambda: drained.append(drain(kafka.bootstrap, 4 * WAIT_S, said.append)), daemon=True
+            target=lambda: drained.append(drain(kafka.bootstrap, LISTED, 4 * WAIT_S, said.append)),
+            daemon=True,
         )
         waiting.start()
         until(lambda: said, "a word from drain")
@@ -252,7 +258,7 @@ def test_a_burst_while_a_worker_stands_still(kafka: EmbeddedKafka, wires: Wires,
             return not waiting.is_alive()
 
         until(done, "the burst to be counted", 5 * WAIT_S)
-        assert drained[0].purchases == CALM + BURST
+        assert drained[0].records[PURCHASES.name] == CALM + BURST
         assert any(_uncounted(f"{PURCHASES.name}-{p}", said) for p in range(PARTITIONS))
         check(wires.lists(), Oracle(50).feed(as_event(event) for event in events))
         assert (peak - before) / MIB < BOUND_MIB
@@ -279,6 +285,6 @@ def test_drain_tells_counting_from_listing() -> None:
 def test_drain_says_who_is_missing(kafka: EmbeddedKafka) -> None:
     said: list[str] = []
     with pytest.raises(CommandError, match="until everything is counted, and it is not"):
-        drain(kafka.bootstrap, 0.0, said.append)
-    names = [f"{spec.name}-{p}" for spec in (PURCHASES, ITEMS) for p in range(PARTITIONS)]
+        drain(kafka.bootstrap, LISTED, 0.0, said.append)
+    names = [f"{topic}-{p}" for topic in ("purchases", "watches", "items") for p in range(PARTITIONS)]
     assert said[0] == "no worker has reported for " + ", ".join(names)

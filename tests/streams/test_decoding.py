@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state.customers import CustomerMachine
-from streams.decoding import MAX_VALUE_BYTES, decode_items, decode_purchases, time_ms
+from streams.decoding import MAX_VALUE_BYTES, Decoded, EventTypes, decode_events, decode_items, time_ms
+from streams.kinds import BOUGHT, BUILT_IN, EventKind
 
 NOW = 1_750_000_000_000
 DAY = 86_400_000
@@ -27,6 +29,10 @@ class Raw:
 def _event(**changes: object) -> bytes:
     event = {"customer_id": "ann", "item_id": "tea", "timestamp": NOW, "event_id": "e1"} | changes
     return json.dumps({name: value for name, value in event.items() if value is not ...}).encode()
+
+
+def _decode(records: Sequence[Raw], end: int, machine: CustomerMachine, kind: EventKind = BOUGHT) -> Decoded:
+    return decode_events(records, end, machine, EventTypes(kind, BUILT_IN))
 
 
 BAD: dict[str, tuple[Raw, str]] = {
@@ -82,7 +88,12 @@ BAD: dict[str, tuple[Raw, str]] = {
     "one and a half": (Raw(_event(quantity=1.5)), "Expected `int`, got `float` - at `$.quantity`"),
     "quantity in words": (Raw(_event(quantity="2")), "Expected `int`, got `str` - at `$.quantity`"),
     "true": (Raw(_event(quantity=True)), "Expected `int`, got `bool` - at `$.quantity`"),
-    "unknown type": (Raw(_event(type="refund")), "Invalid enum value 'refund' - at `$.type`"),
+    "unknown type": (Raw(_event(type="refund")), "'refund' is none of purchase, return, forget, which"),
+    "a type of another topic": (
+        Raw(_event(type="watch")),
+        "not for the topic purchases: publish it to watches",
+    ),
+    "type is a number": (Raw(_event(type=1)), "Expected `str | null`, got `int` - at `$.type`"),
 }
 
 
@@ -92,7 +103,7 @@ def test_bad_purchases_are_refused_and_the_others_go_on(what: str) -> None:
     before, after = Raw(_event(), offset=7), Raw(_event(item_id="milk"), offset=9)
     bad.offset = 8
     machine = CustomerMachine()
-    decoded = decode_purchases([before, bad, after], 10, machine)
+    decoded = _decode([before, bad, after], 10, machine)
     assert [refused.record for refused in decoded.refused] == [bad]
     assert reason in decoded.refused[0].reason
     assert decoded.batch.offsets.tolist() == [7, 9]
@@ -104,7 +115,7 @@ def test_bad_purchases_are_refused_and_the_others_go_on(what: str) -> None:
 def test_a_refused_record_leaves_nothing_in_the_dictionaries() -> None:
     for bad, _ in BAD.values():
         machine = CustomerMachine()
-        assert decode_purchases([bad], 1, machine).refused
+        assert _decode([bad], 1, machine).refused
         assert list(machine.customers) == [], bad
         assert list(machine.items) == [], bad
 
@@ -114,24 +125,24 @@ def test_a_whole_event() -> None:
     value = _event(
         quantity=3, type="return", price=2.5, unknown={"a": [1]}, timestamp="2025-06-15T12:00:00+02:00"
     )
-    batch = decode_purchases([Raw(value)], 5, machine).batch
+    batch = _decode([Raw(value)], 5, machine).batch
     assert (batch.kinds.tolist(), batch.quantities.tolist(), batch.end) == ([1], [3], 5)
     assert batch.times_ms.tolist() == [1_749_981_600_000]
 
 
 def test_forget_needs_no_item() -> None:
-    decoded = decode_purchases([Raw(_event(type="forget", item_id=...))], 1, CustomerMachine())
+    decoded = _decode([Raw(_event(type="forget", item_id=...))], 1, CustomerMachine())
     assert decoded.refused == []
     assert decoded.batch.kinds.tolist() == [2]
 
 
 def test_an_empty_chunk_still_ends_somewhere() -> None:
-    assert decode_purchases([], 12, CustomerMachine()).batch.end == 12
+    assert _decode([], 12, CustomerMachine()).batch.end == 12
 
 
 def test_ids_of_any_language() -> None:
     for name in ("Grüße", "日本", "a b", "'\"\\", "é" * 128, "\u200b", "😀" * 64):
-        decoded = decode_purchases(
+        decoded = _decode(
             [Raw(_event(item_id=name, customer_id=name), key=name.encode())], 1, CustomerMachine()
         )
         assert decoded.refused == []
@@ -146,7 +157,7 @@ def test_a_day_ahead_is_the_limit() -> None:
 @given(st.binary(max_size=200), st.none() | st.binary(max_size=20))
 @example(b'{"customer_id":"a","timestamp":1}', b"a")
 def test_arbitrary_bytes_never_raise(value: bytes, key: bytes | None) -> None:
-    decoded = decode_purchases([Raw(value, key)], 1, CustomerMachine())
+    decoded = _decode([Raw(value, key)], 1, CustomerMachine())
     assert len(decoded.refused) + len(decoded.batch) == 1
     items = decode_items([Raw(value, key), Raw(None, key)])
     assert len(items.refused) + len(items.ids) == 2
@@ -164,7 +175,7 @@ _FIELDS = ["customer_id", "item_id", "timestamp", "quantity", "type", "event_id"
 @given(st.dictionaries(st.sampled_from(_FIELDS), _json))
 def test_arbitrary_fields_never_raise(fields: dict[str, object]) -> None:
     value = json.dumps({"customer_id": "ann", "item_id": "ann", "timestamp": NOW} | fields).encode()
-    decoded = decode_purchases([Raw(value)], 1, CustomerMachine())
+    decoded = _decode([Raw(value)], 1, CustomerMachine())
     assert len(decoded.refused) + len(decoded.batch) == 1
     items = decode_items([Raw(value)])
     assert len(items.refused) + len(items.ids) == 1

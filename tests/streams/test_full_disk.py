@@ -10,10 +10,10 @@ import pytest
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.topics import PURCHASES
-from tests.events import purchases
+from tests.events import as_event, purchases
 from tests.oracle import Oracle
 from tests.streams.pipeline import WAIT_S, Wires, Worker, until
-from tests.streams.test_pipeline import as_event, check, keyed
+from tests.streams.test_pipeline import check, keyed
 
 FULL_BYTES = 256 << 10  # of a file: more than the worker's log, less than its stores
 

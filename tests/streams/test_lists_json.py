@@ -51,7 +51,7 @@ def _written(machine: ItemMachine) -> list[bytes]:
     ends = np.empty(len(which), np.int64)
     tables = machine.tables
     write_lists(
-        out, ends, which, lists, tables.item_of, tables.popularity.buyers, tables.rows.heads, MASS,
+        out, ends, which, lists, tables.item_of, tables.rows.heads, MASS,
         machine.watermark_ms, machine.position, KIND, ids.blob, ids.ends,
     )  # fmt: skip
     raw = out.tobytes()

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import KafkaUnreachable
 from streams.broker.topics_admin import create_topics
-from streams.messages import decode_purchase, encode
+from streams.messages import decode_event, encode
 from streams.partitioning import partition_for
 from streams.publishing import PublishError, PublishReport, Record, TopicMissing, publish
 from streams.settings import Settings
@@ -29,7 +29,7 @@ from streams.topics import TopicSpec
 from tests.events import purchases
 
 if TYPE_CHECKING:
-    from streams.messages import PurchaseEvent
+    from streams.messages import EventMessage
 
 PARTITIONS = 4
 
@@ -41,7 +41,7 @@ def topic(broker: EmbeddedKafka, request: pytest.FixtureRequest) -> str:
     return str(name)
 
 
-def records(events: Sequence[PurchaseEvent], size: int = 1000) -> Iterator[list[Record]]:
+def records(events: Sequence[EventMessage], size: int = 1000) -> Iterator[list[Record]]:
     for start in range(0, len(events), size):
         yield [(event.customer_id.encode(), encode(event)) for event in events[start : start + size]]
 
@@ -74,13 +74,13 @@ def test_every_record_arrives_once_in_the_order_of_its_key(broker: EmbeddedKafka
     report = asyncio.run(publish(broker.bootstrap, topic, records(events, 7_000), on_progress=seen.append))
     assert report.records == sum(report.end_offsets.values()) == seen[-1] == len(events)
     assert seen == sorted(seen)
-    expected: dict[int, list[PurchaseEvent]] = defaultdict(list)
+    expected: dict[int, list[EventMessage]] = defaultdict(list)
     for event in events:
         expected[partition_for(event.customer_id.encode(), PARTITIONS)].append(event)
     got = log(broker.bootstrap, topic, report.end_offsets)
     # More than order within customers: the whole partition is as it was published.
-    assert {n: [decode_purchase(record.value) for record in part] for n, part in got.items()} == expected
-    assert all(record.key == decode_purchase(record.value).customer_id.encode() for record in got[0])
+    assert {n: [decode_event(record.value) for record in part] for n, part in got.items()} == expected
+    assert all(record.key == decode_event(record.value).customer_id.encode() for record in got[0])
 
 
 def test_batches_beyond_the_largest_request_are_divided(broker: EmbeddedKafka, topic: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,15 +16,19 @@ from faust.types import TP
 from state.saving import stored_position
 from state.store import RocksStore
 from streams.customer_task import CustomerTask
+from streams.kinds import BOUGHT, BUILT_IN
 from streams.lease import Lease
 from streams.opening import Stores
+from streams.recommending.board import Boards
 from streams.settings import Settings
 from streams.tasks import Context, Torn
-from streams.topics import PAIR_DELTAS, PURCHASES
+from streams.topics import FIRST_EVENTS, PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import purchases
+from tests.streams.pipeline import EmptyTopics
 
 PARTITIONS = 3
+MESSAGES = PARTITIONS + 1  # of a chunk: deltas, and what it brought into histories
 WAIT_S = 20.0
 
 
@@ -61,10 +66,11 @@ def _task(root: Path, outbox: _Outbox) -> CustomerTask:
     lease.confirm()
     settings = Settings.model_validate({"data_dir": root})
     context = Context(
-        settings, outbox, PARTITIONS, Stores(root / "state", None, ""), lease, None, None,  # type: ignore[arg-type]
-        lambda _tp: True,
+        settings, outbox, PARTITIONS, Stores(root / "state", None, lambda _topic: ""), lease,  # type: ignore[arg-type]
+        EmptyTopics(), None,  # type: ignore[arg-type]
+        lambda _tp: True, Boards(BUILT_IN, 100), SimpleNamespace(caught_up=asyncio.Event()),  # type: ignore[arg-type]
     )  # fmt: skip
-    return CustomerTask(TP(PURCHASES.name, 0), context)
+    return CustomerTask(TP(PURCHASES.name, 0), context, BOUGHT)
 
 
 def _chunk(n: int, start: int = 0) -> Chunk:
@@ -105,8 +111,8 @@ def test_nothing_is_stored_before_kafka_has_the_deltas(tmp_path: Path) -> None:
         await task.open(0)
         task.start()
         await task.handle(_chunk(200))
-        await _until(lambda: len(outbox.sent) == PARTITIONS)
-        assert {topic for topic, _ in outbox.sent} == {PAIR_DELTAS.name}
+        await _until(lambda: len(outbox.sent) == MESSAGES)
+        assert {topic for topic, _ in outbox.sent} == {PAIR_DELTAS.name, FIRST_EVENTS.name}
         await _until(task.lock.locked)  # the saving loop, which waits for what was sent
         assert task.position == 200
         assert task.progress("").applied == 0  # not told as counted before it is in Kafka
@@ -128,7 +134,7 @@ def test_what_could_not_be_sent_is_not_stored_when_the_worker_stops(tmp_path: Pa
         await task.open(0)
         task.start()
         await task.handle(_chunk(100))
-        await _until(lambda: len(outbox.sent) == PARTITIONS)
+        await _until(lambda: len(outbox.sent) == MESSAGES)
         outbox.sent[1][1].set_exception(OSError("no answer in time"))
         outbox.acknowledge()
         await _until(task.failed)
@@ -141,12 +147,12 @@ def test_what_could_not_be_sent_is_not_stored_when_the_worker_stops(tmp_path: Pa
 
 def test_a_chunk_sent_in_part_is_not_stored(tmp_path: Path) -> None:
     async def body() -> None:
-        outbox = _Outbox(breaks_at=PARTITIONS + 1)
+        outbox = _Outbox(breaks_at=MESSAGES + 1)
         task = _task(tmp_path, outbox)
         await task.open(0)
         task.start()
         await task.handle(_chunk(100))
-        await _until(lambda: len(outbox.sent) == PARTITIONS)
+        await _until(lambda: len(outbox.sent) == MESSAGES)
         outbox.acknowledge()
         await _until(lambda: task.saver.stored == 100)
         await task.handle(_chunk(100, start=100))
@@ -182,7 +188,7 @@ def test_a_stop_in_the_middle_of_a_chunk_waits_for_its_end(tmp_path: Path) -> No
         await asyncio.sleep(0)
         assert not outbox.sent
         gate.set()
-        await _until(lambda: len(outbox.sent) == PARTITIONS)
+        await _until(lambda: len(outbox.sent) == MESSAGES)
         outbox.acknowledge()
         await closing
         assert _stored(tmp_path) == 100
@@ -204,7 +210,7 @@ def test_a_worker_without_lease_counts_nothing(tmp_path: Path) -> None:
         assert task.position == 0
         assert not outbox.sent
         task.context.lease.confirm()
-        await _until(lambda: len(outbox.sent) == PARTITIONS)
+        await _until(lambda: len(outbox.sent) == MESSAGES)
         assert task.position == 50
         outbox.acknowledge()
         await task.close(save=False)

@@ -9,7 +9,7 @@ import pytest
 
 from alsobought.sources import Position, complete_journey, open_items, open_purchases
 from alsobought.sources.complete_journey import readable, title
-from streams.messages import CatalogueItem, PurchaseEvent
+from streams.messages import CatalogueItem, EventMessage
 from tests.events import REAL_EVENTS, real_slice
 
 
@@ -32,7 +32,7 @@ def test_all_purchases_are_there_once_and_in_order_of_time() -> None:
 
 def test_a_purchase() -> None:
     assert real_slice(1) == [
-        PurchaseEvent(
+        EventMessage(
             customer_id="900",
             item_id="1095275",
             timestamp=1_483_271_606_000,  # 2017-01-01 11:53:26

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alsobought.sources import Position, SourceError, open_items, open_purchases
-from streams.messages import CatalogueItem, PurchaseEvent, decode_item, decode_purchase
+from streams.messages import CatalogueItem, EventMessage, decode_event, decode_item
 
 CSV = '''\
 customer_id,item_id,timestamp,quantity,event_type,event_id,price,basket_id,profile_id,colour
@@ -35,7 +35,7 @@ JSON = """\
 """
 NOON_MS = 1_769_860_800_000
 EVENTS = [
-    PurchaseEvent(
+    EventMessage(
         customer_id="ann",
         item_id="tea",
         timestamp=NOON_MS,
@@ -45,13 +45,13 @@ EVENTS = [
         basket_id="b1",
         profile_id="kid",
     ),
-    PurchaseEvent(customer_id="7", item_id='milk, "fresh"', timestamp=NOON_MS),
-    PurchaseEvent(customer_id="ann", item_id="tea", timestamp=NOON_MS, type="return", event_id="e3"),
-    PurchaseEvent(customer_id="ann", timestamp=NOON_MS, type="forget"),
+    EventMessage(customer_id="7", item_id='milk, "fresh"', timestamp=NOON_MS),
+    EventMessage(customer_id="ann", item_id="tea", timestamp=NOON_MS, type="return", event_id="e3"),
+    EventMessage(customer_id="ann", timestamp=NOON_MS, type="forget"),
 ]
 
 
-def read(name: str | Path) -> list[PurchaseEvent]:
+def read(name: str | Path) -> list[EventMessage]:
     return [event for batch in open_purchases(str(name)).messages() for event in batch]
 
 
@@ -92,7 +92,7 @@ def test_integer_ids_and_naive_times_of_parquet(tmp_path: Path) -> None:
     path = tmp_path / "sales.parquet"
     times = pa.array([datetime(1971, 1, 1)], pa.timestamp("us"))
     pq.write_table(pa.table({"customer_id": [7], "item_id": [8], "timestamp": times}), path)
-    assert read(path) == [PurchaseEvent(customer_id="7", item_id="8", timestamp=31_536_000_000)]
+    assert read(path) == [EventMessage(customer_id="7", item_id="8", timestamp=31_536_000_000)]
 
 
 @pytest.mark.parametrize("text", [CSV, JSON, "\n \n" + JSON, "\ufeff" + CSV, CSV.replace("\n", "\r\n")])
@@ -147,7 +147,7 @@ def test_records_are_what_the_topics_carry(tmp_path: Path) -> None:
     source = open_purchases(str(path))
     records = [record for batch in source.records() for record in batch]
     assert [key for key, _ in records] == [b"ann", b"7", b"ann", b"ann"]
-    assert [decode_purchase(value) for _, value in records] == EVENTS
+    assert [decode_event(value) for _, value in records] == EVENTS
     size = path.stat().st_size
     assert source.position == Position(size, size, "bytes")
 

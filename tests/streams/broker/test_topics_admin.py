@@ -9,25 +9,32 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams import topics
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.errors import KafkaUnreachable, PartitionsDiffer, TopicsRefused
-from streams.broker.topics_admin import TopicState, admin_client, create_topics, list_topics
+from streams.broker.errors import KafkaUnreachable, PartitionsDiffer, TopicsMissing, TopicsRefused
+from streams.broker.topics_admin import (
+    TopicState,
+    admin_client,
+    create_topics,
+    list_topics,
+    require_topics,
+)
+from tests.streams.pipeline import TOPICS
 
 
 def renamed(prefix: str) -> list[topics.TopicSpec]:
-    return [dataclasses.replace(spec, name=f"{prefix}-{spec.name}") for spec in topics.ALL]
+    return [dataclasses.replace(spec, name=f"{prefix}-{spec.name}") for spec in TOPICS]
 
 
 def test_topics_are_created_as_specified_and_only_once(broker: EmbeddedKafka) -> None:
     specs = renamed("once")
     assert list_topics(broker.bootstrap, specs) == []
-    assert create_topics(broker.bootstrap, specs[:2], 3, 1) == ["once-purchases", "once-items"]
+    assert create_topics(broker.bootstrap, specs[:2], 3, 1) == ["once-purchases", "once-pair-deltas"]
     assert create_topics(broker.bootstrap, specs, 3, 1) == [spec.name for spec in specs[2:]]
     assert create_topics(broker.bootstrap, specs, 3, 1) == []
     states = list_topics(broker.bootstrap, specs)
     assert [state.name for state in states] == [spec.name for spec in specs]
     assert states[0] == TopicState("once-purchases", 3, 1, "delete", -1)
-    assert states[1] == TopicState("once-items", 3, 1, "compact", None)
-    assert states[2] == TopicState("once-pair-deltas", 3, 1, "delete", 7 * topics.DAY_MS)
+    assert states[1] == TopicState("once-pair-deltas", 3, 1, "delete", 7 * topics.DAY_MS)
+    assert states[2] == TopicState("once-related-items", 3, 1, "compact", None)
 
 
 def test_every_entry_of_a_specification_reaches_kafka(broker: EmbeddedKafka) -> None:
@@ -52,6 +59,17 @@ def test_another_partition_count_is_refused_and_nothing_is_created(broker: Embed
     assert [state.name for state in list_topics(broker.bootstrap, specs)] == ["counts-purchases"]
 
 
+def test_a_worker_is_refused_without_its_topics(broker: EmbeddedKafka) -> None:
+    specs = renamed("required")
+    create_topics(broker.bootstrap, specs[:5], 2, 1)
+    require_topics(broker.bootstrap, specs[:5])
+    with pytest.raises(TopicsMissing, match=r"required-watches, .*`alsobought topics create`"):
+        require_topics(broker.bootstrap, specs)
+    create_topics(broker.bootstrap, specs[5:6], 1, 1)
+    with pytest.raises(PartitionsDiffer, match="required-watches has 1"):
+        require_topics(broker.bootstrap, specs[:6])
+
+
 def test_too_many_replicas_are_refused_with_kafkas_reason(broker: EmbeddedKafka) -> None:
     with pytest.raises(TopicsRefused, match=r"replicas-purchases.*ALSOBOUGHT_REPLICATION"):
         create_topics(broker.bootstrap, renamed("replicas")[:1], 1, 3)
@@ -63,11 +81,11 @@ def test_a_missing_broker_is_an_error_within_seconds() -> None:
         address = f"127.0.0.1:{closed.getsockname()[1]}"
         start = time.monotonic()
         with pytest.raises(KafkaUnreachable, match=rf"no Kafka answers at {address} .*ALSOBOUGHT_KAFKA"):
-            create_topics(address, topics.ALL, 1, 1, timeout_s=1)
+            create_topics(address, TOPICS, 1, 1, timeout_s=1)
         assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("address", ["kafka", "kafka:port", ""])
 def test_an_address_without_a_port_is_named(address: str) -> None:
     with pytest.raises(KafkaUnreachable, match=f"'{address}' is not host:port"):
-        list_topics(address, topics.ALL, timeout_s=0.1)
+        list_topics(address, TOPICS, timeout_s=0.1)

@@ -1,8 +1,6 @@
-"""Rows of a table of purchases as messages of the topic `purchases`."""
+"""Rows of a table of events as messages of a topic of them, such as `purchases`."""
 
 from __future__ import annotations
-
-from typing import Literal, cast
 
 from alsobought.sources.table import Refuse, Rows, Table
 from alsobought.sources.values import (
@@ -13,7 +11,8 @@ from alsobought.sources.values import (
     text_value,
     timestamp_value,
 )
-from streams.messages import PurchaseEvent
+from streams.kinds import EventKind
+from streams.messages import EventMessage
 
 _COLUMNS = (
     "customer_id",
@@ -28,31 +27,32 @@ _COLUMNS = (
     "profile_id",
 )
 
-PURCHASES_TABLE = Table(
-    kind="purchases",
-    # Rows of type forget have no item, so a table that tells types may lack the column.
-    required=(("customer_id",), ("item_id", "event_type", "type"), ("timestamp",)),
-    columns=_COLUMNS,
-)
 
-_TYPES = ("purchase", "return", "forget")
+def table_of(kind: EventKind) -> Table:
+    """The table of a kind's events."""
+    return Table(
+        kind=kind.events.name,
+        # Rows of type forget have no item, so a table that tells types may lack the column.
+        required=(("customer_id",), ("item_id", "event_type", "type"), ("timestamp",)),
+        columns=_COLUMNS,
+    )
 
 
-def purchases(rows: Rows, refuse: Refuse) -> list[PurchaseEvent]:
+def events(rows: Rows, refuse: Refuse, kind: EventKind) -> list[EventMessage]:
     """Return the messages of the rows; what makes none is refused.
 
-    An empty quantity is 1 and an empty type purchase. The type's column is event_type, or type as
+    An empty quantity is 1 and an empty type the kind's own. The type's column is event_type, or type as
     in the message.
     """
-    events = []
+    found = []
     cells = zip(*map(rows.column, _COLUMNS), strict=True)
-    for number, (customer, item, time, quantity, kind, same, event, basket, price, profile) in zip(
+    for number, (customer, item, time, quantity, said, same, event, basket, price, profile) in zip(
         rows.numbers, cells, strict=True
     ):
         try:
-            type_ = _type(kind, same) if kind or same else "purchase"
-            events.append(
-                PurchaseEvent(
+            type_ = _type(said, same, kind) if said or same else None
+            found.append(
+                EventMessage(
                     customer_id=id_value("customer_id", customer),
                     item_id="" if type_ == "forget" and not item else id_value("item_id", item),
                     timestamp=timestamp_value(time),
@@ -66,13 +66,16 @@ def purchases(rows: Rows, refuse: Refuse) -> list[PurchaseEvent]:
             )
         except BadValue as error:
             refuse(number, str(error))
-    return events
+    return found
 
 
-def _type(event_type: object, type_: object) -> Literal["purchase", "return", "forget"]:
+def _type(event_type: object, type_: object, kind: EventKind) -> str | None:
+    """The type of a row; None for the kind's own, which need not be sent."""
     if event_type and type_ and event_type != type_:
         raise BadValue(f"event_type {event_type!r} and type {type_!r} contradict each other")
-    kind = event_type or type_
-    if kind not in _TYPES:
-        raise BadValue(f"event_type {kind!r} is none of {', '.join(_TYPES)}")
-    return cast(Literal["purchase", "return", "forget"], kind)
+    said = event_type or type_
+    if said == kind.word:
+        return None
+    if said not in ("return", "forget"):
+        raise BadValue(f"event_type {said!r} is none of {kind.word}, return, forget")
+    return str(said)

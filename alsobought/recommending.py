@@ -1,0 +1,86 @@
+"""Asking the workers what customers should see now."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from alsobought.clients import newest_progress
+from alsobought.options import CommandError
+from streams.partitioning import partition_for
+from streams.topics import PURCHASES
+from streams.views import partitions_of
+
+ANSWER_S = 60.0
+PATIENCE_S = 30.0  # a worker that has just started has lists and catalogue to read
+AGAIN_S = 0.2
+
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # workers are not behind a proxy
+
+
+class Workers:
+    """The workers by the partitions of customers they hold.
+
+    Raises
+    ------
+    CommandError
+        No worker holds a customer's partition, or it does not answer.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._partitions = partitions_of(bootstrap, PURCHASES)
+        self._addresses = self._now()
+
+    def _now(self) -> dict[int, str]:
+        found = newest_progress(self._bootstrap)
+        tasks = {p: found.get(f"{PURCHASES.name}-{p}") for p in range(self._partitions)}
+        return {p: progress.worker for p, progress in tasks.items() if progress is not None}
+
+    def recommend(self, question: Mapping[str, Any], customers: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The answer for each customer to a question of `POST /recommendations`."""
+        by_partition: dict[int, list[str]] = defaultdict(list)
+        for customer in dict.fromkeys(customers):
+            by_partition[partition_for(customer.encode(), self._partitions)].append(customer)
+        answers: dict[str, dict[str, Any]] = {}
+        for partition, some in by_partition.items():
+            told = self._ask(partition, {**question, "customers": some})
+            answers |= dict(zip(some, told, strict=True))
+        return answers
+
+    def _ask(self, partition: int, question: dict[str, Any]) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            address = self._addresses.get(partition)
+            try:
+                if address is not None:
+                    return _post(f"{address}/recommendations", question)
+                trouble = f"no worker has reported to hold {PURCHASES.name}-{partition}"
+            except urllib.error.HTTPError as error:
+                told = error.read().decode(errors="replace")
+                if error.code == 400:
+                    raise CommandError(told) from error
+                trouble = f"the worker at {address} says: {told}"
+            except (OSError, http.client.HTTPException) as error:
+                trouble = f"the worker at {address} does not answer ({error})"
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    f"{trouble}. Start one with `alsobought up` or `alsobought worker`; see its log."
+                )
+            time.sleep(AGAIN_S)
+            self._addresses = self._now()
+
+
+def _post(url: str, question: dict[str, Any]) -> list[dict[str, Any]]:
+    request = urllib.request.Request(
+        url, json.dumps(question).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    with _opener.open(request, timeout=ANSWER_S) as answer:
+        found: list[dict[str, Any]] = json.load(answer)["recommendations"]
+        return found

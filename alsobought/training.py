@@ -1,0 +1,206 @@
+"""Fitting a chronological model: the events of a kind as a log, a training that may be broken off, the model.
+
+Items and customers are numbered in the order of their ids, so that the same events give the same model in
+whatever order partitions are read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from alsobought.options import CommandError
+from alsobought.sources import open_events
+from chronological import fitting
+from chronological.examples import Log
+from chronological.model import Model
+from chronological.training import Report
+from state.customers import CustomerMachine
+from state.events import EventBatch, Kind
+from state.settings import CountingSettings
+from streams.decoding import EventTypes, decode_events
+from streams.kinds import EventKind
+from streams.views import read_all
+
+SAVE_EVERY_S = 30.0
+AT_ONCE = 5_000
+FAR_MS = 1 << 60  # a file's rows were not published yet
+
+
+@dataclass(slots=True)
+class _Record:
+    """As `streams.decoding.Record`."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Collected:
+    """Events as they are read; those of one customer in their order.
+
+    Attributes
+    ----------
+    refused : int
+        Records that the workers refuse, too.
+    """
+
+    def __init__(self, kind: EventKind, kinds: Sequence[EventKind]) -> None:
+        self._types = EventTypes(kind, kinds)
+        self._machine = CustomerMachine(CountingSettings())  # for its dictionaries only
+        self._batches: list[EventBatch] = []
+        self.refused = 0
+
+    def add(self, records: Sequence[_Record]) -> None:
+        """Take in more."""
+        decoded = decode_events(records, 0, self._machine, self._types)
+        self._batches.append(decoded.batch)
+        self.refused += len(decoded.refused)
+
+    def log(self, until_ms: int | None) -> tuple[Log, list[str]]:
+        """The events that hold, up to a moment, of items that several customers have, and the items' ids.
+
+        Of who was erased nothing before the erasure, and nothing of an item that was returned as often as
+        bought.
+        """
+        kinds, customers, items = (self._column(name) for name in ("kinds", "customers", "items"))
+        customer_ids, item_ids = list(self._machine.customers), list(self._machine.items)
+        erased = np.full(len(customer_ids), -1)
+        forgets = np.flatnonzero(kinds == Kind.FORGET)
+        np.maximum.at(erased, customers[forgets], forgets)
+        holds = np.flatnonzero(np.arange(len(kinds)) > erased[customers])
+        quantities = np.where(kinds == Kind.RETURN, -1, 1) * self._column("quantities")
+        _, of_pair = np.unique(customers[holds] * max(len(item_ids), 1) + items[holds], return_inverse=True)
+        left = np.bincount(of_pair, weights=quantities[holds])[of_pair]
+        bought = holds[(left > 0) & (kinds[holds] == Kind.PURCHASE)]
+        log = Log.of(
+            _ranks(customer_ids)[customers[bought]], _ranks(item_ids)[items[bought]],
+            self._column("times_ms")[bought], len(item_ids),
+        )  # fmt: skip
+        small, kept = fitting.well_known(log if until_ms is None else log.before(until_ms + 1))
+        ids = sorted(item_ids)
+        return small, [ids[n] for n in kept]
+
+    def _column(self, name: str) -> npt.NDArray[np.int64]:
+        columns = [getattr(batch, name).astype(np.int64) for batch in self._batches]
+        return np.concatenate([np.zeros(0, np.int64), *columns])
+
+
+def _ranks(ids: list[str]) -> npt.NDArray[np.int64]:
+    """The place of each in their order."""
+    ranks = np.empty(len(ids), np.int64)
+    ranks[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids))
+    return ranks
+
+
+def collect(
+    kind: EventKind,
+    kinds: Sequence[EventKind],
+    bootstrap: str,
+    file: str | None,
+    on_events: Callable[[int], None],
+) -> Collected:
+    """Read the events of a file, or of the kind's topic.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read.
+    KafkaUnreachable, TopicAbsent
+    """
+    found, count = Collected(kind, kinds), 0
+    for some in _of_topic(bootstrap, kind) if file is None else _of_file(file, kind):
+        found.add(some)
+        count += len(some)
+        on_events(count)
+    return found
+
+
+def _of_topic(bootstrap: str, kind: EventKind) -> Iterator[list[_Record]]:
+    rows = read_all(bootstrap, kind.events)
+    return _in_batches(_Record(row.offset, row.timestamp_ms, row.key, row.value) for row in rows)
+
+
+def _of_file(file: str, kind: EventKind) -> Iterator[list[_Record]]:
+    for batch in open_events(file, kind).records():
+        yield [_Record(0, FAR_MS, key, value) for key, value in batch]
+
+
+def _in_batches(records: Iterable[_Record]) -> Iterator[list[_Record]]:
+    some: list[_Record] = []
+    for record in records:
+        some.append(record)
+        if len(some) == AT_ONCE:
+            yield some
+            some = []
+    yield some
+
+
+class Fit:
+    """A training with its place on disk: DIR/training/<kind>-<trained until>.npz while it is not finished.
+
+    Parameters
+    ----------
+    resume
+        Go on with what was broken off, on the events up to the same moment.
+
+    Raises
+    ------
+    CommandError
+        There are no events, or nothing to go on with.
+    BadTrainingFile
+        What was broken off does not fit.
+    TooShort
+        There is too little to learn from.
+    """
+
+    def __init__(
+        self, data_dir: Path, kind: EventKind, collected: Collected, seed: int, *, resume: bool
+    ) -> None:
+        folder = data_dir / "training"
+        folder.mkdir(parents=True, exist_ok=True)
+        files = sorted(folder.glob(f"{kind.name}-" + "[0-9]" * 13 + ".npz"))
+        if resume and not files:
+            raise CommandError(f"no training of {kind.name} was broken off: leave --resume out.")
+        until_ms = int(files[-1].stem.rpartition("-")[2]) if resume else None
+        log, self.ids = collected.log(until_ms)
+        if not len(log.times_ms):
+            raise CommandError(
+                f"there is no event of an item that {fitting.LEAST_BUYERS} customers have: publish more"
+                f" events to {kind.events.name}, or give a FILE."
+            )
+        self.until_ms = int(log.times_ms[-1]) if until_ms is None else until_ms
+        self._kind, self._file = kind, folder / f"{kind.name}-{self.until_ms:013}.npz"
+        self._training = fitting.chronological(log, self.until_ms + 1, seed=seed)
+        if resume:
+            self._training.resume(self._file)
+        else:
+            for old in files:
+                old.unlink()
+
+    def run(self, on_progress: Callable[[Report], None]) -> Report:
+        """Train to the end; what is done is saved now and then."""
+        saved_at = time.monotonic()
+
+        def progress(report: Report) -> None:
+            nonlocal saved_at
+            on_progress(report)
+            if time.monotonic() - saved_at > SAVE_EVERY_S:
+                self._training.save(self._file)
+                saved_at = time.monotonic()
+
+        with threadpool_limits(1, "blas"):  # matrices are too small for more, and sums stay the same
+            self._training.run(progress)
+        self._file.unlink(missing_ok=True)
+        return self._training.report()
+
+    def model(self, version: int) -> Model:
+        """What was trained."""
+        return Model(self._kind.name, version, self.until_ms, self.ids, self._training.network)

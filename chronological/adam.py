@@ -1,0 +1,60 @@
+"""Adam (Kingma and Ba, ICLR 2015), for tables of which a batch touches some rows only.
+
+    m = b1 m + (1 - b1) g        v = b2 v + (1 - b2) g^2
+    w = w - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)
+
+A row that a batch does not touch keeps its m and v, and t counts the steps of the row: so a step costs as
+much as the rows it touches, and a row that is seldom touched is corrected as one that has just begun. Where
+every step touches every row it is plain Adam.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from chronological.examples import Ints
+from chronological.network import Floats
+
+RATE = 0.001
+B1, B2, EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass
+class Adam:
+    """The moments of a table.
+
+    Attributes
+    ----------
+    first, second : float[rows, columns]
+        m and v.
+    steps : int64[rows]
+        t.
+    """
+
+    first: Floats
+    second: Floats
+    steps: npt.NDArray[np.int64]
+
+    @staticmethod
+    def of(weights: Floats) -> Adam:
+        """For a table of weights, before the first step."""
+        return Adam(np.zeros_like(weights), np.zeros_like(weights), np.zeros(len(weights), np.int64))
+
+    def copy(self) -> Adam:
+        """Another with the same moments."""
+        return Adam(self.first.copy(), self.second.copy(), self.steps.copy())
+
+    def step(self, weights: Floats, rows: Ints, gradient: Floats, rate: float = RATE) -> None:
+        """Change the weights of some rows, each named once."""
+        kind = weights.dtype.type
+        self.steps[rows] += 1
+        t = self.steps[rows][:, None]
+        m = kind(B1) * self.first[rows] + kind(1 - B1) * gradient
+        v = kind(B2) * self.second[rows] + kind(1 - B2) * gradient**2
+        self.first[rows], self.second[rows] = m, v
+        m /= (1 - B1**t).astype(kind)
+        v /= (1 - B2**t).astype(kind)
+        weights[rows] -= kind(rate) * m / (np.sqrt(v) + kind(EPSILON))

@@ -1,0 +1,1 @@
+"""Which algorithm recommends what is bought next: every one asked the same question of the same events."""

@@ -1,0 +1,54 @@
+"""One algorithm per file, each of them an `evaluation.protocol.Algorithm`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from evaluation.errors import EvaluationError
+from evaluation.protocol import Algorithm
+
+WHERE = {
+    "bestsellers": "bestsellers:Bestsellers",
+    "bestsellers-2w": "bestsellers:RecentBestsellers",
+    "user-cf": "user_based:UserBased",
+    "user-cf-sampled": "user_based:SampledUserBased",
+    "item-raw": "item_counts:RawCounts",
+    "item-flawed": "item_relatedness:Flawed",
+    "item-corrected": "item_relatedness:Corrected",
+    "item-cosine": "similarity:Cosine",
+    "bm25": "similarity:BM25",
+    "als": "als:ALS",
+    "ease": "ease:Ease",
+    "autoencoder-reconstruction": "autoencoder:Reconstruction",
+    "autoencoder-chronological": "autoencoder:Chronological",
+    "buy-again": "buy_again:BuyAgain",
+    "ours": "ours:Ours",
+}
+NAMES = tuple(WHERE)
+OF_ALL_ITEMS = frozenset({"buy-again"})
+"""Algorithms that recommend nothing new."""
+
+
+def chosen(names: list[str] | None, *, new_only: bool) -> list[str]:
+    """The algorithms to evaluate; all that answer the question, without names.
+
+    Raises
+    ------
+    EvaluationError
+        One is not known, or does not answer the question.
+    """
+    if names is None:
+        return [name for name in NAMES if not (new_only and name in OF_ALL_ITEMS)]
+    for name in names:
+        if name not in WHERE:
+            raise EvaluationError(f"there is no algorithm {name!r}; there are {', '.join(NAMES)}")
+        if new_only and name in OF_ALL_ITEMS:
+            raise EvaluationError(f"{name} recommends nothing new: leave it out, or ask for --all-items")
+    return list(dict.fromkeys(names))
+
+
+def make(name: str) -> Algorithm:
+    """A new one of a name of `NAMES`; what it needs is imported now."""
+    module, _, cls = WHERE[name].partition(":")
+    algorithm: Algorithm = getattr(import_module(f"evaluation.algorithms.{module}"), cls)()
+    return algorithm

@@ -1,0 +1,35 @@
+"""Bestsellers: what most events are of, the same for all; of all time, or of two weeks before the cutoff."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.protocol import DAY_MS, Events, Ids
+from evaluation.scoring import Scores, Scoring
+
+RECENT_DAYS = 14
+
+
+class Bestsellers(Scoring):
+    """Of all time."""
+
+    name = "bestsellers"
+
+    def learn(self, before: Events, cutoff_ms: int) -> None:
+        """Count."""
+        del cutoff_ms
+        self._counts = np.bincount(before.item, minlength=before.n_items).astype(np.float64)
+
+    def scores(self, customers: Ids) -> Scores:
+        """The counts."""
+        return np.tile(self._counts, (len(customers), 1))
+
+
+class RecentBestsellers(Bestsellers):
+    """Of the two weeks before the cutoff."""
+
+    name = "bestsellers-2w"
+
+    def learn(self, before: Events, cutoff_ms: int) -> None:
+        """Count what is recent."""
+        super().learn(before.between(cutoff_ms - RECENT_DAYS * DAY_MS, cutoff_ms), cutoff_ms)

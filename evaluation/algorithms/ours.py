@@ -1,0 +1,131 @@
+"""Ours: the machines and the ranking of production, in process, with the weights that they learn on the way.
+
+The events go through in order, once for all cutoffs: a chunk's visits are tested and learnt from, then the
+chunk is counted, then the lists it changed are ranked, as `streams` does it over Kafka. Every eight weeks
+of event time the chronological model is trained anew on what came so far, as in a shop that runs
+`alsobought train` now and then. Nothing is implemented here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.models import trained
+from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, Progress, untold
+from state.customers import CustomerMachine
+from state.events import Event
+from state.items import ItemMachine
+from state.pairing import GONE
+from state.recommending.catalogue import Catalogue
+from state.recommending.learner import Hits, Learner
+from state.recommending.list_view import ListView, Translation
+from state.recommending.recommender import Recommender, Shelf
+from state.recommending.visits import MOST_CASES, visits
+from state.settings import CountingSettings
+
+TRAIN_MS = 56 * DAY_MS
+CHUNK = 2_000  # events, of a full load: what a live shop counts at once is far less
+
+
+class Ours:
+    """The product.
+
+    Parameters
+    ----------
+    chunk, most_cases
+        Events that are counted at once, and how many of their visits are tested and learnt from at most.
+    train_ms
+        Event time between two trainings of the chronological model; None: there is none.
+    """
+
+    name = "ours"
+
+    def __init__(
+        self, chunk: int = CHUNK, most_cases: int = MOST_CASES, train_ms: int | None = TRAIN_MS
+    ) -> None:
+        self.progress: Progress = untold
+        self._chunk, self._most_cases = chunk, most_cases
+        settings = CountingSettings()
+        self._catalogue = Catalogue()
+        self._known_items = 0
+        self._customers, self._items = CustomerMachine(settings), ItemMachine(settings)
+        self._view = ListView(settings.list_length)
+        self.recommender = Recommender(self._view, self._customers, self._items, self._catalogue)
+        self._learner = Learner(self.recommender)
+        self._to_view = Translation(self._items.items, self._view.items, adding=True)
+        self._done = 0
+        self._train_ms, self._models = train_ms, 0
+
+    @property
+    def quality(self) -> Hits:
+        """Who hit in the tests so far."""
+        return self._learner.quality
+
+    def fit(self, before: Events, cutoff_ms: int) -> None:
+        """Go on over the events that came since the last cutoff."""
+        del cutoff_ms
+        self._put_catalogue(before)
+        start = self._done
+        while self._done < len(before):
+            stop = min(self._done + self._chunk, len(before))
+            self._train(before, stop)
+            self._apply(before.part(self._done, stop))
+            self._done = stop
+            self.progress((stop - start) / (len(before) - start))
+        with self._view.lock:
+            self.recommender.synchronise()
+
+    def _train(self, events: Events, stop: int) -> None:
+        """Train a model on the events counted so far where a period ends in the chunk that comes."""
+        if self._train_ms is None:
+            return
+        periods = int(events.time_ms[stop - 1] - events.time_ms[0]) // self._train_ms
+        if periods > self._models:
+            self._models = periods
+            model = trained(events.part(0, self._done), periods, untold)
+            if model is not None:
+                self.recommender.use(model)
+
+    def _put_catalogue(self, events: Events) -> None:
+        """Everything is known of an item from the beginning, as where a shop publishes its catalogue."""
+        known = events.catalogue
+        if known is not None and not self._known_items:
+            for n, (category, brand) in enumerate(zip(known.category, known.brand, strict=True)):
+                self._catalogue.put(str(n), category or None, brand or None, None)
+            self._known_items = events.n_items
+
+    def _apply(self, events: Events) -> None:
+        columns = zip(events.customer.tolist(), events.item.tolist(), events.time_ms.tolist(), strict=True)
+        batch = self._customers.batch(Event(str(c), str(i), time_ms) for c, i, time_ms in columns)
+        with self._view.lock:
+            self.recommender.synchronise()
+            cases = [
+                (
+                    visit,
+                    self._learner.before(
+                        self.recommender.history(self._customers.customers.id(visit.customer))
+                    ),
+                )
+                for visit in visits(batch, self._customers.histories, self._most_cases)
+            ]
+        applied = self._customers.apply(batch)
+        with self._view.lock:
+            for visit, case in cases:
+                counted = [i for i in visit.events if applied.outcomes[i] < GONE]
+                items = self.recommender.in_view(np.unique(batch.items[counted]))
+                if len(items):
+                    self._learner.after(case, items, visit.time_ms)
+        for deltas in applied.deltas[0]:
+            self._items.apply(deltas)
+        lists = self._items.rank(self._items.waiting())
+        self._view.put_lists(self._items, lists, self._items.mark_published(lists), self._to_view)
+
+    def recommend(self, customers: Ids, k: int, *, new_only: bool) -> Ids:
+        """What the shelf of new items, or of all, shows."""
+        shelf: Shelf = "new" if new_only else "all"
+        found = np.full((len(customers), k), NOTHING, np.int32)
+        with self._view.lock:
+            for row, customer in zip(found, customers.tolist(), strict=True):
+                shown = self.recommender.recommend(self.recommender.history(str(customer)), k, shelf)
+                row[: len(shown)] = [int(one.item_id) for one in shown]
+        return found

@@ -1,0 +1,170 @@
+"""What is asked of a read model, as what becomes JSON: with titles, and 404 for what is not there."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from serving.errors import ApiError
+from serving.read_model import KindModel, ReadModel
+from streams.kinds import EventKind
+from streams.recommending.messages import Recommendations
+
+SILENT_MS = 15_000  # a task reports every second, a new owner's takes 10 s
+NOT_PUBLISHED = "correct the id; for one without events /api/recommend/CUSTOMER computes bestsellers"
+
+
+def describe(model: ReadModel, item_id: str) -> dict[str, Any]:
+    """What the catalogue says of an item; null where it says nothing."""
+    item = model.items.get(item_id)
+    if item is None:
+        nothing = dict.fromkeys(("title", "category", "brand", "price", "available"))
+        return {"item_id": item_id, **nothing}
+    return {
+        "item_id": item_id, "title": item.title, "category": item.category, "brand": item.brand,
+        "price": item.price, "available": item.available,
+    }  # fmt: skip
+
+
+def related(model: ReadModel, of: KindModel, item_id: str, k: int) -> dict[str, Any]:
+    """An item's list, best first."""
+    found = of.related(item_id)
+    if found is None and item_id not in model.items:
+        raise ApiError(
+            404, f"there is no item {item_id!r}", where=f"items and {of.kind.lists.name}",
+            what_to_do="correct the id, or find it with /api/search?q=",
+        )  # fmt: skip
+    entries = found.related[:k] if found else []
+    return {
+        **describe(model, item_id),
+        "kind": of.kind.name,
+        "buyers": found.buyers if found else 0,
+        "as_of": found.as_of if found else None,
+        "related": [
+            {
+                **describe(model, e.item_id), "score": e.score, "together": e.together, "after": e.after,
+                "recent": e.recent, "expected": e.expected,
+            }
+            for e in entries
+        ],
+    }  # fmt: skip
+
+
+def sellers(
+    model: ReadModel, of: KindModel, category: str | None, k: int, *, trending: bool
+) -> dict[str, Any]:
+    """Bestsellers, or what rises, of everything or of a category."""
+    found = of.sellers(category, trending=trending)
+    if found is None and category is not None and category not in categories(model, of):
+        raise ApiError(
+            404, f"there is no category {category!r}", where="parameter category",
+            what_to_do="take one of /api/categories",
+        )  # fmt: skip
+    return {
+        "kind": of.kind.name, "category": category, "trending": trending,
+        "as_of": found.as_of if found else None,
+        "items": [
+            {**describe(model, s.item_id), "purchases": s.purchases, "rise": s.rise}
+            for s in (found.items[:k] if found else ())
+        ],
+    }  # fmt: skip
+
+
+def categories(model: ReadModel, of: KindModel) -> list[str]:
+    """All that the catalogue or the bestsellers know, in order."""
+    named = {item.category for item in model.items.values() if item.category}
+    return sorted(named | of.categories())
+
+
+def published(
+    model: ReadModel, of: KindModel, customer_id: str, profile_id: str | None, k: int
+) -> dict[str, Any]:
+    """What is published for a customer, or for a profile of the account."""
+    assert isinstance(of.kind, EventKind)
+    found = of.recommendations(customer_id, profile_id)
+    profiles = of.profiles(customer_id)
+    if found is None:
+        whose = f"customer {customer_id!r}" + ("" if profile_id is None else f", profile {profile_id!r}")
+        raise ApiError(
+            404, f"nothing is published for {whose}", where=of.kind.recommendations.name,
+            what_to_do=f"take one of the profiles {', '.join(profiles)}" if profiles else NOT_PUBLISHED,
+        )  # fmt: skip
+    return {**recommendations(model, found, k), "profiles": profiles}
+
+
+def recommendations(model: ReadModel, told: Recommendations, k: int) -> dict[str, Any]:
+    """A message of recommendations, with titles."""
+    return {
+        "customer_id": told.customer_id, "profile_id": told.profile_id, "kind": told.kind,
+        "as_of": told.as_of, "variant": told.variant,
+        "items": [
+            {
+                **describe(model, r.item_id), "score": r.score, "source": r.source,
+                "because": [_named(model, item_id) for item_id in r.because],
+            }
+            for r in told.items[:k]
+        ],
+    }  # fmt: skip
+
+
+def _named(model: ReadModel, item_id: str) -> dict[str, Any]:
+    item = model.items.get(item_id)
+    return {"item_id": item_id, "title": item.title if item else None}
+
+
+def search(model: ReadModel, of: KindModel, q: str, k: int) -> dict[str, Any]:
+    """Items whose title has every word of `q`, or whose id begins with it; the most bought first."""
+    words, prefix, buyers = q.casefold().split(), q.strip(), of.buyers
+
+    def matches() -> Iterable[tuple[bool, int, str]]:
+        for item_id, title in model.haystacks.items():
+            if item_id.startswith(prefix) or all(word in title for word in words):
+                yield item_id == prefix, buyers.get(item_id, 0), item_id
+        for item_id, count in buyers.items():  # counted, and not in the catalogue
+            if item_id not in model.haystacks and item_id.startswith(prefix):
+                yield item_id == prefix, count, item_id
+
+    best = heapq.nsmallest(k + 1, matches(), key=lambda m: (not m[0], -m[1], m[2]))
+    return {
+        "q": q, "kind": of.kind.name, "more": len(best) > k,
+        "items": [{**describe(model, item_id), "buyers": count} for _, count, item_id in best[:k]],
+    }  # fmt: skip
+
+
+def status(model: ReadModel) -> dict[str, Any]:
+    """How far everything is: per kind what is published, per task where it is and what it lags behind."""
+    now_ms = time.time() * 1000
+    tasks = []
+    for name, told in sorted(model.tasks.items()):
+        end = model.ends.get(name)
+        heard_s = max(0.0, now_ms - model.heard_ms[name]) / 1000
+        tasks.append({
+            "task": name, "worker": told.worker, "applied": told.applied, "stored": told.stored, "end": end,
+            "lag": None if end is None else max(0, end - told.applied),
+            "unlisted": None if end is None or told.listed < 0 else max(0, end - told.listed),
+            "events": told.events, "lists": told.lists, "dead_letters": told.dead_letters,
+            "staleness_ms": _known(told.staleness_ms), "latency_p50_ms": _known(told.latency_p50_ms),
+            "latency_p99_ms": _known(told.latency_p99_ms), "heard_seconds_ago": round(heard_s, 1),
+            "silent": heard_s * 1000 > SILENT_MS,
+        })  # fmt: skip
+    missing = sorted(set(model.ends) - set(model.tasks))
+    return {
+        "ready": model.ready, "loaded": model.loaded[0], "of": model.loaded[1], "refused": model.refused,
+        "items": len(model.items),
+        "kinds": [
+            {"kind": name, "events": of.kind.events.name, "word": _word(of), **of.published}
+            for name, of in model.kinds.items()
+        ],
+        "tasks": tasks, "missing": missing,
+    }  # fmt: skip
+
+
+def _word(of: KindModel) -> str | None:
+    """The word for a plain event of the kind; none where nobody publishes events of it."""
+    return of.kind.word if isinstance(of.kind, EventKind) else None
+
+
+def _known(value: float) -> float | None:
+    return None if value < 0 else value

@@ -1,0 +1,195 @@
+"""The HTTP API: JSON, only GET.
+
+/api/related/ITEM?kind&k                              what goes with an item
+/api/bestsellers?kind&category&trending&k             what sells, or rises, in two weeks
+/api/recommendations/CUSTOMER?kind&profile&k          what is published for a customer
+/api/recommend/CUSTOMER?kind&profile&k&shelf&category&brand&lowest_price&highest_price&only&without
+                                                      the same computed now, filtered; unknown customers too
+/api/buy-again/CUSTOMER?kind&profile&k                what is due to be bought again, computed now
+/api/search?q&kind&k                                  items by words of the title, or the beginning of the id
+/api/categories?kind
+/api/quality?kind, /api/experiments?kind, /api/learner?kind
+/api/status                                           how far everything is
+/metrics                                              for Prometheus
+/                                                     the page
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from serving import answers, statistics
+from serving.errors import ApiError
+from serving.metrics import CONTENT_TYPE, exposition
+from serving.owners import Owners
+from serving.parameters import Parameters
+from serving.read_model import KindModel, ReadModel
+from streams.kinds import BOUGHT
+
+log = logging.getLogger("alsobought")
+
+PAGE = Path(__file__).parent / "page"
+BEST, SHOWN = 20, 6
+MOST_NOW = 100  # that a worker computes
+FILTERS = ("category", "brand", "lowest_price", "highest_price", "only", "without")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Answer = Callable[[Parameters], Any]
+
+
+class Api:
+    """Answers from a read model, and for what is computed now from the workers."""
+
+    def __init__(self, model: ReadModel, owners: Owners) -> None:
+        self._model, self._owners = model, owners
+
+    def application(self) -> web.Application:
+        """The application, with all paths."""
+        app = web.Application(middlewares=[_as_json, _safe])
+        app.add_routes([
+            self._get("/api/related/{id}", self._related, "kind", "k"),
+            self._get("/api/bestsellers", self._bestsellers, "kind", "category", "trending", "k"),
+            self._get("/api/recommendations/{id}", self._published, "kind", "profile", "k"),
+            self._get("/api/search", self._search, "q", "kind", "k"),
+            self._get("/api/categories", self._categories, "kind"),
+            self._get("/api/quality", lambda p: statistics.quality(self._kind(p)), "kind"),
+            self._get("/api/experiments", lambda p: statistics.experiments(self._kind(p)), "kind"),
+            self._get("/api/learner", lambda p: statistics.learner(self._kind(p)), "kind"),
+            web.get("/api/recommend/{id}", self._recommend),
+            web.get("/api/buy-again/{id}", self._buy_again),
+            web.get("/api/status", self._status),
+            web.get("/metrics", self._metrics),
+            web.get("/", _file(PAGE / "index.html")),
+            *(web.get(f"/{path.name}", _file(path)) for path in sorted(PAGE.iterdir())),
+            web.get("/{rest:.*}", _no_such_path),
+        ])  # fmt: skip
+        return app
+
+    def _get(self, path: str, answer: Answer, *known: str) -> web.RouteDef:
+        async def handle(request: web.Request) -> web.Response:
+            parameters = Parameters(request, known)
+            self._await_model()
+            return _json(answer(parameters))
+
+        return web.get(path, handle)
+
+    def _await_model(self) -> None:
+        if not self._model.ready:
+            read, of = self._model.loaded
+            raise ApiError(
+                503, f"published records are still being read: {read:,} of {of:,}", where="this server",
+                what_to_do="ask again in a moment; if it stays, see whether Kafka runs",
+            )  # fmt: skip
+
+    def _kind(self, parameters: Parameters) -> KindModel:
+        name = parameters.kind(self._model.of_events, BOUGHT.name)
+        return self._model.kinds[name or BOUGHT.name]
+
+    def _listed(self, parameters: Parameters) -> KindModel:
+        name = parameters.kind(self._model.kinds, BOUGHT.name)
+        return self._model.kinds[name or BOUGHT.name]
+
+    def _related(self, p: Parameters) -> Any:
+        return answers.related(self._model, self._listed(p), p.id(), p.k(BEST))
+
+    def _bestsellers(self, p: Parameters) -> Any:
+        of, trending = self._kind(p), p.flag("trending")
+        return answers.sellers(self._model, of, p.text("category"), p.k(BEST), trending=trending)
+
+    def _published(self, p: Parameters) -> Any:
+        return answers.published(self._model, self._kind(p), p.id(), p.text("profile"), p.k(BEST))
+
+    def _search(self, p: Parameters) -> Any:
+        return answers.search(self._model, self._listed(p), p.query("q"), p.k(BEST))
+
+    def _categories(self, p: Parameters) -> Any:
+        of = self._kind(p)
+        return {"kind": of.kind.name, "categories": answers.categories(self._model, of)}
+
+    async def _recommend(self, request: web.Request) -> web.Response:
+        p = Parameters(request, ("kind", "profile", "k", "shelf", *FILTERS))
+        return await self._now(p, p.shelf())
+
+    async def _buy_again(self, request: web.Request) -> web.Response:
+        return await self._now(Parameters(request, ("kind", "profile", "k")), "again")
+
+    async def _now(self, p: Parameters, shelf: str) -> web.Response:
+        customer_id, k = p.id(), p.k(SHOWN, MOST_NOW)
+        question = {
+            "kind": p.kind(self._model.of_events, None), "k": k, "shelf": shelf, "profile": p.text("profile"),
+            "filter": {
+                "categories": p.texts("category"), "brands": p.texts("brand"),
+                "lowest_price": p.price("lowest_price"), "highest_price": p.price("highest_price"),
+                "only": p.texts("only"), "without": p.texts("without"),
+            },
+        }  # fmt: skip
+        self._await_model()
+        told = await self._owners.recommend(customer_id, question)
+        if told is None:
+            raise ApiError(
+                404, f"there is nothing to recommend to {customer_id!r}", where="the worker that was asked",
+                what_to_do="correct the id; a worker that has just started may need a few seconds",
+            )  # fmt: skip
+        return _json({**answers.recommendations(self._model, told, k), "shelf": shelf})
+
+    async def _status(self, request: web.Request) -> web.Response:
+        Parameters(request, ())
+        return _json(answers.status(self._model))
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=exposition(self._model), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _file(path: Path) -> Handler:
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(path)
+
+    return handle
+
+
+async def _no_such_path(request: web.Request) -> web.Response:
+    raise ApiError(
+        404, f"there is no {request.path}", where="the path", what_to_do="see docs/guide/page-and-api.md"
+    )
+
+
+@web.middleware
+async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell errors as JSON."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        told = {"what": error.what, "where": error.where, "what_to_do": error.what_to_do}
+        return _json(told, status=error.status)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        told = {"what": error.reason, "where": request.path, "what_to_do": "only GET, and paths of the guide"}
+        return _json(told, status=error.status)
+    except Exception:
+        log.exception("%s cannot be answered", request.path_qs)
+        told = {"what": "an error of ours", "where": request.path, "what_to_do": "see this server's log"}
+        return _json(told, status=500)
+
+
+@web.middleware
+async def _safe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The page loads nothing from elsewhere, runs no script that is not ours, and is always the newest."""
+    response = await handler(request)
+    response.headers.update({
+        "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",
+    })  # fmt: skip
+    return response
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json", status=status)

@@ -1,0 +1,77 @@
+"""Fills a read model from Kafka, from the beginning of its topics and then as they grow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from serving.read_model import ReadModel
+from streams.kinds import counted_of_kinds
+
+log = logging.getLogger("alsobought")
+
+POLL_MS = 200
+AT_ONCE = 500  # records between which questions are answered
+AGAIN_S = 1.0
+ENDS_S = 1.0  # between two looks at where the partitions end
+
+
+class Follower:
+    """Reads every partition of a model's topics, in no consumer group."""
+
+    def __init__(self, bootstrap: str, model: ReadModel, partitions: int) -> None:
+        self._bootstrap, self._model = bootstrap, model
+        self._read = [TopicPartition(s.name, p) for s in model.specs() for p in range(partitions)]
+        specs = counted_of_kinds(of.kind for of in model.kinds.values())
+        self._counted = {TopicPartition(s.name, p): f"{s.name}-{p}" for s in specs for p in range(partitions)}
+        self._positions: dict[Any, int] = {}
+        self._looked = 0.0
+
+    async def run(self) -> None:
+        """Read until cancelled, over outages of Kafka."""
+        while True:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._bootstrap, group_id=None, auto_offset_reset="earliest",
+                max_partition_fetch_bytes=4 << 20,
+            )  # fmt: skip
+            try:
+                await consumer.start()
+                await self._follow(consumer)
+            except KafkaError as error:
+                log.warning("reading what is published: %s; again in %.0f s", error, AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
+            finally:
+                await consumer.stop()
+
+    async def _follow(self, consumer: Any) -> None:
+        consumer.assign(self._read)
+        begins = await consumer.beginning_offsets(self._read)
+        ends = await consumer.end_offsets(self._read)
+        for tp in self._read:
+            consumer.seek(tp, self._positions.get(tp, begins[tp]))
+        while True:
+            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
+            for tp, records in fetched.items():
+                for record in records:
+                    self._model.take(record.topic, record.key, record.value, record.timestamp)
+                self._positions[tp] = records[-1].offset + 1
+            await self._look_at_ends(consumer)
+            if not self._model.ready:
+                await self._look_whether_ready(consumer, begins, ends)
+
+    async def _look_whether_ready(self, consumer: Any, begins: Any, ends: Any) -> None:
+        reached = {tp: min(await consumer.position(tp), ends[tp]) for tp in self._read}
+        read = sum(reached[tp] - begins[tp] for tp in self._read)
+        self._model.loaded = read, sum(ends[tp] - begins[tp] for tp in self._read)
+        self._model.ready = read >= self._model.loaded[1]
+
+    async def _look_at_ends(self, consumer: Any) -> None:
+        if time.monotonic() - self._looked > ENDS_S:
+            self._looked = time.monotonic()
+            ends = await consumer.end_offsets(list(self._counted))
+            self._model.ends = {self._counted[tp]: end for tp, end in ends.items()}

@@ -1,0 +1,104 @@
+"""What is known of the system as metrics for Prometheus, made when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from serving import statistics
+from serving.read_model import ReadModel
+from streams.messages import Progress
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+
+class OfTask(NamedTuple):
+    """A metric made of a field of `Progress`."""
+
+    name: str
+    field: str
+    help: str
+    counter: bool = False
+
+
+OF_TASKS = (
+    OfTask("applied_offset", "applied", "offset after the last record that is counted"),
+    OfTask("stored_offset", "stored", "offset a restart goes on from"),
+    OfTask("listed_offset", "listed", "offset up to which every list is up to date"),
+    OfTask("model_version", "model", "version of the chronological model in use; nothing without one"),
+    OfTask("events", "events", "records counted since the worker started", counter=True),
+    OfTask("pair_updates", "pair_updates", "neighbour counts changed since the worker started", counter=True),
+    OfTask("lists", "lists", "lists published since the worker started", counter=True),
+    OfTask("dead_letters", "dead_letters", "records refused since the worker started", counter=True),
+)
+MILLISECONDS = (
+    OfTask("staleness_seconds", "staleness_ms", "longest from a count to its changed lists, last interval"),
+    OfTask("latency_p50_seconds", "latency_p50_ms", "event to its changed lists, median of last interval"),
+    OfTask("latency_p99_seconds", "latency_p99_ms", "the same, 99th percentile"),
+)
+
+
+class _Collector(Collector):
+    def __init__(self, model: ReadModel) -> None:
+        self._model = model
+
+    def collect(self) -> Iterator[Metric]:
+        model = self._model
+        yield GaugeMetricFamily("alsobought_ready", "1 once everything published is read", float(model.ready))
+        yield CounterMetricFamily("alsobought_refused", "published records not understood", model.refused)
+        yield GaugeMetricFamily("alsobought_catalogue_items", "items of the catalogue", len(model.items))
+        for told in OF_TASKS:
+            yield self._of_tasks(told, 1.0)
+        for told in MILLISECONDS:
+            yield self._of_tasks(told, 1 / 1000)
+        lag = GaugeMetricFamily("alsobought_task_lag", "records that are not counted yet", labels=["task"])
+        heard = GaugeMetricFamily("alsobought_task_heard_timestamp_seconds", "last report", labels=["task"])
+        for name, task in model.tasks.items():
+            heard.add_metric([name], model.heard_ms[name] / 1000)
+            if name in model.ends:
+                lag.add_metric([name], max(0, model.ends[name] - task.applied))
+        yield from (lag, heard)
+        yield from self._of_kinds()
+
+    def _of_tasks(self, told: OfTask, unit: float) -> Metric:
+        cls = CounterMetricFamily if told.counter else GaugeMetricFamily
+        family = cls(f"alsobought_task_{told.name}", told.help, labels=["task"])
+        for name, task in self._model.tasks.items():
+            if (value := _value(task, told.field)) >= 0:
+                family.add_metric([name], value * unit)
+        return family
+
+    def _of_kinds(self) -> Iterator[Metric]:
+        lists = GaugeMetricFamily("alsobought_published", "messages that hold", labels=["kind", "what"])
+        labels = ["kind", "algorithm", "variant"]
+        cases = CounterMetricFamily("alsobought_quality_cases", "customers who came back", labels=labels)
+        hits = CounterMetricFamily("alsobought_quality_hits", "who bought one of the six", labels=labels)
+        lessons = CounterMetricFamily("alsobought_ranker_cases", "lessons", labels=["kind", "ranker"])
+        for name, of in self._model.kinds.items():
+            for what, count in of.published.items():
+                lists.add_metric([name, what], count)
+            for told in statistics.quality(of)["totals"]:
+                cases.add_metric([name, told["algorithm"], ""], told["cases"])
+                hits.add_metric([name, told["algorithm"], ""], told["hits"])
+            for told in statistics.experiments(of)["variants"]:
+                cases.add_metric([name, statistics.SHOWN, told["variant"]], told["cases"])
+                hits.add_metric([name, statistics.SHOWN, told["variant"]], told["hits"])
+            for ranker, learnt in statistics.learner(of)["rankers"].items():
+                lessons.add_metric([name, ranker], learnt["cases"])
+        yield from (lists, cases, hits, lessons)
+
+
+def _value(task: Progress, field: str) -> float:
+    return float(getattr(task, field))
+
+
+def exposition(model: ReadModel) -> bytes:
+    """All metrics, in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(model))
+    return generate_latest(registry)

@@ -1,0 +1,79 @@
+// Which view is shown, of which kind of events: all of it is in the address, after the #.
+
+import { address, ask, go, where } from "./asking.js";
+import { h, problem } from "./dom.js";
+import { items, bestsellers } from "./items.js";
+import { customers } from "./customers.js";
+import { quality } from "./quality.js";
+import { system } from "./system.js";
+
+const VIEWS = { items: ["Items", items], bestsellers: ["Bestsellers", bestsellers], customers: ["Customers", customers],
+  quality: ["Quality", quality], system: ["System", system] };
+// Views of lists: of kinds, too, that nobody publishes events of.
+const LISTS_ALONE = ["items", "system"];
+const AGAIN_MS = 4_000, STATUS_MS = 2_000;
+
+const main = document.getElementById("main"), nav = document.getElementById("nav");
+const kindChoice = document.getElementById("kind"), state = document.getElementById("state");
+let status = null, shown = null, view = null;
+
+function show() {
+  if (!status?.ready) return;
+  const { name: asked, parameters } = where(), name = asked in VIEWS ? asked : "items";
+  const offered = status.kinds.filter((of) => of.word !== null || LISTS_ALONE.includes(name));
+  const kind = offered.find((of) => of.kind === parameters.kind) ?? offered[0];
+  if (shown !== name) {
+    shown = name;
+    const [title, make] = VIEWS[name];
+    document.title = `${title} · alsobought`;
+    main.replaceChildren();
+    view = make(main);
+  }
+  nav.replaceChildren(...Object.entries(VIEWS).map(([other, [title]]) =>
+    h("a", { href: address(other), "aria-current": other === name ? "page" : undefined }, title)));
+  kindChoice.value = kind.kind;
+  view.show(parameters, kind, status);
+}
+
+function takeStatus(told) {
+  const kinds = told.kinds.map((of) => of.kind).join();
+  if (status?.kinds.map((of) => of.kind).join() !== kinds) {
+    kindChoice.replaceChildren(...told.kinds.map((of) => h("option", { value: of.kind }, of.word === null ? of.kind : `${of.kind} (${of.events})`)));
+  }
+  const first = !status?.ready && told.ready;
+  status = told;
+  const silent = told.tasks.filter((task) => task.silent).length + told.missing.length;
+  const behind = told.tasks.reduce((sum, task) => sum + (task.lag ?? 0), 0);
+  const [name, text] = !told.ready ? ["warn", "reading"]
+    : !told.tasks.length ? ["bad", "no workers"]
+    : silent ? ["bad", `${silent} ${silent > 1 ? "partitions" : "partition"} without a worker`]
+    : behind > 1000 ? ["warn", `${behind.toLocaleString("en")} records behind`] : ["good", "up to date"];
+  state.className = `state ${name}`;
+  if (state.textContent !== text) state.textContent = text;
+  if (!told.ready) {
+    shown = null;
+    main.replaceChildren(h("section", { class: "loading wide" }, h("h1", {}, "Reading what is published"),
+      h("p", {}, `${told.loaded.toLocaleString("en")} of ${told.of.toLocaleString("en")} records.`)));
+  }
+  if (first) show();
+}
+
+async function watchStatus() {
+  try {
+    takeStatus(await ask("status"));
+  } catch (error) {
+    state.className = "state bad";
+    state.textContent = "no answer";
+    if (!status) main.replaceChildren(problem(error));
+  }
+  setTimeout(watchStatus, status?.ready ? STATUS_MS : 300);
+}
+
+kindChoice.addEventListener("change", () => {
+  const { name, parameters } = where();
+  go(name || "items", { ...parameters, kind: kindChoice.value });
+});
+addEventListener("hashchange", show);
+addEventListener("resize", () => { if (view?.resize) view.resize(); });
+setInterval(() => { if (!document.hidden) show(); }, AGAIN_MS);
+watchStatus();

@@ -1,0 +1,35 @@
+// The API, and the address: which view of what is shown is all after the #.
+
+// Asks the API; throws {what, where, what_to_do}.
+export async function ask(path, parameters = {}) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  let answer;
+  try {
+    answer = await fetch(`api/${path}?${new URLSearchParams(given)}`);
+  } catch {
+    throw { what: "The server does not answer", where: location.host, what_to_do: "see whether alsobought up or serve still runs" };
+  }
+  const told = await answer.json();
+  if (!answer.ok) throw told;
+  return told;
+}
+
+export function where() {
+  const [name, query] = location.hash.slice(1).split("?");
+  return { name, parameters: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+// The address of a view; the kind of events stays.
+export function address(name, parameters) {
+  const { kind } = where().parameters;
+  const query = new URLSearchParams(Object.entries({ kind, ...parameters }).filter(([, value]) => value));
+  return `#${name}?${query}`;
+}
+
+export const go = (name, parameters) => { location.hash = address(name, parameters); };
+
+// The same, but not a step that the back button undoes.
+export function replace(name, parameters) {
+  history.replaceState(null, "", address(name, parameters));
+  dispatchEvent(new Event("hashchange"));
+}

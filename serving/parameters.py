@@ -1,0 +1,92 @@
+"""Parameters of a question, each checked: what is wrong is named, and what would be right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from serving.errors import bad
+from streams.messages import MAX_ID_BYTES
+
+MOST = 1_000
+MAX_QUERY = 200
+SHELVES = ("all", "new", "again")
+FLAGS = {"1": True, "true": True, "0": False, "false": False}
+
+
+class Parameters:
+    """The parameters of a request, of which it may have those in `known`; others are refused by name."""
+
+    def __init__(self, request: web.Request, known: tuple[str, ...]) -> None:
+        self._query = request.query
+        self._path = request.match_info
+        for name in self._query:
+            if name not in known:
+                offered = f"take {', '.join(known)}" if known else "leave it out"
+                raise bad(name, f"{request.path} has no parameter {name!r}", offered)
+
+    def id(self) -> str:
+        """The id in the path."""
+        name = self._path["id"]
+        if len(name.encode()) > MAX_ID_BYTES:
+            raise bad("id", "the id is too long", f"an id has 1 to {MAX_ID_BYTES} bytes")
+        return name
+
+    def text(self, name: str) -> str | None:
+        """A text; None if it is missing or empty."""
+        return self._query.get(name) or None
+
+    def query(self, name: str) -> str:
+        """A text to look for, maybe empty."""
+        text = self._query.get(name, "")
+        if len(text) > MAX_QUERY:
+            raise bad(name, "it is too long", f"at most {MAX_QUERY} characters")
+        return text
+
+    def texts(self, name: str) -> list[str]:
+        """All values of a parameter that may be repeated."""
+        return [value for value in self._query.getall(name, []) if value]
+
+    def k(self, default: int, most: int = MOST) -> int:
+        """How many entries are asked for."""
+        text = self._query.get("k", str(default))
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+            raise bad("k", f"{text!r} is no number of entries", f"take a whole number from 1 to {most}")
+        return int(text)
+
+    def flag(self, name: str) -> bool:
+        """Whether something is asked for."""
+        text = self._query.get(name, "0")
+        if text not in FLAGS:
+            raise bad(name, f"{text!r} is neither yes nor no", f"take one of {', '.join(FLAGS)}")
+        return FLAGS[text]
+
+    def price(self, name: str) -> float | None:
+        """A price, None if it is missing."""
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            price = float(text)
+        except ValueError:
+            price = math.nan
+        if not math.isfinite(price):
+            raise bad(name, f"{text!r} is no price", "take a number such as 4.99")
+        return price
+
+    def kind(self, kinds: Mapping[str, Any], default: str | None) -> str | None:
+        """The name of a kind, one of those that can be asked for."""
+        name = self.text("kind") or default
+        if name is not None and name not in kinds:
+            raise bad("kind", f"there is no kind {name!r} of this", f"take one of {', '.join(kinds)}")
+        return name
+
+    def shelf(self) -> str:
+        """What may be recommended: new items, those the customer has, or all."""
+        name = self._query.get("shelf", "all")
+        if name not in SHELVES:
+            raise bad("shelf", f"there is no shelf {name!r}", f"take one of {', '.join(SHELVES)}")
+        return name

@@ -1,0 +1,228 @@
+"""What the compacted topics hold, in memory: the newest message of every key.
+
+Lists are most of it: they stay as they came, compressed, and are decoded when they are asked for. Of each
+only the number of buyers is read at once, since searching orders by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import cramjam
+import msgspec
+from msgspec import Struct
+
+from streams.kinds import EventKind, Kind, counted_of_kinds
+from streams.messages import (
+    CatalogueItem,
+    Progress,
+    RelatedItems,
+    decode_item,
+    decode_progress,
+    decode_related,
+)
+from streams.recommending.messages import (
+    Quality,
+    RankerState,
+    Recommendations,
+    Sellers,
+    decode_quality,
+    decode_ranker,
+    decode_recommendations,
+    decode_sellers,
+    key_of,
+)
+from streams.topics import ITEMS, PROGRESS, QUALITY, RANKER, TopicSpec
+
+Take = Callable[[str, bytes | None], None]
+
+
+class _ListHead(Struct):
+    buyers: int
+
+
+class _Whose(Struct):
+    customer_id: str
+    profile_id: str | None = None
+
+
+_decode_head = msgspec.json.Decoder(_ListHead).decode
+_decode_whose = msgspec.json.Decoder(_Whose).decode
+
+
+@dataclass
+class KindModel:
+    """What is published of one kind of lists; bestsellers and the like only of one of events.
+
+    Attributes
+    ----------
+    buyers : dict[str, int]
+        By item that has a list: customers who have it, or who watched it.
+    quality, learnt : dict
+        By key of their records.
+    """
+
+    kind: Kind
+    buyers: dict[str, int] = field(default_factory=dict)
+    quality: dict[str, Quality] = field(default_factory=dict)
+    learnt: dict[str, RankerState] = field(default_factory=dict)
+    _lists: dict[str, bytes] = field(default_factory=dict)
+    _sellers: dict[str, bytes] = field(default_factory=dict)
+    _recommended: dict[str, bytes] = field(default_factory=dict)
+    _profiles: dict[str, set[str]] = field(default_factory=dict)
+
+    def related(self, item_id: str) -> RelatedItems | None:
+        """An item's list, None if it has none."""
+        packed = self._lists.get(item_id)
+        return None if packed is None else decode_related(bytes(cramjam.lz4.decompress_block(packed)))
+
+    def sellers(self, category: str | None, *, trending: bool) -> Sellers | None:
+        """Bestsellers or what rises, of everything or of a category; None where nothing does."""
+        prefix = "trending" if trending else "category"
+        key = f"{prefix}:{category}" if category is not None else "trending" if trending else "all"
+        value = self._sellers.get(key)
+        return None if value is None else decode_sellers(value)
+
+    def categories(self) -> set[str]:
+        """Categories in which something sells."""
+        return {key.removeprefix("category:") for key in self._sellers if key.startswith("category:")}
+
+    def recommendations(self, customer_id: str, profile_id: str | None = None) -> Recommendations | None:
+        """What is published for a customer or a profile, None without."""
+        value = self._recommended.get(key_of(customer_id, profile_id))
+        told = None if value is None else decode_recommendations(value)
+        return told if told and (told.customer_id, told.profile_id) == (customer_id, profile_id) else None
+
+    def profiles(self, customer_id: str) -> list[str]:
+        """Profiles of an account that have recommendations of their own, in order."""
+        known = self._profiles.get(customer_id, ())
+        return sorted(name for name in known if key_of(customer_id, name) in self._recommended)
+
+    @property
+    def published(self) -> dict[str, int]:
+        """How many lists and recommendations there are."""
+        return {"lists": len(self._lists), "recommendations": len(self._recommended)}
+
+    def take_list(self, item_id: str, value: bytes | None) -> None:
+        """A record of the lists topic."""
+        if value is None:
+            self._lists.pop(item_id, None)
+            self.buyers.pop(item_id, None)
+            return
+        self.buyers[item_id] = _decode_head(value).buyers
+        self._lists[item_id] = bytes(cramjam.lz4.compress_block(value))
+
+    def take_sellers(self, key: str, value: bytes | None) -> None:
+        """A record of the bestsellers topic."""
+        if value is None:
+            self._sellers.pop(key, None)
+        else:
+            self._sellers[key] = value
+
+    def take_recommendations(self, key: str, value: bytes | None) -> None:
+        """A record of the recommendations topic."""
+        if value is None:
+            self._recommended.pop(key, None)
+            self._profiles.pop(key, None)
+            return
+        whose = _decode_whose(value)
+        if whose.profile_id is not None:
+            self._profiles.setdefault(whose.customer_id, set()).add(whose.profile_id)
+        self._recommended[key] = value
+
+
+class ReadModel:
+    """Everything that is published. It is filled and asked in one thread.
+
+    Attributes
+    ----------
+    items : dict[str, CatalogueItem]
+        The catalogue.
+    haystacks : dict[str, str]
+        By item of the catalogue: what its title is found by.
+    tasks, heard_ms : dict
+        By task: how far it is, and when it said so (Kafka's clock, ms since 1970).
+    ends : dict[str, int]
+        By task: the end of its partition, as far as it is known.
+    ready : bool
+        Whether everything was read that was there at the beginning.
+    loaded : (int, int)
+        How many records of how many have been read until then.
+    refused : int
+        Records that could not be decoded and were left out.
+    """
+
+    def __init__(self, kinds: Iterable[Kind]) -> None:
+        self.kinds = {kind.name: KindModel(kind) for kind in kinds}
+        self.items: dict[str, CatalogueItem] = {}
+        self.haystacks: dict[str, str] = {}
+        self.tasks: dict[str, Progress] = {}
+        self.heard_ms: dict[str, int] = {}
+        self.ends: dict[str, int] = {}
+        self.ready, self.loaded, self.refused = False, (0, 0), 0
+        self._take: dict[str, Take] = {ITEMS.name: self._take_item}
+        for of in self.kinds.values():
+            self._take[of.kind.lists.name] = of.take_list
+            if isinstance(of.kind, EventKind):
+                self._take[of.kind.bestsellers.name] = of.take_sellers
+                self._take[of.kind.recommendations.name] = of.take_recommendations
+
+    def specs(self) -> list[TopicSpec]:
+        """The topics it is made of."""
+        counted = {spec.name for spec in counted_of_kinds(of.kind for of in self.kinds.values())}
+        own = [spec for of in self.kinds.values() for spec in of.kind.topics if spec.name not in counted]
+        return [*own, ITEMS, QUALITY, RANKER, PROGRESS]
+
+    @property
+    def of_events(self) -> dict[str, KindModel]:
+        """The kinds of events: of the others there are lists alone."""
+        return {name: of for name, of in self.kinds.items() if isinstance(of.kind, EventKind)}
+
+    def take(self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int) -> None:
+        """Take in a record; one that cannot be used is counted, and what was there stays."""
+        if key is None:
+            self.refused += 1
+            return
+        try:
+            name = key.decode()
+            if topic == PROGRESS.name:
+                self._take_progress(name, value, timestamp_ms)
+            elif topic == QUALITY.name:
+                self._take_quality(name, value)
+            elif topic == RANKER.name:
+                self._take_ranker(name, value)
+            else:
+                self._take[topic](name, value)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self.refused += 1
+
+    def _take_item(self, item_id: str, value: bytes | None) -> None:
+        if value is None:
+            self.items.pop(item_id, None)
+            self.haystacks.pop(item_id, None)
+        else:
+            item = decode_item(value)
+            self.items[item_id] = item
+            self.haystacks[item_id] = (item.title or "").casefold()
+
+    def _take_progress(self, task: str, value: bytes | None, timestamp_ms: int) -> None:
+        progress = None if value is None else decode_progress(value)
+        if progress is None:
+            self.tasks.pop(task, None)
+        elif progress.worker:
+            self.tasks[task], self.heard_ms[task] = progress, timestamp_ms
+
+    def _take_quality(self, key: str, value: bytes | None) -> None:
+        if value is None:
+            for of in self.kinds.values():
+                of.quality.pop(key, None)
+        elif (told := decode_quality(value)).kind in self.kinds:
+            self.kinds[told.kind].quality[key] = told
+
+    def _take_ranker(self, key: str, value: bytes | None) -> None:
+        if value is None:
+            for of in self.kinds.values():
+                of.learnt.pop(key, None)
+        elif (state := decode_ranker(value)).kind in self.kinds:
+            self.kinds[state.kind].learnt[key] = state

@@ -1,0 +1,128 @@
+"""The server: a read model kept up to date, its API and the page; also in a thread, beside a local stack."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+
+from serving.api import Api
+from serving.following import Follower
+from serving.owners import Owners
+from serving.read_model import ReadModel
+from streams.kinds import Kind
+from streams.topics import ITEMS
+from streams.views import partitions_of
+
+log = logging.getLogger("alsobought")
+
+STOP_S = 2.0
+NICE = 5
+
+
+class CannotServe(Exception):
+    """The address cannot be listened on: choose another port (0: any free one), or end who has it."""
+
+
+class Server:
+    """Serves what a Kafka's topics hold.
+
+    Parameters
+    ----------
+    kinds
+        Kinds of events; their topics must exist.
+    port
+        0: any free one.
+
+    Raises
+    ------
+    KafkaUnreachable, TopicAbsent
+    """
+
+    def __init__(self, bootstrap: str, kinds: Iterable[Kind], host: str, port: int) -> None:
+        self._bootstrap, self._host, self._port = bootstrap, host, port
+        self._partitions = partitions_of(bootstrap, ITEMS)
+        self.model = ReadModel(kinds)
+
+    async def run(self, started: Callable[[str], None]) -> None:
+        """Serve until cancelled; `started` is called with the address.
+
+        Raises
+        ------
+        CannotServe
+        """
+        owners = Owners(self.model, self._partitions)
+        runner = web.AppRunner(
+            Api(self.model, owners).application(), access_log=None, shutdown_timeout=STOP_S
+        )
+        await runner.setup()
+        try:
+            try:
+                await web.TCPSite(runner, self._host, self._port).start()
+            except OSError as error:
+                raise CannotServe(
+                    f"cannot listen on {self._host}:{self._port}: {error.strerror or error}. Choose another"
+                    " port (0: any free one), or end the program that has it."
+                ) from error
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            started(f"http://{host}:{runner.addresses[0][1]}")
+            await Follower(self._bootstrap, self.model, self._partitions).run()
+        finally:
+            await runner.cleanup()
+            await owners.close()
+
+
+class ServerThread:
+    """A server in a thread of this process; `start` returns its address."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._started = threading.Event()
+        self._address = ""
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="page", daemon=True)
+
+    def start(self) -> str:
+        """Start it; raises as `Server.run` does."""
+        self._thread.start()
+        self._started.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+        return self._address
+
+    def stop(self) -> None:
+        """Stop it, if it runs."""
+        if self._thread.is_alive() and self._loop is not None and self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._thread.join()
+
+    def _run(self) -> None:
+        if sys.platform == "linux":  # where a niceness is a thread's: workers, which write it, go first
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                asyncio.run(self._serve())
+        except Exception as error:
+            self._error = error
+            if self._started.is_set():
+                log.exception("the page and the API have ended")
+        finally:
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._server.run(self._note))
+        await self._task
+
+    def _note(self, address: str) -> None:
+        self._address = address
+        self._started.set()

@@ -1,0 +1,96 @@
+"""Quality, experiments and what was learnt, of all partitions together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from serving.read_model import KindModel
+from state.recommending.experiments import interval, p_value
+from state.recommending.ranker import average
+from streams.recommending.messages import Quality
+
+SHOWN = "shown"  # the algorithm of records that are about variants
+CONTROL = "control"
+SIGNIFICANT = 0.05
+
+Counts = tuple[int, int]  # cases, hits
+
+
+def _sums(told: Iterable[tuple[Any, Quality]]) -> dict[Any, Counts]:
+    sums: dict[Any, Counts] = defaultdict(lambda: (0, 0))
+    for key, quality in told:
+        cases, hits = sums[key]
+        sums[key] = cases + quality.cases, hits + quality.hits
+    return {key: counts for key, counts in sums.items() if counts[0]}
+
+
+def _rate(counts: Counts) -> dict[str, Any]:
+    cases, hits = counts
+    low, high = interval(hits, cases)
+    return {"cases": cases, "hits": hits, "rate": hits / cases, "low": low, "high": high}
+
+
+def quality(of: KindModel) -> dict[str, Any]:
+    """How often each algorithm's six held what was then bought: per day of event time, and of all days.
+
+    Rates are hits of cases, low and high the bounds of 95 % confidence.
+    """
+    told = [q for q in of.quality.values() if q.algorithm != SHOWN]
+    days = _sums(((q.day, q.algorithm), q) for q in told)
+    totals = _sums((q.algorithm, q) for q in told)
+    return {
+        "kind": of.kind.name,
+        "days": [
+            {"day": day, "algorithm": algorithm, "cases": cases, "hits": hits, "rate": hits / cases}
+            for (day, algorithm), (cases, hits) in sorted(days.items())
+        ],
+        "totals": [{"algorithm": name, **_rate(counts)} for name, counts in sorted(totals.items())],
+    }
+
+
+def experiments(of: KindModel) -> dict[str, Any]:
+    """Hit rates of the variants, each against the control: the variant of that name, else the first."""
+    sums = _sums((q.variant or "", q) for q in of.quality.values() if q.algorithm == SHOWN)
+    names = sorted(sums, key=lambda name: (name != CONTROL, name))
+    variants = []
+    for name in names:
+        variant = {"variant": name, **_rate(sums[name])}
+        if name != names[0]:
+            variant |= _against(name, sums[name], names[0], sums[names[0]])
+        variants.append(variant)
+    return {"kind": of.kind.name, "control": names[0] if names else None, "variants": variants}
+
+
+def _against(name: str, counts: Counts, control: str, others: Counts) -> dict[str, Any]:
+    difference = counts[1] / counts[0] - others[1] / others[0]
+    p = p_value(counts[1], counts[0], others[1], others[0])
+    verdict = (
+        f"significant (p = {p:.2g})"
+        if p < SIGNIFICANT
+        else f"not significant (p = {p:.2g}), it may be chance"
+    )
+    line = f"{name} against {control}: {difference * 100:+.1f} points, {verdict}"
+    return {"difference": difference, "p": p, "significant": p < SIGNIFICANT, "line": line}
+
+
+def learner(of: KindModel) -> dict[str, Any]:
+    """What was learnt: the weights in effect, cases, and what it brought over bestsellers, per day.
+
+    Weights are of standardised features: how much one standard deviation of the feature adds to the score.
+    """
+    rankers = {}
+    for name in sorted({name for state in of.learnt.values() for name in state.rankers}):
+        states = [state.rankers[name] for state in of.learnt.values() if name in state.rankers]
+        rankers[name] = {
+            "cases": sum(state["cases"] for state in states),
+            "weights": {feature: values[0] for feature, values in average(states)["features"].items()},
+        }
+    sums = _sums(((q.day, q.algorithm), q) for q in of.quality.values())
+    curve = [
+        {"day": day, "cases": cases, "ours": hits / cases, "bestsellers": sums[day, "bestsellers"][1] / cases}
+        for (day, algorithm), (cases, hits) in sorted(sums.items())
+        if algorithm == "ours" and (day, "bestsellers") in sums
+    ]
+    return {"kind": of.kind.name, "rankers": rankers, "curve": curve}

@@ -1,0 +1,196 @@
+"""The lists of all items of a kind as arrays: what the recommender reads.
+
+Filled from the item machines of this process, and from the messages of the others. F travels decayed to the
+moment of its list; here it is kept as of a fixed landmark (`state.entries.LANDMARK_MINUTE`), so that sums
+over lists of different moments need no care.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from state.entries import LANDMARK_MINUTE, TAU_MINUTES
+from state.ids import Dictionary
+from state.items import ItemMachine
+from state.memory import kernel
+from state.ranking import Lists
+
+UNKNOWN = -1
+
+
+class ListArrays(NamedTuple):
+    """By number of the view; [n] or [n, k]. F and its sums are as of the landmark."""
+
+    length: npt.NDArray[np.int32]
+    item: npt.NDArray[np.int32]
+    together: npt.NDArray[np.uint32]
+    after: npt.NDArray[np.uint32]
+    recent: npt.NDArray[np.float64]
+    expected: npt.NDArray[np.float32]
+    buyers: npt.NDArray[np.int64]
+    recent_mass: npt.NDArray[np.float64]
+    total: npt.NDArray[np.float64]  # [1]: sum of recent_mass
+
+
+class Entry(NamedTuple):
+    """An entry of a list, from a message."""
+
+    item_id: str
+    together: int
+    after: int
+    recent: float
+    expected: float
+
+
+def landmark_weight(time_ms: int) -> float:
+    """What F of a moment is to be multiplied with to be as of the landmark; F is as of whole minutes."""
+    return float(np.exp((time_ms // 60_000 - LANDMARK_MINUTE) / TAU_MINUTES))
+
+
+class ListView:
+    """Lists of up to k entries. `lock` is held while it is changed, and to be held while it is read."""
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+        self.items = Dictionary()
+        self.lock = threading.Lock()
+        self.arrays = _new(1024, k)
+
+    def make_room(self) -> None:
+        """Room for every item known by now."""
+        n = len(self.items)
+        if n > len(self.arrays.length):
+            grown = _new(2 * n, self.k)
+            for old, new in zip(self.arrays, grown, strict=True):
+                new[: len(old)] = old
+            self.arrays = grown
+
+    def put(
+        self, item_id: str, entries: Sequence[Entry], *, buyers: int, recent_mass: float, as_of_ms: int
+    ) -> None:
+        """Take in the list of a message; without entries the item has none any more."""
+        with self.lock:
+            numbers = [self.items.number(e.item_id) for e in entries[: self.k]]
+            owner = self.items.number(item_id)
+            self.make_room()
+            a, n, weight = self.arrays, len(numbers), landmark_weight(as_of_ms)
+            a.length[owner] = n
+            a.buyers[owner] = buyers
+            a.total[0] += recent_mass * weight - a.recent_mass[owner]
+            a.recent_mass[owner] = recent_mass * weight
+            if n:
+                _, together, after, recent, expected = zip(*entries[:n], strict=True)
+                a.item[owner, :n] = numbers
+                a.together[owner, :n] = together
+                a.after[owner, :n] = after
+                a.recent[owner, :n] = np.array(recent) * weight
+                a.expected[owner, :n] = expected
+
+    def put_lists(
+        self, machine: ItemMachine, lists: Lists, which: npt.NDArray[np.int64], numbers: Translation
+    ) -> None:
+        """Take in lists that a machine of this process has just ranked: those at the indices `which`."""
+        with self.lock:
+            to_view = numbers.up_to_date()
+            self.make_room()
+            _put_lists(
+                self.arrays, lists, which, machine.tables.item_of, to_view, machine.tables.popularity.buyers,
+                landmark_weight(machine.watermark_ms),
+            )  # fmt: skip
+
+
+class Translation:
+    """From the numbers of one dictionary to those of another, by the ids. Both only grow.
+
+    >>> ours, theirs = Dictionary(), Dictionary()
+    >>> [theirs.number(name) for name in ("milk", "tea")], ours.number("tea")
+    ([0, 1], 0)
+    >>> Translation(ours, theirs, adding=False).up_to_date().tolist()
+    [1]
+    >>> Translation(theirs, ours, adding=False).up_to_date().tolist()
+    [-1, 0]
+
+    Attributes
+    ----------
+    numbers : int32[n]
+        What `up_to_date` gave last.
+    """
+
+    def __init__(self, source: Dictionary, target: Dictionary, *, adding: bool) -> None:
+        self._source, self._target, self._adding = source, target, adding
+        self.numbers = np.zeros(0, np.int32)
+        self._numbers = self.numbers
+        self._known = 0
+        self._missing: list[int] = []
+        self._target_size = 0
+
+    def up_to_date(self) -> npt.NDArray[np.int32]:
+        """Per number of the source the target's; new ones are made if `adding`, else UNKNOWN (-1)."""
+        n = len(self._source)
+        if n > len(self._numbers):
+            grown = np.full(max(2 * n, 1024), UNKNOWN, np.int32)
+            grown[: self._known] = self._numbers[: self._known]
+            self._numbers = grown
+        if self._missing and len(self._target) > self._target_size:
+            self._look_again()
+        if n > self._known:
+            names = list(self._source.since(self._known))
+            self._target.prefetch(names)
+            find = self._target.number if self._adding else self._target.get
+            for number, name in enumerate(names, self._known):
+                found = find(name)
+                if found is None:
+                    self._missing.append(number)
+                else:
+                    self._numbers[number] = found
+            self._known = n
+        self._target_size = len(self._target)
+        self.numbers = self._numbers[:n]
+        return self.numbers
+
+    def _look_again(self) -> None:
+        left, names = [], self._source.ids(self._missing)
+        self._target.prefetch(names)
+        for number, name in zip(self._missing, names, strict=True):
+            found = self._target.get(name)
+            if found is None:
+                left.append(number)
+            else:
+                self._numbers[number] = found
+        self._missing = left
+
+
+def _new(capacity: int, k: int) -> ListArrays:
+    shape = capacity, k
+    return ListArrays(
+        np.zeros(capacity, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.uint32),
+        np.zeros(shape, np.uint32), np.zeros(shape), np.zeros(shape, np.float32),
+        np.zeros(capacity, np.int64), np.zeros(capacity), np.zeros(1),
+    )  # fmt: skip
+
+
+@kernel
+def _put_lists(
+    a: ListArrays, lists: Lists, which: npt.NDArray[np.int64], item_of: npt.NDArray[np.int32],
+    to_view: npt.NDArray[np.int32], buyers: npt.NDArray[np.int64], weight: float,
+) -> None:  # fmt: skip
+    for i in which:
+        item = np.int64(item_of[lists.row[i]])
+        owner = np.int64(to_view[item])
+        n = min(lists.length[i], a.item.shape[1])
+        a.length[owner] = n
+        a.buyers[owner] = buyers[item]
+        mass = lists.recent_mass[i] * weight
+        a.total[0] += mass - a.recent_mass[owner]
+        a.recent_mass[owner] = mass
+        for j in range(n):
+            a.item[owner, j] = to_view[lists.item[i, j]]
+            a.together[owner, j] = lists.together[i, j]
+            a.after[owner, j] = lists.after[i, j]
+            a.recent[owner, j] = lists.recent[i, j] * weight
+            a.expected[owner, j] = lists.expected[i, j]

@@ -1,0 +1,108 @@
+"""Which of the ranked candidates to show: in the ranker's order, but not all for one reason.
+
+Several people may buy on one account, and one purchase may have many neighbours. So the items of a shelf
+cover the account's purchases (COVER, in Verstrepen and Goethals, Top-N Recommendation for Shared Accounts,
+RecSys 2015): candidates are gone through in order of their scores; one is put back if all purchases that
+explain it already explain enough of those taken (half of the shelf, or more where purchases are few). Which
+purchases explain an item is their DAMIB: the first m of its reasons, strongest first, with the largest
+sum / m^p, p = 0.75. An item without reasons (a bestseller) is never put back. There the order is by
+length-adjusted sums; here it stays the ranker's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from state.memory import kernel
+from state.recommending.gathering import Scratch, pair_z
+from state.recommending.list_view import ListArrays
+
+REASONS = 3
+P = 0.75
+
+
+@kernel
+def reasons(
+    a: ListArrays, scratch: Scratch, chosen: npt.NDArray[np.int32], query: npt.NDArray[np.int32],
+    q: npt.NDArray[np.float64], inverse: float,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:  # fmt: skip
+    """What speaks most for each chosen item: indices into the query, -1 for none, and q (z_n + z_f).
+
+    Returns
+    -------
+    int32[n, REASONS], float64[n, REASONS]
+    """
+    scratch.epoch[0] += 1
+    for c in range(len(chosen)):
+        scratch.stamp[chosen[c]] = scratch.epoch[0]
+        scratch.place[chosen[c]] = c
+    which = np.full((len(chosen), REASONS), -1, np.int32)
+    parts = np.zeros((len(chosen), REASONS))
+    for h in range(len(query)):
+        x = np.int64(query[h])
+        if x < 0:
+            continue
+        for j in range(a.length[x]):
+            y = np.int64(a.item[x, j])
+            if scratch.stamp[y] != scratch.epoch[0]:
+                continue
+            z_n, z_f, _ = pair_z(a, x, j, inverse)
+            part = q[h] * (z_n + z_f)
+            c = np.int64(scratch.place[y])
+            at = REASONS
+            while at > 0 and parts[c, at - 1] < part:
+                at -= 1
+            if at < REASONS:
+                for k in range(REASONS - 1, at, -1):
+                    parts[c, k], which[c, k] = parts[c, k - 1], which[c, k - 1]
+                parts[c, at], which[c, at] = part, h
+    return which, parts
+
+
+@kernel
+def explanation(parts: npt.NDArray[np.float64]) -> int:
+    """How many of an item's reasons explain it: the m with the largest sum of the first m / m^p.
+
+    >>> explanation(np.array([3.0, 2.9, 0.1])), explanation(np.array([3.0, 0.5, 0.1]))
+    (2, 1)
+    """
+    best, total, length = 0.0, 0.0, 0
+    for m in range(len(parts)):
+        if parts[m] <= 0.0:
+            break
+        total += parts[m]
+        value = total / (m + 1) ** P
+        if value > best:
+            best, length = value, m + 1
+    return length
+
+
+@kernel
+def cover(
+    which: npt.NDArray[np.int32], parts: npt.NDArray[np.float64], k: int, purchases: int
+) -> npt.NDArray[np.int64]:
+    """Indices of the k candidates to show, of candidates in order of their scores; in that order again.
+
+    `purchases` is how many there are to cover.
+    """
+    n = len(which)
+    taken = np.zeros(n, np.bool_)
+    explained = np.zeros(which.max() + 2 if n else 1, np.int64)
+    count = 0
+    each = max((k + 1) // 2, -(-k // max(purchases, 1)))
+    while count < min(k, n):
+        for c in range(n):
+            if taken[c] or count == k:
+                continue
+            m = explanation(parts[c])
+            free = m == 0
+            for r in range(m):
+                free |= explained[which[c, r]] < each
+            if free:
+                for r in range(m):
+                    explained[which[c, r]] += 1
+                taken[c] = True
+                count += 1
+        each += each  # all is covered: begin anew
+    return np.flatnonzero(taken)

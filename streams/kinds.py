@@ -1,0 +1,207 @@
+"""Kinds of events: each has topics, machines and lists of its own, and they never mix.
+
+    bought     purchases   pair-deltas           related-items           bestsellers           recommendations
+    watched    watches     pair-deltas-watched   related-items-watched   bestsellers-watched   ...
+    liked      liked       pair-deltas-liked     related-items-liked     bestsellers-liked     ...
+
+The first two are always there, others where ALSOBOUGHT_EVENT_TYPES names them. The catalogue is one for all.
+
+One more kind of lists has no events that users publish: what those who watched an item went on to buy,
+
+    watched-bought   first-events   pair-deltas-watched-bought   related-items-watched-bought
+
+is counted from what the machines of purchases and of watches tell in `first-events`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from streams.topics import (
+    BESTSELLERS,
+    FIRST_EVENTS,
+    ITEMS,
+    PAIR_DELTAS,
+    PURCHASES,
+    RECOMMENDATIONS,
+    RELATED_ITEMS,
+    SHARED,
+    TopicSpec,
+)
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+EVENTS_SOURCE, CATALOGUE_SOURCE = 0, 1
+"""Numbers of the sources in every deltas topic (`state.deltas.Source`); stores have them."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of lists.
+
+    Attributes
+    ----------
+    name
+        In messages and commands.
+    events
+        The topic that all else is counted from.
+    deltas, lists
+        Its other topics.
+    """
+
+    name: str
+    events: TopicSpec
+    deltas: TopicSpec
+    lists: TopicSpec
+
+    @property
+    def topics(self) -> tuple[TopicSpec, ...]:
+        """Its topics, of events first."""
+        return self.events, self.deltas, self.lists
+
+    @property
+    def internal(self) -> tuple[TopicSpec, ...]:
+        """Those of its topics that only workers write and read."""
+        return (self.deltas,)
+
+
+@dataclass(frozen=True)
+class EventKind(Kind):
+    """A kind of events.
+
+    Attributes
+    ----------
+    word
+        Type of a plain event on the wire, and the type of one that says none.
+    bestsellers, recommendations
+        Its further topics.
+    """
+
+    word: str
+    bestsellers: TopicSpec
+    recommendations: TopicSpec
+
+    @property
+    def topics(self) -> tuple[TopicSpec, ...]:
+        """Its topics, of events first."""
+        return *super().topics, self.bestsellers, self.recommendations
+
+
+@dataclass(frozen=True)
+class CrossKind(Kind):
+    """A kind of lists from one kind of events to another.
+
+    Attributes
+    ----------
+    sides
+        The kinds of events whose machines tell what comes into histories, by their numbers there
+        (`state.first_events`).
+    """
+
+    sides: tuple[EventKind, ...]
+
+    @property
+    def internal(self) -> tuple[TopicSpec, ...]:
+        """Those of its topics that only workers write and read."""
+        return self.events, self.deltas
+
+
+def _kind(name: str, word: str, events: TopicSpec) -> EventKind:
+    def own(spec: TopicSpec) -> TopicSpec:
+        return replace(spec, name=f"{spec.name}-{name}", purpose=f"{spec.purpose}; of {events.name}")
+
+    return EventKind(
+        name, events, own(PAIR_DELTAS), own(RELATED_ITEMS), word, own(BESTSELLERS), own(RECOMMENDATIONS)
+    )
+
+
+BOUGHT = EventKind("bought", PURCHASES, PAIR_DELTAS, RELATED_ITEMS, "purchase", BESTSELLERS, RECOMMENDATIONS)
+WATCHED = _kind(
+    "watched", "watch", replace(PURCHASES, name="watches", purpose="watch events: as purchases, apart")
+)
+BUILT_IN = (BOUGHT, WATCHED)
+WATCHED_BOUGHT = CrossKind(
+    "watched-bought",
+    FIRST_EVENTS,
+    replace(
+        PAIR_DELTAS,
+        name="pair-deltas-watched-bought",
+        purpose="internal: what first events change in the counts of a partition's items",
+    ),
+    replace(
+        RELATED_ITEMS,
+        name="related-items-watched-bought",
+        purpose="what those who watched each item went on to buy",
+    ),
+    (BOUGHT, WATCHED),
+)
+LISTED: tuple[Kind, ...] = (*BUILT_IN, WATCHED_BOUGHT)
+"""The kinds of lists without further settings."""
+
+
+def kinds_of(settings: Settings) -> tuple[EventKind, ...]:
+    """Every kind of events that the settings have; `bought` is the first."""
+    return (*BUILT_IN, *(_configured(word) for word in settings.event_words))
+
+
+def _configured(word: str) -> EventKind:
+    return _kind(word, word, replace(PURCHASES, name=word, purpose=f"{word} events: as purchases, apart"))
+
+
+def listed_of(settings: Settings) -> tuple[Kind, ...]:
+    """Every kind of lists that the settings have, those of events first."""
+    crossing = (WATCHED_BOUGHT,) if settings.watched_bought_days else ()
+    return (*kinds_of(settings), *crossing)
+
+
+def topics_of(settings: Settings) -> tuple[TopicSpec, ...]:
+    """Every topic there has to be."""
+    return topics_of_kinds(listed_of(settings))
+
+
+def topics_of_kinds(kinds: Iterable[Kind]) -> tuple[TopicSpec, ...]:
+    """Those of the kinds, one after the other, and those that kinds share."""
+    return (*(spec for kind in kinds for spec in kind.topics), *SHARED)
+
+
+def counted_of(settings: Settings) -> tuple[TopicSpec, ...]:
+    """The topics that state is counted from; a task is a partition of one of these."""
+    return counted_of_kinds(listed_of(settings))
+
+
+def counted_of_kinds(kinds: Iterable[Kind]) -> tuple[TopicSpec, ...]:
+    """Those of the kinds, and the catalogue."""
+    return (*(spec for kind in kinds for spec in (kind.events, kind.deltas)), ITEMS)
+
+
+def is_deltas(topic: str) -> bool:
+    """Whether it is the deltas topic of a kind.
+
+    >>> is_deltas("pair-deltas"), is_deltas("pair-deltas-watched"), is_deltas("watches")
+    (True, True, False)
+    """
+    return topic == PAIR_DELTAS.name or topic.startswith(f"{PAIR_DELTAS.name}-")
+
+
+def is_internal(topic: str) -> bool:
+    """Whether workers alone write and read it.
+
+    >>> is_internal("pair-deltas-liked"), is_internal("first-events"), is_internal("purchases")
+    (True, True, False)
+    """
+    return is_deltas(topic) or topic == FIRST_EVENTS.name
+
+
+TAKEN = frozenset(
+    {"return", "forget"}
+    | {spec.name for spec in topics_of_kinds(LISTED)}
+    | {kind.name for kind in LISTED}
+    | {kind.word for kind in BUILT_IN}
+)
+"""Words that cannot be a further type of events."""
+
+TEMPLATES = tuple(spec.name for spec in (PAIR_DELTAS, RELATED_ITEMS, BESTSELLERS, RECOMMENDATIONS))
+"""Neither can what begins like the topics that are made for one."""

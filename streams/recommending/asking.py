@@ -1,0 +1,80 @@
+"""`POST /recommendations` of a worker: what customers of its partitions should see, as of now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from state.recommending.catalogue import Filter
+from streams.partitioning import partition_for
+
+if TYPE_CHECKING:
+    from streams.recommending.unit import Unit
+    from streams.worker import Tasks
+
+
+class AskedFilter(Struct, forbid_unknown_fields=True):
+    """Which items may be offered."""
+
+    categories: list[str] = []
+    brands: list[str] = []
+    lowest_price: float | None = None
+    highest_price: float | None = None
+    only: list[str] = []
+    without: list[str] = []
+
+
+class Asked(Struct, forbid_unknown_fields=True):
+    """The question. Without a kind it is that of each customer's newest event."""
+
+    customers: Annotated[list[str], Meta(max_length=1_000)]
+    kind: str | None = None
+    k: Annotated[int, Meta(ge=1, le=100)] = 6
+    shelf: Literal["all", "new", "again"] = "all"
+    profile: str | None = None
+    filter: AskedFilter = msgspec.field(default_factory=AskedFilter)
+
+
+_decode = msgspec.json.Decoder(Asked).decode
+
+
+async def answer(tasks: Tasks, request: web.Request) -> web.Response:
+    """Answer with {"recommendations": [...]}, in the order asked for."""
+    try:
+        asked = _decode(await request.read())
+    except msgspec.DecodeError as error:
+        raise web.HTTPBadRequest(text=f"this is no question for recommendations: {error}") from None
+    kinds = [kind.name for kind in tasks.kinds]
+    if asked.kind is not None and asked.kind not in kinds:
+        raise web.HTTPBadRequest(text=f"there is no kind of events {asked.kind!r}, but {', '.join(kinds)}")
+    f = asked.filter
+    wanted = Filter(
+        frozenset(f.categories), frozenset(f.brands), f.lowest_price, f.highest_price, frozenset(f.only),
+        frozenset(f.without),
+    )  # fmt: skip
+    found: list[Any] = []
+    synchronised: set[int] = set()
+    for customer_id in asked.customers:
+        unit = _unit(tasks, asked.kind, customer_id)
+        if id(unit) not in synchronised:
+            synchronised.add(id(unit))
+            await unit.synchronise()
+        found.append(await unit.ask(customer_id, asked.k, asked.shelf, wanted, asked.profile))
+    return web.Response(body=msgspec.json.encode({"recommendations": found}), content_type="application/json")
+
+
+def _unit(tasks: Tasks, kind: str | None, customer_id: str) -> Unit:
+    """The unit that recommends to a customer; without a kind that of the customer's newest event."""
+    partition = partition_for(customer_id.encode(), tasks.partitions)
+    units = tasks.units(partition)
+    if not units:
+        raise web.HTTPConflict(text=f"customer {customer_id!r} is in partition {partition}: another worker's")
+    if kind is not None:
+        units = {name: unit for name, unit in units.items() if name == kind}
+    if not units or not all(unit.ready for unit in units.values()):
+        raise web.HTTPServiceUnavailable(text="lists and catalogue are being read: ask again in a moment")
+    # of those who have no events anywhere, the kind with the most of late
+    return max(units.values(), key=lambda unit: unit.newest(customer_id))

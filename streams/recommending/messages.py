@@ -1,0 +1,108 @@
+"""What is written of recommendations: JSON, as `streams.messages`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+
+class Recommended(Struct):
+    """An item a customer should see."""
+
+    item_id: str
+    score: Annotated[float, Meta(description="what the list is ordered by, highest first")]
+    because: Annotated[
+        list[str], Meta(description="items of the customer that speak for it, strongest first")
+    ]
+    source: Annotated[str, Meta(description="related, bestseller, predicted or buy-again")]
+
+
+class Recommendations(Struct, kw_only=True, omit_defaults=True):
+    """What a customer, or one profile of the account, should see now; null when the customer was erased."""
+
+    customer_id: str
+    profile_id: Annotated[str | None, Meta(description="whose of the account; left out: everybody's")] = None
+    kind: Annotated[str, Meta(description="kind of events it follows from")]
+    as_of: Annotated[int, Meta(description="event time it was made at, ms since 1970")]
+    variant: Annotated[
+        str | None, Meta(description="of the experiment the customer is in, if there is one")
+    ] = None
+    items: list[Recommended]
+
+
+class Seller(Struct, omit_defaults=True):
+    """An item that sells."""
+
+    item_id: str
+    purchases: Annotated[int, Meta(description="of the newest 14 days of event time")]
+    rise: Annotated[
+        float | None,
+        Meta(description="the newest 7 days against the 21 before them, in standard deviations; if trending"),
+    ] = None
+
+
+class Sellers(Struct, kw_only=True, omit_defaults=True):
+    """The best sellers, or what rises most, of everything or a category; null when there is nothing."""
+
+    kind: str
+    category: Annotated[str | None, Meta(description="left out: of everything")] = None
+    trending: bool = False
+    as_of: Annotated[int, Meta(description="event time of the newest event counted, ms since 1970")]
+    items: list[Seller]
+
+
+class RankerState(Struct, kw_only=True):
+    """What one partition has learnt."""
+
+    kind: str
+    partition: int
+    rankers: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(description="new and all: cases, and per feature weight, sum of squared gradients, variance"),
+    ]
+
+
+class Quality(Struct, kw_only=True, omit_defaults=True):
+    """How often an algorithm's six held what was then bought, in one partition and day of event time."""
+
+    kind: str
+    partition: int
+    day: Annotated[str, Meta(description="of event time, YYYY-MM-DD")]
+    algorithm: Annotated[
+        str,
+        Meta(
+            description="ours, raw, flawed, corrected, bestsellers; all: ours, where any item counts; shown"
+        ),
+    ]
+    variant: Annotated[str | None, Meta(description="of an experiment, of algorithm shown")] = None
+    cases: Annotated[int, Meta(description="customers who came back")]
+    hits: Annotated[int, Meta(description="of them, who bought at least one of the six")]
+
+
+class ModelAnnounced(Struct, kw_only=True):
+    """The chronological model that workers should use from now on; null to do without one."""
+
+    kind: str
+    version: Annotated[int, Meta(description="of those of the kind a newer one has a larger number")]
+    url: Annotated[str, Meta(description="of its file: a path, or what fsspec understands")]
+    sha256: Annotated[str, Meta(description="of all bytes of the file, in hexadecimal")]
+    bytes: Annotated[int, Meta(description="of the file")]
+    trained_until: Annotated[
+        int, Meta(description="event time of the newest event it was trained on, ms since 1970")
+    ]
+    items: Annotated[int, Meta(description="how many items it knows")]
+
+
+def key_of(customer_id: str, profile_id: str | None) -> str:
+    """The key of a recommendations message; ids have no control characters, so that keys differ."""
+    return customer_id if profile_id is None else f"{customer_id}\t{profile_id}"
+
+
+encode = msgspec.json.Encoder().encode
+decode_recommendations = msgspec.json.Decoder(Recommendations).decode
+decode_sellers = msgspec.json.Decoder(Sellers).decode
+decode_ranker = msgspec.json.Decoder(RankerState).decode
+decode_quality = msgspec.json.Decoder(Quality).decode
+decode_model = msgspec.json.Decoder(ModelAnnounced).decode

@@ -1,0 +1,156 @@
+"""Chronological models: written where all workers can read them, announced, and taken into use.
+
+    <model_dir>/<kind>/<version>-<beginning of the sum>.npz      topic models: kind ──► url, sum, version
+
+Workers recommend without a model as well as they can: one that cannot be read is named in the log, what was
+in use stays in use, and it is tried again until it is there or another is announced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import time
+
+import msgspec
+
+from chronological.errors import BadModel
+from chronological.model import Model, decode, encode
+from state.ids import Dictionary
+from state.recommending.chronological import ChronologicalModel
+from streams.checkpoints.errors import CheckpointError
+from streams.checkpoints.remote import Remote
+from streams.messages import encode as encode_message
+from streams.recommending.board import Board, Boards
+from streams.recommending.messages import ModelAnnounced, decode_model
+from streams.threads import in_thread
+from streams.topics import MODELS
+from streams.views import read_all, send
+
+log = logging.getLogger("alsobought")
+
+KEPT = 3  # files of a kind: a worker may be about to read the one before
+LOOK_S = 0.5
+AGAIN_S = 30.0
+
+
+class ModelError(Exception):
+    """A model cannot be written or read; the message says where and why."""
+
+
+def newest_version(bootstrap: str, kind: str) -> int:
+    """The largest version that was announced of a kind; 0 without any.
+
+    Raises
+    ------
+    KafkaUnreachable, TopicAbsent
+    """
+    newest = 0
+    for row in read_all(bootstrap, MODELS):
+        with contextlib.suppress(msgspec.MsgspecError):  # of somebody else; workers pass over it, too
+            if row.value is not None and (told := decode_model(row.value)).kind == kind:
+                newest = max(newest, told.version)
+    return newest
+
+
+def write(url: str, model: Model) -> ModelAnnounced:
+    """Write a model's file, whole or not at all, and delete the oldest; what is to be announced of it.
+
+    Raises
+    ------
+    ModelError
+    """
+    raw = encode(model)
+    sha256 = hashlib.sha256(raw).hexdigest()
+    name = f"{model.kind}/{model.version:08}-{sha256[:8]}.npz"
+    try:
+        remote = Remote(url)
+        remote.make_folder(model.kind)
+        remote.write(name, raw)
+        for old in sorted(n for n in remote.names(model.kind) if n.endswith(".npz"))[:-KEPT]:
+            remote.delete(f"{model.kind}/{old}")
+    except (OSError, CheckpointError) as error:
+        raise ModelError(
+            f"cannot write {name} to {url}: {error}. Correct ALSOBOUGHT_MODEL_DIR, or what it names."
+        ) from error
+    return ModelAnnounced(
+        kind=model.kind, version=model.version, url=f"{url.rstrip('/')}/{name}", sha256=sha256,
+        bytes=len(raw), trained_until=model.trained_until_ms, items=len(model.ids),
+    )  # fmt: skip
+
+
+def announce(bootstrap: str, told: ModelAnnounced) -> None:
+    """Have all workers use a model. Raises KafkaUnreachable."""
+    send(bootstrap, MODELS, [(None, told.kind.encode(), encode_message(told))])
+
+
+def read(told: ModelAnnounced) -> ChronologicalModel:
+    """Read an announced model.
+
+    Raises
+    ------
+    ModelError
+        It is not there, damaged, or another one than was announced.
+    """
+    folder, _, name = told.url.rpartition("/")
+    try:
+        model = decode(Remote(folder).read(name), told.sha256)
+    except (OSError, CheckpointError, BadModel) as error:
+        raise ModelError(f"{told.url}: {error}") from error
+    if (model.kind, model.version) != (told.kind, told.version):
+        raise ModelError(
+            f"{told.url} is version {model.version} of {model.kind}, but was announced as {told.version} of"
+            f" {told.kind}"
+        )
+    items, net = Dictionary(), model.network
+    for item_id in model.ids:
+        items.number(item_id)
+    if len(items) != len(model.ids):
+        raise ModelError(f"{told.url} names an item twice")
+    return ChronologicalModel(model.version, items, net.inward, net.outward, net.bias)
+
+
+class Models:
+    """Brings the boards' models to what is announced, in a thread."""
+
+    def __init__(self, boards: Boards) -> None:
+        self._boards = list(boards.by_kind.values())
+        self._tried: dict[str, tuple[ModelAnnounced, float]] = {}  # that could not be read, and when
+        self._in_use: dict[str, ModelAnnounced] = {}
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            for board in self._boards:
+                await self.follow(board)
+            await asyncio.sleep(LOOK_S)
+
+    async def follow(self, board: Board) -> None:
+        """Take the announced model of a board into use, unless it is, or was tried just now."""
+        told, name = board.announced, board.kind.name
+        if told is None:
+            if self._in_use.pop(name, None) is not None:
+                board.model = None
+                log.info("recommending by %s events without a chronological model: it was withdrawn", name)
+            return
+        tried, at = self._tried.get(name, (None, 0.0))
+        if told == self._in_use.get(name) or (told == tried and time.monotonic() - at < AGAIN_S):
+            return
+        try:
+            board.model = await in_thread(read, told)
+        except ModelError as error:
+            self._tried[name] = told, time.monotonic()
+            if told != tried:
+                log.error(
+                    "the chronological model %d of %s cannot be used: %s. Recommending goes on %s. Let"
+                    " this worker read the file (ALSOBOUGHT_MODEL_DIR of `alsobought train`), or train again;"
+                    " it is tried again every %.0f s.",
+                    told.version, name, error,
+                    f"with version {board.model.version}" if board.model else "without one", AGAIN_S,
+                )  # fmt: skip
+            return
+        self._in_use[name] = told
+        self._tried.pop(name, None)
+        log.info("chronological model %d of %s is in use: %d items", told.version, name, told.items)

@@ -1,0 +1,147 @@
+"""Events as a log to learn from, and a training that is broken off: without Kafka."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alsobought import training
+from alsobought.options import CommandError
+from alsobought.training import Collected, Fit, _Record
+from chronological.errors import BadTrainingFile
+from chronological.examples import Log
+from chronological.model import encode as encode_model
+from chronological.training import Report
+from streams.kinds import BOUGHT, BUILT_IN
+from streams.messages import EventMessage, encode
+from tests.events import DAY_MS, START_MS, purchases
+
+
+def record(event: EventMessage, published_ms: int = 1 << 60) -> _Record:
+    return _Record(0, published_ms, event.customer_id.encode(), encode(event))
+
+
+def collected(events: list[EventMessage], at_once: int = 100) -> Collected:
+    found = Collected(BOUGHT, BUILT_IN)
+    for start in range(0, len(events), at_once):
+        found.add([record(event) for event in events[start : start + at_once]])
+    return found
+
+
+def rows(log: Log, ids: list[str]) -> list[tuple[int, str]]:
+    """Times and items, sorted."""
+    return sorted((t, ids[i]) for t, i in zip(log.times_ms.tolist(), log.items.tolist(), strict=True))
+
+
+def plain(events: list[EventMessage]) -> list[tuple[int, str]]:
+    """The purchases that hold, of items that three customers have."""
+    kept: dict[tuple[str, str], list[EventMessage]] = defaultdict(list)
+    for event in events:
+        if event.type == "forget":
+            for pair in [pair for pair in kept if pair[0] == event.customer_id]:
+                del kept[pair]
+        else:
+            kept[event.customer_id, event.item_id].append(event)
+    has = {
+        pair: [e for e in some if e.type != "return"]
+        for pair, some in kept.items()
+        if sum(-e.quantity if e.type == "return" else e.quantity for e in some) > 0
+    }
+    buyers: dict[str, set[str]] = defaultdict(set)
+    for customer, item in has:
+        buyers[item].add(customer)
+    return sorted(
+        (int(t), item)
+        for (_, item), some in has.items()
+        if len(buyers[item]) >= 3
+        for t in {e.timestamp for e in some}  # twice at once counts once
+    )
+
+
+def events(seed: int = 1) -> list[EventMessage]:
+    made = purchases(seed, 60, 120, 3_000, days=70, returns=0.05, duplicates=0.0)
+    at = 2_000
+    for customer in ("c3", "c5"):
+        made.insert(at, EventMessage(customer_id=customer, timestamp=START_MS + 50 * DAY_MS, type="forget"))
+    return made
+
+
+def test_what_holds_is_learnt_from() -> None:
+    some = events()
+    log, ids = collected(some).log(None)
+    assert rows(log, ids) == plain(some)
+    assert ids == sorted(ids)
+    without = [event for event in some if event.type is None or event.type == "purchase"]
+    assert len(plain(without)) > len(plain(some)) + 50  # returns and erasures take something away
+
+
+def test_only_events_until_a_moment() -> None:
+    some = events()
+    until = START_MS + 40 * DAY_MS
+    log, ids = collected(some).log(until)
+    expected, _ = collected([e for e in some if e.type != "forget"]).log(until)
+    assert log.times_ms[-1] <= until < expected.times_ms[-1] + DAY_MS
+    assert len(ids) == log.item_count == len(np.unique(log.items))
+
+
+def test_the_order_in_which_partitions_are_read_does_not_matter() -> None:
+    some = events()
+    by_partition = sorted(some, key=lambda event: int(event.customer_id[1:]) % 4)  # of a customer in order
+    one, other = collected(some), collected(by_partition, at_once=317)
+    (log, ids), (same, same_ids) = one.log(None), other.log(None)
+    assert ids == same_ids
+    for column in ("customers", "items", "times_ms"):
+        np.testing.assert_array_equal(getattr(log, column), getattr(same, column))
+
+
+def test_what_workers_refuse_is_left_out() -> None:
+    found = Collected(BOUGHT, BUILT_IN)
+    good = EventMessage(customer_id="ann", item_id="tea", timestamp=START_MS)
+    found.add([
+        record(good),
+        _Record(1, 1 << 60, b"ann", b"{"),
+        _Record(2, 1 << 60, b"ben", encode(good)),
+        _Record(3, 1 << 60, b"ann", None),
+        record(EventMessage(customer_id="ann", item_id="tea", timestamp=START_MS, type="watch")),
+        record(EventMessage(customer_id="ann", item_id="tea", timestamp=5)),
+        record(good, published_ms=START_MS - 2 * DAY_MS),
+    ])  # fmt: skip
+    assert found.refused == 6
+
+
+def test_a_training_that_is_broken_off_goes_on_to_the_same_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = events()
+    whole = Fit(tmp_path / "whole", BOUGHT, collected(some), 5, resume=False)
+    reports: list[Report] = []
+    whole.run(reports.append)
+    assert list((tmp_path / "whole" / "training").iterdir()) == []
+
+    half = len(reports) // 2
+    monkeypatch.setattr(training, "SAVE_EVERY_S", -1.0)  # after every batch
+
+    def stop(report: Report) -> None:
+        if report.batches == half + 1:
+            raise KeyboardInterrupt  # before this one is saved
+
+    broken = Fit(tmp_path, BOUGHT, collected(some), 5, resume=False)
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(stop)
+    (file,) = (tmp_path / "training").iterdir()
+    later = [*some, EventMessage(customer_id="c1", item_id="i1", timestamp=START_MS + 90 * DAY_MS)]
+    with pytest.raises(BadTrainingFile, match="another seed"):
+        Fit(tmp_path, BOUGHT, collected(later), 6, resume=True)
+    assert file.exists()
+    again = Fit(tmp_path, BOUGHT, collected(later), 5, resume=True)
+    assert again.until_ms == whole.until_ms
+    rest: list[Report] = []
+    assert again.run(rest.append) == reports[-1]
+    assert rest == reports[half:]
+    assert encode_model(again.model(1)) == encode_model(whole.model(1))
+    assert not file.exists()
+    with pytest.raises(CommandError, match="no training of bought was broken off"):
+        Fit(tmp_path, BOUGHT, collected(some), 5, resume=True)

@@ -1,0 +1,107 @@
+"""A Kafka with a published shop, and the server over it: one for all tests of this folder."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from kafka import KafkaProducer
+
+    from tests.serving.shop import FakeWorker, Message
+
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def get(url: str) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers."""
+    try:
+        with _opener.open(url, timeout=20) as answer:
+            return answer.status, answer.read(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), dict(error.headers)
+
+
+@dataclass
+class Shop:
+    """The running server, and what it is made of."""
+
+    bootstrap: str
+    address: str
+    worker: FakeWorker
+    producer: KafkaProducer
+
+    def ask(self, path: str, **parameters: Any) -> Any:
+        """The JSON of an answer that must be good."""
+        status, told = self.ask_any(path, **parameters)
+        assert status == 200, told
+        return told
+
+    def ask_any(self, path: str, **parameters: Any) -> tuple[int, Any]:
+        """Status and JSON of any answer."""
+        status, body, headers = get(f"{self.address}{path}?{urllib.parse.urlencode(parameters, doseq=True)}")
+        assert headers["Content-Type"].startswith("application/json"), body
+        return status, json.loads(body)
+
+    def publish(self, messages: Iterable[Message]) -> None:
+        """Write records, and wait until Kafka has them."""
+        sent = [self.producer.send(m.topic, key=m.key.encode(), value=m.value) for m in messages]
+        self.producer.flush()
+        for future in sent:
+            future.get(0)  # raises what failed
+
+
+@pytest.fixture(scope="session")
+def start_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Starts Kafkas with all topics; what it returns are addresses."""
+    import contextlib
+
+    from streams.broker.embedded import EmbeddedKafka
+    from streams.broker.topics_admin import create_topics
+    from streams.kinds import topics_of
+    from streams.settings import Settings
+    from tests.serving.shop import PARTITIONS
+
+    settings = Settings.model_validate({})
+    with contextlib.ExitStack() as stack:
+
+        def start() -> str:
+            folder = tmp_path_factory.mktemp("kafka-of-serving")
+            kafka = stack.enter_context(EmbeddedKafka(folder, cache_dir=settings.cache_dir))
+            create_topics(kafka.bootstrap, topics_of(settings), PARTITIONS, 1)
+            return kafka.bootstrap
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shop(start_kafka: Callable[[], str]) -> Iterator[Shop]:
+    """The shop of tests/serving/shop.py, published and served."""
+    from kafka import KafkaProducer
+
+    from serving.server import Server, ServerThread
+    from streams.kinds import LISTED
+    from tests.serving.shop import FakeWorker, messages
+    from tests.streams.pipeline import until
+
+    worker, bootstrap = FakeWorker(), start_kafka()
+    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    thread = ServerThread(Server(bootstrap, LISTED, "127.0.0.1", 0))
+    shop = Shop(bootstrap, "", worker, producer)
+    shop.publish(messages(worker.address))
+    shop.address = thread.start()
+    try:
+        until(lambda: shop.ask("/api/status")["ready"], "the read model")
+        yield shop
+    finally:
+        thread.stop()
+        producer.close()
+        worker.stop()

@@ -1,0 +1,244 @@
+"""The API over a real Kafka with hand-made messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from serving.server import CannotServe, Server, ServerThread
+from streams.kinds import BOUGHT, LISTED
+from streams.messages import Progress
+from tests.serving import shop as made
+from tests.serving.conftest import Shop, get
+from tests.serving.shop import NASTY, NOW_MS, Message, message
+from tests.streams.pipeline import until
+
+
+def test_related(shop: Shop) -> None:
+    told = shop.ask("/api/related/tea", k=2)
+    assert {name: told[name] for name in ("item_id", "title", "kind", "buyers", "as_of", "price")} == {
+        "item_id": "tea", "title": NASTY, "kind": "bought", "buyers": 41, "as_of": NOW_MS, "price": 0.5,
+    }  # fmt: skip
+    first, second = told["related"]
+    assert first == {
+        "item_id": "milk", "title": "Milk, 1 l", "category": "drinks", "brand": "Assam & Co", "price": 1.5,
+        "available": True, "score": 9.0, "together": 20, "after": 10, "recent": 7.5, "expected": 3.25,
+    }  # fmt: skip
+    assert second["item_id"] == "jam"
+    third = shop.ask("/api/related/tea")["related"][2]
+    assert (third["item_id"], third["title"], third["available"]) == ("unlisted", None, None)
+    assert shop.ask("/api/related/tea", kind="watched")["related"][0]["item_id"] == "bread"
+    then_bought = shop.ask("/api/related/tea", kind="watched-bought")
+    assert (then_bought["buyers"], then_bought["related"][0]["item_id"]) == (12, "milk")
+    assert shop.ask("/api/search", kind="watched-bought", q="tea")["items"][0]["buyers"] == 12
+    assert shop.ask("/api/related/a%2Fb%20c")["title"] == "Odd Ünit jam"
+    assert shop.ask("/api/related/bread")["related"] == []  # in the catalogue, with no list
+
+
+def test_bestsellers(shop: Shop) -> None:
+    told = shop.ask("/api/bestsellers", k=2)
+    assert [(i["item_id"], i["purchases"], i["rise"]) for i in told["items"]] == [
+        ("milk", 50, None), ("tea", 49, None),
+    ]  # fmt: skip
+    drinks = shop.ask("/api/bestsellers", category="drinks")
+    assert [i["title"] for i in drinks["items"]] == ["Milk, 1 l", NASTY]
+    assert shop.ask("/api/bestsellers", category="food")["items"] == []
+    rising = shop.ask("/api/bestsellers", category="food", trending=1)
+    assert rising["items"][0]["rise"] == 4.5
+    assert shop.ask("/api/bestsellers", kind="watched")["items"] == []
+    assert shop.ask("/api/categories")["categories"] == ["drinks", "food"]
+
+
+def test_published_recommendations(shop: Shop) -> None:
+    told = shop.ask("/api/recommendations/ann", k=1)
+    assert (told["variant"], told["profile_id"], told["profiles"]) == ("test", None, ["kids"])
+    (jam,) = told["items"]
+    assert (jam["title"], jam["source"]) == ("Strawberry jam", "related")
+    assert jam["because"] == [
+        {"item_id": "tea", "title": NASTY}, {"item_id": "milk", "title": "Milk, 1 l"},
+    ]  # fmt: skip
+    kids = shop.ask("/api/recommendations/ann", profile="kids")
+    assert [i["item_id"] for i in kids["items"]] == ["milk"]
+    status, told = shop.ask_any("/api/recommendations/ann", profile="pets")
+    assert (status, told["where"]) == (404, "recommendations")
+    assert told["what_to_do"] == "take one of the profiles kids"
+
+
+def test_computed_now_asks_the_owner(shop: Shop) -> None:
+    shop.worker.asked.clear()
+    told = shop.ask("/api/buy-again/ann", k=3)
+    assert (told["shelf"], told["items"][0]["source"]) == ("again", "buy-again")
+    assert told["items"][0]["because"] == [{"item_id": "milk", "title": "Milk, 1 l"}]
+    shop.ask(
+        "/api/recommend/bob", kind="bought", shelf="new", profile="kids", category=["drinks", "food"],
+        brand="Assam & Co", lowest_price="1", highest_price="9.5", without=["jam", "tea"],
+    )  # fmt: skip
+    no_filter: dict[str, Any] = {
+        "categories": [], "brands": [], "lowest_price": None, "highest_price": None, "only": [],
+        "without": [],
+    }  # fmt: skip
+    assert shop.worker.asked == [
+        {
+            "kind": None, "customers": ["ann"], "k": 3, "shelf": "again", "profile": None,
+            "filter": no_filter,
+        },
+        {
+            "kind": "bought", "customers": ["bob"], "k": 6, "shelf": "new", "profile": "kids",
+            "filter": {
+                "categories": ["drinks", "food"], "brands": ["Assam & Co"], "lowest_price": 1.0,
+                "highest_price": 9.5, "only": [], "without": ["jam", "tea"],
+            },
+        },
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("customer", "status", "what"),
+    [
+        ("nobody", 404, "there is nothing to recommend to 'nobody'"),
+        ("starting", 503, "the lists are still being read"),
+        ("refused", 400, "k is too large"),
+        ("odd", 503, "its answer is not understood"),
+    ],
+)
+def test_what_the_owner_does_not_answer(shop: Shop, customer: str, status: int, what: str) -> None:
+    found, told = shop.ask_any(f"/api/recommend/{customer}")
+    assert found == status
+    assert told["what"].startswith(what)
+    assert told["where"].startswith("the worker")
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "status", "where", "what_to_do"),
+    [
+        ("/api/related/tea", {"kind": "liked"}, 400, "parameter kind", "bought, watched, watched-bought"),
+        ("/api/bestsellers", {"kind": "watched-bought"}, 400, "parameter kind", "one of bought, watched"),
+        ("/api/recommend/ann", {"kind": "watched-bought"}, 400, "parameter kind", "one of bought, watched"),
+        ("/api/related/tea", {"k": "0"}, 400, "parameter k", "from 1 to 1000"),
+        ("/api/related/tea", {"k": "many"}, 400, "parameter k", "from 1 to 1000"),
+        ("/api/related/tea", {"k": "9" * 5_000}, 400, "parameter k", "from 1 to 1000"),
+        ("/api/recommend/ann", {"k": "101"}, 400, "parameter k", "from 1 to 100"),
+        ("/api/related/tea", {"top": "3"}, 400, "parameter top", "take kind, k"),
+        ("/api/status", {"kind": "bought"}, 400, "parameter kind", "leave it out"),
+        ("/api/bestsellers", {"trending": "yes"}, 400, "parameter trending", "1, true, 0, false"),
+        ("/api/bestsellers", {"category": "tools"}, 404, "parameter category", "/api/categories"),
+        ("/api/recommend/ann", {"shelf": "top"}, 400, "parameter shelf", "all, new, again"),
+        ("/api/recommend/ann", {"lowest_price": "nan"}, 400, "parameter lowest_price", "a number"),
+        ("/api/recommend/ann", {"highest_price": "x"}, 400, "parameter highest_price", "a number"),
+        ("/api/recommend/ann", {"kind": "x"}, 400, "parameter kind", "bought, watched"),
+        ("/api/buy-again/ann", {"category": "food"}, 400, "parameter category", "take kind"),
+        ("/api/search", {"q": "x" * 201}, 400, "parameter q", "at most 200"),
+        ("/api/quality", {"kind": "x"}, 400, "parameter kind", "bought, watched"),
+        ("/api/related/" + "x" * 300, {}, 400, "parameter id", "256 bytes"),
+        ("/api/related/coal", {}, 404, "items and related-items", "/api/search"),
+        ("/api/recommendations/eve", {}, 404, "recommendations", "/api/recommend/"),
+        ("/api/nothing", {}, 404, "the path", "docs/guide"),
+        ("/nothing.html", {}, 404, "the path", "docs/guide"),
+    ],
+)  # fmt: skip
+def test_errors_say_what_where_and_what_to_do(
+    shop: Shop, path: str, parameters: dict[str, str], status: int, where: str, what_to_do: str
+) -> None:
+    found, told = shop.ask_any(path, **parameters)
+    assert (found, told["where"]) == (status, where)
+    assert what_to_do in told["what_to_do"]
+    assert told["what"]
+
+
+def test_quality_experiments_and_learner(shop: Shop) -> None:
+    assert [t["algorithm"] for t in shop.ask("/api/quality")["totals"]] == ["all", "bestsellers", "ours"]
+    assert shop.ask("/api/experiments")["variants"][1]["significant"] is True
+    assert shop.ask("/api/learner")["rankers"]["new"]["cases"] == 400.0
+    assert shop.ask("/api/quality", kind="watched")["totals"] == []
+
+
+def test_status(shop: Shop) -> None:
+    told = until(lambda: (t := shop.ask("/api/status"))["tasks"][0]["end"] is not None and t, "the ends")
+    tasks = {t["task"]: t for t in told["tasks"]}
+    assert len(tasks) == 14
+    assert tasks["items-0"]["end"] + tasks["items-1"]["end"] == 6
+    assert (tasks["watches-0"]["lag"], tasks["watches-0"]["unlisted"]) == (0, None)
+    assert tasks["watches-0"]["latency_p99_ms"] is None
+    assert told["missing"] == []
+    assert told["items"] == 6
+    assert told["kinds"][2] == {
+        "kind": "watched-bought", "events": "first-events", "word": None, "lists": 1, "recommendations": 0,
+    }  # fmt: skip
+    assert told["kinds"][0] == {
+        "kind": "bought", "events": "purchases", "word": "purchase", "lists": 4, "recommendations": 2,
+    }  # fmt: skip
+
+
+def test_what_is_published_later_is_seen(shop: Shop) -> None:
+    shop.publish([made.a_list(BOUGHT, "new", 5, "milk")])
+    until(lambda: shop.ask_any("/api/related/new")[0] == 200, "the new list")
+    shop.publish([Message(BOUGHT.lists.name, "new", None)])
+    until(lambda: shop.ask_any("/api/related/new")[0] == 404, "the tombstone")
+
+
+def test_an_owner_that_is_away(shop: Shop) -> None:
+    def report(worker: str) -> list[Message]:
+        tasks = [f"watches-{p}" for p in range(made.PARTITIONS)]
+        return [message("progress", t, Progress(task=t, worker=worker, applied=7, stored=5)) for t in tasks]
+
+    shop.publish(report("http://127.0.0.1:9"))
+    question = {"kind": "watched"}
+    try:
+        until(lambda: shop.ask_any("/api/recommend/ann", **question)[0] == 503, "the other address")
+        _, told = shop.ask_any("/api/recommend/ann", **question)
+        assert told["where"] == "the worker at http://127.0.0.1:9"
+        assert "alsobought worker" in told["what_to_do"]
+    finally:
+        shop.publish(report(shop.worker.address))
+    until(lambda: shop.ask_any("/api/recommend/ann", **question)[0] == 200, "the address again")
+
+
+def test_the_page_loads_only_from_here(shop: Shop) -> None:
+    status, body, headers = get(f"{shop.address}/")
+    assert (status, headers["Content-Type"]) == (200, "text/html")
+    assert b"://" not in body
+    assert headers["Content-Security-Policy"].startswith("default-src 'self';")
+    for name in ("app.js", "style.css", "icon.svg"):
+        assert get(f"{shop.address}/{name}")[0] == 200
+    assert get(f"{shop.address}/../api.py")[0] == 404
+
+
+def test_an_empty_system(start_kafka: Callable[[], str], shop: Shop) -> None:
+    bootstrap = start_kafka()
+    thread = ServerThread(Server(bootstrap, LISTED, "127.0.0.1", 0))
+    empty = Shop(bootstrap, thread.start(), shop.worker, shop.producer)
+    try:
+        until(lambda: empty.ask("/api/status")["ready"], "the read model")
+        assert empty.ask("/api/search")["items"] == []
+        status, told = empty.ask_any("/api/recommend/ann")
+        assert status == 503
+        assert told["what"].startswith("no worker has reported to hold purchases-")
+        until(lambda: len(empty.ask("/api/status")["missing"]) == 14, "the ends")
+    finally:
+        thread.stop()
+
+
+def test_a_port_that_is_taken(shop: Shop) -> None:
+    port = int(shop.address.rpartition(":")[2])
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", port))
+    with pytest.raises(CannotServe, match=f"cannot listen on 127.0.0.1:{port}: .*another port"):
+        thread.start()
+
+
+def test_questions_wait_for_the_read_model(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: Any) -> None:
+        pass
+
+    monkeypatch.setattr("serving.following.Follower._look_whether_ready", never)
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0))
+    loading = Shop(shop.bootstrap, thread.start(), shop.worker, shop.producer)
+    try:
+        for path in ("/api/related/tea", "/api/search", "/api/quality", "/api/recommend/ann"):
+            status, told = loading.ask_any(path)
+            assert (status, told["where"]) == (503, "this server")
+        assert loading.ask("/api/status")["ready"] is False
+        assert b"alsobought_ready 0.0" in get(f"{loading.address}/metrics")[1]
+    finally:
+        thread.stop()

@@ -1,0 +1,154 @@
+"""The read model without Kafka: records in, what holds out."""
+
+from __future__ import annotations
+
+import pytest
+
+from serving import answers, statistics
+from serving.errors import ApiError
+from serving.metrics import exposition
+from serving.read_model import ReadModel
+from streams.kinds import BOUGHT, LISTED, WATCHED
+from tests.serving import shop
+from tests.serving.shop import Message
+
+
+def model_of(*extra: Message) -> ReadModel:
+    model = ReadModel(LISTED)
+    for m in (*shop.messages("http://worker"), *extra):
+        model.take(m.topic, m.key.encode(), m.value, shop.NOW_MS)
+    model.ready = True
+    return model
+
+
+def test_the_newest_message_of_a_key_holds() -> None:
+    model = model_of(shop.a_list(BOUGHT, "tea", 42, "bread"))
+    bought = model.kinds["bought"]
+    found = answers.related(model, bought, "tea", 10)
+    assert (found["buyers"], [e["item_id"] for e in found["related"]]) == (42, ["bread"])
+    assert answers.related(model, model.kinds["watched"], "tea", 10)["buyers"] == 7
+    assert answers.related(model, model.kinds["watched-bought"], "tea", 10)["buyers"] == 12
+
+
+def test_tombstones_take_back() -> None:
+    gone = [
+        Message(BOUGHT.lists.name, "tea", None), Message(BOUGHT.bestsellers.name, "all", None),
+        Message(BOUGHT.recommendations.name, "ann\tkids", None), Message("items", "jam", None),
+        Message("progress", "purchases-0", None), Message("ranker", "bought/1", None),
+        Message("quality", "bought/0/2025-06-14/ours/", None), Message(WATCHED.lists.name, "no such", None),
+    ]  # fmt: skip
+    before, model = model_of(), model_of(*gone)
+    bought = model.kinds["bought"]
+    assert bought.related("tea") is None
+    assert answers.related(model, bought, "tea", 10)["related"] == []
+    assert answers.sellers(model, bought, None, 10, trending=False)["items"] == []
+    assert bought.profiles("ann") == []
+    assert before.kinds["bought"].profiles("ann") == ["kids"]
+    assert [e["title"] for e in answers.search(model, bought, "jam", 9)["items"]] == ["Odd Ünit jam"]
+    assert "purchases-0" not in model.tasks
+    assert statistics.learner(bought)["rankers"]["new"]["cases"] == 100.0
+    assert statistics.quality(bought)["days"][2] == {
+        "day": "2025-06-14", "algorithm": "ours", "cases": 40, "hits": 10, "rate": 0.25,
+    }  # fmt: skip
+    with pytest.raises(ApiError, match="no item 'jam'"):
+        answers.related(model, bought, "jam", 10)
+    assert model.refused == 0
+
+
+def test_what_cannot_be_read_changes_nothing() -> None:
+    odd = [
+        Message(BOUGHT.lists.name, "tea", b"{"), Message(BOUGHT.recommendations.name, "ann", b"[]"),
+        Message("items", "tea", b'{"title":3}'), Message("quality", "x", b"{}"),
+    ]  # fmt: skip
+    model = model_of(*odd)
+    model.take("items", None, b"{}", 0)
+    model.take("items", b"\xff", None, 0)
+    assert model.refused == len(odd) + 2
+    bought = model.kinds["bought"]
+    assert answers.related(model, bought, "tea", 10)["buyers"] == 41
+    assert answers.published(model, bought, "ann", None, 10)["profiles"] == ["kids"]
+
+
+def test_a_profile_is_not_another_customer() -> None:
+    bought = model_of().kinds["bought"]
+    assert bought.recommendations("ann", "kids") is not None
+    assert bought.recommendations("ann/kids") is None  # the key of that is the same
+
+
+def test_other_kinds_are_left_out() -> None:
+    model = ReadModel([BOUGHT])
+    told = shop.tallied(0, "2025-06-14", "ours", 9, 3)
+    assert told.value is not None
+    model.take(told.topic, b"liked/0", told.value.replace(b"bought", b"liked"), 0)
+    assert statistics.quality(model.kinds["bought"])["totals"] == []
+    assert model.refused == 0
+
+
+def test_search_wants_every_word_and_puts_the_most_bought_first() -> None:
+    model = model_of()
+    bought = model.kinds["bought"]
+
+    def found(q: str, k: int = 10) -> list[str]:
+        return [item["item_id"] for item in answers.search(model, bought, q, k)["items"]]
+
+    assert found("JAM") == ["a/b c", "jam"]  # 3 buyers, none
+    assert found("ünit JAM") == ["a/b c"]
+    assert found("mil") == ["milk"]
+    assert found("unl") == ["unlisted"]  # counted, not in the catalogue
+    assert found("") == ["milk", "tea", "a/b c", "unlisted", "bread", "gone", "jam"]
+    assert found("nothing at all") == []
+    assert answers.search(model, bought, "", 2)["more"] is True
+    assert found("l", 1) == ["milk"]
+
+
+def test_an_exact_id_is_first() -> None:
+    model = model_of(shop.a_list(BOUGHT, "milk-free", 500, "tea"))
+    told = answers.search(model, model.kinds["bought"], "milk", 10)["items"]
+    assert [item["item_id"] for item in told] == ["milk", "milk-free"]
+
+
+def test_sums_over_partitions() -> None:
+    bought = model_of().kinds["bought"]
+    totals = {t["algorithm"]: t for t in statistics.quality(bought)["totals"]}
+    assert set(totals) == {"ours", "bestsellers", "all"}
+    ours = totals["ours"]
+    assert (ours["cases"], ours["hits"], ours["rate"]) == (200, 50, 0.25)
+    assert 0.19 < ours["low"] < 0.25 < ours["high"] < 0.32
+    learnt = statistics.learner(bought)
+    new = learnt["rankers"]["new"]
+    assert new["cases"] == 400.0
+    assert new["weights"] == {"day14": pytest.approx(1.75), "lift": pytest.approx(-0.5)}  # 100 of 1, 300 of 2
+    assert learnt["curve"] == [
+        {"day": "2025-06-14", "cases": 80, "ours": 0.25, "bestsellers": 0.1},
+        {"day": "2025-06-15", "cases": 120, "ours": 0.25, "bestsellers": 0.1},
+    ]
+
+
+def test_experiments_are_held_against_the_control() -> None:
+    told = statistics.experiments(model_of().kinds["bought"])
+    assert told["control"] == "control"
+    control, ours = told["variants"]
+    assert (control["variant"], control["rate"], "p" in control) == ("control", 0.1, False)
+    assert ours["difference"] == pytest.approx(0.4)
+    assert ours["significant"]
+    assert ours["line"].startswith("ours against control: +40.0 points, significant")
+
+
+def test_too_few_cases_are_not_significant() -> None:
+    model = ReadModel(LISTED)
+    for m in (shop.tallied(0, "d", "shown", 5, 2, "a"), shop.tallied(0, "d", "shown", 5, 3, "b")):
+        model.take(m.topic, m.key.encode(), m.value, 0)
+    told = statistics.experiments(model.kinds["bought"])
+    assert told["control"] == "a"
+    assert "not significant" in told["variants"][1]["line"]
+    assert statistics.experiments(model.kinds["watched"])["variants"] == []
+
+
+def test_nothing_is_published_yet() -> None:
+    model = ReadModel(LISTED)
+    bought = model.kinds["bought"]
+    assert statistics.quality(bought) == {"kind": "bought", "days": [], "totals": []}
+    assert statistics.learner(bought) == {"kind": "bought", "rankers": {}, "curve": []}
+    assert answers.search(model, bought, "", 5)["items"] == []
+    assert answers.status(model)["tasks"] == []
+    assert b"alsobought_ready 0.0" in exposition(model)

@@ -1,0 +1,33 @@
+"""`alsobought serve` as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.serving.conftest import Shop, get
+from tests.streams.pipeline import until
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_its_address_and_ends_when_told_to(shop: Shop, how: signal.Signals) -> None:
+    command = [sys.executable, "-P", "-m", "alsobought.cli", "serve", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--kafka", shop.bootstrap],
+        env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:")
+        until(lambda: b'"ready":true' in get(f"{address}/api/status")[1], "the read model")
+        assert b'"Milk, 1 l"' in get(f"{address}/api/related/tea")[1]
+        process.send_signal(how)
+        assert process.wait(30) == 0
+        assert process.stderr.read().splitlines() == [
+            f"page: {address}, API below {address}/api/, metrics at {address}/metrics. Ctrl-C stops it."
+        ]

@@ -1,0 +1,204 @@
+"""Purchases and watches, what they cross to, and the items: machines with logs and stores, in any order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import chain
+
+import numpy as np
+
+from state.crossing import CrossingMachine
+from state.customer_saver import CustomerSaver
+from state.customers import CustomerMachine
+from state.deltas import Source
+from state.events import Event
+from state.first_events import BOUGHT, WATCHED, decode_first, encode_first
+from state.item_saver import ItemSaver
+from state.items import ItemMachine
+from state.pair_changes import decode_pairs, encode_pairs
+from state.settings import CountingSettings
+from state.store import Store
+from tests.crossing_oracle import CrossingOracle
+from tests.oracle import Oracle
+from tests.state.machines import hashed
+
+PARTITIONS = 2
+SIDES = BOUGHT, WATCHED
+
+
+class CrossingCluster:
+    """Per partition two customer machines, a crossing machine and an item machine."""
+
+    def __init__(
+        self, bought: list[Event], watched: list[Event], settings: CountingSettings, days: int,
+        rng: random.Random, open_store: Callable[[str], Store], budgets: tuple[int | None, ...] = (None,),
+    ) -> None:  # fmt: skip
+        self.settings, self.days, self.rng = settings, days, rng
+        self.open_store, self.budgets = open_store, budgets
+        self.partition_of = hashed(PARTITIONS)
+        self.events = bought, watched
+        self.logs = [
+            [[e for e in events if self.partition_of(e.customer_id) == p] for p in range(PARTITIONS)]
+            for events in self.events
+        ]
+        self.first: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+        self.changes: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+        self.customers = [[self.open_customers(side, p) for p in range(PARTITIONS)] for side in SIDES]
+        self.crossings = [self.open_crossing(p) for p in range(PARTITIONS)]
+        self.items = [self.open_items(p) for p in range(PARTITIONS)]
+        self.crashes = self.shrunk = 0
+
+    def open_customers(self, side: int, p: int) -> CustomerSaver[CustomerMachine]:
+        machine = CustomerMachine(
+            self.settings, Source(0, p), PARTITIONS, self.partition_of, self.rng.choice(self.budgets),
+            tells_as=Source(side, p),
+        )  # fmt: skip
+        saver = CustomerSaver(machine, self.open_store(f"customers-{side}-{p}"))
+        saver.load()
+        return saver
+
+    def open_crossing(self, p: int) -> CustomerSaver[CrossingMachine]:
+        machine = CrossingMachine(
+            self.settings, Source(0, p), PARTITIONS, self.partition_of, self.rng.choice(self.budgets),
+            days=self.days,
+        )  # fmt: skip
+        saver = CustomerSaver(machine, self.open_store(f"crossing-{p}"))
+        saver.load()
+        return saver
+
+    def open_items(self, p: int) -> ItemSaver:
+        machine = ItemMachine(self.settings, p, self.rng.choice(self.budgets))
+        saver = ItemSaver(machine, self.open_store(f"items-{p}"))
+        saver.load()
+        return saver
+
+    def tell(self, side: int, p: int, n: int) -> None:
+        """Apply up to n events of a log."""
+        machine = self.customers[side][p].machine
+        batch = self.logs[side][p][machine.position : machine.position + n]
+        if batch:
+            told = machine.apply(machine.batch(batch)).first_events
+            self.first[p] += [encode_first(message) for message in told]
+
+    def cross(self, p: int, n: int) -> None:
+        """Apply up to n messages of first events."""
+        machine = self.crossings[p].machine
+        for position in range(machine.position, min(len(self.first[p]), machine.position + n)):
+            for log, messages in zip(
+                self.changes, machine.apply(decode_first(self.first[p][position]), position), strict=True
+            ):
+                log += [encode_pairs(message) for message in messages]
+
+    def count(self, p: int, n: int) -> None:
+        """Apply up to n messages of pair changes."""
+        items = self.items[p].machine
+        for position in range(items.position, min(len(self.changes[p]), items.position + n)):
+            items.apply_pairs(decode_pairs(self.changes[p][position]), position)
+
+    @property
+    def done(self) -> bool:
+        return all(
+            self.items[p].position() == len(self.changes[p])
+            and self.crossings[p].position() == len(self.first[p])
+            and all(self.customers[side][p].position() == len(self.logs[side][p]) for side in SIDES)
+            for p in range(PARTITIONS)
+        )
+
+    def run(self) -> None:
+        """Random steps until all is applied: of machines, of stores, and crashes."""
+        while not self.done:
+            self._step(self.rng.random(), self.rng.randrange(PARTITIONS), self.rng.choice(SIDES))
+
+    def _step(self, dice: float, p: int, side: int) -> None:
+        if dice < 0.3:
+            self.tell(side, p, self.rng.randrange(1, 80))
+        elif dice < 0.5:
+            self.cross(p, 4)
+        elif dice < 0.7:
+            self.count(p, 5)
+        elif dice < 0.9:
+            savers = (self.customers[side][p], self.crossings[p], self.items[p])
+            saver = self.rng.choice(savers)
+            if saver.over_budget():
+                saver.shrink()
+                self.shrunk += 1
+            saver.step(self.rng.random() * 0.5)
+        elif dice < 0.92 and self.first[p]:
+            # what got no answer is sent again, by whoever sent it
+            self.first[p].append(self.first[p][-self.rng.randrange(1, min(4, len(self.first[p])) + 1)])
+        elif dice < 0.97:
+            self.crash(self.rng.randrange(3), p, side)
+        elif dice < 0.98:
+            self.crossings[p].save_all()
+            self.items[p].save_all()
+
+    def crash(self, which: int, p: int, side: int) -> None:
+        """What was not written of one machine is lost."""
+        self.crashes += 1
+        if which == 0:
+            self.customers[side][p].close()
+            self.customers[side][p] = self.open_customers(side, p)
+        elif which == 1:
+            self.crossings[p].close()
+            self.crossings[p] = self.open_crossing(p)
+        else:
+            self.items[p].close()
+            self.items[p] = self.open_items(p)
+
+    def oracle(self) -> CrossingOracle:
+        """Of the whole logs."""
+        bought, watched = (Oracle(self.settings.window).feed(events) for events in self.events)
+        return CrossingOracle(watched, bought, self.days)
+
+    def check(self) -> None:
+        """Everything is the oracle's."""
+        oracle = self.oracle()
+        check_crossing([saver.machine for saver in self.crossings], self.partition_of, oracle)
+        check_pairs([saver.machine for saver in self.items], oracle)
+
+
+def check_crossing(
+    machines: list[CrossingMachine], partition_of: Callable[[str], int], oracle: CrossingOracle
+) -> None:
+    """What the crossing machines know of every customer is what the histories say."""
+    for customer in set(chain(oracle.watched.histories, oracle.bought.histories)):
+        expected = tuple(
+            {b.item: b.first_ms for b in side.histories.get(customer, ())}
+            for side in (oracle.watched, oracle.bought)
+        )
+        assert machines[partition_of(customer)].crossed(customer) == expected
+    assert sum(machine.customer_count for machine in machines) == oracle.customers()
+
+
+def check_pairs(machines: list[ItemMachine], oracle: CrossingOracle, f_error: float = 1e-9) -> None:
+    """Every count of the item machines is the oracle's."""
+    buyers, recent = oracle.bought.buyers(), oracle.recent()
+    decayed, sizes = oracle.decayed(), oracle.sizes()
+    found: dict[tuple[str, str], int] = {}
+    counted: set[str] = set()
+    for machine in machines:
+        tables = machine.tables
+        assert machine.customers == oracle.customers()
+        assert machine.watermark_ms == oracle.watermark_ms()
+        for number, name in enumerate(machine.items):
+            assert tables.popularity.buyers[number] == buyers[name], name
+            assert tables.popularity.recent[number] == recent[name], name
+            row = int(tables.row_of[number])
+            if row < 0:
+                continue
+            assert name not in counted
+            counted.add(name)
+            neighbours = machine.neighbours(row)
+            expected = np.zeros_like(tables.sizes[row])
+            for size, count in sizes[name].items():
+                expected[0, machine.cells.of_size[size]] += count
+                expected[1, machine.cells.of_size[size]] += count * machine.cells.above[size]
+            np.testing.assert_array_equal(tables.sizes[row], expected, name)
+            for other, after, before, f in zip(*(c.tolist() for c in neighbours), strict=True):
+                assert before == 0
+                pair = name, machine.items.id(other)
+                found[pair] = after
+                assert abs(f - decayed[pair]) <= f_error * decayed[pair], pair
+    assert {item for item, some in sizes.items() if some} <= counted
+    assert found == dict(oracle.pairs())

@@ -1,0 +1,154 @@
+"""A shop with profiles, categories, prices and items that are gone, on a real Kafka with a real worker.
+
+Helpers of test_recommending.py and of tests/alsobought/test_recommend_commands.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from state.events import Event
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import create_topics
+from streams.messages import CatalogueItem, EventMessage, encode
+from streams.partitioning import partition_for
+from streams.settings import Settings
+from streams.topics import ITEMS, PURCHASES, RECOMMENDATIONS
+from tests.events import as_event, purchases
+from tests.oracle import Bought, Oracle
+from tests.streams.pipeline import PARTITIONS, TOPICS, Wires, Worker, until
+from tests.streams.test_pipeline import WINDOW, keyed
+
+ITEM_COUNT = 80
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def number(name: str) -> int:
+    """Of "c12" or "i12"."""
+    return int(name[1:])
+
+
+def entry(item_id: str) -> CatalogueItem:
+    """What the catalogue says of an item: every ninth is gone."""
+    n = number(item_id)
+    return CatalogueItem(
+        item_id=item_id, title=f"Title {n}", category=f"group {n % 4}", price=float(n), available=n % 9 != 4
+    )
+
+
+CATALOGUE = {name: entry(name) for name in (f"i{n}" for n in range(ITEM_COUNT))}
+GONE = {name for name, told in CATALOGUE.items() if not told.available}
+
+
+def events(seed: int, customers: int, count: int, **more: Any) -> list[EventMessage]:
+    """Purchases; every third customer is an account of two profiles. Seeds share no event ids."""
+    made = []
+    for n, event in enumerate(purchases(seed, customers, ITEM_COUNT, count, **more)):
+        profile = None if number(event.customer_id) % 3 else f"p{n % 2}"
+        made.append(msgspec.structs.replace(event, event_id=f"{seed}-{n}", profile_id=profile))
+    return made
+
+
+@dataclass
+class Shop:
+    """A running shop, and what was published to it."""
+
+    kafka: EmbeddedKafka
+    wires: Wires
+    data: Path
+    settings: dict[str, str]
+    worker: Worker
+    log: list[EventMessage] = field(default_factory=list)
+
+    def publish(self, some: Sequence[EventMessage]) -> None:
+        """Publish events and remember them."""
+        self.log += some
+        self.wires.publish(PURCHASES.name, keyed(some))
+
+    def settle(self) -> None:
+        """Wait until all is counted and listed, and recommendations follow from it."""
+        self.wires.drain()
+        ends = self.wires.ends(PURCHASES.name)
+        until(lambda: self.wires._reached(PURCHASES.name, "recommended", ends), "recommendations")
+
+    def restart(self, **settings: str) -> None:
+        """Another worker, once the last one is dead."""
+        self.wires.tasks.clear()
+        self.worker = Worker(self.kafka.bootstrap, self.data, **self.settings, **settings)
+
+    @property
+    def oracle(self) -> Oracle:
+        """What was published, in plain Python."""
+        return Oracle(WINDOW).feed(map(with_profile, self.log))
+
+    def histories(self) -> dict[str, list[Bought]]:
+        """Those that are not empty."""
+        return {customer: history for customer, history in self.oracle.histories.items() if history}
+
+    def recommendations(self) -> dict[str, dict[str, Any]]:
+        """The newest message of every key."""
+        return self.wires.newest(RECOMMENDATIONS)
+
+    def ask(self, *customers: str, **more: Any) -> list[dict[str, Any]]:
+        """The answers of the worker."""
+        status, told = self.post(json.dumps({"customers": customers, **more}).encode(), customers[0])
+        assert status == 200, told
+        answers: list[dict[str, Any]] = json.loads(told)["recommendations"]
+        assert [answer["customer_id"] for answer in answers] == list(customers)
+        return answers
+
+    def post(self, body: bytes, customer: str = "c0") -> tuple[int, str]:
+        """Status and text of an answer to any question, once the worker is ready."""
+        task = f"{PURCHASES.name}-{partition_for(customer.encode(), PARTITIONS)}"
+
+        def answered() -> tuple[int, str] | None:
+            self.wires.poll_progress()
+            if task not in self.wires.tasks:
+                return None
+            url = f"{self.wires.tasks[task].worker}/recommendations"
+            try:
+                with _opener.open(urllib.request.Request(url, body, method="POST"), timeout=60) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                with error:
+                    return None if error.code == 503 else (error.code, error.read().decode())
+
+        told: tuple[int, str] = until(answered, "the worker's answer")
+        return told
+
+
+def with_profile(message: EventMessage) -> Event:
+    """As the oracle takes it."""
+    return replace(as_event(message), profile_id=message.profile_id)
+
+
+@contextlib.contextmanager
+def opened(home: Path, **settings: str) -> Iterator[Shop]:
+    """A shop with its catalogue; a worker runs."""
+    with EmbeddedKafka(home / "kafka", cache_dir=Settings.model_validate({}).cache_dir) as kafka:
+        create_topics(kafka.bootstrap, TOPICS, PARTITIONS, 1)
+        wires = Wires(kafka.bootstrap)
+        always = {"instance": "one"}  # so that one that is killed can be started again at once
+        shop = Shop(
+            kafka, wires, home / "data", always, Worker(kafka.bootstrap, home / "data", **always, **settings)
+        )
+        try:
+            wires.publish(ITEMS.name, [(name.encode(), encode(told)) for name, told in CATALOGUE.items()])
+            wires.drain()
+            yield shop
+        finally:
+            wires.close()
+            try:
+                shop.worker.stop()
+            finally:
+                shop.worker.process.kill()  # one that hangs must not outlive the test
+                shop.worker.process.wait()

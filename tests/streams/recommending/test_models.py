@@ -1,0 +1,188 @@
+"""Models without Kafka: written, read, refused, and followed by a worker's board."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from chronological.model import Model
+from chronological.network import Network
+from streams.kinds import BUILT_IN
+from streams.messages import encode
+from streams.recommending import models
+from streams.recommending.board import Board, Boards
+from streams.recommending.following import Following
+from streams.recommending.messages import ModelAnnounced
+from streams.topics import MODELS
+
+
+def model(version: int, *, kind: str = "bought", ids: tuple[str, ...] = ("tea", "milk")) -> Model:
+    rng = np.random.default_rng(version)
+    net = Network.new(len(ids), rng, hidden=4)
+    net.outward[:] = rng.normal(size=net.outward.shape)
+    return Model(kind, version, 1_700_000_000_000, list(ids), net)
+
+
+def path_of(told: ModelAnnounced) -> Path:
+    return Path(told.url)
+
+
+def test_what_is_written_can_be_read(tmp_path: Path) -> None:
+    made = model(3)
+    told = models.write(str(tmp_path), made)
+    assert (told.kind, told.version, told.items) == ("bought", 3, 2)
+    assert told.trained_until == made.trained_until_ms
+    assert told.bytes == path_of(told).stat().st_size
+    found = models.read(told)
+    assert (found.version, list(found.items)) == (3, ["tea", "milk"])
+    np.testing.assert_array_equal(found.inward, made.network.inward)
+    np.testing.assert_array_equal(found.outward, made.network.outward)
+    np.testing.assert_array_equal(found.bias, made.network.bias)
+
+
+def test_models_go_to_any_url_of_fsspec() -> None:
+    told = models.write("memory://models-of-test", model(1))
+    assert told.url.startswith("memory://models-of-test/bought/00000001-")
+    assert models.read(told).version == 1
+
+
+def test_the_last_files_of_a_kind_are_kept(tmp_path: Path) -> None:
+    other = models.write(str(tmp_path), model(1, kind="bought-again"))
+    told = [models.write(str(tmp_path), model(version)) for version in range(1, 6)]
+    assert [path_of(one).exists() for one in told] == [False, False, True, True, True]
+    assert path_of(other).exists()
+    assert len(list(tmp_path.rglob("*.*"))) == 4  # nothing partial is left
+
+
+def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for url in (str(tmp_path / "file"), "unheardof://bucket"):
+        with pytest.raises(models.ModelError, match=r"cannot write .*ALSOBOUGHT_MODEL_DIR"):
+            models.write(url, model(1))
+
+
+def broken(told: ModelAnnounced, how: str) -> ModelAnnounced:
+    """What is announced, when something is wrong with it."""
+    if how == "missing":
+        path_of(told).unlink()
+    elif how == "damaged":
+        raw = bytearray(path_of(told).read_bytes())
+        raw[len(raw) // 2] ^= 1
+        path_of(told).write_bytes(raw)
+    elif how == "cut":
+        path_of(told).write_bytes(path_of(told).read_bytes()[:100])
+    return msgspec.structs.replace(
+        told,
+        version=9 if how == "another version" else told.version,
+        kind="watched" if how == "another kind" else told.kind,
+        url="unheardof://bucket/x.npz" if how == "a url nobody knows" else told.url,
+    )
+
+
+HOW = ("missing", "damaged", "cut", "another version", "another kind", "a url nobody knows")
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_what_is_wrong_is_refused(tmp_path: Path, how: str) -> None:
+    told = broken(models.write(str(tmp_path), model(2)), how)
+    with pytest.raises(models.ModelError, match=told.url.rpartition("/")[2]):
+        models.read(told)
+
+
+def test_an_item_named_twice_is_refused(tmp_path: Path) -> None:
+    told = models.write(str(tmp_path), model(1, ids=("tea", "tea")))
+    with pytest.raises(models.ModelError, match="twice"):
+        models.read(told)
+
+
+def boards() -> tuple[Boards, Board, models.Models]:
+    made = Boards(BUILT_IN, 20)
+    return made, made.by_kind["bought"], models.Models(made)
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_worker_goes_on_with_what_it_has(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, board, follower = boards()
+    good, bad, newer = (models.write(str(tmp_path), model(version)) for version in (1, 2, 3))
+    bad = broken(bad, how)
+
+    async def run() -> None:
+        await follower.follow(board)
+        assert board.model is None
+        board.announced = bad
+        for _ in range(3):
+            await follower.follow(board)
+        assert board.model is None
+        board.announced = good
+        await follower.follow(board)
+        used = board.model
+        assert used is not None
+        assert used.version == 1
+        board.announced = bad
+        for _ in range(3):
+            await follower.follow(board)
+        assert board.model is used
+        board.announced = newer
+        await follower.follow(board)
+        assert board.model is not None
+        assert board.model.version == 3
+
+    with caplog.at_level(logging.INFO, "alsobought"):
+        asyncio.run(run())
+    errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(errors) == 2  # not again and again
+    assert bad.url in errors[0]
+    assert "goes on without one" in errors[0]
+    assert "goes on with version 1" in errors[1]
+    assert all("train again" in error for error in errors)
+
+
+def test_a_file_that_comes_late_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, board, follower = boards()
+    told = models.write(str(tmp_path), model(1))
+    away = path_of(told).rename(tmp_path / "away")
+    board.announced = told
+
+    async def run() -> None:
+        await follower.follow(board)
+        away.rename(path_of(told))
+        await follower.follow(board)  # too soon after it was looked for
+        assert board.model is None
+        monkeypatch.setattr(models, "AGAIN_S", 0.0)
+        await follower.follow(board)
+        assert board.model is not None
+
+    asyncio.run(run())
+
+
+def test_a_model_is_read_once_and_withdrawn_by_a_tombstone(tmp_path: Path) -> None:
+    made, board, follower = boards()
+    told = models.write(str(tmp_path), model(1))
+    following = Following("nowhere", made, 4, lambda _kind: set())
+
+    async def run() -> None:
+        following._take_one(MODELS.name, b"bought", encode(told))
+        await follower.follow(board)
+        used = board.model
+        assert used is not None
+        path_of(told).unlink()
+        following._take_one(MODELS.name, b"bought", encode(told))
+        following._take_one(
+            MODELS.name, b"unheard of", encode(msgspec.structs.replace(told, kind="unheard of"))
+        )
+        await follower.follow(board)
+        assert board.model is used
+        following._take_one(MODELS.name, b"bought", None)
+        following._take_one(MODELS.name, b"unheard of", None)
+        await follower.follow(board)
+        assert board.model is None
+        assert made.by_kind["watched"].model is None
+
+    asyncio.run(run())

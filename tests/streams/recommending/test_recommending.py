@@ -1,0 +1,285 @@
+"""Recommendations through a real Kafka and a real worker: messages, questions, erasure, a sudden death.
+
+The tests share the shop, and go on from one another: the later ones change it.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from state.recommending.experiments import parse, variant_of
+from state.recommending.features import FEATURES
+from state.recommending.recommender import new_rankers
+from streams.messages import EventMessage
+from streams.topics import BESTSELLERS, QUALITY, RANKER, RECOMMENDATIONS
+from tests.events import DAY_MS, START_MS
+from tests.oracle import Bought
+from tests.streams.pipeline import until
+from tests.streams.recommending.shop import CATALOGUE, GONE, ITEM_COUNT, Shop, events, number, opened
+
+CUSTOMERS = 100
+FIRST = 700
+VARIANTS = "control=bestsellers:50,ours:50"
+ACCOUNT, SINGLE = "c3", "c1"  # heavy buyers; one of them of two profiles
+NEWCOMER = "nobody has seen me"
+
+pytestmark = pytest.mark.timeout(200)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with opened(tmp_path_factory.mktemp("shop")) as shop:
+        bought = events(11, CUSTOMERS, 1_500, days=40)
+        shop.publish(bought[:FIRST])
+        shop.settle()  # so that those of the others come back to something
+        shop.publish(bought[FIRST:])
+        shop.settle()
+        yield shop
+
+
+def check(message: dict[str, Any], history: Iterable[Bought]) -> None:
+    """It recommends by these purchases."""
+    owned = {bought.item for bought in history}
+    items = message["items"]
+    assert len(items) <= 20
+    names = [entry["item_id"] for entry in items]
+    assert len(set(names)) == len(names)
+    assert GONE.isdisjoint(names)
+    scores = [entry["score"] for entry in items]
+    assert scores == sorted(scores, reverse=True)
+    for entry in items:
+        assert set(entry["because"]) <= owned
+        assert (entry["item_id"] in owned) == (entry["source"] == "buy-again")
+        if entry["source"] == "buy-again":
+            assert entry["because"] == [entry["item_id"]]
+        elif entry["source"] == "bestseller":
+            assert entry["because"] == []
+
+
+def items_of(answer: dict[str, Any]) -> list[str]:
+    return [entry["item_id"] for entry in answer["items"]]
+
+
+def test_everybody_is_recommended_to(shop: Shop) -> None:
+    histories, told = shop.histories(), shop.recommendations()
+    expected = dict(histories)
+    for customer, history in histories.items():
+        for profile in {bought.profile for bought in history} - {None}:
+            expected[f"{customer}\t{profile}"] = [b for b in history if b.profile == profile]
+    assert told.keys() == expected.keys()
+    assert sum("\t" in key for key in told) > 20
+    for key, history in expected.items():
+        customer, _, profile = key.partition("\t")
+        message = told[key]
+        assert (message["customer_id"], message.get("profile_id", "")) == (customer, profile)
+        assert message["kind"] == "bought"
+        assert "variant" not in message
+        check(message, history)
+    # who came first, when nothing was counted yet, got something when there was
+    until(lambda: all(m["items"] for m in shop.recommendations().values()), "something for everybody")
+    assert {e["source"] for m in told.values() for e in m["items"]} >= {"related", "buy-again"}
+
+
+def test_bestsellers_are_the_oracles(shop: Shop) -> None:
+    sold = Counter({item: n for item, n in shop.oracle.recent().items() if item not in GONE})
+
+    def ranked(names: Iterable[str]) -> list[tuple[str, int]]:
+        return sorted(((name, sold[name]) for name in names), key=lambda pair: (-pair[1], pair[0]))
+
+    expected = {"all": ranked(sold)}
+    for category in {told.category for told in CATALOGUE.values()}:
+        expected[f"category:{category}"] = ranked(n for n in sold if CATALOGUE[n].category == category)
+
+    def current() -> dict[str, list[tuple[str, int]]]:
+        newest = shop.wires.newest(BESTSELLERS)
+        return {
+            key: [(e["item_id"], e["purchases"]) for e in told["items"]]
+            for key, told in newest.items()
+            if not key.startswith("trending")
+        }
+
+    until(lambda: current() == expected, "the bestsellers")
+    rising = shop.wires.newest(BESTSELLERS)["trending"]
+    assert rising["trending"] is True
+    rises = [entry["rise"] for entry in rising["items"]]
+    assert rises == sorted(rises, reverse=True)
+    assert rises[-1] > 0
+    assert GONE.isdisjoint(items_of(rising))
+
+
+def test_shelves(shop: Shop) -> None:
+    histories = shop.histories()
+    owned = {customer: {b.item for b in histories[customer]} for customer in (ACCOUNT, SINGLE)}
+    for shelf in ("new", "again", "all"):
+        for answer in shop.ask(ACCOUNT, SINGLE, shelf=shelf, k=10):
+            check(answer, histories[answer["customer_id"]])
+            assert len(answer["items"]) == 10
+            which = {item in owned[answer["customer_id"]] for item in items_of(answer)}
+            assert which == {"new": {False}, "again": {True}, "all": which}[shelf]
+    (several,) = shop.ask(ACCOUNT)
+    assert len(several["items"]) == 6
+    (of_profile,) = shop.ask(ACCOUNT, profile="p1", shelf="again", k=100)
+    assert of_profile["profile_id"] == "p1"
+    bought = {b.item for b in histories[ACCOUNT] if b.profile == "p1"} - GONE
+    assert set(items_of(of_profile)) == bought < owned[ACCOUNT]
+
+
+@pytest.mark.parametrize(
+    ("filter_", "fits"),
+    [
+        ({"categories": ["group 1", "group 2"]}, lambda n: n % 4 in (1, 2)),
+        ({"categories": ["nothing"]}, lambda n: False),
+        ({"lowest_price": 10, "highest_price": 30}, lambda n: 10 <= n <= 30),
+        ({"brands": ["nobody"]}, lambda n: False),
+        ({"only": ["i3", "i5", "i7", "unheard of"]}, lambda n: n in (3, 5, 7)),
+        ({"without": [f"i{n}" for n in range(0, ITEM_COUNT, 2)]}, lambda n: n % 2 == 1),
+        ({"categories": ["group 1"], "lowest_price": 40, "without": ["i41"]},
+         lambda n: n % 4 == 1 and n > 41),
+    ],
+    ids=lambda value: json.dumps(value)[:30] if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_filters(shop: Shop, filter_: dict[str, Any], fits: Any) -> None:
+    for answer in shop.ask(SINGLE, NEWCOMER, k=100, filter=filter_):
+        found = set(items_of(answer))
+        assert all(fits(number(item)) for item in found)
+        offered = {item for item in shop.oracle.recent() if fits(number(item)) and item not in GONE}
+        assert found >= offered  # there are few enough items that all that sell of late are candidates
+
+
+def test_a_newcomer_gets_bestsellers(shop: Shop) -> None:
+    (answer,) = shop.ask(NEWCOMER)
+    assert answer["kind"] == "bought"
+    assert {entry["source"] for entry in answer["items"]} == {"bestseller"}
+    assert all(entry["because"] == [] for entry in answer["items"])
+    sold = shop.oracle.recent()
+    assert set(items_of(answer)) <= sold.keys() - GONE
+    assert len(answer["items"]) == 6
+    (watched,) = shop.ask(NEWCOMER, kind="watched")
+    assert (watched["kind"], watched["items"]) == ("watched", [])
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ("{", "truncated"),
+        ('{"customers": "c1"}', "$.customers"),
+        ("{}", "customers"),
+        ('{"customers": ["c1"], "k": 0}', "$.k"),
+        ('{"customers": ["c1"], "k": 101}', "$.k"),
+        ('{"customers": ["c1"], "shelf": "top"}', "$.shelf"),
+        ('{"customers": ["c1"], "shelves": "all"}', "shelves"),
+        ('{"customers": ["c1"], "filter": {"price": 3}}', "$.filter"),
+        (json.dumps({"customers": ["c1"] * 1_001}), "$.customers"),
+    ],
+)
+def test_a_bad_question_is_refused_with_a_reason(shop: Shop, question: str, reason: str) -> None:
+    status, told = shop.post(question.encode())
+    assert status == 400
+    assert told.startswith("this is no question for recommendations: ")
+    assert reason in told
+
+
+def test_an_unknown_kind_is_refused_with_those_there_are(shop: Shop) -> None:
+    status, told = shop.post(b'{"customers": ["c1"], "kind": "liked"}')
+    assert (status, told) == (400, "there is no kind of events 'liked', but bought, watched")
+
+
+def test_who_is_erased_is_recommended_to_no_more(shop: Shop) -> None:
+    keys = {ACCOUNT, f"{ACCOUNT}\tp0", f"{ACCOUNT}\tp1", SINGLE}
+    before = shop.recommendations()
+    assert keys <= before.keys()
+    at = START_MS + 40 * DAY_MS
+    shop.publish([EventMessage(customer_id=name, timestamp=at, type="forget") for name in (ACCOUNT, SINGLE)])
+    shop.settle()
+    newest = {record.key: record.value for record in shop.wires.read(RECOMMENDATIONS.name)}
+    assert [newest[key.encode()] for key in sorted(keys)] == [None] * 4
+    assert shop.recommendations().keys() == before.keys() - keys
+    (answer,) = shop.ask(ACCOUNT)
+    assert {entry["source"] for entry in answer["items"]} == {"bestseller"}
+
+
+def cases_of(messages: dict[str, dict[str, Any]]) -> dict[str, tuple[int, int]]:
+    return {key: (told["cases"], told["hits"]) for key, told in messages.items()}
+
+
+def of_bought(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
+    """The newest rankers of each partition."""
+    told = {record.key.decode(): json.loads(record.value) for record in records}
+    return {key: value for key, value in told.items() if value["kind"] == "bought"}
+
+
+def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
+    """What was learnt is there again, those in flight are recommended to; from now on with an experiment."""
+
+    def taught() -> list[str]:
+        told = of_bought(shop.wires.read(RANKER.name))
+        return [key for key, told in told.items() if told["rankers"]["all"]["cases"] > 0]
+
+    until(lambda: len(taught()) == 4, "lessons of every partition")
+    in_flight = events(12, CUSTOMERS, 600, start_ms=START_MS + 41 * DAY_MS, days=5)
+    ends = shop.wires.ends(RECOMMENDATIONS.name)
+    shop.publish(in_flight)
+    until(lambda: shop.wires.ends(RECOMMENDATIONS.name) != ends, "the first recommendations")
+    shop.worker.stop(signal.SIGKILL)
+    learnt, quality = of_bought(shop.wires.read(RANKER.name)), cases_of(shop.wires.newest(QUALITY))
+    told_until = shop.wires.ends(RANKER.name)
+
+    shop.restart(variants=VARIANTS)
+    shop.settle()
+    after = shop.recommendations()
+    since = {r.key.decode() for r in shop.wires.read(RECOMMENDATIONS.name) if r.offset >= ends[r.partition]}
+    histories = shop.histories()
+    flown = {event.customer_id for event in in_flight}
+    assert flown <= since
+    for customer in flown:
+        assert after[customer]["items"]
+        check(after[customer], histories[customer])
+    assert after.keys() >= histories.keys()
+
+    # nothing was learnt since: a replay is no lesson
+    def told_again() -> dict[str, dict[str, Any]]:
+        return of_bought(r for r in shop.wires.read(RANKER.name) if r.offset >= told_until[r.partition])
+
+    until(lambda: len(told_again()) == 4, "weights of every partition")
+    for key, told in told_again().items():
+        for name, ranker in told["rankers"].items():
+            assert ranker["cases"] >= learnt[key]["rankers"][name]["cases"]
+            for feature, (weight, *_) in ranker["features"].items():
+                known = [state["rankers"][name]["features"][feature][0] for state in learnt.values()]
+                assert min(known) - 1e-9 <= weight <= max(known) + 1e-9
+    starts = dict(zip(FEATURES, new_rankers()["all"].weights.tolist(), strict=True))
+    weights = {f: values[0] for f, values in told["rankers"]["all"]["features"].items()}
+    assert sum(abs(weights[name] - start) > 0.01 for name, start in starts.items()) > 3
+
+    # who comes back is a case again, of the variants too
+    shop.publish(later := events(13, CUSTOMERS, 600, start_ms=START_MS + 47 * DAY_MS, days=2))
+    shop.settle()
+    variants, found, histories = parse(VARIANTS), shop.recommendations(), shop.histories()
+    shown: Counter[str] = Counter()
+    for customer in {event.customer_id for event in later}:
+        variant = variant_of(variants, customer)
+        assert variant is not None
+        message = found[customer]
+        assert message["variant"] == variant.name
+        check(message, histories[customer])
+        if variant.algorithm == "bestsellers":
+            assert all(entry["source"] != "buy-again" for entry in message["items"])
+        shown[variant.name] += 1
+    assert shown.keys() == {"control", "ours"}
+
+    def of_variants() -> set[str]:
+        told = shop.wires.newest(QUALITY).values()
+        return {q["variant"] for q in told if q["algorithm"] == "shown" and q["cases"] > 0}
+
+    until(lambda: of_variants() == {"control", "ours"}, "cases of both variants")
+    now = cases_of(shop.wires.newest(QUALITY))
+    for key, (cases, hits) in quality.items():
+        assert now[key][0] >= cases
+        assert now[key][1] >= hits
+    assert sum(cases for cases, _ in now.values()) > sum(cases for cases, _ in quality.values()) > 0

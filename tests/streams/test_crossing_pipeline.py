@@ -1,0 +1,132 @@
+"""What was watched and then bought through one worker that is killed: published, exact, and asked for."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alsobought.cli import app
+from streams.broker.embedded import EmbeddedKafka
+from streams.kinds import BOUGHT, WATCHED, WATCHED_BOUGHT
+from streams.messages import EventMessage
+from streams.topics import FIRST_EVENTS, ITEMS
+from tests.crossing_oracle import CrossingOracle
+from tests.events import as_event, purchases, watches
+from tests.oracle import Oracle
+from tests.streams.pipeline import Wires, Worker
+from tests.streams.test_pipeline import WINDOW, keyed
+
+CUSTOMERS, ITEM_COUNT = 150, 120
+
+
+def _oracle(bought: list[EventMessage], watched: list[EventMessage]) -> CrossingOracle:
+    of_watches, of_purchases = (Oracle(WINDOW).feed(map(as_event, log)) for log in (watched, bought))
+    return CrossingOracle(of_watches, of_purchases)
+
+
+def check(wires: Wires, oracle: CrossingOracle) -> None:
+    """Every count in every list is the oracle's."""
+    lists = wires.lists(WATCHED_BOUGHT)
+    pairs, watchers = oracle.pairs(), oracle.watched.buyers()
+    assert {item for item, best in oracle.lists(100).items() if best} == lists.keys()
+    for item, message in lists.items():
+        assert (message["kind"], message["buyers"]) == ("watched-bought", watchers[item])
+        assert message["mass"] == sum(n for (x, _), n in pairs.items() if x == item)
+        for entry in message["related"]:
+            assert entry["together"] == entry["after"] == pairs[item, entry["item_id"]]
+
+
+@pytest.mark.timeout(400)
+def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
+    bought = purchases(1, CUSTOMERS, ITEM_COUNT, 3_000, returns=0.03, duplicates=0.03)
+    seen = watches(2, CUSTOMERS, ITEM_COUNT, 2_400)
+    worker = Worker(kafka.bootstrap, tmp_path / "data")
+    try:
+        # all of the purchases before any watch, as who loads a year of both does
+        wires.publish(BOUGHT.events.name, keyed(bought[:2_000]))
+        wires.drain()
+        assert wires.lists(WATCHED_BOUGHT) == {}
+        wires.publish(WATCHED.events.name, keyed(seen[:1_500]))
+        wires.drain()
+        check(wires, _oracle(bought[:2_000], seen[:1_500]))
+
+        # killed while there is something to do everywhere, twice
+        for part, rest in ((bought[2_000:2_500], seen[1_500:1_900]), (bought[2_500:], seen[1_900:])):
+            wires.publish(WATCHED.events.name, keyed(rest))
+            wires.publish(BOUGHT.events.name, keyed(part))
+            worker.stop(signal.SIGKILL)
+            worker = Worker(kafka.bootstrap, tmp_path / "data")
+        wires.drain()
+        check(wires, _oracle(bought, seen))
+        assert len(_oracle(bought, seen).pairs()) > 1_000
+
+        # a customer is forgotten, in both; and an item that is gone leaves the lists
+        told = CliRunner().invoke(app, ["forget", "c2", "--kafka", kafka.bootstrap])
+        assert told.stdout == "published a forget of c2 on purchases, watches\n"
+        for log in (bought, seen):
+            log.append(EventMessage(customer_id="c2", timestamp=int(time.time() * 1000), type="forget"))
+        wires.drain()
+        check(wires, _oracle(bought, seen))
+        wires.publish(ITEMS.name, [(b"i3", b'{"item_id":"i3","available":false}')])
+        wires.drain()
+        lists = wires.lists(WATCHED_BOUGHT)
+        assert "i3" not in {entry["item_id"] for message in lists.values() for entry in message["related"]}
+        wires.publish(ITEMS.name, [(b"i3", b'{"item_id":"i3","available":true}')])
+        wires.drain()
+
+        # asked for by its name
+        best = max(lists, key=lambda item: len(lists[item]["related"]))
+        related = CliRunner().invoke(
+            app, ["related", best, "--kind", "watched-bought", "--kafka", kafka.bootstrap, "--json"]
+        )
+        assert json.loads(related.stdout)["kind"] == "watched-bought"
+        export = CliRunner().invoke(
+            app, ["export", "related-items", "--kind", "watched-bought", "--kafka", kafka.bootstrap]
+        )
+        assert len(export.stdout.splitlines()) == len(wires.lists(WATCHED_BOUGHT))
+        bestsellers = CliRunner().invoke(
+            app, ["export", "bestsellers", "--kind", "watched-bought", "--kafka", kafka.bootstrap]
+        )
+        assert "no kind of events 'watched-bought', but bought, watched" in bestsellers.stderr
+    finally:
+        assert worker.stop() == 0
+
+
+@pytest.mark.timeout(400)
+def test_switched_on_after_a_while(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
+    """Machines tell from then on; a rebuild counts what was before. Without it nothing is told."""
+    bought = purchases(3, 60, 40, 1_200)
+    seen = watches(4, 60, 40, 1_000)
+    worker = Worker(kafka.bootstrap, tmp_path / "data", watched_bought_days="0")
+    try:
+        wires.publish(BOUGHT.events.name, keyed(bought[:600]))
+        wires.publish(WATCHED.events.name, keyed(seen[:500]))
+        wires.drain((BOUGHT, WATCHED))
+        assert wires.ends(FIRST_EVENTS.name) == dict.fromkeys(wires.ends(FIRST_EVENTS.name), 0)
+    finally:
+        assert worker.stop() == 0
+    worker = Worker(kafka.bootstrap, tmp_path / "data")
+    try:
+        wires.publish(BOUGHT.events.name, keyed(bought[600:]))
+        wires.publish(WATCHED.events.name, keyed(seen[500:]))
+        wires.drain()
+        assert wires.lists(WATCHED_BOUGHT)
+        assert "was not told of" in worker.log.read_text()
+    finally:
+        assert worker.stop() == 0
+    done = CliRunner().invoke(
+        app, ["rebuild", "--yes", "--kafka", kafka.bootstrap, "--data-dir", str(tmp_path / "data")]
+    )
+    assert done.exit_code == 0, done.output
+    worker = Worker(kafka.bootstrap, tmp_path / "data")
+    try:
+        wires.drain()
+        check(wires, _oracle(bought, seen))
+        assert "was not told of" not in worker.log.read_text()
+    finally:
+        assert worker.stop() == 0
