@@ -210,7 +210,7 @@ class Task(abc.ABC):
         return loops
 
     async def handle(self, chunk: Chunk) -> None:
-        """Take a chunk in; waits while the task has some to do, but not for other tasks."""
+        """Take a chunk in; waits while the task has some to do and is open, but not for other tasks."""
         await self._inbox.put(chunk)
 
     async def _apply_loop(self) -> None:
@@ -354,6 +354,8 @@ class Task(abc.ABC):
             await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
             for loop in left:  # wait_for swallows the first in the moment it has what it waits for
                 loop.cancel()
+        while not self._inbox.empty():  # who waits to hand over a chunk would wait for ever, and its topic too
+            self._inbox.get_nowait()
 
     def failed(self) -> BaseException | None:
         """The error one of its loops ended with; they end by themselves only with one."""

@@ -21,7 +21,7 @@ from streams.lease import Lease
 from streams.opening import Stores
 from streams.recommending.board import Boards
 from streams.settings import Settings
-from streams.tasks import Context, Torn
+from streams.tasks import INBOX_CHUNKS, Context, Torn
 from streams.topics import FIRST_EVENTS, PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import purchases
@@ -192,6 +192,30 @@ def test_a_stop_in_the_middle_of_a_chunk_waits_for_its_end(tmp_path: Path) -> No
         outbox.acknowledge()
         await closing
         assert _stored(tmp_path) == 100
+
+    _run(body())
+
+
+def test_who_hands_over_a_chunk_does_not_wait_for_a_task_that_is_closed(tmp_path: Path) -> None:
+    """Its topic has one reader for all partitions, which would wait for ever after a rebalance."""
+
+    async def body() -> None:
+        outbox = _Outbox()
+        task = _task(tmp_path, outbox)
+        task.context.lease._confirmed_at = float("-inf")
+        await task.open(0)
+        task.start()
+        await task.handle(_chunk(10))
+        await _until(task._inbox.empty)  # taken out, and held back
+        for start in range(10, 10 * (INBOX_CHUNKS + 1), 10):
+            await task.handle(_chunk(10, start))
+        waits = asyncio.create_task(task.handle(_chunk(10, 10 * (INBOX_CHUNKS + 1))))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not waits.done()
+        await task.close(save=False)
+        async with asyncio.timeout(WAIT_S):
+            await waits
 
     _run(body())
 
