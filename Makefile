@@ -21,7 +21,7 @@ setup: .venv/ready
 	@touch .venv/ready
 
 test: lint types
-	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # CHAOS="--minutes 60 --seed 7" for another run; the short one is among the tests
 chaos: setup

@@ -84,6 +84,7 @@ class Settings(BaseSettings):
         ge=10,
         description="the same while a backlog is counted: purchases older than twice staleness_ms",
     )
+    progress_ms: int = Field(1_000, ge=50, description="time between two reports of how far a worker is")
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
     replay_events: int = Field(
         150_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"

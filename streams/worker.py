@@ -35,7 +35,6 @@ from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
 
-PROGRESS_EVERY_S = 1.0
 EQUAL_PART = 0.25
 """Of the memory of a class of tasks, that they share alike; the rest goes by what each holds."""
 
@@ -210,9 +209,9 @@ class Tasks:
             await outbox.send(PROGRESS.name, None, task.name.encode(), encode(progress))
 
     async def report_for_ever(self) -> None:
-        """Publish progress every second, and stop the worker when a task's own loops failed."""
+        """Publish progress now and then, and stop the worker when a task's own loops failed."""
         while True:
-            await asyncio.sleep(PROGRESS_EVERY_S)
+            await asyncio.sleep(self.settings.progress_ms / 1000)
             for task in self.all():
                 if (error := task.failed()) is not None:
                     raise error

@@ -118,19 +118,19 @@ def check_counts(
     Without `repeats` except for what layout 1 did not count.
     """
     buyers, recent, sizes = oracle.buyers(), oracle.recent(), oracle.sizes()
-    after, decayed = oracle.after(), oracle.decayed()
+    after, decayed, watermark_ms = oracle.after(), oracle.decayed(), oracle.watermark_ms()
     first_days, all_repeats = oracle.first_days(), oracle.repeats()
     windows = [(days, before, oracle.recent(days, before)) for days, before in ((7, 0), (21, 7))]
     found: dict[tuple[str, str], tuple[int, int]] = {}
     for machine in machines:
         tables = machine.tables
         assert machine.customers == oracle.customers()
-        assert machine.watermark_ms == oracle.watermark_ms()
+        assert machine.watermark_ms == watermark_ms
         assert machine.purchases == len(oracle.purchases)
         for number, name in enumerate(machine.items):
             assert tables.popularity.buyers[number] == buyers[name], name
             assert tables.popularity.recent[number] == recent[name], name
-            newest = oracle.watermark_ms() // DAY_MS
+            newest = watermark_ms // DAY_MS
             if repeats:
                 assert tables.popularity.first_day[number] == first_days.get(name, NEVER), name
                 assert tables.popularity.repeats[number].tolist() == all_repeats[name], name

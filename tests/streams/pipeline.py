@@ -19,7 +19,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
 from state.deltas import encode_settle
-from streams.kinds import BOUGHT, LISTED, Kind, topics_of_kinds
+from streams.kinds import BOUGHT, LISTED, CrossKind, Kind, topics_of_kinds
 from streams.messages import Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, TopicSpec
 
@@ -27,6 +27,8 @@ PARTITIONS = 4
 TOPICS = topics_of_kinds(LISTED)
 WAIT_S = 120.0
 BATCH_BYTES = 256 << 10
+SETTINGS = {"progress_ms": "200", "session_ms": "6000"}
+"""Of every worker, unless a test says otherwise: what is waited for most comes soon."""
 
 
 def until(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
@@ -47,7 +49,7 @@ class Worker:
             **os.environ,
             "ALSOBOUGHT_KAFKA": bootstrap,
             "ALSOBOUGHT_DATA_DIR": str(data_dir),
-            **{f"ALSOBOUGHT_{name.upper()}": value for name, value in settings.items()},
+            **{f"ALSOBOUGHT_{name.upper()}": value for name, value in {**SETTINGS, **settings}.items()},
         }
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -152,22 +154,29 @@ class Wires:
         self.tasks.update({task.task: task for task, _ in told})
         return told
 
-    def _reached(self, topic: str, field: str, targets: dict[int, int]) -> bool:
+    def reached(self, field: str, targets: dict[str, int]) -> bool:
+        """Whether every task says that it is so far."""
         self.poll_progress()
-        states = {p: self.tasks.get(f"{topic}-{p}") for p in targets}
-        return all(s is not None and getattr(s, field) >= targets[p] for p, s in states.items())
+        return all(t in self.tasks and getattr(self.tasks[t], field) >= end for t, end in targets.items())
+
+    def _counted(self, topics: Iterable[str]) -> None:
+        targets = {f"{topic}-{p}": end for topic in topics for p, end in self.ends(topic).items()}
+        until(lambda: self.reached("applied", targets), f"{', '.join(topics)} applied")
 
     def drain(self, kinds: Sequence[Kind] = LISTED) -> None:
         """Wait until everything published is counted and listed."""
-        for topic in (*(kind.events.name for kind in kinds), ITEMS.name):
-            targets = self.ends(topic)
-            until(lambda t=topic, to=targets: self._reached(t, "applied", to), f"{topic} applied")  # type: ignore[misc]
-        for deltas in [kind.deltas.name for kind in kinds]:
-            markers = {
-                p: self.producer.send(deltas, value=encode_settle(), partition=p).get(30).offset + 1
-                for p in range(PARTITIONS)
-            }
-            until(lambda d=deltas, to=markers: self._reached(d, "listed", to), "lists")  # type: ignore[misc]
+        self._counted([*(kind.events.name for kind in kinds if not isinstance(kind, CrossKind)), ITEMS.name])
+        if told := [kind.events.name for kind in kinds if isinstance(kind, CrossKind)]:
+            self._counted(told)
+        sent = {
+            f"{kind.deltas.name}-{p}": self.producer.send(
+                kind.deltas.name, value=encode_settle(), partition=p
+            )
+            for kind in kinds
+            for p in range(PARTITIONS)
+        }
+        markers = {task: future.get(30).offset + 1 for task, future in sent.items()}
+        until(lambda: self.reached("listed", markers), "lists")
 
     def read(self, topic: str) -> list[Any]:
         """Every record of a topic."""

@@ -45,7 +45,7 @@ def check(wires: Wires, oracle: CrossingOracle) -> None:
 def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
     bought = purchases(1, CUSTOMERS, ITEM_COUNT, 3_000, returns=0.03, duplicates=0.03)
     seen = watches(2, CUSTOMERS, ITEM_COUNT, 2_400)
-    worker = Worker(kafka.bootstrap, tmp_path / "data")
+    worker = Worker(kafka.bootstrap, tmp_path / "data", instance="one")
     try:
         # all of the purchases before any watch, as who loads a year of both does
         wires.publish(BOUGHT.events.name, keyed(bought[:2_000]))
@@ -60,7 +60,7 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
             wires.publish(WATCHED.events.name, keyed(rest))
             wires.publish(BOUGHT.events.name, keyed(part))
             worker.stop(signal.SIGKILL)
-            worker = Worker(kafka.bootstrap, tmp_path / "data")
+            worker = Worker(kafka.bootstrap, tmp_path / "data", instance="one")
         wires.drain()
         check(wires, _oracle(bought, seen))
         assert len(_oracle(bought, seen).pairs()) > 1_000

@@ -74,7 +74,7 @@ def test_kinds_do_not_mix(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> N
     bought = purchases(1, CUSTOMERS, ITEM_COUNT, 3_000, returns=0.03, duplicates=0.03)
     seen = watches(2, CUSTOMERS, ITEM_COUNT, 2_400)
     liked = [msgspec.structs.replace(event, type=None) for event in seen[:600]]
-    worker = Worker(kafka.bootstrap, tmp_path / "data", event_types="liked")
+    worker = Worker(kafka.bootstrap, tmp_path / "data", event_types="liked", instance="one")
     try:
         logs.publish(BOUGHT, bought[:1_500])
         logs.publish(WATCHED, seen[:1_200])
@@ -86,7 +86,7 @@ def test_kinds_do_not_mix(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> N
         logs.publish(BOUGHT, bought[1_500:])
         logs.publish(LIKED, liked[300:])
         worker.stop(signal.SIGKILL)
-        worker = Worker(kafka.bootstrap, tmp_path / "data", event_types="liked")
+        worker = Worker(kafka.bootstrap, tmp_path / "data", event_types="liked", instance="one")
         logs.check()
 
         # the watches of a customer are erased, and nothing else

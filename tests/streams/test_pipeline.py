@@ -80,7 +80,7 @@ def test_real_purchases_stop_and_kill(kafka: EmbeddedKafka, wires: Wires, tmp_pa
     first, second, third = records[: REAL // 3], records[REAL // 3 : REAL * 2 // 3], records[REAL * 2 // 3 :]
     data = tmp_path / "data"
 
-    worker = Worker(kafka.bootstrap, data)
+    worker = Worker(kafka.bootstrap, data, instance="one")
     try:
         wires.publish(topics.PURCHASES.name, first)
         wires.drain()
@@ -88,7 +88,7 @@ def test_real_purchases_stop_and_kill(kafka: EmbeddedKafka, wires: Wires, tmp_pa
 
         # stopped: everything is stored, so the next worker goes on where this one was
         assert worker.stop() == 0
-        worker = Worker(kafka.bootstrap, data)
+        worker = Worker(kafka.bootstrap, data, instance="one")
         until(lambda: "Worker ready" in worker.log.read_text(), "the second worker")
         for partition, end in wires.ends(topics.PURCHASES.name).items():
             assert f"purchases-{partition}: opened at offset {end}" in worker.log.read_text()
@@ -96,7 +96,7 @@ def test_real_purchases_stop_and_kill(kafka: EmbeddedKafka, wires: Wires, tmp_pa
         # killed with work in flight: what was not stored is replayed, and counted once
         wires.publish(topics.PURCHASES.name, second)
         worker.stop(signal.SIGKILL)
-        worker = Worker(kafka.bootstrap, data)
+        worker = Worker(kafka.bootstrap, data, instance="one")
         wires.publish(topics.PURCHASES.name, third)
         wires.drain()
         check(wires.lists(), Oracle(WINDOW).feed(events_of(records)))

@@ -77,8 +77,8 @@ class Shop:
     def settle(self) -> None:
         """Wait until all is counted and listed, and recommendations follow from it."""
         self.wires.drain()
-        ends = self.wires.ends(PURCHASES.name)
-        until(lambda: self.wires._reached(PURCHASES.name, "recommended", ends), "recommendations")
+        ends = {f"{PURCHASES.name}-{p}": end for p, end in self.wires.ends(PURCHASES.name).items()}
+        until(lambda: self.wires.reached("recommended", ends), "recommendations")
 
     def restart(self, **settings: str) -> None:
         """Another worker, once the last one is dead."""
