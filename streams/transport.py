@@ -157,8 +157,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Fetch, and yield each partition's records in chunks."""
-        generation = self.app.consumer_generation_id
         fetched, _ = await self._wait_next_records(timeout)
+        # a fetch may span a rebalance and bring what is after the seek: thrown away, it would be missed until
+        # more comes. What is from before it the task knows by its offsets
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        generation = self.app.consumer_generation_id
         for aiokafka_tp, (start, end, records) in (fetched or {}).items():
             tp = TP(aiokafka_tp.topic, aiokafka_tp.partition)
             for at in range(0, max(1, len(records)), CHUNK_RECORDS):
