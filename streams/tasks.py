@@ -354,9 +354,8 @@ class Task(abc.ABC):
             await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
             for loop in left:  # wait_for swallows the first in the moment it has what it waits for
                 loop.cancel()
-        while (
-            not self._inbox.empty()
-        ):  # who waits to hand over a chunk would wait for ever, and its topic too
+        # who waits to hand over a chunk would wait for ever, and its topic with it
+        while not self._inbox.empty():
             self._inbox.get_nowait()
 
     def failed(self) -> BaseException | None:
