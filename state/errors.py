@@ -52,4 +52,4 @@ class StoreLocked(StoreError):
 
 
 class StoreFull(StoreError):
-    """Free space on the disk and start the worker again: it goes on from its last whole write."""
+    """Free space on the disk and start the worker again: it goes on from what it last wrote."""

@@ -97,10 +97,12 @@ def dump(
     `sizes` uint32[n, 2, cells] and `included` int64[n] are of the n rows.
     """
     cells = sizes.shape[2]
-    most = np.int64(0)
+    most = longest = np.int64(1)
     for row in which:
         most += 7 + cells + 3 * rows.heads[row, LIVE]
+        longest = max(longest, rows.heads[row, LIVE] + 1)
     words = np.empty(most, np.uint64)
+    repeated = np.empty(longest, np.uint64)
     floats = words.view(np.float64)
     ends = np.empty(len(which), np.int64)
     at = np.int64(0)
@@ -118,23 +120,22 @@ def dump(
             words[at] = np.uint64(flat[2 * c]) | (np.uint64(flat[2 * c + 1]) << HIGH)
             at += 1
         start, n_words = rows.heads[row, START], CLASSES[rows.heads[row, SIZE]] * LINE_WORDS
-        n = np.int64(0)
-        for slot in range(start, start + n_words):
+        n = m = np.int64(0)
+        for slot in range(start, start + n_words):  # every word is put down, and kept if it counts: no jumps
             entry = rows.arena[slot]
-            if entry != 0 and (entry & ID) != DELETED and not (entry >> HIGH) & REPEATED:
-                words[at + n] = entry
-                n += 1
+            used = (entry != 0) & ((entry & ID) != DELETED)
+            many = ((entry >> HIGH) & REPEATED) != 0
+            words[at + n] = entry
+            repeated[m] = entry
+            n += np.int64(used & ~many)
+            m += np.int64(used & many)
         at += n
-        m = np.int64(0)
-        for slot in range(start, start + n_words):
-            entry = rows.arena[slot]
-            if entry != 0 and (entry & ID) != DELETED and (entry >> HIGH) & REPEATED:
-                index = np.int64((entry >> HIGH) & INDEX)
-                words[at] = (entry & ID) - np.uint64(1)
-                words[at + 1] = rows.side[2 * index]
-                words[at + 2] = rows.side[2 * index + 1]
-                at += 3
-                m += 1
+        for entry in repeated[:m]:
+            index = np.int64((entry >> HIGH) & INDEX)
+            words[at] = (entry & ID) - np.uint64(1)
+            words[at + 1] = rows.side[2 * index]
+            words[at + 2] = rows.side[2 * index + 1]
+            at += 3
         words[head] = np.uint64(n) | (np.uint64(m) << HIGH)
         words[head + 1] = np.uint64(cells)
         ends[i] = at

@@ -138,6 +138,7 @@ class Saver(abc.ABC):
             self._queue = None
         self._write(records)
         if self._queue is None:
+            self.store.flush()
             self.stored = self._begun_at
             self._swept()
 

@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from rocksdict import BlockBasedOptions, Cache, Checkpoint, DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    Checkpoint,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteOptions,
+)
 
 from state.errors import StoreError, StoreFull, StoreLocked
 
@@ -37,6 +46,9 @@ class Store(Protocol):
 
     def write(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Put and delete all records in order, or none of them."""
+
+    def flush(self) -> None:
+        """Have what was written outlast the process; without, a crash may take the newest writes back."""
 
     def purge(self, keys: list[bytes]) -> None:
         """Have the bytes of values that were deleted or replaced at these keys really gone."""
@@ -77,6 +89,9 @@ class MemoryStore:
             else:
                 self.records[key] = value
 
+    def flush(self) -> None:
+        """Nothing outlasts the process."""
+
     def purge(self, keys: list[bytes]) -> None:
         """Nothing is left of them."""
 
@@ -90,8 +105,11 @@ class RocksStore:
     Memory is bounded: two write buffers of 8 MiB and a block cache of 8 MiB (its default is gigabytes);
     what is hot is in the machine's own arrays.
 
+    RocksDB keeps no log of its own, as Kafka's log is there: a crash leaves the writes up to some moment, no
+    later ones, and those of before the last `flush` are among them (docs/decisions/0016).
+
     After a write that failed it takes no more: RocksDB may, once there is room on the disk again, but its
-    writer has forgotten what it believed written. Opened again, it has all up to the last whole write.
+    writer has forgotten what it believed written. Opened again, it has all up to some whole write.
 
     Raises
     ------
@@ -119,6 +137,8 @@ class RocksStore:
         tables.set_block_cache(Cache(CACHE_BYTES))
         tables.set_bloom_filter(BLOOM_BITS, False)
         options.set_block_based_table_factory(tables)
+        self._write_options = WriteOptions()
+        self._write_options.disable_wal = True
         try:
             self._db = Rdict(str(path), options)
         except Exception as error:
@@ -157,7 +177,17 @@ class RocksStore:
             else:
                 batch.put(key, value)
         try:
-            self._db.write(batch)
+            self._db.write(batch, self._write_options)
+        except Exception as error:
+            self._failed = self._error("write to", error)
+            raise self._failed from error
+
+    def flush(self) -> None:
+        """Write to the disk what is in memory only; returns when it is there."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            self._db.flush(True)
         except Exception as error:
             self._failed = self._error("write to", error)
             raise self._failed from error
@@ -196,6 +226,6 @@ class RocksStore:
         if any(reason in str(error) for reason in FULL):
             return StoreFull(
                 f"the disk is full, cannot {to_do} {self.path}: {error}. Free some space there; nothing is"
-                " lost: a worker that ended goes on from its last whole write when it is started again"
+                " lost: a worker that ended goes on from what it last wrote when it is started again"
             )
         return StoreError(f"cannot {to_do} {self.path}: {error}")

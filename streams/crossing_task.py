@@ -86,7 +86,7 @@ class CrossingTask(Task):
                 self.name, self.machine.untold - untold, self.kind.name,
             )  # fmt: skip
 
-    def events_budget(self) -> float:
-        """Messages of first events a restart may replay, from the effects that they carried so far."""
-        per_message = max(1.0, self.machine.applied / max(1, self.position))
-        return max(16.0, self.context.settings.replay_events / self.context.partitions / per_message)
+    @property
+    def work(self) -> int:
+        """First events that were told."""
+        return self.machine.applied

@@ -24,17 +24,20 @@ READ_MS = 1_000
 
 
 class TopicReader:
-    """Looks into partitions that this worker writes; a consumer of no group, shared by its tasks."""
+    """Looks into partitions that this worker writes; consumers of no group, shared by its tasks.
+
+    One asks for offsets and is never assigned anything, another reads: Kafka answers the requests of a
+    connection in their order, and a consumer that has a partition always has a fetch waiting there, half a
+    second long when nothing comes.
+    """
 
     def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
-        self._consumer: Any = None
-        self._lock = asyncio.Lock()
+        self._asking, self._reading = _Shared(bootstrap), _Shared(bootstrap)
 
     async def end_of(self, tp: TP) -> int:
         """Offset the next record of a partition gets."""
-        async with self._lock:
-            ends: dict[Any, int] = await (await self._started()).end_offsets([TopicPartition(*tp)])
+        async with self._asking as consumer:
+            ends: dict[Any, int] = await consumer.end_offsets([TopicPartition(*tp)])
             return next(iter(ends.values()))
 
     async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
@@ -49,8 +52,8 @@ class TopicReader:
         return found
 
     async def _read(self, tp: TP, start: int, end: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
-        async with self._lock:
-            consumer, partition = await self._started(), TopicPartition(*tp)
+        async with self._reading as consumer:
+            partition = TopicPartition(*tp)
             consumer.assign([partition])
             consumer.seek(partition, start)
             while await consumer.position(partition) < end:
@@ -60,22 +63,44 @@ class TopicReader:
                         if record.offset < end:
                             yield record.key, record.value
             # it stays assigned: aiokafka's fetcher dies of a subscription that is taken away while it starts
+            consumer.pause(partition)
 
     async def close(self) -> None:
-        """Close the consumer."""
+        """Close the consumers."""
+        for shared in (self._asking, self._reading):
+            await shared.close()
+
+
+class _Shared:
+    """A consumer of no group, started when it is first wanted; one at a time has it, with `async with`."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._consumer: Any = None
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Any:
+        await self._lock.acquire()
+        try:
+            if self._consumer is None:
+                consumer = AIOKafkaConsumer(
+                    bootstrap_servers=self._bootstrap, group_id=None, auto_offset_reset="earliest"
+                )
+                await consumer.start()
+                self._consumer = consumer
+        except BaseException:
+            self._lock.release()
+            raise
+        return self._consumer
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._lock.release()
+
+    async def close(self) -> None:
         async with self._lock:
             if self._consumer is not None:
                 await self._consumer.stop()
                 self._consumer = None
-
-    async def _started(self) -> Any:
-        if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._bootstrap, group_id=None, auto_offset_reset="earliest"
-            )
-            await consumer.start()
-            self._consumer = consumer
-        return self._consumer
 
 
 class Written:

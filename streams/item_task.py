@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from streams.transport import Chunk
 
 
+MESSAGE_EVENTS = 25  # that could be applied in the time which a message takes whatever it holds: 130 us
+
+
 class ItemTask(Task):
     """Applies the deltas of a kind and keeps the lists of its items published."""
 
@@ -111,8 +114,11 @@ class ItemTask(Task):
         progress.latency_p50_ms, progress.latency_p99_ms = self.refresher.latency()
         return progress
 
-    def events_budget(self) -> float:
-        """Messages of deltas a restart may replay, from the events that they carried so far."""
-        messages = max(1, self.position)
-        per_message = max(1.0, self.machine.purchases / messages)
-        return max(16.0, self.context.settings.replay_events / per_message)
+    @property
+    def work(self) -> int:
+        """Events, and what each message costs beside them."""
+        return self.counters.events + MESSAGE_EVENTS * self.position
+
+    def replay_budget(self) -> float:
+        """Every item task hears of every event of its kind."""
+        return self.context.settings.replay_events

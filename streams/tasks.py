@@ -119,7 +119,7 @@ class Task(abc.ABC):
         self.saver: Saver
         self.store: RocksStore
         self._whole = True  # no chunk is applied in part
-        self._saved_at_position = 0
+        self._saved_at_position = self._saved_at_work = 0
         self._checkpointing = asyncio.Lock()
         self._inbox: asyncio.Queue[Chunk] = asyncio.Queue(maxsize=INBOX_CHUNKS)
         self._loops: list[asyncio.Task[None]] = []
@@ -174,7 +174,7 @@ class Task(abc.ABC):
         await self._load(await self.context.stores.open(self.name))
         if self.position == 0 and begin > 0:
             self.saver.begin_at(begin)
-        self._saved_at_position = self.acknowledged = self.position
+            self._begin_from_here()
         log.info("%s: opened at offset %d in %.2f s", self.name, self.position, time.monotonic() - started)
 
     async def reopen(self) -> bool:
@@ -183,13 +183,17 @@ class Task(abc.ABC):
         if store is None:
             return False
         await self._load(store)
-        self._saved_at_position = self.acknowledged = self.position
         return True
 
     async def _load(self, store: RocksStore) -> None:
         self.store = store
         self.saver = self.new_saver(store)
         await in_thread(self.saver.load)
+        self._begin_from_here()
+
+    def _begin_from_here(self) -> None:
+        self._saved_at_position = self.acknowledged = self.position
+        self._saved_at_work = self.work
 
     def is_newest(self) -> bool:
         """Whether its store is the one that a worker would open now: a successor may have taken over."""
@@ -285,8 +289,9 @@ class Task(abc.ABC):
             if position == self._saved_at_position and self.saver.stored >= position:
                 continue
             # a sweep takes half the budget: a crash replays at most the sweep before and the one under way
-            share = 2 * (position - self._saved_at_position) / self.events_budget()
-            self._saved_at_position = position
+            work = self.work
+            share = 2 * (work - self._saved_at_work) / self.replay_budget()
+            self._saved_at_position, self._saved_at_work = position, work
             async with self.lock:
                 await self._all_acknowledged()
                 await in_thread(self.saver.step, min(1.0, max(share, 0.02)))
@@ -324,8 +329,13 @@ class Task(abc.ABC):
             "seconds": round(time.monotonic() - begin, 3),
         }  # fmt: skip
 
-    def events_budget(self) -> float:
-        """Records of the topic a restart may replay."""
+    @property
+    def work(self) -> int:
+        """What replaying all that was applied since the worker started would cost, counted in events."""
+        return self.counters.events
+
+    def replay_budget(self) -> float:
+        """The same, that a restart may cost."""
         return self.context.settings.replay_events / self.context.partitions
 
     async def close(self, *, save: bool) -> None:

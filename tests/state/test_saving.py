@@ -150,11 +150,11 @@ class _FullOnce:
         self._db = db
         self._full = True
 
-    def write(self, batch: Any) -> None:
+    def write(self, batch: Any, options: Any) -> None:
         if self._full:
             self._full = False
             raise Exception("IO error: No space left on device")
-        self._db.write(batch)
+        self._db.write(batch, options)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._db, name)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +92,7 @@ def test_what_was_purged_is_not_on_disk(tmp_path: Path, n: int) -> None:
     for _ in range(3):  # in several files
         store.write([(b"%04d" % key, b"secret" * 200) for key in range(n)])
         store.write([(b"%04d" % key, random.randbytes(1000)) for key in range(n, 10_000)])
+    store.flush()
     secret = b"secret" * 3
     assert any(secret in path.read_bytes() for path in tmp_path.iterdir())
     store.write([(b"%04d" % key, None if key else b"replaced") for key in range(n)])
@@ -144,14 +148,17 @@ def _full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_leaves_the_last_whole_write(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_last_flush(tmp_path: Path) -> None:
     store = RocksStore(tmp_path)
     store.write([(b"a", b"1"), (b"b", b"2")])
+    store.flush()
+    store.write([(b"a", None), *((b"%03d" % n, random.randbytes(1_000)) for n in range(200))])
     with _full_disk(), pytest.raises(StoreFull, match=rf"cannot write to {tmp_path}: .*Free some space"):
-        store.write([(b"a", None), *((b"%03d" % n, random.randbytes(1_000)) for n in range(200))])
-    assert list(store.scan(b"")) == [(b"a", b"1"), (b"b", b"2")]
-    with pytest.raises(StoreFull, match="goes on from its last whole write"):  # the writer believes the rest
+        store.flush()
+    with pytest.raises(StoreFull, match="goes on from what it last wrote"):  # the writer believes the rest
         store.write([(b"c", b"3")])
+    with pytest.raises(StoreFull, match="goes on from what it last wrote"):
+        store.flush()
     with pytest.raises(StoreFull, match="cannot close"):
         store.close()
     again = RocksStore(tmp_path)
@@ -161,13 +168,53 @@ def test_a_full_disk_leaves_the_last_whole_write(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_store_does_not_open_on_a_full_disk(tmp_path: Path) -> None:
+def test_a_full_disk_is_noticed_without_a_flush(tmp_path: Path) -> None:
+    """What is in memory goes to the disk when there is much of it; what fails there fails a later write."""
     store = RocksStore(tmp_path)
+    store.write([(b"first", b"1")])
+    store.flush()
+    with _full_disk(), pytest.raises(StoreFull, match="cannot write to"):
+        for n in range(100):
+            store.write([(b"%03d" % n, random.randbytes(1 << 20))])
+    with pytest.raises(StoreFull, match="cannot write to"):
+        store.write([(b"c", b"3")])
+    with pytest.raises(StoreFull, match="cannot close"):
+        store.close()
+    again = RocksStore(tmp_path)
+    assert list(again.scan(b"")) == [(b"first", b"1")]
+    again.close()
+
+
+def test_a_store_does_not_close_on_a_full_disk(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path)
+    store.write([(b"a", b"1")])
+    store.flush()
     store.write([(b"%03d" % n, random.randbytes(1_000)) for n in range(200)])
     with _full_disk(), pytest.raises(StoreFull, match="cannot close"):
-        store.close()  # what was written is in RocksDB's log, and the file made of it is too large
-    with _full_disk(), pytest.raises(StoreFull, match="cannot open"):
-        RocksStore(tmp_path)
+        store.close()
     again = RocksStore(tmp_path)
-    assert len(list(again.scan(b""))) == 200
+    assert list(again.scan(b"")) == [(b"a", b"1")]
     again.close()
+
+
+_WRITER = """
+import os, pathlib, sys
+from state.store import RocksStore
+store = RocksStore(pathlib.Path(sys.argv[1]))
+for n in range(400):
+    store.write([(b"%03d" % n, os.urandom(100_000)), (b"newest", b"%d" % n)])
+    if n == 250:
+        store.flush()
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_crash_leaves_all_writes_up_to_some_moment(tmp_path: Path) -> None:
+    """Without a log of RocksDB's own: in order, and at least up to the last flush."""
+    killed = subprocess.run([sys.executable, "-c", _WRITER, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    store = RocksStore(tmp_path)
+    newest = int(store.get(b"newest") or b"-1")
+    assert 250 <= newest <= 399
+    assert [key for key, _ in store.scan(b"")] == [*(b"%03d" % n for n in range(newest + 1)), b"newest"]
+    store.close()
