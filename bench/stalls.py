@@ -25,7 +25,7 @@ from alsobought.tables import print_table
 from streams.topics import PAIR_DELTAS, RELATED_ITEMS, TopicSpec
 from streams.views import ends
 from tests.chaos.cluster import SESSION_MS, Cluster
-from tests.chaos.run import Feeder
+from tests.chaos.run import new_feeder
 from tests.streams.pipeline import PARTITIONS, Wires, until
 
 _SOURCE = struct.Struct("<4xHH")  # of a pair-deltas message: topic number and partition
@@ -79,7 +79,7 @@ def main() -> None:
         cluster = Cluster(Path(root))
         cluster.start()
         wires = Wires(cluster.bootstrap)
-        feeder = Feeder(cluster.bootstrap, 1, arguments.rate)
+        feeder = new_feeder(cluster.bootstrap, 1, arguments.rate)
         feeder.start()
         _ready(wires)
 

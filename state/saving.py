@@ -138,7 +138,7 @@ class Saver(abc.ABC):
             self._queue = None
         self._write(records)
         if self._queue is None:
-            self.store.flush()
+            self.store.flush(wait=False)
             self.stored = self._begun_at
             self._swept()
 

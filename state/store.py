@@ -47,7 +47,7 @@ class Store(Protocol):
     def write(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Put and delete all records in order, or none of them."""
 
-    def flush(self) -> None:
+    def flush(self, *, wait: bool) -> None:
         """Have what was written outlast the process; without, a crash may take the newest writes back."""
 
     def purge(self, keys: list[bytes]) -> None:
@@ -89,7 +89,7 @@ class MemoryStore:
             else:
                 self.records[key] = value
 
-    def flush(self) -> None:
+    def flush(self, *, wait: bool) -> None:
         """Nothing outlasts the process."""
 
     def purge(self, keys: list[bytes]) -> None:
@@ -182,12 +182,12 @@ class RocksStore:
             self._failed = self._error("write to", error)
             raise self._failed from error
 
-    def flush(self) -> None:
-        """Write to the disk what is in memory only; returns when it is there."""
+    def flush(self, *, wait: bool) -> None:
+        """Write to the disk what is in memory only. What fails unwaited for fails the next write."""
         if self._failed is not None:
             raise self._failed
         try:
-            self._db.flush(True)
+            self._db.flush(wait)
         except Exception as error:
             self._failed = self._error("write to", error)
             raise self._failed from error

@@ -8,22 +8,17 @@ from __future__ import annotations
 import json
 import random
 import statistics
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any
-
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 
 from alsobought.draining import drain
 from state.events import Event
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED, WATCHED_BOUGHT, EventKind, counted_of_kinds
 from streams.messages import decode_event
+from tests.chaos.clients import Feeder, Listener
 from tests.chaos.cluster import Cluster
 from tests.chaos.compare import WINDOW, Differences, compare_lists, compare_offers, compare_stores
 from tests.chaos.compare_crossing import compare_crossing, compare_crossing_lists
@@ -37,7 +32,6 @@ from tests.streams.pipeline import PARTITIONS, Wires, until
 SHARES = {BOUGHT: 3, WATCHED: 1}  # of four events
 RECOVERY_S = 180.0
 DRAIN_S = 300.0
-CLOSE_S = 10.0
 PAUSE_S = 2.0
 LEAST_EVENTS = 12_000
 ENOUGH_S = 240.0
@@ -72,54 +66,11 @@ class Report:
         yield from self.differences.examples
 
 
-class Feeder(threading.Thread):
-    """Publishes at a rate, whatever befalls the broker."""
-
-    def __init__(self, bootstrap: str, seed: int, rate: float) -> None:
-        super().__init__(daemon=True)
-        self.published = 0
-        self.failed: BaseException | None = None
-        self._address, self._seed, self._rate = bootstrap, seed, rate
-        self._ending = threading.Event()
-
-    def run(self) -> None:
-        """Publish until asked to end; a record the broker refused is sent again."""
-        try:
-            self._publish()
-        except BaseException as error:
-            self.failed = error
-            raise
-
-    def _publish(self) -> None:
-        records = {kind: feed(self._seed, kind) for kind in SHARES}
-        producer: Any = None
-        while not self._ending.wait(0.1):
-            batch = [
-                (kind.events.name, key, value)
-                for kind, share in SHARES.items()
-                for key, value in islice(records[kind], max(1, int(self._rate * share / 40)))
-            ]
-            while batch:
-                try:
-                    if producer is None:
-                        producer = KafkaProducer(bootstrap_servers=self._address, acks="all", linger_ms=5)
-                    sent = [producer.send(topic, key=key, value=value) for topic, key, value in batch]
-                    for future in sent:
-                        future.get(150)
-                    self.published += len(batch)
-                    batch = []
-                except KafkaError:
-                    if self._ending.wait(0.5):
-                        break
-        if producer is not None:
-            producer.close(timeout=CLOSE_S)  # kafka-python may wait for ever for a broker that was killed
-
-    def end(self) -> None:
-        """Publish no more."""
-        self._ending.set()
-        self.join()
-        if self.failed is not None:
-            raise self.failed
+def new_feeder(bootstrap: str, seed: int, rate: float) -> Feeder:
+    """What publishes so many purchases and watches a second."""
+    records = {kind: feed(seed, kind) for kind in SHARES}
+    rates = {kind: rate * share / sum(SHARES.values()) for kind, share in SHARES.items()}
+    return Feeder(bootstrap, records, rates)
 
 
 def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callable[[str], None]) -> Report:
@@ -128,26 +79,29 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
     cluster = Cluster(root)
     try:
         cluster.start()
-        wires = Wires(cluster.bootstrap)
-        feeder = Feeder(cluster.bootstrap, seed, rate)
+        listener = Listener(cluster.bootstrap)
+        feeder = new_feeder(cluster.bootstrap, seed, rate)
+        listener.start()
         feeder.start()
-        _recovered(wires, time.time())
+        _recovered(listener, time.time())
         for fault in faults:
             begin = time.monotonic()
             fault(cluster, rng)
             # now and then the next fault comes while this one is being dealt with
-            recovery_s = _recovered(wires, time.time()) if rng.random() < 0.7 else None
+            recovery_s = _recovered(listener, time.time()) if rng.random() < 0.7 else None
             report.faults.append((fault.__name__, recovery_s))
             told = f"recovered in {recovery_s:.1f} s" if recovery_s is not None else "on to the next"
             say(f"{len(report.faults):4} {fault.__name__} ({time.monotonic() - begin:.1f} s): {told}")
             time.sleep(rng.uniform(0, PAUSE_S))
         until(lambda: feeder.published >= LEAST_EVENTS or feeder.failed, "enough purchases", ENOUGH_S)
         feeder.end()
+        listener.end()
         report.events = feeder.published
         say("draining ...")
         begin = time.monotonic()
         drain(cluster.bootstrap, LISTED, DRAIN_S, lambda _left: None)
         report.drained_s = time.monotonic() - begin
+        wires = Wires(cluster.bootstrap)
         found = {
             kind: (
                 wires.lists(kind), wires.newest(kind.bestsellers), wires.newest(kind.recommendations),
@@ -176,34 +130,21 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
     return report
 
 
-def _recovered(wires: Wires, since: float) -> float:
+def _recovered(listener: Listener, since: float) -> float:
     """Seconds until every partition has been counted further, by a worker that said so after `since`."""
     begin = time.monotonic()
     missing = {f"{spec.name}-{p}" for spec in counted_of_kinds(LISTED) for p in range(PARTITIONS)}
-    targets = _ends_or_none(wires)
+    listener.ask()
 
     def done() -> bool:
-        nonlocal targets
-        targets = targets or _ends_or_none(wires)
-        for task, at_ms in wires.poll_progress():
-            if at_ms / 1000 > since and targets and task.applied >= targets.get(task.task, 0):
+        ends = listener.ends
+        for task, at_ms in listener.told() if ends else ():
+            if at_ms / 1000 > since and task.applied >= ends.get(task.task, 0):
                 missing.discard(task.task)
         return not missing
 
     until(done, f"recovery of {missing}", RECOVERY_S)
     return time.monotonic() - begin
-
-
-def _ends_or_none(wires: Wires) -> dict[str, int] | None:
-    """Where the log of each task of events ends."""
-    try:
-        return {
-            f"{kind.events.name}-{partition}": end
-            for kind in BUILT_IN
-            for partition, end in wires.ends(kind.events.name).items()
-        }
-    except KafkaError:
-        return None
 
 
 def _events(wires: Wires, kind: EventKind) -> list[Event]:

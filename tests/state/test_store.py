@@ -92,7 +92,7 @@ def test_what_was_purged_is_not_on_disk(tmp_path: Path, n: int) -> None:
     for _ in range(3):  # in several files
         store.write([(b"%04d" % key, b"secret" * 200) for key in range(n)])
         store.write([(b"%04d" % key, random.randbytes(1000)) for key in range(n, 10_000)])
-    store.flush()
+    store.flush(wait=True)
     secret = b"secret" * 3
     assert any(secret in path.read_bytes() for path in tmp_path.iterdir())
     store.write([(b"%04d" % key, None if key else b"replaced") for key in range(n)])
@@ -151,14 +151,14 @@ def _full_disk() -> Iterator[None]:
 def test_a_full_disk_leaves_the_last_flush(tmp_path: Path) -> None:
     store = RocksStore(tmp_path)
     store.write([(b"a", b"1"), (b"b", b"2")])
-    store.flush()
+    store.flush(wait=True)
     store.write([(b"a", None), *((b"%03d" % n, random.randbytes(1_000)) for n in range(200))])
     with _full_disk(), pytest.raises(StoreFull, match=rf"cannot write to {tmp_path}: .*Free some space"):
-        store.flush()
+        store.flush(wait=True)
     with pytest.raises(StoreFull, match="goes on from what it last wrote"):  # the writer believes the rest
         store.write([(b"c", b"3")])
     with pytest.raises(StoreFull, match="goes on from what it last wrote"):
-        store.flush()
+        store.flush(wait=True)
     with pytest.raises(StoreFull, match="cannot close"):
         store.close()
     again = RocksStore(tmp_path)
@@ -172,10 +172,14 @@ def test_a_full_disk_is_noticed_without_a_flush(tmp_path: Path) -> None:
     """What is in memory goes to the disk when there is much of it; what fails there fails a later write."""
     store = RocksStore(tmp_path)
     store.write([(b"first", b"1")])
-    store.flush()
-    with _full_disk(), pytest.raises(StoreFull, match="cannot write to"):
+    store.flush(wait=True)
+
+    def write_much() -> None:
         for n in range(100):
             store.write([(b"%03d" % n, random.randbytes(1 << 20))])
+
+    with _full_disk(), pytest.raises(StoreFull, match="cannot write to"):
+        write_much()
     with pytest.raises(StoreFull, match="cannot write to"):
         store.write([(b"c", b"3")])
     with pytest.raises(StoreFull, match="cannot close"):
@@ -188,7 +192,7 @@ def test_a_full_disk_is_noticed_without_a_flush(tmp_path: Path) -> None:
 def test_a_store_does_not_close_on_a_full_disk(tmp_path: Path) -> None:
     store = RocksStore(tmp_path)
     store.write([(b"a", b"1")])
-    store.flush()
+    store.flush(wait=True)
     store.write([(b"%03d" % n, random.randbytes(1_000)) for n in range(200)])
     with _full_disk(), pytest.raises(StoreFull, match="cannot close"):
         store.close()
@@ -204,7 +208,7 @@ store = RocksStore(pathlib.Path(sys.argv[1]))
 for n in range(400):
     store.write([(b"%03d" % n, os.urandom(100_000)), (b"newest", b"%d" % n)])
     if n == 250:
-        store.flush()
+        store.flush(wait=True)
 os.kill(os.getpid(), 9)
 """
 

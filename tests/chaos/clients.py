@@ -1,0 +1,184 @@
+"""The run's own clients, which have to outlive the broker as the workers do: aiokafka, with time limits.
+
+kafka-python may wait for ever, or hear nothing more, when its broker is killed, and its calls cannot be given
+up; a coroutine can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.kinds import BUILT_IN, EventKind
+from streams.messages import Progress, decode_progress
+from streams.topics import PROGRESS
+from tests.streams.pipeline import PARTITIONS
+
+Client = TypeVar("Client")
+
+ANSWER_S = 20.0
+AGAIN_S = 0.5
+POLL_MS = 200
+TICK_S = 0.1
+FAILURES = (KafkaError, OSError, TimeoutError)
+
+
+async def _with_clients(make: Callable[[], Any], use: Callable[[Any], Awaitable[None]]) -> None:
+    """Use a client until cancelled; one that fails or does not answer is given up, and another made."""
+    while True:
+        client = make()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await client.start()
+            await use(client)
+            return
+        except FAILURES:
+            await asyncio.sleep(AGAIN_S)
+        finally:
+            with contextlib.suppress(*FAILURES):
+                async with asyncio.timeout(ANSWER_S):
+                    await client.stop()
+
+
+class _Thread(threading.Thread):
+    """Runs a coroutine in a loop of its own; `end` cancels it and raises what it failed with."""
+
+    def __init__(self, bootstrap: str) -> None:
+        super().__init__(daemon=True)
+        self._address = bootstrap
+        self._loop = asyncio.new_event_loop()
+        self._main: asyncio.Task[None] | None = None
+        self.failed: BaseException | None = None
+
+    async def main(self) -> None:
+        """What it does."""
+        raise NotImplementedError
+
+    def run(self) -> None:
+        """Do it."""
+        self._main = self._loop.create_task(self.main())
+        try:
+            self._loop.run_until_complete(self._main)
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:
+            self.failed = error
+            raise
+
+    def end(self) -> None:
+        """Have it end, and wait for that."""
+        self._loop.call_soon_threadsafe(lambda: self._main and self._main.cancel())
+        self.join()
+        if self.failed is not None:
+            raise self.failed
+
+
+class Listener(_Thread):
+    """Hears what the workers report, and where the logs end.
+
+    Attributes
+    ----------
+    ends : dict[str, int]
+        By name of the task of events, as of some moment after the last call of `ask`; empty until then.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        super().__init__(bootstrap)
+        self._told: queue.SimpleQueue[tuple[Progress, int]] = queue.SimpleQueue()
+        self._asked = threading.Event()
+        self.ends: dict[str, int] = {}
+
+    def told(self) -> list[tuple[Progress, int]]:
+        """Reports since the last call, and when each was made, ms since 1970."""
+        return [self._told.get() for _ in range(self._told.qsize())]
+
+    def ask(self) -> None:
+        """Have it find out where the logs end now."""
+        self.ends = {}
+        self._asked.set()
+
+    async def main(self) -> None:
+        """Listen."""
+
+        def consumer() -> Any:
+            return AIOKafkaConsumer(bootstrap_servers=self._address, group_id=None)
+
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_with_clients(consumer, self._listen))
+            both.create_task(_with_clients(consumer, self._answer))
+
+    async def _listen(self, consumer: Any) -> None:
+        consumer.assign([TopicPartition(PROGRESS.name, p) for p in range(PARTITIONS)])
+        async with asyncio.timeout(ANSWER_S):
+            await consumer.seek_to_end()
+        while True:
+            async with asyncio.timeout(ANSWER_S) as limit:
+                while not (polled := await consumer.getmany(timeout_ms=POLL_MS)):
+                    pass  # a silent minute is a failure: there is always a worker that reports
+                limit.reschedule(None)
+            for records in polled.values():
+                for record in records:
+                    self._told.put((decode_progress(record.value), record.timestamp))
+
+    async def _answer(self, consumer: Any) -> None:
+        tps = [TopicPartition(kind.events.name, p) for kind in BUILT_IN for p in range(PARTITIONS)]
+        while True:
+            await asyncio.sleep(TICK_S)
+            if self._asked.is_set():
+                async with asyncio.timeout(ANSWER_S):
+                    ends = await consumer.end_offsets(tps)
+                self._asked.clear()
+                self.ends = {f"{tp.topic}-{tp.partition}": end for tp, end in ends.items()}
+
+
+class Feeder(_Thread):
+    """Publishes at a rate, whatever befalls the broker; a record that was not acknowledged is sent again.
+
+    Parameters
+    ----------
+    records
+        Keys and values by kind.
+    rates
+        Events a second by kind.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        records: dict[EventKind, Iterator[tuple[bytes, bytes]]],
+        rates: dict[EventKind, float],
+    ) -> None:
+        super().__init__(bootstrap)
+        self.published = 0
+        self._records, self._rates = records, rates
+        self._batch: list[tuple[str, bytes, bytes]] = []
+
+    async def main(self) -> None:
+        """Publish."""
+        await _with_clients(
+            lambda: AIOKafkaProducer(bootstrap_servers=self._address, acks="all", linger_ms=5),
+            self._publish,
+        )
+
+    async def _publish(self, producer: Any) -> None:
+        while True:
+            if not self._batch:
+                await asyncio.sleep(TICK_S)
+                self._batch = [
+                    (kind.events.name, key, value)
+                    for kind, rate in self._rates.items()
+                    for key, value in islice(self._records[kind], max(1, int(rate * TICK_S)))
+                ]
+            async with asyncio.timeout(ANSWER_S):
+                sent = [await producer.send(topic, key=key, value=value) for topic, key, value in self._batch]
+                await asyncio.gather(*sent)
+            self.published += len(self._batch)
+            self._batch = []
