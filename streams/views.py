@@ -24,6 +24,7 @@ from streams.topics import TopicSpec
 CONNECT_S = 2.0
 POLL_MS = 500
 STALL_S = 30.0
+QUIET_S = 15.0
 
 
 class TopicAbsent(TopicsError):
@@ -101,20 +102,39 @@ class Follower:
     """
 
     def __init__(self, bootstrap: str, spec: TopicSpec, *, back: int = 0) -> None:
-        self._stack = contextlib.ExitStack()
-        self._consumer, assigned = self._stack.enter_context(_consumer(bootstrap, spec))
-        with self._stack.pop_all() as undo:
+        self._bootstrap, self._spec = bootstrap, spec
+        with contextlib.ExitStack() as undo:
+            self._consumer, assigned = undo.enter_context(_consumer(bootstrap, spec))
             begin, end = self._consumer.beginning_offsets(assigned), self._consumer.end_offsets(assigned)
-            for tp in assigned:
-                self._consumer.seek(tp, max(begin[tp], end[tp] - back))
+            self._next = {tp: max(begin[tp], end[tp] - back) for tp in assigned}
+            self._seek()
             self._left = {tp for tp in assigned if begin[tp] < end[tp] and back}
             self._ends = end
             self._stack = undo.pop_all()
 
+    def _seek(self) -> None:
+        for tp, offset in self._next.items():
+            self._consumer.seek(tp, offset)
+        self._heard = time.monotonic()
+
     def poll(self, timeout_ms: int = POLL_MS) -> list[Row]:
         """Return what has come, waiting up to `timeout_ms` for a first record."""
+        if time.monotonic() - self._heard > QUIET_S:
+            self._open_again()
         polled = self._consumer.poll(timeout_ms)
+        for tp, records in polled.items():
+            self._heard = time.monotonic()
+            self._next[tp] = records[-1].offset + 1
         return [_row(record) for records in polled.values() for record in records]
+
+    def _open_again(self) -> None:
+        """Go on with a new consumer: kafka-python may hear nothing more after its broker was killed."""
+        self._heard = time.monotonic()
+        with contextlib.suppress(TopicsError), contextlib.ExitStack() as undo:
+            consumer, _ = undo.enter_context(_consumer(self._bootstrap, self._spec))
+            old, self._stack, self._consumer = self._stack, undo.pop_all(), consumer
+            self._seek()
+            old.close()
 
     def past(self) -> Iterator[Row]:
         """Yield the records that were there when it was opened."""
