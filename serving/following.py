@@ -46,7 +46,7 @@ class Follower:
                 log.warning("reading what is published: %s; again in %.0f s", error, AGAIN_S)
                 await asyncio.sleep(AGAIN_S)
             finally:
-                await consumer.stop()
+                await stop(consumer)
 
     async def _follow(self, consumer: Any) -> None:
         consumer.assign(self._read)

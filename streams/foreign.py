@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from streams.outbox import Batch
+from streams.stopping import stop
 
 log = logging.getLogger("alsobought")
 
@@ -99,7 +100,7 @@ class _Shared:
     async def close(self) -> None:
         async with self._lock:
             if self._consumer is not None:
-                await self._consumer.stop()
+                await stop(self._consumer)
                 self._consumer = None
 
 

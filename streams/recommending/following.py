@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from streams.messages import decode_item
 from streams.recommending.board import Board, Boards
 from streams.recommending.messages import decode_model, decode_quality, decode_ranker
+from streams.stopping import stop
 from streams.threads import in_thread
 from streams.topics import ITEMS, MODELS, QUALITY, RANKER
 
@@ -70,7 +71,7 @@ class Following:
                 log.info("reading what is published: %s; again in %.0f s", error, AGAIN_S)
                 await asyncio.sleep(AGAIN_S)
             finally:
-                await consumer.stop()
+                await stop(consumer)
 
     async def _read(self, consumer: Any) -> None:
         assigned: set[Any] = set()

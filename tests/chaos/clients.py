@@ -7,22 +7,20 @@ up; a coroutine can.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.kinds import BUILT_IN, EventKind
 from streams.messages import Progress, decode_progress
+from streams.stopping import stop
 from streams.topics import PROGRESS
 from tests.streams.pipeline import PARTITIONS
-
-Client = TypeVar("Client")
 
 ANSWER_S = 20.0
 AGAIN_S = 0.5
@@ -32,20 +30,30 @@ FAILURES = (KafkaError, OSError, TimeoutError)
 
 
 async def _with_clients(make: Callable[[], Any], use: Callable[[Any], Awaitable[None]]) -> None:
-    """Use a client until cancelled; one that fails or does not answer is given up, and another made."""
+    """Use a client until cancelled; one that fails or does not answer is given up, and another made.
+
+    All of it in tasks of its own: with the broker away, aiokafka may raise CancelledError without having
+    been cancelled, and swallow it when it is.
+    """
+
+    async def start_and_use(client: Any) -> None:
+        async with asyncio.timeout(ANSWER_S):
+            await client.start()
+        await use(client)
+
     while True:
         client = make()
+        using = asyncio.create_task(start_and_use(client))
         try:
-            async with asyncio.timeout(ANSWER_S):
-                await client.start()
-            await use(client)
-            return
-        except FAILURES:
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.wait({using})
         finally:
-            with contextlib.suppress(*FAILURES):
-                async with asyncio.timeout(ANSWER_S):
-                    await client.stop()
+            using.cancel()
+            await stop(client)
+            await asyncio.wait({using}, timeout=ANSWER_S)
+        error = None if using.cancelled() else using.exception()
+        if error is not None and not isinstance(error, FAILURES):
+            raise error
+        await asyncio.sleep(AGAIN_S)
 
 
 class _Thread(threading.Thread):
