@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from serving.read_model import ReadModel
 from streams.kinds import counted_of_kinds
+from streams.stopping import stop
 
 log = logging.getLogger("alsobought")
 
