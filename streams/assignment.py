@@ -84,6 +84,8 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
         """Every member's assignment; called at the leader."""
         topics = sorted({topic for member in members.values() for topic in member.subscription})
         partitions = {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in topics}  # type: ignore[attr-defined]
+        if unknown := [topic for topic in topics if not partitions[topic]]:
+            log.warning("Kafka told of no partitions of %s: assigned when it does", ", ".join(unknown))
         told = {name: _read(member.user_data) for name, member in members.items()}
         units = max((1 + max(some) for some in partitions.values() if some), default=0)
         given = share(units, {name: (held.round, held.units) for name, held in told.items()})

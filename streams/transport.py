@@ -25,6 +25,7 @@ from streams.kinds import is_internal
 CHUNK_RECORDS = 2_000
 FETCH_WAIT_MS = 250
 REQUEST_TIMEOUT_MS = 20_000
+METADATA_AGE_MS = 5_000  # a leader that asks a broker just started may hear of no topics, and assign nothing
 UNKNOWN_POSITION_S = 0.02
 
 
@@ -68,6 +69,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
+            metadata_max_age_ms=METADATA_AGE_MS,
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
