@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Mapping
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
 from streams.assignment import StickyUnits, share
-from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import create_topics
+from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES, TopicSpec
+from streams.transport import METADATA_AGE_MS
 
 TOPICS = [PURCHASES.name, ITEMS.name, PAIR_DELTAS.name]
 
@@ -85,3 +91,41 @@ def test_members_that_say_nothing_are_served() -> None:
     rubbish = ConsumerProtocolMemberMetadata(0, TOPICS, b"\xff not ours")
     assigned = StickyUnits.assign(_Cluster(2), {"x": rubbish})
     assert len(assigned["x"].partitions()) == 6
+
+
+class _Forgetful(StickyUnits):
+    """At the first assignment the leader's broker, just started, has told of no topics."""
+
+    asked = 0
+
+    @classmethod
+    def assign(
+        cls, cluster: object, members: Mapping[str, ConsumerProtocolMemberMetadata]
+    ) -> dict[str, ConsumerProtocolMemberAssignment]:
+        cls.asked += 1
+        if cls.asked == 1:
+            cluster._partitions.clear()  # type: ignore[attr-defined]
+        return super().assign(cluster, members)
+
+
+def test_a_leader_that_heard_of_no_topics_assigns_them_when_it_does(broker: EmbeddedKafka) -> None:
+    spec = TopicSpec("assigned-late", "k", "for this test", "delete")
+    create_topics(broker.bootstrap, [spec], 2, 1)
+
+    async def main() -> list[int]:
+        consumer = AIOKafkaConsumer(
+            spec.name, bootstrap_servers=broker.bootstrap, group_id="assigned-late",
+            partition_assignment_strategy=[_Forgetful], metadata_max_age_ms=METADATA_AGE_MS,
+        )  # fmt: skip
+        await consumer.start()
+        try:
+            assert not consumer.assignment()
+            async with asyncio.timeout(30):
+                while not consumer.assignment():
+                    await consumer.getmany(timeout_ms=100)
+            return sorted(tp.partition for tp in consumer.assignment())
+        finally:
+            await consumer.stop()
+
+    assert asyncio.run(main()) == [0, 1]
+    assert _Forgetful.asked == 2
