@@ -90,6 +90,8 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
         units = max((1 + max(some) for some in partitions.values() if some), default=0)
         given = share(units, {name: (held.round, held.units) for name, held in told.items()})
         newest = 1 + max(held.round for held in told.values())
+        # where nothing can be given, everybody keeps the claim to what it had
+        claims = {name: _Held(newest, mine) if units else told[name] for name, mine in given.items()}
         if len({frozenset(member.subscription) for member in members.values()}) > 1:
             log.warning(
                 "workers differ in their topics: set ALSOBOUGHT_EVENT_TYPES alike, or some are not counted"
@@ -102,7 +104,7 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
                     for topic in topics
                     if topic in members[name].subscription
                 ],
-                msgspec.json.encode(_Held(newest, mine)),
+                msgspec.json.encode(claims[name]),
             )
             for name, mine in given.items()
         }

@@ -85,6 +85,21 @@ def test_a_claim_from_an_older_round_loses() -> None:
     assert len(frozen.units) == 1
 
 
+def test_a_leader_that_hears_of_no_topics_moves_nothing() -> None:
+    members = {name: _Member() for name in "abc"}
+    _rebalance(8, members)
+    del members["b"]
+    _rebalance(8, members)
+    members["d"] = _Member()
+    before = {name: member.units for name, member in members.items()}
+    _rebalance(0, members)
+    assert all(not member.units for member in members.values())
+    _rebalance(8, members)
+    for name in "ac":
+        assert members[name].units <= before[name]
+    assert sorted(unit for m in members.values() for unit in m.units) == list(range(8))
+
+
 def test_members_that_say_nothing_are_served() -> None:
     given = share(3, {"x": (0, []), "y": (0, [99, -1])})
     assert sorted(given["x"] + given["y"]) == [0, 1, 2]
