@@ -12,11 +12,23 @@ LAYOUT = 1
 
 
 class StoredFile(msgspec.Struct, frozen=True):
-    """A file of the store; it lies under its SHA-256."""
+    """A file of the store.
+
+    Attributes
+    ----------
+    own
+        Name it lies under, if it belongs to one checkpoint alone; one that is shared lies under its SHA-256.
+    """
 
     name: str
     bytes: int
     sha256: str
+    own: str = ""
+
+    @property
+    def stored_as(self) -> str:
+        """Name it lies under."""
+        return self.own or self.sha256
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):

@@ -59,6 +59,7 @@ class Checkpoints:
         self._kept = kept
         self._remote = Remote(url)
         self._sums: dict[tuple[str, int, int], str] = {}  # (name, inode, bytes): SST files never change
+        self._damaged: set[str] = set()  # names of files found so: the next checkpoint copies them again
         self._unnamed: dict[str, set[str]] = {}  # per task: files no manifest named at the last cleaning
 
     # ------------------------------------------------------------------ taking
@@ -98,8 +99,9 @@ class Checkpoints:
         for path in sorted(folder.iterdir()):
             file = self._described(path)
             files.append(file)
-            if file.sha256 not in there:
-                self._remote.put(path, f"{task}/files/{file.sha256}")
+            if file.stored_as not in there - self._damaged:
+                self._remote.put(path, f"{task}/files/{file.stored_as}")
+                self._damaged.discard(file.stored_as)
                 uploaded_files += 1
                 uploaded_bytes += file.bytes
         number = 1 + max((int(name.partition("-")[0]) for name in self._manifests(task)), default=0)
@@ -112,14 +114,16 @@ class Checkpoints:
         return Taken(checkpoint, uploaded_files, uploaded_bytes)
 
     def _described(self, path: Path) -> StoredFile:
+        """What a file is. Only tables are shared: one damaged CURRENT would spoil every checkpoint."""
         stat = path.stat()
         key = path.name, stat.st_ino, stat.st_size
         sha256 = self._sums.get(key)
         if sha256 is None:
             with path.open("rb") as raw:
                 sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
-            if path.suffix == ".sst":
-                self._sums[key] = sha256
+            if path.suffix != ".sst":
+                return StoredFile(path.name, stat.st_size, sha256, own=f"{sha256}-{uuid.uuid4().hex[:8]}")
+            self._sums[key] = sha256
         return StoredFile(path.name, stat.st_size, sha256)
 
     def _clean(self, task: str) -> None:
@@ -131,7 +135,7 @@ class Checkpoints:
         with contextlib.suppress(OSError):  # tried again the next time
             for name in self._manifests(task)[self._kept :]:
                 self._remote.delete(f"{task}/manifests/{name}")
-            named = {file.sha256 for one in self.known(task) for file in one.files}
+            named = {file.stored_as for one in self.known(task) for file in one.files}
             unnamed = self._remote.names(f"{task}/files") - named
             for name in unnamed & self._unnamed.get(task, set()):
                 self._remote.delete(f"{task}/files/{name}")
@@ -165,7 +169,7 @@ class Checkpoints:
         if checkpoint.problem:
             return checkpoint.problem
         for file in checkpoint.files:
-            if problem := self._remote.trouble(f"{checkpoint.task}/files/{file.sha256}", file):
+            if problem := self._remote.trouble(f"{checkpoint.task}/files/{file.stored_as}", file):
                 return problem
             on_file(file)
         return ""
@@ -211,7 +215,7 @@ class Checkpoints:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         for file in checkpoint.files:
-            path, to = f"{checkpoint.task}/files/{file.sha256}", partial / file.name
+            path, to = f"{checkpoint.task}/files/{file.stored_as}", partial / file.name
             try:
                 self._remote.fetch(path, to)
                 with to.open("rb") as raw:
@@ -219,6 +223,7 @@ class Checkpoints:
             except OSError as error:
                 problem = f"{file.name} ({path}) cannot be read: {error}"
             if problem:
+                self._damaged.add(file.stored_as)
                 shutil.rmtree(partial)
                 return problem
             on_file(file)

@@ -156,7 +156,7 @@ class Cluster:
         for task in {checkpoint.task for checkpoint in store.known()}:
             newest = store.known(task)[0]
             if newest.files:
-                path = self.checkpoints / task / "files" / rng.choice(newest.files).sha256
+                path = self.checkpoints / task / "files" / rng.choice(newest.files).stored_as
                 raw = bytearray(path.read_bytes())
                 if raw:
                     raw[rng.randrange(len(raw))] ^= 0xFF
