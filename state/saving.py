@@ -55,6 +55,46 @@ def stored_log(store: Store) -> str | None:
     return None if raw is None else str(codec.unpack_meta(META, raw).get("log") or "")
 
 
+MESSAGE_EVENTS = 25  # that could be applied in the time which a message takes whatever it holds: 130 us
+LEAST_SHARE = 0.02  # of a sweep, a step: it ends some time also where little comes
+
+
+def replay_work(events: int, messages: int) -> int:
+    """What it costs to apply so many events in so many messages, counted in events of large messages.
+
+    >>> replay_work(10_000, 5), replay_work(10_000, 10_000)
+    (10125, 260000)
+    """
+    return events + MESSAGE_EVENTS * messages
+
+
+class Pace:
+    """How much of a sweep each step writes, so that a restart replays a budget at most.
+
+    A sweep takes half of it, for a crash replays the sweep before and the one under way.
+
+    Parameters
+    ----------
+    budget
+        Work that a restart may replay, such as events.
+    done
+        Work so far.
+
+    >>> pace = Pace(1_000, 5_000)
+    >>> pace.share(5_100), pace.share(5_100), pace.share(9_000)
+    (0.2, 0.02, 1.0)
+    """
+
+    def __init__(self, budget: float, done: int) -> None:
+        self._budget, self._done = budget, done
+
+    def share(self, done: int) -> float:
+        """Share (0 to 1) of the sweep to write now that so much work is done."""
+        share = 2 * (done - self._done) / self._budget
+        self._done = done
+        return min(1.0, max(share, LEAST_SHARE))
+
+
 class Saver(abc.ABC):
     """Keeps one machine's store; see `CustomerSaver` and `ItemSaver`.
 

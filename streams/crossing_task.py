@@ -14,7 +14,7 @@ from state.customer_saver import CustomerSaver
 from state.deltas import Source
 from state.first_events import decode_first
 from state.pair_changes import encode_pairs
-from state.saving import Saver
+from state.saving import Saver, replay_work
 from state.store import RocksStore
 from streams.customer_task import counting_settings, item_partition
 from streams.decoding import Record
@@ -88,5 +88,5 @@ class CrossingTask(Task):
 
     @property
     def work(self) -> int:
-        """First events that were told."""
-        return self.machine.applied
+        """First events that were told, and what each message costs beside them."""
+        return replay_work(self.machine.applied, self.position)

@@ -13,7 +13,7 @@ from state.item_saver import ItemSaver
 from state.items import ItemMachine
 from state.pair_changes import decode_pairs
 from state.ranking import Lists
-from state.saving import Saver
+from state.saving import Saver, replay_work
 from state.store import RocksStore
 from streams.customer_task import counting_settings
 from streams.decoding import Record
@@ -26,9 +26,6 @@ from streams.threads import in_thread
 
 if TYPE_CHECKING:
     from streams.transport import Chunk
-
-
-MESSAGE_EVENTS = 25  # that could be applied in the time which a message takes whatever it holds: 130 us
 
 
 class ItemTask(Task):
@@ -117,7 +114,7 @@ class ItemTask(Task):
     @property
     def work(self) -> int:
         """Events, and what each message costs beside them."""
-        return self.counters.events + MESSAGE_EVENTS * self.position
+        return replay_work(self.counters.events, self.position)
 
     def replay_budget(self) -> float:
         """Every item task hears of every event of its kind."""

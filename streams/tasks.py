@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from faust.types import TP
 
 from state.errors import StoreError
-from state.saving import Saver
+from state.saving import Pace, Saver
 from state.store import RocksStore
 from streams.checkpoints import CheckpointError
 from streams.decoding import Record, Refused
@@ -119,7 +119,8 @@ class Task(abc.ABC):
         self.saver: Saver
         self.store: RocksStore
         self._whole = True  # no chunk is applied in part
-        self._saved_at_position = self._saved_at_work = 0
+        self._saved_at_position = 0
+        self._pace: Pace
         self._checkpointing = asyncio.Lock()
         self._inbox: asyncio.Queue[Chunk] = asyncio.Queue(maxsize=INBOX_CHUNKS)
         self._loops: list[asyncio.Task[None]] = []
@@ -193,7 +194,7 @@ class Task(abc.ABC):
 
     def _begin_from_here(self) -> None:
         self._saved_at_position = self.acknowledged = self.position
-        self._saved_at_work = self.work
+        self._pace = Pace(self.replay_budget(), self.work)
 
     def is_newest(self) -> bool:
         """Whether its store is the one that a worker would open now: a successor may have taken over."""
@@ -288,13 +289,11 @@ class Task(abc.ABC):
             position = self.position
             if position == self._saved_at_position and self.saver.stored >= position:
                 continue
-            # a sweep takes half the budget: a crash replays at most the sweep before and the one under way
-            work = self.work
-            share = 2 * (work - self._saved_at_work) / self.replay_budget()
-            self._saved_at_position, self._saved_at_work = position, work
+            self._saved_at_position = position
+            share = self._pace.share(self.work)
             async with self.lock:
                 await self._all_acknowledged()
-                await in_thread(self.saver.step, min(1.0, max(share, 0.02)))
+                await in_thread(self.saver.step, share)
 
     async def _all_acknowledged(self) -> None:
         """What is stored must not be ahead of what was sent. To be called with the lock held."""

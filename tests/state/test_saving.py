@@ -17,7 +17,7 @@ from state.errors import BadSettings, CorruptRecord, StoreFull
 from state.events import Event
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
-from state.saving import META, stored_position
+from state.saving import META, Pace, stored_position
 from state.settings import CountingSettings
 from state.store import MemoryStore, RocksStore, Store
 from tests.oracle import Oracle
@@ -46,6 +46,24 @@ def test_crashes_at_any_moment_change_nothing(seed: int, window: int, customers:
     stores: dict[str, MemoryStore] = {}
     cluster = _crash(seed, window, customers, lambda name: stores.setdefault(name, MemoryStore()))
     assert cluster.crashes
+
+
+def test_a_restart_replays_no_more_than_the_budget() -> None:
+    """But for what was applied at once before the first step of a sweep."""
+    rng, budget, most = random.Random(1), 20_000, 2_000
+    machine = CustomerMachine()
+    saver = CustomerSaver(machine, MemoryStore())
+    saver.load()
+    pace, replays = Pace(budget, machine.position), []
+    events = shop(31, 80_000, 5_000, 60)
+    done = 0
+    while done < len(events):
+        some = events[done : done + rng.randint(1, most)]
+        machine.apply(machine.batch(some))
+        done += len(some)
+        replays.append(machine.position - saver.stored)
+        saver.step(pace.share(machine.position))
+    assert budget / 2 < max(replays) <= budget + most  # nor does it write everything all the time
 
 
 def test_a_sweep_counts_as_stored_from_where_it_began() -> None:
