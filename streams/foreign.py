@@ -87,7 +87,11 @@ class _Shared:
                 consumer = AIOKafkaConsumer(
                     bootstrap_servers=self._bootstrap, group_id=None, auto_offset_reset="earliest"
                 )
-                await consumer.start()
+                try:
+                    await consumer.start()
+                except BaseException:
+                    await stop(consumer)
+                    raise
                 self._consumer = consumer
         except BaseException:
             self._lock.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import shutil
 import sys
@@ -27,6 +28,7 @@ def main() -> int:
     arguments = parser.parse_args()
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
     begin = time.monotonic()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that its broker is away it says every 0.1 s
 
     def say(line: str) -> None:
         print(f"{time.monotonic() - begin:7.1f} s {line}", flush=True)

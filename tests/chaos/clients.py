@@ -6,6 +6,7 @@ up; a coroutine can.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import queue
 import threading
@@ -56,7 +57,7 @@ async def _with_clients(make: Callable[[], Any], use: Callable[[Any], Awaitable[
         await asyncio.sleep(AGAIN_S)
 
 
-class _Thread(threading.Thread):
+class _Thread(threading.Thread, abc.ABC):
     """Runs a coroutine in a loop of its own; `end` cancels it and raises what it failed with."""
 
     def __init__(self, bootstrap: str) -> None:
@@ -66,9 +67,9 @@ class _Thread(threading.Thread):
         self._main: asyncio.Task[None] | None = None
         self.failed: BaseException | None = None
 
+    @abc.abstractmethod
     async def main(self) -> None:
         """What it does."""
-        raise NotImplementedError
 
     def run(self) -> None:
         """Do it."""
@@ -80,6 +81,16 @@ class _Thread(threading.Thread):
         except BaseException as error:
             self.failed = error
             raise
+        finally:
+            self._loop.run_until_complete(self._end_what_was_given_up())
+            self._loop.close()
+
+    async def _end_what_was_given_up(self) -> None:
+        """End what clients left behind that did not stop."""
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=ANSWER_S)
 
     def end(self) -> None:
         """Have it end, and wait for that."""
@@ -128,10 +139,9 @@ class Listener(_Thread):
         async with asyncio.timeout(ANSWER_S):
             await consumer.seek_to_end()
         while True:
-            async with asyncio.timeout(ANSWER_S) as limit:
+            async with asyncio.timeout(ANSWER_S):  # some worker always reports
                 while not (polled := await consumer.getmany(timeout_ms=POLL_MS)):
-                    pass  # a silent minute is a failure: there is always a worker that reports
-                limit.reschedule(None)
+                    pass
             for records in polled.values():
                 for record in records:
                     self._told.put((decode_progress(record.value), record.timestamp))

@@ -145,6 +145,10 @@ def test_one_partition_after_the_other_is_read(broker: EmbeddedKafka) -> None:
                 assert await reader.keys(tp, 0, end) == {b"%d" % tp.partition for _ in range(end)}
                 for _ in range(10):
                     await asyncio.sleep(0)
+        # what a consumer is assigned it fetches, and its other requests wait behind a fetch of half a second
+        assert await reader.end_of(TP(spec.name, 0)) == 1
+        assert not reader._asking._consumer.assignment()
+        assert reader._reading._consumer.assignment() == reader._reading._consumer.paused()
         await reader.close()
 
     asyncio.run(main())

@@ -10,19 +10,20 @@ from streams import stopping
 
 
 class _Client:
-    def __init__(self, stop_s: float) -> None:
-        self._stop_s = stop_s
+    def __init__(self, stop_s: float, error: BaseException) -> None:
+        self._stop_s, self._error = stop_s, error
         self.stopped = False
 
     async def stop(self) -> None:
         await asyncio.sleep(self._stop_s)
         self.stopped = True
-        raise asyncio.CancelledError
+        raise self._error
 
 
-def test_a_client_that_raises_a_cancellation_of_its_own_cancels_nobody() -> None:
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), OSError("the broker is gone")])
+def test_a_client_that_fails_to_stop_or_cancels_itself_stops_nobody_else(error: BaseException) -> None:
     async def main() -> bool:
-        client = _Client(0.0)
+        client = _Client(0.0, error)
         await stopping.stop(client)
         return client.stopped
 
@@ -33,7 +34,7 @@ def test_a_client_that_does_not_stop_is_given_up(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(stopping, "STOP_S", 0.01)
 
     async def main() -> bool:
-        client = _Client(60.0)
+        client = _Client(60.0, OSError())
         await stopping.stop(client)
         return client.stopped
 
