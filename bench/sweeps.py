@@ -4,8 +4,8 @@
 
 Purchases of complete-journey are counted by machines without Kafka, one customer machine and one item
 partition of four, each with a RocksDB store. The first sweep writes everything, each of the others what so
-many more purchases changed. Then some more come one in a message, which is what live traffic is like. CPU seconds of
-the thread that writes, and of the whole process (RocksDB's threads write and compact, too).
+many more purchases changed. Then some more come one in a message, which is what live traffic is like. CPU
+seconds of the thread that writes, and of the whole process: RocksDB's threads write and compact, too.
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ from state.catalogue import CatalogueMachine, CatalogueSaver
 from state.deltas import Availability, Source, encode_availability
 from state.saving import Saver
 from state.store import RocksStore
+from streams.context import Context
 from streams.decoding import Record, decode_items
 from streams.kinds import BOUGHT, CATALOGUE_SOURCE, Kind
-from streams.tasks import Context, Task
+from streams.tasks import Task
 
 if TYPE_CHECKING:
     from streams.transport import Chunk

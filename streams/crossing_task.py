@@ -16,11 +16,12 @@ from state.first_events import decode_first
 from state.pair_changes import encode_pairs
 from state.saving import Saver, replay_work
 from state.store import RocksStore
+from streams.context import Context
 from streams.customer_task import counting_settings, item_partition
 from streams.decoding import Record
 from streams.kinds import EVENTS_SOURCE, CrossKind
 from streams.outbox import published_ms
-from streams.tasks import Context, Task
+from streams.tasks import Task
 
 if TYPE_CHECKING:
     from streams.transport import Chunk

@@ -15,13 +15,14 @@ from state.first_events import encode_first
 from state.saving import Saver
 from state.settings import CountingSettings
 from state.store import RocksStore
+from streams.context import Context
 from streams.decoding import Decoded, EventTypes, Record, Refused, decode_events
 from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
 from streams.messages import Progress
 from streams.partitioning import partition_for
 from streams.recommending.unit import Unit
 from streams.settings import Settings
-from streams.tasks import Context, Task
+from streams.tasks import Task
 from streams.topics import FIRST_EVENTS
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from state.ranking import Lists
 from state.recommending.list_view import Translation
 from state.saving import Saver
 from state.store import RocksStore
+from streams.context import Context
 from streams.item_task import ItemTask
 from streams.kinds import EventKind
 from streams.recommending.sellers import SellersPublisher
-from streams.tasks import Context
 from streams.threads import in_thread
 
 WARMED_AT_ONCE = 256

@@ -15,13 +15,14 @@ from state.pair_changes import decode_pairs
 from state.ranking import Lists
 from state.saving import Saver, replay_work
 from state.store import RocksStore
+from streams.context import Context
 from streams.customer_task import counting_settings
 from streams.decoding import Record
 from streams.kinds import Kind
 from streams.messages import Progress
 from streams.outbox import published_ms
 from streams.refresh import Refresher
-from streams.tasks import Context, Task
+from streams.tasks import Task
 from streams.threads import in_thread
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from streams.outbox import Batch, acknowledged
 from streams.threads import in_thread
 
 if TYPE_CHECKING:
+    from streams.context import Context
     from streams.item_task import ItemTask
-    from streams.tasks import Context
 
 log = logging.getLogger("alsobought")
 

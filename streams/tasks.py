@@ -7,9 +7,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
@@ -17,23 +16,15 @@ from state.errors import StoreError
 from state.saving import Pace, Saver
 from state.store import RocksStore
 from streams.checkpoints import CheckpointError
+from streams.context import Context
 from streams.decoding import Record, Refused
-from streams.foreign import TopicReader
-from streams.kinds import EventKind, Kind, is_deltas
-from streams.lease import Lease
+from streams.kinds import Kind
 from streams.messages import DeadLetter, Progress, encode
-from streams.opening import Stores
-from streams.outbox import Outbox, Unacknowledged
-from streams.settings import Settings
+from streams.outbox import Unacknowledged
 from streams.threads import in_thread
-from streams.topics import DEAD_LETTERS, TopicSpec
+from streams.topics import DEAD_LETTERS
 
 if TYPE_CHECKING:
-    from streams.customer_task import CustomerTask
-    from streams.item_task import ItemTask
-    from streams.recommending.board import Boards
-    from streams.recommending.following import Following
-    from streams.recommending.unit import Unit
     from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
@@ -59,41 +50,6 @@ class Counters:
     pair_updates: int = 0
     lists: int = 0
     dead_letters: int = 0
-
-
-@dataclass(frozen=True)
-class Context:
-    """What all tasks of a worker share; `tasks` are those that are open, of all kinds."""
-
-    settings: Settings
-    outbox: Outbox
-    partitions: int
-    stores: Stores
-    lease: Lease
-    reader: TopicReader
-    seek: Callable[[TP, int], Awaitable[None]]
-    owns: Callable[[TP], bool]
-    boards: Boards
-    following: Following
-    tasks: dict[TP, Task] = field(default_factory=dict)
-    ranking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-
-    def task(self, spec: TopicSpec, partition: int) -> Task | None:
-        """The task of a topic's partition; None unless it is open. Units go together: see `assignment`."""
-        return self.tasks.get(TP(spec.name, partition))
-
-    def units(self, kind: EventKind) -> list[Unit]:
-        """What recommends to the customers of a kind's open partitions."""
-        tasks = (task for tp, task in self.tasks.items() if tp.topic == kind.events.name)
-        return [cast("CustomerTask", task).unit for task in tasks]
-
-    def item_tasks(self, kind: Kind | None = None) -> list[ItemTask]:
-        """The open tasks of a kind's deltas, or of all kinds'."""
-        return [
-            cast("ItemTask", task)
-            for tp, task in self.tasks.items()
-            if (is_deltas(tp.topic) if kind is None else tp.topic == kind.deltas.name)
-        ]
 
 
 class Task(abc.ABC):

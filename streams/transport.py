@@ -3,7 +3,7 @@
 Faust makes tasks, events and acknowledgements for every message; for a record each that is most of the work
 (docs/decisions/0003). Here a message is a `Chunk`, topics are declared with acks=False, and the offset to go
 on from is the state's, not Kafka's committed one. The private methods that are overridden are those of
-faust-streaming 0.15.3 and aiokafka 0.14.0, which are pinned; tests/streams/test_transport.py holds each.
+faust-streaming 0.15.3 and aiokafka 0.14.0, which are pinned; tests/streams/test_hooks.py holds each.
 """
 
 from __future__ import annotations

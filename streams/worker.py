@@ -12,6 +12,7 @@ from faust.types import TP
 
 from streams.catalogue_task import CatalogueTask
 from streams.checkpoints import Checkpoints, NoCheckpoints
+from streams.context import Context
 from streams.crossing_task import CrossingTask
 from streams.customer_task import CustomerTask
 from streams.event_item_task import EventItemTask
@@ -28,7 +29,7 @@ from streams.recommending.following import Following
 from streams.recommending.models import Models
 from streams.recommending.unit import Unit
 from streams.settings import Settings
-from streams.tasks import Context, Task
+from streams.tasks import Task
 from streams.threads import in_thread
 from streams.topics import ITEMS, PROGRESS, PURCHASES
 from streams.transport import Chunk

@@ -20,9 +20,9 @@ from streams.recommending.messages import Seller, Sellers, encode
 from streams.threads import in_thread
 
 if TYPE_CHECKING:
+    from streams.context import Context
     from streams.item_task import ItemTask
     from streams.recommending.board import Board
-    from streams.tasks import Context
 
 log = logging.getLogger("alsobought")
 

@@ -42,11 +42,11 @@ from streams.threads import in_thread
 from streams.topics import PROGRESS, QUALITY, RANKER
 
 if TYPE_CHECKING:
+    from streams.context import Context
     from streams.customer_task import CustomerTask
     from streams.decoding import Decoded
     from streams.event_item_task import EventItemTask
     from streams.recommending.board import Board, QualityKey
-    from streams.tasks import Context
 
 log = logging.getLogger("alsobought")
 

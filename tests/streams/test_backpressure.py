@@ -21,6 +21,7 @@ from alsobought.options import CommandError
 from state.deltas import decode
 from streams import tasks
 from streams.broker.embedded import EmbeddedKafka
+from streams.context import Context
 from streams.customer_task import CustomerTask
 from streams.kinds import BOUGHT, BUILT_IN, LISTED
 from streams.lease import Lease
@@ -29,7 +30,7 @@ from streams.opening import Stores
 from streams.outbox import Unacknowledged
 from streams.recommending.board import Boards
 from streams.settings import Settings
-from streams.tasks import INBOX_CHUNKS, Context
+from streams.tasks import INBOX_CHUNKS
 from streams.topics import PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import as_event, purchases

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from state.customers import CustomerMachine
 from state.deltas import decode_availability
 from streams.catalogue_task import CatalogueTask
+from streams.context import Context
 from streams.decoding import EventTypes, decode_events
 from streams.kinds import (
     BOUGHT,
@@ -34,7 +35,6 @@ from streams.lease import Lease
 from streams.log_identity import LogIdentity
 from streams.opening import Stores
 from streams.settings import Settings
-from streams.tasks import Context
 from streams.topics import ITEMS, SHARED
 from streams.transport import Chunk
 from streams.worker import EQUAL_PART, Tasks

@@ -15,13 +15,14 @@ from faust.types import TP
 
 from state.saving import stored_position
 from state.store import RocksStore
+from streams.context import Context
 from streams.customer_task import CustomerTask
 from streams.kinds import BOUGHT, BUILT_IN
 from streams.lease import Lease
 from streams.opening import Stores
 from streams.recommending.board import Boards
 from streams.settings import Settings
-from streams.tasks import INBOX_CHUNKS, Context, Torn
+from streams.tasks import INBOX_CHUNKS, Torn
 from streams.topics import FIRST_EVENTS, PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import purchases

@@ -1,14 +1,12 @@
-"""The hooks into Faust and aiokafka, and what they are to do: an upgrade that changes one fails here."""
+"""What the hooks into Faust and aiokafka do; `test_hooks` says that they are there."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,116 +14,17 @@ from typing import Any
 import aiokafka
 import faust
 import pytest
-from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.consumer.subscription_state import (
-    Assignment,
-    Subscription,
-    SubscriptionState,
-    TopicPartitionState,
-)
-from faust.tables.recovery import Recovery
-from faust.transport import consumer as faust_consumer
-from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams import app as topology
 from streams import transport
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.topics import PAIR_DELTAS, PURCHASES, TopicSpec
-from streams.transport import CHUNK_RECORDS, Chunk, Consumer, ConsumerThread, Producer, Schema, Transport
+from streams.transport import CHUNK_RECORDS, Chunk, Consumer, ConsumerThread, Schema, Transport
 from tests.streams.pipeline import Wires, Worker, until
 
 WAIT_S = 20.0
 TP0, TP1 = TP(PURCHASES.name, 0), TP(PAIR_DELTAS.name, 1)
-
-OVERRIDDEN: list[tuple[type, type, str, str]] = [
-    (ConsumerThread, driver.AIOKafkaConsumerThread, "_create_worker_consumer", "self transport"),
-    (ConsumerThread, driver.AIOKafkaConsumerThread, "on_start", "self"),
-    (
-        ConsumerThread, driver.AIOKafkaConsumerThread, "_fetch_records",
-        "self consumer active_partitions timeout max_records",
-    ),
-    (Consumer, driver.Consumer, "_new_consumer_thread", "self"),
-    (Consumer, driver.Consumer, "seek_to_committed", "self"),
-    (Consumer, driver.Consumer, "_wait_next_records", "self timeout"),
-    (Consumer, driver.Consumer, "getmany", "self timeout"),
-    (Producer, driver.Producer, "_settings_extra", "self"),
-    (Schema, faust.Schema, "loads_key", "self app message loads serializer"),
-    (Schema, faust.Schema, "loads_value", "self app message loads serializer"),
-]  # fmt: skip
-"""Ours, theirs, the method, and its parameters there."""
-
-CALLED: list[tuple[type, str, str]] = [
-    (driver.Consumer, "_getmany", "self active_partitions timeout"),
-    (driver.Consumer, "_get_active_partitions", "self"),
-    (driver.Consumer, "seek_wait", "self partitions"),
-    (driver.Consumer, "perform_seek", "self"),
-    (driver.AIOKafkaConsumerThread, "getmany", "self active_partitions timeout"),
-    (driver.Producer, "_ensure_producer", "self"),
-    (faust.App, "_new_transport", "self"),
-    (faust.App, "_new_producer_transport", "self"),
-    (GroupCoordinator, "_do_heartbeat", "self"),
-    (Fetcher, "fetched_records", "self partitions timeout max_records"),
-    (Assignment, "state_value", "self tp"),
-]
-
-
-def _parameters(function: Any) -> str:
-    return " ".join(inspect.signature(function).parameters)
-
-
-def test_opening_stores_may_take_as_long_as_it_takes() -> None:
-    """Faust's recovery loop ends for ever, silently, when `perform_seek` takes longer than this setting."""
-    assert "broker_request_timeout" in inspect.getsource(Recovery._resume_streams)
-    assert topology.app.conf.broker_request_timeout > 3600
-
-
-def test_the_versions_are_those_the_hooks_are_made_for() -> None:
-    assert version("faust-streaming") == "0.15.3"
-    assert version("aiokafka") == "0.14.0"
-
-
-@pytest.mark.parametrize(("ours", "theirs", "name", "parameters"), OVERRIDDEN)
-def test_what_is_overridden_is_there(ours: type, theirs: type, name: str, parameters: str) -> None:
-    old, new = inspect.getattr_static(theirs, name), vars(ours)[name]
-    assert issubclass(ours, theirs)
-    assert _parameters(old).removesuffix(" kwargs") == parameters
-    for kind in (inspect.iscoroutinefunction, inspect.isasyncgenfunction):
-        assert kind(old) == kind(new)
-
-
-@pytest.mark.parametrize(("theirs", "name", "parameters"), CALLED)
-def test_what_is_called_is_there(theirs: type, name: str, parameters: str) -> None:
-    assert _parameters(inspect.getattr_static(theirs, name)) == parameters
-
-
-def test_positions_are_where_they_are_looked_for() -> None:
-    for owner, name in (
-        (SubscriptionState, "subscription"),
-        (Subscription, "assignment"),
-        (Assignment, "tps"),
-        (TopicPartitionState, "position"),
-        (TopicPartitionState, "has_valid_position"),
-    ):
-        assert isinstance(inspect.getattr_static(owner, name), property)
-
-
-def test_hooks_are_reached_from_where_they_must_be() -> None:
-    """Names that the libraries' own code calls: renamed there, an override would silently do nothing."""
-    for caller, name in (
-        (driver.AIOKafkaConsumerThread.getmany, "_fetch_records"),
-        (driver.AIOKafkaConsumerThread._create_consumer, "_create_worker_consumer"),
-        (faust_consumer.ThreadDelegateConsumer.__init__, "_new_consumer_thread"),
-        (faust_consumer.ThreadDelegateConsumer._getmany, "getmany"),
-        (faust_consumer.Consumer.perform_seek, "seek_to_committed"),
-        (faust_consumer.Consumer._drain_messages, "getmany"),
-        (driver.Producer._new_producer, "_settings_extra"),
-        (GroupCoordinator._heartbeat_routine, "_do_heartbeat"),
-    ):
-        assert name in caller.__code__.co_names, (caller, name)
-
 
 # ---------------------------------------------------------------------- a consumer that is not started
 
