@@ -16,7 +16,7 @@ setup: .venv/ready
 	@echo "Installing the locked packages into .venv (a minute or two) ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
-	@echo "Compiling the kernels (once, half a minute) ..."
+	@echo "Compiling the kernels (once, a minute or two) ..."
 	@$(BIN)/python -m state.compile
 	@touch .venv/ready
 

@@ -29,7 +29,8 @@ def is_held(path: Path) -> bool:
 def copy_held(source: Path, to: Path) -> None:
     """Copy every record of a store that another process holds open, as of one moment, into a new folder.
 
-    RocksDB lets a folder be read beside its owner. Values are copied as they are, checksums and all.
+    RocksDB lets a folder be read beside its owner. Values are copied as they are, checksums and all. What
+    the owner has written since its last flush may be missing, as after a crash of it.
 
     Raises
     ------

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.timeout(540)
+@pytest.mark.timeout(960)
 def test_clean_clone_make_demo(tmp_path: Path) -> None:
     clone = tmp_path / "alsobought"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
@@ -29,7 +29,7 @@ def test_clean_clone_make_demo(tmp_path: Path) -> None:
     environment.pop("VIRTUAL_ENV", None)
     done = subprocess.run(
         ["make", "demo", f"PYTHON={sys.executable}", "DEMO=--limit 40000"],
-        cwd=clone, env=environment, capture_output=True, text=True, timeout=500,
+        cwd=clone, env=environment, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     told = done.stdout + done.stderr

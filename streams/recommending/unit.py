@@ -2,8 +2,7 @@
 
 Recommendations follow the lists: they are made a moment after a customer's event, when the lists that it
 changed are out, at most once a tick, and while a backlog is counted not at all (customers wait, each once).
-What is learnt goes to topic `ranker` and comes back from all partitions: the weights in effect are the
-average. It is no part of the exact state: what was learnt in the second before a crash is lost.
+What is learnt is told by `teller`.
 """
 
 from __future__ import annotations
@@ -12,12 +11,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from aiokafka.errors import KafkaError
-from faust.types import TP
 
 from state.customers import Applied
 from state.events import Kind
@@ -27,26 +24,18 @@ from state.recommending.experiments import parse, variant_of
 from state.recommending.learner import Case, Learner
 from state.recommending.recommender import Recommender, Shelf
 from state.recommending.visits import Visit, visits
-from streams.messages import decode_progress
 from streams.outbox import acknowledged
-from streams.partitioning import partition_for
-from streams.recommending.messages import (
-    Quality,
-    RankerState,
-    Recommendations,
-    Recommended,
-    encode,
-    key_of,
-)
+from streams.recommending.messages import Recommendations, Recommended, encode, key_of
+from streams.recommending.teller import Teller
+from streams.recommending.unfinished import customers_between, recommended_before
 from streams.threads import in_thread
-from streams.topics import PROGRESS, QUALITY, RANKER
 
 if TYPE_CHECKING:
     from streams.context import Context
     from streams.customer_task import CustomerTask
     from streams.decoding import Decoded
     from streams.event_item_task import EventItemTask
-    from streams.recommending.board import Board, QualityKey
+    from streams.recommending.board import Board
 
 log = logging.getLogger("alsobought")
 
@@ -54,7 +43,6 @@ TICK_S = 0.03
 TELL_S = 2.0  # between two tellings of what was learnt
 AT_ONCE = 32  # customers of a tick
 MOST_UNSERVED = 1_000
-RECENT = 2_000  # records of a partition of `progress`: minutes of its tasks
 IDLE_S = 1.0  # without a chunk for so long, there is no backlog
 
 
@@ -74,9 +62,7 @@ class Unit:
         self._pacing = context.boards.pacing
         self._variants = parse(context.settings.variants or "")
         self._learner: Learner | None = None
-        self._told: dict[tuple[int, str, str], int] = {}
-        self._before: dict[QualityKey, Quality | None] = {}  # counted before this learner began
-        self._taught = 0.0  # lessons when last told
+        self._teller = Teller(task.tp.partition, board, context)
         self._waiting: dict[str, None] = {}  # customers, in the order of their events
         self._erased: dict[bytes, None] = {}  # keys of messages to take back
         self._unserved: dict[str, None] = {}  # customers there was nothing for
@@ -103,18 +89,8 @@ class Unit:
             with board.view.lock:
                 recommender.use(board.model)
                 recommender.synchronise()
-            self._learner, self._told, self._taught, self._before = Learner(recommender), {}, -1.0, {}
-            if (own := board.learnt.get(self._task.tp.partition)) is not None:
-                # learnt by the partition's owner before: as good as learnt here
-                for name, state in own.rankers.items():
-                    self._learner.lessons[name] = float(state["cases"])
-            for name, ranker in board.rankers.items():
-                # a partition that has told nothing must not begin anew what others here have learnt
-                states = [own, *board.learnt.values()] if own is not None else [*board.learnt.values()]
-                taught = [s.rankers[name] for s in states if name in s.rankers]
-                taught = [state for state in taught if state["cases"] > 0]
-                if ranker.cases == 0 and taught:
-                    ranker.restore(taught[0])
+            self._learner = Learner(recommender)
+            self._teller.begin(self._learner)
         return self._learner
 
     def _item_task(self) -> EventItemTask | None:
@@ -172,38 +148,16 @@ class Unit:
     # ------------------------------------------------------------------ publishing
 
     async def _remember(self) -> None:
-        """Have those recommended to whose events are in the state, but perhaps in no recommendation.
-
-        Who waits is not stored: these are the customers of the events between the offset that was reported
-        last as recommended and the state's position.
-        """
-        reader, kind, partition = self._context.reader, self._board.kind, self._task.tp.partition
-        start, end = await self._recommended_before(), self._task.replayed_from
+        """Have those recommended to whose events are in the state, but perhaps in no recommendation."""
+        start, end = await recommended_before(self._task, self._context), self._task.replayed_from
         self.recommended = min(start, end)
         self.remembers = True
-        if start >= end:
-            return
-        keys = await reader.keys(TP(kind.events.name, partition), start, end)
-        async with self._task.lock:
-            customers = [key.decode(errors="replace") for key in keys]
-            gone = {name for name in customers if not self._task.machine.history(name)}
-            self._waiting = dict.fromkeys(name for name in customers if name not in gone) | self._waiting
-        if gone:  # also what profiles had, whose names are not known any more
-            to = TP(kind.recommendations.name, partition)
-            for key in await reader.keys(to, 0, await reader.end_of(to)):
-                if key.decode().partition("\t")[0] in gone:
-                    self._erased[key] = None
-
-    async def _recommended_before(self) -> int:
-        """The offset that the partition's last owner reported as recommended; 0 if none did."""
-        key = self._task.name.encode()
-        tp = TP(PROGRESS.name, partition_for(key, self._context.partitions))
-        end = await self._context.reader.end_of(tp)
-        for start in dict.fromkeys((max(0, end - RECENT), 0)):
-            found = await self._context.reader.newest(tp, key, start, end)
-            if found is not None:
-                return max(decode_progress(found).recommended, 0)
-        return 0
+        if start < end:
+            customers, erased = await customers_between(
+                self._task, self._board.kind, self._context, start, end
+            )
+            self._waiting = dict.fromkeys(customers) | self._waiting
+            self._erased |= dict.fromkeys(erased)
 
     async def run(self) -> None:
         """Recommend, and tell what was learnt, until cancelled."""
@@ -235,7 +189,8 @@ class Unit:
                 self.recommended = max(self.recommended, self._task.acknowledged)
             if time.monotonic() - told_at > TELL_S:
                 told_at = time.monotonic()
-                await self._tell()
+                if self._learner is not None and self._context.lease.held:
+                    await self._teller.tell(self._learner)
 
     def _try_again(self) -> None:
         """Have those recommended to for whom there was nothing, once there is more to recommend."""
@@ -362,43 +317,3 @@ class Unit:
         """What a customer should see now, of a shelf."""
         async with self._task.lock:
             return await in_thread(self.message, customer_id, k, shelf, wanted, profile)
-
-    # ------------------------------------------------------------------ what was learnt
-
-    async def _tell(self) -> None:
-        """Take in what others learnt, and tell what was learnt here."""
-        learner, outbox = self._learner, self._context.outbox
-        if learner is None or not self._context.lease.held:
-            return
-        board, partition = self._board, self._task.tp.partition
-        units = self._context.units(board.kind)
-        board.take_in({unit.partition: unit.lessons for unit in units if unit.lessons is not None})
-        lessons = sum(learner.lessons.values())
-        if lessons != self._taught:
-            self._taught = lessons
-            told_rankers = {
-                name: ranker.state() | {"cases": learner.lessons[name]}
-                for name, ranker in board.rankers.items()
-            }
-            own = RankerState(kind=board.kind.name, partition=partition, rankers=told_rankers)
-            key = f"{own.kind}/{partition}".encode()
-            await outbox.send(RANKER.name, None, key, encode(own))
-        for (day, algorithm, variant), cases in list(learner.quality.cases.items()):
-            if self._told.get((day, algorithm, variant)) != cases:
-                self._told[day, algorithm, variant] = cases
-                told = self._quality(day, algorithm, variant, learner)
-                key = f"{told.kind}/{partition}/{told.day}/{algorithm}/{variant}".encode()
-                await outbox.send(QUALITY.name, None, key, encode(told))
-
-    def _quality(self, day: int, algorithm: str, variant: str, learner: Learner) -> Quality:
-        """Cases and hits, with those of before this learner."""
-        name = datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
-        key = self._task.tp.partition, name, algorithm, variant
-        before = self._before.setdefault(key, self._board.quality.get(key))
-        counted = day, algorithm, variant
-        return Quality(
-            kind=self._board.kind.name, partition=self._task.tp.partition, day=name, algorithm=algorithm,
-            variant=variant or None,
-            cases=learner.quality.cases[counted] + (before.cases if before else 0),
-            hits=learner.quality.hits[counted] + (before.hits if before else 0),
-        )  # fmt: skip

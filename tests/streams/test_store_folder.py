@@ -22,7 +22,9 @@ from pathlib import Path
 from state.store import RocksStore
 store = RocksStore(Path(sys.argv[1]))
 store.write([(b"r%05d" % n, bytes(200)) for n in range(20_000)])
-store.write([(b"m", b"last, in the write-ahead log only")])
+store.write([(b"m", b"written at the end of a sweep")])
+store.flush(wait=True)
+store.write([(b"m", b"written after it, on no disk yet")])
 print("ready", flush=True)
 sys.stdin.readline()
 store.write([(b"m", b"written by the one that woke up")])
@@ -67,7 +69,7 @@ def test_a_store_that_is_held_is_copied_and_its_owner_writes_in_vain(
     copied = folder.take_over()
     assert copied == folder.newest() != held
     store = RocksStore(copied)
-    assert store.get(b"m") == b"last, in the write-ahead log only"
+    assert store.get(b"m") == b"written at the end of a sweep"
     assert sum(1 for _ in store.scan(b"r")) == 20_000
 
     assert holder.stdin is not None
@@ -76,7 +78,7 @@ def test_a_store_that_is_held_is_copied_and_its_owner_writes_in_vain(
     holder.stdin.write("\n")
     holder.stdin.flush()
     assert holder.stdout.readline() == "written\n"
-    assert store.get(b"m") == b"last, in the write-ahead log only"
+    assert store.get(b"m") == b"written at the end of a sweep"
     store.close()
 
     folder.clean()
@@ -129,6 +131,7 @@ def test_a_copy_is_whole(tmp_path: Path) -> None:
     store = RocksStore(tmp_path / "one")
     records = [(b"k%06d" % n, os.urandom(3_000)) for n in range(3_000)]  # several batches
     store.write(records)
+    store.flush(wait=True)
     copy_held(tmp_path / "one", tmp_path / "two")
     store.close()
     copy = RocksStore(tmp_path / "two")
