@@ -1,4 +1,4 @@
-"""The stored records, byte by byte. Little-endian; every record is framed:
+"""The stored records, byte by byte, and those that are small. Little-endian; every record is framed:
 
     frame      u8 layout (2) | u8 kind | u16 0 | u32 crc32 of the payload | payload
 
@@ -24,6 +24,7 @@ NUMBER, ID or TOTALS, and its dictionaries in PAGEs; `state.upgrade` makes 2 of 
 begins then: every item was bought on one day, repeats and days of more than two weeks ago are none.
 
 `included` is the offset of the last record the value includes: a replay skips what it already has.
+`history_codec` packs HISTORY, `item_codec` ROW and POPULARITY.
 """
 
 from __future__ import annotations
@@ -31,27 +32,18 @@ from __future__ import annotations
 import struct
 import zlib
 from enum import IntEnum
-from itertools import pairwise
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from state import histories as hs
-from state import row_memory
-from state import rows as rw
 from state.errors import CorruptRecord, UnknownLayout
-from state.popularity import DAY_MS, DAYS, WATERMARK_MS, Popularity, count_recent, new_popularity
 
 LAYOUT = 2
 _FRAME = struct.Struct("<BBHI")
-_HISTORY = struct.Struct("<qqII")
-_ROW = struct.Struct("<qqdqdIIII")
 _NUMBER = struct.Struct("<I")
 _TOTALS = struct.Struct("<qq")
-_ENTRY_BYTES, _OLD_ENTRY_BYTES = 32, 24  # an item of a HISTORY, in this layout and in 1
-_OLD_DAYS = 14
 
 
 class Kind(IntEnum):
@@ -166,155 +158,3 @@ def unpack_totals(key: bytes, raw: bytes) -> tuple[int, int]:
     """Ids and customers of a TOTALS record."""
     ids, customers = _TOTALS.unpack(unframe(Kind.TOTALS, key, raw))
     return ids, customers
-
-
-def pack_history(
-    h: hs.Histories, customer: int, customer_id: str, included: int, profiles: list[str]
-) -> bytes:
-    """A HISTORY record of a customer with some profiles."""
-    columns = hs.read(h, customer)
-    ring = hs.read_ring(h, customer)
-    head = _HISTORY.pack(included, int(h.seen[customer]), len(columns[0]), len(ring))
-    names = "\0".join([customer_id, *profiles]).encode()
-    parts = [head, *(c.tobytes() for c in columns), ring.tobytes(), names]
-    return frame(Kind.HISTORY, b"".join(parts))
-
-
-def history_customer(key: bytes, raw: bytes) -> tuple[str, list[str]]:
-    """Whose HISTORY record it is, and the customer's profiles."""
-    payload = unframe(Kind.HISTORY, key, raw)
-    customer_id, *profiles = payload[_history_bytes(payload) :].decode().split("\0")
-    return customer_id, profiles
-
-
-def upgrade_history(key: bytes, raw: bytes, customer_id: str) -> tuple[bytes, int, int]:
-    """A HISTORY record of layout 1 in this layout, and how many items and event ids it has."""
-    payload = unframe(Kind.HISTORY, key, raw, layout=1)
-    _, seen, items, _ = _HISTORY.unpack_from(payload)
-    at = _HISTORY.size + _OLD_ENTRY_BYTES * items
-    added = np.ones(items, np.uint32).tobytes() + np.ones(items, np.float32).tobytes()
-    return frame(Kind.HISTORY, payload[:at] + added + payload[at:] + customer_id.encode()), items, seen
-
-
-def history_items(key: bytes, raw: bytes) -> int:
-    """How many items a HISTORY record has."""
-    items: int = _HISTORY.unpack_from(unframe(Kind.HISTORY, key, raw))[2]
-    return items
-
-
-def _history_bytes(payload: bytes) -> int:
-    """Length of a HISTORY's payload without the id."""
-    _, _, items, ring = _HISTORY.unpack_from(payload)
-    return int(_HISTORY.size + _ENTRY_BYTES * items + 8 * ring)
-
-
-def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> int:
-    """Put a HISTORY record into a history that is empty; returns the offset it includes."""
-    payload = unframe(Kind.HISTORY, key, raw)
-    included, seen, n, ring = _HISTORY.unpack_from(payload)
-    at = _HISTORY.size
-    columns: list[Any] = []
-    for dtype in (np.uint32, np.uint32, np.int64, np.int64, np.uint32, np.float32):
-        columns.append(np.frombuffer(payload, dtype, n, at).copy())
-        at += columns[-1].nbytes
-    hashes = np.frombuffer(payload, np.uint64, ring, at).copy()
-    columns += [hashes, seen]
-    hs.write(h, customer, *columns)
-    return int(included)
-
-
-def pack_rows(
-    rows: rw.Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32],
-    included: npt.NDArray[np.int64],
-) -> list[bytes]:  # fmt: skip
-    """A ROW record of each of n rows; `sizes` uint32[n, 2, cells] and `included` int64[n] are theirs."""
-    words, ends = row_memory.dump(rows, which, sizes, included)
-    raw = words.data.cast("B")
-    bounds = [0, *(8 * ends).tolist()]
-    return [frame(Kind.ROW, raw[start:end]) for start, end in pairwise(bounds)]
-
-
-def unpack_row(rows: rw.Rows, row: int, sizes: npt.NDArray[np.uint32], key: bytes, raw: bytes) -> int:
-    """Put a ROW record into a row without entries, its sizes into `sizes`; returns what it includes."""
-    payload = unframe(Kind.ROW, key, raw)
-    included, mass, recent_mass, dropped, lost, n_once, n_repeated, cells, _ = _ROW.unpack_from(payload)
-    if cells != sizes.shape[1]:
-        raise CorruptRecord(f"record {key!r} has {cells} size cells, {sizes.shape[1]} expected")
-    at = _ROW.size
-    sizes[:] = np.frombuffer(payload, np.uint32, 2 * cells, at).reshape(2, cells)
-    at += 8 * cells
-    once = np.frombuffer(payload, np.uint64, n_once, at).copy()
-    repeated = np.frombuffer(payload, np.uint64, 3 * n_repeated, at + 8 * n_once).reshape(-1, 3).copy()
-    row_memory.fill(rows, row, once, repeated)
-    rows.heads[row, rw.MASS] = mass
-    rows.heads[row, rw.DROPPED] = dropped
-    rows.heads_f[row, rw.RECENT_MASS] = recent_mass
-    rows.heads_f[row, rw.LOST] = lost
-    return int(included)
-
-
-def pack_popularity(p: Popularity, items: int, included: int) -> bytes:
-    """A POPULARITY record of items 0 .. items - 1."""
-    numbers, slots = np.nonzero(p.days[:items])
-    counts = np.stack([(slots << 27) + numbers, p.days[numbers, slots]]).astype(np.uint64)
-    return frame(
-        Kind.POPULARITY,
-        b"".join((
-            struct.pack("<q", included), p.totals.tobytes(), struct.pack("<Q", items),
-            p.buyers[:items].tobytes(), p.repeats[:items].tobytes(), _padded(p.first_day[:items].tobytes()),
-            _padded(p.available[:items].tobytes()),
-            struct.pack("<Q", len(numbers)), counts.tobytes(),
-        )),
-    )  # fmt: skip
-
-
-def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> int:
-    """Put a POPULARITY record into empty tables with room for it; returns the offset it includes."""
-    payload = unframe(Kind.POPULARITY, key, raw)
-    included, *totals = struct.unpack_from("<q4q", payload)
-    (n,) = struct.unpack_from("<Q", payload, 40)
-    p.totals[:] = totals
-    at = 48
-    p.buyers[:n] = np.frombuffer(payload, np.int64, n, at)
-    at += 8 * n
-    p.repeats[:n] = np.frombuffer(payload, np.int64, 3 * n, at).reshape(n, 3)
-    at += 24 * n
-    p.first_day[:n] = np.frombuffer(payload, np.int32, n, at)
-    at += 4 * n + -4 * n % 8
-    p.available[:n] = np.frombuffer(payload, np.uint8, n, at)
-    at += n + -n % 8
-    slots, numbers, counts = _unpack_days(payload, at)
-    p.days[numbers, slots] = counts
-    count_recent(p)
-    return int(included)
-
-
-def _unpack_days(
-    payload: bytes, at: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-    """Day slots, items and counts of a POPULARITY's days."""
-    (m,) = struct.unpack_from("<Q", payload, at)
-    where, counts = np.frombuffer(payload, np.uint64, 2 * m, at + 8).reshape(2, m)
-    item_mask = np.uint64((1 << 27) - 1)
-    return (where >> np.uint64(27)).astype(np.int64), (where & item_mask).astype(np.int64), counts
-
-
-def upgrade_popularity(key: bytes, raw: bytes) -> bytes:
-    """A POPULARITY record of layout 1 in this layout."""
-    payload = unframe(Kind.POPULARITY, key, raw, layout=1)
-    included, *totals = struct.unpack_from("<q4q", payload)
-    (n,) = struct.unpack_from("<Q", payload, 40)
-    p = new_popularity(n)
-    p.totals[:] = totals
-    p.buyers[:] = np.frombuffer(payload, np.int64, n, 48)
-    p.available[:] = np.frombuffer(payload, np.uint8, n, 48 + 8 * n)
-    slots, numbers, counts = _unpack_days(payload, 48 + 8 * n + n + -n % 8)
-    newest = int(p.totals[WATERMARK_MS]) // DAY_MS
-    days = newest - (newest - slots) % _OLD_DAYS
-    p.days[numbers, days % DAYS] = counts
-    np.minimum.at(p.first_day, numbers, days.astype(np.int32))
-    return pack_popularity(p, n, included)
-
-
-def _padded(raw: bytes) -> bytes:
-    return raw + bytes(-len(raw) % 8)

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from state import codec
+from state import codec, history_codec
 from state import histories as hs
 from state.budget import KEPT, records_bytes
 from state.customer_keys import HISTORY, history_key
@@ -81,7 +81,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine.make_room()
         if machine.budget_bytes is None:
             for k, v in self.store.scan(HISTORY):
-                self._fill(*codec.history_customer(k, v), k, v)
+                self._fill(*history_codec.history_customer(k, v), k, v)
         machine.whole = machine.budget_bytes is None
         machine.customer_count = self._customers
         machine.sent_ids = n_items
@@ -98,7 +98,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         keys = [history_key(customer_id) for customer_id in customer_ids]
         for customer_id, k, raw in zip(customer_ids, keys, self.store.get_many(keys), strict=True):
             if raw is not None:
-                stored_id, profiles = codec.history_customer(k, raw)
+                stored_id, profiles = history_codec.history_customer(k, raw)
                 if stored_id != customer_id:
                     raise CorruptRecord(f"record {k!r} of customer {customer_id!r} is another customer's")
                 self._fill(customer_id, profiles, k, raw)
@@ -108,7 +108,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         slot = machine.customers.number(customer_id)
         machine.make_room()
         machine.profiles.put(slot, profiles)
-        machine.included[slot] = codec.unpack_history(machine.histories, slot, k, raw)
+        machine.included[slot] = history_codec.unpack_history(machine.histories, slot, k, raw)
         machine.counted[slot] = machine.histories.length[slot] > 0
 
     def over_budget(self) -> bool:
@@ -155,7 +155,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine.counted[number] = counted
         customer_id = machine.customers.id(number)
         included = max(machine.position - 1, int(machine.included[number]))
-        packed = codec.pack_history(
+        packed = history_codec.pack_history(
             machine.histories, number, customer_id, included, machine.profiles.of(number)
         )
         return history_key(customer_id), packed

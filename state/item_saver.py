@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from state import codec
+from state import codec, item_codec
 from state import popularity as pop
 from state.counting import ABSENT, SAVE
 from state.deltas import Source
@@ -86,7 +86,7 @@ class ItemSaver(Saver):
         tables = machine.tables
         raw = self.store.get(POPULARITY)
         if raw is not None:
-            machine.popularity_included = codec.unpack_popularity(tables.popularity, POPULARITY, raw)
+            machine.popularity_included = item_codec.unpack_popularity(tables.popularity, POPULARITY, raw)
             pop.refresh(tables.popularity, len(machine.items))
         machine.position = self.stored
 
@@ -110,7 +110,7 @@ class ItemSaver(Saver):
 
     def _fill(self, row: int, k: bytes, raw: bytes) -> None:
         tables = self.machine.tables
-        tables.included[row] = codec.unpack_row(tables.rows, row, tables.sizes[row], k, raw)
+        tables.included[row] = item_codec.unpack_row(tables.rows, row, tables.sizes[row], k, raw)
 
     def _identity(self) -> dict[str, Any]:
         settings = self.machine.settings
@@ -128,7 +128,7 @@ class ItemSaver(Saver):
         }
         # during a replay what was loaded may include more than the position
         included = max(machine.position - 1, machine.popularity_included)
-        popularity = codec.pack_popularity(machine.tables.popularity, len(machine.items), included)
+        popularity = item_codec.pack_popularity(machine.tables.popularity, len(machine.items), included)
         changed = np.flatnonzero(machine.tables.marks[: machine.row_count] & SAVE)
         return meta, [(POPULARITY, popularity)], changed
 
@@ -141,7 +141,7 @@ class ItemSaver(Saver):
         for start in range(0, len(which), WRITTEN_AT_ONCE):
             some = which[start : start + WRITTEN_AT_ONCE]
             included = np.maximum(position - 1, tables.included[some])
-            packed = codec.pack_rows(tables.rows, some, tables.sizes[some], included)
+            packed = item_codec.pack_rows(tables.rows, some, tables.sizes[some], included)
             records += [(key(b"r", row), raw) for row, raw in zip(some.tolist(), packed, strict=True)]
         return records
 

@@ -12,24 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from state import counting, ranking, relatedness, row_memory
 from state import popularity as pop
-from state import rows as rw
 from state.budget import KEPT, ids_limit, records_bytes
-from state.counting import ABSENT, QUIET, RANK, SAVE, USED, Tables
+from state.counting import ABSENT, QUIET, RANK, SAVE, USED
 from state.deltas import Availability, Deltas, Source
 from state.errors import BadDelta
 from state.eviction import second_chance
 from state.ids import Dictionary
+from state.item_tables import more_items, more_rows, new_pending, new_tables
+from state.lists import CHANGED, SLIGHTLY, Lists, grow_published, mark_published, new_lists, new_published
 from state.opportunity import Cells
 from state.pair_changes import PairChanges
 from state.pair_counting import count_pairs
-from state.ranking import Lists
 from state.settings import CountingSettings
 
 
@@ -98,9 +98,9 @@ class ItemMachine:
         self.gaps = np.append(np.diff(self.cells.nodes), 1).astype(np.float64)
         self.matrix = relatedness.expectation_matrix(self.cells.nodes)
         self.mode = relatedness.MODES[self.settings.score]
-        self.tables = _new_tables(1024, self.cells)
-        self.published = ranking.new_published(1024, self.settings.list_length)
-        self._pending = _new_pending(1 << 16)
+        self.tables = new_tables(1024, self.cells)
+        self.published = new_published(1024, self.settings.list_length)
+        self._pending = new_pending(1 << 16)
 
     # ------------------------------------------------------------------ counting
 
@@ -255,12 +255,12 @@ class ItemMachine:
         """Room for every item and row known by now, and for a message of so many increments."""
         t = self.tables
         if self.row_count > len(t.marks):
-            self.tables = t = _more_rows(t, 2 * self.row_count)
-            self.published = ranking.grow_published(self.published, 2 * self.row_count)
+            self.tables = t = more_rows(t, 2 * self.row_count)
+            self.published = grow_published(self.published, 2 * self.row_count)
         if len(self.items) > len(t.row_of):
-            self.tables = _more_items(t, 2 * len(self.items))
+            self.tables = more_items(t, 2 * len(self.items))
         if increments > len(self._pending.row):
-            self._pending = _new_pending(2 * increments)
+            self._pending = new_pending(2 * increments)
 
     # ------------------------------------------------------------------ lists
 
@@ -298,7 +298,7 @@ class ItemMachine:
         popularity = self.tables.popularity
         if exact or pop.is_stale(popularity):
             pop.refresh(popularity, len(self.items))
-        lists = ranking.new_lists(rows, self.settings.list_length)
+        lists = new_lists(rows, self.settings.list_length)
         ranking.rank(
             self.tables, self.published, lists, self.mode, self.customers, self.settings.score_tolerance,
             self.gaps, self.matrix,
@@ -308,8 +308,8 @@ class ItemMachine:
 
     def mark_published(self, lists: Lists, *, exact: bool = False) -> npt.NDArray[np.int64]:
         """Note as published the lists that changed (with `exact`: in anything); returns their indices."""
-        least = ranking.SLIGHTLY if exact else ranking.CHANGED
-        ranking.mark_published(self.published, lists, least)
+        least = SLIGHTLY if exact else CHANGED
+        mark_published(self.published, lists, least)
         return np.flatnonzero(lists.difference >= least)
 
     def mark_unknown(self, item_ids: Iterable[str]) -> None:
@@ -395,43 +395,3 @@ class ItemMachine:
             marks[dropped] = (marks[dropped] & np.uint8(0xFF ^ USED)) | ABSENT
             self.absent += len(dropped)
         row_memory.close_gaps(rows)
-
-
-def _new_tables(capacity: int, cells: Cells) -> Tables:
-    return Tables(
-        rw.new_rows(capacity), pop.new_popularity(capacity),
-        np.zeros((capacity, 2, len(cells.nodes)), np.uint32),
-        np.full(capacity, -1, np.int32), np.full(capacity, -1, np.int32), np.zeros(capacity, np.uint8),
-        np.full(capacity, -1, np.int64), np.full(capacity, -1, np.float32), np.zeros(capacity, np.int64),
-        cells.of_size, cells.above,
-    )  # fmt: skip
-
-
-def _longer(old: npt.NDArray[Any], n: int, fill: int = 0) -> npt.NDArray[Any]:
-    new = np.full((n, *old.shape[1:]), fill, old.dtype)
-    new[: len(old)] = old
-    return new
-
-
-def _more_rows(t: Tables, capacity: int) -> Tables:
-    return t._replace(
-        rows=rw.grow_rows(t.rows, capacity),
-        sizes=_longer(t.sizes, capacity),
-        item_of=_longer(t.item_of, capacity, -1),
-        marks=_longer(t.marks, capacity),
-        included=_longer(t.included, capacity, -1),
-        threshold=_longer(t.threshold, capacity, -1),
-        ranked_buyers=_longer(t.ranked_buyers, capacity),
-    )
-
-
-def _more_items(t: Tables, capacity: int) -> Tables:
-    return t._replace(
-        popularity=pop.grow_popularity(t.popularity, capacity), row_of=_longer(t.row_of, capacity, -1)
-    )
-
-
-def _new_pending(n: int) -> counting.Pending:
-    return counting.Pending(
-        np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.int32)
-    )

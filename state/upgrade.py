@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from state import codec
+from state import codec, history_codec, item_codec
 from state.codec import Kind
 from state.customer_keys import HISTORY, history_key
 from state.errors import CorruptRecord
@@ -45,7 +45,7 @@ def upgrade(store: Store) -> None:
     _write(store, _popularity(store))
     _write(store, _histories(store))
     _write(store, _items(store))
-    customers = sum(codec.history_items(key, raw) > 0 for key, raw in store.scan(HISTORY))
+    customers = sum(history_codec.history_items(key, raw) > 0 for key, raw in store.scan(HISTORY))
     ids = sum(1 for _ in store.scan(b"N"))
     last: Records = [(key, None) for prefix in (b"c", b"i") for key, _ in store.scan(prefix)]
     if ids or customers:
@@ -72,7 +72,7 @@ def _reframed(store: Store, prefix: bytes, kind: Kind) -> Iterator[Records]:
 def _popularity(store: Store) -> Iterator[Records]:
     for key, raw in store.scan(b"p"):
         if codec.layout_of(raw) != codec.LAYOUT:
-            yield [(key, codec.upgrade_popularity(key, raw))]
+            yield [(key, item_codec.upgrade_popularity(key, raw))]
 
 
 def _histories(store: Store) -> Iterator[Records]:
@@ -82,7 +82,7 @@ def _histories(store: Store) -> Iterator[Records]:
         if number >= len(names):
             raise CorruptRecord(f"record {key!r} is of a customer whose id is missing")
         name = names[number]
-        upgraded, items, seen = codec.upgrade_history(key, raw, name)
+        upgraded, items, seen = history_codec.upgrade_history(key, raw, name)
         gone = items == 0 and seen == 0  # forgotten: only the id is left
         yield [(key, None)] if gone else [(key, None), (history_key(name), upgraded)]
 

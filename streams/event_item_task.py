@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from faust.types import TP
 
-from state.ranking import Lists
+from state.lists import Lists
 from state.recommending.list_view import Translation
 from state.saving import Saver
 from state.store import RocksStore

@@ -11,8 +11,8 @@ from faust.types import TP
 from state.deltas import Type, decode, decode_availability, message_type
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.lists import Lists
 from state.pair_changes import decode_pairs
-from state.ranking import Lists
 from state.saving import Saver, replay_work
 from state.store import RocksStore
 from streams.context import Context

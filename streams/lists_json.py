@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from state.ids import Dictionary
+from state.lists import Lists
 from state.memory import kernel
-from state.ranking import Lists
 
 ENTRY_BYTES = 160  # of an entry without its id: the field names and five numbers at their longest
 HEAD_BYTES = 256

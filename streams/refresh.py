@@ -23,7 +23,7 @@ import numpy.typing as npt
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from state.ranking import Lists
+from state.lists import Lists
 from state.rows import MASS
 from streams.foreign import Written
 from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from state.entries import LANDMARK_MINUTE, TAU_MINUTES
 from state.ids import Dictionary
 from state.items import ItemMachine
+from state.lists import Lists
 from state.memory import kernel
-from state.ranking import Lists
 
 UNKNOWN = -1
 

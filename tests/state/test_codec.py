@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from state import codec, row_memory
+from state import codec, history_codec, item_codec, row_memory
 from state import histories as hs
 from state import popularity as pop
 from state import rows as rw
@@ -50,7 +50,7 @@ SIZES = np.arange(2 * 19, dtype=np.uint32).reshape(2, 19)
 
 
 def _pack_row(rows: rw.Rows) -> bytes:
-    return codec.pack_rows(rows, np.array([1]), SIZES[np.newaxis], np.array([42]))[0]
+    return item_codec.pack_rows(rows, np.array([1]), SIZES[np.newaxis], np.array([42]))[0]
 
 
 RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
@@ -61,16 +61,16 @@ RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "page": (codec.pack_page(["tea", "Grüße", "日本"]), lambda raw: codec.unpack_page(KEY, raw)),
     "numbers": (codec.pack_numbers(np.arange(5, dtype=np.int32)), lambda raw: codec.unpack_numbers(KEY, raw)),
     "history": (
-        codec.pack_history(_history(5, 9), 1, "ann", 42, ["kids"]),
-        lambda raw: codec.unpack_history(hs.new_histories(2), 1, KEY, raw),
+        history_codec.pack_history(_history(5, 9), 1, "ann", 42, ["kids"]),
+        lambda raw: history_codec.unpack_history(hs.new_histories(2), 1, KEY, raw),
     ),
     "row": (
         _pack_row(_rows(20)),
-        lambda raw: codec.unpack_row(rw.new_rows(2), 1, np.zeros_like(SIZES), KEY, raw),
+        lambda raw: item_codec.unpack_row(rw.new_rows(2), 1, np.zeros_like(SIZES), KEY, raw),
     ),
     "popularity": (
-        codec.pack_popularity(_popularity(10), 10, 42),
-        lambda raw: codec.unpack_popularity(pop.new_popularity(10), KEY, raw),
+        item_codec.pack_popularity(_popularity(10), 10, 42),
+        lambda raw: item_codec.unpack_popularity(pop.new_popularity(10), KEY, raw),
     ),
 }
 
@@ -121,13 +121,13 @@ def test_small_records_round_trip() -> None:
 def test_histories_round_trip(items: int, events: int) -> None:
     h, into = _history(items, events), hs.new_histories(2)
     profiles = ["", "Grüße"] * (items % 2)
-    raw = codec.pack_history(h, 1, "日本", 42, profiles)
-    assert codec.history_customer(KEY, raw) == ("日本", profiles)
-    assert codec.unpack_history(into, 1, KEY, raw) == 42
+    raw = history_codec.pack_history(h, 1, "日本", 42, profiles)
+    assert history_codec.history_customer(KEY, raw) == ("日本", profiles)
+    assert history_codec.unpack_history(into, 1, KEY, raw) == 42
     for one, other in zip(hs.read(h, 1), hs.read(into, 1), strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(hs.read_ring(h, 1), hs.read_ring(into, 1))
-    assert codec.pack_history(into, 1, "日本", 42, profiles) == raw
+    assert history_codec.pack_history(into, 1, "日本", 42, profiles) == raw
     # and both remember the same from now on
     assert [hs.seen_before(h, 1, n) for n in range(1, 400, 7)] == [
         hs.seen_before(into, 1, n) for n in range(1, 400, 7)
@@ -138,7 +138,7 @@ def test_histories_round_trip(items: int, events: int) -> None:
 def test_rows_round_trip(entries: int) -> None:
     rows, into, sizes = _rows(entries), rw.new_rows(2), np.zeros_like(SIZES)
     raw = _pack_row(rows)
-    assert codec.unpack_row(into, 1, sizes, KEY, raw) == 42
+    assert item_codec.unpack_row(into, 1, sizes, KEY, raw) == 42
     np.testing.assert_array_equal(sizes, SIZES)
 
     def read(of: rw.Rows) -> dict[int, tuple[float, ...]]:
@@ -152,14 +152,14 @@ def test_rows_round_trip(entries: int) -> None:
 def test_a_row_of_another_window_is_refused() -> None:
     raw = _pack_row(_rows(3))
     with pytest.raises(CorruptRecord, match="has 19 size cells, 5 expected"):
-        codec.unpack_row(rw.new_rows(2), 1, np.zeros((2, 5), np.uint32), KEY, raw)
+        item_codec.unpack_row(rw.new_rows(2), 1, np.zeros((2, 5), np.uint32), KEY, raw)
 
 
 @pytest.mark.parametrize("items", [0, 1, 7, 8, 500])
 def test_popularity_round_trips(items: int) -> None:
     p, into = _popularity(items), pop.new_popularity(items + 5)
-    raw = codec.pack_popularity(p, items, 42)
-    assert codec.unpack_popularity(into, KEY, raw) == 42
-    assert codec.pack_popularity(into, items, 42) == raw
+    raw = item_codec.pack_popularity(p, items, 42)
+    assert item_codec.unpack_popularity(into, KEY, raw) == 42
+    assert item_codec.pack_popularity(into, items, 42) == raw
     np.testing.assert_array_equal(into.recent[:items], p.recent[:items])
     np.testing.assert_array_equal(into.totals, p.totals)

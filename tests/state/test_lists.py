@@ -11,7 +11,7 @@ import pytest
 from state.deltas import Availability, Source
 from state.events import Event, Kind
 from state.items import ItemMachine, Related
-from state.ranking import CHANGED, SAME
+from state.lists import CHANGED, SAME
 from state.settings import SCORE_NAMES, CountingSettings, ScoreName
 from tests.oracle import Oracle
 from tests.state.machines import START_MS, Run, shop

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from state import codec, row_memory
+from state import item_codec, row_memory
 from state import rows as rw
 from state.entries import decay_weight
 
@@ -88,8 +88,8 @@ def test_filling_is_the_inverse_of_dumping(n: int) -> None:
         minute = MINUTE + int(rng.integers(50_000))
         rw.add(rows, 0, neighbour, int(rng.integers(2)), minute, decay_weight(minute), CAPACITY)
     sizes = np.zeros((1, 2, 3), np.uint32)
-    (packed,) = codec.pack_rows(rows, np.array([0]), sizes, np.array([0]))
-    codec.unpack_row(into, 0, sizes[0], b"r", packed)
+    (packed,) = item_codec.pack_rows(rows, np.array([0]), sizes, np.array([0]))
+    item_codec.unpack_row(into, 0, sizes[0], b"r", packed)
     assert _read(into, 0) == _read(rows, 0)
     for _ in range(50):  # and goes on as the first does
         neighbour, minute = int(rng.integers(0, 2 * n + 1)), MINUTE + int(rng.integers(50_000))

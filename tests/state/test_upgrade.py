@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from state import codec
+from state import codec, history_codec
 from state import rows as rw
 from state import upgrade as upgrading
 from state.catalogue import CatalogueMachine, CatalogueSaver
@@ -77,7 +77,7 @@ def check_customers(store: Store, budget: int | None = None) -> None:
     forgotten = [c for c, h in oracle.histories.items() if not h and not oracle.seen[c]]
     saver.save_all()
     assert forgotten
-    stored = {codec.history_customer(key, raw)[0] for key, raw in store.scan(b"H")}
+    stored = {history_codec.history_customer(key, raw)[0] for key, raw in store.scan(b"H")}
     assert not stored & set(forgotten)
     assert codec.unpack_meta(META, store.get(META) or b"")["log"] == "topic 1"
 

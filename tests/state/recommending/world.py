@@ -15,7 +15,7 @@ from state.customers import Purchased
 from state.deltas import Availability, Source
 from state.events import Event
 from state.items import ItemMachine
-from state.ranking import Lists
+from state.lists import Lists
 from state.recommending.catalogue import Catalogue
 from state.recommending.list_view import Entry, ListView, Translation
 from state.recommending.recommender import Recommender
