@@ -72,3 +72,9 @@ def close_gaps(
     free[:-1] = NONE
     free[-1] = at
     return at, end
+
+
+@kernel
+def wipe(arena: npt.NDArray[np.uint64], start: int, words: int) -> None:
+    """Overwrite a block before it is freed: nothing of a customer who is erased may be left in it."""
+    arena[start : start + words] = np.uint64(0)

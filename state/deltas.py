@@ -16,7 +16,7 @@ before travel, so a reader holds the source's dictionary after reading all of it
              then u32 item | u32 minute | u32 days | u32 span of the histories
 
 `near` of an event: if the partition owns the event's item, all items within the window before it, nearest
-first; else those of them that it owns. `again` is what `state.histories.again` says of a REPEAT, 0 of
+first; else those of them that it owns. `again` is what `state.history_repeats.again` says of a REPEAT, 0 of
 others. A GONE event carries the whole history as it was before.
 
 Version 1 had no `again`, days and span; it is read as if there had been no repeats on other days.

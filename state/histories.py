@@ -23,21 +23,17 @@ import numpy as np
 import numpy.typing as npt
 
 from state import blocks
-from state.blocks import allocate, new_free, release, size_classes
+from state.blocks import allocate, new_free, release, size_classes, wipe
+from state.event_rings import RINGS, forget_ring, write_ring
 from state.memory import give_back, kernel, reserve
 
 RESERVED_BYTES = 16 << 30
-REMEMBERED_EVENTS = 128
 CLASSES = size_classes(2, 1 << 24) // 2 * 2  # items of a block: even, so that its parts are aligned
-RINGS = np.array([0, 4, 8, 16, 32, 64, 128], dtype=np.int64)  # event ids of a ring block
 ENTRY_WORDS = 4
 DAY_MS = 86_400_000
 TAU_MS = 30.0 * DAY_MS
 MOST_DAYS = (1 << 24) - 1
 PROFILE_BITS = 24  # the profile is above them
-
-# what `again` says of a repeat
-DAY_ADDED, REPEATER, SPAN_BITS = 1, 2, 2
 
 
 class Histories(NamedTuple):
@@ -109,7 +105,7 @@ def rank_of(h: Histories, customer: int, item: int) -> int:
 
 
 @kernel
-def _columns(h: Histories, customer: int) -> tuple[int, int, int, int, int, int]:
+def columns(h: Histories, customer: int) -> tuple[int, int, int, int, int, int]:
     """Where a block's parts start: items and quantities in arena32, first and last times in arena, days and
     recent in arena32 and arena_f.
     """
@@ -121,25 +117,19 @@ def _columns(h: Histories, customer: int) -> tuple[int, int, int, int, int, int]
 @kernel
 def _resize(h: Histories, customer: int, size: int) -> None:
     n = np.int64(h.length[customer])
-    items, quantities, firsts, lasts, days, recents = _columns(h, customer)
+    items, quantities, firsts, lasts, days, recents = columns(h, customer)
     old, old_size = h.start[customer], h.size[customer]
     h.start[customer] = allocate(h.arena, h.free, size, ENTRY_WORDS * CLASSES[size])
     h.size[customer] = size
-    to_items, to_quantities, to_firsts, to_lasts, to_days, to_recents = _columns(h, customer)
+    to_items, to_quantities, to_firsts, to_lasts, to_days, to_recents = columns(h, customer)
     h.arena32[to_items : to_items + n] = h.arena32[items : items + n]
     h.arena32[to_quantities : to_quantities + n] = h.arena32[quantities : quantities + n]
     h.arena[to_firsts : to_firsts + n] = h.arena[firsts : firsts + n]
     h.arena[to_lasts : to_lasts + n] = h.arena[lasts : lasts + n]
     h.arena32[to_days : to_days + n] = h.arena32[days : days + n]
     h.arena32[to_recents : to_recents + n] = h.arena32[recents : recents + n]
-    _wipe(h.arena, old, ENTRY_WORDS * CLASSES[old_size])
+    wipe(h.arena, old, ENTRY_WORDS * CLASSES[old_size])
     release(h.arena, h.free, old_size, old)
-
-
-@kernel
-def _wipe(arena: npt.NDArray[np.uint64], start: int, words: int) -> None:
-    """Overwrite a block before it is freed: nothing of a customer who is erased may be left in it."""
-    arena[start : start + words] = np.uint64(0)
 
 
 @kernel
@@ -151,7 +141,7 @@ def append(
     n = np.int64(h.length[customer])
     if n == CLASSES[h.size[customer]]:
         _resize(h, customer, np.int64(h.size[customer]) + 1)
-    items, quantities, firsts, lasts, all_days, recents = _columns(h, customer)
+    items, quantities, firsts, lasts, all_days, recents = columns(h, customer)
     h.arena32[items + n] = item
     h.arena32[quantities + n] = quantity
     h.arena[firsts + n] = np.uint64(first_ms)
@@ -170,7 +160,7 @@ def item_at(h: Histories, customer: int, rank: int) -> int:
 @kernel
 def first_ms_at(h: Histories, customer: int, rank: int) -> int:
     """Time of the first purchase of the item at a rank."""
-    return np.int64(h.arena[_columns(h, customer)[2] + rank])
+    return np.int64(h.arena[columns(h, customer)[2] + rank])
 
 
 @kernel
@@ -179,7 +169,7 @@ def add_quantity(h: Histories, customer: int, rank: int, quantity: int) -> int:
 
     A quantity stops at 2^32 - 1.
     """
-    quantities = _columns(h, customer)[1]
+    quantities = columns(h, customer)[1]
     now = min(np.int64(h.arena32[quantities + rank]) + quantity, 0xFFFFFFFF)
     if now > 0:
         h.arena32[quantities + rank] = now
@@ -187,59 +177,16 @@ def add_quantity(h: Histories, customer: int, rank: int, quantity: int) -> int:
 
 
 @kernel
-def span_at(h: Histories, customer: int, rank: int) -> int:
-    """Minutes from the first event of the item at a rank to its newest one; 0 if all are on one day."""
-    _, _, firsts, lasts, days, _ = _columns(h, customer)
-    if np.int64(h.arena32[days + rank]) & MOST_DAYS < 2:
-        return 0
-    return max(np.int64(h.arena[lasts + rank]) - np.int64(h.arena[firsts + rank]), 0) // 60_000
-
-
-@kernel
-def days_at(h: Histories, customer: int, rank: int) -> int:
-    """On how many days the item at a rank was bought."""
-    return np.int64(h.arena32[_columns(h, customer)[4] + rank]) & MOST_DAYS
-
-
-@kernel
-def again(h: Histories, customer: int, rank: int, time_ms: int, profile: int) -> int:
-    """Note one more event of the item at a rank; what that changes of its repeats.
-
-    Returns
-    -------
-    int
-        DAY_ADDED | REPEATER (the customer was none before) | growth of the span in minutes << SPAN_BITS.
-    """
-    _, _, _, lasts, all_days, recents = _columns(h, customer)
-    span = span_at(h, customer, rank)
-    last = np.int64(h.arena[lasts + rank])
-    days = np.int64(h.arena32[all_days + rank]) & MOST_DAYS
-    code = 0
-    if time_ms // DAY_MS != last // DAY_MS and days < MOST_DAYS:
-        days += 1
-        code = DAY_ADDED | (REPEATER if days == 2 else 0)
-    recent = np.float64(h.arena_f[recents + rank])
-    if time_ms >= last:
-        recent = recent * np.exp((last - time_ms) / TAU_MS) + 1.0
-        h.arena[lasts + rank] = np.uint64(time_ms)
-    else:
-        recent += np.exp((time_ms - last) / TAU_MS)
-    h.arena_f[recents + rank] = np.float32(recent)
-    h.arena32[all_days + rank] = np.uint32(days | (profile << PROFILE_BITS))
-    return code | ((span_at(h, customer, rank) - span) << SPAN_BITS)
-
-
-@kernel
 def quantity_at(h: Histories, customer: int, rank: int) -> int:
     """Quantity of the item at a rank."""
-    return np.int64(h.arena32[_columns(h, customer)[1] + rank])
+    return np.int64(h.arena32[columns(h, customer)[1] + rank])
 
 
 @kernel
 def remove(h: Histories, customer: int, rank: int) -> None:
     """Take the item at a rank out of a history; later ones move up."""
     n = np.int64(h.length[customer])
-    items, quantities, firsts, lasts, days, recents = _columns(h, customer)
+    items, quantities, firsts, lasts, days, recents = columns(h, customer)
     for i in range(rank, n - 1):
         h.arena32[days + i] = h.arena32[days + i + 1]
         h.arena32[recents + i] = h.arena32[recents + i + 1]
@@ -255,39 +202,11 @@ def forget(h: Histories, customers: npt.NDArray[np.int64]) -> None:
     """Erase customers: histories and event ids, overwritten in memory."""
     for customer in customers:
         if h.size[customer] > 0:
-            _wipe(h.arena, h.start[customer], ENTRY_WORDS * CLASSES[h.size[customer]])
+            wipe(h.arena, h.start[customer], ENTRY_WORDS * CLASSES[h.size[customer]])
             release(h.arena, h.free, h.size[customer], h.start[customer])
-        if h.ring_size[customer] > 0:
-            _wipe(h.rings, h.ring_start[customer], RINGS[h.ring_size[customer]])
-            release(h.rings, h.ring_free, h.ring_size[customer], h.ring_start[customer])
         h.size[customer] = 0
         h.length[customer] = 0
-        h.ring_size[customer] = 0
-        h.seen[customer] = 0
-
-
-@kernel
-def seen_before(h: Histories, customer: int, event_hash: int) -> bool:
-    """Whether an event id is among the customer's last 128; remembers it if not."""
-    ring = RINGS[h.ring_size[customer]]
-    start = h.ring_start[customer]
-    found = False
-    for i in range(start, start + min(ring, h.seen[customer])):
-        found |= h.rings[i] == event_hash
-    if found:
-        return True
-    if h.seen[customer] == ring and ring < REMEMBERED_EVENTS:
-        size = np.int64(h.ring_size[customer]) + 1
-        new = allocate(h.rings, h.ring_free, size, RINGS[size])
-        h.rings[new : new + ring] = h.rings[start : start + ring]
-        _wipe(h.rings, start, ring)
-        release(h.rings, h.ring_free, h.ring_size[customer], start)
-        h.ring_start[customer] = new
-        h.ring_size[customer] = size
-        start, ring = new, RINGS[size]
-    h.rings[start + h.seen[customer] % ring] = event_hash
-    h.seen[customer] += 1
-    return False
+        forget_ring(h, customer)
 
 
 @kernel
@@ -299,7 +218,7 @@ def read(
 ]:  # fmt: skip
     """A history's columns, copied: items, quantities, first and last times, days with profiles, recent."""
     n = np.int64(h.length[customer])
-    items, quantities, firsts, lasts, days, recents = _columns(h, customer)
+    items, quantities, firsts, lasts, days, recents = columns(h, customer)
     first_ms = np.empty(n, np.int64)
     last_ms = np.empty(n, np.int64)
     for i in range(n):
@@ -318,19 +237,11 @@ def read(
 @kernel
 def newest_ms(h: Histories, customer: int) -> int:
     """Time of a customer's newest purchase; the smallest int64 of one who has none."""
-    lasts = _columns(h, customer)[3]
+    lasts = columns(h, customer)[3]
     newest = np.iinfo(np.int64).min
     for i in range(np.int64(h.length[customer])):
         newest = max(newest, np.int64(h.arena[lasts + i]))
     return newest
-
-
-@kernel
-def read_ring(h: Histories, customer: int) -> npt.NDArray[np.uint64]:
-    """The remembered event id hashes, as they lie in the ring."""
-    ring = RINGS[h.ring_size[customer]]
-    start = h.ring_start[customer]
-    return h.rings[start : start + min(ring, h.seen[customer])].copy()
 
 
 @kernel
@@ -347,15 +258,7 @@ def write(
             h, customer, items[i], quantities[i], first_ms[i], last_ms[i], both & MOST_DAYS, recents[i],
             both >> PROFILE_BITS,
         )  # fmt: skip
-    size = 0
-    while RINGS[size] < len(hashes):
-        size += 1
-    if size > 0:
-        start = allocate(h.rings, h.ring_free, size, RINGS[size])
-        h.rings[start : start + len(hashes)] = hashes
-        h.ring_start[customer] = start
-        h.ring_size[customer] = size
-    h.seen[customer] = seen
+    write_ring(h, customer, hashes, seen)
 
 
 def footprint_bytes(h: Histories) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from state import event_rings
 from state import histories as hs
 from state.codec import Kind, frame, unframe
 
@@ -19,7 +20,7 @@ def pack_history(
 ) -> bytes:
     """A HISTORY record of a customer with some profiles."""
     columns = hs.read(h, customer)
-    ring = hs.read_ring(h, customer)
+    ring = event_rings.read_ring(h, customer)
     head = _HISTORY.pack(included, int(h.seen[customer]), len(columns[0]), len(ring))
     names = "\0".join([customer_id, *profiles]).encode()
     parts = [head, *(c.tobytes() for c in columns), ring.tobytes(), names]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from state import event_rings, history_repeats
 from state import histories as hs
 from state.deltas import Effect
 from state.histories import Histories
@@ -91,13 +92,13 @@ def pair(
             return i, gone, gained
         if offsets[i] <= included[customer]:
             outcome = INCLUDED
-        elif hashes[i] != 0 and hs.seen_before(h, customer, hashes[i]):
+        elif hashes[i] != 0 and event_rings.seen_before(h, customer, hashes[i]):
             outcome = DUPLICATE
         elif kinds[i] == _PURCHASE:
             rank = hs.rank_of(h, customer, item)
             if rank >= 0:
                 hs.add_quantity(h, customer, rank, np.int64(quantities[i]))
-                out.again[i] = hs.again(h, customer, rank, times_ms[i], np.int64(profiles[i]))
+                out.again[i] = history_repeats.again(h, customer, rank, times_ms[i], np.int64(profiles[i]))
                 outcome = REPEAT
             else:
                 for distance in range(1, min(n, window) + 1):
@@ -125,8 +126,8 @@ def pair(
                 for r in range(n):
                     out.gone_items[gone_items] = hs.item_at(h, customer, r)
                     out.gone_minutes[gone_items] = hs.first_ms_at(h, customer, r) // 60_000
-                    out.gone_days[gone_items] = hs.days_at(h, customer, r)
-                    out.gone_spans[gone_items] = hs.span_at(h, customer, r)
+                    out.gone_days[gone_items] = history_repeats.days_at(h, customer, r)
+                    out.gone_spans[gone_items] = history_repeats.span_at(h, customer, r)
                     gone_items += 1
                 out.gone_events[gone] = i
                 out.gone_ranks[gone] = rank

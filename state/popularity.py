@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.histories import DAY_ADDED, REPEATER, SPAN_BITS
+from state.history_repeats import DAY_ADDED, REPEATER, SPAN_BITS
 from state.memory import kernel
 from state.relatedness import grid_position
 
@@ -106,7 +106,7 @@ def purchases_of(p: Popularity, item: int, last: int, days: int) -> int:
 
 @kernel
 def add_repeat(p: Popularity, item: int, again: int) -> None:
-    """Count what `state.histories.again` says of a repeat."""
+    """Count what `state.history_repeats.again` says of a repeat."""
     p.repeats[item, REPEATERS] += (again & REPEATER) > 0
     p.repeats[item, REPEAT_DAYS] += (again & DAY_ADDED) > 0
     p.repeats[item, SPAN_MINUTES] += again >> SPAN_BITS

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from state import codec, history_codec, item_codec, row_memory
+from state import codec, event_rings, history_codec, item_codec, row_memory
 from state import histories as hs
 from state import popularity as pop
 from state import rows as rw
@@ -23,7 +23,7 @@ def _history(items: int, events: int) -> hs.Histories:
     for n in range(items):
         hs.append(h, 1, 7 * n, n + 1, MINUTE * 60_000 + n, MINUTE * 60_000 + 2 * n, n + 1, n / 7, n % 256)
     for n in range(events):
-        hs.seen_before(h, 1, n + 1)
+        event_rings.seen_before(h, 1, n + 1)
     return h
 
 
@@ -126,11 +126,11 @@ def test_histories_round_trip(items: int, events: int) -> None:
     assert history_codec.unpack_history(into, 1, KEY, raw) == 42
     for one, other in zip(hs.read(h, 1), hs.read(into, 1), strict=True):
         np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(hs.read_ring(h, 1), hs.read_ring(into, 1))
+    np.testing.assert_array_equal(event_rings.read_ring(h, 1), event_rings.read_ring(into, 1))
     assert history_codec.pack_history(into, 1, "日本", 42, profiles) == raw
     # and both remember the same from now on
-    assert [hs.seen_before(h, 1, n) for n in range(1, 400, 7)] == [
-        hs.seen_before(into, 1, n) for n in range(1, 400, 7)
+    assert [event_rings.seen_before(h, 1, n) for n in range(1, 400, 7)] == [
+        event_rings.seen_before(into, 1, n) for n in range(1, 400, 7)
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from state import event_rings, history_repeats
 from state import histories as hs
 
 DAY_MS = 86_400_000
@@ -43,11 +44,11 @@ def test_a_history_is_a_list(items: int, steps: int) -> None:
             decay = math.exp(-abs(now - last) / (30 * DAY_MS))
             recent = recent * decay + 1 if now >= last else recent + decay
             profile, span = step % 256, _span(history[rank])
-            code = hs.again(h, customer, rank, now, profile)
+            code = history_repeats.again(h, customer, rank, now, profile)
             history[rank] = [item, quantity + 3, first, max(last, now), days | profile << 24, recent]
-            assert code >> hs.SPAN_BITS == _span(history[rank]) - span
-            assert bool(code & hs.DAY_ADDED) == (now // DAY_MS != last // DAY_MS)
-            assert bool(code & hs.REPEATER) == (days == 2 and now // DAY_MS != last // DAY_MS)
+            assert code >> history_repeats.SPAN_BITS == _span(history[rank]) - span
+            assert bool(code & history_repeats.DAY_ADDED) == (now // DAY_MS != last // DAY_MS)
+            assert bool(code & history_repeats.REPEATER) == (days == 2 and now // DAY_MS != last // DAY_MS)
         if step % 50 == 0:
             _check(h, plain)
     _check(h, plain)
@@ -70,8 +71,8 @@ def test_the_last_128_event_ids_are_remembered() -> None:
     seen: list[int] = []
     for _ in range(3000):
         event = rng.randrange(1, 400)
-        expected = event in seen[-hs.REMEMBERED_EVENTS :]
-        assert hs.seen_before(h, 0, event) == expected
+        expected = event in seen[-event_rings.REMEMBERED_EVENTS :]
+        assert event_rings.seen_before(h, 0, event) == expected
         if not expected:
             seen.append(event)
     assert h.seen[0] == len(seen)
@@ -81,14 +82,14 @@ def test_forgetting_overwrites() -> None:
     h = hs.new_histories(2)
     for n in range(1, 50):
         hs.append(h, 0, 123_456_000 + n, 1, 1, 1, 1, 1.0, 0)
-        hs.seen_before(h, 0, 987_654_321_000 + n)
+        event_rings.seen_before(h, 0, 987_654_321_000 + n)
     hs.append(h, 1, 7, 1, 1, 1, 1, 1.0, 0)
     start, end = int(h.start[0]), int(h.start[0]) + hs.ENTRY_WORDS * 49
     hs.forget(h, np.array([0]))
     assert (h.arena[start + 1 : end] == 0).all()
     assert _read(h, 0) == []
-    assert len(hs.read_ring(h, 0)) == 0
-    assert not hs.seen_before(h, 0, 987_654_321_001)
+    assert len(event_rings.read_ring(h, 0)) == 0
+    assert not event_rings.seen_before(h, 0, 987_654_321_001)
     assert _read(h, 1) == [[7, 1, 1, 1, 1, 1.0]]
 
 
