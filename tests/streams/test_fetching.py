@@ -1,0 +1,84 @@
+"""What a real fetch says of its offsets, also those without records."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from pathlib import Path
+from typing import Any
+
+import aiokafka
+
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import create_topics
+from streams.topics import PURCHASES, TopicSpec
+from streams.transport import Consumer
+from tests.streams.pipeline import Wires, Worker, until
+from tests.streams.unstarted import run
+
+
+async def _send(producer: aiokafka.AIOKafkaProducer, topic: str, n: int) -> None:
+    async with producer.transaction():
+        for i in range(n):
+            await producer.send_and_wait(topic, b"%d" % i, partition=0)
+
+
+def _fetched(kafka: EmbeddedKafka, tmp_path: Path, transactions: list[int], end: int) -> list[Any]:
+    """What is fetched of transactions with so many records each, one after the other, up to offset `end`."""
+    topic = f"marks-{uuid.uuid4().hex[:8]}"
+    create_topics(kafka.bootstrap, (TopicSpec(topic, "", "", "delete"),), 1, 1)
+    tp = aiokafka.TopicPartition(topic, 0)
+    fetched: list[Any] = []
+
+    async def body(consumer: Consumer) -> None:
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic)
+        reader = aiokafka.AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, auto_offset_reset="none")
+        async with producer, reader:
+            for n in transactions:
+                await _send(producer, topic, n)
+            reader.assign([tp])
+            assert await consumer._thread._fetch_records(reader, {tp}, 0.1, 100) == {}  # position unknown
+            reader.seek(tp, 0)
+            while not fetched or fetched[-1][1] < end:
+                fetched.extend((await consumer._thread._fetch_records(reader, {tp}, 0.5, 2)).values())
+
+    run(tmp_path, body)
+    return fetched
+
+
+def test_a_fetch_says_which_offsets_it_covers(broker: EmbeddedKafka, tmp_path: Path) -> None:
+    fetched = _fetched(broker, tmp_path, [3, 0, 1], end=6)  # a mark each at 3 and 5; nothing for no records
+    assert [start for start, _, _ in fetched] == [0, *(end for _, end, _ in fetched[:-1])]
+    assert [record.offset for _, _, some in fetched for record in some] == [0, 1, 2, 4]
+    for start, end, some in fetched:
+        assert all(start <= record.offset < end for record in some)
+
+
+def test_a_log_that_ends_with_a_mark_is_counted_to_its_end(
+    kafka: EmbeddedKafka, wires: Wires, tmp_path: Path
+) -> None:
+    """A producer with transactions; without a chunk for the mark alone, `drain` would wait for ever."""
+
+    def purchase(n: int) -> bytes:
+        return b'{"customer_id":"c%d","item_id":"i%d","timestamp":1700000000000}' % (n % 5, n % 7)
+
+    def counted() -> list[int]:
+        wires.poll_progress()
+        return [t.events for name, t in wires.tasks.items() if name.startswith(PURCHASES.name)]
+
+    async def publish() -> None:
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id="shop")
+        async with producer, producer.transaction():
+            for n in range(40):
+                await producer.send_and_wait(PURCHASES.name, purchase(n), key=b"c%d" % (n % 5))
+            await asyncio.to_thread(until, lambda: sum(counted()) == 40, "what is not committed")
+
+    worker = Worker(kafka.bootstrap, tmp_path / "data")
+    try:
+        asyncio.run(publish())
+        until(lambda: sum(wires.ends(PURCHASES.name).values()) > 40, "the marks")
+        wires.drain()
+        assert sum(counted()) == 40
+        assert "reading again" not in worker.log.read_text()
+    finally:
+        assert worker.stop() == 0
