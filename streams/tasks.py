@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
-from state.errors import StoreError
 from state.saving import Pace, Saver
 from state.store import RocksStore
-from streams.checkpoints import CheckpointError
+from streams.checkpoints.taking import take_now_and_then
 from streams.context import Context
 from streams.decoding import Record, Refused
 from streams.kinds import Kind
@@ -61,6 +60,8 @@ class Task(abc.ABC):
         Part of the worker's memory that tasks of this class get together, whatever they count.
     acknowledged : int
         Offset up to which everything that follows from the records is in Kafka.
+    checkpointing : asyncio.Lock
+        Held while a checkpoint is taken.
     """
 
     memory_share = 0.0
@@ -77,7 +78,7 @@ class Task(abc.ABC):
         self._whole = True  # no chunk is applied in part
         self._saved_at_position = 0
         self._pace: Pace
-        self._checkpointing = asyncio.Lock()
+        self.checkpointing = asyncio.Lock()
         self._inbox: asyncio.Queue[Chunk] = asyncio.Queue(maxsize=INBOX_CHUNKS)
         self._loops: list[asyncio.Task[None]] = []
         self._halted = False
@@ -167,7 +168,7 @@ class Task(abc.ABC):
         """Coroutines that run while the task is open."""
         loops = [self._apply_loop(), self._save_loop()]
         if self.context.stores.checkpoints is not None:
-            loops.append(self._checkpoint_loop())
+            loops.append(take_now_and_then(self))
         return loops
 
     async def handle(self, chunk: Chunk) -> None:
@@ -257,32 +258,6 @@ class Task(abc.ABC):
             raise Torn(f"{self.name} stopped in the middle of a chunk; it goes on from what is stored")
         await self.pending.wait()
         self.acknowledged = self.position
-
-    async def _checkpoint_loop(self) -> None:
-        """Take a checkpoint now and then, where there is something new."""
-        taken_at = self.saver.stored
-        while True:
-            await asyncio.sleep(self.context.settings.checkpoint_ms / 1000)
-            if self.saver.stored > taken_at:
-                taken_at = self.saver.stored
-                try:
-                    await self.checkpoint()
-                except (CheckpointError, StoreError) as error:
-                    log.error("%s: no checkpoint was taken: %s", self.name, error)
-
-    async def checkpoint(self) -> dict[str, Any]:
-        """Take a checkpoint of what is stored; what it is and what it cost."""
-        checkpoints = self.context.stores.checkpoints
-        assert checkpoints is not None
-        begin = time.monotonic()
-        async with self._checkpointing:
-            position = self.saver.stored
-            taken = await in_thread(checkpoints.save, self.name, self.store, position, self.log_identity)
-        return {
-            "task": self.name, "number": taken.checkpoint.number, "position": position,
-            "uploaded_files": taken.uploaded_files, "uploaded_bytes": taken.uploaded_bytes,
-            "seconds": round(time.monotonic() - begin, 3),
-        }  # fmt: skip
 
     @property
     def work(self) -> int:

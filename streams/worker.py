@@ -12,6 +12,7 @@ from faust.types import TP
 
 from streams.catalogue_task import CatalogueTask
 from streams.checkpoints import Checkpoints, NoCheckpoints
+from streams.checkpoints.taking import take
 from streams.context import Context
 from streams.crossing_task import CrossingTask
 from streams.customer_task import CustomerTask
@@ -198,7 +199,7 @@ class Tasks:
         """
         if self.settings.checkpoint_url is None:
             raise NoCheckpoints()
-        return [await task.checkpoint() for task in self.all()]
+        return [await take(task) for task in self.all()]
 
     async def report(self) -> None:
         """Publish how far every task is, once."""
