@@ -31,7 +31,7 @@ def run(events: Events, progress: Progress) -> list[dict[str, Any]]:
         month ("YYYY-MM", of event time), algorithm, cases, hits, hit; in order of time, then name. Algorithm
         "all" is ours where any item counts; for the others only items that are new to the customer do.
     """
-    ours = Ours(CHUNK, CHUNK)
+    ours = Ours(CHUNK, CHUNK, CHUNK)
     for stop in chunks(events):
         ours.fit(events.part(0, stop), int(events.time_ms[stop - 1]) + 1)
         progress(stop / len(events))

@@ -1,9 +1,9 @@
 """Ours: the machines and the ranking of production, in process, with the weights that they learn on the way.
 
 The events go through in order, once for all cutoffs: a chunk's visits are tested and learnt from, then the
-chunk is counted, then the lists it changed are ranked, as `streams` does it over Kafka. Every eight weeks
-of event time the chronological model is trained anew on what came so far, as in a shop that runs
-`alsobought train` now and then. Nothing is implemented here.
+chunk is counted; the lists that some chunks changed are ranked after them, as `streams` does it over Kafka
+under a full load. Every eight weeks of event time the chronological model is trained anew on what came so
+far, as in a shop that runs `alsobought train` now and then. Nothing is implemented here.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from state.settings import CountingSettings
 
 TRAIN_MS = 56 * DAY_MS
 CHUNK = 2_000  # events, of a full load: what a live shop counts at once is far less
+RANKED = 4 * CHUNK  # as a worker under a full load, whose lists lag by seconds
 
 
 class Ours:
@@ -34,6 +35,8 @@ class Ours:
     ----------
     chunk, most_cases
         Events that are counted at once, and how many of their visits are tested and learnt from at most.
+    ranked
+        Events after which the lists they changed are ranked, at the end of a chunk.
     train_ms
         Event time between two trainings of the chronological model; None: there is none.
     """
@@ -41,10 +44,14 @@ class Ours:
     name = "ours"
 
     def __init__(
-        self, chunk: int = CHUNK, most_cases: int = MOST_CASES, train_ms: int | None = TRAIN_MS
+        self,
+        chunk: int = CHUNK,
+        most_cases: int = MOST_CASES,
+        ranked: int = RANKED,
+        train_ms: int | None = TRAIN_MS,
     ) -> None:
         self.progress: Progress = untold
-        self._chunk, self._most_cases = chunk, most_cases
+        self._chunk, self._most_cases, self._ranked = chunk, most_cases, ranked
         settings = CountingSettings()
         self._catalogue = Catalogue()
         self._known_items = 0
@@ -53,7 +60,7 @@ class Ours:
         self.recommender = Recommender(self._view, self._customers, self._items, self._catalogue)
         self._learner = Learner(self.recommender)
         self._to_view = Translation(self._items.items, self._view.items, adding=True)
-        self._done = 0
+        self._done = self._listed = 0
         self._train_ms, self._models = train_ms, 0
 
     @property
@@ -71,6 +78,8 @@ class Ours:
             self._train(before, stop)
             self._apply(before.part(self._done, stop))
             self._done = stop
+            if stop - self._listed >= self._ranked or stop == len(before):
+                self._rank()
             self.progress((stop - start) / (len(before) - start))
         with self._view.lock:
             self.recommender.synchronise()
@@ -117,6 +126,9 @@ class Ours:
                     self._learner.after(case, items, visit.time_ms)
         for deltas in applied.deltas[0]:
             self._items.apply(deltas)
+
+    def _rank(self) -> None:
+        self._listed = self._done
         lists = self._items.rank(self._items.waiting())
         self._view.put_lists(self._items, lists, self._items.mark_published(lists), self._to_view)
 
