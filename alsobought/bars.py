@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import typer
 from rich.console import Console
@@ -20,23 +21,35 @@ from rich.progress import (
 LINE_EVERY_S = 5.0
 
 
+class Tell(Protocol):
+    """Shows how many are done, and what is being worked on."""
+
+    def __call__(self, count: int, doing: str = "") -> None:
+        """Show it."""
+
+
 @contextmanager
-def told(what: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Callable[[int], None]]:
+def told(what: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Tell]:
     """Give a function that shows how many of `total` are done, `what` being what was done to them."""
     console = Console(stderr=True, highlight=False)
     if console.is_terminal:
         done = DownloadColumn(binary_units=True) if in_bytes else MofNCompleteColumn()
-        columns = (TextColumn(what), BarColumn(), done, TimeElapsedColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), done, TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(what, total=total)
-            yield lambda count: bar.update(task, completed=count)
+
+            def show(count: int, doing: str = "") -> None:
+                bar.update(task, completed=count, description=f"{what} {doing}".rstrip())
+
+            yield show
         return
     due = time.monotonic() + LINE_EVERY_S
 
-    def line(count: int) -> None:
+    def line(count: int, doing: str = "") -> None:
         nonlocal due
         if time.monotonic() >= due:
             due = time.monotonic() + LINE_EVERY_S
-            typer.echo(f"{what} {f'{count >> 20:,} MiB' if in_bytes else f'{count:,}'}", err=True)
+            done = f"{count >> 20:,} MiB" if in_bytes else f"{count:,}"
+            typer.echo(f"{what} {done} {doing}".rstrip(), err=True)
 
     yield line

@@ -58,6 +58,9 @@ def evaluate(
         str | None,
         typer.Option(metavar="KIND", help="Of the events; without it that of the file's first rows."),
     ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Algorithms that run at the same time, each in a process of its own.")
+    ] = 2,
     report: Annotated[
         Path | None, typer.Option(metavar="HTML", help="Write a page with plots to this file.")
     ] = None,
@@ -80,7 +83,7 @@ def evaluate(
     of_kind = kind_of(file, kinds_of(settings)) if kind is None else kind_named(kind, settings)
     events = read(file, of_kind, BUNDLED if items is None and file == BUNDLED else items)
     question = Question(cutoffs, days, k, new_only, customers)
-    found = evaluate(file, events, names, question, told, prequential=prequential)
+    found = evaluate(file, events, names, question, told, prequential=prequential, jobs=jobs)
     if report is not None:
         from evaluation.report import page
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,16 +13,13 @@ from typing import Any
 import numpy as np
 
 from evaluation import files
+from evaluation.children import Bar, Task, run
 from evaluation.errors import EvaluationError
 from evaluation.metrics import Background, Comparison, Hits, Measured, mcnemar, measure
 from evaluation.protocol import Asked, Events, Ids, asked_at, cutoffs
 
 BASELINE, PRODUCT = "bestsellers-2w", "ours"
 MOST_CUSTOMERS = 5_000
-PARTS = 100  # of a bar
-
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Opens a bar: a text and a total; gives what tells how many are done. As `alsobought.bars.told`."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +111,9 @@ def evaluate(
     bar: Bar,
     *,
     prequential: bool = False,
+    jobs: int = 1,
 ) -> Evaluation:
-    """Ask every algorithm.
+    """Ask every algorithm, so many at the same time.
 
     Raises
     ------
@@ -138,14 +133,15 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="alsobought-evaluate-") as name:
         folder = Path(name)
         _write(events, moments, asked, question, folder)
+        tasks = [Task("answer", name) for name in names]
+        tasks += [Task("prequential", PRODUCT)] if prequential else []
+        run(tasks, folder, jobs, bar)
         answers = {}
         for algorithm in names:
-            _run("answer", folder, algorithm, bar)
             with np.load(folder / f"{algorithm}.npz") as found:
                 answers[algorithm] = dict(found)
         monthly = None
         if prequential:
-            _run("prequential", folder, PRODUCT, bar)
             monthly = json.loads((folder / "prequential.json").read_text(encoding="utf-8"))
     return Evaluation(
         data, question, moments, [len(one.customers) for one in asked],
@@ -161,29 +157,6 @@ def _write(
     (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     customers = {f"asked{n}": one.customers for n, one in enumerate(asked)}
     np.savez(folder / "asked.npz", allow_pickle=False, **customers)
-
-
-def _run(task: str, folder: Path, algorithm: str, bar: Bar) -> None:
-    """Run a process to its end, and show how far it is."""
-    errors = folder / "errors.txt"
-    command = [sys.executable, "-m", "evaluation.child", task, str(folder), algorithm]
-    name = algorithm if task == "answer" else task
-    with (
-        errors.open("w") as log,
-        bar(f"percent of {name}:", PARTS) as done,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as child,
-    ):
-        assert child.stdout is not None
-        try:
-            for line in child.stdout:
-                done(round(PARTS * float(line)))
-            status = child.wait()
-        finally:
-            child.kill()
-    if status != 0:
-        last = errors.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing was said"]
-        reason = "it was killed; perhaps memory ran out" if status < 0 else last[0]
-        raise EvaluationError(f"{name} failed: {reason}. Leave it out with --algorithms, or correct it.")
 
 
 def _judge(events: Events, asked: list[Asked], answers: dict[str, dict[str, Any]]) -> list[Verdict]:
