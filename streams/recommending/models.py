@@ -58,18 +58,24 @@ def newest_version(bootstrap: str, kind: str) -> int:
 def write(url: str, model: Model) -> ModelAnnounced:
     """Write a model's file, whole or not at all, and delete the oldest; what is to be announced of it.
 
+    Files of larger versions are the oldest: they are from before the topic was made anew.
+
     Raises
     ------
     ModelError
     """
     raw = encode(model)
     sha256 = hashlib.sha256(raw).hexdigest()
-    name = f"{model.kind}/{model.version:08}-{sha256[:8]}.npz"
+    version = f"{model.version:08}"
+    file = f"{version}-{sha256[:8]}.npz"
+    name = f"{model.kind}/{file}"
     try:
         remote = Remote(url)
         remote.make_folder(model.kind)
         remote.write(name, raw)
-        for old in sorted(n for n in remote.names(model.kind) if n.endswith(".npz"))[:-KEPT]:
+        others = [n for n in remote.names(model.kind) if n.endswith(".npz") and n != file]
+        others.sort(key=lambda n: (n.partition("-")[0] <= version, n))
+        for old in others[: 1 - KEPT]:
             remote.delete(f"{model.kind}/{old}")
     except (OSError, CheckpointError) as error:
         raise ModelError(

@@ -59,6 +59,18 @@ def test_the_last_files_of_a_kind_are_kept(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*.*"))) == 4  # nothing partial is left
 
 
+def test_versions_that_begin_anew_replace_those_of_before(tmp_path: Path) -> None:
+    before = [models.write(str(tmp_path), model(version)) for version in (5, 6, 7)]
+    now: list[ModelAnnounced] = []
+    for version, left in ((1, [6, 7]), (2, [7]), (3, []), (4, [])):
+        now.append(models.write(str(tmp_path), model(version)))
+        assert all(models.read(told).version == told.version for told in now[-3:])
+        assert [told.version for told in before if path_of(told).exists()] == left
+    assert not path_of(now[0]).exists()
+    assert models.write(str(tmp_path), model(4)) == now[-1]  # once more, as it could not be announced
+    assert models.read(now[-1]).version == 4
+
+
 def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for url in (str(tmp_path / "file"), "unheardof://bucket"):
