@@ -27,6 +27,7 @@ from chronological.network import Network
 
 LAYOUT = 1
 _SHAPES = "inward", "outward", "bias"
+_TOLD = {"kind": str, "version": int, "trained_until_ms": int}
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,9 @@ def decode(raw: bytes, sha256: str) -> Model:
 
 
 def _check(header: dict[str, object], ids: list[str], network: Network) -> None:
+    for name, of in _TOLD.items():
+        if type(header.get(name)) is not of:  # a bool is no int here
+            raise BadModel(f"it is no model: {name} of its header {header} is no {of.__name__}")
     items, hidden = header.get("items"), header.get("hidden")
     shapes = [getattr(network, name).shape for name in _SHAPES]
     whole = shapes == [(items, hidden), (items, hidden), (hidden,)] and len(ids) == items

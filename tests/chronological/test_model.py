@@ -54,9 +54,10 @@ def changed(**arrays: Any) -> bytes:
     return out.getvalue()
 
 
-def header(**more: Any) -> Any:
+def header(without: str = "", **more: Any) -> Any:
     told = {"layout": LAYOUT, "kind": "bought", "version": 7, "trained_until_ms": 1, "items": 5, "hidden": 3}
-    return np.frombuffer(json.dumps(told | more).encode(), np.uint8)
+    told = {name: value for name, value in (told | more).items() if name != without}
+    return np.frombuffer(json.dumps(told).encode(), np.uint8)
 
 
 class Loud:
@@ -78,6 +79,13 @@ def pickled() -> Any:
         (changed(header=header(layout=LAYOUT + 1)), f"layout {LAYOUT + 1}"),
         (changed(header=header(items=4)), "do not fit"),
         (changed(header=header(hidden=4)), "do not fit"),
+        (changed(header=header("kind")), "kind of its header .* is no str"),
+        (changed(header=header("version")), "version of its header .* is no int"),
+        (changed(header=header("trained_until_ms")), "trained_until_ms of its header .* is no int"),
+        (changed(header=header(kind=7)), "kind of its header"),
+        (changed(header=header(version="7")), "version of its header"),
+        (changed(header=header(version=True)), "version of its header"),
+        (changed(header=header(trained_until_ms=None)), "trained_until_ms of its header"),
         (changed(header=np.frombuffer(b"[1]", np.uint8)), "no model"),
         (changed(header=np.frombuffer(b"\xff{", np.uint8)), "no model"),
         (changed(ids=np.frombuffer(b"a\nb\n", np.uint8)), "do not fit"),
@@ -90,7 +98,7 @@ def pickled() -> Any:
         (b"nonsense", "no model"),
         (b"", "no model"),
     ],
-    ids=range(14),
+    ids=range(21),
 )
 def test_what_is_no_model_is_refused(raw: bytes, reason: str) -> None:
     with pytest.raises(BadModel, match=reason):
