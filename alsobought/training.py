@@ -1,14 +1,14 @@
 """Fitting a chronological model: the events of a kind as a log, a training that may be broken off, the model.
 
-Items and customers are numbered in the order of their ids, so that the same events give the same model in
-whatever order partitions are read.
+Items and customers are numbered in the order of their ids, those of the log alone, so that the same events
+give the same model in whatever order partitions are read, and whoever came later.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +85,9 @@ class Collected:
             self._column("times_ms")[bought], len(item_ids),
         )  # fmt: skip
         small, kept = fitting.well_known(log if until_ms is None else log.before(until_ms + 1))
+        _, of_log = np.unique(small.customers, return_inverse=True)
         ids = sorted(item_ids)
-        return small, [ids[n] for n in kept]
+        return replace(small, customers=of_log), [ids[n] for n in kept]
 
     def _column(self, name: str) -> npt.NDArray[np.int64]:
         columns = [getattr(batch, name).astype(np.int64) for batch in self._batches]

@@ -132,7 +132,11 @@ def test_a_training_that_is_broken_off_goes_on_to_the_same_model(
     with pytest.raises(KeyboardInterrupt):
         broken.run(stop)
     (file,) = (tmp_path / "training").iterdir()
-    later = [*some, EventMessage(customer_id="c1", item_id="i1", timestamp=START_MS + 90 * DAY_MS)]
+    later = [
+        *some,
+        EventMessage(customer_id="c1", item_id="i1", timestamp=START_MS + 90 * DAY_MS),
+        EventMessage(customer_id="c00new", item_id="i00new", timestamp=START_MS + 90 * DAY_MS),
+    ]
     with pytest.raises(BadTrainingFile, match="another seed"):
         Fit(tmp_path, BOUGHT, collected(later), 6, resume=True)
     assert file.exists()
