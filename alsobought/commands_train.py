@@ -39,7 +39,7 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same events and seed give the same model.")] = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a training that was broken off.")
+        bool, typer.Option("--resume", help="Go on with what was broken off before its model was announced.")
     ] = False,
     kafka: Kafka = None,
     data_dir: DataDir = None,
@@ -64,6 +64,7 @@ def train(
     model = fit.model(newest_version(bootstrap, of.name) + 1)
     announced = write(settings.models_url, model)
     announce(bootstrap, announced)
+    fit.announced()
     before, best = report.held_out[0], min(report.held_out)
     seconds = time.monotonic() - begin
     if as_json:

@@ -145,12 +145,12 @@ def _in_batches(records: Iterable[_Record]) -> Iterator[list[_Record]]:
 
 
 class Fit:
-    """A training with its place on disk: DIR/training/<kind>-<trained until>.npz while it is not finished.
+    """A training with its place on disk: DIR/training/<kind>-<trained until>.npz until `announced`.
 
     Parameters
     ----------
     resume
-        Go on with what was broken off, on the events up to the same moment.
+        Go on with what was broken off, on the events up to the same moment; it may have been finished.
 
     Raises
     ------
@@ -187,7 +187,7 @@ class Fit:
                 old.unlink()
 
     def run(self, on_progress: Callable[[Report], None]) -> Report:
-        """Train to the end; what is done is saved now and then."""
+        """Train to the end; what is done is saved now and then, and in the end."""
         saved_at = time.monotonic()
 
         def progress(report: Report) -> None:
@@ -199,9 +199,13 @@ class Fit:
 
         with threadpool_limits(1, "blas"):  # matrices are too small for more, and sums stay the same
             self._training.run(progress)
-        self._file.unlink(missing_ok=True)
+        self._training.save(self._file)
         return self._training.report()
 
     def model(self, version: int) -> Model:
         """What was trained."""
         return Model(self._kind.name, version, self.until_ms, self.ids, self._training.network)
+
+    def announced(self) -> None:
+        """The workers know of the model: there is nothing left to go on with."""
+        self._file.unlink(missing_ok=True)

@@ -119,7 +119,6 @@ def test_a_training_that_is_broken_off_goes_on_to_the_same_model(
     whole = Fit(tmp_path / "whole", BOUGHT, collected(some), 5, resume=False)
     reports: list[Report] = []
     whole.run(reports.append)
-    assert list((tmp_path / "whole" / "training").iterdir()) == []
 
     half = len(reports) // 2
     monkeypatch.setattr(training, "SAVE_EVERY_S", -1.0)  # after every batch
@@ -146,6 +145,18 @@ def test_a_training_that_is_broken_off_goes_on_to_the_same_model(
     assert again.run(rest.append) == reports[-1]
     assert rest == reports[half:]
     assert encode_model(again.model(1)) == encode_model(whole.model(1))
-    assert not file.exists()
+
+
+def test_a_finished_training_is_kept_until_its_model_is_announced(tmp_path: Path) -> None:
+    some = events()
+    fit = Fit(tmp_path, BOUGHT, collected(some), 5, resume=False)
+    told = fit.run(lambda _report: None)
+    again = Fit(tmp_path, BOUGHT, collected(some), 5, resume=True)
+    reports: list[Report] = []
+    assert again.run(reports.append) == told
+    assert not reports  # nothing is learnt twice
+    assert encode_model(again.model(1)) == encode_model(fit.model(1))
+    again.announced()
+    assert list((tmp_path / "training").iterdir()) == []
     with pytest.raises(CommandError, match="no training of bought was broken off"):
         Fit(tmp_path, BOUGHT, collected(some), 5, resume=True)

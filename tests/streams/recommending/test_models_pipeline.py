@@ -155,3 +155,6 @@ def test_what_cannot_be_trained_is_said(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     assert "Correct ALSOBOUGHT_MODEL_DIR" in trouble("--model-dir", file)
+    assert train(shop, "--resume").exit_code == 0  # it was trained, only not written
+    until(lambda: in_use(shop) == {announced(shop).version}, "the model in use")
+    assert "no training of bought was broken off" in trouble("--resume")
