@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,15 +86,35 @@ def evaluate(
     of_kind = kind_of(file, kinds_of(settings)) if kind is None else kind_named(kind, settings)
     events = read(file, of_kind, BUNDLED if items is None and file == BUNDLED else items)
     question = Question(cutoffs, days, k, new_only, customers)
-    found = evaluate(file, events, names, question, told, prequential=prequential, jobs=jobs)
-    if report is not None:
-        from evaluation.report import page
-
-        report.write_text(page(found), encoding="utf-8")
+    with _interrupted_by_sigterm():
+        found = evaluate(file, events, names, question, told, prequential=prequential, jobs=jobs)
     if as_json:
         typer.echo(json.dumps(found.told()))
     else:
         _print(found)
+    if report is not None:
+        from evaluation.report import page
+
+        try:
+            report.write_text(page(found), encoding="utf-8")
+        except OSError as error:
+            raise EvaluationError(f"cannot write the report to {report}: {error.strerror}") from error
+    if found.failures:
+        raise EvaluationError("\n".join(found.failures))
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM end the block as Ctrl-C does: no process is left behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print(found: Evaluation) -> None:

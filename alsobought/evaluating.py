@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alsobought.bars import told
 from alsobought.sources import BadRowsError, open_events, open_items
@@ -13,7 +13,14 @@ from alsobought.sources.source import STDIN
 from streams.kinds import BOUGHT, EventKind
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from evaluation.protocol import Catalogue, Events
+
+    Numbers = npt.NDArray[np.integer[Any]]
+
+ERASED = -1
 
 
 def kind_of(file: str, kinds: tuple[EventKind, ...]) -> EventKind:
@@ -30,9 +37,10 @@ def kind_of(file: str, kinds: tuple[EventKind, ...]) -> EventKind:
 
 
 def read(file: str, kind: EventKind, items_file: str | None) -> Events:
-    """Read all events in order of time; returns and erasures are left out.
+    """Read all events that hold, in order of time; where times are equal, in that of the file.
 
-    The order of the file is kept where times are equal.
+    Of who was erased nothing before the erasure holds, and nothing of an item that was returned as often as
+    it was taken.
 
     Raises
     ------
@@ -46,32 +54,52 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
     customers: dict[str, int] = {}
     items: dict[str, int] = {}
     baskets: dict[str, int] = {}
-    customer, item, time, basket = array("i"), array("i"), array("q"), array("q")
+    customer, item, time, basket, quantity = array("i"), array("i"), array("q"), array("q"), array("q")
     source = open_events(file, kind)
     with told(f"read {file}", None) as done:
         for event in chain.from_iterable(source.messages()):
-            if event.type is not None and event.type != kind.word:
-                continue
             customer.append(customers.setdefault(event.customer_id, len(customers)))
-            item.append(items.setdefault(event.item_id, len(items)))
+            item.append(ERASED if event.type == "forget" else items.setdefault(event.item_id, len(items)))
             time.append(int(event.timestamp))  # sources give ms
             name = event.basket_id
             basket.append(-1 if name is None else baskets.setdefault(name, len(baskets)))
+            quantity.append(-event.quantity if event.type == "return" else event.quantity)
             if len(time) % 10_000 == 0:
                 done(len(time))
-    time_ms = np.array(time, np.int64)
+    columns = np.array(customer, np.int32), np.array(item, np.int32), np.array(quantity, np.int64)
+    kept = _holding(*columns)
+    time_ms = np.array(time, np.int64)[kept]
     order = np.argsort(time_ms, kind="stable")
-    catalogue = _catalogue(items_file, items) if items_file else None
+    who, of_customer = np.unique(columns[0][kept], return_inverse=True)
+    which, of_item = np.unique(columns[1][kept], return_inverse=True)
+    ids = list(items)
+    catalogue = _catalogue(items_file, [ids[n] for n in which.tolist()]) if items_file else None
     return Events(
-        np.array(customer, np.int32)[order], np.array(item, np.int32)[order], time_ms[order],
-        np.array(basket, np.int64)[order], len(customers), len(items), catalogue,
+        of_customer.astype(np.int32)[order], of_item.astype(np.int32)[order], time_ms[order],
+        np.array(basket, np.int64)[kept][order], len(who), len(which), catalogue,
     )  # fmt: skip
 
 
-def _catalogue(file: str, items: dict[str, int]) -> Catalogue:
+def _holding(customer: Numbers, item: Numbers, quantity: Numbers) -> Numbers:
+    """Which events hold, where an erasure's item is ERASED and a return's quantity below 0."""
+    import numpy as np
+
+    n = np.arange(len(customer))
+    erased = np.full(int(customer.max(initial=-1)) + 1, -1)
+    np.maximum.at(erased, customer[item == ERASED], n[item == ERASED])
+    holds = n[(item != ERASED) & (n > erased[customer])]
+    pairs = customer[holds].astype(np.int64) * (int(item.max(initial=0)) + 1) + item[holds]
+    _, of_pair = np.unique(pairs, return_inverse=True)
+    left = np.bincount(of_pair, weights=quantity[holds])[of_pair]
+    kept: Numbers = holds[(left > 0) & (quantity[holds] > 0)]
+    return kept
+
+
+def _catalogue(file: str, ids: list[str]) -> Catalogue:
     """What a catalogue says of the items that have events."""
     from evaluation.protocol import Catalogue
 
+    items = {name: n for n, name in enumerate(ids)}
     category, brand = [""] * len(items), [""] * len(items)
     for known in chain.from_iterable(open_items(file).messages()):
         number = items.get(known.item_id)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-from evaluation.errors import EvaluationError
 
 PARTS = 100  # of a bar
 
@@ -43,6 +43,12 @@ class Task:
         """As it is told."""
         return self.algorithm if self.task == "answer" else self.task
 
+    @property
+    def remedy(self) -> str:
+        """What to do when it fails."""
+        where = "it out with --algorithms" if self.task == "answer" else "--prequential out"
+        return f"Leave {where}, or correct it."
+
 
 class _Children:
     """Processes that run, and how far they are."""
@@ -54,28 +60,29 @@ class _Children:
         self._stopped = False
         self._lock = threading.Lock()
 
-    def run(self, task: Task) -> None:
-        """Run one to its end."""
+    def run(self, task: Task) -> str | None:
+        """Run one to its end; why it failed."""
         errors = self._folder / f"{task.name}.errors"
-        command = [sys.executable, "-m", "evaluation.child", task.task, str(self._folder), task.algorithm]
+        child_of = [sys.executable, "-P", "-m", "evaluation.child"]
+        command = [*child_of, task.task, str(self._folder), task.algorithm]
         with errors.open("w") as log:
             with self._lock:
                 if self._stopped:
-                    return
+                    return None
                 child = self._running[task] = subprocess.Popen(
                     command, stdout=subprocess.PIPE, stderr=log, text=True
                 )
             with child:
                 assert child.stdout is not None
                 for line in child.stdout:
-                    self._show(task, float(line))
+                    with contextlib.suppress(ValueError):  # what a library says
+                        self._show(task, float(line))
         with self._lock:
             del self._running[task]
             if child.returncode == 0 or self._stopped:
-                return
+                return None
         last = errors.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing was said"]
-        reason = "it was killed; perhaps memory ran out" if child.returncode < 0 else last[0]
-        raise EvaluationError(f"{task.name} failed: {reason}. Leave it out with --algorithms, or correct it.")
+        return f"{task.name} failed: {_reason(child.returncode, last[0])}. {task.remedy}"
 
     def _show(self, task: Task, share: float) -> None:
         with self._lock:
@@ -92,20 +99,29 @@ class _Children:
                 child.kill()
 
 
-def run(tasks: Sequence[Task], folder: Path, jobs: int, bar: Bar) -> None:
+def _reason(status: int, last: str) -> str:
+    if status >= 0:
+        return last
+    if -status == signal.SIGKILL:
+        return "it was killed; if memory ran out, --jobs 1 takes less"
+    return f"it ended with {signal.Signals(-status).name} ({last})"
+
+
+def run(tasks: Sequence[Task], folder: Path, jobs: int, bar: Bar) -> dict[Task, str]:
     """Run processes to their end, so many at the same time, and show how far they are.
 
-    Those that come last in the list, which take longest, begin.
+    The last of the list begins.
 
-    Raises
-    ------
-    EvaluationError
-        One failed; the others are killed.
+    Returns
+    -------
+    dict
+        Why those failed that did; the others went on.
     """
     with bar("percent:", PARTS) as tell, ThreadPoolExecutor(jobs) as threads:
         children = _Children(tasks, folder, tell)
         try:
-            for ended in as_completed([threads.submit(children.run, task) for task in reversed(tasks)]):
-                ended.result()
+            running = {task: threads.submit(children.run, task) for task in reversed(tasks)}
+            ended = {task: running[task].result() for task in tasks}
         finally:
             children.stop()
+    return {task: reason for task, reason in ended.items() if reason is not None}

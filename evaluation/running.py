@@ -78,6 +78,10 @@ class Evaluation:
         How many customers were, per cutoff.
     prequential
         As `evaluation.prequential.run` has it; None where it was not wanted.
+    jobs
+        Algorithms that ran at the same time: their times are of machines with as many cores.
+    failures
+        What algorithms without a verdict failed of.
     """
 
     data: str
@@ -88,7 +92,9 @@ class Evaluation:
     prequential: list[dict[str, Any]] | None = None
     events: int = 0
     items: int = 0
-    all_customers: int = field(default=0)
+    all_customers: int = 0
+    jobs: int = 1
+    failures: list[str] = field(default_factory=list)
 
     def told(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -98,6 +104,7 @@ class Evaluation:
             "events": self.events, "items": self.items, "customers": self.all_customers,
             "k": self.question.k, "days": self.question.days, "new_only": self.question.new_only,
             "cutoffs": [{"at": a, "customers": n} for a, n in zip(at, self.asked, strict=True)],
+            "jobs": self.jobs, "failures": self.failures,
             "algorithms": [verdict.told() for verdict in self.verdicts],
         }  # fmt: skip
         return told if self.prequential is None else told | {"prequential": self.prequential}
@@ -118,7 +125,7 @@ def evaluate(
     Raises
     ------
     EvaluationError
-        The data is too short, nobody can be asked, or an algorithm fails.
+        The data is too short, nobody can be asked, or every algorithm fails.
     """
     moments = cutoffs(events, question.cutoffs, question.days)
     asked = [
@@ -135,17 +142,21 @@ def evaluate(
         _write(events, moments, asked, question, folder)
         tasks = [Task("answer", name) for name in names]
         tasks += [Task("prequential", PRODUCT)] if prequential else []
-        run(tasks, folder, jobs, bar)
+        failed = run(tasks, folder, jobs, bar)
+        failures = list(failed.values())
+        if len(failed) == len(tasks):
+            raise EvaluationError("\n".join(failures))
         answers = {}
-        for algorithm in names:
-            with np.load(folder / f"{algorithm}.npz") as found:
-                answers[algorithm] = dict(found)
+        for task in tasks:
+            if task.task == "answer" and task not in failed:
+                with np.load(folder / f"{task.algorithm}.npz") as found:
+                    answers[task.algorithm] = dict(found)
         monthly = None
-        if prequential:
+        if prequential and tasks[-1] not in failed:
             monthly = json.loads((folder / "prequential.json").read_text(encoding="utf-8"))
     return Evaluation(
-        data, question, moments, [len(one.customers) for one in asked],
-        _judge(events, asked, answers), monthly, len(events), events.n_items, events.n_customers,
+        data, question, moments, [len(one.customers) for one in asked], _judge(events, asked, answers),
+        monthly, len(events), events.n_items, events.n_customers, jobs, failures,
     )  # fmt: skip
 
 

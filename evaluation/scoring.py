@@ -37,13 +37,18 @@ class Scoring(ABC):
     def learn(self, before: Events, cutoff_ms: int) -> None:
         """Learn; `owned` is there."""
 
+    @property
+    def width(self) -> int:
+        """Numbers that `scores` computes of a customer at the same time."""
+        return int(self.owned.shape[1])
+
     @abstractmethod
     def scores(self, customers: Ids) -> Scores:
         """float64[customers, items], which the caller may overwrite."""
 
     def recommend(self, customers: Ids, k: int, *, new_only: bool) -> Ids:
         """The items with the k largest positive scores, as `protocol.Algorithm` has it."""
-        at_once = max(CELLS // max(self.owned.shape[1], 1), 1)
+        at_once = max(CELLS // max(self.width, 1), 1)
         found = [np.empty((0, k), np.int32)]
         for start in range(0, len(customers), at_once):
             some = customers[start : start + at_once]

@@ -25,6 +25,7 @@ from state.settings import CountingSettings
 
 TRAIN_MS = 56 * DAY_MS
 CHUNK = 2_000  # events, of a full load: what a live shop counts at once is far less
+ROWS = 4_096  # that are ranked at once: some 20 MB
 RANKED = 4 * CHUNK  # as a worker under a full load, whose lists lag by seconds
 
 
@@ -129,8 +130,10 @@ class Ours:
 
     def _rank(self) -> None:
         self._listed = self._done
-        lists = self._items.rank(self._items.waiting())
-        self._view.put_lists(self._items, lists, self._items.mark_published(lists), self._to_view)
+        waiting = self._items.waiting()
+        for start in range(0, len(waiting), ROWS):
+            lists = self._items.rank(waiting[start : start + ROWS])
+            self._view.put_lists(self._items, lists, self._items.mark_published(lists), self._to_view)
 
     def recommend(self, customers: Ids, k: int, *, new_only: bool) -> Ids:
         """What the shelf of new items, or of all, shows."""

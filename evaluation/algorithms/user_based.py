@@ -35,6 +35,11 @@ class UserBased(Scoring):
         """Those who may be among the nearest."""
         return customers
 
+    @property
+    def width(self) -> int:
+        """Of the likenesses, three times over, and of the items."""
+        return max(3 * len(self._others), super().width)
+
     def scores(self, customers: Ids) -> Scores:
         """Sums of likeness over the nearest who have the item."""
         alike = dense(self._unit[customers] @ self._unit[self._others].T)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,9 @@ def test_read_takes_what_was_bought_in_order_of_time(tmp_path: Path) -> None:
     path = tmp_path / "sales.jsonl"
     path.write_bytes(b"\n".join(encode(messages[i]) for i in shuffled))
     events = read(str(path), BOUGHT, None)
-    kept = [m for m in messages if m.type != "return"]
-    assert len(messages) > len(events) == len(kept)
+    kept = _holding(messages)
+    bought = [m for m in messages if m.type != "return"]
+    assert len(messages) > len(bought) > len(events) == len(kept) > 100
     assert events.time_ms.tolist() == [m.timestamp for m in kept]
     # numbers stand for names one to one
     for numbers, names in (
@@ -68,6 +70,23 @@ def test_read_takes_what_was_bought_in_order_of_time(tmp_path: Path) -> None:
     ):
         pairs = set(zip(numbers, names, strict=True))
         assert len(pairs) == len(set(numbers)) == len(set(names))
+
+
+def _holding(messages: list[EventMessage]) -> list[EventMessage]:
+    """Purchases of what was not returned as often as bought, one after the other."""
+    left: Counter[tuple[str, str]] = Counter()
+    for m in messages:
+        left[m.customer_id, m.item_id] += -m.quantity if m.type == "return" else m.quantity
+    return [m for m in messages if m.type != "return" and left[m.customer_id, m.item_id] > 0]
+
+
+def test_read_leaves_out_who_was_erased(tmp_path: Path) -> None:
+    sales = tmp_path / "sales.csv"
+    rows = ["ann,tea,1,", "bob,tea,2,", "ann,,3,forget", "ann,cup,4,", "bob,cup,5,", "bob,cup,6,return"]
+    sales.write_text("customer_id,item_id,timestamp,type\n" + "\n".join(rows))
+    events = read(str(sales), BOUGHT, None)
+    assert (events.n_customers, events.n_items, events.time_ms.tolist()) == (2, 2, [2_000, 4_000])
+    assert len(set(events.customer.tolist())) == len(set(events.item.tolist())) == 2
 
 
 def test_read_a_catalogue(tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,18 +18,31 @@ from evaluation.children import Tell
 from evaluation.errors import EvaluationError
 from evaluation.running import Question, evaluate
 from tests.evaluation.world import drifting
+from tests.streams.pipeline import until
 
 QUESTION = Question(cutoffs=2, days=14, k=5)
+BROKEN = """
+import os
+import signal
+import evaluation.algorithms.bestsellers as b
+import evaluation.algorithms.item_counts as i
+import evaluation.prequential as p
+
+def fails(*_):
+    raise MemoryError("no room for a matrix")
+
+def killed(*_):
+    print("a library says something", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+b.Bestsellers.learn = b.RecentBestsellers.learn = fails
+p.run = fails
+i.RawCounts.learn = killed
+"""
 SLOW = """
 import time
 import evaluation.algorithms.bestsellers as b
-import evaluation.algorithms.item_counts as i
-
-def learn(self, *_):
-    raise MemoryError("no room for a matrix")
-
-b.Bestsellers.learn = learn
-i.RawCounts.learn = lambda self, *_: time.sleep(3_600)
+b.Bestsellers.learn = lambda *_: time.sleep(3_600)
 """
 
 
@@ -49,10 +66,47 @@ def test_side_by_side_as_one_after_the_other() -> None:
     assert any("item-raw" in doing for _, doing in told)
 
 
-def test_one_that_fails_says_why_and_ends_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(SLOW)
+def test_those_that_fail_say_why_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    names = ["bestsellers", "item-raw", "item-cosine"]
+    found = evaluate("films", drifting(), names, QUESTION, bar, prequential=True, jobs=2)
+    assert [v.name for v in found.verdicts] == ["item-cosine"]
+    assert found.prequential is None
+    matrix, or_correct = "MemoryError: no room for a matrix", "or correct it."
+    expected = [
+        f"bestsellers failed: {matrix}. Leave it out with --algorithms, {or_correct}",
+        "item-raw failed: it was killed; if memory ran out, --jobs 1 takes less."
+        f" Leave it out with --algorithms, {or_correct}",
+        f"prequential failed: {matrix}. Leave --prequential out, {or_correct}",
+    ]
+    assert found.failures == found.told()["failures"] == expected
     with pytest.raises(EvaluationError, match=r"bestsellers failed: MemoryError: no room for a matrix"):
-        evaluate("films", drifting(), ["bestsellers", "item-raw"], QUESTION, bar, jobs=2)
-    left = [child.cmdline() for child in psutil.Process().children()]
-    assert not [command for command in left if "evaluation.child" in command]
+        evaluate("films", drifting(), ["bestsellers"], QUESTION, bar)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_what_interrupts_it_ends_its_processes(tmp_path: Path, how: signal.Signals) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SLOW)
+    films = tmp_path / "films.csv"
+    lines = (f"c{n % 40},i{n % 7},{1_600_000_000_000 + n * 3_600_000}" for n in range(3_000))
+    films.write_text("customer_id,item_id,timestamp\n" + "\n".join(lines))
+    command = [sys.executable, "-m", "alsobought.cli", "evaluate", str(films), "--cutoffs", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [*command, "--algorithms", "bestsellers,bestsellers-2w,item-raw"],
+        env=environment, stderr=subprocess.PIPE, text=True,
+    ) as asking:  # fmt: skip
+        asked = psutil.Process(asking.pid)
+        until(lambda: _children(asked), "a process of an algorithm")
+        children = _children(asked)
+        asking.send_signal(how)
+        assert asking.wait(60) == 130
+    assert psutil.wait_procs(children, 10)[1] == []
+    assert not list(tmp_path.glob("alsobought-evaluate-*"))
+
+
+def _children(of: psutil.Process) -> list[psutil.Process]:
+    return [child for child in of.children() if "evaluation.child" in child.cmdline()]
