@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chronological.examples import Ints
+from chronological.kernels import adam_step
 from chronological.network import Floats
 
 RATE = 0.001
@@ -49,12 +50,5 @@ class Adam:
 
     def step(self, weights: Floats, rows: Ints, gradient: Floats, rate: float = RATE) -> None:
         """Change the weights of some rows, each named once."""
-        kind = weights.dtype.type
-        self.steps[rows] += 1
-        t = self.steps[rows][:, None]
-        m = kind(B1) * self.first[rows] + kind(1 - B1) * gradient
-        v = kind(B2) * self.second[rows] + kind(1 - B2) * gradient**2
-        self.first[rows], self.second[rows] = m, v
-        m /= (1 - B1**t).astype(kind)
-        v /= (1 - B2**t).astype(kind)
-        weights[rows] -= kind(rate) * m / (np.sqrt(v) + kind(EPSILON))
+        constants = np.array([B1, 1 - B1, B2, 1 - B2, rate, EPSILON], weights.dtype)
+        adam_step(weights, self.first, self.second, self.steps, rows, gradient, constants)

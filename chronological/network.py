@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chronological.examples import Examples, Ints, Rows
+from chronological.kernels import sum_rows
 
 HIDDEN = 100
 SPREAD = 0.1  # of the first weights of the input
@@ -53,9 +54,10 @@ class Network:
 
     def hidden(self, history: Rows) -> Floats:
         """float[rows, hidden] of rows that are not empty."""
-        sums = np.add.reduceat(self.inward[history.items], history.start[:-1], axis=0)
+        sums = sum_rows(self.inward, history.items, history.start)
         scale = 1.0 / np.sqrt(history.lengths()).astype(sums.dtype)
-        return np.tanh(sums * scale[:, None] + self.bias)
+        h: Floats = np.tanh(sums * scale[:, None] + self.bias)
+        return h
 
     def scores(self, history: Rows, prior: Floats) -> Floats:
         """float[rows, items]."""
@@ -111,7 +113,7 @@ def loss_and_gradient(net: Network, batch: Examples, outputs: Outputs) -> tuple[
     d_rows = d_hidden / np.sqrt(history.lengths()).astype(h.dtype)[:, None]
     order = np.argsort(history.items, kind="stable")
     items, start = np.unique(history.items[order], return_index=True)
-    inward = np.add.reduceat(d_rows[history.row_of_each()[order]], start, axis=0)
+    inward = sum_rows(d_rows, history.row_of_each()[order], np.append(start, len(order)))
     return loss, Gradient(items, inward, outputs.items, p.T @ h, d_hidden.sum(axis=0))
 
 
