@@ -16,7 +16,6 @@ import time
 
 import msgspec
 
-from chronological.errors import BadModel
 from chronological.model import Model, decode, encode
 from state.ids import Dictionary
 from state.recommending.chronological import ChronologicalModel
@@ -103,8 +102,8 @@ def read(told: ModelAnnounced) -> ChronologicalModel:
     folder, _, name = told.url.rpartition("/")
     try:
         model = decode(Remote(folder).read(name), told.sha256)
-    except (OSError, CheckpointError, BadModel) as error:
-        raise ModelError(f"{told.url}: {error}") from error
+    except Exception as error:  # a store of files elsewhere may raise anything; a worker goes on without
+        raise ModelError(f"{told.url}: {str(error) or repr(error)}") from error
     if (model.kind, model.version) != (told.kind, told.version):
         raise ModelError(
             f"{told.url} is version {model.version} of {model.kind}, but was announced as {told.version} of"

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import pickle
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,14 @@ def pickled() -> Any:
     return array
 
 
+def not_arrays() -> bytes:
+    """A zip file of bytes, which numpy gives as they are."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("header", b"{}")
+    return out.getvalue()
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -97,8 +106,9 @@ def pickled() -> Any:
         (pickle.dumps(Loud()), "no model"),
         (b"nonsense", "no model"),
         (b"", "no model"),
+        (not_arrays(), "no model"),
     ],
-    ids=range(21),
+    ids=range(22),
 )
 def test_what_is_no_model_is_refused(raw: bytes, reason: str) -> None:
     with pytest.raises(BadModel, match=reason):
