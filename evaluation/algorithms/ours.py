@@ -65,6 +65,11 @@ class Ours:
         self._train_ms, self._models = train_ms, 0
 
     @property
+    def counted(self) -> int:
+        """Events counted so far."""
+        return self._done
+
+    @property
     def quality(self) -> Hits:
         """Who hit in the tests so far."""
         return self._learner.quality

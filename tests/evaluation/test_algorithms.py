@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from evaluation import algorithms, cooccurrence
 from evaluation.algorithms import chosen, ease, make, user_based
 from evaluation.algorithms.als import ALPHA, ALS, FACTORS
 from evaluation.algorithms.ease import LAMBDA, Ease
+from evaluation.algorithms.ours import Ours
 from evaluation.algorithms.similarity import BM25, Cosine
 from evaluation.algorithms.user_based import UserBased
 from evaluation.errors import EvaluationError
 from evaluation.histories import bought, owned
 from evaluation.protocol import DAY_MS, NOTHING, Events, cutoffs
+from state.items import ItemMachine
+from state.lists import Lists
 from tests.evaluation.world import drifting, groceries, rows
 
 SMALL = drifting()
@@ -119,21 +123,25 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others(monkeypatch: py
 
 
 def test_als_vectors_are_the_weighted_least_squares_of_the_paper() -> None:
+    """The package ends with the items' vectors, a few steps of conjugate gradients from the solution."""
     algorithm = ALS()
     algorithm.fit(SMALL, END)
+    x = algorithm.model.user_factors.astype(np.float64)
     y = algorithm.model.item_factors.astype(np.float64)
     assert y.shape == (SMALL.n_items, FACTORS)
     counts = bought(SMALL).toarray()
-    regularization = algorithm.model.regularization
-    losses = []
-    for users in (
-        algorithm.model.user_factors.astype(np.float64),
-        np.zeros_like(algorithm.model.user_factors),
-    ):
-        weight = 1 + (ALPHA - 1) * (counts > 0) + ALPHA * np.maximum(counts - 1, 0)
-        error = weight * ((counts > 0) - users @ y.T) ** 2
-        losses.append(error.sum() + regularization * (users**2).sum())
-    assert losses[0] < 0.25 * losses[1]
+    weight = np.where(counts > 0, ALPHA * counts, 1.0)
+    penalty = algorithm.model.regularization * np.eye(FACTORS)
+
+    def loss(vectors: npt.NDArray[np.float64]) -> float:
+        error = weight * ((counts > 0) - x @ vectors.T) ** 2
+        return float(error.sum() + algorithm.model.regularization * (vectors**2).sum())
+
+    solved = np.array([
+        np.linalg.solve(x.T @ (w[:, None] * x) + penalty, x.T @ (w * (c > 0)))
+        for w, c in zip(weight.T, counts.T, strict=True)
+    ])  # fmt: skip
+    assert loss(solved) <= loss(y) < 1.05 * loss(solved)
 
 
 def test_buy_again_orders_own_items_by_count_then_by_time() -> None:
@@ -163,6 +171,23 @@ def test_ours_does_not_change_when_later_events_do() -> None:
     assert np.array_equal(again.recommend(customers, 6, new_only=True), wanted)
     at_once.fit(events.before(second), second)
     assert not np.array_equal(at_once.recommend(customers, 6, new_only=True), wanted)
+
+
+def test_ours_ranks_lists_after_so_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = drifting(5, 150, 80, 3_000)
+    ours = Ours(chunk=100, ranked=400, train_ms=None)
+    ranked: list[int] = []
+    rank = ItemMachine.rank
+
+    def recorded(machine: ItemMachine, rows: npt.NDArray[np.int64]) -> Lists:
+        ranked.append(ours.counted)
+        return rank(machine, rows)
+
+    monkeypatch.setattr(ItemMachine, "rank", recorded)
+    ours.fit(events.part(0, 1_350), int(events.time_ms[1_350]))
+    assert ranked == [400, 800, 1_200, 1_350]
+    ours.fit(events.part(0, 1_800), int(events.time_ms[1_800]))
+    assert ranked[4:] == [1_750, 1_800]
 
 
 def test_chosen() -> None:
