@@ -53,16 +53,13 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
 
     customers: dict[str, int] = {}
     items: dict[str, int] = {}
-    baskets: dict[str, int] = {}
-    customer, item, time, basket, quantity = array("i"), array("i"), array("q"), array("q"), array("q")
+    customer, item, time, quantity = array("i"), array("i"), array("q"), array("q")
     source = open_events(file, kind)
     with told(f"read {file}", None) as done:
         for event in chain.from_iterable(source.messages()):
             customer.append(customers.setdefault(event.customer_id, len(customers)))
             item.append(ERASED if event.type == "forget" else items.setdefault(event.item_id, len(items)))
             time.append(int(event.timestamp))  # sources give ms
-            name = event.basket_id
-            basket.append(-1 if name is None else baskets.setdefault(name, len(baskets)))
             quantity.append(-event.quantity if event.type == "return" else event.quantity)
             if len(time) % 10_000 == 0:
                 done(len(time))
@@ -76,7 +73,7 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
     catalogue = _catalogue(items_file, [ids[n] for n in which.tolist()]) if items_file else None
     return Events(
         of_customer.astype(np.int32)[order], of_item.astype(np.int32)[order], time_ms[order],
-        np.array(basket, np.int64)[kept][order], len(who), len(which), catalogue,
+        len(who), len(which), catalogue,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluation.protocol import Catalogue, Events
 
-COLUMNS = ("customer", "item", "time_ms", "basket")
+COLUMNS = ("customer", "item", "time_ms")
 
 
 def write(events: Events, folder: Path) -> None:
@@ -24,8 +24,8 @@ def write(events: Events, folder: Path) -> None:
 
 def read(folder: Path) -> Events:
     """The events that were written, mapped."""
-    customer, item, time_ms, basket = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS)
+    customer, item, time_ms = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS)
     told = json.loads((folder / "events.json").read_text(encoding="utf-8"))
     catalogue = None if told["catalogue"] is None else Catalogue(**told["catalogue"])
     n_customers, n_items = told["n_customers"], told["n_items"]
-    return Events(customer, item, time_ms, basket, n_customers, n_items, catalogue)
+    return Events(customer, item, time_ms, n_customers, n_items, catalogue)

@@ -49,8 +49,6 @@ class Events:
         Numbers from 0.
     time_ms : int64[n]
         Since 1970, never falling.
-    basket : int64[n]
-        Equal for what one customer took at once; -1 where the data does not say.
     n_customers, n_items
         Of the whole data: the numbers there may be. What is not among the events given to `Algorithm.fit` is
         not known to it.
@@ -61,7 +59,6 @@ class Events:
     customer: Ids
     item: Ids
     time_ms: npt.NDArray[np.int64]
-    basket: npt.NDArray[np.int64]
     n_customers: int
     n_items: int
     catalogue: Catalogue | None = None
@@ -73,7 +70,7 @@ class Events:
         """The events from `start` to before `stop`."""
         some = slice(start, stop)
         return Events(
-            self.customer[some], self.item[some], self.time_ms[some], self.basket[some],
+            self.customer[some], self.item[some], self.time_ms[some],
             self.n_customers, self.n_items, self.catalogue,
         )  # fmt: skip
 

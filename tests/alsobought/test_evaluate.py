@@ -91,13 +91,12 @@ def test_read_leaves_out_who_was_erased(tmp_path: Path) -> None:
 
 def test_read_a_catalogue(tmp_path: Path) -> None:
     sales = tmp_path / "sales.csv"
-    sales.write_text("customer_id,item_id,timestamp,basket_id\nann,tea,1,b\nann,cup,2,b\nbob,tea,3,\n")
+    sales.write_text("customer_id,item_id,timestamp\nann,tea,1\nann,cup,2\nbob,tea,3\n")
     items = tmp_path / "items.csv"
     items.write_text("item_id,category,brand\ntea,drinks,Ceylon\nmat,home,\n")
     events = read(str(sales), BOUGHT, str(items))
     assert events.catalogue is not None
     assert (list(events.catalogue.category), list(events.catalogue.brand)) == (["drinks", ""], ["Ceylon", ""])
-    assert events.basket.tolist() == [0, 0, -1]
 
 
 def test_kind_is_that_of_the_first_rows(films: Path, tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_ours_does_not_change_when_later_events_do() -> None:
     other = Events(
         np.concatenate([events.customer[:n], events.customer[n:][::-1]]),
         np.concatenate([events.item[:n], events.item[n:][::-1]]),
-        events.time_ms, events.basket, events.n_customers, events.n_items,
+        events.time_ms, events.n_customers, events.n_items,
     )  # fmt: skip
     again = make("ours")
     again.fit(other.before(first), first)

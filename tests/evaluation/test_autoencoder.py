@@ -22,7 +22,7 @@ def events_of(log: Log) -> Events:
     time_ms = np.append(log.times_ms, log.times_ms[-1])
     return Events(
         np.append(customer, np.int32(customers - 1)), np.append(item, np.int32(items - 1)), time_ms,
-        np.full(len(time_ms), -1), customers, items,
+        customers, items,
     )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def test_what_is_bought_again_is_recommended_where_it_counts() -> None:
     item = (customer * 7 + rng.integers(0, 4, n) * 11) % 60
     times = np.sort(START_MS + rng.integers(0, 100 * DAY_MS, n))
     events = Events(
-        customer.astype(np.int32), item.astype(np.int32), times, np.full(n, -1), 150, 60
+        customer.astype(np.int32), item.astype(np.int32), times, 150, 60
     )  # fmt: skip
     cutoff = START_MS + 86 * DAY_MS
     made = trained(Chronological(), events, cutoff)

@@ -19,9 +19,8 @@ def columns(messages: Iterable[EventMessage], catalogue: Catalogue | None = None
     customer = [customers.setdefault(m.customer_id, len(customers)) for m in found]
     item = [items.setdefault(m.item_id, len(items)) for m in found]
     times = np.array([m.timestamp for m in found], np.int64)
-    none = np.full(len(found), -1)
     return Events(
-        np.array(customer, np.int32), np.array(item, np.int32), times, none, len(customers), len(items),
+        np.array(customer, np.int32), np.array(item, np.int32), times, len(customers), len(items),
         catalogue,
     )  # fmt: skip
 
@@ -31,7 +30,7 @@ def rows(*told: tuple[int, int, float]) -> Events:
     customer, item, day = zip(*told, strict=True)
     return Events(
         np.array(customer, np.int32), np.array(item, np.int32), np.array(day) * 86_400_000 // 1,
-        np.full(len(told), -1), max(customer) + 1, max(item) + 1,
+        max(customer) + 1, max(item) + 1,
     )  # fmt: skip
 
 
