@@ -74,9 +74,13 @@ class _Children:
                 )
             with child:
                 assert child.stdout is not None
-                for line in child.stdout:
-                    with contextlib.suppress(ValueError):  # what a library says
-                        self._show(task, float(line))
+                try:
+                    for line in child.stdout:
+                        with contextlib.suppress(ValueError):  # what a library says
+                            self._show(task, float(line))
+                except BaseException:
+                    child.kill()
+                    raise
         with self._lock:
             del self._running[task]
             if child.returncode == 0 or self._stopped:
