@@ -26,7 +26,8 @@ from state.settings import CountingSettings
 TRAIN_MS = 56 * DAY_MS
 CHUNK = 2_000  # events, of a full load: what a live shop counts at once is far less
 ROWS = 4_096  # that are ranked at once: some 20 MB
-RANKED = 4 * CHUNK  # as a worker under a full load, whose lists lag by seconds
+RANKED = 4 * CHUNK  # as a worker under a full load, whose lists lag by seconds ...
+RANKED_MS = 2 * DAY_MS  # ... but not by weeks of a shop that has few events
 
 
 class Ours:
@@ -36,8 +37,8 @@ class Ours:
     ----------
     chunk, most_cases
         Events that are counted at once, and how many of their visits are tested and learnt from at most.
-    ranked
-        Events after which the lists they changed are ranked, at the end of a chunk.
+    ranked, ranked_ms
+        Events, or event time, after which the lists they changed are ranked, at the end of a chunk.
     train_ms
         Event time between two trainings of the chronological model; None: there is none.
     """
@@ -49,10 +50,12 @@ class Ours:
         chunk: int = CHUNK,
         most_cases: int = MOST_CASES,
         ranked: int = RANKED,
+        ranked_ms: int = RANKED_MS,
         train_ms: int | None = TRAIN_MS,
     ) -> None:
         self.progress: Progress = untold
-        self._chunk, self._most_cases, self._ranked = chunk, most_cases, ranked
+        self._chunk, self._most_cases = chunk, most_cases
+        self._ranked, self._ranked_ms = ranked, ranked_ms
         settings = CountingSettings()
         self._catalogue = Catalogue()
         self._known_items = 0
@@ -84,7 +87,8 @@ class Ours:
             self._train(before, stop)
             self._apply(before.part(self._done, stop))
             self._done = stop
-            if stop - self._listed >= self._ranked or stop == len(before):
+            passed_ms = before.time_ms[stop - 1] - before.time_ms[self._listed]
+            if stop - self._listed >= self._ranked or passed_ms >= self._ranked_ms or stop == len(before):
                 self._rank()
             self.progress((stop - start) / (len(before) - start))
         with self._view.lock:

@@ -175,7 +175,8 @@ def test_ours_does_not_change_when_later_events_do() -> None:
 
 def test_ours_ranks_lists_after_so_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
     events = drifting(5, 150, 80, 3_000)
-    ours = Ours(chunk=100, ranked=400, train_ms=None)
+    days = int(events.time_ms[1_799] - events.time_ms[0]) // DAY_MS + 1
+    ours = Ours(chunk=100, ranked=400, ranked_ms=days * DAY_MS, train_ms=None)
     ranked: list[int] = []
     rank = ItemMachine.rank
 
@@ -188,6 +189,10 @@ def test_ours_ranks_lists_after_so_many_events(monkeypatch: pytest.MonkeyPatch) 
     assert ranked == [400, 800, 1_200, 1_350]
     ours.fit(events.part(0, 1_800), int(events.time_ms[1_800]))
     assert ranked[4:] == [1_750, 1_800]
+    ranked.clear()
+    ours = Ours(chunk=100, ranked=400, ranked_ms=1, train_ms=None)
+    ours.fit(events.part(0, 300), int(events.time_ms[300]))
+    assert ranked == [100, 200, 300]
 
 
 def test_chosen() -> None:
