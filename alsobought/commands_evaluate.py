@@ -86,7 +86,7 @@ def evaluate(
     of_kind = kind_of(file, kinds_of(settings)) if kind is None else kind_named(kind, settings)
     events = read(file, of_kind, BUNDLED if items is None and file == BUNDLED else items)
     question = Question(cutoffs, days, k, new_only, customers)
-    with _interrupted_by_sigterm():
+    with _interruptible():
         found = evaluate(file, events, names, question, told, prequential=prequential, jobs=jobs)
     if as_json:
         typer.echo(json.dumps(found.told()))
@@ -104,17 +104,18 @@ def evaluate(
 
 
 @contextlib.contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Have SIGTERM end the block as Ctrl-C does: no process is left behind."""
+def _interruptible() -> Iterator[None]:
+    """Have SIGTERM end the block as Ctrl-C does, and both where a shell had them ignored."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print(found: Evaluation) -> None:

@@ -99,11 +99,14 @@ def test_what_interrupts_it_ends_its_processes(tmp_path: Path, how: signal.Signa
         [*command, "--algorithms", "bestsellers,bestsellers-2w,item-raw"],
         env=environment, stderr=subprocess.PIPE, text=True,
     ) as asking:  # fmt: skip
-        asked = psutil.Process(asking.pid)
-        until(lambda: _children(asked), "a process of an algorithm")
-        children = _children(asked)
-        asking.send_signal(how)
-        assert asking.wait(60) == 130
+        try:
+            asked = psutil.Process(asking.pid)
+            until(lambda: _children(asked), "a process of an algorithm")
+            children = _children(asked)
+            asking.send_signal(how)
+            assert asking.wait(60) == 130
+        finally:
+            asking.kill()
     assert psutil.wait_procs(children, 10)[1] == []
     assert not list(tmp_path.glob("alsobought-evaluate-*"))
 
