@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import typer
 from rich.console import Console
@@ -21,16 +20,12 @@ from rich.progress import (
 LINE_EVERY_S = 5.0
 
 
-class Tell(Protocol):
-    """Shows how many are done, and what is being worked on."""
-
-    def __call__(self, count: int, doing: str = "") -> None:
-        """Show it."""
-
-
 @contextmanager
-def told(what: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Tell]:
-    """Give a function that shows how many of `total` are done, `what` being what was done to them."""
+def told(what: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Callable[..., None]]:
+    """Give a function that shows how many of `total` are done, `what` being what was done to them.
+
+    It takes the count and, if need be, what is being worked on.
+    """
     console = Console(stderr=True, highlight=False)
     if console.is_terminal:
         done = DownloadColumn(binary_units=True) if in_bytes else MofNCompleteColumn()

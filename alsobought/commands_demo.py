@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from alsobought import demo as show
-from alsobought.commands_stack import until_signalled
 from alsobought.options import DataDir, settings_of
+from alsobought.signals import until_signalled
 
 
 def demo(

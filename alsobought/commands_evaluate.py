@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +12,7 @@ from alsobought.bars import told
 from alsobought.commands_publish import FORMATS
 from alsobought.evaluating import kind_of, read
 from alsobought.options import Json, kind_named, settings_of
+from alsobought.signals import interruptible
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.tables import print_table, time_of
 from evaluation import extra
@@ -86,7 +84,7 @@ def evaluate(
     of_kind = kind_of(file, kinds_of(settings)) if kind is None else kind_named(kind, settings)
     events = read(file, of_kind, BUNDLED if items is None and file == BUNDLED else items)
     question = Question(cutoffs, days, k, new_only, customers)
-    with _interruptible():
+    with interruptible():
         found = evaluate(file, events, names, question, told, prequential=prequential, jobs=jobs)
     if as_json:
         typer.echo(json.dumps(found.told()))
@@ -101,21 +99,6 @@ def evaluate(
             raise EvaluationError(f"cannot write the report to {report}: {error.strerror}") from error
     if found.failures:
         raise EvaluationError("\n".join(found.failures))
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have SIGTERM end the block as Ctrl-C does, and both where a shell had them ignored."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _print(found: Evaluation) -> None:

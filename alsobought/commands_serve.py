@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from alsobought.commands_stack import say, until_signalled
+from alsobought.commands_stack import say
 from alsobought.options import DataDir, Kafka, bootstrap_of, settings_of
+from alsobought.signals import until_signalled
 from serving.server import Server
 from streams.broker.topics_admin import require_topics
 from streams.kinds import listed_of, topics_of

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
 
@@ -14,6 +11,7 @@ import typer
 
 from alsobought.options import CommandError, DataDir, Json, Kafka, bootstrap_of, settings_of
 from alsobought.place import Place
+from alsobought.signals import until_signalled
 from alsobought.stack import Stack
 from alsobought.tables import print_table
 from alsobought.worker_process import worker_command
@@ -29,25 +27,6 @@ Port = Annotated[
 def say(text: str) -> None:
     """Tell the user on standard error."""
     typer.echo(text, err=True)
-
-
-@contextlib.contextmanager
-def until_signalled() -> Iterator[None]:
-    """End the block quietly at Ctrl-C or SIGTERM."""
-
-    def interrupt(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # what is being stopped is stopped once
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def up(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alsobought.bars import told
 from alsobought.sources import BadRowsError, open_events, open_items
@@ -13,14 +13,9 @@ from alsobought.sources.source import STDIN
 from streams.kinds import BOUGHT, EventKind
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from evaluation.protocol import Catalogue, Events
 
-    Numbers = npt.NDArray[np.integer[Any]]
-
-ERASED = -1
+ERASURE = -1  # instead of an item
 
 
 def kind_of(file: str, kinds: tuple[EventKind, ...]) -> EventKind:
@@ -39,8 +34,7 @@ def kind_of(file: str, kinds: tuple[EventKind, ...]) -> EventKind:
 def read(file: str, kind: EventKind, items_file: str | None) -> Events:
     """Read all events that hold, in order of time; where times are equal, in that of the file.
 
-    Of who was erased nothing before the erasure holds, and nothing of an item that was returned as often as
-    it was taken.
+    See `alsobought.holding`; the order of the file decides what a return or an erasure takes back.
 
     Raises
     ------
@@ -49,6 +43,7 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
     """
     import numpy as np
 
+    from alsobought.holding import holding
     from evaluation.protocol import Events
 
     customers: dict[str, int] = {}
@@ -58,38 +53,23 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
     with told(f"read {file}", None) as done:
         for event in chain.from_iterable(source.messages()):
             customer.append(customers.setdefault(event.customer_id, len(customers)))
-            item.append(ERASED if event.type == "forget" else items.setdefault(event.item_id, len(items)))
+            item.append(ERASURE if event.type == "forget" else items.setdefault(event.item_id, len(items)))
             time.append(int(event.timestamp))  # sources give ms
             quantity.append(-event.quantity if event.type == "return" else event.quantity)
             if len(time) % 10_000 == 0:
                 done(len(time))
-    columns = np.array(customer, np.int32), np.array(item, np.int32), np.array(quantity, np.int64)
-    kept = _holding(*columns)
+    customer_of, item_of = np.array(customer, np.int32), np.array(item, np.int32)
+    kept = holding(customer_of, item_of, np.array(quantity, np.int64), item_of == ERASURE)
     time_ms = np.array(time, np.int64)[kept]
     order = np.argsort(time_ms, kind="stable")
-    who, of_customer = np.unique(columns[0][kept], return_inverse=True)
-    which, of_item = np.unique(columns[1][kept], return_inverse=True)
+    who, of_customer = np.unique(customer_of[kept], return_inverse=True)
+    which, of_item = np.unique(item_of[kept], return_inverse=True)
     ids = list(items)
     catalogue = _catalogue(items_file, [ids[n] for n in which.tolist()]) if items_file else None
     return Events(
         of_customer.astype(np.int32)[order], of_item.astype(np.int32)[order], time_ms[order],
         len(who), len(which), catalogue,
     )  # fmt: skip
-
-
-def _holding(customer: Numbers, item: Numbers, quantity: Numbers) -> Numbers:
-    """Which events hold, where an erasure's item is ERASED and a return's quantity below 0."""
-    import numpy as np
-
-    n = np.arange(len(customer))
-    erased = np.full(int(customer.max(initial=-1)) + 1, -1)
-    np.maximum.at(erased, customer[item == ERASED], n[item == ERASED])
-    holds = n[(item != ERASED) & (n > erased[customer])]
-    pairs = customer[holds].astype(np.int64) * (int(item.max(initial=0)) + 1) + item[holds]
-    _, of_pair = np.unique(pairs, return_inverse=True)
-    left = np.bincount(of_pair, weights=quantity[holds])[of_pair]
-    kept: Numbers = holds[(left > 0) & (quantity[holds] > 0)]
-    return kept
 
 
 def _catalogue(file: str, ids: list[str]) -> Catalogue:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from alsobought.holding import holding
 from alsobought.options import CommandError
 from alsobought.sources import open_events
 from chronological import fitting
@@ -67,19 +68,12 @@ class Collected:
     def log(self, until_ms: int | None) -> tuple[Log, list[str]]:
         """The events that hold, up to a moment, of items that several customers have, and the items' ids.
 
-        Of who was erased nothing before the erasure, and nothing of an item that was returned as often as
-        bought.
+        Which hold, `alsobought.holding` says.
         """
         kinds, customers, items = (self._column(name) for name in ("kinds", "customers", "items"))
         customer_ids, item_ids = list(self._machine.customers), list(self._machine.items)
-        erased = np.full(len(customer_ids), -1)
-        forgets = np.flatnonzero(kinds == Kind.FORGET)
-        np.maximum.at(erased, customers[forgets], forgets)
-        holds = np.flatnonzero(np.arange(len(kinds)) > erased[customers])
         quantities = np.where(kinds == Kind.RETURN, -1, 1) * self._column("quantities")
-        _, of_pair = np.unique(customers[holds] * max(len(item_ids), 1) + items[holds], return_inverse=True)
-        left = np.bincount(of_pair, weights=quantities[holds])[of_pair]
-        bought = holds[(left > 0) & (kinds[holds] == Kind.PURCHASE)]
+        bought = holding(customers, items, quantities, kinds == Kind.FORGET)
         log = Log.of(
             _ranks(customer_ids)[customers[bought]], _ranks(item_ids)[items[bought]],
             self._column("times_ms")[bought], len(item_ids),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from alsobought.evaluating import kind_of, read
+from alsobought.holding import holding
 from alsobought.sources import SourceError
 from evaluation import extra
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED
@@ -59,7 +59,15 @@ def test_read_takes_what_was_bought_in_order_of_time(tmp_path: Path) -> None:
     path = tmp_path / "sales.jsonl"
     path.write_bytes(b"\n".join(encode(messages[i]) for i in shuffled))
     events = read(str(path), BOUGHT, None)
-    kept = _holding(messages)
+    held = holding(
+        np.array([int(messages[i].customer_id[1:]) for i in shuffled]),
+        np.array([int(messages[i].item_id[1:]) for i in shuffled]),
+        np.array(
+            [-m.quantity if m.type == "return" else m.quantity for m in (messages[i] for i in shuffled)]
+        ),
+        np.zeros(len(messages), bool),
+    )  # `test_holding` says what it is
+    kept = [messages[i] for i in sorted(shuffled[n] for n in held.tolist())]
     bought = [m for m in messages if m.type != "return"]
     assert len(messages) > len(bought) > len(events) == len(kept) > 100
     assert events.time_ms.tolist() == [m.timestamp for m in kept]
@@ -70,14 +78,6 @@ def test_read_takes_what_was_bought_in_order_of_time(tmp_path: Path) -> None:
     ):
         pairs = set(zip(numbers, names, strict=True))
         assert len(pairs) == len(set(numbers)) == len(set(names))
-
-
-def _holding(messages: list[EventMessage]) -> list[EventMessage]:
-    """Purchases of what was not returned as often as bought, one after the other."""
-    left: Counter[tuple[str, str]] = Counter()
-    for m in messages:
-        left[m.customer_id, m.item_id] += -m.quantity if m.type == "return" else m.quantity
-    return [m for m in messages if m.type != "return" and left[m.customer_id, m.item_id] > 0]
 
 
 def test_read_leaves_out_who_was_erased(tmp_path: Path) -> None:

@@ -38,18 +38,20 @@ def rows(log: Log, ids: list[str]) -> list[tuple[int, str]]:
 
 def plain(events: list[EventMessage]) -> list[tuple[int, str]]:
     """The purchases that hold, of items that three customers have."""
-    kept: dict[tuple[str, str], list[EventMessage]] = defaultdict(list)
+    has: dict[tuple[str, str], list[EventMessage]] = {}
+    left: dict[tuple[str, str], int] = {}
     for event in events:
+        pair = event.customer_id, event.item_id
         if event.type == "forget":
-            for pair in [pair for pair in kept if pair[0] == event.customer_id]:
-                del kept[pair]
-        else:
-            kept[event.customer_id, event.item_id].append(event)
-    has = {
-        pair: [e for e in some if e.type != "return"]
-        for pair, some in kept.items()
-        if sum(-e.quantity if e.type == "return" else e.quantity for e in some) > 0
-    }
+            for one in [one for one in has if one[0] == event.customer_id]:
+                del has[one], left[one]
+        elif event.type != "return":
+            has.setdefault(pair, []).append(event)
+            left[pair] = left.get(pair, 0) + event.quantity
+        elif pair in has and left[pair] >= event.quantity:  # else there is not as much to return
+            left[pair] -= event.quantity
+            if not left[pair]:
+                del has[pair], left[pair]
     buyers: dict[str, set[str]] = defaultdict(set)
     for customer, item in has:
         buyers[item].add(customer)
