@@ -26,8 +26,9 @@ from state.rows import LOOKAHEAD, Rows, add, hint, take
 NEW, REPEAT, GONE = map(int, Effect)
 
 # marks of a row: its list may have changed, or hardly; not stored since it changed; used since the clock's
-# hand came by; not in memory
-RANK, QUIET, SAVE, USED, ABSENT = (np.uint8(1 << bit) for bit in range(5))
+# hand came by; not in memory; its list may have changed since `ItemMachine.fresh` was last called
+RANK, QUIET, SAVE, USED, ABSENT, FRESH = (np.uint8(1 << bit) for bit in range(6))
+CHANGED_LIST = np.uint8(RANK | FRESH)
 CHANGED = np.uint8(SAVE | USED)
 
 _ROOT_SHRINK = np.sqrt(20.0)
@@ -88,7 +89,7 @@ def run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity:
     latest = np.exp((LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / TAU_MINUTES)
     heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
     side, meta = np.int64(t.rows.side.ctypes.data), np.int64(t.rows.meta.ctypes.data)
-    marks, threshold, ranked = t.marks, t.threshold, t.popularity.ranked
+    marks, threshold, roots = t.marks, t.threshold, t.popularity.roots
     rows, neighbours, afters, events = p.row, p.neighbour, p.after, p.event
     event = -1
     weight = 0.0
@@ -107,8 +108,8 @@ def run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity:
         if count == 0:
             rw.make_room(t.rows, row, capacity)
             count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
-        best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * ranked[neighbour, 1]
-        marks[row] |= CHANGED | (QUIET if bounded and best < threshold[row] else RANK)
+        best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * roots[neighbour]
+        marks[row] |= CHANGED | (QUIET if bounded and best < threshold[row] else CHANGED_LIST)
 
 
 @kernel
@@ -128,18 +129,18 @@ def _unpair(
             for j in range(max(0, i - window), min(n, i + window + 1)):
                 if j != i:
                     take(t.rows, row, items[j], np.int64(j > i), decay_weight(np.int64(minutes[max(i, j)])))
-            t.marks[row] |= RANK | CHANGED
+            t.marks[row] |= CHANGED_LIST | CHANGED
             continue
         moved = i - 1 if i > removed else i
         new_size = opportunity(moved, n - 1, window)
         if new_size != size:
             take_size(t, row, size)
             put_size(t, row, new_size)
-            t.marks[row] |= RANK | CHANGED
+            t.marks[row] |= CHANGED_LIST | CHANGED
         if abs(i - removed) <= window:
             minute = np.int64(minutes[max(i, removed)])
             take(t.rows, row, items[removed], np.int64(removed > i), decay_weight(minute))
-            t.marks[row] |= RANK | CHANGED
+            t.marks[row] |= CHANGED_LIST | CHANGED
             other = i + window + 1 if i < removed else i - window - 1
             if 0 <= other < n:
                 minute = np.int64(minutes[max(i, other)])
@@ -224,7 +225,7 @@ def count(
             put_size(t, own, min(rank, window))
             # one buyer more changes every expectation of the row a little
             grown = popular.buyers[item] - t.ranked_buyers[own]
-            t.marks[own] |= CHANGED | (RANK if grown > tolerance * t.ranked_buyers[own] else QUIET)
+            t.marks[own] |= CHANGED | (CHANGED_LIST if grown > tolerance * t.ranked_buyers[own] else QUIET)
         for j in range(start, near):
             other = near_items[j]
             if own >= 0:
@@ -250,7 +251,7 @@ def mark_holders(t: Tables, rows: int, item: int) -> None:
     """Mark every row that has `item` as a neighbour for ranking; also those whose neighbours are not here."""
     for row in range(rows):
         if t.marks[row] & ABSENT or rw.find(t.rows, row, item) >= 0:
-            t.marks[row] |= RANK
+            t.marks[row] |= CHANGED_LIST
 
 
 @kernel

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from state import counting, ranking, relatedness, row_memory
 from state import popularity as pop
 from state.budget import KEPT, ids_limit, records_bytes
-from state.counting import ABSENT, QUIET, RANK, SAVE, USED
+from state.counting import ABSENT, FRESH, QUIET, RANK, SAVE, USED
 from state.deltas import Availability, Deltas, Source
 from state.errors import BadDelta
 from state.eviction import second_chance
@@ -283,6 +283,17 @@ class ItemMachine:
         """Rows whose list may have changed since it was ranked."""
         return np.flatnonzero(self.tables.marks[: self.row_count] & RANK)
 
+    def still_waiting(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Which of the rows, by their place in `rows`, have not been ranked since they were marked."""
+        return np.flatnonzero(self.tables.marks[rows] & RANK)
+
+    def fresh(self) -> npt.NDArray[np.int64]:
+        """Rows whose list may have changed since this was last called, without those ranked since."""
+        marks = self.tables.marks[: self.row_count]
+        rows = np.flatnonzero(marks & FRESH)
+        marks[rows] &= np.uint8(0xFF ^ FRESH)
+        return rows
+
     def rank(self, rows: npt.NDArray[np.int64], *, exact: bool = False) -> Lists:
         """Rank rows and clear their marks; `difference` says what is worth publishing.
 
@@ -296,14 +307,14 @@ class ItemMachine:
     def _rank(self, rows: npt.NDArray[np.int64], *, exact: bool) -> Lists:
         self.bring_in(rows)
         popularity = self.tables.popularity
-        if exact or pop.is_stale(popularity):
+        if pop.is_changed(popularity) if exact else pop.is_stale(popularity):
             pop.refresh(popularity, len(self.items))
         lists = new_lists(rows, self.settings.list_length)
         ranking.rank(
             self.tables, self.published, lists, self.mode, self.customers, self.settings.score_tolerance,
             self.gaps, self.matrix,
         )  # fmt: skip
-        self.tables.marks[rows] &= np.uint8(0xFF ^ (RANK | QUIET))
+        self.tables.marks[rows] &= np.uint8(0xFF ^ (RANK | QUIET | FRESH))
         return lists
 
     def mark_published(self, lists: Lists, *, exact: bool = False) -> npt.NDArray[np.int64]:
@@ -327,7 +338,7 @@ class ItemMachine:
     def peek(self, rows: npt.NDArray[np.int64]) -> Lists:
         """The lists of rows, exact as of now; changes nothing."""
         tables = self.tables
-        waiting, threshold = tables.marks[rows] & (RANK | QUIET), tables.threshold[rows]
+        waiting, threshold = tables.marks[rows] & (RANK | QUIET | FRESH), tables.threshold[rows]
         ranked_buyers = tables.ranked_buyers[rows]
         lists = self._rank(rows, exact=True)
         tables.marks[rows] |= waiting

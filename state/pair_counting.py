@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from state import rows as rw
-from state.counting import CHANGED, QUIET, RANK, Pending, Tables, buyers_of, put_size, run, take_size
+from state.counting import CHANGED, CHANGED_LIST, QUIET, Pending, Tables, buyers_of, put_size, run, take_size
 from state.entries import decay_weight
 from state.memory import kernel
 from state.pair_changes import Buyers, Pairs, Sizes
@@ -44,7 +44,9 @@ def count_pairs(
             put_size(t, row, now)
         # one watcher more changes every expectation of the row a little
         grown = buyers_of(t, row) - t.ranked_buyers[row]
-        t.marks[row] |= CHANGED | (RANK if now < 0 or grown > tolerance * t.ranked_buyers[row] else QUIET)
+        t.marks[row] |= CHANGED | (
+            CHANGED_LIST if now < 0 or grown > tolerance * t.ranked_buyers[row] else QUIET
+        )
     minutes = pairs.minutes.astype(np.int64)
     n = 0
     for i in range(len(pairs.items)):
@@ -59,5 +61,5 @@ def count_pairs(
             run(t, pending, n, minutes, capacity, bounded)
             n = 0
             rw.take(t.rows, row, int(pairs.bought[i]), 1, decay_weight(minutes[i]))
-            t.marks[row] |= RANK | CHANGED
+            t.marks[row] |= CHANGED_LIST | CHANGED
     run(t, pending, n, minutes, capacity, bounded)

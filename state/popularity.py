@@ -40,13 +40,12 @@ class Popularity(NamedTuple):
     first_day: npt.NDArray[np.int32]  # of any purchase, NEVER without one
     repeats: npt.NDArray[np.int64]  # [items, 3], see REPEATERS
     available: npt.NDArray[np.uint8]
-    ranked: npt.NDArray[np.float32]  # [items, 2]: position on the grid, sqrt(recent + 1/2) or -1
+    positions: npt.NDArray[np.float32]  # on the grid of `state.relatedness`
+    roots: npt.NDArray[np.float32]  # sqrt(recent + 1/2), -1 for an item that is not available
 
 
 def new_popularity(capacity: int) -> Popularity:
     """No purchases of items 0 .. capacity - 1, all available."""
-    ranked = np.zeros((capacity, 2), np.float32)
-    ranked[:, 1] = np.sqrt(0.5)
     return Popularity(
         np.zeros(4, np.int64),
         np.zeros(capacity, np.int64),
@@ -55,7 +54,8 @@ def new_popularity(capacity: int) -> Popularity:
         np.full(capacity, NEVER, np.int32),
         np.zeros((capacity, 3), np.int64),
         np.ones(capacity, np.uint8),
-        ranked,
+        np.zeros(capacity, np.float32),
+        np.full(capacity, np.sqrt(0.5), np.float32),
     )
 
 
@@ -81,6 +81,7 @@ def add_purchase(p: Popularity, item: int, time_ms: int) -> None:
                 p.days[:, d % DAYS] = 0
             newest = day
             count_recent(p)
+            p.totals[REFRESHED_AT] = -1
     if day > newest - DAYS:
         p.days[item, day % DAYS] += np.uint32(1)
         p.recent[item] += day > newest - RECENT_DAYS
@@ -124,8 +125,8 @@ def undo_repeats(p: Popularity, item: int, days: int, span: int) -> None:
 @kernel
 def refresh_item(p: Popularity, item: int) -> None:
     """Bring what ranking reads of an item up to date."""
-    p.ranked[item, 0] = grid_position(p.buyers[item], p.totals[BUYERS])
-    p.ranked[item, 1] = np.sqrt(p.recent[item] + 0.5) if p.available[item] else -1.0
+    p.positions[item] = grid_position(p.buyers[item], p.totals[BUYERS])
+    p.roots[item] = np.sqrt(p.recent[item] + 0.5) if p.available[item] else -1.0
 
 
 @kernel
@@ -137,6 +138,14 @@ def refresh(p: Popularity, items: int) -> None:
 
 
 @kernel
+def is_changed(p: Popularity) -> bool:
+    """Whether what ranking reads of any item is not that of now."""
+    return p.totals[BUYERS] != p.totals[REFRESHED_AT]
+
+
+@kernel
 def is_stale(p: Popularity) -> bool:
-    """Whether the total of buyers moved by more than one in 2,000 since the last refresh."""
-    return abs(p.totals[BUYERS] - p.totals[REFRESHED_AT]) * 2000 > p.totals[BUYERS]
+    """Whether the total of buyers moved by more than one in 200 since the last refresh, or a day began."""
+    return (
+        p.totals[REFRESHED_AT] < 0 or abs(p.totals[BUYERS] - p.totals[REFRESHED_AT]) * 200 > p.totals[BUYERS]
+    )

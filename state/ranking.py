@@ -116,8 +116,8 @@ def rank(
     """Fill `lists` for its rows and compare each with what is published."""
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     arena, side, side_f = t.rows.arena, t.rows.side, t.rows.side_f
-    ranked, buyers = t.popularity.ranked, t.popularity.buyers
-    roots = ranked[:, 1].copy()  # most entries need no more: half the memory, twice the hits
+    positions, buyers = t.popularity.positions, t.popularity.buyers
+    roots = t.popularity.roots  # most entries need no more: half the memory, twice the hits
     all_scores, all_items, together, afters = lists.score, lists.item, lists.together, lists.after
     recents, expecteds = lists.recent, lists.expected
     k = all_items.shape[1]
@@ -166,9 +166,9 @@ def rank(
                 f = decayed(np.int64(payload & MINUTE), minute)
             if bounded and (count * _PER_N + f * _PER_F) * root_recent < least:
                 continue
-            cell = np.int64(ranked[item, 0])
+            cell = np.int64(positions[item])
             low = expectation[cell]
-            e = low + (ranked[item, 0] - cell) * (expectation[cell + 1] - low)
+            e = low + (positions[item] - cell) * (expectation[cell + 1] - low)
             value, _ = score(mode, count, f, e, f_share, root_recent, per_buyer * buyers[item])
             if not value > least * _NEARLY:
                 continue
@@ -200,7 +200,7 @@ def rank(
                 after = np.int64((payload & AFTER) >> np.uint64(30))
                 before = 1 - after
                 f = decayed(np.int64(payload & MINUTE), minute)
-            position = ranked[items[j], 0]
+            position = positions[items[j]]
             cell = np.int64(position)
             e = expectation[cell] + (position - cell) * (expectation[cell + 1] - expectation[cell])
             afters[i, j] = after

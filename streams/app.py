@@ -27,7 +27,7 @@ from streams.broker.topics_admin import require_topics
 from streams.kinds import topics_of
 from streams.queries import Queries
 from streams.settings import Settings
-from streams.topics import ITEMS, TopicSpec
+from streams.topics import ITEMS
 from streams.transport import Schema, Transport
 from streams.worker import Tasks
 
@@ -37,6 +37,9 @@ COMPUTING_THREADS = 3
 
 settings = Settings()
 bootstrap = settings.kafka or "127.0.0.1:9092"
+# The thread of the machines, that of the consumer and the loop hand work to one another many times a second:
+# who waits for Python's lock gets it after this long at most (5 ms by default).
+sys.setswitchinterval(0.0005)
 # Records by the million are short-lived and hold no cycles: looking for cycles cost 5 % of the time.
 gc.set_threshold(100_000, 20, 50)
 if sys.platform == "linux":  # big short-lived buffers from several threads: each arena of glibc keeps its own
@@ -75,7 +78,6 @@ app = App(
     topic_allow_declare=False,
     stream_wait_empty=False,
     stream_buffer_maxsize=16,
-    broker_max_poll_records=8_000,
     broker_session_timeout=settings.session_ms / 1000,
     broker_heartbeat_interval=1.0,
     # Faust gives up rebalancing for ever, without a word, when opening stores takes longer than this
@@ -91,26 +93,20 @@ app.tasks = Tasks(app, settings)
 queries = Queries(app.tasks, settings.web_host, settings.web_port, settings.advertise_host)
 
 
-def _agent(name: str, spec: TopicSpec) -> None:
-    """Hand what comes in a topic to the tasks of its partitions."""
-
-    async def handle_all(stream: Any) -> None:
-        async for chunk in stream:
-            try:
-                await app.tasks.handle(chunk)
-            except Exception as error:
-                log.exception("%s-%d: cannot go on", chunk.tp.topic, chunk.tp.partition)
-                await app.crash(error)
-                raise
-
-    handle_all.__qualname__ = name  # in the log
-    app.agent(app.topic(spec.name, schema=Schema(), acks=False), name=name)(handle_all)
+kinds = app.tasks.listed
+topics = sorted({ITEMS.name, *(spec.name for kind in kinds for spec in (kind.events, kind.deltas))})
 
 
-_agent("catalogue", ITEMS)  # availability to the item partitions of every kind
-for kind in app.tasks.listed:
-    _agent(f"customers-{kind.name}", kind.events)  # events into histories; what changes goes to the items
-    _agent(f"items-{kind.name}", kind.deltas)  # deltas into counts; lists that change are published
+@app.agent(app.topic(*topics, schema=Schema(), acks=False), name="cycle")  # type: ignore[untyped-decorator]
+async def cycle(stream: Any) -> None:
+    """Hand each fetch, of all topics and partitions at once, to the next cycle of the machines."""
+    async for chunks in stream:
+        try:
+            app.tasks.handle(chunks)
+        except Exception as error:
+            log.exception("cannot go on")
+            await app.crash(error)
+            raise
 
 
 @app.task  # type: ignore[untyped-decorator]

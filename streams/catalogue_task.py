@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
@@ -12,16 +12,17 @@ from state.deltas import Availability, Source, encode_availability
 from state.saving import Saver
 from state.store import RocksStore
 from streams.context import Context
-from streams.decoding import Record, decode_items
+from streams.decoding import decode_items
 from streams.kinds import BOUGHT, CATALOGUE_SOURCE, Kind
-from streams.tasks import Task
+from streams.outbox import Record
+from streams.tasks import Outgoing, Task
 
 if TYPE_CHECKING:
     from streams.transport import Chunk
 
 
 class CatalogueTask(Task):
-    """Tells every item partition which items can be bought."""
+    """Passes on to every item partition which items can be bought."""
 
     machine: CatalogueMachine
     saver: CatalogueSaver
@@ -35,26 +36,27 @@ class CatalogueTask(Task):
         self.machine = CatalogueMachine(Source(CATALOGUE_SOURCE, self.tp.partition))
         return CatalogueSaver(self.machine, store, self.log_identity)
 
-    async def begin(self) -> None:
-        """Tell kinds that are new, or were not in the settings for a while, what the others were told."""
+    def begin(self) -> list[Record]:
+        """What the others know goes to kinds that are new, or were not in the settings for a while."""
         # stores of before there were kinds do not say to whom; it was these
-        told = self.saver.readers or [BOUGHT.deltas.name]
-        missing = [topic for topic in self._topics if topic not in told]
-        if missing and (message := self.machine.all_sent()) is not None:
-            await self._send(message, missing)
+        known = self.saver.readers or [BOUGHT.deltas.name]
+        missing = [topic for topic in self._topics if topic not in known]
         self.saver.readers = self._topics
+        if missing and (message := self.machine.all_sent()) is not None:
+            return self._records(message, missing)
+        return []
 
-    async def apply(self, chunk: Chunk, records: list[Record]) -> None:
+    def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Pass a chunk of the catalogue on."""
         decoded = decode_items(records)
         message = self.machine.apply(decoded.ids, decoded.available, chunk.end)
-        if message is not None:
-            await self._send(message, self._topics)
-        await self.refuse(decoded.refused)
         self.counters.events += len(decoded.ids)
+        return Outgoing([] if message is None else self._records(message, self._topics), decoded.refused)
 
-    async def _send(self, message: Availability, topics: Sequence[str]) -> None:
+    def _records(self, message: Availability, topics: Sequence[str]) -> list[Record]:
         raw = encode_availability(message)
-        for topic in topics:
-            for partition in range(self.context.partitions):
-                await self.pending.add(await self.context.outbox.send(topic, partition, None, raw))
+        return [
+            Record(topic, partition, None, raw)
+            for topic in topics
+            for partition in range(self.context.partitions)
+        ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
@@ -18,17 +18,14 @@ from state.saving import Saver, replay_work
 from state.store import RocksStore
 from streams.context import Context
 from streams.customer_task import counting_settings, item_partition
-from streams.decoding import Record
 from streams.kinds import EVENTS_SOURCE, CrossKind
-from streams.outbox import published_ms
-from streams.tasks import Task
+from streams.outbox import Record, published_ms
+from streams.tasks import Outgoing, Task
 
 if TYPE_CHECKING:
     from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
-
-GATHER_S = 0.1
 
 
 class CrossingTask(Task):
@@ -62,30 +59,25 @@ class CrossingTask(Task):
         """Customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
-    async def turn(self) -> None:
-        """Let the lists of purchases and watches go first: what comes meanwhile is one chunk then."""
-        await asyncio.sleep(GATHER_S)
-        await self.let_items_go_first(self.kind)
-
-    async def apply(self, chunk: Chunk, records: list[Record]) -> None:
+    def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Cross a chunk of first events."""
         untold = self.machine.untold
+        outgoing: list[Record] = []
         for record in records:
             at_ms = published_ms(record)
             changes = self.machine.apply(decode_first(record.value or b""), record.offset)
-            for partition, messages in enumerate(changes):
-                for message in messages:
-                    await self.pending.add(
-                        await self.context.outbox.send(
-                            self.kind.deltas.name, partition, None, encode_pairs(message), at_ms
-                        )
-                    )
+            outgoing += [
+                Record(self.kind.deltas.name, partition, None, encode_pairs(message), at_ms)
+                for partition, messages in enumerate(changes)
+                for message in messages
+            ]
         self.machine.position = chunk.end
         if self.machine.untold > untold:
             log.warning(
                 "%s: was not told of %d earlier events, %s leaves them out: `alsobought rebuild` counts them",
                 self.name, self.machine.untold - untold, self.kind.name,
             )  # fmt: skip
+        return Outgoing(outgoing)
 
     @property
     def work(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,12 @@ from state.saving import Saver
 from state.settings import CountingSettings
 from state.store import RocksStore
 from streams.context import Context
-from streams.decoding import Decoded, EventTypes, Record, Refused, decode_events
+from streams.decoding import Decoded, EventTypes, Refused, decode_events
 from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
-from streams.messages import Progress
+from streams.outbox import Record
 from streams.partitioning import partition_for
-from streams.recommending.unit import Unit
 from streams.settings import Settings
-from streams.tasks import Task
+from streams.tasks import Outgoing, Task
 from streams.topics import FIRST_EVENTS
 
 if TYPE_CHECKING:
@@ -51,8 +51,6 @@ class CustomerTask(Task):
         super().__init__(tp, context)
         self.kind = kind
         self._types = EventTypes(kind, kinds_of(context.settings))
-        self.unit = Unit(self, context.boards.of(kind), context)
-        self.replayed_from = self.replayed_to = 0
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
@@ -82,52 +80,23 @@ class CustomerTask(Task):
         """Customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
-    async def turn(self) -> None:
-        """Let the item tasks of its kind here go first."""
-        await self.let_items_go_first(self.kind)
-
-    async def apply(self, chunk: Chunk, records: list[Record]) -> None:
+    def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Count a chunk of events."""
         decoded = decode_events(records, chunk.end, self.machine, self._types)
-        cases = self.unit.before(decoded)
         applied = self.machine.apply(decoded.batch)
-        self.unit.after(decoded, applied, cases)
         at_ms = records[0].timestamp if records else None
-        for partition, messages in enumerate(applied.deltas):
-            for message in messages:
-                await self.pending.add(
-                    await self.context.outbox.send(
-                        self.kind.deltas.name, partition, None, encode(message), at_ms
-                    )
-                )
-        for told in applied.first_events:
-            await self.pending.add(
-                await self.context.outbox.send(
-                    FIRST_EVENTS.name, self.tp.partition, None, encode_first(told), at_ms
-                )
-            )
-        await self.refuse(decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
+        deltas = self.kind.deltas.name
+        outgoing = [
+            Record(deltas, partition, None, encode(message), at_ms)
+            for partition, messages in enumerate(applied.deltas)
+            for message in messages
+        ]
+        outgoing += [
+            Record(FIRST_EVENTS.name, self.tp.partition, None, encode_first(message), at_ms)
+            for message in applied.first_events
+        ]
         self.counters.events += len(decoded.batch)
-
-    def replays_to(self, end: int) -> None:
-        """Take it that what is before was learnt from."""
-        self.replayed_from, self.replayed_to = self.position, end
-
-    @property
-    def reports(self) -> bool:
-        """Not before it is known how far recommendations were."""
-        return self.unit.remembers
-
-    def loops(self) -> list[Any]:
-        """The saving loop, and the one that recommends."""
-        return [*super().loops(), self.unit.run()]
-
-    def progress(self, worker: str) -> Progress:
-        """How far it is, how far its recommendations are, and which model they use."""
-        progress = super().progress(worker)
-        progress.recommended = self.unit.recommended
-        progress.model = self.unit.model_version
-        return progress
+        return Outgoing(outgoing, decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
 
     @staticmethod
     def _not_owned(decoded: Decoded, outcomes: list[int]) -> list[Refused]:

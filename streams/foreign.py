@@ -16,7 +16,6 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
-from streams.outbox import Batch
 from streams.stopping import stop
 
 log = logging.getLogger("alsobought")
@@ -124,12 +123,10 @@ class Written:
         self.foreign: list[tuple[int, int]] = []
         self._expected = end
 
-    def own(self, batches: list[Batch]) -> None:
-        """Note batches that Kafka has acknowledged, in the order they were sent."""
-        for batch in batches:
-            first = batch.acknowledged.result().offset
-            self.reached(first)
-            self._expected = max(self._expected, first + batch.records)
+    def own(self, first: int, count: int) -> None:
+        """Note a batch that Kafka has acknowledged, in the order they were sent: its offset and records."""
+        self.reached(first)
+        self._expected = max(self._expected, first + count)
 
     def reached(self, end: int) -> None:
         """Note that the partition ends at `end` (or did), with nothing of ours on its way."""

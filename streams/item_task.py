@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 from faust.types import TP
 
 from state.deltas import Type, decode, decode_availability, message_type
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
-from state.lists import Lists
 from state.pair_changes import decode_pairs
 from state.saving import Saver, replay_work
 from state.store import RocksStore
 from streams.context import Context
 from streams.customer_task import counting_settings
-from streams.decoding import Record
 from streams.kinds import Kind
 from streams.messages import Progress
 from streams.outbox import published_ms
 from streams.refresh import Refresher
-from streams.tasks import Task
-from streams.threads import in_thread
+from streams.tasks import Outgoing, Task
 
 if TYPE_CHECKING:
     from streams.transport import Chunk
@@ -34,6 +30,7 @@ class ItemTask(Task):
 
     machine: ItemMachine
     memory_share = 0.8
+    source = False
 
     def __init__(self, tp: TP, context: Context, kind: Kind) -> None:
         super().__init__(tp, context)
@@ -51,11 +48,6 @@ class ItemTask(Task):
         """Keep to this part of the memory for items."""
         self.machine.budget_bytes = self.memory_bytes(part)
 
-    async def shrink(self) -> None:
-        """Bring the machine back into its budget: what it stores needs no acknowledgement."""
-        if self.machine.over_budget():
-            await in_thread(self.machine.shrink)
-
     def holds(self) -> int:
         """Rows, in memory or not, and items."""
         return self.machine.row_count + len(self.machine.items)
@@ -65,22 +57,11 @@ class ItemTask(Task):
         self.machine.replayed_to = end
 
     def loops(self) -> list[Any]:
-        """The saving loop, and the one that refreshes lists."""
-        return [*super().loops(), self.refresher.run()]
+        """What looks for lists that others wrote."""
+        return [*super().loops(), self.refresher.look_for_others()]
 
-    def show(self, lists: Lists, which: npt.NDArray[np.int64]) -> None:
-        """Be told of lists that were just ranked, of those at the indices `which`: they are published."""
-
-    async def settled(self) -> None:
-        """Be told that all lists are published, exact as of now."""
-
-    async def apply(self, chunk: Chunk, records: list[Record]) -> None:
-        """Apply a chunk of deltas, in a thread: counting needs neither Python's lock nor the loop."""
-        await in_thread(self._count, records)
-        self.machine.position = chunk.end
-        self.refresher.wake()
-
-    def _count(self, records: list[Record]) -> None:
+    def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
+        """Apply a chunk of deltas."""
         machine = self.machine
         for record in records:
             raw = record.value or b""
@@ -103,13 +84,15 @@ class ItemTask(Task):
                 self.refresher.counted(0, None)
             else:
                 self.refresher.settle(record.offset + 1)
+        machine.position = chunk.end
+        return Outgoing()
 
     def progress(self, worker: str) -> Progress:
         """How far it is, and how fresh its lists are."""
         progress = super().progress(worker)
         progress.listed = self.refresher.listed
-        progress.staleness_ms, self.refresher.staleness_ms = self.refresher.staleness_ms, 0.0
-        progress.latency_p50_ms, progress.latency_p99_ms = self.refresher.latency()
+        progress.staleness_ms = self.refresher.staleness.take()
+        progress.latency_p50_ms, progress.latency_p99_ms = self.refresher.latency.take()
         return progress
 
     @property

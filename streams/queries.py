@@ -4,7 +4,6 @@ GET /related/ITEM?k=10  its list as of now, as the message on the topic, cut to 
 GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
 GET /customers/ID       a customer's history
 POST /checkpoints       takes a checkpoint of every task of this worker; what they are and what they cost
-POST /recommendations   what customers of its partitions should see now: see streams/recommending/asking.py
 The first three are of purchases, with ?kind=NAME of another kind; customers have histories of events alone.
 404 where this worker does not hold it, 409 where no checkpoint url is set, 503 where one cannot be written
 """
@@ -23,7 +22,6 @@ from streams.customer_task import CustomerTask
 from streams.item_task import ItemTask
 from streams.kinds import BOUGHT
 from streams.messages import decode_related
-from streams.recommending.asking import answer
 from streams.tasks import Task
 from streams.worker import Tasks
 
@@ -47,7 +45,6 @@ class Queries:
             web.get("/related/{id}", self._related),
             web.get("/items/{id}", self._item),
             web.get("/customers/{id}", self._customer),
-            web.post("/recommendations", self._recommendations),
             web.post("/checkpoints", self._checkpoints),
         ])  # fmt: skip
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
@@ -70,9 +67,6 @@ class Queries:
                 return [task for task in self._tasks.all() if task.tp.topic in topics]
         known = ", ".join(kind.name for kind in self._tasks.listed)
         raise web.HTTPBadRequest(text=f"kind {name!r} is none of {known}")
-
-    async def _recommendations(self, request: web.Request) -> web.Response:
-        return await answer(self._tasks, request)
 
     async def _related(self, request: web.Request) -> web.Response:
         item_id = request.match_info["id"]

@@ -1,20 +1,25 @@
-"""Keeping lists published: at once when there is room, coalesced under load, all of them by and by.
+"""Keeping the lists of one item task published: at once when there is room, coalesced under load.
 
-A count changes some fifty rows, and ranking a row and sending its list costs more than counting, so rows
-whose list may have changed are marked and refreshed together. The pause between two refreshes follows what
-the last one took: with little to do lists go out in milliseconds, under full load a row is refreshed once a
-pause however often it changed, the pause growing up to the staleness bound. While a backlog is worked off,
-what is counted is older than that anyhow, and a longer bound holds (docs/decisions/0006). Beside the marked
-rows every refresh takes a few of all rows, so that within the sweep bound each is scored with the
-popularity of the day.
+A count changes some fifty rows, and ranking a row and writing its list costs more than counting. So counting
+marks the rows whose list may have changed, and the cycle (`streams.cycle`) asks here for rows to rank:
+
+fresh    rows that were marked in this very cycle: in live traffic all of them are ranked at once
+a pass   rows that wait for longer, a few at a time: what a backlog left, rows of the background sweep (so that
+         within the sweep bound every list is scored with the popularity of the day), or, when a SETTLE
+         message asks for it, all rows, each brought exactly up to date
+
+While a backlog is counted, what is counted is older than any list anyhow: then only passes are made, one
+each `catch_up_ms`, so that a row is ranked once however often it changed (docs/decisions/0006).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,9 +31,10 @@ from faust.types import TP
 from state.lists import Lists
 from state.rows import MASS
 from streams.foreign import Written
+from streams.freshness import Latency, Longest
 from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
-from streams.outbox import Batch, acknowledged
-from streams.threads import in_thread
+from streams.outbox import Framed
+from streams.record_batches import FRAME_BYTES, frame
 
 if TYPE_CHECKING:
     from streams.context import Context
@@ -36,142 +42,184 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("alsobought")
 
-ACTIVE_S = 5.0  # a task that counted nothing for so long wants no share of the time for ranking
-SLICE_ROWS = 512  # ranked and written in one go, in a thread: some 20 ms and 5 MiB
-SHARE = 1.0  # of a core that ranking may take before pauses grow
-SHARE_BEHIND = 0.2  # the same while a backlog is counted
+Rows = npt.NDArray[np.int64]
+
 SWEEP_STEP_S = 1.0
 LOOK_S = 1.0  # between looks for other writers
-PAUSE_STEP_S = 0.02
+COUNTING_S = 0.5  # nothing counted for so long, and there is no backlog
+PASS_AGE = 0.7  # of `catch_up_ms`: how old a count may be when the pass that lists it begins
+
+
+@dataclass
+class Counts:
+    """What was counted and waits for its lists.
+
+    Attributes
+    ----------
+    since
+        When the oldest of it was counted, by the monotonic clock; 0 without any.
+    events
+        When events were published (ms since 1970), and how many they were.
+    """
+
+    since: float = 0.0
+    events: list[tuple[float, int]] = field(default_factory=list)
+
+
+@dataclass
+class Pass:
+    """Rows that are ranked by and by; `position` is where it settles the lists, -1 if it does not."""
+
+    rows: Rows
+    counts: Counts
+    position: int = -1
+    done: int = 0
+    swept: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether every row is brought exactly up to date."""
+        return self.position >= 0
 
 
 class Refresher:
-    """Refreshes the lists of one item task.
+    """Ranks the rows of one item task, and writes the messages of lists that say something new.
+
+    All but `sent` and `look_for_others` runs in the cycle's thread.
 
     Attributes
     ----------
     listed : int
         Position up to which every list was brought exactly up to date, when last asked to.
+    latency, staleness
+        From events to their lists, and the oldest count that was in no list.
     """
 
     def __init__(self, task: ItemTask, context: Context) -> None:
-        self._task = task
-        self._context = context
+        self._task, self._context = task, context
         self._ids = JsonIds(task.machine.items)
         self._kind = np.frombuffer(msgspec.json.encode(task.kind.name), np.uint8).copy()
-        self._topic = task.kind.lists.name
-        self._wake = asyncio.Event()
-        self._counted: list[tuple[float, int]] = []  # (published ms, events) waiting for their lists
-        self._latencies: list[tuple[float, int]] = []
+        self.tp = TP(task.kind.lists.name, task.tp.partition)
+        self._counts = Counts()
+        self._overflowed = False  # fresh rows were left to the next pass
+        self._pass: Pass | None = None
         self._settle_at = -1
+        self._lag_ms = 0.0  # age of the newest events counted
+        self._counted_at = float("-inf")
         self._swept = 0  # rows of the sweep under way that are done
         self._sweep_from = -1  # position when the sweep under way began
         self._sweep_done = -1  # position the last whole sweep began at
-        self._lag_ms = 0.0  # age of the newest purchases counted
-        self._marked_at = 0.0  # when the oldest count not in a list was made
-        self._counted_at = float("-inf")
-        self._sweep_begun = 0.0
+        self._sweep_begun = self._sweep_looked = 0.0
         self._written: Written | None = None
-        self._looked_at = 0.0
-        self._computed_s = 0.0  # that the refresh under way spent on ranking and writing lists
-        self.staleness_ms = 0.0  # longest from a count to its lists in Kafka, since last asked
+        self.latency, self.staleness = Latency(), Longest()
         self.listed = 0
+
+    # ------------------------------------------------------------------ what is to be done
 
     def counted(self, events: int, published_ms: float | None) -> None:
         """Note that a message was applied; its lists are due."""
         if published_ms is not None and events:
             self._lag_ms = time.time() * 1000 - published_ms
-            self._counted.append((published_ms, events))
+            self._counts.events.append((published_ms, events))
         self._counted_at = time.monotonic()
-        self._marked_at = self._marked_at or self._counted_at
-
-    @property
-    def active(self) -> bool:
-        """Whether something was counted lately."""
-        return time.monotonic() - self._counted_at < ACTIVE_S
-
-    def wake(self) -> None:
-        """There is something to do."""
-        self._wake.set()
+        self._counts.since = self._counts.since or self._counted_at
 
     def settle(self, position: int) -> None:
-        """Bring every list exactly up to date, then say so in `listed`."""
+        """Have every list brought exactly up to date, and `listed` say so."""
         self._settle_at = position
 
-    def latency(self) -> tuple[float, float]:
-        """Median and 99th percentile of ms from publishing to lists since last asked; -1 without any."""
-        seen, self._latencies = self._latencies, []
-        if not seen:
-            return -1.0, -1.0
-        ms, events = np.array([s[0] for s in seen]), np.array([s[1] for s in seen])
-        order = np.argsort(ms)
-        reached = np.cumsum(events[order]) / events.sum()
-        p50, p99 = (float(ms[order][np.searchsorted(reached, q)]) for q in (0.5, 0.99))
-        return p50, p99
-
-    async def run(self) -> None:
-        """Refresh until cancelled."""
-        while self._written is None:  # before the first list, or what others write after it goes unnoticed
-            await self._look_for_others()
-            if self._written is None:
-                await asyncio.sleep(LOOK_S)
-        while True:
-            begin = time.monotonic()
-            self._computed_s = 0.0
-            await self._refresh()
-            await self._pause(self._computed_s, time.monotonic() - begin)
-            if time.monotonic() - self._looked_at > LOOK_S:
-                await self._look_for_others()
-            if self._settle_at >= 0:
-                await self._settle()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), SWEEP_STEP_S)
-            self._wake.clear()
-
-    async def _pause(self, computed_s: float, took_s: float) -> None:
-        """Leave time to others, after a refresh that took so long and computed for so much of it.
-
-        What is marked from now on waits for the pause and the refresh after it. Looked at anew all the time,
-        as a backlog may end.
-        """
-        others = max(1, sum(task.refresher.active for task in self._context.item_tasks()))
-        begin = time.monotonic()
-        while self._settle_at < 0:
-            share = SHARE_BEHIND if self._behind else SHARE
-            pause = min(computed_s * (others / share - 1), max(0.0, 0.9 * self._bound_s() - 2 * took_s))
-            left = begin + pause - time.monotonic()
-            if left <= 0:
-                return
-            await asyncio.sleep(min(left, PAUSE_STEP_S))
-
-    def _bound_s(self) -> float:
-        """How old a count may be when its lists go out: longer while the counts themselves are old."""
-        settings = self._context.settings
-        return (settings.catch_up_ms if self._behind else settings.staleness_ms) / 1000
+    @property
+    def ready(self) -> bool:
+        """Whether lists may be published: not before it is known where the partition ended."""
+        return self._written is not None
 
     @property
-    def _behind(self) -> bool:
-        return self._lag_ms > 2 * self._context.settings.staleness_ms
+    def behind(self) -> bool:
+        """Whether a backlog is counted."""
+        counting = time.monotonic() - self._counted_at < COUNTING_S
+        return counting and self._lag_ms > 2 * self._context.settings.staleness_ms
 
-    async def _refresh(self) -> None:
-        machine = self._task.machine
-        counted, self._counted = self._counted, []
-        marked_at, self._marked_at = self._marked_at, 0.0
-        await self._publish(np.union1d(machine.waiting(), self._sweep_rows()), exact=False)
-        now = time.time() * 1000
-        self._latencies += [(now - published_ms, events) for published_ms, events in counted]
-        if marked_at:
-            self.staleness_ms = max(self.staleness_ms, (time.monotonic() - marked_at) * 1000)
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there are rows to rank, now that nothing is counted."""
+        return self.settling or self._pass is not None or (self._counts.since > 0 and not self.behind)
 
-    def _sweep_rows(self) -> npt.NDArray[np.int64]:
+    @property
+    def settling(self) -> bool:
+        """Whether lists are to be brought exactly up to date."""
+        return self._settle_at >= 0 or (self._pass is not None and self._pass.exact)
+
+    def fresh(self, most: int) -> Rows:
+        """Rows that were marked since last asked, at most so many; the others are left to a pass."""
+        rows = self._task.machine.fresh()
+        if self.behind or len(rows) > most:
+            self._overflowed = self._overflowed or len(rows) > 0
+            rows = rows[:0] if self.behind else rows[:most]
+        return rows
+
+    def listed_counts(self) -> Counts:
+        """What the lists of the fresh rows bring out: all that was counted, unless some rows were left."""
+        if self._overflowed:
+            return Counts()
+        counts, self._counts = self._counts, Counts()
+        return counts
+
+    def waiting(self, most: int) -> tuple[Rows, bool]:
+        """The next rows of the pass, at most so many, and whether they are ranked exactly."""
+        if self._pass is None:
+            self._begin_pass()
+        under_way = self._pass
+        if under_way is None:
+            return np.zeros(0, np.int64), False
+        if under_way.exact or under_way.swept:
+            rows = under_way.rows[under_way.done : under_way.done + most]
+            under_way.done += len(rows)
+            return rows, under_way.exact
+        rest = under_way.rows[under_way.done :]
+        still = self._task.machine.still_waiting(rest)  # the others were ranked meanwhile
+        rows = rest[still[:most]]
+        under_way.done += int(still[len(rows) - 1]) + 1 if len(rows) < len(still) else len(rest)
+        return rows, False
+
+    def passed(self) -> Pass | None:
+        """The pass under way if all its rows are ranked: it ends with this."""
+        under_way = self._pass
+        if under_way is None or under_way.done < len(under_way.rows):
+            return None
+        self._pass = None
+        return under_way
+
+    def _begin_pass(self) -> None:
+        machine, now = self._task.machine, time.monotonic()
+        if self._settle_at >= 0:
+            position, self._settle_at = self._settle_at, -1
+            self._pass = Pass(np.arange(machine.row_count), self._take_counts(), position)
+            return
+        if self.behind and (now - self._counts.since) * 1000 < PASS_AGE * self._context.settings.catch_up_ms:
+            return
+        rows = machine.waiting()
+        if len(rows):
+            self._pass = Pass(rows, self._take_counts())
+        elif not self.behind and len(rows := self._sweep_rows(now)):
+            self._pass = Pass(rows, Counts(), swept=True)
+        elif self._counts.since:  # what was counted changed no list
+            self._pass = Pass(rows, self._take_counts())
+
+    def _take_counts(self) -> Counts:
+        counts, self._counts, self._overflowed = self._counts, Counts(), False
+        return counts
+
+    def _sweep_rows(self, now: float) -> Rows:
         """The next rows of the background sweep; none when nothing was counted since the last one."""
-        machine = self._task.machine
+        machine, none = self._task.machine, np.zeros(0, np.int64)
+        if now - self._sweep_looked < SWEEP_STEP_S:
+            return none
+        self._sweep_looked = now
         if self._swept == 0:
             if self._sweep_done >= machine.position or machine.row_count == 0:
-                return np.zeros(0, np.int64)
-            self._sweep_from = machine.position
-            self._sweep_begun = time.monotonic()
-        share = (time.monotonic() - self._sweep_begun) * 1000 / (0.8 * self._context.settings.sweep_ms)
+                return none
+            self._sweep_from, self._sweep_begun = machine.position, now
+        share = (now - self._sweep_begun) * 1000 / (0.8 * self._context.settings.sweep_ms)
         stop = min(machine.row_count, max(self._swept + 1, int(share * machine.row_count)))
         rows = np.arange(self._swept, stop)
         self._swept = stop
@@ -179,84 +227,97 @@ class Refresher:
             self._swept, self._sweep_done = 0, self._sweep_from
         return rows
 
-    async def _look_for_others(self) -> None:
-        """Have lists published again that another worker wrote to our partition."""
-        reader, tp = self._context.reader, TP(self._topic, self._task.tp.partition)
-        try:
-            if self._written is None:
-                self._written = Written(tp, await reader.end_of(tp))
-            written = self._written
-            written.reached(await reader.end_of(tp))
-            while written.foreign:
-                keys = await reader.keys(tp, *written.foreign[0])
-                async with self._task.lock:
-                    self._task.machine.mark_unknown(key.decode() for key in keys)
-                written.foreign.pop(0)
-                self._wake.set()
-        except KafkaError as error:
-            log.info("%s: %s; looked at again later", self._task.name, error)
-        self._looked_at = time.monotonic()
+    # ------------------------------------------------------------------ ranking and writing
 
-    async def _settle(self) -> None:
-        await self._look_for_others()
-        position, self._settle_at = self._settle_at, -1
-        await self._publish(np.arange(self._task.machine.row_count), exact=True)
-        await self._task.settled()
-        self.listed = position
-
-    def message(self, item: int) -> bytes | None:
-        """The message an item's list would be now, None if it has none. The task's lock must be held."""
+    def rank(self, rows: Rows, *, exact: bool) -> Framed | None:
+        """Rank rows; the messages of those lists that say something new, None without any."""
         machine = self._task.machine
-        return self._messages(machine.view(item), np.zeros(1, np.int64))[0][1]
-
-    async def _publish(self, rows: npt.NDArray[np.int64], *, exact: bool) -> None:
-        """Rank rows and send the lists that say something new; returns when Kafka has them.
-
-        One task of a worker at a time ranks, in a thread, while others count. Counting into this task waits
-        for all slices: else every slice would wait for a chunk, and the first rows grow old.
-        """
-        if len(rows) == 0:
-            return
-        task = self._task
-        sent: list[Batch] = []
-        await task.confirmed()
-        async with self._context.ranking, task.lock:
-            for start in range(0, len(rows), SLICE_ROWS):
-                records = await in_thread(self._lists, rows[start : start + SLICE_ROWS], exact)
-                task.counters.lists += len(records)
-                sent += await self._context.outbox.send_many(self._topic, task.tp.partition, records)
-        await acknowledged([batch.acknowledged for batch in sent])
-        if self._written is not None:
-            self._written.own(sent)
-
-    def _lists(self, rows: npt.NDArray[np.int64], exact: bool) -> list[tuple[bytes, bytes | None]]:
-        machine = self._task.machine
-        begin = time.monotonic()
         lists = machine.rank(rows, exact=exact)
         which = machine.mark_published(lists, exact=exact)
-        self._task.show(lists, which)
-        records = self._messages(lists, which)
-        self._computed_s += time.monotonic() - begin
-        return records
-
-    def _messages(self, lists: Lists, which: npt.NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
+        self._task.counters.lists += len(which)
         if len(which) == 0:
-            return []
+            return None
+        values, ends = self._messages(lists, which)
+        names = machine.items.ids(machine.tables.item_of[lists.row[which]].tolist())
+        keys = [name.encode() for name in names]
+        key_ends = np.cumsum([len(key) for key in keys])
+        out = np.empty(int(key_ends[-1]) + int(ends[-1]) + FRAME_BYTES * len(which), np.uint8)
+        null = lists.length[which] == 0
+        size = frame(out, np.frombuffer(bytearray(b"".join(keys)), np.uint8), key_ends, values, ends, null)
+        return Framed(out[:size].data, len(which))
+
+    def message(self, item: int) -> bytes | None:
+        """The message an item's list would be now, None if it has none. The lock must be held."""
+        lists = self._task.machine.view(item)
+        return self._messages(lists, np.zeros(1, np.int64))[0].tobytes() if lists.length[0] else None
+
+    def _messages(self, lists: Lists, which: Rows) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """The messages of lists one behind the other, and where each ends."""
         machine, ids = self._task.machine, self._ids
         ids.update()
-        tables = machine.tables
         entry = ENTRY_BYTES + ids.longest
         out = np.empty(int((HEAD_BYTES + ids.longest + lists.length[which] * entry).sum()), np.uint8)
         ends = np.empty(len(which), np.int64)
         write_lists(
-            out, ends, which, lists, tables.item_of, tables.rows.heads, MASS,
+            out, ends, which, lists, machine.tables.item_of, machine.tables.rows.heads, MASS,
             machine.watermark_ms, machine.position, self._kind, ids.blob, ids.ends,
         )  # fmt: skip
-        raw = out[: ends[-1]].tobytes()
-        records: list[tuple[bytes, bytes | None]] = []
-        start = 0
-        for i, end in zip(which.tolist(), ends.tolist(), strict=True):
-            key = machine.items.id(int(tables.item_of[lists.row[i]])).encode()
-            records.append((key, raw[start:end] if lists.length[i] else None))
-            start = end
-        return records
+        return out[: ends[-1]], ends
+
+    # ------------------------------------------------------------------ what Kafka has
+
+    def sent(
+        self, batches: Sequence[tuple[asyncio.Future[int], int]], counts: Counts, settled: int = -1
+    ) -> None:
+        """Note what was sent, for when Kafka has it: batches of lists, what they bring out, what they settle."""
+        waiting = [future for future, _ in batches if not future.done()]
+
+        def acknowledged(_future: asyncio.Future[int] | None = None) -> None:
+            if any(not future.done() for future, _ in batches):
+                return
+            if any(future.cancelled() or future.exception() for future, _ in batches):
+                return  # the worker ends
+            now_ms, now = time.time() * 1000, time.monotonic()
+            if counts.since:
+                self.staleness.note((now - counts.since) * 1000)
+            for published_ms, events in counts.events:
+                self.latency.note(now_ms - published_ms, events)
+            self.listed = max(self.listed, settled)
+
+        for future, count in batches:
+            future.add_done_callback(partial(self._own, count))
+        for future in waiting:
+            future.add_done_callback(acknowledged)
+        if not waiting:
+            acknowledged()
+
+    def _own(self, count: int, future: asyncio.Future[int]) -> None:
+        if self._written is not None and not future.cancelled() and future.exception() is None:
+            self._written.own(future.result(), count)
+
+    async def look_for_others(self) -> None:
+        """Have lists published again that another worker wrote to our partition, until cancelled."""
+        while True:
+            await self.look_once()
+            await asyncio.sleep(LOOK_S)
+
+    async def look_once(self) -> None:
+        """Look for what others wrote. The lock must not be held."""
+        reader, outbox = self._context.reader, self._context.outbox
+        try:
+            if self._written is None:
+                self._written = Written(self.tp, await reader.end_of(self.tp))
+                return
+            written, sent = self._written, outbox.sent_to(self.tp)
+            end = await reader.end_of(self.tp)
+            if outbox.idle(self.tp) and outbox.sent_to(self.tp) == sent:
+                written.reached(end)
+            while written.foreign:
+                keys = await reader.keys(self.tp, *written.foreign[0])
+                async with self._context.lock:
+                    self._task.machine.mark_unknown(key.decode() for key in keys)
+                written.foreign.pop(0)
+                self._counts.since = self._counts.since or time.monotonic()
+                self._overflowed = True
+        except KafkaError as error:
+            log.info("%s: %s; looked at again later", self._task.name, error)

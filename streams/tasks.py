@@ -1,13 +1,18 @@
-"""Tasks: one machine with its store and its place in the log, per partition of an input topic."""
+"""Tasks: one machine with its store and its place in the log, per partition of an input topic.
+
+A task has no thread and no loop for its machine: `streams.cycle` hands it what was fetched, one cycle after
+the other. Whoever else uses a machine (a query, the saving of state) holds the cycle's lock, which all tasks
+of a worker share.
+"""
 
 from __future__ import annotations
 
 import abc
 import asyncio
-import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
@@ -16,10 +21,9 @@ from state.saving import Pace, Saver
 from state.store import RocksStore
 from streams.checkpoints.taking import take_now_and_then
 from streams.context import Context
-from streams.decoding import Record, Refused
-from streams.kinds import Kind
+from streams.decoding import Refused
 from streams.messages import DeadLetter, Progress, encode
-from streams.outbox import Unacknowledged
+from streams.outbox import Record, Unacknowledged
 from streams.threads import in_thread
 from streams.topics import DEAD_LETTERS
 
@@ -28,12 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("alsobought")
 
-SAVE_EVERY_S = 0.5
-HALT_S = 20.0
-TURN_S = 0.005
-TURNS = 100
 CANCEL_AGAIN_S = 0.5
-INBOX_CHUNKS = 2
 MIB = 1 << 20
 
 
@@ -51,42 +50,53 @@ class Counters:
     dead_letters: int = 0
 
 
+@dataclass
+class Outgoing:
+    """What follows from a chunk, to be sent: records of topics, and those that were refused."""
+
+    records: list[Record] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
 class Task(abc.ABC):
-    """One partition's machine. `lock` is held while the machine is used.
+    """One partition's machine.
 
     Attributes
     ----------
     memory_share : float
         Part of the worker's memory that tasks of this class get together, whatever they count.
-    acknowledged : int
-        Offset up to which everything that follows from the records is in Kafka.
+    unacknowledged : Unacknowledged
+        What follows from its log and is on its way to Kafka.
     checkpointing : asyncio.Lock
         Held while a checkpoint is taken.
     """
 
     memory_share = 0.0
+    source = True
+    """Whether it sends what its log changes to other tasks' logs."""
 
     def __init__(self, tp: TP, context: Context) -> None:
         self.tp = tp
         self.context = context
-        self.lock = asyncio.Lock()
-        self.pending = Unacknowledged()
+        self.unacknowledged = Unacknowledged()
         self.counters = Counters()
-        self.acknowledged = 0
         self.saver: Saver
         self.store: RocksStore
-        self._whole = True  # no chunk is applied in part
-        self._saved_at_position = 0
-        self._pace: Pace
         self.checkpointing = asyncio.Lock()
-        self._inbox: asyncio.Queue[Chunk] = asyncio.Queue(maxsize=INBOX_CHUNKS)
+        self.pace: Pace
+        self._whole = True  # no chunk is applied in part
         self._loops: list[asyncio.Task[None]] = []
-        self._halted = False
+        self._closing = False
 
     @property
     def name(self) -> str:
         """Topic and partition, such as purchases-3."""
         return f"{self.tp.topic}-{self.tp.partition}"
+
+    @property
+    def lock(self) -> asyncio.Lock:
+        """Held by whoever uses the machine: the cycle's, of all tasks of the worker."""
+        return self.context.lock
 
     @property
     def reports(self) -> bool:
@@ -123,8 +133,26 @@ class Task(abc.ABC):
         """A new machine with its store, not loaded."""
 
     @abc.abstractmethod
-    async def apply(self, chunk: Chunk, records: list[Record]) -> None:
-        """Apply the records of a chunk that are new; the machine's position becomes the chunk's end."""
+    def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
+        """Apply the records of a chunk that are new; the machine's position becomes the chunk's end.
+
+        It runs in a thread, with the cycle's lock held.
+        """
+
+    def take(self, chunk: Chunk) -> Outgoing | None:
+        """Apply a chunk; None if it begins after the machine's position, so that something is missing."""
+        position = self.position
+        if chunk.start > position:
+            return None
+        if chunk.end <= position:
+            return Outgoing()
+        self._whole = False
+        # what was applied already is at most at the beginning
+        new = chunk.records if chunk.start == position else [r for r in chunk.records if r.offset >= position]
+        outgoing = self.apply(chunk, new)
+        self._whole = True
+        outgoing.records += self._dead_letters(outgoing.refused)
+        return outgoing
 
     async def open(self, begin: int) -> None:
         """Find the store and load the machine; an empty one begins at offset `begin` of the log."""
@@ -150,15 +178,16 @@ class Task(abc.ABC):
         self._begin_from_here()
 
     def _begin_from_here(self) -> None:
-        self._saved_at_position = self.acknowledged = self.position
-        self._pace = Pace(self.replay_budget(), self.work)
+        self.unacknowledged.begin_at(self.position)
+        self.pace = Pace(self.replay_budget(), self.work)
 
     def is_newest(self) -> bool:
         """Whether its store is the one that a worker would open now: a successor may have taken over."""
         return self.context.stores.is_newest(self.name, self.store)
 
-    async def begin(self) -> None:  # noqa: B027
-        """Be told that the state is the one to go on from, before starting."""
+    def begin(self) -> list[Record]:
+        """Be told that the state is the one to go on from, before starting; what is to be sent then."""
+        return []
 
     def start(self) -> None:
         """Begin to work."""
@@ -166,98 +195,39 @@ class Task(abc.ABC):
 
     def loops(self) -> list[Any]:
         """Coroutines that run while the task is open."""
-        loops = [self._apply_loop(), self._save_loop()]
-        if self.context.stores.checkpoints is not None:
-            loops.append(take_now_and_then(self))
-        return loops
+        return [] if self.context.stores.checkpoints is None else [take_now_and_then(self)]
 
-    async def handle(self, chunk: Chunk) -> None:
-        """Take a chunk in; waits while the task has some to do and is open, but not for other tasks."""
-        await self._inbox.put(chunk)
+    def _dead_letters(self, refused: Sequence[Refused]) -> list[Record]:
+        """What goes to the dead letters, spread over their partitions as the records are."""
+        self.counters.dead_letters += len(refused)
+        return [
+            Record(DEAD_LETTERS.name, self.tp.partition, one.record.key, encode(self._letter(one)))
+            for one in refused
+        ]
 
-    async def _apply_loop(self) -> None:
-        while True:
-            chunk = await self._inbox.get()
-            await self.turn()
-            await self.confirmed()
-            async with self.lock:
-                position = self.position
-                if chunk.start <= position < chunk.end:
-                    self._whole = False
-                    await self.apply(chunk, [r for r in chunk.records if r.offset >= position])
-                    self._whole = True
-                    await self.shrink()
-            if chunk.start > position:
-                log.warning(
-                    "%s is at %d, got a chunk from %d: reading again", self.name, position, chunk.start
-                )
-                await self.context.seek(self.tp, position)
+    def _letter(self, refused: Refused) -> DeadLetter:
+        record = refused.record
+        return DeadLetter(
+            self.tp.topic, self.tp.partition, record.offset, refused.reason, record.timestamp, record.key,
+            record.value,
+        )  # fmt: skip
 
-    async def shrink(self) -> None:
-        """Bring the machine back into its budget. To be called with the lock held."""
-        if self.saver.over_budget():
-            await self._all_acknowledged()
-            await in_thread(self.saver.shrink)
-
-    async def confirmed(self) -> None:
-        """Wait until the group has confirmed that the partition is this worker's."""
-        await self.context.lease.wait(self.name, lambda: self.context.owns(self.tp))
-
-    async def turn(self) -> None:
-        """Wait until it is this task's turn to apply a chunk; most need not."""
-        return
-
-    async def let_items_go_first(self, kind: Kind) -> None:
-        """Let the item tasks of a kind here go first: deltas that pile up only make lists late.
-
-        Bounded, so that events go on when a worker's item partitions have much to do from others.
-        """
-        for _ in range(TURNS):
-            item_tasks = self.context.item_tasks(kind)
-            if sum(task.busy for task in item_tasks) * 2 <= len(item_tasks):
-                return
-            await asyncio.sleep(TURN_S)
+    # ------------------------------------------------------------------ saving
 
     @property
-    def busy(self) -> bool:
-        """Whether chunks wait to be applied."""
-        return not self._inbox.empty() or self.lock.locked()
+    def may_be_stored(self) -> bool:
+        """Whether everything that follows from what is applied is in Kafka; raises what failed.
 
-    async def refuse(self, refused: list[Refused]) -> None:
-        """Send records to the dead letters."""
-        for one in refused:
-            record = one.record
-            letter = DeadLetter(
-                self.tp.topic, self.tp.partition, record.offset, one.reason, record.timestamp,
-                record.key, record.value,
-            )  # fmt: skip
-            await self.pending.add(
-                await self.context.outbox.send(DEAD_LETTERS.name, None, record.key, encode(letter))
-            )
-        self.counters.dead_letters += len(refused)
-
-    async def _save_loop(self) -> None:
-        """Write changed state slowly, at the pace the replay budget sets; all of it when nothing comes."""
-        while True:
-            await asyncio.sleep(SAVE_EVERY_S)
-            if self.context.settings.memory_mib is not None:
-                async with self.lock:
-                    await self.shrink()  # others may have got a part of what it had
-            position = self.position
-            if position == self._saved_at_position and self.saver.stored >= position:
-                continue
-            self._saved_at_position = position
-            share = self._pace.share(self.work)
-            async with self.lock:
-                await self._all_acknowledged()
-                await in_thread(self.saver.step, share)
-
-    async def _all_acknowledged(self) -> None:
-        """What is stored must not be ahead of what was sent. To be called with the lock held."""
+        What is stored must not be ahead of what was sent.
+        """
         if not self._whole:
             raise Torn(f"{self.name} stopped in the middle of a chunk; it goes on from what is stored")
-        await self.pending.wait()
-        self.acknowledged = self.position
+        return self.unacknowledged.position() >= self.position
+
+    @property
+    def acknowledged(self) -> int:
+        """Offset up to which everything that follows from the records is in Kafka."""
+        return self.unacknowledged.position()
 
     @property
     def work(self) -> int:
@@ -269,38 +239,25 @@ class Task(abc.ABC):
         return self.context.settings.replay_events / self.context.partitions
 
     async def close(self, *, save: bool) -> None:
-        """Stop between two chunks, save everything if asked to and possible, and give the store back."""
-        await self._halt()
-        async with self.lock:
-            try:
-                if save and self._whole:
-                    await self._all_acknowledged()
-                    await in_thread(self.saver.save_all)
-            finally:
-                await in_thread(self.saver.close)
-
-    async def _halt(self) -> None:
-        """End the loops while nothing is applied, unless Kafka is away in the middle of a chunk."""
-        self._halted = True
-        held = False
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HALT_S):
-                held = await self.lock.acquire()
+        """Save everything if asked to and possible, and give the store back. The lock must be held."""
+        self._closing = True
         for loop in self._loops:
             loop.cancel()
-        if held:
-            self.lock.release()
         while left := [loop for loop in self._loops if not loop.done()]:
             await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
             for loop in left:  # wait_for swallows the first in the moment it has what it waits for
                 loop.cancel()
-        # who waits to hand over a chunk would wait for ever, and its topic with it
-        while not self._inbox.empty():
-            self._inbox.get_nowait()
+        try:
+            if save and self._whole:
+                await self.unacknowledged.wait()
+                if self.may_be_stored:  # else the worker was interrupted before it sent what it had applied
+                    await in_thread(self.saver.save_all)
+        finally:
+            await in_thread(self.saver.close)
 
     def failed(self) -> BaseException | None:
         """The error one of its loops ended with; they end by themselves only with one."""
-        if not self._halted:
+        if not self._closing:
             for loop in self._loops:
                 if loop.done():
                     return Torn(f"{self.name} was interrupted") if loop.cancelled() else loop.exception()
@@ -308,8 +265,6 @@ class Task(abc.ABC):
 
     def progress(self, worker: str) -> Progress:
         """How far it is."""
-        if self._whole and not self.lock.locked() and self.pending.empty:
-            self.acknowledged = self.position
         counters = self.counters
         return Progress(
             task=self.name, worker=worker, applied=self.acknowledged, stored=self.saver.stored,

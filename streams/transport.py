@@ -1,8 +1,8 @@
-"""Faust's transport, carrying chunks: one Faust message is up to 2,000 records of a partition.
+"""Faust's transport, carrying whole fetches: one Faust message is what came of all partitions at once.
 
 Faust makes tasks, events and acknowledgements for every message; for a record each that is most of the work
-(docs/decisions/0003). Here a message is a `Chunk`, topics are declared with acks=False, and the offset to go
-on from is the state's, not Kafka's committed one. The private methods that are overridden are those of
+(docs/decisions/0003). Here a message is a list of `Chunk`s, one for each partition that something came of;
+topics are declared with acks=False, and the offset to go on from is the state's, not Kafka's committed one. The private methods that are overridden are those of
 faust-streaming 0.15.3 and aiokafka 0.14.0, which are pinned; tests/streams/test_hooks.py holds each.
 """
 
@@ -22,8 +22,12 @@ from faust.types import TP, ConsumerMessage
 from streams.assignment import StickyUnits
 from streams.kinds import is_internal
 
-CHUNK_RECORDS = 2_000
 FETCH_WAIT_MS = 250
+PREFETCH_BACKOFF_S = 60.0
+"""aiokafka asks for no more of a broker's partitions while something it has fetched of them is not taken; for so
+long, after which a request would go out without those partitions, and their news would wait for its end."""
+ROOM_S = 0.1
+FIRST_NUMBER = 1 << 60  # beyond any offset, which Faust would compare it with
 REQUEST_TIMEOUT_MS = 20_000
 METADATA_AGE_MS = 5_000  # a leader that asks a broker just started may hear of no topics, and assign nothing
 UNKNOWN_POSITION_S = 0.02
@@ -52,7 +56,7 @@ class Chunk:
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Fetches records, noting which offsets each fetch covers."""
 
-    _deltas_first = False
+    _held: frozenset[Any] = frozenset()
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         conf = self.app.conf
@@ -64,7 +68,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             auto_offset_reset="none",
             group_instance_id=self.app.tasks.settings.instance,
             partition_assignment_strategy=[StickyUnits],
-            max_poll_records=conf.broker_max_poll_records,
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_wait_ms=FETCH_WAIT_MS,
@@ -79,6 +82,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Confirm the lease with every heartbeat."""
         await super().on_start()
+        self._consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
         self.app.tasks.lease.watch(self._consumer._coordinator)
 
     async def _fetch_records(
@@ -97,15 +101,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self, consumer: Any, active_partitions: Any, timeout: Any, max_records: Any
     ) -> dict[Any, tuple[int, int, list[Any]]]:
         before = _positions(consumer)
-        records = None
-        self._deltas_first = not self._deltas_first
-        if self._deltas_first:
-            # every other time: else events, which are many and small, fill every fetch in a backlog
-            deltas = {tp for tp in active_partitions if is_internal(tp.topic)}
-            if deltas:
-                records = await super()._fetch_records(consumer, deltas, 0, max_records)
-        if not records:
-            records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        self._hold_events(consumer)
+        records = await super()._fetch_records(consumer, active_partitions, timeout, None)
         after = _positions(consumer)
         fetched = {}
         for tp, some in records.items():
@@ -117,6 +114,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if tp not in fetched and before.get(tp, end) < end:
                 fetched[tp] = (before[tp], end, [])
         return fetched
+
+    def _hold_events(self, consumer: Any) -> None:
+        """Ask for no more events while the deltas of earlier ones pile up, and for all again afterwards."""
+        held: frozenset[Any] = frozenset()
+        if self.app.tasks.cycle.holds_events:
+            held = frozenset(tp for tp in consumer.assignment() if not is_internal(tp.topic))
+        if held != self._held:
+            assigned = consumer.assignment()
+            consumer.resume(*(self._held - held) & assigned)
+            consumer.pause(*(held - self._held) & assigned)
+            self._held = held
 
 
 def _positions(consumer: Any) -> dict[Any, int]:
@@ -130,6 +138,8 @@ def _positions(consumer: Any) -> dict[Any, int]:
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
     """Yields chunks, and goes on from where the state is."""
+
+    _fetches = 0
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -148,54 +158,51 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return positions
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
-        """As Faust's, but a partition under pressure is asked again soon, not after a second."""
+        """Fetch, once the cycle has taken most of what was fetched before."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        active = self._get_active_partitions()
-        if not active:
-            await self.sleep(0.005)
-            return {}, active
+        room = self.app.tasks.cycle.has_room
+        if not room.is_set():
+            await self.wait(room, timeout=ROOM_S)
+            return {}, set()
+        active = set(self.assignment())
         return await self._getmany(active_partitions=active, timeout=timeout), active
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        """Fetch, and yield each partition's records in chunks."""
+        """Fetch, and yield what came of all partitions as one message."""
         fetched, _ = await self._wait_next_records(timeout)
         # a fetch may span a rebalance and bring what is after the seek: thrown away, it would be missed until
         # more comes. What is from before it the task knows by its offsets
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        generation = self.app.consumer_generation_id
-        for aiokafka_tp, (start, end, records) in (fetched or {}).items():
-            tp = TP(aiokafka_tp.topic, aiokafka_tp.partition)
-            for at in range(0, max(1, len(records)), CHUNK_RECORDS):
-                if self.should_stop or not self.flow_active or generation != self.app.consumer_generation_id:
-                    return
-                some = records[at : at + CHUNK_RECORDS]
-                last = at + CHUNK_RECORDS >= len(records)
-                chunk = Chunk(tp, start, end if last else some[-1].offset + 1, some)
-                start = chunk.end
-                yield tp, _message(chunk, generation)
+        chunks = [
+            Chunk(TP(tp.topic, tp.partition), start, end, records)
+            for tp, (start, end, records) in (fetched or {}).items()
+        ]
+        if chunks and not self.should_stop:
+            self._fetches += 1
+            yield chunks[0].tp, _message(chunks, self._fetches, self.app.consumer_generation_id)
 
 
-def _message(chunk: Chunk, generation: int) -> ConsumerMessage:
-    # Faust drops messages of lower offsets than it saw, and looks at no time
-    offset = chunk.records[0].offset if chunk.records else chunk.end - 1
+def _message(chunks: list[Chunk], number: int, generation: int) -> ConsumerMessage:
+    # Faust drops messages of lower offsets than it saw of a partition: fetches are numbered
+    tp = chunks[0].tp
     return ConsumerMessage(
-        chunk.tp.topic, chunk.tp.partition, offset, 0.0, 0, [], None, chunk, None, 0, 0, chunk.tp,
+        tp.topic, tp.partition, FIRST_NUMBER + number, 0.0, 0, [], None, chunks, None, 0, 0, tp,
         generation_id=generation,
     )  # fmt: skip
 
 
 class Schema(faust.Schema):  # type: ignore[misc]
-    """Passes chunks on as they are: the agents decode."""
+    """Passes chunks on as they are: the machines' tasks decode."""
 
     def loads_key(self, *_args: Any, **_kwargs: Any) -> None:
-        """A chunk has no key."""
+        """A fetch has no key."""
 
-    def loads_value(self, _app: Any, message: Any, **_kwargs: Any) -> Chunk:
-        """The chunk."""
-        chunk: Chunk = message.value
-        return chunk
+    def loads_value(self, _app: Any, message: Any, **_kwargs: Any) -> list[Chunk]:
+        """What was fetched."""
+        chunks: list[Chunk] = message.value
+        return chunks
 
 
 class Producer(driver.Producer):  # type: ignore[misc]

@@ -16,7 +16,7 @@ from streams.checkpoints.taking import take
 from streams.context import Context
 from streams.crossing_task import CrossingTask
 from streams.customer_task import CustomerTask
-from streams.event_item_task import EventItemTask
+from streams.cycle import Cycle
 from streams.foreign import TopicReader
 from streams.item_task import ItemTask
 from streams.kinds import CrossKind, EventKind, Kind, counted_of, kinds_of, listed_of
@@ -24,11 +24,8 @@ from streams.lease import Lease
 from streams.log_identity import log_identity
 from streams.messages import encode
 from streams.opening import Stores
-from streams.outbox import Outbox
-from streams.recommending.board import Boards
-from streams.recommending.following import Following
-from streams.recommending.models import Models
-from streams.recommending.unit import Unit
+from streams.outbox import Outbox, Record
+from streams.partitioning import partition_for
 from streams.settings import Settings
 from streams.tasks import Task
 from streams.threads import in_thread
@@ -55,8 +52,9 @@ class Tasks:
         self.kinds, self.listed = kinds_of(settings), listed_of(settings)
         self._makers = _makers(self.listed)
         self._context: Context | None = None
-        self._reading: list[asyncio.Task[None]] = []
         self._open: dict[TP, Task] = {}
+        self.cycle = Cycle(self._open, self.owns, self._seek)
+        self._cycling: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}
         self.address = ""  # of this worker's queries, once they are served
@@ -71,18 +69,33 @@ class Tasks:
         """
         self.lease.confirm()
         async with self._lock:
+            context = await self._shared()
             mine = {TP(tp.topic, tp.partition) for tp in assigned if tp.topic in self._makers}
-            for tp in [tp for tp, task in self._open.items() if tp not in mine or not task.is_newest()]:
-                await self._close(tp, save=False)
-            opened = []
-            for tp in sorted(mine - set(self._open)):
-                if self.owns(tp):  # not lost again in the meantime
-                    await self._open_task(tp)
-                    opened.append(tp)
+            async with context.lock:
+                self.cycle.drop()  # all is read again from where the state is
+                for tp in [tp for tp, task in self._open.items() if tp not in mine or not task.is_newest()]:
+                    await self._close(tp, save=False)
+            # what was lost again in the meantime is not opened
+            missing = [tp for tp in sorted(mine - set(self._open)) if self.owns(tp)]
+            opened = await self._open_all(missing)
             self._share_memory()
-            for tp in opened:
-                self._open[tp].start()
+            for tp, task in opened:
+                self._open[tp] = task
+                task.start()
             return {tp: task.position for tp, task in self._open.items()}
+
+    async def _open_all(self, missing: list[TP]) -> list[tuple[TP, Task]]:
+        """Open tasks side by side; if one cannot be opened, none is."""
+        opening = [asyncio.create_task(self._open_task(tp)) for tp in missing]
+        if opening:
+            await asyncio.wait(opening)
+        errors = [one.exception() for one in opening if one.exception() is not None]
+        if errors:
+            for one in opening:
+                if one.exception() is None:
+                    await one.result().close(save=False)
+            raise errors[0]  # type: ignore[misc]
+        return [(tp, one.result()) for tp, one in zip(missing, opening, strict=True)]
 
     def _share_memory(self) -> None:
         """Divide the memory of each class of tasks; a kind of events with little to keep gets little."""
@@ -93,7 +106,7 @@ class Tasks:
                 by_holding = holds / sum(held) if any(held) else 1 / len(tasks)
                 task.limit_memory(EQUAL_PART / len(tasks) + (1 - EQUAL_PART) * by_holding)
 
-    async def _open_task(self, tp: TP) -> None:
+    async def _open_task(self, tp: TP) -> Task:
         context = await self._shared()
         task = self._makers[tp.topic](tp, context)
         begin = self._begins.get(tp, 0)
@@ -104,14 +117,14 @@ class Tasks:
             if not await self._fits(task):
                 raise LogTooShort(await self._too_short(task))
             task.replays_to((await self._log(tp))[1])
-            await task.begin()
+            task.unacknowledged.add(task.position, context.outbox.send_all(task.begin()))
         except BaseException:
             try:
                 await task.close(save=False)
             except Exception as error:  # what is to be told is why it was not opened
                 log.error("%s: not closed: %r", task.name, error)
             raise
-        self._open[tp] = task
+        return task
 
     async def _fits(self, task: Task) -> bool:
         start, end = await self._log(task.tp)
@@ -145,37 +158,35 @@ class Tasks:
             partitions = len(await producer.partitions_for(PURCHASES.name))
             identity = await in_thread(log_identity, bootstrap, self.listed)
             self._begins = identity.begins
-            boards = Boards(self.kinds, settings.list_length)
-            following = Following(bootstrap, boards, partitions, self._lists_here)
             self._context = Context(
                 settings, Outbox(producer), partitions,
                 Stores(settings.data_dir / "state", checkpoints, identity.of), self.lease,
-                TopicReader(bootstrap), self._seek, self.owns, boards, following, self._open,
+                TopicReader(bootstrap),
             )  # fmt: skip
-            self._reading = [asyncio.create_task(one.run()) for one in (following, Models(boards))]
+            self._cycling = asyncio.create_task(self.cycle.run(self._context))
         return self._context
 
-    async def handle(self, chunk: Chunk) -> None:
-        """Hand a chunk to its task; one of a partition lost in a rebalance is its new owner's to read."""
-        task = self._open.get(chunk.tp)
-        if task is None:
-            return
-        if (error := task.failed()) is not None:
-            raise error
-        await task.handle(chunk)
+    def handle(self, chunks: list[Chunk]) -> None:
+        """Hand what was fetched to the next cycle.
+
+        Raises
+        ------
+        Exception
+            What a cycle or a task failed with.
+        """
+        self._raise_failures()
+        self.cycle.put(chunks)
+
+    def _raise_failures(self) -> None:
+        if self._cycling is not None and self._cycling.done() and not self._cycling.cancelled():
+            self._cycling.result()
+        for task in self._open.values():
+            if (error := task.failed()) is not None:
+                raise error
 
     def owns(self, tp: TP) -> bool:
         """Whether a partition is this worker's by the newest assignment."""
         return tp in self._app.consumer.assignment()
-
-    def _lists_here(self, kind: EventKind) -> set[int]:
-        """Partitions of a kind's lists that this worker publishes."""
-        return {tp.partition for tp in self._open if tp.topic == kind.deltas.name}
-
-    def units(self, partition: int) -> dict[str, Unit]:
-        """What recommends to the customers of a partition, by kind; nothing if it is another worker's."""
-        tasks = {kind.name: self._open.get(TP(kind.events.name, partition)) for kind in self.kinds}
-        return {name: task.unit for name, task in tasks.items() if isinstance(task, CustomerTask)}
 
     @property
     def partitions(self) -> int:
@@ -203,23 +214,19 @@ class Tasks:
 
     async def report(self) -> None:
         """Publish how far every task is, once."""
-        outbox = (await self._shared()).outbox
+        context = await self._shared()
+        records = []
         for task in self.all():
-            if not task.reports:
-                continue
-            progress = task.progress(self.address)
-            await outbox.send(PROGRESS.name, None, task.name.encode(), encode(progress))
+            if task.reports:
+                key, value = task.name.encode(), encode(task.progress(self.address))
+                records.append(Record(PROGRESS.name, partition_for(key, context.partitions), key, value))
+        context.outbox.send_all(records)
 
     async def report_for_ever(self) -> None:
-        """Publish progress now and then, and stop the worker when a task's own loops failed."""
+        """Publish progress now and then, and stop the worker when a cycle or a task failed."""
         while True:
             await asyncio.sleep(self.settings.progress_ms / 1000)
-            for task in self.all():
-                if (error := task.failed()) is not None:
-                    raise error
-            for reading in self._reading:
-                if reading.done():
-                    reading.result()
+            self._raise_failures()
             self._share_memory()
             if self._open and self.lease.held:
                 await self.report()
@@ -232,27 +239,28 @@ class Tasks:
     async def close(self) -> None:
         """Save and close everything."""
         async with self._lock:
-            for tp in list(self._open):
-                try:
-                    await self._close(tp, save=True)
-                except Exception as error:  # the others are to be saved
-                    log.error("%s-%d: not saved: %r; the next start replays more", *tp, error)
-            for reading in self._reading:
-                reading.cancel()
-            if self._reading:
-                await asyncio.wait(self._reading)
-            if self._context is not None:
-                await self._context.reader.close()
+            if self._context is None:
+                return
+            async with self._context.lock:  # between two cycles
+                if self._cycling is not None:
+                    self._cycling.cancel()
+                    await asyncio.wait({self._cycling})
+                for tp in list(self._open):
+                    try:
+                        await self._close(tp, save=True)
+                    except Exception as error:  # the others are to be saved
+                        log.error("%s-%d: not saved: %r; the next start replays more", *tp, error)
+            self.cycle.close()
+            await self._context.reader.close()
 
 
 def _makers(kinds: tuple[Kind, ...]) -> dict[str, Callable[[TP, Context], Task]]:
     """What makes the tasks of each topic."""
     makers: dict[str, Callable[[TP, Context], Task]] = {ITEMS.name: partial(CatalogueTask, kinds=kinds)}
     for kind in kinds:
+        makers[kind.deltas.name] = partial(ItemTask, kind=kind)
         if isinstance(kind, EventKind):
             makers[kind.events.name] = partial(CustomerTask, kind=kind)
-            makers[kind.deltas.name] = partial(EventItemTask, kind=kind)
         elif isinstance(kind, CrossKind):
             makers[kind.events.name] = partial(CrossingTask, kind=kind)
-            makers[kind.deltas.name] = partial(ItemTask, kind=kind)
     return makers

@@ -1,0 +1,327 @@
+"""The cycle: what was fetched of all partitions goes through all machines in one pass, again and again.
+
+    1. events, first events, the catalogue   through their machines; what follows from them is sent at once
+    2. deltas                                into rows
+    3. rows                                  ranked; the lists that changed are sent
+    4. state                                 a slice of it is stored
+
+All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop moves
+chunks. What comes while a cycle works is the next cycle's batch, so load batches itself and nothing waits for
+anything but the cycle before. Nothing waits for Kafka either: what was sent is acknowledged by and by, and
+only what is acknowledged is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from faust.types import TP
+
+from streams.crossing_task import CrossingTask
+from streams.item_task import ItemTask
+from streams.outbox import Framed
+from streams.refresh import Counts
+from streams.tasks import Outgoing, Task
+from streams.threads import in_thread_of
+
+if TYPE_CHECKING:
+    from streams.context import Context
+    from streams.transport import Chunk
+
+log = logging.getLogger("alsobought")
+
+Result = TypeVar("Result")
+
+MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in Kafka
+MOST_BYTES = 16 << 20
+GATHER_S = 0.1  # that first events are gathered for: what follows from them may be a little later
+SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
+FRESH_ROWS = 2_048  # of a cycle, over all tasks
+WAITING_ROWS = 192  # of passes in a cycle that had something else to do
+BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it while a backlog is counted
+IDLE_S = 0.2  # between two cycles without anything fetched
+SAVE_EVERY_S = 0.5
+SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state
+OUTSTANDING_MESSAGES = 8  # of deltas from each source partition, on their way to us: more events wait
+
+
+class _Applied(NamedTuple):
+    """What follows from a chunk, and the task's position then; None if something before it is missing."""
+
+    task: Task
+    chunk: Chunk
+    position: int
+    outgoing: Outgoing | None
+
+
+@dataclass
+class _Listed:
+    """What one task's ranking brought out in a cycle."""
+
+    task: ItemTask
+    batches: list[Framed] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    settled: int = -1
+
+
+class Cycle:
+    """Runs the open tasks of a worker.
+
+    Parameters
+    ----------
+    tasks
+        The open tasks.
+    owns
+        Whether a partition is this worker's by the newest assignment.
+    seek
+        Reads a partition again from an offset.
+
+    Attributes
+    ----------
+    has_room : asyncio.Event
+        Set while more may be fetched.
+    holds_events : bool
+        Whether events are to be left in Kafka for now: their deltas have piled up.
+    """
+
+    def __init__(
+        self,
+        tasks: Mapping[TP, Task],
+        owns: Callable[[TP], bool],
+        seek: Callable[[TP, int], Any],
+    ) -> None:
+        self._tasks, self._owns, self._seek = tasks, owns, seek
+        self._inbox: list[Chunk] = []
+        self._kept: list[Chunk] = []  # of first events that are gathered
+        self._gathered_at = 0.0
+        self._records = self._bytes = 0
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "machines")
+        self._turn = 0
+        self._saved_at: dict[
+            TP, tuple[float, int]
+        ] = {}  # when a slice was stored last, and of which position
+        self.has_room = asyncio.Event()
+        self.has_room.set()
+        self.holds_events = False
+
+    def put(self, chunks: Iterable[Chunk]) -> None:
+        """Take in what was fetched."""
+        for chunk in chunks:
+            self._inbox.append(chunk)
+            self._records += len(chunk.records)
+            self._bytes += sum(len(record.value or b"") for record in chunk.records)
+        if self._records >= MOST_RECORDS or self._bytes >= MOST_BYTES:
+            self.has_room.clear()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Have a cycle soon, though nothing was fetched."""
+        self._wake.set()
+
+    def drop(self) -> None:
+        """Forget what was fetched and not applied: partitions are assigned anew, and read from their state."""
+        self._inbox, self._kept = [], []
+        self._records = self._bytes = 0
+        self.has_room.set()
+
+    async def run(self, context: Context) -> None:
+        """Run cycles until cancelled."""
+        while True:
+            if not self._inbox:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0 if self._something_waits() else IDLE_S):
+                        await self._wake.wait()
+            self._wake.clear()
+            if not self._tasks:
+                await asyncio.sleep(IDLE_S)
+                continue
+            await context.outbox.room()
+            await context.lease.wait("the worker", lambda: True)
+            async with context.lock:
+                await self._cycle(context)
+
+    def close(self) -> None:
+        """Give the thread back."""
+        self._thread.shutdown(wait=False)
+
+    async def _in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
+        return await in_thread_of(self._thread, partial(function, *args))
+
+    # ------------------------------------------------------------------ one cycle
+
+    async def _cycle(self, context: Context) -> None:
+        begin = time.monotonic()
+        chunks, self._inbox = self._inbox, []
+        self._records = self._bytes = 0
+        self.has_room.set()
+        sources, deltas = self._sorted_out(chunks, begin)
+        if sources:
+            await self._send(context, await self._in_thread(_apply_all, sources))
+        missed, listed = await self._in_thread(self._count_and_rank, deltas, bool(chunks), begin)
+        for task, chunk in missed:
+            await self._read_again(task, chunk)
+        if listed:
+            await context.lease.wait("lists", lambda: True)
+            for one in listed:
+                self._send_lists(context, one)
+        self._look_at_outstanding(context)
+        await self._save(context, begin)
+        await self._shrink()
+
+    def _sorted_out(
+        self, chunks: Sequence[Chunk], now: float
+    ) -> tuple[list[tuple[Task, Chunk]], list[tuple[ItemTask, Chunk]]]:
+        """What is for which task: of those that send on, and of item tasks. First events are gathered."""
+        sources: list[tuple[Task, Chunk]] = []
+        deltas: list[tuple[ItemTask, Chunk]] = []
+        for chunk in chunks:
+            task = self._tasks.get(chunk.tp)
+            if task is None or not self._owns(chunk.tp):
+                continue  # of a partition lost in a rebalance: its new owner reads it
+            if isinstance(task, ItemTask):
+                deltas.append((task, chunk))
+            elif isinstance(task, CrossingTask):
+                self._kept.append(chunk)
+            else:
+                sources.append((task, chunk))
+        if self._kept and now - self._gathered_at >= GATHER_S:
+            self._gathered_at = now
+            sources += [(task, c) for c in self._kept if (task := self._tasks.get(c.tp)) is not None]
+            self._kept = []
+        return sources, deltas
+
+    async def _send(self, context: Context, applied: Sequence[_Applied]) -> None:
+        for task, chunk, position, outgoing in applied:
+            if outgoing is None:
+                await self._read_again(task, chunk)
+            else:
+                task.unacknowledged.add(position, context.outbox.send_all(outgoing.records))
+
+    async def _read_again(self, task: Task, chunk: Chunk) -> None:
+        log.warning("%s is at %d, got a chunk from %d: reading again", task.name, task.position, chunk.start)
+        await self._seek(task.tp, task.position)
+
+    def _send_lists(self, context: Context, listed: _Listed) -> None:
+        refresher = listed.task.refresher
+        batches = [(context.outbox.send_framed(refresher.tp, framed), framed.n) for framed in listed.batches]
+        refresher.sent(batches, listed.counts, listed.settled)
+
+    # ------------------------------------------------------------------ in the thread
+
+    def _count_and_rank(
+        self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
+    ) -> tuple[list[tuple[ItemTask, Chunk]], list[_Listed]]:
+        missed = [(task, chunk) for task, chunk in deltas if task.take(chunk) is None]
+        counted_s = time.monotonic() - begin
+        tasks = [task for task in self._item_tasks() if task.refresher.ready]
+        if not tasks:
+            return missed, []
+        self._turn += 1
+        tasks = tasks[self._turn % len(tasks) :] + tasks[: self._turn % len(tasks)]
+        listed = {task: _Listed(task) for task in tasks}
+        self._rank_fresh(tasks, listed)
+        self._rank_waiting(tasks, listed, busy, counted_s)
+        news = [one for one in listed.values() if one.batches or one.counts.since or one.settled >= 0]
+        return missed, news
+
+    def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, _Listed]) -> None:
+        left = FRESH_ROWS
+        for task in tasks:
+            rows = task.refresher.fresh(left)
+            left -= len(rows)
+            for start in range(0, len(rows), SLICE_ROWS):
+                _add(listed[task], task.refresher.rank(rows[start : start + SLICE_ROWS], exact=False))
+            listed[task].counts = task.refresher.listed_counts()
+
+    def _rank_waiting(
+        self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, _Listed], busy: bool, counted_s: float
+    ) -> None:
+        """Rank some rows of passes: in a backlog for a share of the time, else few if there is more to do."""
+        begin = time.monotonic()
+        behind = any(task.refresher.behind for task in tasks)
+        most = SLICE_ROWS if behind or not busy else WAITING_ROWS
+        limit_s = BEHIND_SHARE * counted_s if behind else 0.0
+        for task in tasks:
+            rows, exact = task.refresher.waiting(most)
+            if len(rows):
+                _add(listed[task], task.refresher.rank(rows, exact=exact))
+            ended = task.refresher.passed()
+            if ended is not None:
+                one = listed[task]
+                one.settled = max(one.settled, ended.position)
+                one.counts = _together(one.counts, ended.counts)
+            if len(rows) and time.monotonic() - begin > limit_s:
+                break
+
+    # ------------------------------------------------------------------ pressure
+
+    def _look_at_outstanding(self, context: Context) -> None:
+        """Leave events in Kafka while the deltas of earlier ones pile up: they would only make lists late."""
+        most = OUTSTANDING_MESSAGES * context.partitions
+        self.holds_events = any(
+            context.outbox.end_of(task.tp) - task.position > most for task in self._item_tasks()
+        )
+
+    def _something_waits(self) -> bool:
+        """Whether a cycle has something to do without anything fetched."""
+        return any(task.refresher.ready and task.refresher.has_waiting for task in self._item_tasks())
+
+    def _item_tasks(self) -> list[ItemTask]:
+        return [task for task in self._tasks.values() if isinstance(task, ItemTask)]
+
+    # ------------------------------------------------------------------ storing
+
+    async def _save(self, context: Context, now: float) -> None:
+        """Store slices of those tasks whose turn it is, as long as there is time in this cycle."""
+        begin = time.monotonic()
+        for tp, task in self._by_age():
+            saved_at, position = self._saved_at.get(tp, (0.0, -1))
+            if now - saved_at < SAVE_EVERY_S:
+                return
+            if task.position == position and task.saver.stored >= position:
+                self._saved_at[tp] = now, position  # nothing new
+                continue
+            if not task.may_be_stored:
+                continue
+            self._saved_at[tp] = now, task.position
+            await self._in_thread(task.saver.step, task.pace.share(task.work))
+            if time.monotonic() - begin > SAVES_AT_ONCE_S:
+                return
+
+    def _by_age(self) -> list[tuple[TP, Task]]:
+        """The tasks, those first of which nothing was stored for longest."""
+        return sorted(self._tasks.items(), key=lambda one: self._saved_at.get(one[0], (0.0, -1))[0])
+
+    async def _shrink(self) -> None:
+        """Bring machines that hold more than their budget back into it."""
+        for task in self._tasks.values():
+            if task.saver.over_budget():
+                await task.unacknowledged.wait()
+                await self._in_thread(task.saver.shrink)
+
+
+def _apply_all(chunks: Sequence[tuple[Task, Chunk]]) -> list[_Applied]:
+    applied = []
+    for task, chunk in chunks:
+        outgoing = task.take(chunk)
+        applied.append(_Applied(task, chunk, task.position, outgoing))
+    return applied
+
+
+def _add(listed: _Listed, framed: Framed | None) -> None:
+    if framed is not None:
+        listed.batches.append(framed)
+
+
+def _together(some: Counts, others: Counts) -> Counts:
+    since = min((c.since for c in (some, others) if c.since), default=0.0)
+    return Counts(since, some.events + others.events)
