@@ -42,6 +42,12 @@ def event_hash(event_id: str | None) -> int:
     return (xxhash.xxh3_64_intdigest(event_id.encode()) or 1) if event_id else 0
 
 
+def event_hashes(event_ids: Sequence[str | None]) -> list[int]:
+    """`event_hash` of each."""
+    digest = xxhash.xxh3_64_intdigest
+    return [(digest(event_id.encode()) or 1) if event_id else 0 for event_id in event_ids]
+
+
 @dataclass(frozen=True)
 class EventBatch:
     """Events of consecutive offsets, one array element an event, in the order of the log.

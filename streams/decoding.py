@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import numpy as np
 
 from state.customers import CustomerMachine
 from state.events import EventBatch, Kind, event_hash
+from streams.event_columns import CONTROL, decode_columns
 from streams.kinds import EventKind
 from streams.messages import MAX_ID_BYTES, EventMessage, decode_event, decode_item
 
@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 MAX_VALUE_BYTES = 65_536
 EARLIEST_MS = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1000)
+BY_COLUMNS = 64  # records from which on it pays to decode a chunk by columns
 AHEAD_MS = 24 * 3600 * 1000  # how far event time may be ahead of the time of publishing
 
 
@@ -74,9 +75,8 @@ def check_id(name: str, value: str) -> None:
         raise Unusable(f"{name} holds half a surrogate pair: it cannot be written as UTF-8") from None
     if size > MAX_ID_BYTES:
         raise Unusable(f"{name} has {size} bytes, more than {MAX_ID_BYTES}")
-    for character in value:
-        if unicodedata.category(character) == "Cc":
-            raise Unusable(f"{name} has the control character U+{ord(character):04X}")
+    if (control := CONTROL.search(value)) is not None:
+        raise Unusable(f"{name} has the control character U+{ord(control.group()):04X}")
 
 
 def time_ms(timestamp: int | str, published_ms: int) -> int:
@@ -150,7 +150,7 @@ class EventTypes:
     def __init__(self, kind: EventKind, kinds: Sequence[EventKind]) -> None:
         self.kind = kind
         self._topics = {other.word: other.events.name for other in kinds}
-        self._numbers: dict[str | None, int] = {
+        self.numbers: dict[str | None, int] = {
             None: int(Kind.PURCHASE), kind.word: int(Kind.PURCHASE),
             "return": int(Kind.RETURN), "forget": int(Kind.FORGET),
         }  # fmt: skip
@@ -162,7 +162,7 @@ class EventTypes:
         ------
         Unusable
         """
-        number = self._numbers.get(word)
+        number = self.numbers.get(word)
         if number is None:
             raise Unusable(self._trouble(word))
         return number
@@ -171,7 +171,7 @@ class EventTypes:
         here = self.kind.events.name
         if word in self._topics:
             return f"type {word!r} is not for the topic {here}: publish it to {self._topics[word]}"
-        known = ", ".join(str(one) for one in self._numbers if one)
+        known = ", ".join(str(one) for one in self.numbers if one)
         return f"type {str(word)[:40]!r} is none of {known}, which the topic {here} takes"
 
 
@@ -179,6 +179,12 @@ def decode_events(
     records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes
 ) -> Decoded:
     """Decode a chunk whose last record is before offset `end`; new ids enter the machine's dictionaries."""
+    if len(records) >= BY_COLUMNS:
+        batch = decode_columns(
+            records, end, machine, types, most_bytes=MAX_VALUE_BYTES, earliest_ms=EARLIEST_MS, ahead_ms=AHEAD_MS
+        )
+        if batch is not None:
+            return Decoded(batch, list(records))
     parsed = list(_parsed_events(records))
     known = [event for _, event in parsed if not isinstance(event, Unusable)]
     machine.bring_in([event.customer_id for event in known], [event.item_id for event in known])
