@@ -40,6 +40,9 @@ _EXPECTED = _ascii(',"expected":')
 _ENDS = _ascii("]}")
 _DIGITS = 5
 _SMALLEST = 1e-300  # less is written as zero: the power of ten that scales it is not a number any more
+_MIDDLE = 308
+_SCALES = 10.0 ** np.arange(_DIGITS - 1 + _MIDDLE, _DIGITS - 2 - _MIDDLE, -1).clip(-308, 308)
+"""What a number whose first digit is of 10^power is multiplied with to have _DIGITS before the point."""
 
 
 class JsonIds:
@@ -108,7 +111,7 @@ def _put_real(out: npt.NDArray[np.uint8], at: int, value: float) -> int:
         at += 1
         value = -value
     power = np.int64(np.floor(np.log10(value)))
-    digits = np.int64(np.round(value / 10.0 ** (power - _DIGITS + 1)))
+    digits = np.int64(value * _SCALES[power + _MIDDLE] + 0.5)
     if digits >= 10**_DIGITS:
         digits //= 10
         power += 1

@@ -41,7 +41,7 @@ class Record(NamedTuple):
 
 
 class Framed(NamedTuple):
-    """Records of a partition that are framed already: see `streams.record_batches`."""
+    """Records of a partition that are framed and compressed already: see `streams.record_batches`."""
 
     raw: memoryview
     n: int
@@ -219,7 +219,7 @@ def _batch(waiting: Sequence[_Waiting]) -> tuple[RecordBatch, int]:
     size = sum(_size(one.content) for one in waiting)
     content = waiting[0].content
     if isinstance(content, Framed):
-        return RecordBatch(content.raw, content.n, now_ms), size
+        return RecordBatch(content.raw, content.n, now_ms, compressed=True), size
     parts, n = [], 0
     for one in waiting:
         assert isinstance(one.content, list)

@@ -34,7 +34,7 @@ from streams.foreign import Written
 from streams.freshness import Latency, Longest
 from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.outbox import Framed
-from streams.record_batches import FRAME_BYTES, frame
+from streams.record_batches import FRAME_BYTES, compressed, frame
 
 if TYPE_CHECKING:
     from streams.context import Context
@@ -244,7 +244,7 @@ class Refresher:
         out = np.empty(int(key_ends[-1]) + int(ends[-1]) + FRAME_BYTES * len(which), np.uint8)
         null = lists.length[which] == 0
         size = frame(out, np.frombuffer(bytearray(b"".join(keys)), np.uint8), key_ends, values, ends, null)
-        return Framed(out[:size].data, len(which))
+        return Framed(compressed(out[:size].data), len(which))
 
     def message(self, item: int) -> bytes | None:
         """The message an item's list would be now, None if it has none. The lock must be held."""
