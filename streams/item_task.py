@@ -85,6 +85,7 @@ class ItemTask(Task):
             else:
                 self.refresher.settle(record.offset + 1)
         machine.position = chunk.end
+        self.unacknowledged.add(chunk.end, ())  # it sends nothing that another task's state follows from
         return Outgoing()
 
     def progress(self, worker: str) -> Progress:
