@@ -98,9 +98,10 @@ def pair(
         out.again[i] = 0
         outcome = 0
         rank = -1
-        days = np.int64(h.log_length[customer])
-        if kinds[i] != _PURCHASE and max(gone_items + n, taken + days) > len(out.gone_items):
-            return i, gone, gained
+        if kinds[i] != _PURCHASE:
+            days = np.int64(h.log_length[customer])
+            if max(gone_items + n, taken + days) > len(out.gone_items):
+                return i, gone, gained
         if sources[i] != 0 and published_before(published, np.int64(sources[i]), sequences[i], offsets[i]):
             outcome = DUPLICATE
         elif offsets[i] <= included[customer]:
