@@ -1,27 +1,27 @@
 """The stored records, byte by byte, and those that are small. Little-endian; every record is framed:
 
-    frame      u8 layout (2) | u8 kind | u16 0 | u32 crc32 of the payload | payload
+    frame      u8 layout (3) | u8 kind | u16 0 | u32 crc32 of the payload | payload
 
     META       JSON: see the stores
     PAGE       ids: u32 n | u16 bytes[n] | utf-8
     NUMBERS    i32[n]: items of rows, partitions of items, or a source's items, from the key's number on
-    HISTORY    i64 included | i64 event ids seen | u32 items n | u32 ring r
+    HISTORY    i64 included | i64 event ids seen | u32 items n | u32 ring r | u32 log l | u32 0
                u32 item[n] | u32 quantity[n] | i64 first_ms[n] | i64 last_ms[n] | u32 days[n] | f32 recent[n]
-               u64 event id hash[r] | the customer's id and those of the profiles in utf-8, NUL in between
+               u64 event id hash[r] | u64 record of state.purchase_logs[l]
+               the customer's id and those of the profiles in utf-8, NUL in between
     ROW        i64 included | i64 mass | f64 recent mass | i64 dropped | f64 lost
                u32 once | u32 repeated | u32 cells c | u32 0 | u32 sizes[2 c]
                u64 entry[once] as in state.entries
                u64 (neighbour, after | before << 32, bits of F)[repeated]
     POPULARITY i64 included | i64 totals[4] | u64 items n | i64 buyers[n] | i64 repeats[n, 3]
-               i32 first_day[n], padded to 8 | u8 available[n], padded to 8
+               i64 first_days[n] | u8 available[n], padded to 8
                u64 counts m | u64 (day slot * 2^27 + item)[m] | u64 count[m]
     NUMBER     u32: the number of an id
     ID         utf-8: the id of a number
     TOTALS     i64 ids in the dictionary | i64 customers with an item
 
-Layout 1 had no customer's id, days and recent in HISTORY, in POPULARITY no repeats and only 14 days, no
-NUMBER, ID or TOTALS, and its dictionaries in PAGEs; `state.upgrade` makes 2 of it. What it had not counted
-begins then: every item was bought on one day, repeats and days of more than two weeks ago are none.
+Layout 2 had no log in HISTORY, so that purchases could not be taken back from their days. Layout 3 cannot be
+made of it: `alsobought rebuild` counts anew from the topics.
 
 `included` is the offset of the last record the value includes: a replay skips what it already has.
 `history_codec` packs HISTORY, `item_codec` ROW and POPULARITY.
@@ -40,7 +40,7 @@ import numpy.typing as npt
 
 from state.errors import CorruptRecord, UnknownLayout
 
-LAYOUT = 2
+LAYOUT = 3
 _FRAME = struct.Struct("<BBHI")
 _NUMBER = struct.Struct("<I")
 _TOTALS = struct.Struct("<qq")
@@ -65,8 +65,8 @@ def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
     return b"".join((_FRAME.pack(LAYOUT, kind, 0, zlib.crc32(payload)), payload))
 
 
-def unframe(kind: Kind, key: bytes, raw: bytes, layout: int = LAYOUT) -> bytes:
-    """The payload of a record of a layout.
+def unframe(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
+    """The payload of a record of this layout, or of one from `oldest` on that is the same.
 
     Raises
     ------
@@ -78,17 +78,17 @@ def unframe(kind: Kind, key: bytes, raw: bytes, layout: int = LAYOUT) -> bytes:
     if len(raw) < _FRAME.size:
         raise CorruptRecord(f"record {key!r} has {len(raw)} bytes, less than a frame")
     written, found, zero, crc = _FRAME.unpack_from(raw)
-    if written != layout:
-        raise UnknownLayout(f"record {key!r} has layout {written}, this program reads {layout}")
+    if not oldest <= written <= LAYOUT:
+        what_to_do = (
+            "an older version wrote it: run `alsobought rebuild`, which counts anew from the topics"
+            if written < LAYOUT
+            else "a newer version wrote it: run that one"
+        )
+        raise UnknownLayout(f"record {key!r} has layout {written}, this program reads {LAYOUT}; {what_to_do}")
     payload = raw[_FRAME.size :]
     if found != kind or zero or crc != zlib.crc32(payload):
         raise CorruptRecord(f"record {key!r} is damaged: kind {found}, or a wrong checksum")
     return payload
-
-
-def layout_of(raw: bytes) -> int:
-    """The layout a record says it has; 0 if it has none."""
-    return raw[0] if raw else 0
 
 
 def pack_meta(meta: dict[str, Any]) -> bytes:
@@ -97,9 +97,13 @@ def pack_meta(meta: dict[str, Any]) -> bytes:
 
 
 def unpack_meta(key: bytes, raw: bytes) -> dict[str, Any]:
-    """What `pack_meta` packed. It was the same in layout 1, so that a store can be told before an upgrade."""
-    layout = 1 if layout_of(raw) == 1 else LAYOUT
-    return msgspec.json.decode(unframe(Kind.META, key, raw, layout), type=dict[str, Any])
+    """What `pack_meta` packed."""
+    return msgspec.json.decode(unframe(Kind.META, key, raw), type=dict[str, Any])
+
+
+def unpack_any_meta(key: bytes, raw: bytes) -> dict[str, Any]:
+    """The same of any layout so far: META never changed, and says of an old store whether it was given up."""
+    return msgspec.json.decode(unframe(Kind.META, key, raw, oldest=1), type=dict[str, Any])
 
 
 def pack_page(ids: list[str]) -> bytes:
@@ -109,9 +113,9 @@ def pack_page(ids: list[str]) -> bytes:
     return frame(Kind.PAGE, struct.pack("<I", len(raw)) + lengths.tobytes() + b"".join(raw))
 
 
-def unpack_page(key: bytes, raw: bytes, layout: int = LAYOUT) -> list[str]:
-    """The ids of a PAGE record of a layout."""
-    payload = unframe(Kind.PAGE, key, raw, layout)
+def unpack_page(key: bytes, raw: bytes) -> list[str]:
+    """The ids of a PAGE record."""
+    payload = unframe(Kind.PAGE, key, raw)
     (n,) = struct.unpack_from("<I", payload)
     ends = np.cumsum(np.frombuffer(payload, np.uint16, n, 4)).tolist()
     blob = payload[4 + 2 * n :]

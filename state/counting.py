@@ -13,17 +13,21 @@ from state.entries import LANDMARK_MINUTE, TAU_MINUTES, decay_weight
 from state.memory import kernel
 from state.opportunity import opportunity
 from state.popularity import (
-    BUYERS,
     WATERMARK_MS,
     Popularity,
+    add_buyer,
     add_purchase,
     add_repeat,
     refresh_item,
+    take_buyer,
+    take_purchases,
     undo_repeats,
 )
+from state.purchase_logs import day_of, purchases_of
 from state.rows import LOOKAHEAD, Rows, add, hint, take
 
 NEW, REPEAT, GONE = map(int, Effect)
+DAY_MINUTES = 24 * 60
 
 # marks of a row: its list may have changed, or hardly; not stored since it changed; used since the clock's
 # hand came by; not in memory; its list may have changed since `ItemMachine.fresh` was last called
@@ -155,9 +159,11 @@ def count(
     ranks: npt.NDArray[np.uint32], near_ends: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64],
     again: npt.NDArray[np.uint32], near_items: npt.NDArray[np.int64], near_distances: npt.NDArray[np.uint8],
     gone_events: npt.NDArray[np.uint32], gone_ranks: npt.NDArray[np.int32],
-    gone_ends: npt.NDArray[np.uint32], gone_items: npt.NDArray[np.int64],
+    gone_ends: npt.NDArray[np.uint32], taken_ends: npt.NDArray[np.uint32],
+    gone_items: npt.NDArray[np.int64],
     gone_minutes: npt.NDArray[np.uint32], gone_days: npt.NDArray[np.uint32],
-    gone_spans: npt.NDArray[np.uint32], pending: Pending,
+    gone_spans: npt.NDArray[np.uint32], taken_items: npt.NDArray[np.int64],
+    taken: npt.NDArray[np.uint64], pending: Pending,
 ) -> int:  # fmt: skip
     """Apply a message whose item numbers are already this machine's; returns the events it applied.
 
@@ -200,18 +206,21 @@ def count(
             if fresh:
                 for rank in range(len(history)):
                     if removed < 0 or rank == removed:
-                        popular.buyers[history[rank]] -= 1
-                        popular.totals[BUYERS] -= 1
+                        take_buyer(
+                            popular, history[rank], np.int64(gone_minutes[first + rank]) // DAY_MINUTES
+                        )
                         days, span = np.int64(gone_days[first + rank]), np.int64(gone_spans[first + rank])
                         undo_repeats(popular, history[rank], days, span)
                         refresh_item(popular, history[rank])
+                for j in range(np.int64(taken_ends[gone - 1]) if gone > 0 else 0, np.int64(taken_ends[gone])):
+                    take_purchases(popular, taken_items[j], day_of(taken[j]), purchases_of(taken[j]))
+                    refresh_item(popular, taken_items[j])
             gone += 1
             continue
         if fresh:
             add_purchase(popular, item, times_ms[i])
             if effects[i] == NEW:
-                popular.buyers[item] += 1
-                popular.totals[BUYERS] += 1
+                add_buyer(popular, item, minutes[i] // DAY_MINUTES)
             else:
                 add_repeat(popular, item, np.int64(again[i]))
             refresh_item(popular, item)

@@ -22,7 +22,7 @@ from state.profiles import Profiles
 from state.residents import Residents
 from state.settings import CountingSettings
 
-CUSTOMER_BYTES = 256  # an id of 20 letters, its entries in a dictionary and a list, 41 bytes in arrays
+CUSTOMER_BYTES = 256  # an id of 20 letters, its entries in a dictionary and a list, 54 bytes in arrays
 
 
 class Backing(Protocol):

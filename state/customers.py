@@ -1,14 +1,14 @@
 """The customer machine: from purchase events to deltas, one per partition of the purchases.
 
 Its state is a function of the events of its partition alone: every customer's history (distinct items in
-order of first purchase) and last event ids. `apply` changes the histories and returns, per item partition,
-what that changes in the counts.
+order of first purchase) and last event ids, and how far it is with each source that numbers its events.
+`apply` changes the histories and returns, per item partition, what that changes in the counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,12 @@ from state import histories as hs
 from state import pairing
 from state.customer_memory import CustomerMemory
 from state.deltas import Deltas, Source
+from state.event_sources import EventSources
 from state.events import Event, EventBatch, Kind
 from state.first_events import FirstEvents
 
 BATCH_EVENTS = 2_000
-GONE_ITEMS = 250_000  # history items of removals in one message: 2 MB
+GONE_ITEMS = 250_000  # history items of removals in one message, and days of theirs: 6 MB at most
 
 
 @dataclass(frozen=True)
@@ -81,28 +82,36 @@ class CustomerMachine(CustomerMemory):
     ----------
     told_from : int
         Offset from which on it told everything.
+    event_sources : EventSources
+        How far it is with each source that numbers its events.
     """
 
     tells_as: Source | None = None
     told_from: int = 0
+    event_sources: EventSources = field(default_factory=EventSources)
 
     def noted(self) -> dict[str, Any]:
-        """From where on it tells."""
-        return {} if self.tells_as is None else {"told_from": self.told_from}
+        """From where on it tells, and how far it is with its events' sources."""
+        telling = {} if self.tells_as is None else {"told_from": self.told_from}
+        return telling | {"sources": self.event_sources.noted()}
 
     def recall(self, meta: dict[str, Any]) -> None:
-        """Go on telling, or begin to."""
+        """Go on telling, or begin to; and go on with the sources."""
         self.told_from = int(meta.get("told_from", self.position))
+        self.event_sources.recall(meta.get("sources", []))
 
     def batch(self, events: Iterable[Event]) -> EventBatch:
         """Events as the next batch of the log, for use without Kafka."""
         events = list(events)
         self.bring_in([e.customer_id for e in events], [e.item_id for e in events])
-        return EventBatch.of_events(events, self.customers, self.items, self.profiles, self.position)
+        return EventBatch.of_events(
+            events, self.customers, self.items, self.profiles, self.event_sources, self.position
+        )
 
     def apply(self, batch: EventBatch) -> Applied:
         """Apply a batch that follows `position`; returns what it changes."""
         self.make_room()
+        self.event_sources.make_room()
         deltas: list[list[Deltas]] = [[] for _ in range(self.partitions)]
         outcomes = np.empty(len(batch), np.uint8)
         told: list[FirstEvents] = []
@@ -120,6 +129,9 @@ class CustomerMachine(CustomerMemory):
         self.used[batch.customers] = 1
         erased = (outcomes == pairing.GONE) | (outcomes == pairing.EMPTIED)
         self.erase(batch.customers[(batch.kinds == Kind.FORGET) & erased])
+        if batch.sources.any():
+            self._drop_strangers(batch.customers[outcomes == pairing.DUPLICATE])
+            self.event_sources.tidy()
         return Applied(deltas, outcomes, told)
 
     def _apply_some(
@@ -131,13 +143,15 @@ class CustomerMachine(CustomerMemory):
             for column in (
                 batch.offsets, batch.kinds, batch.customers, batch.items,
                 batch.quantities, batch.times_ms, batch.hashes, batch.profiles,
+                batch.sources, batch.sequences,
             )
         ]  # fmt: skip
         removing = columns[1] != 0
-        longest = int(self.histories.length[columns[2][removing]].max(initial=0)) + (stop - start)
-        room = max(GONE_ITEMS, longest) if removing.any() else 0
+        room = self._room(columns[2][removing], stop - start) if removing.any() else 0
         out = pairing.new_paired(stop - start, self.settings.window, room)
-        arguments: tuple[Any, ...] = (self.histories, self.included, self.settings.window, *columns, out)
+        arguments: tuple[Any, ...] = (
+            self.histories, self.included, self.event_sources.sequences, self.settings.window, *columns, out
+        )  # fmt: skip
         n, gone, gained = pairing.pair(*arguments)
         self.customer_count += gained
         self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
@@ -150,6 +164,11 @@ class CustomerMachine(CustomerMemory):
         self.sent_ids = len(self.items)
         return out.outcomes[:n], messages, told
 
+    def _room(self, slots: npt.NDArray[np.uint32], events: int) -> int:
+        """Of how many items, and days, of histories a message has room; one event's fit in any case."""
+        lengths = self.histories.length[slots], self.histories.log_length[slots]
+        return max(GONE_ITEMS, *(int(of_some.max()) + events for of_some in lengths))
+
     def _messages(
         self, columns: list[npt.NDArray[Any]], out: pairing.Paired, n: int, gone: int, end: int
     ) -> Iterator[Deltas]:
@@ -159,7 +178,7 @@ class CustomerMachine(CustomerMemory):
         items, times = columns[3][which].astype(np.uint32), columns[5][which].astype(np.int64)
         near_ends = out.near_ends[which]
         near_items = out.near_items[: near_ends[-1] if len(near_ends) else 0]
-        gone_end = out.gone_ends[gone - 1] if gone else 0
+        gone_end, taken_end = (out.gone_ends[gone - 1], out.taken_ends[gone - 1]) if gone else (0, 0)
         new_ids = list(self.items.since(self.sent_ids))
         for partition in range(self.partitions):
             ends, to_items, distances = pairing.route(
@@ -172,8 +191,9 @@ class CustomerMachine(CustomerMemory):
                 ends, times, out.again[which], to_items, distances,
                 np.searchsorted(which, out.gone_events[:gone]).astype(np.uint32),
                 out.gone_ranks[:gone], out.gone_ends[:gone].astype(np.uint32),
+                out.taken_ends[:gone].astype(np.uint32),
                 out.gone_items[:gone_end], out.gone_minutes[:gone_end],
-                out.gone_days[:gone_end], out.gone_spans[:gone_end],
+                out.gone_days[:gone_end], out.gone_spans[:gone_end], out.taken[:taken_end],
             )  # fmt: skip
 
     def _first_events(
@@ -208,6 +228,14 @@ class CustomerMachine(CustomerMemory):
             (columns[0][at] - self.position).astype(np.uint32), whose.astype(np.uint32),
             which.astype(np.uint32), np.concatenate(effects)[order], columns[5][at].astype(np.int64),
         )  # fmt: skip
+
+    def _drop_strangers(self, slots: npt.NDArray[np.uint32]) -> None:
+        """Keep nothing of customers of whom nothing is stored, and whose events were all published before."""
+        histories = self.histories
+        for slot in np.unique(slots).tolist():
+            empty = histories.length[slot] == 0 and histories.seen[slot] == 0
+            if empty and self.customers.known(slot) and self.included[slot] < 0 and not self.changed[slot]:
+                self._vacate(slot)
 
     def history(self, customer_id: str) -> list[Purchased]:
         """A customer's items in order of first purchase; empty for an unknown customer."""

@@ -8,18 +8,17 @@ before travel, so a reader holds the source's dictionary after reading all of it
              i64 first | i64 end              source offsets covered: [first, end)
              i64 customers                    customers of the source partition that have an item
              u32 base | u32 new ids           numbers base .. base + new - 1 are the new ids
-             u32 events | u32 near | u32 histories | u32 history items
+             u32 events | u32 near | u32 histories | u32 history items | u32 taken
     ids      u16 partition[new] | u16 bytes[new] | utf-8
     events   u32 offset - first | u32 item | u8 effect | u32 rank | u32 near end | i64 time_ms | u32 again
     near     u32 item | u8 distance           neighbours of NEW events that the partition needs
-    gone     u32 event | i32 removed rank (-1: all) | u32 end,
+    gone     u32 event | i32 removed rank (-1: all) | u32 end | u32 taken end,
              then u32 item | u32 minute | u32 days | u32 span of the histories
+    taken    u64 record of `state.purchase_logs`: purchases of what was removed, but for each item's first
 
 `near` of an event: if the partition owns the event's item, all items within the window before it, nearest
 first; else those of them that it owns. `again` is what `state.history_repeats.again` says of a REPEAT, 0 of
 others. A GONE event carries the whole history as it was before.
-
-Version 1 had no `again`, days and span; it is read as if there had been no repeats on other days.
 """
 
 from __future__ import annotations
@@ -35,9 +34,8 @@ from state.errors import BadDelta
 from state.wire import Reader, Writer
 
 MAGIC = b"AD"
-VERSION = 2
-READABLE = (1, 2)
-_HEADER = struct.Struct("<2sBBHHqqqIIIIII")
+VERSION = 3
+_HEADER = struct.Struct("<2sBBHHqqqIIIIIII")
 
 
 class Effect(IntEnum):
@@ -86,17 +84,21 @@ class Deltas(NamedTuple):
     gone_events: npt.NDArray[np.uint32]
     gone_ranks: npt.NDArray[np.int32]
     gone_ends: npt.NDArray[np.uint32]
+    taken_ends: npt.NDArray[np.uint32]
     gone_items: npt.NDArray[np.uint32]
     gone_minutes: npt.NDArray[np.uint32]
     gone_days: npt.NDArray[np.uint32]
     gone_spans: npt.NDArray[np.uint32]
+    taken: npt.NDArray[np.uint64]
 
 
-_EVENT_COLUMNS = (np.uint32, np.uint32, np.uint8, np.uint32, np.uint32, np.int64, np.uint32)
-_NEAR_COLUMNS = (np.uint32, np.uint8)
-_GONE_COLUMNS = (np.uint32, np.int32, np.uint32)
-_GONE_ITEM_COLUMNS = (np.uint32, np.uint32, np.uint32, np.uint32)
-_ADDED = (1, 0, 0, 2)  # of the columns above, those at the end that version 1 did not have
+_COLUMNS: tuple[tuple[type, ...], ...] = (
+    (np.uint32, np.uint32, np.uint8, np.uint32, np.uint32, np.int64, np.uint32),  # events
+    (np.uint32, np.uint8),  # near
+    (np.uint32, np.int32, np.uint32, np.uint32),  # gone
+    (np.uint32, np.uint32, np.uint32, np.uint32),  # items of gone histories
+    (np.uint64,),  # taken
+)
 
 
 def message_type(raw: bytes) -> Type:
@@ -109,8 +111,11 @@ def message_type(raw: bytes) -> Type:
     """
     if len(raw) < 4 or raw[:2] != MAGIC:
         raise BadDelta(f"not a pair-deltas message: starts with {raw[:8]!r}")
-    if raw[2] not in READABLE:
-        raise BadDelta(f"pair-deltas message has layout {raw[2]}, this program reads {VERSION}")
+    if raw[2] != VERSION:
+        raise BadDelta(
+            f"pair-deltas message has layout {raw[2]}, this program reads {VERSION}: run all workers in one"
+            " version, and `alsobought rebuild` where another one counted before"
+        )
     try:
         return Type(raw[3])
     except ValueError:
@@ -123,7 +128,7 @@ def encode(d: Deltas) -> bytes:
     w.put(
         _HEADER.pack(
             MAGIC, VERSION, Type.COUNTS, *d.source, d.first, d.end, d.customers, d.base, len(d.new_ids),
-            len(d.offsets), len(d.near_items), len(d.gone_events), len(d.gone_items),
+            len(d.offsets), len(d.near_items), len(d.gone_events), len(d.gone_items), len(d.taken),
         )
     )  # fmt: skip
     w.put(d.new_partitions.tobytes())
@@ -147,20 +152,11 @@ def decode(raw: bytes) -> Deltas:
         header = _HEADER.unpack_from(raw)
     except struct.error as error:
         raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header") from error
-    topic, partition, first, end, customers, base, n_new, n_events, n_near, n_gone, n_gone_items = header[3:]
-    r = Reader(raw, _HEADER.size)
+    topic, partition, first, end, customers, base, n_new, *lengths = header[3:]
+    r = Reader(raw, _HEADER.size + -_HEADER.size % 8)
     partitions = r.array(np.uint16, n_new)
     ids = r.ids(n_new)
-    columns: list[npt.NDArray[np.generic]] = []
-    for dtypes, n, added in zip(
-        (_EVENT_COLUMNS, _NEAR_COLUMNS, _GONE_COLUMNS, _GONE_ITEM_COLUMNS),
-        (n_events, n_near, n_gone, n_gone_items),
-        _ADDED,
-        strict=True,
-    ):
-        written = len(dtypes) - (added if raw[2] == 1 else 0)
-        columns += [r.array(dtype, n) for dtype in dtypes[:written]]
-        columns += [np.zeros(n, dtype) for dtype in dtypes[written:]]
+    columns = [r.array(dtype, n) for dtypes, n in zip(_COLUMNS, lengths, strict=True) for dtype in dtypes]
     return Deltas(Source(topic, partition), first, end, customers, base, ids, partitions, *columns)  # type: ignore[arg-type]
 
 

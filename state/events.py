@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from state.event_sources import EventSources
 from state.ids import Dictionary
 from state.profiles import Profiles
 from state.residents import Residents
@@ -35,6 +36,8 @@ class Event:
     kind: Kind = Kind.PURCHASE
     event_id: str | None = None
     profile_id: str | None = None
+    source: str | None = None
+    sequence: int | None = None
 
 
 def event_hash(event_id: str | None) -> int:
@@ -67,6 +70,10 @@ class EventBatch:
         `event_hash` of the event ids.
     profiles : uint8[n]
         Which of the customer's profiles it was, see `state.profiles`; 0 without one.
+    sources : uint32[n]
+        What each was published from: a number of the machine's `EventSources`, 0 without one.
+    sequences : int64[n]
+        Its number within the source, 0 without one.
     end : int
         Offset after the last record of the batch, event or not.
     """
@@ -79,18 +86,31 @@ class EventBatch:
     times_ms: npt.NDArray[np.int64]
     hashes: npt.NDArray[np.uint64]
     profiles: npt.NDArray[np.uint8]
+    sources: npt.NDArray[np.uint32]
+    sequences: npt.NDArray[np.int64]
     end: int
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     @staticmethod
-    def of_rows(rows: Sequence[tuple[int, int, int, int, int, int, int, int]], end: int) -> EventBatch:
-        """From tuples (offset, kind, customer, item, quantity, time_ms, hash, profile)."""
+    def of_rows(
+        rows: Sequence[tuple[int, int, int, int, int, int, int, int]],
+        end: int,
+        published: Sequence[tuple[int, int, int]] = (),
+    ) -> EventBatch:
+        """From tuples (offset, kind, customer, item, quantity, time_ms, hash, profile).
+
+        `published` has (index of the row, source, sequence) of those that say what they were published from.
+        """
         columns = list(zip(*rows, strict=True)) or [()] * 8
         types = (np.int64, np.uint8, np.uint32, np.uint32, np.uint32, np.int64, np.uint64, np.uint8)
         arrays: list[Any] = [np.array(c, t) for c, t in zip(columns, types, strict=True)]
-        return EventBatch(*arrays, end=end)  # type: ignore[misc]
+        sources, sequences = np.zeros(len(rows), np.uint32), np.zeros(len(rows), np.int64)
+        if published:
+            which, numbers, numbered = zip(*published, strict=True)
+            sources[list(which)], sequences[list(which)] = numbers, numbered
+        return EventBatch(*arrays, sources=sources, sequences=sequences, end=end)  # type: ignore[misc]
 
     @staticmethod
     def of_events(
@@ -98,9 +118,11 @@ class EventBatch:
         customers: Residents,
         items: Dictionary,
         profiles: Profiles,
+        sources: EventSources,
         first_offset: int,
     ) -> EventBatch:
         """From events, the first at `first_offset`; new ids enter the dictionaries."""
+        events = list(events)
         rows = [
             (
                 offset,
@@ -114,4 +136,9 @@ class EventBatch:
             )
             for offset, e in enumerate(events, first_offset)
         ]
-        return EventBatch.of_rows(rows, first_offset + len(rows))
+        published = [
+            (index, sources.number(e.source), e.sequence)
+            for index, e in enumerate(events)
+            if e.source is not None and e.sequence is not None
+        ]
+        return EventBatch.of_rows(rows, first_offset + len(rows), published)

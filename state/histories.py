@@ -8,8 +8,8 @@ A history is the customer's distinct items in order of first purchase. It lies i
 so that looking for an item reads only the items. `days` has in its low 24 bits on how many days the item
 was bought (counted when an event's day is not that of the newest one), in its high 8 bits the customer's
 profile that bought it last. `recent` is how often it was bought, decayed from each event to the newest one
-(tau 30 days). The hashes of the customer's last 128 event ids lie in a block of their own, a ring that
-grows with use.
+(tau 30 days). The hashes of the customer's last 128 event ids lie in a block of their own
+(`state.event_rings`), and so do the days of repeat purchases (`state.purchase_logs`).
 
 What an item says of repeats is its `days` and its span, the minutes from its first event to its newest one,
 0 as long as all are on one day.
@@ -26,6 +26,7 @@ from state import blocks
 from state.blocks import allocate, new_free, release, size_classes, wipe
 from state.event_rings import RINGS, forget_ring, write_ring
 from state.memory import give_back, kernel, reserve
+from state.purchase_logs import LOGS, forget_log, write_log
 
 RESERVED_BYTES = 16 << 30
 CLASSES = size_classes(2, 1 << 24) // 2 * 2  # items of a block: even, so that its parts are aligned
@@ -45,12 +46,17 @@ class Histories(NamedTuple):
     free: npt.NDArray[np.int64]
     ring_free: npt.NDArray[np.int64]
     rings: npt.NDArray[np.uint64]
+    log_free: npt.NDArray[np.int64]
+    logs: npt.NDArray[np.uint64]
     start: npt.NDArray[np.int64]  # first word of the block
     size: npt.NDArray[np.uint8]  # class of the block
     length: npt.NDArray[np.uint32]  # items
     ring_start: npt.NDArray[np.int64]
     ring_size: npt.NDArray[np.uint8]
     seen: npt.NDArray[np.int64]  # event ids ever remembered; the newest is at (seen - 1) % ring
+    log_start: npt.NDArray[np.int64]
+    log_size: npt.NDArray[np.uint8]
+    log_length: npt.NDArray[np.uint32]  # records
 
 
 def new_histories(capacity: int) -> Histories:
@@ -63,19 +69,24 @@ def new_histories(capacity: int) -> Histories:
         free=new_free(CLASSES),
         ring_free=new_free(RINGS),
         rings=reserve(RESERVED_BYTES),
+        log_free=new_free(LOGS),
+        logs=reserve(RESERVED_BYTES),
         start=np.zeros(capacity, np.int64),
         size=np.zeros(capacity, np.uint8),
         length=np.zeros(capacity, np.uint32),
         ring_start=np.zeros(capacity, np.int64),
         ring_size=np.zeros(capacity, np.uint8),
         seen=np.zeros(capacity, np.int64),
+        log_start=np.zeros(capacity, np.int64),
+        log_size=np.zeros(capacity, np.uint8),
+        log_length=np.zeros(capacity, np.uint32),
     )
 
 
 def grow_histories(histories: Histories, capacity: int) -> Histories:
     """The same histories with room for `capacity` customers."""
     grown = {}
-    for name in Histories._fields[6:]:
+    for name in Histories._fields[8:]:
         old = getattr(histories, name)
         new = np.zeros(capacity, old.dtype)
         new[: len(old)] = old
@@ -199,7 +210,7 @@ def remove(h: Histories, customer: int, rank: int) -> None:
 
 @kernel
 def forget(h: Histories, customers: npt.NDArray[np.int64]) -> None:
-    """Erase customers: histories and event ids, overwritten in memory."""
+    """Erase customers: histories, event ids and days, overwritten in memory."""
     for customer in customers:
         if h.size[customer] > 0:
             wipe(h.arena, h.start[customer], ENTRY_WORDS * CLASSES[h.size[customer]])
@@ -207,6 +218,7 @@ def forget(h: Histories, customers: npt.NDArray[np.int64]) -> None:
         h.size[customer] = 0
         h.length[customer] = 0
         forget_ring(h, customer)
+        forget_log(h, customer)
 
 
 @kernel
@@ -249,9 +261,9 @@ def write(
     h: Histories, customer: int, items: npt.NDArray[np.uint32], quantities: npt.NDArray[np.uint32],
     first_ms: npt.NDArray[np.int64], last_ms: npt.NDArray[np.int64],
     days: npt.NDArray[np.uint32], recents: npt.NDArray[np.float32],
-    hashes: npt.NDArray[np.uint64], seen: int,
+    hashes: npt.NDArray[np.uint64], seen: int, log: npt.NDArray[np.uint64],
 ) -> None:  # fmt: skip
-    """Fill an empty history from what `read` and `read_ring` gave."""
+    """Fill an empty history from what `read`, `read_ring` and `read_log` gave."""
     for i in range(len(items)):
         both = np.int64(days[i])
         append(
@@ -259,16 +271,17 @@ def write(
             both >> PROFILE_BITS,
         )  # fmt: skip
     write_ring(h, customer, hashes, seen)
+    write_log(h, customer, log)
 
 
 def footprint_bytes(h: Histories) -> int:
-    """Memory that histories and event ids touched so far, gaps included."""
-    return 8 * int(h.free[-1] + h.ring_free[-1])
+    """Memory that histories, event ids and days touched so far, gaps included."""
+    return 8 * int(h.free[-1] + h.ring_free[-1] + h.log_free[-1])
 
 
 def block_bytes(h: Histories) -> npt.NDArray[np.int64]:
-    """Bytes of each customer's two blocks."""
-    return 8 * ENTRY_WORDS * CLASSES[h.size] + 8 * RINGS[h.ring_size]
+    """Bytes of each customer's three blocks."""
+    return 8 * (ENTRY_WORDS * CLASSES[h.size] + RINGS[h.ring_size] + LOGS[h.log_size])
 
 
 def close_gaps(h: Histories) -> None:
@@ -276,6 +289,7 @@ def close_gaps(h: Histories) -> None:
     for arena, free, start, words in (
         (h.arena, h.free, h.start, ENTRY_WORDS * CLASSES[h.size]),
         (h.rings, h.ring_free, h.ring_start, RINGS[h.ring_size]),
+        (h.logs, h.log_free, h.log_start, LOGS[h.log_size]),
     ):
         held = np.flatnonzero(words)
         held = held[np.argsort(start[held])]

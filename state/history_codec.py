@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from state import event_rings
+from state import event_rings, purchase_logs
 from state import histories as hs
 from state.codec import Kind, frame, unframe
 
-_HISTORY = struct.Struct("<qqII")
-_ENTRY_BYTES, _OLD_ENTRY_BYTES = 32, 24  # an item, in this layout and in 1
+_HISTORY = struct.Struct("<qqIIII")
+_ENTRY_BYTES = 32
 
 
 def pack_history(
@@ -20,10 +20,10 @@ def pack_history(
 ) -> bytes:
     """A HISTORY record of a customer with some profiles."""
     columns = hs.read(h, customer)
-    ring = event_rings.read_ring(h, customer)
-    head = _HISTORY.pack(included, int(h.seen[customer]), len(columns[0]), len(ring))
+    ring, log = event_rings.read_ring(h, customer), purchase_logs.read_log(h, customer)
+    head = _HISTORY.pack(included, int(h.seen[customer]), len(columns[0]), len(ring), len(log), 0)
     names = "\0".join([customer_id, *profiles]).encode()
-    parts = [head, *(c.tobytes() for c in columns), ring.tobytes(), names]
+    parts = [head, *(c.tobytes() for c in columns), ring.tobytes(), log.tobytes(), names]
     return frame(Kind.HISTORY, b"".join(parts))
 
 
@@ -34,37 +34,22 @@ def history_customer(key: bytes, raw: bytes) -> tuple[str, list[str]]:
     return customer_id, profiles
 
 
-def upgrade_history(key: bytes, raw: bytes, customer_id: str) -> tuple[bytes, int, int]:
-    """A HISTORY record of layout 1 in this layout, and how many items and event ids it has."""
-    payload = unframe(Kind.HISTORY, key, raw, layout=1)
-    _, seen, items, _ = _HISTORY.unpack_from(payload)
-    at = _HISTORY.size + _OLD_ENTRY_BYTES * items
-    added = np.ones(items, np.uint32).tobytes() + np.ones(items, np.float32).tobytes()
-    return frame(Kind.HISTORY, payload[:at] + added + payload[at:] + customer_id.encode()), items, seen
-
-
-def history_items(key: bytes, raw: bytes) -> int:
-    """How many items a HISTORY record has."""
-    items: int = _HISTORY.unpack_from(unframe(Kind.HISTORY, key, raw))[2]
-    return items
-
-
 def _history_bytes(payload: bytes) -> int:
-    """Length of a HISTORY's payload without the id."""
-    _, _, items, ring = _HISTORY.unpack_from(payload)
-    return int(_HISTORY.size + _ENTRY_BYTES * items + 8 * ring)
+    """Length of a HISTORY's payload without the ids."""
+    _, _, items, ring, log, _ = _HISTORY.unpack_from(payload)
+    return int(_HISTORY.size + _ENTRY_BYTES * items + 8 * (ring + log))
 
 
 def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> int:
     """Put a HISTORY record into a history that is empty; returns the offset it includes."""
     payload = unframe(Kind.HISTORY, key, raw)
-    included, seen, n, ring = _HISTORY.unpack_from(payload)
+    included, seen, n, ring, log, _ = _HISTORY.unpack_from(payload)
     at = _HISTORY.size
     columns: list[Any] = []
     for dtype in (np.uint32, np.uint32, np.int64, np.int64, np.uint32, np.float32):
         columns.append(np.frombuffer(payload, dtype, n, at).copy())
         at += columns[-1].nbytes
     hashes = np.frombuffer(payload, np.uint64, ring, at).copy()
-    columns += [hashes, seen]
+    columns += [hashes, seen, np.frombuffer(payload, np.uint64, log, at + hashes.nbytes).copy()]
     hs.write(h, customer, *columns)
     return int(included)

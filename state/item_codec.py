@@ -12,10 +12,9 @@ from state import row_memory
 from state import rows as rw
 from state.codec import Kind, frame, unframe
 from state.errors import CorruptRecord
-from state.popularity import DAY_MS, DAYS, WATERMARK_MS, Popularity, count_recent, new_popularity
+from state.popularity import Popularity, count_recent
 
 _ROW = struct.Struct("<qqdqdIIII")
-_OLD_DAYS = 14  # of POPULARITY in layout 1
 
 
 def pack_rows(
@@ -56,7 +55,7 @@ def pack_popularity(p: Popularity, items: int, included: int) -> bytes:
         Kind.POPULARITY,
         b"".join((
             struct.pack("<q", included), p.totals.tobytes(), struct.pack("<Q", items),
-            p.buyers[:items].tobytes(), p.repeats[:items].tobytes(), _padded(p.first_day[:items].tobytes()),
+            p.buyers[:items].tobytes(), p.repeats[:items].tobytes(), p.first_days[:items].tobytes(),
             _padded(p.available[:items].tobytes()),
             struct.pack("<Q", len(numbers)), counts.tobytes(),
         )),
@@ -74,8 +73,8 @@ def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> int:
     at += 8 * n
     p.repeats[:n] = np.frombuffer(payload, np.int64, 3 * n, at).reshape(n, 3)
     at += 24 * n
-    p.first_day[:n] = np.frombuffer(payload, np.int32, n, at)
-    at += 4 * n + -4 * n % 8
+    p.first_days[:n] = np.frombuffer(payload, np.int64, n, at)
+    at += 8 * n
     p.available[:n] = np.frombuffer(payload, np.uint8, n, at)
     at += n + -n % 8
     slots, numbers, counts = _unpack_days(payload, at)
@@ -92,23 +91,6 @@ def _unpack_days(
     where, counts = np.frombuffer(payload, np.uint64, 2 * m, at + 8).reshape(2, m)
     item_mask = np.uint64((1 << 27) - 1)
     return (where >> np.uint64(27)).astype(np.int64), (where & item_mask).astype(np.int64), counts
-
-
-def upgrade_popularity(key: bytes, raw: bytes) -> bytes:
-    """A POPULARITY record of layout 1 in this layout."""
-    payload = unframe(Kind.POPULARITY, key, raw, layout=1)
-    included, *totals = struct.unpack_from("<q4q", payload)
-    (n,) = struct.unpack_from("<Q", payload, 40)
-    p = new_popularity(n)
-    p.totals[:] = totals
-    p.buyers[:] = np.frombuffer(payload, np.int64, n, 48)
-    p.available[:] = np.frombuffer(payload, np.uint8, n, 48 + 8 * n)
-    slots, numbers, counts = _unpack_days(payload, 48 + 8 * n + n + -n % 8)
-    newest = int(p.totals[WATERMARK_MS]) // DAY_MS
-    days = newest - (newest - slots) % _OLD_DAYS
-    p.days[numbers, days % DAYS] = counts
-    np.minimum.at(p.first_day, numbers, days.astype(np.int32))
-    return pack_popularity(p, n, included)
 
 
 def _padded(raw: bytes) -> bytes:

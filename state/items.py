@@ -134,6 +134,7 @@ class ItemMachine:
             near = source.items[deltas.near_items].astype(np.int64)
             gone = source.items[deltas.gone_items].astype(np.int64)
             items = source.items[deltas.items].astype(np.int64)
+            taken = source.items[(deltas.taken >> 32).astype(np.int64)].astype(np.int64)
             if self.absent:
                 touched = np.concatenate([items, near, gone])
                 self.bring_in(counting.absent_rows(self.tables, touched))
@@ -143,8 +144,8 @@ class ItemMachine:
                 self.settings.score_tolerance,
                 items, deltas.offsets, deltas.effects, deltas.ranks,
                 deltas.near_ends, deltas.times_ms, deltas.again, near, deltas.near_distances,
-                deltas.gone_events, deltas.gone_ranks, deltas.gone_ends, gone, deltas.gone_minutes,
-                deltas.gone_days, deltas.gone_spans, self._pending,
+                deltas.gone_events, deltas.gone_ranks, deltas.gone_ends, deltas.taken_ends, gone,
+                deltas.gone_minutes, deltas.gone_days, deltas.gone_spans, taken, deltas.taken, self._pending,
             )  # fmt: skip
             source.end, source.customers = deltas.end, deltas.customers
         self.position = position + 1
@@ -276,7 +277,7 @@ class ItemMachine:
 
     @property
     def purchases(self) -> int:
-        """Purchases seen, by anyone of anything."""
+        """Purchases, by anyone, of what customers have."""
         return int(self.tables.popularity.totals[pop.PURCHASES])
 
     def waiting(self) -> npt.NDArray[np.int64]:

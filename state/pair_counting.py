@@ -9,7 +9,7 @@ from state.counting import CHANGED, CHANGED_LIST, QUIET, Pending, Tables, buyers
 from state.entries import decay_weight
 from state.memory import kernel
 from state.pair_changes import Buyers, Pairs, Sizes
-from state.popularity import BUYERS, add_purchase, refresh_item
+from state.popularity import DAY_MS, add_buyer, add_purchase, refresh_item, take_buyer
 
 
 @kernel
@@ -21,17 +21,18 @@ def count_pairs(
 
     `position` is the message's own in its topic; changes before effect first + `skip` are dropped, what a
     row or the popularity already includes is skipped. A purchase counts as popularity when it brings the
-    item into a history.
+    item into a history, until it goes out of it.
     """
     popular = t.popularity
     for i in range(len(buyers.items) if position > popularity_included else 0):
         if np.int64(buyers.offsets[i]) < skip:
             continue
-        item, change = int(buyers.items[i]), int(buyers.changes[i])
-        if change > 0:
+        item, day = int(buyers.items[i]), buyers.times_ms[i] // DAY_MS
+        if buyers.changes[i] > 0:
             add_purchase(popular, item, buyers.times_ms[i])
-        popular.buyers[item] += change
-        popular.totals[BUYERS] += change
+            add_buyer(popular, item, day)
+        else:
+            take_buyer(popular, item, day)
         refresh_item(popular, item)
     for i in range(len(sizes.items)):
         row = int(t.row_of[sizes.items[i]])

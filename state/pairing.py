@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state import event_rings, history_repeats
+from state import event_rings, history_repeats, purchase_logs
 from state import histories as hs
 from state.deltas import Effect
+from state.event_sources import Sequences, published_before
 from state.histories import Histories
 from state.memory import kernel
 
@@ -31,15 +32,17 @@ class Paired(NamedTuple):
     gone_events: npt.NDArray[np.uint32]
     gone_ranks: npt.NDArray[np.int32]
     gone_ends: npt.NDArray[np.int64]
+    taken_ends: npt.NDArray[np.int64]
     gone_items: npt.NDArray[np.uint32]
     gone_minutes: npt.NDArray[np.uint32]
     gone_days: npt.NDArray[np.uint32]
     gone_spans: npt.NDArray[np.uint32]
+    taken: npt.NDArray[np.uint64]
     again: npt.NDArray[np.uint32]
 
 
 def new_paired(n_events: int, window: int, gone_items: int) -> Paired:
-    """Buffers for n events, and for histories of `gone_items` items in all."""
+    """Buffers for n events, and for histories of `gone_items` items, and as many days, in all."""
     return Paired(
         np.empty(n_events, np.uint8),
         np.empty(n_events, np.uint32),
@@ -48,10 +51,12 @@ def new_paired(n_events: int, window: int, gone_items: int) -> Paired:
         np.empty(n_events, np.uint32),
         np.empty(n_events, np.int32),
         np.empty(n_events, np.int64),
+        np.empty(n_events, np.int64),
         np.empty(gone_items, np.uint32),
         np.empty(gone_items, np.uint32),
         np.empty(gone_items, np.uint32),
         np.empty(gone_items, np.uint32),
+        np.empty(gone_items, np.uint64),
         np.empty(n_events, np.uint32),
     )
 
@@ -60,6 +65,7 @@ def new_paired(n_events: int, window: int, gone_items: int) -> Paired:
 def pair(
     h: Histories,
     included: npt.NDArray[np.int64],
+    published: Sequences,
     window: int,
     offsets: npt.NDArray[np.int64],
     kinds: npt.NDArray[np.uint8],
@@ -69,16 +75,20 @@ def pair(
     times_ms: npt.NDArray[np.int64],
     hashes: npt.NDArray[np.uint64],
     profiles: npt.NDArray[np.uint8],
+    sources: npt.NDArray[np.uint32],
+    sequences: npt.NDArray[np.int64],
     out: Paired,
 ) -> tuple[int, int, int]:
     """Apply events to histories; returns (events done, GONE events, customers gained).
 
-    Stops before an event whose history does not fit into what is left of `out.gone_items`: the caller
-    goes on from there with new buffers. `included` is the last offset a customer's history already has.
+    Stops before an event whose history does not fit into what is left of `out.gone_items` and `out.taken`:
+    the caller goes on from there with new buffers. `included` is the last offset a customer's history already
+    has; what `published` has is as of the event at hand, so that comes first.
     """
     near = 0
     gone = 0
     gone_items = 0
+    taken = 0
     gained = 0
     for i in range(len(offsets)):
         customer = np.int64(customers[i])
@@ -88,9 +98,13 @@ def pair(
         out.again[i] = 0
         outcome = 0
         rank = -1
-        if kinds[i] != _PURCHASE and gone_items + n > len(out.gone_items):
-            return i, gone, gained
-        if offsets[i] <= included[customer]:
+        if kinds[i] != _PURCHASE:
+            days = np.int64(h.log_length[customer])
+            if max(gone_items + n, taken + days) > len(out.gone_items):
+                return i, gone, gained
+        if sources[i] != 0 and published_before(published, np.int64(sources[i]), sequences[i], offsets[i]):
+            outcome = DUPLICATE
+        elif offsets[i] <= included[customer]:
             outcome = INCLUDED
         elif hashes[i] != 0 and event_rings.seen_before(h, customer, hashes[i]):
             outcome = DUPLICATE
@@ -99,6 +113,7 @@ def pair(
             if rank >= 0:
                 hs.add_quantity(h, customer, rank, np.int64(quantities[i]))
                 out.again[i] = history_repeats.again(h, customer, rank, times_ms[i], np.int64(profiles[i]))
+                purchase_logs.note(h, customer, item, times_ms[i])
                 outcome = REPEAT
             else:
                 for distance in range(1, min(n, window) + 1):
@@ -132,6 +147,8 @@ def pair(
                 out.gone_events[gone] = i
                 out.gone_ranks[gone] = rank
                 out.gone_ends[gone] = gone_items
+                taken = purchase_logs.take(h, customer, item if rank >= 0 else -1, out.taken, taken)
+                out.taken_ends[gone] = taken
                 gone += 1
                 if kinds[i] == _FORGET:
                     hs.forget(h, np.array([customer]))

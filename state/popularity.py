@@ -4,8 +4,13 @@ Buyers per item (customers who have it), their total, and purchases by day of ev
 newest event and the 27 days before it. Late events count in their day as long as it is among these. What
 lists are ranked by is the sum of the newest 14.
 
-Of the buyers of each item it keeps what their histories say of repeats (`state.histories`): how many bought
-it on more than one day, on how many days beyond their first, and over how many minutes.
+Of the buyers of each item it keeps the sum of the days they first bought it on, and what their histories say
+of repeats (`state.histories`): how many bought it on more than one day, on how many days beyond their first,
+and over how many minutes.
+
+Everything here is a sum over what customers have now, so that a return or an erasure takes back exactly what
+the purchases added (docs/decisions/0017-undo-of-popularity.md). Only the newest event time stays: it is the
+clock of the events.
 """
 
 from __future__ import annotations
@@ -22,7 +27,6 @@ from state.relatedness import grid_position
 DAY_MS = 86_400_000
 DAYS = 28
 RECENT_DAYS = 14
-NEVER = 2**31 - 1
 
 # `totals`
 BUYERS, WATERMARK_MS, REFRESHED_AT, PURCHASES = range(4)
@@ -37,7 +41,7 @@ class Popularity(NamedTuple):
     buyers: npt.NDArray[np.int64]
     recent: npt.NDArray[np.int64]  # purchases of the last RECENT_DAYS days
     days: npt.NDArray[np.uint32]  # [items, DAYS], day d in slot d % DAYS
-    first_day: npt.NDArray[np.int32]  # of any purchase, NEVER without one
+    first_days: npt.NDArray[np.int64]  # sum over the buyers of the days, since 1970, they first bought it on
     repeats: npt.NDArray[np.int64]  # [items, 3], see REPEATERS
     available: npt.NDArray[np.uint8]
     positions: npt.NDArray[np.float32]  # on the grid of `state.relatedness`
@@ -51,7 +55,7 @@ def new_popularity(capacity: int) -> Popularity:
         np.zeros(capacity, np.int64),
         np.zeros(capacity, np.int64),
         np.zeros((capacity, DAYS), np.uint32),
-        np.full(capacity, NEVER, np.int32),
+        np.zeros(capacity, np.int64),
         np.zeros((capacity, 3), np.int64),
         np.ones(capacity, np.uint8),
         np.zeros(capacity, np.float32),
@@ -85,7 +89,43 @@ def add_purchase(p: Popularity, item: int, time_ms: int) -> None:
     if day > newest - DAYS:
         p.days[item, day % DAYS] += np.uint32(1)
         p.recent[item] += day > newest - RECENT_DAYS
-    p.first_day[item] = min(p.first_day[item], day)
+
+
+@kernel
+def take_purchases(p: Popularity, item: int, day: int, purchases: int) -> None:
+    """Take back purchases of an item on a day, days since 1970; of days the window has left, the total."""
+    p.totals[PURCHASES] -= purchases
+    newest = p.totals[WATERMARK_MS] // DAY_MS
+    if day > newest - DAYS:
+        p.days[item, day % DAYS] -= np.uint32(purchases)
+        if day > newest - RECENT_DAYS:
+            p.recent[item] -= purchases
+
+
+@kernel
+def add_buyer(p: Popularity, item: int, day: int) -> None:
+    """Count a customer who has the item from a day on, days since 1970."""
+    p.buyers[item] += 1
+    p.totals[BUYERS] += 1
+    p.first_days[item] += day
+
+
+@kernel
+def take_buyer(p: Popularity, item: int, day: int) -> None:
+    """Take back what `add_buyer` and the purchase on that day added."""
+    p.buyers[item] -= 1
+    p.totals[BUYERS] -= 1
+    p.first_days[item] -= day
+    take_purchases(p, item, day, 1)
+
+
+@kernel
+def age_days(p: Popularity, item: int) -> float:
+    """Days since the buyers of an item first bought it, their mean; 0 without buyers."""
+    if p.buyers[item] <= 0:
+        return 0.0
+    newest = p.totals[WATERMARK_MS] // DAY_MS
+    return max(newest - p.first_days[item] / p.buyers[item], 0.0)
 
 
 @kernel

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from state import codec
 from state.errors import BadSettings, ForeignLog
 from state.store import Records, Store
-from state.upgrade import upgrade
 
 META, TOTALS = b"m", b"k"
 
@@ -52,7 +51,7 @@ def stored_log(store: Store) -> str | None:
     UnknownLayout, CorruptRecord
     """
     raw = store.get(META)
-    return None if raw is None else str(codec.unpack_meta(META, raw).get("log") or "")
+    return None if raw is None else str(codec.unpack_any_meta(META, raw).get("log") or "")
 
 
 MESSAGE_EVENTS = 25  # that could be applied in the time which a message takes whatever it holds: 130 us
@@ -201,7 +200,7 @@ class Saver(abc.ABC):
         self.store.close()
 
     def _open(self) -> dict[str, Any] | None:
-        """META of the store, None without one; the store is of this layout then.
+        """META of the store, None without one.
 
         Raises
         ------
@@ -215,7 +214,6 @@ class Saver(abc.ABC):
             self._has_meta = True
             self.stored = int(meta["position"])
             self._log = self._log or meta.get("log")
-        upgrade(self.store)
         return meta
 
     def _check(self, meta: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from state.customers import CustomerMachine
 from state.events import EventBatch, Kind, event_hash
 from streams.event_columns import CONTROL, decode_columns
 from streams.kinds import EventKind
-from streams.messages import MAX_ID_BYTES, EventMessage, decode_event, decode_item
+from streams.messages import MAX_ID_BYTES, MAX_SOURCE_BYTES, EventMessage, decode_event, decode_item
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Decoded:
         return self.records[0].timestamp if self.records else 0
 
 
-def check_id(name: str, value: str) -> None:
+def check_id(name: str, value: str, most_bytes: int = MAX_ID_BYTES) -> None:
     """Raise Unusable unless a value is fit to be an id.
 
     >>> check_id("item_id", "7502931")
@@ -73,8 +73,8 @@ def check_id(name: str, value: str) -> None:
         size = len(value.encode())
     except UnicodeEncodeError:
         raise Unusable(f"{name} holds half a surrogate pair: it cannot be written as UTF-8") from None
-    if size > MAX_ID_BYTES:
-        raise Unusable(f"{name} has {size} bytes, more than {MAX_ID_BYTES}")
+    if size > most_bytes:
+        raise Unusable(f"{name} has {size} bytes, more than {most_bytes}")
     if (control := CONTROL.search(value)) is not None:
         raise Unusable(f"{name} has the control character U+{ord(control.group()):04X}")
 
@@ -101,6 +101,13 @@ def time_ms(timestamp: int | str, published_ms: int) -> int:
     if timestamp > published_ms + AHEAD_MS:
         raise Unusable(f"timestamp {timestamp} ms is more than a day after it was published")
     return timestamp
+
+
+def _check_source(event: EventMessage) -> None:
+    if event.source is None or event.sequence is None:
+        missing = "sequence" if event.sequence is None else "source"
+        raise Unusable(f"{missing} is missing: an event has both source and sequence, or neither")
+    check_id("source", event.source, MAX_SOURCE_BYTES)
 
 
 def _value(record: Record, null_reason: str) -> bytes:
@@ -181,7 +188,13 @@ def decode_events(
     """Decode a chunk whose last record is before offset `end`; new ids enter the machine's dictionaries."""
     if len(records) >= BY_COLUMNS:
         batch = decode_columns(
-            records, end, machine, types, most_bytes=MAX_VALUE_BYTES, earliest_ms=EARLIEST_MS, ahead_ms=AHEAD_MS
+            records,
+            end,
+            machine,
+            types,
+            most_bytes=MAX_VALUE_BYTES,
+            earliest_ms=EARLIEST_MS,
+            ahead_ms=AHEAD_MS,
         )
         if batch is not None:
             return Decoded(batch, list(records))
@@ -190,6 +203,7 @@ def decode_events(
     machine.bring_in([event.customer_id for event in known], [event.item_id for event in known])
     customer_number, item_number = machine.customers.numbers.get, machine.items.numbers.get
     rows: list[tuple[int, int, int, int, int, int, int, int]] = []
+    published: list[tuple[int, int, int]] = []
     used: list[Record] = []
     refused: list[Refused] = []
     for record, event in parsed:
@@ -207,6 +221,8 @@ def decode_events(
                 check_id("event_id", event.event_id)
             if event.profile_id is not None:
                 check_id("profile_id", event.profile_id)
+            if event.source is not None or event.sequence is not None:
+                _check_source(event)
             if item is None and kind != Kind.FORGET:
                 check_id("item_id", event.item_id)
                 item = machine.items.number(event.item_id)
@@ -215,11 +231,13 @@ def decode_events(
         except Unusable as error:
             refused.append(Refused(record, str(error)))
             continue
+        if event.source is not None and event.sequence is not None:
+            published.append((len(rows), machine.event_sources.number(event.source), event.sequence))
         profile = 0 if event.profile_id is None else machine.profiles.number(customer, event.profile_id)
         identity = event_hash(event.event_id)
         rows.append((record.offset, kind, customer, item or 0, event.quantity, moment, identity, profile))
         used.append(record)
-    return Decoded(EventBatch.of_rows(rows, end), used, refused)
+    return Decoded(EventBatch.of_rows(rows, end, published), used, refused)
 
 
 @dataclass

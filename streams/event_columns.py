@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from state.customers import CustomerMachine
 from state.events import EventBatch, Kind, event_hashes
-from streams.messages import MAX_ID_BYTES, EventMessage, decode_event
+from streams.messages import MAX_ID_BYTES, MAX_SOURCE_BYTES, EventMessage, decode_event
 
 if TYPE_CHECKING:
     from streams.decoding import EventTypes, Record
@@ -60,6 +60,13 @@ def decode_columns(
     profile_ids = [event.profile_id for event in events]
     if not (_are_ids(event_ids) and _are_ids(profile_ids)):
         return None
+    sources = [event.source for event in events]
+    numbered = any(map(_given, sources))
+    sequences = [event.sequence for event in events]
+    if numbered or any(sequence is not None for sequence in sequences):
+        all_are = None not in sequences and all(map(_is_source, set(sources)))
+        if not all_are:  # as `publish` has it; else the slow way
+            return None
     items = [event.item_id for event in events]
     machine.bring_in(customers, items)
     numbers = _numbers(machine, customers, items)
@@ -74,12 +81,20 @@ def decode_columns(
         for i, (slot, profile_id) in enumerate(zip(slots, profile_ids, strict=True)):
             if profile_id is not None:
                 profiles[i] = machine.profiles.number(slot, profile_id)
+    source_numbers = np.zeros(len(events), np.uint32)
+    if numbered:
+        known = {source: machine.event_sources.number(source) for source in dict.fromkeys(sources)}  # type: ignore[arg-type]
+        source_numbers[:] = [known[source] for source in sources]
     return EventBatch(
         np.fromiter((record.offset for record in records), np.int64, len(records)), kinds,
         np.array(slots, np.uint32), np.array(item_numbers, np.uint32),
         np.fromiter((event.quantity for event in events), np.uint32, len(events)), times_ms, hashes, profiles,
-        end,
+        source_numbers, np.array(sequences if numbered else np.zeros(len(events)), np.int64), end,
     )  # fmt: skip
+
+
+def _is_source(value: str | None) -> bool:
+    return value is not None and is_id(value) and len(value.encode()) <= MAX_SOURCE_BYTES
 
 
 def _given(value: str | None) -> bool:

@@ -12,7 +12,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 MAX_ID_BYTES = 256
+MAX_SOURCE_BYTES = 64
 MAX_QUANTITY = 1_000_000
+MAX_SEQUENCE = 2**53 - 1  # what every JSON library keeps whole
 
 Id = Annotated[str, Meta(description=f"1 to {MAX_ID_BYTES} bytes of UTF-8, no control characters")]
 Timestamp = Annotated[
@@ -42,6 +44,20 @@ class EventMessage(Struct, kw_only=True, omit_defaults=True):
     basket_id: str | None = None
     price: Annotated[float | None, Meta(description="price of one, in the shop's currency")] = None
     profile_id: str | None = None
+    source: Annotated[
+        str | None,
+        Meta(
+            description="what the event is published from, such as a file; together with sequence:"
+            f" 1 to {MAX_SOURCE_BYTES} bytes of UTF-8, no control characters"
+        ),
+    ] = None
+    sequence: Annotated[
+        Annotated[int, Meta(ge=0, le=MAX_SEQUENCE)] | None,
+        Meta(
+            description="the event's number within its source, ascending in each partition: an event whose"
+            " number is not above the highest met of its source in its partition changes nothing"
+        ),
+    ] = None
 
 
 class CatalogueItem(Struct, kw_only=True, omit_defaults=True):

@@ -57,12 +57,20 @@ class CrossingOracle:
 
     def watermark_ms(self) -> int:
         """The newest time of an event that brought something bought into a history."""
-        return max((t for _, t in self.bought.gained), default=0)
+        return self.bought.newest_gained_ms
+
+    def gained(self) -> list[tuple[str, int]]:
+        """Items and times of the purchases that brought what customers have into their histories."""
+        return [(b.item, b.first_ms) for history in self.bought.histories.values() for b in history]
+
+    def by_day(self) -> Counter[tuple[str, int]]:
+        """Of these, how many of an item on a day since 1970."""
+        return Counter((item, t // DAY_MS) for item, t in self.gained())
 
     def recent(self) -> Counter[str]:
-        """Those events of the last 14 days."""
+        """Of the last 14 days."""
         last = self.watermark_ms() // DAY_MS
-        return Counter(item for item, t in self.bought.gained if last - 14 < t // DAY_MS <= last)
+        return Counter(item for item, t in self.gained() if last - 14 < t // DAY_MS <= last)
 
     def lists(self, k: int) -> dict[str, list[tuple[str, float]]]:
         """Per item its k best (item, score) by the default score."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
+from state.bestsellers import EVERYTHING, Board, Seller
 from state.events import Event, Kind
 
 LANDMARK_MINUTE = 26_297_280
@@ -23,6 +24,7 @@ class Bought:
     days: int = 1
     recent: float = 1.0
     profile: str | None = None
+    times_ms: list[int] = field(default_factory=list)  # of all its purchases
 
     def span_minutes(self) -> int:
         return max(self.last_ms - self.first_ms, 0) // 60_000 if self.days > 1 else 0
@@ -36,15 +38,29 @@ class Oracle:
     histories: dict[str, list[Bought]] = field(default_factory=lambda: defaultdict(list))
     seen: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     refused: list[int] = field(default_factory=list)
-    purchases: list[tuple[str, int]] = field(default_factory=list)
-    gained: list[tuple[str, int]] = field(default_factory=list)  # those that brought the item into a history
+    partition_of: Callable[[str], int] = lambda _customer_id: 0
+    highest: dict[tuple[int, str], int] = field(default_factory=dict)  # sequence, by partition and source
+    fed: int = 0
+    newest_ms: int = 0  # of all purchases, also those taken back
+    newest_gained_ms: int = 0  # of those that brought an item into a history
 
     def feed(self, events: Iterable[Event]) -> Oracle:
         for number, event in enumerate(events):
             self._one(number, event)
+            self.fed += 1
         return self
 
+    def _published_before(self, event: Event) -> bool:
+        if event.source is None or event.sequence is None:
+            return False
+        key = self.partition_of(event.customer_id), event.source
+        before = event.sequence <= self.highest.get(key, -1)
+        self.highest[key] = max(event.sequence, self.highest.get(key, -1))
+        return before
+
     def _one(self, number: int, event: Event) -> None:
+        if self._published_before(event):
+            return
         history = self.histories[event.customer_id]
         if event.event_id:
             if event.event_id in self.seen[event.customer_id][-128:]:
@@ -56,15 +72,17 @@ class Oracle:
             return
         bought = next((b for b in history if b.item == event.item_id), None)
         if event.kind == Kind.PURCHASE:
-            self.purchases.append((event.item_id, event.time_ms))
+            self.newest_ms = max(self.newest_ms, event.time_ms)
             if bought is None:
-                self.gained.append((event.item_id, event.time_ms))
+                self.newest_gained_ms = max(self.newest_gained_ms, event.time_ms)
                 history.append(
                     Bought(
-                        event.item_id, event.quantity, event.time_ms, event.time_ms, profile=event.profile_id
+                        event.item_id, event.quantity, event.time_ms, event.time_ms,
+                        profile=event.profile_id, times_ms=[event.time_ms],
                     )
-                )
+                )  # fmt: skip
             else:
+                bought.times_ms.append(event.time_ms)
                 bought.quantity += event.quantity
                 bought.days += event.time_ms // DAY_MS != bought.last_ms // DAY_MS
                 decay = math.exp(-abs(event.time_ms - bought.last_ms) / (30 * DAY_MS))
@@ -116,19 +134,32 @@ class Oracle:
         return sum(1 for history in self.histories.values() if history)
 
     def watermark_ms(self) -> int:
-        return max((t for _, t in self.purchases), default=0)
+        return self.newest_ms
+
+    def purchases(self) -> list[tuple[str, int]]:
+        """Items and times of all purchases of what customers have."""
+        return [(b.item, t) for history in self.histories.values() for b in history for t in b.times_ms]
+
+    def by_day(self) -> Counter[tuple[str, int]]:
+        """Of these, how many of an item on a day since 1970."""
+        return Counter((item, t // DAY_MS) for item, t in self.purchases())
 
     def recent(self, days: int = 14, before: int = 0) -> Counter[str]:
-        """Purchases of `days` days, the last of which is `before` days before the newest event's."""
+        """Of `days` days, the last of which is `before` days before the newest event's."""
         last = self.watermark_ms() // DAY_MS - before
-        return Counter(item for item, t in self.purchases if last - days < t // DAY_MS <= last)
+        return Counter(item for item, t in self.purchases() if last - days < t // DAY_MS <= last)
 
-    def first_days(self) -> dict[str, int]:
-        """The day of each item's earliest purchase."""
-        first: dict[str, int] = {}
-        for item, t in self.purchases:
-            first[item] = min(first.get(item, t // DAY_MS), t // DAY_MS)
+    def first_days(self) -> Counter[str]:
+        """The sum over an item's buyers of the days they first bought it on."""
+        first: Counter[str] = Counter()
+        for history in self.histories.values():
+            for b in history:
+                first[b.item] += b.times_ms[0] // DAY_MS
         return first
+
+    def sellers(self, gone: Set[str] = frozenset()) -> dict[Board, list[Seller]]:
+        """Bestsellers and trending items of everything, without those that are gone."""
+        return sellers(self.purchases(), self.watermark_ms(), gone, lambda _item: EVERYTHING, 100)
 
     def repeats(self) -> dict[str, list[int]]:
         """Per item: customers who bought it on several days, days beyond the first, minutes in between."""
@@ -173,3 +204,29 @@ class Oracle:
                     entries.append((y, value, chance if score == "flawed" else e))
             lists[x] = sorted(entries, key=lambda entry: -entry[1])[:k]
         return lists
+
+
+def sellers(
+    purchases: list[tuple[str, int]], newest_ms: int, gone: Set[str],
+    category_of: Callable[[str], int], most: int,
+) -> dict[Board, list[Seller]]:  # fmt: skip
+    """The lists of `state.bestsellers`, from items and times of purchases."""
+    newest = newest_ms // DAY_MS
+    age = Counter((item, newest - t // DAY_MS) for item, t in purchases)
+
+    def sold(item: str, first: int, last: int) -> int:
+        return sum(age[item, days] for days in range(first, last))
+
+    lists: dict[Board, list[Seller]] = {}
+    for item in sorted({item for item, _ in purchases} - gone):
+        n, usual = sold(item, 0, 14), sold(item, 7, 28) / 3
+        rise = (sold(item, 0, 7) - usual) / math.sqrt(usual + 1)
+        for category in {EVERYTHING, category_of(item)}:
+            if n > 0:
+                lists.setdefault(Board(category, False), []).append(Seller(item, n))
+            if rise > 0:
+                lists.setdefault(Board(category, True), []).append(Seller(item, n, rise))
+    for board, of_board in lists.items():  # by id already, and sorting keeps the order of equals
+        of_board.sort(key=lambda s: -(s.rise or 0) if board.trending else -s.purchases)
+        del of_board[most:]
+    return lists

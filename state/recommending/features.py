@@ -4,7 +4,7 @@ Of any candidate y (now is the customer's event time; windows of days end with t
 
     day3, day14      log(purchases of 3, 14 days + 1/2)
     buyers           log(buyers + 1)
-    age              log(1 + days since its first purchase)
+    age              log(1 + days since its buyers first bought it, their mean)
     trend            log(purchases of 7 days + 1/2) - log(a third of those of the 21 days before + 1/2)
     recent           log(1 + z_f)
     lift             log((n + 1) / (e + 1))
@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.memory import kernel
-from state.popularity import DAY_MS, NEVER, REPEATERS, WATERMARK_MS, Popularity, purchases_of
+from state.popularity import DAY_MS, REPEATERS, WATERMARK_MS, Popularity, age_days, purchases_of
 from state.recommending.gathering import Sums
 from state.recommending.repeats import due_ratio, rate
 from state.recommending.tastes import Tastes, taste
@@ -62,8 +62,7 @@ def fill(
     x[0] = np.log(purchases_of(p, item, newest, 3) + 0.5)
     x[1] = np.log(p.recent[item] + 0.5)
     x[2] = np.log(max(p.buyers[item], 0) + 1.0)
-    first = np.int64(p.first_day[item])
-    x[3] = np.log(1.0 + max(newest - first, 0)) if first != NEVER else 0.0
+    x[3] = np.log(1.0 + age_days(p, item))
     x[4] = np.log(day7 + 0.5) - np.log(purchases_of(p, item, newest - 7, 21) / 3.0 + 0.5)
     if at >= 0:
         x[5] = np.log(1.0 + sums.z_f[at])

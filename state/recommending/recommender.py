@@ -144,7 +144,7 @@ class Recommender:
         purchases, version = self._looked_at
         entries = self.catalogue.version - version
         enough = min(REFRESH_PURCHASES, max(purchases // 10, 1))  # a shop that has just opened has few
-        if self.machine.purchases - purchases >= enough or 100 * entries > version:
+        if abs(self.machine.purchases - purchases) >= enough or 100 * entries > version:
             self._looked_at = self.machine.purchases, self.catalogue.version
             popularity = self.machine.tables.popularity
             most = 2 * OF_BESTSELLERS

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from state.bestsellers import EVERYTHING, Board
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import Source
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
-from state.popularity import NEVER
+from state.popularity import DAY_MS, DAYS
 from state.saving import stored_position
 from state.settings import CountingSettings
 from state.store import RocksStore
@@ -71,7 +72,8 @@ def compare_stores(
         differences.all(f"{kind.name}: {what}", found, expected)
 
     histories: dict[str, Any] = {}
-    buyers, recent = oracle.buyers(), oracle.recent()
+    buyers, recent, by_day = oracle.buyers(), oracle.recent(), oracle.by_day()
+    newest = oracle.watermark_ms() // DAY_MS
     sizes, after = oracle.sizes(), oracle.after()
     for partition in range(PARTITIONS):
         store = newest_store(disks, f"{kind.events.name}-{partition}", ends[kind.events.name][partition])
@@ -101,8 +103,17 @@ def compare_stores(
         item_saver = ItemSaver(machine, store)
         item_saver.load()
         tables = machine.tables
-        totals = {"customers": machine.customers, "watermark": machine.watermark_ms}
-        same("totals", totals, {"customers": oracle.customers(), "watermark": oracle.watermark_ms()})
+        same(
+            "totals",
+            {
+                "customers": machine.customers, "watermark": machine.watermark_ms,
+                "purchases": machine.purchases,
+            },
+            {
+                "customers": oracle.customers(), "watermark": oracle.watermark_ms(),
+                "purchases": by_day.total(),
+            },
+        )  # fmt: skip
         names = list(machine.items)
         same(
             "buyers (N_X)", {n: int(tables.popularity.buyers[i]) for i, n in enumerate(names)},
@@ -116,10 +127,16 @@ def compare_stores(
         same(
             "repeats and first days",
             {
-                n: (tables.popularity.repeats[i].tolist(), int(tables.popularity.first_day[i]))
+                n: (tables.popularity.repeats[i].tolist(), int(tables.popularity.first_days[i]))
                 for i, n in enumerate(names)
             },
-            {n: (repeats[n], first_days.get(n, NEVER)) for n in names},
+            {n: (repeats[n], first_days[n]) for n in names},
+        )
+        window = range(newest - DAYS + 1, newest + 1)
+        same(
+            "popularity by day",
+            {n: [int(tables.popularity.days[i, day % DAYS]) for day in window] for i, n in enumerate(names)},
+            {n: [by_day[n, day] for day in window] for n in names},
         )
         assert set(buyers) <= set(names), "items that no item machine knows"
         for row in range(machine.row_count):
@@ -160,11 +177,20 @@ def compare_offers(
     sellers: dict[str, Any], recommendations: dict[str, Any], kind: EventKind, oracle: Oracle,
     differences: Differences,
 ) -> None:  # fmt: skip
-    """The bestsellers, number for number; and that just those are recommended to who have something."""
-    best = sorted(oracle.recent().items(), key=lambda entry: (-entry[1], entry[0]))[:100]
-    found = {n: (e["item_id"], e["purchases"]) for n, e in enumerate(sellers["all"]["items"])}
-    differences.all(f"{kind.name}: bestsellers", found, dict(enumerate(best)))
+    """Bestsellers and trending items, number for number; and that just those are recommended to who have
+    something.
+    """
+    lists = oracle.sellers()
+    for board, key in ((Board(EVERYTHING, False), "all"), (Board(EVERYTHING, True), "trending")):
+        listed = sellers.get(key, {"items": []})["items"]
+        found = {n: (e["item_id"], e["purchases"], _rounded(e["rise"])) for n, e in enumerate(listed)}
+        best = {n: (s.item_id, s.purchases, _rounded(s.rise)) for n, s in enumerate(lists.get(board, []))}
+        differences.all(f"{kind.name}: {key}, sold", found, best)
     wanted = {customer for customer, history in oracle.histories.items() if history}
     differences.all(
         f"{kind.name}: recommended to", dict.fromkeys(recommendations, True), dict.fromkeys(wanted, True)
     )
+
+
+def _rounded(rise: float | None) -> float | None:
+    return None if rise is None else round(rise, 9)

@@ -13,6 +13,7 @@ from state.customer_saver import CustomerSaver
 from state.deltas import Source
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.popularity import DAY_MS, DAYS
 from state.settings import CountingSettings
 from streams.kinds import WATCHED_BOUGHT as KIND
 from streams.partitioning import partition_for
@@ -50,6 +51,9 @@ def compare_crossing(
     )  # fmt: skip
 
     buyers, recent, sizes = oracle.bought.buyers(), oracle.recent(), oracle.sizes()
+    by_day, first_days = oracle.by_day(), oracle.bought.first_days()
+    newest = oracle.watermark_ms() // DAY_MS
+    window = range(newest - DAYS + 1, newest + 1)
     pairs: dict[tuple[str, str], tuple[int, int]] = {}
     found_sizes: dict[str, Any] = {}
     expected_sizes: dict[str, Any] = {}
@@ -60,16 +64,28 @@ def compare_crossing(
         saver.load()
         tables, items = machine.tables, list(machine.items)
         same(
-            "totals", {"customers": machine.customers, "watermark": machine.watermark_ms},
-            {"customers": oracle.customers(), "watermark": oracle.watermark_ms()},
+            "totals",
+            {
+                "customers": machine.customers, "watermark": machine.watermark_ms,
+                "purchases": machine.purchases,
+            },
+            {
+                "customers": oracle.customers(), "watermark": oracle.watermark_ms(),
+                "purchases": by_day.total(),
+            },
         )  # fmt: skip
         same(
-            "buyers, popularity",
+            "buyers, popularity, by day",
             {
-                n: (int(tables.popularity.buyers[i]), int(tables.popularity.recent[i]))
+                n: (
+                    int(tables.popularity.buyers[i]),
+                    int(tables.popularity.recent[i]),
+                    int(tables.popularity.first_days[i]),
+                    [int(tables.popularity.days[i, day % DAYS]) for day in window],
+                )
                 for i, n in enumerate(items)
             },
-            {n: (buyers[n], recent[n]) for n in items},
+            {n: (buyers[n], recent[n], first_days[n], [by_day[n, day] for day in window]) for n in items},
         )
         assert set(buyers) <= set(items), "items that no item machine knows"
         for row in range(machine.row_count):

@@ -100,6 +100,6 @@ class Cluster:
 
     def check(self, events: list[Event]) -> None:
         """Everything is the oracle's."""
-        oracle = Oracle(self.settings.window).feed(events)
+        oracle = Oracle(self.settings.window, partition_of=self.partition_of).feed(events)
         check_histories([saver.machine for saver in self.customers], self.partition_of, oracle)
         check_counts([saver.machine for saver in self.items], self.partition_of, oracle)

@@ -17,6 +17,7 @@ from state.first_events import BOUGHT, WATCHED, decode_first, encode_first
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
 from state.pair_changes import decode_pairs, encode_pairs
+from state.popularity import DAY_MS, DAYS
 from state.settings import CountingSettings
 from state.store import Store
 from tests.crossing_oracle import CrossingOracle
@@ -173,7 +174,8 @@ def check_crossing(
 
 def check_pairs(machines: list[ItemMachine], oracle: CrossingOracle, f_error: float = 1e-9) -> None:
     """Every count of the item machines is the oracle's."""
-    buyers, recent = oracle.bought.buyers(), oracle.recent()
+    buyers, recent, by_day = oracle.bought.buyers(), oracle.recent(), oracle.by_day()
+    first_days, newest = oracle.bought.first_days(), oracle.watermark_ms() // DAY_MS
     decayed, sizes = oracle.decayed(), oracle.sizes()
     found: dict[tuple[str, str], int] = {}
     counted: set[str] = set()
@@ -181,9 +183,13 @@ def check_pairs(machines: list[ItemMachine], oracle: CrossingOracle, f_error: fl
         tables = machine.tables
         assert machine.customers == oracle.customers()
         assert machine.watermark_ms == oracle.watermark_ms()
+        assert machine.purchases == len(oracle.gained())
         for number, name in enumerate(machine.items):
             assert tables.popularity.buyers[number] == buyers[name], name
             assert tables.popularity.recent[number] == recent[name], name
+            assert tables.popularity.first_days[number] == first_days[name], name
+            for day in range(newest - DAYS + 1, newest + 1):
+                assert tables.popularity.days[number, day % DAYS] == by_day[name, day], (name, day)
             row = int(tables.row_of[number])
             if row < 0:
                 continue

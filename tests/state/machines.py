@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from state.bestsellers import Bestsellers
 from state.customers import CustomerMachine
 from state.deltas import Source, decode, encode
 from state.events import Event, Kind
 from state.items import ItemMachine
-from state.popularity import DAY_MS, NEVER, purchases_of
+from state.popularity import DAY_MS, DAYS
 from state.settings import CountingSettings
 from tests.oracle import Oracle
 
@@ -92,51 +93,41 @@ class Run:
 
 
 def check_histories(
-    machines: Sequence[CustomerMachine],
-    source_of: Callable[[str], int],
-    oracle: Oracle,
-    *,
-    repeats: bool = True,
+    machines: Sequence[CustomerMachine], source_of: Callable[[str], int], oracle: Oracle
 ) -> None:
-    """Every customer's history is the oracle's; without `repeats` except for what layout 1 did not count."""
+    """Every customer's history is the oracle's."""
     for customer, expected in oracle.histories.items():
         found = machines[source_of(customer)].history(customer)
         assert [(b.item_id, b.quantity, b.first_ms, b.last_ms) for b in found] == [
             (b.item, b.quantity, b.first_ms, b.last_ms) for b in expected
         ]
-        for b, e in zip(found, expected, strict=True) if repeats else ():
+        for b, e in zip(found, expected, strict=True):
             assert (b.days, b.profile_id) == (e.days, e.profile)
             assert abs(b.recent - e.recent) <= 1e-5 * e.recent
 
 
 def check_counts(
-    machines: Sequence[ItemMachine], partition_of: Callable[[str], int], oracle: Oracle,
-    f_error: float = 1e-9, *, repeats: bool = True,
+    machines: Sequence[ItemMachine], partition_of: Callable[[str], int], oracle: Oracle, f_error: float = 1e-9
 ) -> None:  # fmt: skip
-    """Every count of every item machine is the oracle's; F within a relative error.
-
-    Without `repeats` except for what layout 1 did not count.
-    """
+    """Every count of every item machine is the oracle's, and its bestsellers; F within a relative error."""
     buyers, recent, sizes = oracle.buyers(), oracle.recent(), oracle.sizes()
     after, decayed, watermark_ms = oracle.after(), oracle.decayed(), oracle.watermark_ms()
     first_days, all_repeats = oracle.first_days(), oracle.repeats()
-    windows = [(days, before, oracle.recent(days, before)) for days, before in ((7, 0), (21, 7))]
+    by_day, newest = oracle.by_day(), watermark_ms // DAY_MS
     found: dict[tuple[str, str], tuple[int, int]] = {}
     for machine in machines:
         tables = machine.tables
         assert machine.customers == oracle.customers()
         assert machine.watermark_ms == watermark_ms
-        assert machine.purchases == len(oracle.purchases)
+        assert machine.purchases == by_day.total()
+        check_sellers(machine, oracle)
         for number, name in enumerate(machine.items):
             assert tables.popularity.buyers[number] == buyers[name], name
             assert tables.popularity.recent[number] == recent[name], name
-            newest = watermark_ms // DAY_MS
-            if repeats:
-                assert tables.popularity.first_day[number] == first_days.get(name, NEVER), name
-                assert tables.popularity.repeats[number].tolist() == all_repeats[name], name
-            for days, before, counts in windows if repeats else ():
-                purchases = purchases_of(tables.popularity, number, newest - before, days)
-                assert purchases == counts[name], (name, days)
+            assert tables.popularity.first_days[number] == first_days[name], name
+            assert tables.popularity.repeats[number].tolist() == all_repeats[name], name
+            for day in range(newest - DAYS + 1, newest + 1):
+                assert tables.popularity.days[number, day % DAYS] == by_day[name, day], (name, day)
             row = int(tables.row_of[number])
             assert (row >= 0) == (partition_of(name) == machine.partition), name
             if row < 0:
@@ -153,3 +144,18 @@ def check_counts(
                 found[name, other] = later, earlier
                 assert abs(f - decayed[name, other]) <= f_error * decayed[name, other], (name, other)
     assert found == {pair: (after[pair], after[pair[::-1]]) for x, y in after for pair in ((x, y), (y, x))}
+
+
+def check_sellers(machine: ItemMachine, oracle: Oracle) -> None:
+    """Bestsellers and trending items are the oracle's, of those that can be bought."""
+    popularity, lists = machine.tables.popularity, Bestsellers()
+    gone = {name for number, name in enumerate(machine.items) if not popularity.available[number]}
+    lists.update(popularity, machine.items, np.zeros(len(machine.items), np.int32))
+    expected = oracle.sellers(gone)
+    assert lists.lists.keys() == expected.keys()
+    for board, sellers in expected.items():
+        found = lists.lists[board]
+        assert [seller[:2] for seller in found] == [seller[:2] for seller in sellers], board
+        if board.trending:
+            rises, expected_rises = ([s.rise or 0.0 for s in some] for some in (found, sellers))
+            np.testing.assert_allclose(rises, expected_rises, rtol=1e-12)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -19,35 +18,11 @@ from state.ids import Dictionary
 from state.items import ItemMachine
 from state.settings import CountingSettings
 from tests.events import as_event, real_slice
-from tests.oracle import Oracle
+from tests.oracle import Oracle, sellers
 from tests.state.machines import START_MS, Run, shop
 
 DAY = pop.DAY_MS
 CATALOGUE = Source(1, 0)
-
-
-def expected_lists(
-    purchases: list[tuple[str, int]], gone: set[str], category_of: Callable[[str], int], most: int
-) -> dict[Board, list[Seller]]:
-    newest = max((t for _, t in purchases), default=0) // DAY
-    age = Counter((item, newest - t // DAY) for item, t in purchases)
-
-    def sold(item: str, first: int, last: int) -> int:
-        return sum(age[item, days] for days in range(first, last))
-
-    lists: dict[Board, list[Seller]] = {}
-    for item in sorted({item for item, _ in purchases} - gone):
-        n, usual = sold(item, 0, 14), sold(item, 7, 28) / 3
-        rise = (sold(item, 0, 7) - usual) / math.sqrt(usual + 1)
-        for category in {EVERYTHING, category_of(item)}:
-            if n > 0:
-                lists.setdefault(Board(category, False), []).append(Seller(item, n))
-            if rise > 0:
-                lists.setdefault(Board(category, True), []).append(Seller(item, n, rise))
-    for board, sellers in lists.items():  # by id already, and sorting keeps the order of equals
-        sellers.sort(key=lambda s: -(s.rise or 0) if board.trending else -s.purchases)
-        del sellers[most:]
-    return lists
 
 
 def category_of(item: str) -> int:
@@ -62,12 +37,10 @@ def check(
     found: dict[Board, list[Seller]], expected: dict[Board, list[Seller]]
 ) -> None:  # fmt: skip
     assert found.keys() == expected.keys()
-    for board, sellers in expected.items():
-        assert [s[:2] for s in found[board]] == [s[:2] for s in sellers], board
+    for board, best in expected.items():
+        assert [s[:2] for s in found[board]] == [s[:2] for s in best], board
         rises = [s.rise for s in found[board]]
-        assert rises == (
-            pytest.approx([s.rise for s in sellers]) if board.trending else [None] * len(sellers)
-        )
+        assert rises == (pytest.approx([s.rise for s in best]) if board.trending else [None] * len(best))
 
 
 @pytest.mark.parametrize("step_days", [0.02, 0.3, 2.0, 12.0])
@@ -92,7 +65,8 @@ def test_lists_of_a_random_stream(step_days: float, most: int) -> None:
             p.available[: len(items)] = [name not in gone for name in items]
             before = dict(lists.lists)
             changed = lists.update(p, items, categories(items))
-            check(lists.lists, expected_lists(purchases, gone, category_of, most))
+            newest_ms = max(t for _, t in purchases)
+            check(lists.lists, sellers(purchases, newest_ms, gone, category_of, most))
             different = {b for b in before.keys() | lists.lists if before.get(b) != lists.lists.get(b)}
             assert sorted(changed) == sorted(different)
             assert lists.update(p, items, categories(items)) == []
@@ -155,7 +129,7 @@ def test_nothing_bought_gives_no_lists() -> None:
 
 def _events(name: str) -> list[Event]:
     if name == "shop":
-        return shop(71, 4000, 80, 300, late_ms=20 * DAY)
+        return shop(71, 6000, 80, 400, late_ms=20 * DAY, forgets=0.001, returns=0.03)
     return [as_event(message) for message in real_slice(30_000)]
 
 
@@ -178,7 +152,7 @@ def test_every_partition_has_the_same_lists(name: str) -> None:
     oracle = Oracle(2).feed(events)
     gone = {item for item, _ in oracle.recent().most_common(5)}
     of = category_of if name == "shop" else lambda item: int(item) % 300
-    expected = expected_lists(oracle.purchases, gone, of, 100)
+    expected = sellers(oracle.purchases(), oracle.watermark_ms(), gone, of, 100)
     for machine in machines:
         _take_away(machine, gone)
         lists = Bestsellers()

@@ -40,7 +40,7 @@ def _popularity(items: int) -> pop.Popularity:
     p = pop.new_popularity(max(items, 1) + 3)
     for n in range(items):
         pop.add_purchase(p, n, (17_000 + n % 20) * pop.DAY_MS)
-        p.buyers[n] = n
+        p.buyers[n], p.first_days[n] = n, 17_000 * n
         p.available[n] = n % 2
         p.repeats[n] = n // 2, n, 10**10 + n
     return p
@@ -95,8 +95,10 @@ def test_a_damaged_record_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", RECORDS)
 def test_another_layout_is_refused(name: str) -> None:
     raw, unpack = RECORDS[name]
-    with pytest.raises(UnknownLayout, match="has layout 3, this program reads 2"):
-        unpack(b"\x03" + raw[1:])
+    with pytest.raises(UnknownLayout, match="has layout 4, this program reads 3; a newer version wrote it"):
+        unpack(b"\x04" + raw[1:])
+    with pytest.raises(UnknownLayout, match=r"has layout 2, .* run `alsobought rebuild`"):
+        unpack(b"\x02" + raw[1:])
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -178,7 +178,7 @@ def test_a_source_that_told_nothing_before_is_followed_from_where_it_begins() ->
     silent = CustomerMachine(SETTINGS, Source(0, 0))
     silent.apply(silent.batch(bought[:100]))
     assert silent.apply(silent.batch(bought[100:200])).first_events == []
-    assert silent.noted() == {}
+    assert "told_from" not in silent.noted()
     telling = CustomerMachine(SETTINGS, Source(0, 0), tells_as=Source(BOUGHT, 0))
     telling.position = 200
     telling.recall(silent.noted())
@@ -267,6 +267,6 @@ def test_of_pair_changes_known_in_part_the_rest_counts(monkeypatch: pytest.Monke
         found.apply_pairs(change)
     assert [found.related(x) for x in ("film", "show")] == [expected.related(x) for x in ("film", "show")]
     np.testing.assert_array_equal(found.tables.sizes[:3], expected.tables.sizes[:3])
-    assert found.purchases == expected.purchases == 3
+    assert found.purchases == expected.purchases == 2  # of what ann still has
     film = found.tables.row_of[found.items.number("film")]
     assert sorted(found.neighbours(int(film))[1].tolist()) == [1, 1]

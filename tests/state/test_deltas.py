@@ -26,6 +26,7 @@ def _messages() -> list[dl.Deltas]:
 def test_deltas_round_trip() -> None:
     messages = _messages()
     assert any(len(m.gone_events) for m in messages)
+    assert any(len(m.taken) for m in messages)
     for message in messages:
         raw = dl.encode(message)
         assert dl.message_type(raw) == dl.Type.COUNTS
@@ -62,8 +63,9 @@ def test_what_is_no_message_is_refused() -> None:
         (b"", "not a pair-deltas message: starts with b''"),
         (b"AD", "not a pair-deltas message"),
         (b"{}" + raw[2:], r"not a pair-deltas message: starts with b'\{\}"),
-        (b"AD\x03" + raw[3:], "has layout 3, this program reads 2"),
-        (b"AD\x01\x09" + raw[4:], "has unknown type 9"),
+        (b"AD\x04" + raw[3:], "has layout 4, this program reads 3"),
+        (b"AD\x02" + raw[3:], "has layout 2, this program reads 3.*alsobought rebuild"),
+        (b"AD\x03\x09" + raw[4:], "has unknown type 9"),
     ):
         with pytest.raises(BadDelta, match=reason):
             dl.message_type(bad)

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from state import pairing
+from state import popularity as pop
 from state.customers import CustomerMachine
 from state.deltas import Source
 from state.errors import BadDelta
@@ -98,8 +99,7 @@ def test_a_return_undoes_its_purchase() -> None:
     kept = [e for e in events if (e.customer_id, e.item_id) not in taken_back]
     run = Run.over([*events, *back], CountingSettings(window=4), partitions=2)
     oracle = Oracle(4).feed(kept)
-    # popularity of two weeks counts purchases, returned or not
-    oracle.purchases = [(e.item_id, e.time_ms) for e in events]
+    oracle.newest_ms = max(e.time_ms for e in events)  # the clock does not go back
     check_counts(run.items, run.partition_of, oracle)
 
 
@@ -110,7 +110,11 @@ def test_erasing_everybody_leaves_no_count() -> None:
     for machine in run.items:
         assert machine.customers == 0
         assert not machine.tables.sizes.any()
-        assert not machine.tables.popularity.buyers.any()
+        popularity = machine.tables.popularity
+        assert popularity.totals[[pop.BUYERS, pop.PURCHASES]].tolist() == [0, 0]
+        for counts in (popularity.buyers, popularity.recent, popularity.days, popularity.first_days):
+            assert not counts.any()
+        assert not popularity.repeats.any()
         assert not machine.tables.rows.heads[:, 2].any()  # neighbours
         assert not machine.tables.rows.heads[:, 4:6].any()  # mass, and that of F without what rounding left
         assert all(not machine.related(name) for name in machine.items)

@@ -1,4 +1,4 @@
-"""Popularity: the window of 14 days of event time, late events, and what ranking reads."""
+"""Popularity: the window of event time, late events, what is taken back, and what ranking reads."""
 
 from __future__ import annotations
 
@@ -12,36 +12,62 @@ from state import popularity as pop
 
 DAY = pop.DAY_MS
 FIRST = 17_000 * DAY
+ITEMS = 16
 
 
-def _check(p: pop.Popularity, purchases: list[tuple[int, int]]) -> None:
-    newest = max(t for _, t in purchases) // DAY
-    expected = Counter(item for item, t in purchases if newest - 14 < t // DAY <= newest)
-    assert {i: int(n) for i, n in enumerate(p.recent) if n} == dict(expected)
-    for days, last in ((3, newest), (7, newest), (28, newest), (21, newest - 7)):
-        expected = Counter(item for item, t in purchases if last - days < t // DAY <= last)
-        found = {item: pop.purchases_of(p, item, last, days) for item in range(16)}
-        assert {item: n for item, n in found.items() if n} == dict(expected), days
-    first: dict[int, int] = {}
-    for item, t in purchases:
-        first[item] = min(first.get(item, t // DAY), t // DAY)
-    assert p.first_day.tolist() == [first.get(item, pop.NEVER) for item in range(16)]
-    assert p.totals[pop.WATERMARK_MS] == max(t for _, t in purchases)
-    assert p.totals[pop.PURCHASES] == len(purchases)
+class Plain:
+    """Purchases as they are, by buyer and item; the clock goes on with every one ever made."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[int, int], list[int]] = {}
+        self.newest_ms = 0
+
+    def check(self, p: pop.Popularity) -> None:
+        purchases = [(item, t) for (_, item), times in self.kept.items() for t in times]
+        newest = self.newest_ms // DAY
+        expected = Counter(item for item, t in purchases if newest - 14 < t // DAY <= newest)
+        assert {i: int(n) for i, n in enumerate(p.recent) if n} == dict(expected)
+        for days, last in ((3, newest), (7, newest), (28, newest), (21, newest - 7)):
+            expected = Counter(item for item, t in purchases if last - days < t // DAY <= last)
+            found = {item: pop.purchases_of(p, item, last, days) for item in range(ITEMS)}
+            assert {item: n for item, n in found.items() if n} == dict(expected), days
+        firsts: list[list[int]] = [[] for _ in range(ITEMS)]
+        for (_, item), times in self.kept.items():
+            firsts[item].append(times[0] // DAY)
+        assert p.buyers.tolist() == [len(first) for first in firsts]
+        assert p.first_days.tolist() == [sum(first) for first in firsts]
+        for item, first in enumerate(firsts):
+            mean = sum(first) / len(first) if first else newest
+            assert pop.age_days(p, item) == pytest.approx(newest - mean)
+        assert p.totals[pop.BUYERS] == len(self.kept)
+        assert p.totals[pop.WATERMARK_MS] == self.newest_ms
+        assert p.totals[pop.PURCHASES] == len(purchases)
 
 
 @pytest.mark.parametrize("step_days", [0.01, 0.5, 3.0, 20.0])
-def test_the_window_moves_with_the_newest_event(step_days: float) -> None:
+def test_what_is_added_is_taken_back(step_days: float) -> None:
+    """While the window moves on with the newest event, and events are late."""
     rng = random.Random(int(step_days * 100))
-    p, purchases, now = pop.new_popularity(16), [], FIRST
-    for n in range(600):
+    p, plain, now = pop.new_popularity(ITEMS), Plain(), FIRST
+    for n in range(900):
         now += int(rng.random() * step_days * DAY)
         late = int(rng.random() ** 4 * 30 * DAY) if rng.random() < 0.4 else 0
-        purchases.append((rng.randrange(16), now - late))
-        pop.add_purchase(p, *purchases[-1])
+        key = rng.randrange(9), rng.randrange(ITEMS)
+        if rng.random() < 0.4 and plain.kept:
+            key = rng.choice(list(plain.kept))
+            first, *others = plain.kept.pop(key)
+            pop.take_buyer(p, key[1], first // DAY)
+            for t in others:
+                pop.take_purchases(p, key[1], t // DAY, 1)
+        else:
+            pop.add_purchase(p, key[1], now - late)
+            plain.newest_ms = max(plain.newest_ms, now - late)
+            if key not in plain.kept:
+                pop.add_buyer(p, key[1], (now - late) // DAY)
+            plain.kept.setdefault(key, []).append(now - late)
         if n % 37 == 0:
-            _check(p, purchases)
-    _check(p, purchases)
+            plain.check(p)
+    plain.check(p)
 
 
 def test_a_day_counts_until_the_fourteenth_after_it() -> None:
@@ -72,7 +98,7 @@ def test_growing_keeps_everything() -> None:
     grown = pop.grow_popularity(p, 10)
     p.repeats[:] = np.arange(9).reshape(3, 3)
     grown = pop.grow_popularity(p, 10)
-    for name in ("buyers", "recent", "days", "first_day", "repeats", "available", "ranked"):
+    for name in ("buyers", "recent", "days", "first_days", "repeats", "available", "ranked"):
         np.testing.assert_array_equal(getattr(p, name), getattr(grown, name)[:3], name)
     assert grown.available[3:].all()
     np.testing.assert_array_equal(grown.ranked[3:], pop.new_popularity(7).ranked)

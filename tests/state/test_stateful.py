@@ -30,6 +30,7 @@ profile.register_profile("search", max_examples=3000, stateful_step_count=150, d
 
 CUSTOMERS = st.integers(0, 5).map("c{}".format)
 ITEMS = st.integers(0, 11).map("i{}".format)
+EVENT_SOURCES = st.sampled_from(["file", "till"])
 SHARES = st.sampled_from([0.0, 0.3, 1.0])
 BUDGETS = st.sampled_from([None, 0, 800, 3_000, 20_000])
 SOURCES = 2
@@ -52,6 +53,7 @@ class Shop(RuleBasedStateMachine):
         self.checkpoints: list[dict[bytes, bytes] | None] = [None] * (SOURCES + 1)
         self.savers: list[Any] = []
         self.ids = count()
+        self.numbers = count()  # of the events of all sources
 
     @initialize(window=st.integers(1, 3), capacity=st.sampled_from([1 << 15, 8]))
     def begin(self, window: int, capacity: int) -> None:
@@ -92,6 +94,19 @@ class Shop(RuleBasedStateMachine):
         before = data.draw(st.sampled_from(self.events))
         if before.item_id:
             self.named(before.customer_id, before.item_id, quantity, kind, True)
+
+    @rule(customer=CUSTOMERS, items=st.lists(ITEMS, min_size=1, max_size=4), source=EVENT_SOURCES)
+    def purchase_of_a_source(self, customer: str, items: list[str], source: str) -> None:
+        for item in items:
+            time_ms = START_MS + 50_000_000 * next(self.ids)
+            self.log(Event(customer, item, time_ms, source=source, sequence=next(self.numbers)))
+
+    @rule(source=EVENT_SOURCES, share=SHARES)
+    def source_again(self, source: str, share: float) -> None:
+        """A source is published once more, or the beginning of it."""
+        met = dict.fromkeys(event for event in self.events if event.source == source)
+        for event in list(met)[: round(share * len(met))]:
+            self.log(event)
 
     @rule(customer=CUSTOMERS, named=st.booleans())
     def forget(self, customer: str, named: bool) -> None:
@@ -177,7 +192,7 @@ class Shop(RuleBasedStateMachine):
         for source in range(SOURCES):
             self.count_purchases(source, len(self.logs[source]) + 1)
         self.count_deltas(len(self.deltas) + 1)
-        oracle = Oracle(self.settings.window).feed(self.events)
+        oracle = Oracle(self.settings.window, partition_of=source_of).feed(self.events)
         customers, items = [saver.machine for saver in self.savers[:-1]], self.savers[-1].machine
         check_histories(customers, source_of, oracle)
         assert sum(machine.customer_count for machine in customers) == oracle.customers()

@@ -88,6 +88,17 @@ BAD: dict[str, tuple[Raw, str]] = {
     "one and a half": (Raw(_event(quantity=1.5)), "Expected `int`, got `float` - at `$.quantity`"),
     "quantity in words": (Raw(_event(quantity="2")), "Expected `int`, got `str` - at `$.quantity`"),
     "true": (Raw(_event(quantity=True)), "Expected `int`, got `bool` - at `$.quantity`"),
+    "a source alone": (Raw(_event(source="f")), "sequence is missing: an event has both source and sequence"),
+    "a sequence alone": (Raw(_event(sequence=0)), "source is missing: an event has both source and sequence"),
+    "an empty source": (Raw(_event(source="", sequence=0)), "source is missing or empty"),
+    "a long source": (Raw(_event(source="x" * 65, sequence=0)), "source has 65 bytes, more than 64"),
+    "a source of two lines": (
+        Raw(_event(source="a\nb", sequence=0)),
+        "source has the control character U+000A",
+    ),
+    "a negative sequence": (Raw(_event(source="f", sequence=-1)), "`int` >= 0 - at `$.sequence`"),
+    "a huge sequence": (Raw(_event(source="f", sequence=2**53)), "`int` <= 9007199254740991"),
+    "a sequence in words": (Raw(_event(source="f", sequence="1")), "Expected `int | null`, got `str`"),
     "unknown type": (Raw(_event(type="refund")), "'refund' is none of purchase, return, forget, which"),
     "a type of another topic": (
         Raw(_event(type="watch")),
@@ -118,6 +129,7 @@ def test_a_refused_record_leaves_nothing_in_the_dictionaries() -> None:
         assert _decode([bad], 1, machine).refused
         assert list(machine.customers) == [], bad
         assert list(machine.items) == [], bad
+        assert machine.event_sources.number("f") == 1, bad
 
 
 def test_a_whole_event() -> None:
@@ -128,6 +140,15 @@ def test_a_whole_event() -> None:
     batch = _decode([Raw(value)], 5, machine).batch
     assert (batch.kinds.tolist(), batch.quantities.tolist(), batch.end) == ([1], [3], 5)
     assert batch.times_ms.tolist() == [1_749_981_600_000]
+
+
+def test_what_an_event_was_published_from() -> None:
+    machine = CustomerMachine()
+    values = [_event(source="f", sequence=2**53 - 1), _event(), _event(source="é" * 32, sequence=0),
+              _event(source="f", sequence=4)]  # fmt: skip
+    batch = _decode([Raw(value, offset=n) for n, value in enumerate(values)], 4, machine).batch
+    assert batch.sources.tolist() == [1, 0, 2, 1]
+    assert batch.sequences.tolist() == [2**53 - 1, 0, 0, 4]
 
 
 def test_forget_needs_no_item() -> None:

@@ -110,13 +110,13 @@ def features(world: World, history: list[Purchased], item: str, found: dict[str,
     counts = world.counts
     newest_day = counts.now_ms // DAY_MS
     s = found.get(item, dict.fromkeys(COLUMNS, 0.0))
-    first = counts.first_days.get(item)
+    buyers = counts.buyers[item]
     week, before = counts.recent[7, 0][item], counts.recent[21, 7][item]
     return {
         "day3": math.log(counts.recent[3, 0][item] + 0.5),
         "day14": math.log(counts.recent[14, 0][item] + 0.5),
         "buyers": math.log(counts.buyers[item] + 1),
-        "age": 0.0 if first is None else math.log(1 + newest_day - first),
+        "age": math.log(1 + newest_day - counts.first_days[item] / buyers) if buyers else 0.0,
         "trend": math.log(week + 0.5) - math.log(before / 3 + 0.5),
         "recent": math.log(1 + s["z_f"]),
         "lift": math.log((s["n"] + 1) / (s["e"] + 1)),

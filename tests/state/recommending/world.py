@@ -65,7 +65,7 @@ class World:
     @property
     def counts(self) -> Counts:
         """Everything counted as of now."""
-        if self._counts is None or self._counts.events != len(self.log.purchases):
+        if self._counts is None or self._counts.events != self.log.fed:
             self._counts = Counts.of(self)
         return self._counts
 
@@ -123,7 +123,7 @@ class Counts:
     customers: int
     buyers: Counter[str]
     recent: dict[tuple[int, int], Counter[str]]  # (days, days before the newest)
-    first_days: dict[str, int]
+    first_days: Counter[str]
     repeats: dict[str, list[int]]
     mass: dict[str, float]  # recent_mass as of now
     of_groups: tuple[Counter[str], Counter[str]]  # buyers by category, by brand
@@ -139,7 +139,7 @@ class Counts:
                 of_group[group] += buyers[item]
         windows = (3, 0), (7, 0), (14, 0), (21, 7)
         return Counts(
-            len(log.purchases), now, log.customers(), buyers, {w: log.recent(*w) for w in windows},
+            log.fed, now, log.customers(), buyers, {w: log.recent(*w) for w in windows},
             log.first_days(), log.repeats(),
             {y: as_of(m.recent_mass, m.as_of_ms, now) for y, m in world.lists.items()}, of_groups,
         )  # fmt: skip
