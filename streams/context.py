@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -16,6 +17,8 @@ from streams.opening import Stores
 from streams.outbox import Outbox
 from streams.settings import Settings
 from streams.topics import TopicSpec
+
+log = logging.getLogger("alsobought")
 
 if TYPE_CHECKING:
     from streams.customer_task import CustomerTask
@@ -41,11 +44,24 @@ class Context:
     boards: Boards
     following: Following
     tasks: dict[TP, Task] = field(default_factory=dict)
+    warned: set[str] = field(default_factory=set)
     ranking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     def task(self, spec: TopicSpec, partition: int) -> Task | None:
         """The task of a topic's partition; None unless it is open. Units go together: see `assignment`."""
         return self.tasks.get(TP(spec.name, partition))
+
+    def warn_of_partitioner(self, topic: str) -> None:
+        """Say, once a topic, that its producers choose partitions by another rule than ours."""
+        if topic not in self.warned:
+            self.warned.add(topic)
+            log.warning(
+                "%s: events are in other partitions than their keys belong to, so a producer of this topic"
+                " uses another partitioner than murmur2, the default of Kafka's Java client. They are"
+                " counted, but all producers of all topics of events must use the same: set murmur2 in this"
+                " producer, as docs/guide/producers.md says for each client library",
+                topic,
+            )
 
     def units(self, kind: EventKind) -> list[Unit]:
         """What recommends to the customers of a kind's open partitions."""

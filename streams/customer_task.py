@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from faust.types import TP
 
 from state import pairing
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import Source, encode
+from state.events import Kind
 from state.first_events import encode_first
 from state.saving import Saver
 from state.settings import CountingSettings
 from state.store import RocksStore
 from streams.context import Context
-from streams.decoding import Decoded, EventTypes, Record, Refused, decode_events
+from streams.decoding import Decoded, EventTypes, Record, Refused, decode_events, published_ms
 from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
 from streams.messages import Progress
-from streams.partitioning import partition_for
+from streams.partitioning import partition_for, partitions_for
 from streams.recommending.unit import Unit
 from streams.settings import Settings
 from streams.tasks import Task
@@ -88,11 +91,13 @@ class CustomerTask(Task):
 
     async def apply(self, chunk: Chunk, records: list[Record]) -> None:
         """Count a chunk of events."""
-        decoded = decode_events(records, chunk.end, self.machine, self._types)
+        now_ms = time.time_ns() // 1_000_000
+        decoded = decode_events(records, chunk.end, self.machine, self._types, now_ms)
+        self._look_for_misplaced(decoded)
         cases = self.unit.before(decoded)
         applied = self.machine.apply(decoded.batch)
         self.unit.after(decoded, applied, cases)
-        at_ms = records[0].timestamp if records else None
+        at_ms = published_ms(records[0], now_ms) if records else None
         for partition, messages in enumerate(applied.deltas):
             for message in messages:
                 await self.pending.add(
@@ -108,6 +113,19 @@ class CustomerTask(Task):
             )
         await self.refuse(decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
         self.counters.events += len(decoded.batch)
+
+    def _look_for_misplaced(self, decoded: Decoded) -> None:
+        """Count events whose partition is not that of their key, and say so once a topic.
+
+        They count all the same. An erasure is sent to every partition, and is no sign of another partitioner.
+        """
+        if not decoded.records:
+            return
+        places = partitions_for([record.key or b"" for record in decoded.records], self.context.partitions)
+        elsewhere = (places != self.tp.partition) & (decoded.batch.kinds != Kind.FORGET)
+        if found := int(np.count_nonzero(elsewhere)):
+            self.counters.misplaced += found
+            self.context.warn_of_partitioner(self.tp.topic)
 
     def replays_to(self, end: int) -> None:
         """Take it that what is before was learnt from."""

@@ -21,6 +21,7 @@ from faust.types import TP, ConsumerMessage
 
 from streams.assignment import StickyUnits
 from streams.kinds import is_internal
+from streams.readers import ISOLATION
 
 CHUNK_RECORDS = 2_000
 FETCH_WAIT_MS = 250
@@ -62,6 +63,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             group_id=conf.id,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            isolation_level=ISOLATION,
             group_instance_id=self.app.tasks.settings.instance,
             partition_assignment_strategy=[StickyUnits],
             max_poll_records=conf.broker_max_poll_records,

@@ -169,7 +169,9 @@ class FakeWorker:
             customer_id=customer, profile_id=question["profile"], kind=question["kind"] or "bought",
             as_of=NOW_MS, items=[Recommended("tea", 1.25, ["milk"], source)],
         )  # fmt: skip
-        answer = {"recommendations": [None if customer == "nobody" else told]}
+        answer = {
+            "recommendations": [None if customer == "nobody" else told], "known": [customer != "nobody"],
+        }  # fmt: skip
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
     def stop(self) -> None:

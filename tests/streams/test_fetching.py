@@ -11,6 +11,7 @@ import aiokafka
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
+from streams.readers import ISOLATION
 from streams.topics import PURCHASES, TopicSpec
 from streams.transport import Consumer
 from tests.streams.pipeline import Wires, Worker, until
@@ -32,7 +33,9 @@ def _fetched(kafka: EmbeddedKafka, tmp_path: Path, transactions: list[int], end:
 
     async def body(consumer: Consumer) -> None:
         producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic)
-        reader = aiokafka.AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, auto_offset_reset="none")
+        reader = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=kafka.bootstrap, auto_offset_reset="none", isolation_level=ISOLATION
+        )
         async with producer, reader:
             for n in transactions:
                 await _send(producer, topic, n)

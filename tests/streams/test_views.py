@@ -33,7 +33,7 @@ def test_a_follower_that_hears_nothing_more_goes_on_with_another_consumer(
     send(broker.bootstrap, spec, [(0, b"k", b"before")])
     with Follower(broker.bootstrap, spec, back=1) as follower:
         assert [row.value for row in _polled(follower, 1)] == [b"before"]
-        deaf = follower._consumer
+        deaf = follower._reader
         monkeypatch.setattr(deaf, "poll", lambda _timeout_ms: {})
         send(broker.bootstrap, spec, [(0, b"k", b"1"), (1, b"k", b"2"), (0, b"k", b"3")])
         assert follower.poll(100) == []
@@ -42,7 +42,7 @@ def test_a_follower_that_hears_nothing_more_goes_on_with_another_consumer(
         rows = follower.poll(100)
         monkeypatch.setattr(views, "QUIET_S", 60.0)
         rows += _polled(follower, 3 - len(rows))
-        assert follower._consumer is not deaf
+        assert follower._reader is not deaf
         assert sorted(row.value or b"" for row in rows) == [b"1", b"2", b"3"]
         assert [row.value for row in rows if row.partition == 0] == [b"1", b"3"]
 
