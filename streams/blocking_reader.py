@@ -70,16 +70,29 @@ class BlockingReader:
 
     def seek(self, offsets: dict[Any, int]) -> None:
         """Go on from these offsets."""
-        for tp, offset in offsets.items():
-            self._consumer.seek(tp, offset)
 
-    def position(self, tp: Any) -> int:
-        """The offset that is read next."""
-        return int(self._run(self._consumer.position(tp)))
+        async def seek() -> None:
+            for tp, offset in offsets.items():
+                self._consumer.seek(tp, offset)
+
+        self._run(seek())
+
+    def reached(self, ends: dict[Any, int]) -> set[Any]:
+        """Which of these partitions are read up to these offsets."""
+
+        async def reached() -> set[Any]:
+            return {tp for tp, end in ends.items() if await self._consumer.position(tp) >= end}
+
+        there: set[Any] = self._run(reached())
+        return there
 
     def pause(self, partitions: Iterable[Any]) -> None:
         """Read no more of these."""
-        self._consumer.pause(*partitions)
+
+        async def pause() -> None:
+            self._consumer.pause(*partitions)
+
+        self._run(pause())
 
     def poll(self, timeout_ms: int) -> dict[Any, list[Any]]:
         """Records by partition, waiting up to `timeout_ms` for a first one."""

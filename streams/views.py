@@ -88,11 +88,11 @@ def read_all(bootstrap: str, spec: TopicSpec, until: dict[int, int] | None = Non
         end = {tp: until[tp.partition] for tp in reader.assigned} if until else reader.ends()
         reader.seek(reader.begins())
         heard = time.monotonic()
-        left = set(reader.assigned)
+        left = dict(end)
         while True:
-            there = {tp for tp in left if reader.position(tp) >= end[tp]}
-            reader.pause(there)
-            left -= there
+            if there := reader.reached(left):
+                reader.pause(there)
+                left = {tp: offset for tp, offset in left.items() if tp not in there}
             if not left:
                 return
             polled = reader.poll(POLL_MS)
@@ -121,8 +121,7 @@ class Follower:
             begin, end = self._reader.begins(), self._reader.ends()
             self._next = {tp: max(begin[tp], end[tp] - back) for tp in self._reader.assigned}
             self._seek()
-            self._left = {tp for tp in self._reader.assigned if begin[tp] < end[tp] and back}
-            self._ends = end
+            self._past = {tp: end[tp] for tp in self._reader.assigned if begin[tp] < end[tp] and back}
             self._stack = undo.pop_all()
 
     def _seek(self) -> None:
@@ -151,7 +150,7 @@ class Follower:
     def past(self) -> Iterator[Row]:
         """Yield the records that were there when it was opened."""
         begin = time.monotonic()
-        while any(self._reader.position(tp) < self._ends[tp] for tp in self._left):
+        while self._past.keys() - self._reader.reached(self._past):
             if time.monotonic() - begin > STALL_S:
                 raise KafkaUnreachable("Kafka stopped sending records: see its log.")
             yield from self.poll()
