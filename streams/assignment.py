@@ -107,8 +107,9 @@ def share(units: int, members: Mapping[str, Member]) -> dict[str, list[int]]:
         kept = sorted(held[member], key=lambda unit: (far(member, unit) < farthest[unit], unit))
         given[member] = kept[: room[member]]
     free = set(range(units)) - {unit for some in given.values() for unit in some}
-    stores = [(-far(m, u), u, m) for m in members for u in free if far(m, u) > 0]
-    for _, unit, member in sorted(stores):
+    # of stores that are as far those first whose members have fewer others to choose from
+    stores = [(-far(m, u), leads[m], u, m) for m in members for u in free if far(m, u) > 0]
+    for _, _, unit, member in sorted(stores):
         if unit in free and len(given[member]) < room[member]:
             given[member].append(unit)
             free.remove(unit)

@@ -119,6 +119,12 @@ def test_after_a_restart_of_all_every_host_gets_its_own_units() -> None:
             assert {ended[new]: some for new, some in given.items()} == owned
 
 
+def test_a_host_that_had_taken_over_for_a_moment_leaves_the_others_theirs() -> None:
+    blue = Member(0, [], {0: 55, 1: 40, 2: 50, 3: 55})  # stopped last, when it had all
+    red = Member(0, [], {2: 50, 3: 55})
+    assert share(4, {"blue": blue, "red": red}) == {"blue": [0, 1], "red": [2, 3]}
+
+
 def test_who_started_alone_gives_back_what_is_farther_elsewhere() -> None:
     alone = Member(1, [0, 1, 2, 3], {0: 5, 1: 700, 2: 5, 3: 700})
     back = Member(0, [], {0: 900, 1: 300, 2: 900})
