@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -15,6 +14,9 @@ from streams.stopping import stop
 
 AT_ONCE = 5_000
 """Records of a poll."""
+
+FETCH_WAIT_MS = 50
+"""How long Kafka holds a fetch where nothing is left; one of another partition waits behind it."""
 
 
 class BlockingReader:
@@ -45,7 +47,9 @@ class BlockingReader:
             self._runner.close()
 
     async def _start(self) -> None:
-        self._consumer = new_reader(self._bootstrap, max_partition_fetch_bytes=4 << 20)
+        self._consumer = new_reader(
+            self._bootstrap, max_partition_fetch_bytes=4 << 20, fetch_max_wait_ms=FETCH_WAIT_MS
+        )
         await self._consumer.start()
         self._consumer.assign(self.assigned)
 
@@ -86,13 +90,15 @@ class BlockingReader:
         there: set[Any] = self._run(reached())
         return there
 
-    def pause(self, partitions: Iterable[Any]) -> None:
-        """Read no more of these."""
+    def read_only(self, tp: Any, offset: int) -> None:
+        """Read this partition alone, from an offset on."""
 
-        async def pause() -> None:
-            self._consumer.pause(*partitions)
+        async def read_only() -> None:
+            self._consumer.pause(*self.assigned)
+            self._consumer.seek(tp, offset)
+            self._consumer.resume(tp)
 
-        self._run(pause())
+        self._run(read_only())
 
     def poll(self, timeout_ms: int) -> dict[Any, list[Any]]:
         """Records by partition, waiting up to `timeout_ms` for a first one."""

@@ -77,7 +77,7 @@ def ends(bootstrap: str, spec: TopicSpec) -> dict[int, int]:
 
 
 def read_all(bootstrap: str, spec: TopicSpec, until: dict[int, int] | None = None) -> Iterator[Row]:
-    """Yield every record up to the ends of now, or before `until`; in order within a partition.
+    """Yield every record up to the ends of now, or before `until`: partition after partition, each in order.
 
     Raises
     ------
@@ -86,26 +86,27 @@ def read_all(bootstrap: str, spec: TopicSpec, until: dict[int, int] | None = Non
     """
     with _reader(bootstrap, spec) as reader:
         end = {tp: until[tp.partition] for tp in reader.assigned} if until else reader.ends()
-        reader.seek(reader.begins())
-        heard = time.monotonic()
-        left = dict(end)
-        while True:
-            if there := reader.reached(left):
-                reader.pause(there)
-                left = {tp: offset for tp, offset in left.items() if tp not in there}
-            if not left:
-                return
-            polled = reader.poll(POLL_MS)
-            if polled:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > STALL_S:
-                raise KafkaUnreachable(
-                    f"Kafka at {bootstrap} sent nothing of {spec.name} for {STALL_S:g} s: see its log."
-                )
-            for tp, records in polled.items():
-                for record in records:
-                    if record.offset < end[tp]:
-                        yield _row(record)
+        begin = reader.begins()
+        for tp in reader.assigned:
+            if begin[tp] < end[tp]:
+                reader.read_only(tp, begin[tp])
+                for record in _up_to(reader, tp, end[tp]):
+                    yield _row(record)
+
+
+def _up_to(reader: BlockingReader, tp: Any, end: int) -> Iterator[Any]:
+    heard = time.monotonic()
+    while not reader.reached({tp: end}):
+        polled = reader.poll(POLL_MS)
+        if polled:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > STALL_S:
+            raise KafkaUnreachable(
+                f"Kafka sent nothing of {tp.topic}-{tp.partition} for {STALL_S:g} s: see its log."
+            )
+        for record in polled.get(tp, ()):
+            if record.offset < end:
+                yield record
 
 
 class Follower:
