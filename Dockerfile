@@ -1,10 +1,12 @@
-# The image of workers, topic creation and publishing; Kafka is an image of its own (docker-compose.yml).
+# The image of workers, recommenders, the page, topic creation and publishing; Kafka is an image of its own
+# (docker-compose.yml). It holds what runs: neither pip's caches nor tools of tests and evaluation.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /app
-RUN python -m venv .venv
+RUN python -m venv .venv && python -m venv /build
 # The packages first: they change less often than the code.
-COPY requirements.lock ./
-RUN .venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+COPY requirements-build.lock requirements-run.lock ./
+RUN /build/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-build.lock
+RUN .venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-run.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY state/ state/
 COPY streams/ streams/
@@ -12,17 +14,22 @@ COPY serving/ serving/
 COPY chronological/ chronological/
 COPY evaluation/ evaluation/
 COPY alsobought/ alsobought/
-RUN .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation .
+RUN /build/bin/python -m pip wheel --disable-pip-version-check --quiet --no-deps --no-build-isolation --wheel-dir /wheels .
+RUN .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-index /wheels/*.whl
 
 FROM python:3.13-slim-bookworm
-# A volume mounted on /data takes over its owner, so that the user may write there.
+# A volume mounted on one of these takes over its owner, so that the user may write there.
 RUN useradd --uid 10001 --create-home alsobought \
-    && install --directory --owner alsobought --group alsobought /data
+    && install --directory --owner alsobought --group alsobought /data /shared /kernels
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    NUMBA_CACHE_DIR=/kernels \
     ALSOBOUGHT_DATA_DIR=/data
 USER alsobought
 WORKDIR /data
+# The kernels are compiled for the processor of the machine that builds; on another they are compiled at the
+# first start, which then takes a minute or two longer.
+RUN python -m state.compile
 ENTRYPOINT ["alsobought"]
 CMD ["--help"]

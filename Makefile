@@ -41,10 +41,14 @@ types: setup
 docs: setup
 	@$(BIN)/python docs/generate.py
 
-# needs uv on the PATH; the lock holds hashes and no addresses
+# needs uv on the PATH; the locks hold hashes and no addresses. The image is made from the second, which has
+# what runs, and the third, which makes its wheel; their versions are those of the first
+LOCK := uv pip compile --universal --generate-hashes --python-version 3.11 --no-header \
+	--custom-compile-command "make lock" -q
 lock:
-	uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 --no-header \
-		--custom-compile-command "make lock" -q pyproject.toml -o requirements.lock
+	$(LOCK) --all-extras pyproject.toml -o requirements.lock
+	$(LOCK) -c requirements.lock pyproject.toml -o requirements-run.lock
+	$(LOCK) -c requirements.lock --group build -o requirements-build.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

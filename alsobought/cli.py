@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import typer
@@ -115,6 +116,8 @@ for name, group in {
 
 def main() -> None:
     """Run the command line."""
+    for library in ("kafka", "aiokafka"):  # what cannot be mended they raise, and the command says it
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     app(prog_name="alsobought")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from alsobought.options import CommandError
 from streams.messages import Progress, decode_progress
 from streams.partitioning import partition_for
-from streams.topics import PROGRESS, TopicSpec
+from streams.topics import PROGRESS, TopicSpec, topic_of
 from streams.views import Follower, partitions_of
 
 RECENT = 1_000
@@ -88,26 +88,62 @@ def ask_owner(
     Raises
     ------
     NotHeld
-        It has no such item or customer.
+        It has no such item.
     CommandError
         No worker holds the partition, or it does not answer.
     """
-    task = f"{spec.name}-{partition_for(key.encode(), partitions_of(bootstrap, spec))}"
+    partition = partition_for(key.encode(), partitions_of(bootstrap, spec))
+    return _ask(bootstrap, [f"{spec.name}-{partition}"], key, path, query)
+
+
+def ask_all(
+    bootstrap: str, spec: TopicSpec, key: str, path: str, query: Mapping[str, str | int] | None = None
+) -> Any:
+    """Return what the worker that has `key` answers, whichever partition of the topic it is in.
+
+    That of its own partition is asked first; a producer with another partitioner may have put it elsewhere.
+
+    Raises
+    ------
+    NotHeld
+        No worker has such a customer.
+    CommandError
+        None of those that answer has it, and not all partitions are held by a worker that answers.
+    """
+    partitions = partitions_of(bootstrap, spec)
+    own = partition_for(key.encode(), partitions)
+    order = sorted(range(partitions), key=lambda partition: partition != own)
+    return _ask(bootstrap, [f"{spec.name}-{partition}" for partition in order], key, path, query)
+
+
+def _ask(
+    bootstrap: str, tasks: Sequence[str], key: str, path: str, query: Mapping[str, str | int] | None
+) -> Any:
+    """The first answer of the workers that hold these tasks, asked in this order and each once."""
     deadline = time.monotonic() + SILENCE_S
+    asked = f"{path}/{urllib.parse.quote(key, safe='')}?{urllib.parse.urlencode(query or {})}"
     while True:
-        progress = newest_progress(bootstrap).get(task)
-        try:
-            if progress is not None:
-                asked = urllib.parse.urlencode(query or {})
-                return _get(f"{progress.worker}/{path}/{urllib.parse.quote(key, safe='')}?{asked}")
-            trouble = f"no worker has reported to hold {task}"
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                raise NotHeld(f"{task} has nothing about {key!r}: not counted yet, or no such id.") from error
-            trouble = f"the worker at {error.url} answered {error.code}"
-        except (OSError, http.client.HTTPException) as error:
-            assert progress is not None
-            trouble = f"the worker that held {task}, at {progress.worker}, does not answer ({error})"
+        found, told, trouble = newest_progress(bootstrap), set(), ""
+        for task in tasks:
+            progress = found.get(task)
+            if progress is None:
+                trouble = trouble or f"no worker has reported to hold {task}"
+                continue
+            if progress.worker in told:
+                continue
+            told.add(progress.worker)
+            try:
+                return _get(f"{progress.worker}/{asked}")
+            except urllib.error.HTTPError as error:
+                if error.code != 404:
+                    trouble = trouble or f"the worker at {error.url} answered {error.code}"
+            except (OSError, http.client.HTTPException) as error:
+                trouble = trouble or (
+                    f"the worker that held {task}, at {progress.worker}, does not answer ({error})"
+                )
+        if not trouble:
+            where = tasks[0] if len(tasks) == 1 else f"{topic_of(tasks[0])}, in any partition,"
+            raise NotHeld(f"{where} has nothing about {key!r}: not counted yet, or no such id.")
         if time.monotonic() > deadline:
             raise CommandError(
                 f"{trouble}. Start one with `alsobought up` or `alsobought worker`; see its log."

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from alsobought.clients import ask_owner
+from alsobought.clients import ask_all, ask_owner
 from alsobought.options import (
     DEFAULT_KIND,
     DataDir,
@@ -62,7 +62,7 @@ def customer(
 ) -> None:
     """Show a customer's history: the distinct items in order of first purchase, or of first watch."""
     bootstrap, asked = find_kind(kafka, data_dir, kind)
-    found = ask_owner(bootstrap, asked.events, customer_id, "customers", {"kind": kind})
+    found = ask_all(bootstrap, asked.events, customer_id, "customers", {"kind": kind})
     if as_json:
         typer.echo(json.dumps(found))
         return

@@ -20,7 +20,7 @@ from streams.kinds import BOUGHT, WATCHED, kinds_of
 from streams.messages import EventMessage, encode
 from streams.publishing import PublishReport, Record, publish
 from streams.topics import ITEMS, TopicSpec
-from streams.views import send
+from streams.views import partitions_of, send
 
 FORMATS = "CSV, JSON lines (also .gz, .xz) or Parquet; - for standard input"
 File = Annotated[
@@ -103,6 +103,8 @@ def forget(
 ) -> None:
     """Erase a customer from all counts: publish a forget on purchases, watches and every further type.
 
+    It goes to every partition, for producers differ in which one they choose for a customer.
+
     What remains, and for how long, is in docs/guarantees.md.
     """
     settings = settings_of(kafka, data_dir)
@@ -116,7 +118,8 @@ def forget(
     topics = [kind.events for kind in kinds_of(settings)]
     require_topics(bootstrap, topics)
     for spec in topics:
-        send(bootstrap, spec, [(None, customer_id.encode(), value)])
+        partitions = range(partitions_of(bootstrap, spec))
+        send(bootstrap, spec, [(partition, customer_id.encode(), value) for partition in partitions])
     typer.echo(f"published a forget of {customer_id} on {', '.join(spec.name for spec in topics)}")
 
 

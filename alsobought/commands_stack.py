@@ -16,6 +16,7 @@ from alsobought.stack import Stack
 from alsobought.tables import print_table
 from alsobought.worker_process import worker_command
 from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import create_topics, list_topics, require_topics
 from streams.kinds import topics_of
 
@@ -89,14 +90,26 @@ def worker(kafka: Kafka = None, data_dir: DataDir = None) -> None:
 
 
 def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:
-    """Create the topics that do not exist yet."""
+    """Create the topics that do not exist yet, and compare those that do with what they must be.
+
+    What differs is told with the command of Kafka's tools that changes it. The status is 1 if counts would
+    be lost or workers stop because of it, and 0 if it only is to be known.
+    """
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
-    created = create_topics(bootstrap, topics_of(settings), settings.partitions, settings.replication)
+    specs = topics_of(settings)
+    created = create_topics(bootstrap, specs, settings.partitions, settings.replication)
     for name in created:
         typer.echo(f"created {name}")
     if not created:
         typer.echo("all topics exist")
+    found = differences(bootstrap, specs)
+    for one in found:
+        say(f"{'wrong' if one.breaks else 'note'}: {one}.")
+    if found:
+        say("\n".join(["To change that:", *change_commands(bootstrap, found)]))
+    if broken := list(dict.fromkeys(one.topic for one in found if one.breaks)):
+        raise CommandError(f"change the topics {', '.join(broken)} before workers start: see above.")
 
 
 def topics_list(kafka: Kafka = None, data_dir: DataDir = None, as_json: Json = False) -> None:

@@ -44,17 +44,39 @@ class Workers:
         return {p: progress.worker for p, progress in tasks.items() if progress is not None}
 
     def recommend(self, question: Mapping[str, Any], customers: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The answer for each customer to a question of `POST /recommendations`."""
+        """The answer for each customer to a question of `POST /recommendations`.
+
+        Who is not known to the worker of their id's partition may be in another: see the producers' guide.
+        """
         by_partition: dict[int, list[str]] = defaultdict(list)
         for customer in dict.fromkeys(customers):
             by_partition[partition_for(customer.encode(), self._partitions)].append(customer)
         answers: dict[str, dict[str, Any]] = {}
         for partition, some in by_partition.items():
             told = self._ask(partition, {**question, "customers": some})
-            answers |= dict(zip(some, told, strict=True))
+            answers |= dict(zip(some, told["recommendations"], strict=True))
+            strangers = [name for name, known in zip(some, told["known"], strict=True) if not known]
+            answers |= self._known_elsewhere(partition, question, strangers)
         return answers
 
-    def _ask(self, partition: int, question: dict[str, Any]) -> list[dict[str, Any]]:
+    def _known_elsewhere(
+        self, partition: int, question: Mapping[str, Any], customers: list[str]
+    ) -> dict[str, dict[str, Any]]:
+        """The answers for those of the customers whom another worker than that of this partition knows."""
+        answers: dict[str, dict[str, Any]] = {}
+        asked = {self._addresses[partition]}
+        for other in range(self._partitions):
+            left = [name for name in customers if name not in answers]
+            if not left:
+                break
+            if self._addresses.get(other) not in asked:
+                told = self._ask(other, {**question, "customers": left, "here": True})
+                asked.add(self._addresses[other])
+                some = zip(left, told["recommendations"], told["known"], strict=True)
+                answers |= {name: answer for name, answer, known in some if known}
+        return answers
+
+    def _ask(self, partition: int, question: dict[str, Any]) -> dict[str, list[Any]]:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             address = self._addresses.get(partition)
@@ -77,10 +99,10 @@ class Workers:
             self._addresses = self._now()
 
 
-def _post(url: str, question: dict[str, Any]) -> list[dict[str, Any]]:
+def _post(url: str, question: dict[str, Any]) -> dict[str, list[Any]]:
     request = urllib.request.Request(
         url, json.dumps(question).encode(), {"Content-Type": "application/json"}, method="POST"
     )
     with _opener.open(request, timeout=ANSWER_S) as answer:
-        found: list[dict[str, Any]] = json.load(answer)["recommendations"]
+        found: dict[str, list[Any]] = json.load(answer)
         return found

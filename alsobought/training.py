@@ -25,7 +25,7 @@ from chronological.training import Report
 from state.customers import CustomerMachine
 from state.events import EventBatch, Kind
 from state.settings import CountingSettings
-from streams.decoding import EventTypes, decode_events
+from streams.decoding import LOG_APPEND_TIME, EventTypes, decode_events
 from streams.kinds import EventKind
 from streams.views import read_all
 
@@ -42,6 +42,7 @@ class _Record:
     timestamp: int
     key: bytes | None
     value: bytes | None
+    timestamp_type: int = LOG_APPEND_TIME
 
 
 class Collected:
@@ -61,7 +62,7 @@ class Collected:
 
     def add(self, records: Sequence[_Record]) -> None:
         """Take in more."""
-        decoded = decode_events(records, 0, self._machine, self._types)
+        decoded = decode_events(records, 0, self._machine, self._types, FAR_MS)
         self._batches.append(decoded.batch)
         self.refused += len(decoded.refused)
 
@@ -120,7 +121,10 @@ def collect(
 
 def _of_topic(bootstrap: str, kind: EventKind) -> Iterator[list[_Record]]:
     rows = read_all(bootstrap, kind.events)
-    return _in_batches(_Record(row.offset, row.timestamp_ms, row.key, row.value) for row in rows)
+    now_ms = time.time_ns() // 1_000_000
+    return _in_batches(
+        _Record(row.offset, row.timestamp_ms if row.by_broker else now_ms, row.key, row.value) for row in rows
+    )
 
 
 def _of_file(file: str, kind: EventKind) -> Iterator[list[_Record]]:

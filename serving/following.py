@@ -7,11 +7,12 @@ import logging
 import time
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from serving.read_model import ReadModel
 from streams.kinds import counted_of_kinds
+from streams.readers import new_reader
 from streams.stopping import stop
 
 log = logging.getLogger("alsobought")
@@ -36,10 +37,7 @@ class Follower:
     async def run(self) -> None:
         """Read until cancelled, over outages of Kafka."""
         while True:
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._bootstrap, group_id=None, auto_offset_reset="earliest",
-                max_partition_fetch_bytes=4 << 20,
-            )  # fmt: skip
+            consumer = new_reader(self._bootstrap, max_partition_fetch_bytes=4 << 20)
             try:
                 await consumer.start()
                 await self._follow(consumer)

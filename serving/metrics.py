@@ -35,6 +35,7 @@ OF_TASKS = (
     OfTask("pair_updates", "pair_updates", "neighbour counts changed since the worker started", counter=True),
     OfTask("lists", "lists", "lists published since the worker started", counter=True),
     OfTask("dead_letters", "dead_letters", "records refused since the worker started", counter=True),
+    OfTask("misplaced", "misplaced", "events in another partition than their key's since then", counter=True),
 )
 MILLISECONDS = (
     OfTask("staleness_seconds", "staleness_ms", "longest from a count to its changed lists, last interval"),

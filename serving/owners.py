@@ -1,7 +1,8 @@
-"""Questions that only the worker which holds a customer's partition can answer: computed now."""
+"""Questions that only the worker which holds a customer can answer: computed now."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -9,7 +10,7 @@ import msgspec
 
 from serving.errors import ApiError
 from serving.read_model import ReadModel
-from streams.kinds import BOUGHT
+from streams.kinds import BOUGHT, Kind
 from streams.partitioning import partition_for
 from streams.recommending.messages import Recommendations
 
@@ -19,6 +20,7 @@ LOOK = "look at /api/status, start workers with `alsobought up` or `alsobought w
 
 class _Answer(msgspec.Struct):
     recommendations: list[Recommendations | None]
+    known: list[bool]
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -44,16 +46,35 @@ class Owners:
             400 if the worker refuses the question, 503 if no worker can be asked, 504 if it takes too long.
         """
         of = self._model.kinds[question["kind"] or BOUGHT.name].kind
-        task = f"{of.events.name}-{partition_for(customer_id.encode(), self._partitions)}"
-        progress = self._model.tasks.get(task)
+        own = f"{of.events.name}-{partition_for(customer_id.encode(), self._partitions)}"
+        progress = self._model.tasks.get(own)
         if progress is None:
-            raise ApiError(503, f"no worker has reported to hold {task}", where="progress", what_to_do=LOOK)
-        where = f"the worker at {progress.worker}"
-        body = msgspec.json.encode({**question, "customers": [customer_id]})
+            raise ApiError(503, f"no worker has reported to hold {own}", where="progress", what_to_do=LOOK)
+        body = {**question, "customers": [customer_id]}
+        answer = await self._ask(progress.worker, body)
+        if answer.known[0]:
+            return answer.recommendations[0]
+        # a producer with another partitioner may have put the customer into any partition
+        others = self._workers(of) - {progress.worker}
+        asked = [self._ask(worker, {**body, "here": True}) for worker in sorted(others)]
+        for other in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(other, _Answer) and other.known[0]:
+                return other.recommendations[0]
+            if isinstance(other, BaseException) and not isinstance(other, ApiError):
+                raise other
+        return answer.recommendations[0]
+
+    def _workers(self, kind: Kind) -> set[str]:
+        """Addresses of the workers that hold a partition of a kind's events."""
+        names = (f"{kind.events.name}-{partition}" for partition in range(self._partitions))
+        return {self._model.tasks[name].worker for name in names if name in self._model.tasks}
+
+    async def _ask(self, worker: str, question: dict[str, Any]) -> _Answer:
+        where = f"the worker at {worker}"
         try:
             async with self._session.post(
-                f"{progress.worker}/recommendations",
-                data=body,
+                f"{worker}/recommendations",
+                data=msgspec.json.encode(question),
                 headers={"Content-Type": "application/json"},
             ) as answer:
                 told = await answer.read()
@@ -70,9 +91,13 @@ class Owners:
                 status, text, where=where, what_to_do="correct the question" if status == 400 else LOOK
             )
         try:
-            return _decode(told).recommendations[0]
-        except (msgspec.MsgspecError, IndexError) as error:
-            raise ApiError(
-                503, f"its answer is not understood: {error}", where=where,
-                what_to_do="run workers and this server from the same release",
-            ) from error  # fmt: skip
+            found = _decode(told)
+            if len(found.recommendations) == len(found.known) == 1:
+                return found
+            trouble = "it is not of one customer"
+        except msgspec.MsgspecError as error:
+            trouble = str(error)
+        raise ApiError(
+            503, f"its answer is not understood: {trouble}", where=where,
+            what_to_do="run workers and this server from the same release",
+        )  # fmt: skip

@@ -13,6 +13,7 @@ from state.events import Event, Kind
 from state.first_events import BOUGHT, WATCHED, decode_first, encode_first
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.murmur2 import hashes
 from state.pair_changes import decode_pairs, encode_pairs
 from state.recommending.catalogue import Catalogue, Filter
 from state.recommending.learner import Learner
@@ -42,6 +43,7 @@ def exercise() -> int:
     for deltas in customers.apply(customers.batch(events)).deltas[0]:
         items.apply(decode(encode(deltas)))
     _cross(settings, events)
+    hashes([event.customer_id.encode() for event in events])
     lists = items.rank(np.arange(items.row_count), exact=True)
     _recommend(customers, items)
     items.mark_published(lists)

@@ -10,6 +10,7 @@ leaves a store that is right, only older.
 from __future__ import annotations
 
 import abc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from state import codec
 from state.errors import BadSettings, ForeignLog
 from state.store import Records, Store
+from state.store_files import read_one
 
 META, TOTALS = b"m", b"k"
 
@@ -39,7 +41,21 @@ def stored_position(store: Store) -> int:
     ------
     UnknownLayout, CorruptRecord
     """
-    raw = store.get(META)
+    return _position(store.get(META))
+
+
+def stored_position_in(folder: Path) -> int:
+    """The same of the store in a folder, which another process may hold open.
+
+    Raises
+    ------
+    StoreError
+        Also if it cannot be read.
+    """
+    return _position(read_one(folder, META))
+
+
+def _position(raw: bytes | None) -> int:
     return 0 if raw is None else int(codec.unpack_meta(META, raw)["position"])
 
 

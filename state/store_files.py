@@ -26,6 +26,23 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def read_one(path: Path, key: bytes) -> bytes | None:
+    """The value of a key in a store that any process may hold open, as of its last flush; None without one.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read.
+    """
+    try:
+        store = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
+        value: bytes | None = store.get(key)
+        store.close()
+    except Exception as error:
+        raise StoreError(f"cannot read the store in {path}: {error}") from error
+    return value
+
+
 def copy_held(source: Path, to: Path) -> None:
     """Copy every record of a store that another process holds open, as of one moment, into a new folder.
 

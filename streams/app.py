@@ -59,6 +59,7 @@ class App(faust.App):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Refuse to start without the topics: a broker might make those that are asked for, as it likes."""
         await asyncio.to_thread(require_topics, bootstrap, topics_of(settings))
+        await asyncio.to_thread(self.tasks.look_at_stores)
         await super().on_start()
 
     def _new_transport(self) -> Transport:

@@ -7,13 +7,19 @@ aiokafka's own strategies move units for nothing (round robin) or give one worke
 
 Every member tells what it had in its last assignment and that assignment's round, the leader numbers the
 next. So a worker that was frozen claims by an old round what others have by a newer one, and loses it.
+
+Every member also tells where its stores are (host and data directory), of which units it has any, and how
+far they are. Units that nobody claims go to where their store is farthest, so that hosts that all start
+again get their own units back; and who has too many gives up first what is farther elsewhere. With the
+assignment every member learns where the others' stores are: several places without a checkpoint URL lose
+what only one of them has, and a worker says so.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar, NamedTuple, TypeVar
 
 import msgspec
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
@@ -24,58 +30,121 @@ log = logging.getLogger("alsobought")
 VERSION = 0
 
 
-class _Held(msgspec.Struct, array_like=True):
-    """User data of both protocols: an assignment's round, and the units it gave."""
+class _Told(msgspec.Struct, array_like=True):
+    """What a member tells the leader.
+
+    Attributes
+    ----------
+    round, units
+        Of its last assignment.
+    place
+        Where its stores are: a host and a data directory.
+    stores
+        Of each unit that it has stores of, how far they are: the sum of their positions.
+    """
 
     round: int = 0
     units: list[int] = []
+    place: str = ""
+    stores: dict[int, int] = {}
 
 
-def _read(raw: bytes | None) -> _Held:
+class _Given(msgspec.Struct, array_like=True):
+    """What the leader tells a member: the round, its units, and where all members' stores are."""
+
+    round: int = 0
+    units: list[int] = []
+    places: list[str] = []
+
+
+T = TypeVar("T", _Told, _Given)
+
+
+def _read(raw: bytes | None, of: type[T]) -> T:
     try:
-        return msgspec.json.decode(raw or b"", type=_Held)
+        return msgspec.json.decode(raw or b"", type=of)
     except msgspec.DecodeError:
-        return _Held()  # a member of another version
+        return of()  # a member of another version
 
 
-def share(units: int, members: Mapping[str, tuple[int, list[int]]]) -> dict[str, list[int]]:
-    """Units 0 .. units - 1 for each member, from (round, units) that each had.
+class Member(NamedTuple):
+    """A member as `share` sees it: the round and units of its last assignment, and how far its stores are."""
 
-    Shares differ by at most one; who had more keeps the bigger one.
+    round: int
+    units: Sequence[int]
+    stores: Mapping[int, int] = {}
 
-    >>> share(4, {"a": (1, [0, 1, 2, 3]), "b": (0, [])})
+
+def share(units: int, members: Mapping[str, Member]) -> dict[str, list[int]]:
+    """Units 0 .. units - 1 for each member.
+
+    Shares differ by at most one; who had more, or has more of the farthest stores, keeps the bigger one.
+
+    >>> share(4, {"a": Member(1, [0, 1, 2, 3]), "b": Member(0, [])})
     {'a': [0, 1], 'b': [2, 3]}
-    >>> share(4, {"a": (2, [0, 1, 3]), "b": (1, [1, 2])})
+    >>> share(4, {"a": Member(2, [0, 1, 3]), "b": Member(1, [1, 2])})
     {'a': [0, 1], 'b': [2, 3]}
+    >>> share(4, {"a": Member(0, [], {1: 70, 3: 90}), "b": Member(0, [], {0: 10, 2: 50, 3: 20})})
+    {'a': [1, 3], 'b': [0, 2]}
     """
     owner: dict[int, str] = {}
-    for member in sorted(members, key=lambda m: (-members[m][0], m)):
-        for unit in members[member][1]:
+    for member in sorted(members, key=lambda m: (-members[m].round, m)):
+        for unit in members[member].units:
             if 0 <= unit < units:
                 owner.setdefault(unit, member)
-    held = {member: sorted(u for u, o in owner.items() if o == member) for member in members}
+    held = {member: [unit for unit in range(units) if owner.get(unit) == member] for member in members}
+
+    def far(member: str, unit: int) -> int:
+        return members[member].stores.get(unit, 0)
+
+    farthest = [max(far(member, unit) for member in members) for unit in range(units)]
+    leads = {m: sum(0 < far(m, u) == farthest[u] for u in range(units)) for m in members}
     least, bigger = divmod(units, len(members))
+    order = sorted(members, key=lambda m: (-len(held[m]), -leads[m], m))
+    room = {member: least + (place < bigger) for place, member in enumerate(order)}
     given: dict[str, list[int]] = {}
-    for place, member in enumerate(sorted(members, key=lambda m: (-len(held[m]), m))):
-        given[member] = held[member][: least + (place < bigger)]
-    free = sorted(set(range(units)) - {unit for some in given.values() for unit in some})
-    for place, member in enumerate(sorted(members, key=lambda m: (-len(held[m]), m))):
-        missing = least + (place < bigger) - len(given[member])
-        given[member] = sorted(given[member] + free[:missing])
-        free = free[missing:]
+    for member in members:
+        kept = sorted(held[member], key=lambda unit: (far(member, unit) < farthest[unit], unit))
+        given[member] = kept[: room[member]]
+    free = set(range(units)) - {unit for some in given.values() for unit in some}
+    # of stores that are as far those first whose members have fewer others to choose from
+    stores = [(-far(m, u), leads[m], u, m) for m in members for u in free if far(m, u) > 0]
+    for _, _, unit, member in sorted(stores):
+        if unit in free and len(given[member]) < room[member]:
+            given[member].append(unit)
+            free.remove(unit)
+    left = sorted(free)
+    for member in order:
+        missing = room[member] - len(given[member])
+        given[member] = sorted(given[member] + left[:missing])
+        left = left[missing:]
     return given
 
 
 class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
-    """The strategy, as aiokafka wants it: of classes, so what this process holds is the class's."""
+    """The strategy, as aiokafka wants it: of classes, so what this process holds is the class's.
+
+    Attributes
+    ----------
+    place
+        Where the stores of this process are, in words.
+    stores
+        Tells how far they are, by unit.
+    has_checkpoints
+        Whether the settings say where checkpoints go.
+    """
 
     name = "alsobought-sticky-units"
-    held: ClassVar[_Held] = _Held()
+    place: ClassVar[str] = ""
+    stores: ClassVar[Callable[[], dict[int, int]]] = staticmethod(dict)
+    has_checkpoints: ClassVar[bool] = False
+    _given: ClassVar[_Given] = _Given()
 
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """What this member tells the leader."""
-        return ConsumerProtocolMemberMetadata(VERSION, sorted(topics), msgspec.json.encode(cls.held))
+        told = _Told(cls._given.round, cls._given.units, cls.place, cls.stores())
+        return ConsumerProtocolMemberMetadata(VERSION, sorted(topics), msgspec.json.encode(told))
 
     @classmethod
     def assign(
@@ -86,12 +155,18 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
         partitions = {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in topics}  # type: ignore[attr-defined]
         if unknown := [topic for topic in topics if not partitions[topic]]:
             log.warning("Kafka told of no partitions of %s: assigned when it does", ", ".join(unknown))
-        told = {name: _read(member.user_data) for name, member in members.items()}
+        told = {name: _read(member.user_data, _Told) for name, member in members.items()}
         units = max((1 + max(some) for some in partitions.values() if some), default=0)
-        given = share(units, {name: (held.round, held.units) for name, held in told.items()})
-        newest = 1 + max(held.round for held in told.values())
+        given = share(units, {name: Member(one.round, one.units, one.stores) for name, one in told.items()})
+        newest = 1 + max(one.round for one in told.values())
+        places = sorted({one.place for one in told.values() if one.place})
         # where nothing can be given, everybody keeps the claim to what it had
-        claims = {name: _Held(newest, mine) if units else told[name] for name, mine in given.items()}
+        claims = {
+            name: _Given(newest, mine, places)
+            if units
+            else _Given(told[name].round, told[name].units, places)
+            for name, mine in given.items()
+        }
         if len({frozenset(member.subscription) for member in members.values()}) > 1:
             log.warning(
                 "workers differ in their topics: set ALSOBOUGHT_EVENT_TYPES alike, or some are not counted"
@@ -111,5 +186,15 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
 
     @classmethod
     def on_assignment(cls, assignment: ConsumerProtocolMemberAssignment) -> None:
-        """Remember what this member was given."""
-        cls.held = _read(assignment.user_data)
+        """Remember what this member was given, and say so if what it has may be lost with its disk."""
+        before, cls._given = cls._given.places, _read(assignment.user_data, _Given)
+        places = cls._given.places
+        if len(places) > 1 and places != before and not cls.has_checkpoints:
+            log.warning(
+                "the workers of this group keep their stores in different places (%s), and no"
+                " ALSOBOUGHT_CHECKPOINT_URL is set: a worker that gets a unit whose store is elsewhere must"
+                " count it from the beginning of the topics, and after a week it cannot, as pair-deltas is"
+                " gone by then. Set ALSOBOUGHT_CHECKPOINT_URL, for all workers, to a folder or an object"
+                " store that all of them reach",
+                ", ".join(places),
+            )

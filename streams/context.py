@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 
 from streams.foreign import TopicReader
@@ -10,6 +11,8 @@ from streams.lease import Lease
 from streams.opening import Stores
 from streams.outbox import Outbox
 from streams.settings import Settings
+
+log = logging.getLogger("alsobought")
 
 
 @dataclass(frozen=True)
@@ -28,4 +31,17 @@ class Context:
     stores: Stores
     lease: Lease
     reader: TopicReader
+    warned: set[str] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def warn_of_partitioner(self, topic: str) -> None:
+        """Say, once a topic, that its producers choose partitions by another rule than ours."""
+        if topic not in self.warned:
+            self.warned.add(topic)
+            log.warning(
+                "%s: events are in other partitions than their keys belong to, so a producer of this topic"
+                " uses another partitioner than murmur2, the default of Kafka's Java client. They are"
+                " counted, but all producers of all topics of events must use the same: set murmur2 in this"
+                " producer, as docs/guide/producers.md says for each client library",
+                topic,
+            )

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from faust.types import TP
 
 from state import pairing
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import Source, encode
+from state.events import Kind
 from state.first_events import encode_first
 from state.saving import Saver
 from state.settings import CountingSettings
 from state.store import RocksStore
 from streams.context import Context
-from streams.decoding import Decoded, EventTypes, Refused, decode_events
+from streams.decoding import Decoded, EventTypes, Refused, decode_events, published_ms
 from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
 from streams.outbox import Record
-from streams.partitioning import partition_for
+from streams.partitioning import partition_for, partitions_for
 from streams.settings import Settings
 from streams.tasks import Outgoing, Task
 from streams.topics import FIRST_EVENTS
@@ -82,9 +85,11 @@ class CustomerTask(Task):
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Count a chunk of events."""
-        decoded = decode_events(records, chunk.end, self.machine, self._types)
+        now_ms = time.time_ns() // 1_000_000
+        decoded = decode_events(records, chunk.end, self.machine, self._types, now_ms)
+        self._look_for_misplaced(decoded)
         applied = self.machine.apply(decoded.batch)
-        at_ms = records[0].timestamp if records else None
+        at_ms = published_ms(records[0], now_ms) if records else None
         deltas = self.kind.deltas.name
         outgoing = [
             Record(deltas, partition, None, encode(message), at_ms)
@@ -97,6 +102,19 @@ class CustomerTask(Task):
         ]
         self.counters.events += len(decoded.batch)
         return Outgoing(outgoing, decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
+
+    def _look_for_misplaced(self, decoded: Decoded) -> None:
+        """Count events whose partition is not that of their key, and say so once a topic.
+
+        They count all the same. An erasure is sent to every partition, and is no sign of another partitioner.
+        """
+        if not decoded.records:
+            return
+        places = partitions_for([record.key or b"" for record in decoded.records], self.context.partitions)
+        elsewhere = (places != self.tp.partition) & (decoded.batch.kinds != Kind.FORGET)
+        if found := int(np.count_nonzero(elsewhere)):
+            self.counters.misplaced += found
+            self.context.warn_of_partitioner(self.tp.topic)
 
     @staticmethod
     def _not_owned(decoded: Decoded, outcomes: list[int]) -> list[Refused]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from state.customers import CustomerMachine
 from state.events import EventBatch, Kind, event_hash
-from streams.event_columns import CONTROL, decode_columns
+from streams.event_columns import CONTROL, LOG_APPEND_TIME, Limits, decode_columns
 from streams.kinds import EventKind
 from streams.messages import MAX_ID_BYTES, MAX_SOURCE_BYTES, EventMessage, decode_event, decode_item
 
@@ -29,6 +29,7 @@ class Record(Protocol):
 
     offset: int
     timestamp: int
+    timestamp_type: int
     key: bytes | None
     value: bytes | None
 
@@ -47,16 +48,27 @@ class Unusable(ValueError):
 
 @dataclass
 class Decoded:
-    """The events of a chunk as columns, their records, and what was refused."""
+    """The events of a chunk as columns, their records, and what was refused.
+
+    Attributes
+    ----------
+    published_ms : int
+        When the first of them was published, as `published_ms` has it; 0 without any.
+    """
 
     batch: EventBatch
     records: list[Record] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    published_ms: int = 0
 
-    @property
-    def published_ms(self) -> int:
-        """When the first of them was published, ms since 1970; 0 without any."""
-        return self.records[0].timestamp if self.records else 0
+
+def published_ms(record: Record, now_ms: int) -> int:
+    """When a record was published, ms since 1970: the broker's time, or now where the time is the producer's.
+
+    On a topic with CreateTime a record carries what its producer wrote there, which may be the time of the
+    event, years ago, or 0: it says nothing about when the record was published.
+    """
+    return record.timestamp if record.timestamp_type == LOG_APPEND_TIME else now_ms
 
 
 def check_id(name: str, value: str, most_bytes: int = MAX_ID_BYTES) -> None:
@@ -183,21 +195,22 @@ class EventTypes:
 
 
 def decode_events(
-    records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes
+    records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes, now_ms: int
 ) -> Decoded:
-    """Decode a chunk whose last record is before offset `end`; new ids enter the machine's dictionaries."""
+    """Decode a chunk whose last record is before offset `end`; new ids enter the machine's dictionaries.
+
+    `now_ms` is the caller's time, ms since 1970: see `published_ms`.
+    """
     if len(records) >= BY_COLUMNS:
         batch = decode_columns(
             records,
             end,
             machine,
             types,
-            most_bytes=MAX_VALUE_BYTES,
-            earliest_ms=EARLIEST_MS,
-            ahead_ms=AHEAD_MS,
+            Limits(MAX_VALUE_BYTES, EARLIEST_MS, AHEAD_MS, now_ms),
         )
         if batch is not None:
-            return Decoded(batch, list(records))
+            return Decoded(batch, list(records), [], published_ms(records[0], now_ms))
     parsed = list(_parsed_events(records))
     known = [event for _, event in parsed if not isinstance(event, Unusable)]
     machine.bring_in([event.customer_id for event in known], [event.item_id for event in known])
@@ -212,7 +225,7 @@ def decode_events(
             continue
         try:
             kind = types.number(event.type)
-            moment = time_ms(event.timestamp, record.timestamp)
+            moment = time_ms(event.timestamp, published_ms(record, now_ms))
             customer, item = customer_number(event.customer_id), item_number(event.item_id)
             if customer is None:
                 check_id("customer_id", event.customer_id)
@@ -237,7 +250,8 @@ def decode_events(
         identity = event_hash(event.event_id)
         rows.append((record.offset, kind, customer, item or 0, event.quantity, moment, identity, profile))
         used.append(record)
-    return Decoded(EventBatch.of_rows(rows, end, published), used, refused)
+    first_ms = published_ms(used[0], now_ms) if used else 0
+    return Decoded(EventBatch.of_rows(rows, end, published), used, refused, first_ms)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,25 +23,39 @@ from streams.messages import MAX_ID_BYTES, MAX_SOURCE_BYTES, EventMessage, decod
 if TYPE_CHECKING:
     from streams.decoding import EventTypes, Record
 
+LOG_APPEND_TIME = 1  # a record's timestamp_type where its time is the broker's, and not the producer's
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # the characters of Unicode's category Cc
 
 
+class Limits(NamedTuple):
+    """What a record may be.
+
+    Attributes
+    ----------
+    most_bytes
+        The largest value.
+    earliest_ms, ahead_ms
+        The earliest event time, and how far event time may be ahead of publishing.
+    now_ms
+        When a record was published whose time is its producer's, and not the broker's.
+    """
+
+    most_bytes: int
+    earliest_ms: int
+    ahead_ms: int
+    now_ms: int
+
+
 def decode_columns(
-    records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes, *, most_bytes: int,
-    earliest_ms: int, ahead_ms: int,
-) -> EventBatch | None:  # fmt: skip
+    records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes, limits: Limits
+) -> EventBatch | None:
     """The events of a chunk; None if any record is to be refused, or erases a customer.
 
     New ids enter the machine's dictionaries in the order of the records, unless None is returned.
-
-    Parameters
-    ----------
-    most_bytes, earliest_ms, ahead_ms
-        The largest value; the earliest event time; how far event time may be ahead of publishing.
     """
     values = [record.value for record in records]
     try:
-        if max(map(len, values)) > most_bytes:  # type: ignore[arg-type]
+        if max(map(len, values)) > limits.most_bytes:  # type: ignore[arg-type]
             return None
         events: list[EventMessage] = list(map(decode_event, values))  # type: ignore[arg-type]
         customers = [event.customer_id for event in events]
@@ -53,9 +67,11 @@ def decode_columns(
     times_ms = _times_ms([event.timestamp for event in events])
     if kinds is None or times_ms is None:
         return None
-    published_ms = np.fromiter((record.timestamp for record in records), np.int64, len(records))
-    if times_ms.min() < earliest_ms or (times_ms > published_ms + ahead_ms).any():
-        return None
+    if (
+        times_ms.min() < limits.earliest_ms
+        or times_ms.max() > _published_ms(records, limits) + limits.ahead_ms
+    ):
+        return None  # or perhaps none of them is to be refused
     event_ids = [event.event_id for event in events]
     profile_ids = [event.profile_id for event in events]
     if not (_are_ids(event_ids) and _are_ids(profile_ids)):
@@ -91,6 +107,13 @@ def decode_columns(
         np.fromiter((event.quantity for event in events), np.uint32, len(events)), times_ms, hashes, profiles,
         source_numbers, np.array(sequences if numbered else np.zeros(len(events)), np.int64), end,
     )  # fmt: skip
+
+
+def _published_ms(records: Sequence[Record], limits: Limits) -> int:
+    """When the first of the records was published, at the latest."""
+    if {record.timestamp_type for record in records} == {LOG_APPEND_TIME}:
+        return min(record.timestamp for record in records)
+    return limits.now_ms
 
 
 def _is_source(value: str | None) -> bool:

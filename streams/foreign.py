@@ -13,9 +13,10 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from faust.types import TP
 
+from streams.readers import new_reader
 from streams.stopping import stop
 
 log = logging.getLogger("alsobought")
@@ -83,9 +84,7 @@ class _Shared:
         await self._lock.acquire()
         try:
             if self._consumer is None:
-                consumer = AIOKafkaConsumer(
-                    bootstrap_servers=self._bootstrap, group_id=None, auto_offset_reset="earliest"
-                )
+                consumer = new_reader(self._bootstrap)
                 try:
                     await consumer.start()
                 except BaseException:

@@ -139,6 +139,13 @@ class Progress(Struct, kw_only=True):
     pair_updates: Annotated[int, Meta(description="neighbour counts changed since the worker started")] = 0
     lists: Annotated[int, Meta(description="lists published since the worker started")] = 0
     dead_letters: Annotated[int, Meta(description="records refused since the worker started")] = 0
+    misplaced: Annotated[
+        int,
+        Meta(
+            description="topics of events only: events since the worker started whose partition is not that"
+            " of their key, because their producer has another partitioner; they are counted"
+        ),
+    ] = 0
     staleness_ms: Annotated[
         float, Meta(description="longest from a count to its changed lists in Kafka, last interval")
     ] = -1.0

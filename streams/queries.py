@@ -98,13 +98,19 @@ class Queries:
 
     async def _customer(self, request: web.Request) -> web.Response:
         customer_id = request.match_info["id"]
-        for task in self._of_kind(request):
-            if isinstance(task, CustomerTask) and task.machine.customers.get(customer_id) is not None:
-                history = task.machine.history(customer_id)
-                return _json({
-                    "customer_id": customer_id, "task": task.name, "position": task.position,
-                    "items": len(history), "history": history,
-                })  # fmt: skip
+        tasks = [
+            task
+            for task in self._of_kind(request)
+            if isinstance(task, CustomerTask) and task.machine.customers.get(customer_id) is not None
+        ]
+        if tasks:
+            # a producer with another partitioner may have put the customer into any partition
+            task = max(tasks, key=lambda task: len(task.machine.history(customer_id)))
+            history = task.machine.history(customer_id)
+            return _json({
+                "customer_id": customer_id, "task": task.name, "position": task.position,
+                "items": len(history), "history": history,
+            })  # fmt: skip
         raise web.HTTPNotFound(text=f"no partition of this worker has customer {customer_id}")
 
     async def _checkpoints(self, _request: web.Request) -> web.Response:

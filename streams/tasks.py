@@ -48,6 +48,7 @@ class Counters:
     pair_updates: int = 0
     lists: int = 0
     dead_letters: int = 0
+    misplaced: int = 0
 
 
 @dataclass
@@ -269,5 +270,5 @@ class Task(abc.ABC):
         return Progress(
             task=self.name, worker=worker, applied=self.acknowledged, stored=self.saver.stored,
             events=counters.events, pair_updates=counters.pair_updates, lists=counters.lists,
-            dead_letters=counters.dead_letters,
+            dead_letters=counters.dead_letters, misplaced=counters.misplaced,
         )  # fmt: skip

@@ -21,6 +21,7 @@ from faust.types import TP, ConsumerMessage
 
 from streams.assignment import StickyUnits
 from streams.kinds import is_internal
+from streams.readers import ISOLATION
 
 FETCH_WAIT_MS = 250
 PREFETCH_BACKOFF_S = 60.0
@@ -66,6 +67,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             group_id=conf.id,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            isolation_level=ISOLATION,
             group_instance_id=self.app.tasks.settings.instance,
             partition_assignment_strategy=[StickyUnits],
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),

@@ -5,6 +5,8 @@ read_all     every record up to where the topic ends now
 Follower     records as they come, from the end or a little before it
 send         records with keys, or to given partitions
 send_each    one record to every partition
+
+They are for programs and threads without an event loop: the consumer's own runs while they wait for it.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from streams.blocking_reader import BlockingReader
 from streams.broker.errors import KafkaUnreachable, TopicsError
 from streams.broker.topics_admin import list_topics
+from streams.event_columns import LOG_APPEND_TIME
 from streams.topics import TopicSpec
 
 CONNECT_S = 2.0
@@ -32,13 +36,17 @@ class TopicAbsent(TopicsError):
 
 
 class Row(NamedTuple):
-    """A record: `timestamp_ms` is Kafka's; a value of None is a tombstone."""
+    """A record: a value of None is a tombstone.
+
+    `timestamp_ms` is the broker's time if `by_broker`, else the one that the record's producer gave it.
+    """
 
     partition: int
     offset: int
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
+    by_broker: bool
 
 
 def partitions_of(bootstrap: str, spec: TopicSpec) -> int:
@@ -58,9 +66,9 @@ def partitions_of(bootstrap: str, spec: TopicSpec) -> int:
 
 def positions(bootstrap: str, spec: TopicSpec) -> dict[int, tuple[int, int]]:
     """Return the first offset and the one after the last of each partition. Raises as `partitions_of`."""
-    with _consumer(bootstrap, spec) as (consumer, assigned):
-        begins, ends = consumer.beginning_offsets(assigned), consumer.end_offsets(assigned)
-        return {tp.partition: (begins[tp], ends[tp]) for tp in assigned}
+    with _reader(bootstrap, spec) as reader:
+        begins, ends = reader.begins(), reader.ends()
+        return {tp.partition: (begins[tp], ends[tp]) for tp in reader.assigned}
 
 
 def ends(bootstrap: str, spec: TopicSpec) -> dict[int, int]:
@@ -69,30 +77,36 @@ def ends(bootstrap: str, spec: TopicSpec) -> dict[int, int]:
 
 
 def read_all(bootstrap: str, spec: TopicSpec, until: dict[int, int] | None = None) -> Iterator[Row]:
-    """Yield every record up to the ends of now, or before `until`; in order within a partition.
+    """Yield every record up to the ends of now, or before `until`: partition after partition, each in order.
 
     Raises
     ------
     KafkaUnreachable, TopicAbsent
         Also when Kafka stops to answer on the way.
     """
-    with _consumer(bootstrap, spec) as (consumer, assigned):
-        end = {tp: until[tp.partition] for tp in assigned} if until else consumer.end_offsets(assigned)
-        consumer.seek_to_beginning(*assigned)
-        heard = time.monotonic()
-        while left := [tp for tp in assigned if consumer.position(tp) < end[tp]]:
-            consumer.pause(*(set(assigned) - set(left)))
-            polled = consumer.poll(POLL_MS)
-            if polled:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > STALL_S:
-                raise KafkaUnreachable(
-                    f"Kafka at {bootstrap} sent nothing of {spec.name} for {STALL_S:g} s: see its log."
-                )
-            for tp, records in polled.items():
-                for record in records:
-                    if record.offset < end[tp]:
-                        yield _row(record)
+    with _reader(bootstrap, spec) as reader:
+        end = {tp: until[tp.partition] for tp in reader.assigned} if until else reader.ends()
+        begin = reader.begins()
+        for tp in reader.assigned:
+            if begin[tp] < end[tp]:
+                reader.read_only(tp, begin[tp])
+                for record in _up_to(reader, tp, end[tp]):
+                    yield _row(record)
+
+
+def _up_to(reader: BlockingReader, tp: Any, end: int) -> Iterator[Any]:
+    heard = time.monotonic()
+    while not reader.reached({tp: end}):
+        polled = reader.poll(POLL_MS)
+        if polled:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > STALL_S:
+            raise KafkaUnreachable(
+                f"Kafka sent nothing of {tp.topic}-{tp.partition} for {STALL_S:g} s: see its log."
+            )
+        for record in polled.get(tp, ()):
+            if record.offset < end:
+                yield record
 
 
 class Follower:
@@ -104,42 +118,40 @@ class Follower:
     def __init__(self, bootstrap: str, spec: TopicSpec, *, back: int = 0) -> None:
         self._bootstrap, self._spec = bootstrap, spec
         with contextlib.ExitStack() as undo:
-            self._consumer, assigned = undo.enter_context(_consumer(bootstrap, spec))
-            begin, end = self._consumer.beginning_offsets(assigned), self._consumer.end_offsets(assigned)
-            self._next = {tp: max(begin[tp], end[tp] - back) for tp in assigned}
+            self._reader = undo.enter_context(_reader(bootstrap, spec))
+            begin, end = self._reader.begins(), self._reader.ends()
+            self._next = {tp: max(begin[tp], end[tp] - back) for tp in self._reader.assigned}
             self._seek()
-            self._left = {tp for tp in assigned if begin[tp] < end[tp] and back}
-            self._ends = end
+            self._past = {tp: end[tp] for tp in self._reader.assigned if begin[tp] < end[tp] and back}
             self._stack = undo.pop_all()
 
     def _seek(self) -> None:
-        for tp, offset in self._next.items():
-            self._consumer.seek(tp, offset)
+        self._reader.seek(self._next)
         self._heard = time.monotonic()
 
     def poll(self, timeout_ms: int = POLL_MS) -> list[Row]:
         """Return what has come, waiting up to `timeout_ms` for a first record."""
         if time.monotonic() - self._heard > QUIET_S:
             self._open_again()
-        polled = self._consumer.poll(timeout_ms)
+        polled = self._reader.poll(timeout_ms)
         for tp, records in polled.items():
             self._heard = time.monotonic()
             self._next[tp] = records[-1].offset + 1
         return [_row(record) for records in polled.values() for record in records]
 
     def _open_again(self) -> None:
-        """Go on with a new consumer: kafka-python may hear nothing more after its broker was killed."""
+        """Go on with a new consumer: one may hear nothing more after its broker was killed."""
         self._heard = time.monotonic()
         with contextlib.suppress(TopicsError), contextlib.ExitStack() as undo:
-            consumer, _ = undo.enter_context(_consumer(self._bootstrap, self._spec))
-            old, self._stack, self._consumer = self._stack, undo.pop_all(), consumer
+            reader = undo.enter_context(_reader(self._bootstrap, self._spec))
+            old, self._stack, self._reader = self._stack, undo.pop_all(), reader
             self._seek()
             old.close()
 
     def past(self) -> Iterator[Row]:
         """Yield the records that were there when it was opened."""
         begin = time.monotonic()
-        while any(self._consumer.position(tp) < self._ends[tp] for tp in self._left):
+        while self._past.keys() - self._reader.reached(self._past):
             if time.monotonic() - begin > STALL_S:
                 raise KafkaUnreachable("Kafka stopped sending records: see its log.")
             yield from self.poll()
@@ -179,28 +191,10 @@ def send(
         producer.close(timeout=STALL_S)
 
 
-@contextlib.contextmanager
-def _consumer(bootstrap: str, spec: TopicSpec) -> Iterator[tuple[Any, list[Any]]]:
-    """Open a consumer of no group, with all partitions of the topic assigned."""
-    count = partitions_of(bootstrap, spec)  # fails fast and readably
-    consumer = None
-    try:
-        consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap.split(","),
-            group_id=None,
-            enable_auto_commit=False,
-            max_poll_records=5_000,
-            max_partition_fetch_bytes=4 << 20,
-        )
-        assigned = [TopicPartition(spec.name, p) for p in range(count)]
-        consumer.assign(assigned)
-        yield consumer, assigned
-    except KafkaError as error:
-        raise KafkaUnreachable(f"Kafka at {bootstrap} does not answer about {spec.name}: {error}") from error
-    finally:
-        if consumer is not None:
-            consumer.close()
+def _reader(bootstrap: str, spec: TopicSpec) -> BlockingReader:
+    return BlockingReader(bootstrap, spec.name, partitions_of(bootstrap, spec))  # fails fast and readably
 
 
 def _row(record: Any) -> Row:
-    return Row(record.partition, record.offset, record.timestamp, record.key, record.value)
+    by_broker = record.timestamp_type == LOG_APPEND_TIME
+    return Row(record.partition, record.offset, record.timestamp, record.key, record.value, by_broker)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from faust.types import TP
 
+from streams.assignment import StickyUnits
 from streams.catalogue_task import CatalogueTask
 from streams.checkpoints import Checkpoints, NoCheckpoints
 from streams.checkpoints.taking import take
@@ -27,6 +29,7 @@ from streams.opening import Stores
 from streams.outbox import Outbox, Record
 from streams.partitioning import partition_for
 from streams.settings import Settings
+from streams.stores_here import StoresHere
 from streams.tasks import Task
 from streams.threads import in_thread
 from streams.topics import ITEMS, PROGRESS, PURCHASES
@@ -57,7 +60,19 @@ class Tasks:
         self._cycling: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}
+        self._stores_here = StoresHere(settings.data_dir / "state", counted_of(settings))
         self.address = ""  # of this worker's queries, once they are served
+
+    def look_at_stores(self) -> None:
+        """Read how far the stores of this host are, for the group to be told: call it before joining."""
+        self._stores_here.look()
+        host = self.settings.advertise_host or socket.gethostname()
+        StickyUnits.place = f"{host}:{self.settings.data_dir.absolute()}"
+        StickyUnits.stores = self._stores
+        StickyUnits.has_checkpoints = self.settings.checkpoint_url is not None
+
+    def _stores(self) -> dict[int, int]:
+        return self._stores_here.by_unit({task.name: task.saver.stored for task in self.all()})
 
     async def open(self, assigned: set[TP]) -> Mapping[TP, int]:
         """Close what is no longer assigned, open what is newly so; the offset to read each from.
@@ -234,6 +249,7 @@ class Tasks:
     async def _close(self, tp: TP, *, save: bool) -> None:
         task = self._open.pop(tp)
         await task.close(save=save)
+        self._stores_here.closed(task.name, task.saver.stored)
         log.info("%s: closed at offset %d", task.name, task.position)
 
     async def close(self) -> None:

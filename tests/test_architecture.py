@@ -62,3 +62,16 @@ def test_state_needs_few_packages() -> None:
     assert used - set(sys.stdlib_module_names) <= {
         "numpy", "numba", "llvmlite", "msgspec", "rocksdict", "xxhash", "state"
     }  # fmt: skip
+
+
+def test_every_consumer_is_made_where_it_is_told_to_read_committed_records_only() -> None:
+    """kafka-python's consumer lacks codecs besides; readers of lists, commands and pages are aiokafka's."""
+    folders = ("state", "chronological", "streams", "serving", "evaluation", "alsobought")
+    making = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if "KafkaConsumer" in path.read_text(encoding="utf-8").replace("KafkaConsumerThread", "")
+    }
+    assert set(making) == {"streams/readers.py", "streams/transport.py"}
+    assert all("isolation_level=ISOLATION" in text for text in making.values())

@@ -60,7 +60,7 @@ def create_topics(
     """
     wanted = list(specs)
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
-        existing = {topic["name"]: len(topic["partitions"]) for topic in _described(admin, wanted)}
+        existing = {topic["name"]: len(topic["partitions"]) for topic in describe(admin, wanted)}
         _refuse_other_counts(existing, partitions, bootstrap)
         missing = {
             spec.name: {
@@ -86,7 +86,7 @@ def create_topics(
                     " Repair that (ALSOBOUGHT_REPLICATION cannot exceed the number of brokers) and try again."
                 )
         admin.wait_for_topics(list(missing))
-        now = {topic["name"]: len(topic["partitions"]) for topic in _described(admin, wanted)}
+        now = {topic["name"]: len(topic["partitions"]) for topic in describe(admin, wanted)}
         _refuse_other_counts(now, partitions, bootstrap)
         return created
 
@@ -102,7 +102,7 @@ def list_topics(
     """
     wanted = list(specs)
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
-        found = {topic["name"]: topic for topic in _described(admin, wanted)}
+        found = {topic["name"]: topic for topic in describe(admin, wanted)}
         if not found:
             return []
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in found]
@@ -133,7 +133,7 @@ def require_topics(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: flo
     """
     wanted = list(specs)
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
-        counts = {topic["name"]: len(topic["partitions"]) for topic in _described(admin, wanted)}
+        counts = {topic["name"]: len(topic["partitions"]) for topic in describe(admin, wanted)}
     if missing := [spec.name for spec in wanted if spec.name not in counts]:
         raise TopicsMissing(
             f"Kafka at {bootstrap} lacks the topics {', '.join(missing)}: create them with"
@@ -150,7 +150,7 @@ def topic_ids(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = 
     KafkaUnreachable
     """
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
-        return {topic["name"]: str(topic["topic_id"]) for topic in _described(admin, list(specs))}
+        return {topic["name"]: str(topic["topic_id"]) for topic in describe(admin, list(specs))}
 
 
 def group_members(bootstrap: str, group: str, *, timeout_s: float = COORDINATOR_S) -> list[str]:
@@ -237,7 +237,8 @@ def _unreachable(bootstrap: str, trouble: str) -> KafkaUnreachable:
     )
 
 
-def _described(admin: KafkaAdminClient, specs: Sequence[TopicSpec]) -> list[dict[str, Any]]:
+def describe(admin: KafkaAdminClient, specs: Sequence[TopicSpec]) -> list[dict[str, Any]]:
+    """Return what Kafka says of those of the topics that exist."""
     described: list[dict[str, Any]] = admin.describe_topics([spec.name for spec in specs])
     return [topic for topic in described if topic["error_code"] == 0]
 

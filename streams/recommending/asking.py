@@ -36,13 +36,21 @@ class Asked(Struct, forbid_unknown_fields=True):
     shelf: Literal["all", "new", "again"] = "all"
     profile: str | None = None
     filter: AskedFilter = msgspec.field(default_factory=AskedFilter)
+    here: Annotated[
+        bool, Meta(description="only of customers who have something in a partition of this worker")
+    ] = False
 
 
 _decode = msgspec.json.Decoder(Asked).decode
 
 
 async def answer(tasks: Tasks, request: web.Request) -> web.Response:
-    """Answer with {"recommendations": [...]}, in the order asked for."""
+    """Answer with {"recommendations": [...], "known": [...]}, in the order asked for.
+
+    Known are customers who have something in a partition of this worker, whichever that is: a producer with
+    another partitioner than ours may have put them anywhere. Who is not known in the partition of the id may
+    be known to another worker, which is asked with `here`; with it the answer is null for who is not known.
+    """
     try:
         asked = _decode(await request.read())
     except msgspec.DecodeError as error:
@@ -56,25 +64,50 @@ async def answer(tasks: Tasks, request: web.Request) -> web.Response:
         frozenset(f.without),
     )  # fmt: skip
     found: list[Any] = []
+    known: list[bool] = []
     synchronised: set[int] = set()
     for customer_id in asked.customers:
-        unit = _unit(tasks, asked.kind, customer_id)
+        unit, is_known = _unit(tasks, asked.kind, customer_id, here=asked.here)
+        known.append(is_known)
+        if unit is None:
+            found.append(None)
+            continue
         if id(unit) not in synchronised:
             synchronised.add(id(unit))
             await unit.synchronise()
         found.append(await unit.ask(customer_id, asked.k, asked.shelf, wanted, asked.profile))
-    return web.Response(body=msgspec.json.encode({"recommendations": found}), content_type="application/json")
+    return web.Response(
+        body=msgspec.json.encode({"recommendations": found, "known": known}),
+        content_type="application/json",
+    )
 
 
-def _unit(tasks: Tasks, kind: str | None, customer_id: str) -> Unit:
-    """The unit that recommends to a customer; without a kind that of the customer's newest event."""
-    partition = partition_for(customer_id.encode(), tasks.partitions)
-    units = tasks.units(partition)
-    if not units:
-        raise web.HTTPConflict(text=f"customer {customer_id!r} is in partition {partition}: another worker's")
-    if kind is not None:
-        units = {name: unit for name, unit in units.items() if name == kind}
-    if not units or not all(unit.ready for unit in units.values()):
+def _unit(tasks: Tasks, kind: str | None, customer_id: str, *, here: bool) -> tuple[Unit | None, bool]:
+    """The unit that recommends to a customer, and whether the customer is known to it.
+
+    Without a kind it is that of the customer's newest event.
+    """
+    own = partition_for(customer_id.encode(), tasks.partitions)
+    mine = _units(tasks, kind, own)
+    if mine and any(unit.newest(customer_id)[0] for unit in mine):
+        return _newest(mine, customer_id), True
+    for partition in range(tasks.partitions):
+        units = [] if partition == own else _units(tasks, kind, partition)
+        if any(unit.newest(customer_id)[0] for unit in units):
+            return _newest(units, customer_id), True
+    if here:
+        return None, False
+    if not tasks.units(own):
+        raise web.HTTPConflict(text=f"customer {customer_id!r} is in partition {own}: another worker's")
+    return _newest(mine, customer_id), False
+
+
+def _units(tasks: Tasks, kind: str | None, partition: int) -> list[Unit]:
+    return [unit for name, unit in tasks.units(partition).items() if kind in (None, name)]
+
+
+def _newest(units: list[Unit], customer_id: str) -> Unit:
+    if not units or not all(unit.ready for unit in units):
         raise web.HTTPServiceUnavailable(text="lists and catalogue are being read: ask again in a moment")
     # of those who have no events anywhere, the kind with the most of late
-    return max(units.values(), key=lambda unit: unit.newest(customer_id))
+    return max(units, key=lambda unit: unit.newest(customer_id))

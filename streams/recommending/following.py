@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.messages import decode_item
+from streams.readers import new_reader
 from streams.recommending.board import Board, Boards
 from streams.recommending.messages import decode_model, decode_quality, decode_ranker
 from streams.stopping import stop
@@ -60,10 +61,7 @@ class Following:
     async def run(self) -> None:
         """Read until cancelled, over outages of Kafka."""
         while True:
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._bootstrap, group_id=None, auto_offset_reset="earliest",
-                max_partition_fetch_bytes=4 << 20,
-            )  # fmt: skip
+            consumer = new_reader(self._bootstrap, max_partition_fetch_bytes=4 << 20)
             try:
                 await consumer.start()
                 await self._read(consumer)

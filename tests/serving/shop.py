@@ -137,10 +137,14 @@ def messages(worker: str) -> Iterator[Message]:
 
 
 class FakeWorker:
-    """Answers POST /recommendations as a worker would, in a thread; `asked` has the questions."""
+    """Answers POST /recommendations as a worker would, in a thread; `asked` has the questions.
 
-    def __init__(self) -> None:
+    `strangers` are customers who have nothing in its partitions.
+    """
+
+    def __init__(self, *strangers: str) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.strangers = strangers
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -169,7 +173,9 @@ class FakeWorker:
             customer_id=customer, profile_id=question["profile"], kind=question["kind"] or "bought",
             as_of=NOW_MS, items=[Recommended("tea", 1.25, ["milk"], source)],
         )  # fmt: skip
-        answer = {"recommendations": [None if customer == "nobody" else told]}
+        known = customer != "nobody" and customer not in self.strangers
+        nothing = customer == "nobody" or (question.get("here", False) and not known)
+        answer = {"recommendations": [None if nothing else told], "known": [known]}
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
     def stop(self) -> None:

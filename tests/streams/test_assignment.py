@@ -6,10 +6,11 @@ import asyncio
 import random
 from collections.abc import Mapping
 
+import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
-from streams.assignment import StickyUnits, share
+from streams.assignment import Member, StickyUnits, share
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES, TopicSpec
@@ -100,8 +101,65 @@ def test_a_leader_that_hears_of_no_topics_moves_nothing() -> None:
     assert sorted(unit for m in members.values() for unit in m.units) == list(range(8))
 
 
+def test_after_a_restart_of_all_every_host_gets_its_own_units() -> None:
+    rng = random.Random(5)
+    for units in (2, 5, 9, 24):
+        members = {f"m{n}": Member(0, []) for n in range(3)}
+        owned = share(units, members)
+        assert sorted(unit for some in owned.values() for unit in some) == list(range(units))
+        for _ in range(20):
+            ended = {f"n{rng.random()}": name for name in members}  # names are new with every start
+            started = {
+                new: Member(
+                    0, [], {u: 1_000 + u if u in owned[old] else rng.randrange(900) for u in range(units)}
+                )
+                for new, old in ended.items()
+            }  # each has old stores of others' units, too
+            given = share(units, started)
+            assert {ended[new]: some for new, some in given.items()} == owned
+
+
+def test_a_host_that_had_taken_over_for_a_moment_leaves_the_others_theirs() -> None:
+    blue = Member(0, [], {0: 55, 1: 40, 2: 50, 3: 55})  # stopped last, when it had all
+    red = Member(0, [], {2: 50, 3: 55})
+    assert share(4, {"blue": blue, "red": red}) == {"blue": [0, 1], "red": [2, 3]}
+
+
+def test_who_started_alone_gives_back_what_is_farther_elsewhere() -> None:
+    alone = Member(1, [0, 1, 2, 3], {0: 5, 1: 700, 2: 5, 3: 700})
+    back = Member(0, [], {0: 900, 1: 300, 2: 900})
+    assert share(4, {"alone": alone, "back": back}) == {"alone": [1, 3], "back": [0, 2]}
+
+
+def test_a_unit_does_not_move_to_a_farther_store_while_nobody_has_too_many() -> None:
+    members = {"a": Member(3, [0, 1], {0: 10, 1: 10}), "b": Member(3, [2, 3], {0: 90, 1: 90, 2: 1, 3: 1})}
+    assert share(4, members) == {"a": [0, 1], "b": [2, 3]}
+
+
+def test_a_member_says_when_others_keep_their_stores_elsewhere_and_there_are_no_checkpoints(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warned(*places: str) -> list[str]:
+        members = {}
+        for n, place in enumerate(places):
+            monkeypatch.setattr(StickyUnits, "place", place)
+            members[f"m{n}"] = ConsumerProtocolMemberMetadata.decode(StickyUnits.metadata(TOPICS).encode())
+        caplog.clear()
+        StickyUnits.on_assignment(StickyUnits.assign(_Cluster(2), members)["m0"])
+        return [record.getMessage() for record in caplog.records]
+
+    monkeypatch.setattr(StickyUnits, "_given", StickyUnits._given)
+    assert warned("red:/data", "red:/data") == []
+    (told,) = warned("red:/data", "blue:/data")
+    assert "(blue:/data, red:/data)" in told
+    assert "Set ALSOBOUGHT_CHECKPOINT_URL" in told
+    assert warned("blue:/data", "red:/data") == [], "once"
+    monkeypatch.setattr(StickyUnits, "has_checkpoints", True)
+    assert warned("red:/data", "blue:/data", "green:/data") == []
+
+
 def test_members_that_say_nothing_are_served() -> None:
-    given = share(3, {"x": (0, []), "y": (0, [99, -1])})
+    given = share(3, {"x": Member(0, []), "y": Member(0, [99, -1])})
     assert sorted(given["x"] + given["y"]) == [0, 1, 2]
     rubbish = ConsumerProtocolMemberMetadata(0, TOPICS, b"\xff not ours")
     assigned = StickyUnits.assign(_Cluster(2), {"x": rubbish})

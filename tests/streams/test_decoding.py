@@ -11,7 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state.customers import CustomerMachine
-from streams.decoding import MAX_VALUE_BYTES, Decoded, EventTypes, decode_events, decode_items, time_ms
+from streams.decoding import (
+    LOG_APPEND_TIME,
+    MAX_VALUE_BYTES,
+    Decoded,
+    EventTypes,
+    decode_events,
+    decode_items,
+    time_ms,
+)
 from streams.kinds import BOUGHT, BUILT_IN, EventKind
 
 NOW = 1_750_000_000_000
@@ -24,6 +32,7 @@ class Raw:
     key: bytes | None = b"ann"
     offset: int = 0
     timestamp: int = NOW
+    timestamp_type: int = LOG_APPEND_TIME
 
 
 def _event(**changes: object) -> bytes:
@@ -32,7 +41,7 @@ def _event(**changes: object) -> bytes:
 
 
 def _decode(records: Sequence[Raw], end: int, machine: CustomerMachine, kind: EventKind = BOUGHT) -> Decoded:
-    return decode_events(records, end, machine, EventTypes(kind, BUILT_IN))
+    return decode_events(records, end, machine, EventTypes(kind, BUILT_IN), NOW)
 
 
 BAD: dict[str, tuple[Raw, str]] = {

@@ -11,9 +11,10 @@ import aiokafka
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
+from streams.readers import ISOLATION
 from streams.topics import PURCHASES, TopicSpec
 from streams.transport import Consumer
-from tests.streams.pipeline import Wires, Worker, until
+from tests.streams.pipeline import PARTITIONS, Wires, Worker, until
 from tests.streams.unstarted import run
 
 
@@ -32,7 +33,9 @@ def _fetched(kafka: EmbeddedKafka, tmp_path: Path, transactions: list[int], end:
 
     async def body(consumer: Consumer) -> None:
         producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic)
-        reader = aiokafka.AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, auto_offset_reset="none")
+        reader = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=kafka.bootstrap, auto_offset_reset="none", isolation_level=ISOLATION
+        )
         async with producer, reader:
             for n in transactions:
                 await _send(producer, topic, n)
@@ -68,15 +71,24 @@ def test_a_log_that_ends_with_a_mark_is_counted_to_its_end(
 
     async def publish() -> None:
         producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id="shop")
-        async with producer, producer.transaction():
+
+        async def send() -> None:
             for n in range(40):
                 await producer.send_and_wait(PURCHASES.name, purchase(n), key=b"c%d" % (n % 5))
-            await asyncio.to_thread(until, lambda: sum(counted()) == 40, "what is not committed")
+
+        async with producer:
+            await producer.begin_transaction()
+            await send()
+            await producer.abort_transaction()
+            async with producer.transaction():
+                await send()
+                assert sum(counted()) == 0  # neither what was aborted nor what may be yet
 
     worker = Worker(kafka.bootstrap, tmp_path / "data")
     try:
+        until(lambda: len(counted()) == PARTITIONS, "the worker")
         asyncio.run(publish())
-        until(lambda: sum(wires.ends(PURCHASES.name).values()) > 40, "the marks")
+        assert sum(wires.ends(PURCHASES.name).values()) > 80, "the marks"
         wires.drain()
         assert sum(counted()) == 40
         assert "reading again" not in worker.log.read_text()

@@ -118,6 +118,7 @@ class _Raw:
     key: bytes | None = b"ann"
     offset: int = 0
     timestamp: int = 1_750_000_000_000
+    timestamp_type: int = 1
     headers: tuple[Any, ...] = ()
 
 
@@ -126,7 +127,9 @@ def _decode(word: str | None, kind: EventKind, kinds: Sequence[EventKind]) -> in
     event = {"customer_id": "ann", "item_id": "tea", "timestamp": 1_750_000_000_000, "type": word}
     if word is None:
         del event["type"]
-    decoded = decode_events([_Raw(msgspec.json.encode(event))], 1, CustomerMachine(), EventTypes(kind, kinds))
+    decoded = decode_events(
+        [_Raw(msgspec.json.encode(event))], 1, CustomerMachine(), EventTypes(kind, kinds), 0
+    )
     return decoded.refused[0].reason if decoded.refused else int(decoded.batch.kinds[0])
 
 

@@ -39,6 +39,7 @@ class _Record:
     key: bytes
     value: bytes
     timestamp: int = 1_800_000_000_000  # of publishing
+    timestamp_type: int = 1
     headers: tuple[Any, ...] = ()
 
 

@@ -1,0 +1,245 @@
+"""Producers as shops have them: another partitioner, transactions, codecs, their own times; two workers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from typer.testing import CliRunner
+
+from alsobought.cli import app
+from alsobought.clients import newest_progress
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import admin_client
+from streams.messages import Progress
+from streams.partitioning import partition_for
+from streams.settings import Settings
+from streams.topics import ITEMS, PURCHASES, TopicSpec
+from tests.streams.pipeline import PARTITIONS, TOPICS, Worker, until
+
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+WHEN = "2026-01-05T10:00:00Z"
+WATCHES = "watches"
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def config(spec: TopicSpec, codec: str) -> dict[str, str]:
+    """A topic with a codec, but where producers choose it; watches have the times of their producers."""
+    if spec.name in (PURCHASES.name, ITEMS.name):
+        return spec.config
+    more = {"message.timestamp.type": "CreateTime"} if spec.name == WATCHES else {"compression.type": codec}
+    return {**spec.config, **more}
+
+
+class Two:
+    """A Kafka with two workers, each with a disk of its own."""
+
+    def __init__(self, kafka: EmbeddedKafka, folder: Path) -> None:
+        self.kafka = kafka
+        self.workers = [Worker(kafka.bootstrap, folder / f"host-{n}") for n in (1, 2)]
+
+    def run(self, *words: object) -> str:
+        done = CliRunner().invoke(app, [*map(str, words), "--kafka", self.kafka.bootstrap])
+        assert done.exit_code == 0, f"{words}: {done.stderr} {done.exception!r}"
+        return done.stdout
+
+    def json(self, *words: object) -> Any:
+        return json.loads(self.run(*words, "--json"))
+
+    def together(self, item: str, *more: object) -> dict[str, int]:
+        """How often each item was had together with this one."""
+        return {e["item_id"]: e["together"] for e in self.json("related", item, *more)["related"]}
+
+    def progress(self, topic: str) -> list[Progress]:
+        found = newest_progress(self.kafka.bootstrap)
+        names = (f"{topic}-{partition}" for partition in range(PARTITIONS))
+        return [found[name] for name in names if name in found]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    folder = tmp_path_factory.mktemp("two")
+    with EmbeddedKafka(folder / "kafka", cache_dir=Settings.model_validate({}).cache_dir) as kafka:
+        with admin_client(kafka.bootstrap) as admin:
+            topics = {
+                spec.name: {
+                    "num_partitions": PARTITIONS, "replication_factor": 1, "configs": config(spec, codec),
+                }
+                for spec, codec in zip(TOPICS, itertools.cycle(CODECS), strict=False)
+            }  # fmt: skip
+            admin.create_topics(topics)
+        stack = Two(kafka, folder)
+        try:
+            until(
+                lambda: len({p.worker for p in stack.progress(PURCHASES.name)}) == 2,
+                "both workers to share the work",
+            )
+            yield stack
+        finally:
+            for worker in stack.workers:
+                assert worker.stop() == 0
+
+
+def event(customer: str, item: str, **more: object) -> tuple[bytes, bytes]:
+    told = {"customer_id": customer, "item_id": item, "timestamp": WHEN, **more}
+    return customer.encode(), json.dumps(told).encode()
+
+
+def produce(
+    two: Two,
+    topic: str,
+    records: Iterable[tuple[bytes, bytes]],
+    *,
+    partition: Any = None,
+    timestamp_ms: int | None = None,
+    **settings: Any,
+) -> None:
+    """Send records with aiokafka, to the partition that a function of the key gives, if one is given."""
+
+    async def main() -> None:
+        async with AIOKafkaProducer(
+            bootstrap_servers=two.kafka.bootstrap, acks="all", **settings
+        ) as producer:
+            for key, value in records:
+                to = None if partition is None else partition(key)
+                await producer.send(topic, value, key, partition=to, timestamp_ms=timestamp_ms)
+
+    asyncio.run(main())
+
+
+def as_librdkafka(key: bytes) -> int:
+    """The partition that librdkafka chooses unless it is told otherwise: CRC32, as zlib has it, modulo."""
+    return zlib.crc32(key) % PARTITIONS
+
+
+def test_customers_are_found_and_erased_wherever_their_producer_put_them(two: Two) -> None:
+    names = [f"lib{n}" for n in range(20)]
+    elsewhere = [
+        name for name in names if as_librdkafka(name.encode()) != partition_for(name.encode(), PARTITIONS)
+    ]
+    assert 10 < len(elsewhere) < 20
+    before = {topic: sum(p.misplaced for p in two.progress(topic)) for topic in (PURCHASES.name, WATCHES)}
+    for topic in (PURCHASES.name, WATCHES):
+        produce(
+            two,
+            topic,
+            [event(name, item) for name in names for item in ("libA", "libB")],
+            partition=as_librdkafka,
+        )
+    two.run("drain", "--timeout", 60)
+    assert two.together("libA") == {"libB": len(names)}
+    for name in names:
+        found = two.json("inspect", "customer", name)
+        assert [entry["item_id"] for entry in found["history"]] == ["libA", "libB"]
+        assert found["task"] == f"purchases-{as_librdkafka(name.encode())}"
+    for name in (elsewhere[0], elsewhere[-1], "nobody-knows"):
+        (line,) = two.run("recommend", name, "--kind", "bought", "--json").splitlines()
+        assert json.loads(line)["customer_id"] == name
+    again = two.json("recommend", elsewhere[0], "--kind", "bought", "--buy-again")
+    assert {entry["item_id"] for entry in again["items"]} <= {"libA", "libB"}
+    until(
+        lambda: (
+            sum(p.misplaced for p in two.progress(PURCHASES.name)) - before[PURCHASES.name]
+            == 2 * len(elsewhere)
+        ),
+        "every event in a wrong partition to be reported",
+    )
+    for worker in two.workers:
+        lines = [line for line in worker.log.read_text().splitlines() if "than their keys belong to" in line]
+        named = [topic for topic in (PURCHASES.name, WATCHES) for line in lines if f"{topic}:" in line]
+        assert named == [PURCHASES.name, WATCHES], "once a topic"
+    for name in names[1:]:
+        two.run("forget", name)
+    two.run("drain", "--timeout", 60)
+    assert two.json("inspect", "item", "libA")["buyers"] == 1
+    assert two.together("libA") == {"libB": 1}
+    assert two.together("libA", "--kind", "watched") == {"libB": 1}
+    left = map(json.loads, two.run("export", "recommendations").splitlines())
+    assert {told["customer_id"] for told in left} & set(names) == {names[0]}
+    misplaced = sum(p.misplaced for p in two.progress(PURCHASES.name)) - before[PURCHASES.name]
+    assert misplaced == 2 * len(elsewhere), "a forget goes everywhere, and is not misplaced"
+    for name in elsewhere[1:3]:
+        done = CliRunner().invoke(app, ["inspect", "customer", name, "--kafka", two.kafka.bootstrap])
+        assert done.exit_code == 1
+        assert "has nothing about" in done.stderr
+
+
+def test_what_was_aborted_is_not_counted_and_what_is_open_is_not_waited_for(two: Two) -> None:
+    async def main() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=two.kafka.bootstrap, transactional_id="shop")
+
+        async def send(*items: str) -> None:
+            for item in items:
+                key, value = event("tx-customer", item)
+                await producer.send_and_wait(PURCHASES.name, value, key)
+
+        async with producer:
+            await producer.begin_transaction()
+            await send("txA", "txB")
+            await producer.abort_transaction()
+            async with producer.transaction():
+                await send("txA", "txC")
+            await producer.begin_transaction()
+            await send("txD")
+            await asyncio.to_thread(two.run, "drain", "--timeout", 60)
+            assert await asyncio.to_thread(two.together, "txA") == {"txC": 1}
+            await producer.abort_transaction()
+
+    asyncio.run(main())
+    two.run("drain", "--timeout", 60)
+    assert two.together("txA") == {"txC": 1}
+    history = two.json("inspect", "customer", "tx-customer")["history"]
+    assert [entry["item_id"] for entry in history] == ["txA", "txC"]
+
+
+def test_every_command_reads_every_codec(two: Two) -> None:
+    for codec in CODECS:
+        bought = [event(f"{codec}-{n}", f"{codec}{item}") for n in range(5) for item in (1, 2)]
+        produce(two, PURCHASES.name, bought, compression_type=codec)
+        produce(two, PURCHASES.name, [(b"ann", f"{codec} rubbish".encode() * 20)], compression_type=codec)
+        items = [
+            json.dumps({"item_id": f"{codec}{item}", "title": f"Title of {codec}{item}"}) for item in (1, 2)
+        ]
+        produce(
+            two,
+            ITEMS.name,
+            [(json.loads(i)["item_id"].encode(), i.encode()) for i in items],
+            compression_type=codec,
+        )
+    two.run("drain", "--timeout", 60)
+    exported = two.run("export", "related-items")
+    letters = two.run("dead-letters", "--json")
+    for codec in CODECS:
+        assert two.together(f"{codec}1") == {f"{codec}2": 5}
+        assert f"Title of {codec}2" in two.run("related", f"{codec}1", "--titles")
+        assert f'"{codec}1"' in exported
+    assert len(letters.splitlines()) == len(CODECS)
+    until(lambda: "gzip1" in two.run("export", "bestsellers"), "bestsellers")
+    assert "gzip-1" in two.run("export", "recommendations")
+    assert {entry["item_id"] for entry in two.json("bestsellers")["items"]} >= {
+        f"{codec}1" for codec in CODECS
+    }
+
+
+def test_event_times_are_compared_with_the_clock_and_not_with_what_a_producer_wrote(two: Two) -> None:
+    for customer, stamp in (("ct-old", 1_577_836_800_000), ("ct-zero", 0), ("ct-now", None)):
+        produce(two, WATCHES, [event(customer, item) for item in ("ctA", "ctB")], timestamp_ms=stamp)
+    soon_ms = time.time_ns() // 1_000_000 + 8 * 86_400_000
+    produce(two, WATCHES, [event("ct-ahead", "ctC", timestamp=soon_ms)], timestamp_ms=0)
+    two.run("drain", "--timeout", 60)
+    assert two.together("ctA", "--kind", "watched") == {"ctB": 3}
+    letters = map(json.loads, two.run("dead-letters", "--json").splitlines())
+    (letter,) = (letter for letter in letters if letter["topic"] == WATCHES)
+    assert "more than a day after it was published" in letter["reason"]
+    latencies = [p.latency_p99_ms for p in two.progress("pair-deltas-watched")]
+    assert max(latencies) < 60_000
+    assert all(latency >= 0 or latency == -1 for latency in latencies)
