@@ -1,4 +1,4 @@
-"""Questions that only the worker which holds a customer's partition can answer: computed now."""
+"""Questions that only the recommender which holds a customer's partition can answer: computed now."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import msgspec
 from serving.errors import ApiError
 from serving.read_model import ReadModel
 from streams.kinds import BOUGHT
+from streams.messages import REPORTED
 from streams.partitioning import partition_for
 from streams.recommending.messages import Recommendations
 
 ANSWER_S = 10.0
-LOOK = "look at /api/status, start workers with `alsobought up` or `alsobought worker`, and ask again"
+LOOK = (
+    "look at /api/status, start recommenders with `alsobought up` or `alsobought recommender`, and ask again"
+)
 
 
 class _Answer(msgspec.Struct):
@@ -25,7 +28,7 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class Owners:
-    """Asks workers; a session of aiohttp that is to be closed."""
+    """Asks recommenders; a session of aiohttp that is to be closed."""
 
     def __init__(self, model: ReadModel, partitions: int) -> None:
         self._model, self._partitions = model, partitions
@@ -41,14 +44,16 @@ class Owners:
         Raises
         ------
         ApiError
-            400 if the worker refuses the question, 503 if no worker can be asked, 504 if it takes too long.
+            400 if the recommender refuses the question, 503 if none can be asked, 504 if it takes too long.
         """
         of = self._model.kinds[question["kind"] or BOUGHT.name].kind
-        task = f"{of.events.name}-{partition_for(customer_id.encode(), self._partitions)}"
+        task = f"{REPORTED}{of.events.name}-{partition_for(customer_id.encode(), self._partitions)}"
         progress = self._model.tasks.get(task)
         if progress is None:
-            raise ApiError(503, f"no worker has reported to hold {task}", where="progress", what_to_do=LOOK)
-        where = f"the worker at {progress.worker}"
+            raise ApiError(
+                503, f"no recommender has reported to hold {task}", where="progress", what_to_do=LOOK
+            )
+        where = f"the recommender at {progress.worker}"
         body = msgspec.json.encode({**question, "customers": [customer_id]})
         try:
             async with self._session.post(

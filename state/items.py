@@ -270,6 +270,11 @@ class ItemMachine:
         return int(self.tables.popularity.totals[pop.WATERMARK_MS])
 
     @property
+    def popularity(self) -> pop.Popularity:
+        """Popularity by number of `items`."""
+        return self.tables.popularity
+
+    @property
     def customers(self) -> int:
         """Customers with an item, over all sources."""
         return sum(source.customers for source in self.sources.values())

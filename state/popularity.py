@@ -73,18 +73,25 @@ def add_purchase(p: Popularity, item: int, time_ms: int) -> None:
     """Count a purchase in its day, moving the window on if it is newer than all before."""
     p.totals[PURCHASES] += 1
     day = time_ms // DAY_MS
+    move_on(p, time_ms)
     newest = p.totals[WATERMARK_MS] // DAY_MS
-    if time_ms > p.totals[WATERMARK_MS]:
-        p.totals[WATERMARK_MS] = time_ms
-        if day > newest:
-            for d in range(max(newest + 1, day - DAYS + 1), day + 1):
-                p.days[:, d % DAYS] = 0
-            newest = day
-            count_recent(p)
     if day > newest - DAYS:
         p.days[item, day % DAYS] += np.uint32(1)
         p.recent[item] += day > newest - RECENT_DAYS
     p.first_day[item] = min(p.first_day[item], day)
+
+
+@kernel
+def move_on(p: Popularity, time_ms: int) -> None:
+    """Move the window on to a time, if it is newer than all before."""
+    if time_ms <= p.totals[WATERMARK_MS]:
+        return
+    newest, day = p.totals[WATERMARK_MS] // DAY_MS, time_ms // DAY_MS
+    p.totals[WATERMARK_MS] = time_ms
+    if day > newest:
+        for d in range(max(newest + 1, day - DAYS + 1), day + 1):
+            p.days[:, d % DAYS] = 0
+        count_recent(p)
 
 
 @kernel

@@ -10,19 +10,14 @@ from typing import TYPE_CHECKING, cast
 from faust.types import TP
 
 from streams.foreign import TopicReader
-from streams.kinds import EventKind, Kind, is_deltas
+from streams.kinds import Kind, is_deltas
 from streams.lease import Lease
 from streams.opening import Stores
 from streams.outbox import Outbox
 from streams.settings import Settings
-from streams.topics import TopicSpec
 
 if TYPE_CHECKING:
-    from streams.customer_task import CustomerTask
     from streams.item_task import ItemTask
-    from streams.recommending.board import Boards
-    from streams.recommending.following import Following
-    from streams.recommending.unit import Unit
     from streams.tasks import Task
 
 
@@ -38,19 +33,8 @@ class Context:
     reader: TopicReader
     seek: Callable[[TP, int], Awaitable[None]]
     owns: Callable[[TP], bool]
-    boards: Boards
-    following: Following
     tasks: dict[TP, Task] = field(default_factory=dict)
     ranking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-
-    def task(self, spec: TopicSpec, partition: int) -> Task | None:
-        """The task of a topic's partition; None unless it is open. Units go together: see `assignment`."""
-        return self.tasks.get(TP(spec.name, partition))
-
-    def units(self, kind: EventKind) -> list[Unit]:
-        """What recommends to the customers of a kind's open partitions."""
-        tasks = (task for tp, task in self.tasks.items() if tp.topic == kind.events.name)
-        return [cast("CustomerTask", task).unit for task in tasks]
 
     def item_tasks(self, kind: Kind | None = None) -> list[ItemTask]:
         """The open tasks of a kind's deltas, or of all kinds'."""

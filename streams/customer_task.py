@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from faust.types import TP
 
@@ -18,9 +18,7 @@ from state.store import RocksStore
 from streams.context import Context
 from streams.decoding import Decoded, EventTypes, Record, Refused, decode_events
 from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
-from streams.messages import Progress
 from streams.partitioning import partition_for
-from streams.recommending.unit import Unit
 from streams.settings import Settings
 from streams.tasks import Task
 from streams.topics import FIRST_EVENTS
@@ -51,8 +49,6 @@ class CustomerTask(Task):
         super().__init__(tp, context)
         self.kind = kind
         self._types = EventTypes(kind, kinds_of(context.settings))
-        self.unit = Unit(self, context.boards.of(kind), context)
-        self.replayed_from = self.replayed_to = 0
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
@@ -89,9 +85,7 @@ class CustomerTask(Task):
     async def apply(self, chunk: Chunk, records: list[Record]) -> None:
         """Count a chunk of events."""
         decoded = decode_events(records, chunk.end, self.machine, self._types)
-        cases = self.unit.before(decoded)
         applied = self.machine.apply(decoded.batch)
-        self.unit.after(decoded, applied, cases)
         at_ms = records[0].timestamp if records else None
         for partition, messages in enumerate(applied.deltas):
             for message in messages:
@@ -108,26 +102,6 @@ class CustomerTask(Task):
             )
         await self.refuse(decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
         self.counters.events += len(decoded.batch)
-
-    def replays_to(self, end: int) -> None:
-        """Take it that what is before was learnt from."""
-        self.replayed_from, self.replayed_to = self.position, end
-
-    @property
-    def reports(self) -> bool:
-        """Not before it is known how far recommendations were."""
-        return self.unit.remembers
-
-    def loops(self) -> list[Any]:
-        """The saving loop, and the one that recommends."""
-        return [*super().loops(), self.unit.run()]
-
-    def progress(self, worker: str) -> Progress:
-        """How far it is, how far its recommendations are, and which model they use."""
-        progress = super().progress(worker)
-        progress.recommended = self.unit.recommended
-        progress.model = self.unit.model_version
-        return progress
 
     @staticmethod
     def _not_owned(decoded: Decoded, outcomes: list[int]) -> list[Refused]:

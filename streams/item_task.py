@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 from faust.types import TP
 
 from state.deltas import Type, decode, decode_availability, message_type
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
-from state.lists import Lists
 from state.pair_changes import decode_pairs
 from state.saving import Saver, replay_work
 from state.store import RocksStore
 from streams.context import Context
 from streams.customer_task import counting_settings
 from streams.decoding import Record
-from streams.kinds import Kind
+from streams.kinds import EventKind, Kind
 from streams.messages import Progress
 from streams.outbox import published_ms
+from streams.popularity_publisher import PopularityPublisher
 from streams.refresh import Refresher
 from streams.tasks import Task
 from streams.threads import in_thread
@@ -39,12 +37,15 @@ class ItemTask(Task):
         super().__init__(tp, context)
         self.kind = kind
         self.refresher: Refresher
+        self.popularity: PopularityPublisher | None = None
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
         memory_bytes = self.memory_bytes(1 / self.context.partitions)
         self.machine = ItemMachine(counting_settings(self.context.settings), self.tp.partition, memory_bytes)
         self.refresher = Refresher(self, self.context)
+        if isinstance(self.kind, EventKind):
+            self.popularity = PopularityPublisher(self, self.kind.popularity)
         return ItemSaver(self.machine, store, self.log_identity)
 
     def limit_memory(self, part: float) -> None:
@@ -65,14 +66,14 @@ class ItemTask(Task):
         self.machine.replayed_to = end
 
     def loops(self) -> list[Any]:
-        """The saving loop, and the one that refreshes lists."""
-        return [*super().loops(), self.refresher.run()]
-
-    def show(self, lists: Lists, which: npt.NDArray[np.int64]) -> None:
-        """Be told of lists that were just ranked, of those at the indices `which`: they are published."""
+        """The saving loop, and those that refresh lists and publish popularity."""
+        publishing = [] if self.popularity is None else [self.popularity.run()]
+        return [*super().loops(), self.refresher.run(), *publishing]
 
     async def settled(self) -> None:
-        """Be told that all lists are published, exact as of now."""
+        """Publish what popularity is not published yet: all lists are, exact as of now."""
+        if self.popularity is not None:
+            await self.popularity.publish()
 
     async def apply(self, chunk: Chunk, records: list[Record]) -> None:
         """Apply a chunk of deltas, in a thread: counting needs neither Python's lock nor the loop."""

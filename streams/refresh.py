@@ -234,7 +234,6 @@ class Refresher:
         begin = time.monotonic()
         lists = machine.rank(rows, exact=exact)
         which = machine.mark_published(lists, exact=exact)
-        self._task.show(lists, which)
         records = self._messages(lists, which)
         self._computed_s += time.monotonic() - begin
         return records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,6 @@ from streams.checkpoints.taking import take
 from streams.context import Context
 from streams.crossing_task import CrossingTask
 from streams.customer_task import CustomerTask
-from streams.event_item_task import EventItemTask
 from streams.foreign import TopicReader
 from streams.item_task import ItemTask
 from streams.kinds import CrossKind, EventKind, Kind, counted_of, kinds_of, listed_of
@@ -25,10 +24,6 @@ from streams.log_identity import log_identity
 from streams.messages import encode
 from streams.opening import Stores
 from streams.outbox import Outbox
-from streams.recommending.board import Boards
-from streams.recommending.following import Following
-from streams.recommending.models import Models
-from streams.recommending.unit import Unit
 from streams.settings import Settings
 from streams.tasks import Task
 from streams.threads import in_thread
@@ -46,20 +41,41 @@ class LogTooShort(Exception):
 
 
 class Tasks:
-    """Every open task, by topic and partition."""
+    """Every open task of a process, by topic and partition: a worker's, but for what is overridden.
+
+    Attributes
+    ----------
+    folder : str
+        Of the stores, under the data directory; checkpoints of another than "state" are in a folder of its
+        name, too.
+    sharing : tuple
+        Classes of tasks that share their memory, class by class.
+    """
+
+    folder = "state"
+    sharing: tuple[tuple[type[Task], ...], ...] = ((CustomerTask, CrossingTask), (ItemTask,))
 
     def __init__(self, app: Any, settings: Settings) -> None:
         self._app = app
         self.settings = settings
         self.lease = Lease(settings.session_ms / 1000)
         self.kinds, self.listed = kinds_of(settings), listed_of(settings)
-        self._makers = _makers(self.listed)
+        self._makers = self.makers()
         self._context: Context | None = None
-        self._reading: list[asyncio.Task[None]] = []
+        self._background: list[asyncio.Task[None]] = []
         self._open: dict[TP, Task] = {}
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}
         self.address = ""  # of this worker's queries, once they are served
+
+    def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
+        """What makes the tasks of each topic."""
+        return _makers(self.listed)
+
+    def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside the tasks, from the first one on; once one of these fails, the process ends."""
+        del context
+        return []
 
     async def open(self, assigned: set[TP]) -> Mapping[TP, int]:
         """Close what is no longer assigned, open what is newly so; the offset to read each from.
@@ -86,7 +102,7 @@ class Tasks:
 
     def _share_memory(self) -> None:
         """Divide the memory of each class of tasks; a kind of events with little to keep gets little."""
-        for classes in ((CustomerTask, CrossingTask), (ItemTask,)):
+        for classes in self.sharing:
             tasks = [task for task in self._open.values() if isinstance(task, classes)]
             held = [task.holds() for task in tasks]
             for task, holds in zip(tasks, held, strict=True):
@@ -127,7 +143,7 @@ class Tasks:
         return (
             f"{task.name}: the state needs the log from offset {task.position}, Kafka has {start} to {end},"
             " and no checkpoint fits: the counts cannot be made exact from that. Restore the topic; or put"
-            f" the task's store back under {self.settings.data_dir / 'state'}, or a checkpoint of it at"
+            f" the task's store back under {self.settings.data_dir / self.folder}, or a checkpoint of it at"
             " ALSOBOUGHT_CHECKPOINT_URL; or give up what is gone: stop all workers and run `alsobought"
             " rebuild`, which counts anew what the topics still hold."
         )
@@ -139,20 +155,19 @@ class Tasks:
             settings, bootstrap = self.settings, self.settings.kafka or ""
             checkpoints = None
             if settings.checkpoint_url is not None:
-                checkpoints = Checkpoints(
-                    settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings)
-                )
+                url = settings.checkpoint_url
+                if self.folder != Tasks.folder:
+                    url = f"{url.rstrip('/')}/{self.folder}"
+                checkpoints = Checkpoints(url, settings.checkpoints_kept, counted_of(settings))
             partitions = len(await producer.partitions_for(PURCHASES.name))
             identity = await in_thread(log_identity, bootstrap, self.listed)
             self._begins = identity.begins
-            boards = Boards(self.kinds, settings.list_length)
-            following = Following(bootstrap, boards, partitions, self._lists_here)
             self._context = Context(
                 settings, Outbox(producer), partitions,
-                Stores(settings.data_dir / "state", checkpoints, identity.of), self.lease,
-                TopicReader(bootstrap), self._seek, self.owns, boards, following, self._open,
+                Stores(settings.data_dir / self.folder, checkpoints, identity.of), self.lease,
+                TopicReader(bootstrap), self._seek, self.owns, self._open,
             )  # fmt: skip
-            self._reading = [asyncio.create_task(one.run()) for one in (following, Models(boards))]
+            self._background = [asyncio.create_task(one) for one in self.background(self._context)]
         return self._context
 
     async def handle(self, chunk: Chunk) -> None:
@@ -167,15 +182,6 @@ class Tasks:
     def owns(self, tp: TP) -> bool:
         """Whether a partition is this worker's by the newest assignment."""
         return tp in self._app.consumer.assignment()
-
-    def _lists_here(self, kind: EventKind) -> set[int]:
-        """Partitions of a kind's lists that this worker publishes."""
-        return {tp.partition for tp in self._open if tp.topic == kind.deltas.name}
-
-    def units(self, partition: int) -> dict[str, Unit]:
-        """What recommends to the customers of a partition, by kind; nothing if it is another worker's."""
-        tasks = {kind.name: self._open.get(TP(kind.events.name, partition)) for kind in self.kinds}
-        return {name: task.unit for name, task in tasks.items() if isinstance(task, CustomerTask)}
 
     @property
     def partitions(self) -> int:
@@ -208,7 +214,7 @@ class Tasks:
             if not task.reports:
                 continue
             progress = task.progress(self.address)
-            await outbox.send(PROGRESS.name, None, task.name.encode(), encode(progress))
+            await outbox.send(PROGRESS.name, None, progress.task.encode(), encode(progress))
 
     async def report_for_ever(self) -> None:
         """Publish progress now and then, and stop the worker when a task's own loops failed."""
@@ -217,9 +223,9 @@ class Tasks:
             for task in self.all():
                 if (error := task.failed()) is not None:
                     raise error
-            for reading in self._reading:
-                if reading.done():
-                    reading.result()
+            for one in self._background:
+                if one.done():
+                    one.result()
             self._share_memory()
             if self._open and self.lease.held:
                 await self.report()
@@ -237,10 +243,10 @@ class Tasks:
                     await self._close(tp, save=True)
                 except Exception as error:  # the others are to be saved
                     log.error("%s-%d: not saved: %r; the next start replays more", *tp, error)
-            for reading in self._reading:
-                reading.cancel()
-            if self._reading:
-                await asyncio.wait(self._reading)
+            for one in self._background:
+                one.cancel()
+            if self._background:
+                await asyncio.wait(self._background)
             if self._context is not None:
                 await self._context.reader.close()
 
@@ -251,7 +257,7 @@ def _makers(kinds: tuple[Kind, ...]) -> dict[str, Callable[[TP, Context], Task]]
     for kind in kinds:
         if isinstance(kind, EventKind):
             makers[kind.events.name] = partial(CustomerTask, kind=kind)
-            makers[kind.deltas.name] = partial(EventItemTask, kind=kind)
+            makers[kind.deltas.name] = partial(ItemTask, kind=kind)
         elif isinstance(kind, CrossKind):
             makers[kind.events.name] = partial(CrossingTask, kind=kind)
             makers[kind.deltas.name] = partial(ItemTask, kind=kind)

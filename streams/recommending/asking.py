@@ -1,4 +1,4 @@
-"""`POST /recommendations` of a worker: what customers of its partitions should see, as of now."""
+"""`POST /recommendations` of a recommender: what customers of its partitions should see, as of now."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from state.recommending.catalogue import Filter
 from streams.partitioning import partition_for
 
 if TYPE_CHECKING:
-    from streams.recommending.unit import Unit
-    from streams.worker import Tasks
+    from streams.recommending.task import RecommenderTask
+    from streams.recommending.tasks import RecommenderTasks
 
 
 class AskedFilter(Struct, forbid_unknown_fields=True):
@@ -41,7 +41,7 @@ class Asked(Struct, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(Asked).decode
 
 
-async def answer(tasks: Tasks, request: web.Request) -> web.Response:
+async def answer(tasks: RecommenderTasks, request: web.Request) -> web.Response:
     """Answer with {"recommendations": [...]}, in the order asked for."""
     try:
         asked = _decode(await request.read())
@@ -56,25 +56,23 @@ async def answer(tasks: Tasks, request: web.Request) -> web.Response:
         frozenset(f.without),
     )  # fmt: skip
     found: list[Any] = []
-    synchronised: set[int] = set()
     for customer_id in asked.customers:
-        unit = _unit(tasks, asked.kind, customer_id)
-        if id(unit) not in synchronised:
-            synchronised.add(id(unit))
-            await unit.synchronise()
-        found.append(await unit.ask(customer_id, asked.k, asked.shelf, wanted, asked.profile))
+        task = _task(tasks, asked.kind, customer_id)
+        found.append(await task.ask(customer_id, asked.k, asked.shelf, wanted, asked.profile))
     return web.Response(body=msgspec.json.encode({"recommendations": found}), content_type="application/json")
 
 
-def _unit(tasks: Tasks, kind: str | None, customer_id: str) -> Unit:
-    """The unit that recommends to a customer; without a kind that of the customer's newest event."""
+def _task(tasks: RecommenderTasks, kind: str | None, customer_id: str) -> RecommenderTask:
+    """The task that recommends to a customer; without a kind that of the customer's newest event."""
     partition = partition_for(customer_id.encode(), tasks.partitions)
-    units = tasks.units(partition)
-    if not units:
-        raise web.HTTPConflict(text=f"customer {customer_id!r} is in partition {partition}: another worker's")
+    found = tasks.recommenders(partition)
+    if not found:
+        raise web.HTTPConflict(
+            text=f"customer {customer_id!r} is in partition {partition}: another recommender's"
+        )
     if kind is not None:
-        units = {name: unit for name, unit in units.items() if name == kind}
-    if not units or not all(unit.ready for unit in units.values()):
+        found = {name: task for name, task in found.items() if name == kind}
+    if not found or not all(task.ready for task in found.values()):
         raise web.HTTPServiceUnavailable(text="lists and catalogue are being read: ask again in a moment")
     # of those who have no events anywhere, the kind with the most of late
-    return max(units.values(), key=lambda unit: unit.newest(customer_id))
+    return max(found.values(), key=lambda task: task.newest(customer_id))

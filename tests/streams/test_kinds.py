@@ -56,9 +56,9 @@ LIKED = kinds_of(_settings("liked"))[-1]
 def test_purchases_and_watches_are_always_there() -> None:
     assert kinds_of(_settings()) == BUILT_IN == (BOUGHT, WATCHED)
     assert [spec.name for spec in topics_of(_settings())] == [
-        "purchases", "pair-deltas", "related-items", "bestsellers", "recommendations",
-        "watches", "pair-deltas-watched", "related-items-watched", "bestsellers-watched",
-        "recommendations-watched", "first-events", "pair-deltas-watched-bought",
+        "purchases", "pair-deltas", "related-items", "popularity", "bestsellers", "recommendations",
+        "watches", "pair-deltas-watched", "related-items-watched", "popularity-watched",
+        "bestsellers-watched", "recommendations-watched", "first-events", "pair-deltas-watched-bought",
         "related-items-watched-bought", *(spec.name for spec in SHARED),
     ]  # fmt: skip
 
