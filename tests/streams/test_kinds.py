@@ -215,7 +215,7 @@ async def _catalogue(
     context = Context(
         _settings(data_dir=root), outbox, PARTITIONS,  # type: ignore[arg-type]
         Stores(root / "state", None, lambda _topic: "items 1"), lease, None, None,  # type: ignore[arg-type]
-        lambda _tp: True, None, None,  # type: ignore[arg-type]
+        lambda _tp: True,
     )  # fmt: skip
     task = CatalogueTask(TP(ITEMS.name, 0), context, kinds)
     await task.open(0)

@@ -66,7 +66,7 @@ class Shop:
     wires: Wires
     data: Path
     settings: dict[str, str]
-    worker: Worker
+    worker: Worker | None
     recommender: Recommender
     log: list[EventMessage] = field(default_factory=list)
 
@@ -85,6 +85,16 @@ class Shop:
         """Another recommender, once the last one is dead."""
         self.wires.tasks.clear()
         self.recommender = Recommender(self.kafka.bootstrap, self.data, **self.settings, **settings)
+
+    def stop(self) -> None:
+        """End the recommender and the worker."""
+        for one in filter(None, (self.recommender, self.worker)):
+            try:
+                if one.process.poll() is None:
+                    one.stop()
+            finally:
+                one.process.kill()  # one that hangs must not outlive the test
+                one.process.wait()
 
     @property
     def oracle(self) -> Oracle:
@@ -149,9 +159,4 @@ def opened(home: Path, **settings: str) -> Iterator[Shop]:
             yield shop
         finally:
             wires.close()
-            for one in (shop.recommender, shop.worker):
-                try:
-                    one.stop()
-                finally:
-                    one.process.kill()  # one that hangs must not outlive the test
-                    one.process.wait()
+            shop.stop()
