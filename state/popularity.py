@@ -106,8 +106,10 @@ def count_recent(p: Popularity) -> None:
 def purchases_of(p: Popularity, item: int, last: int, days: int) -> int:
     """Purchases of an item in the `days` days that end with day `last`."""
     n = 0
-    for d in range(last - days + 1, last + 1):
-        n += np.int64(p.days[item, d % DAYS])
+    slot = last % DAYS
+    for _ in range(days):
+        n += np.int64(p.days[item, slot])
+        slot = slot - 1 if slot > 0 else DAYS - 1  # a division for each would take most of the time
     return n
 
 

@@ -20,6 +20,7 @@ from state.ids import Dictionary
 from state.items import ItemMachine
 from state.lists import Lists
 from state.memory import kernel
+from state.relatedness import SHRINK
 
 UNKNOWN = -1
 
@@ -35,6 +36,8 @@ class ListArrays(NamedTuple):
     expected: npt.NDArray[np.float32]
     buyers: npt.NDArray[np.int64]
     recent_mass: npt.NDArray[np.float64]
+    root: npt.NDArray[np.float64]  # one over the root of recent_mass, 0 without any
+    z: npt.NDArray[np.float32]  # (N - E) / sqrt(E + 20)
     total: npt.NDArray[np.float64]  # [1]: sum of recent_mass
 
 
@@ -134,6 +137,7 @@ class ListView:
         a.buyers[owner] = buyers
         a.total[0] += recent_mass * weight - a.recent_mass[owner]
         a.recent_mass[owner] = recent_mass * weight
+        a.root[owner] = 1.0 / np.sqrt(recent_mass * weight) if recent_mass > 0 else 0.0
         return owner
 
     def put_entries(self, owner: int, entries: Sequence[AnyEntry], *, as_of_ms: int) -> None:
@@ -150,6 +154,8 @@ class ListView:
             a.recent[owner, :n] = [e.recent for e in entries[:n]]
             a.recent[owner, :n] *= landmark_weight(as_of_ms)
             a.expected[owner, :n] = [e.expected for e in entries[:n]]
+            expected = a.expected[owner, :n].astype(np.float64)
+            a.z[owner, :n] = (a.together[owner, :n] - expected) / np.sqrt(expected + SHRINK)
 
     def put_lists(
         self, machine: ItemMachine, lists: Lists, which: npt.NDArray[np.int64], numbers: Translation
@@ -230,7 +236,8 @@ def _new(capacity: int, k: int) -> ListArrays:
     return ListArrays(
         np.zeros(capacity, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.uint32),
         np.zeros(shape, np.uint32), np.zeros(shape), np.zeros(shape, np.float32),
-        np.zeros(capacity, np.int64), np.zeros(capacity), np.zeros(1),
+        np.zeros(capacity, np.int64), np.zeros(capacity), np.zeros(capacity), np.zeros(shape, np.float32),
+        np.zeros(1),
     )  # fmt: skip
 
 
@@ -248,9 +255,12 @@ def _put_lists(
         mass = lists.recent_mass[i] * weight
         a.total[0] += mass - a.recent_mass[owner]
         a.recent_mass[owner] = mass
+        a.root[owner] = 1.0 / np.sqrt(mass) if mass > 0.0 else 0.0
         for j in range(n):
             a.item[owner, j] = to_view[lists.item[i, j]]
             a.together[owner, j] = lists.together[i, j]
             a.after[owner, j] = lists.after[i, j]
             a.recent[owner, j] = lists.recent[i, j] * weight
             a.expected[owner, j] = lists.expected[i, j]
+            e = np.float64(a.expected[owner, j])
+            a.z[owner, j] = (lists.together[i, j] - e) / np.sqrt(e + SHRINK)

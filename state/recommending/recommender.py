@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +59,7 @@ def new_rankers() -> dict[str, Ranker]:
     }
 
 
-@dataclass(frozen=True)
-class Recommendation:
+class Recommendation(NamedTuple):
     """An item, why it is shown, and where it comes from.
 
     Attributes
@@ -206,9 +204,18 @@ class Recommender:
         return self._from_history.up_to_date()[items]
 
     def candidates(
-        self, history: History, *, unowned: bool, own: bool, wanted: Filter | None = None
+        self,
+        history: History,
+        *,
+        unowned: bool,
+        own: bool,
+        wanted: Filter | None = None,
+        flawed: bool = True,
     ) -> Candidates:
-        """Candidates as of now, which is the newest event time seen. `view.lock` must be held."""
+        """Candidates as of now, which is the newest event time seen. `view.lock` must be held.
+
+        Without `flawed` their sums for the algorithm of this name are 0.
+        """
         self.view.bring_in(history.item[newest_first(history.last_ms)])
         if len(self._scratch.place) < len(self.view.items):
             n = 2 * len(self.view.items)
@@ -223,7 +230,7 @@ class Recommender:
         found = find(
             self.view.arrays, self.popular.popularity, self._to_popularity.numbers, self._scratch,
             self._owned, self.sums, self._tastes, self._best, predicted, history, self.popular.watermark_ms,
-            self.popular.customers, allowed, unowned, own,
+            self.popular.customers if flawed else 0, allowed, unowned, own,
         )  # fmt: skip
         if said is not None:
             new = found.source != OWN
@@ -262,7 +269,9 @@ class Recommender:
         wanted
             Which items may be offered.
         """
-        found = self.candidates(history, unowned=shelf != "again", own=shelf != "new", wanted=wanted)
+        found = self.candidates(
+            history, unowned=shelf != "again", own=shelf != "new", wanted=wanted, flawed=algorithm == "flawed"
+        )
         scores = self.scores(found, shelf, algorithm)
         order = np.argsort(-scores, kind="stable")[: PICKED_FROM * k]
         newest = newest_first(history.last_ms)
@@ -274,27 +283,16 @@ class Recommender:
         )  # fmt: skip
         parts[found.source[order] == OWN] = 0.0  # what is bought again needs no other reason
         taken = picking.cover(which, parts, k, len(query))
-        return [
-            self._recommendation(found, int(order[c]), float(scores[order[c]]), which[c], parts[c], query)
-            for c in taken
-        ]
-
-    def _recommendation(
-        self,
-        found: Candidates,
-        at: int,
-        score: float,
-        which: npt.NDArray[np.int32],
-        parts: npt.NDArray[np.float64],
-        query: npt.NDArray[np.int32],
-    ) -> Recommendation:
-        name = self.view.items.id(int(found.item[at]))
-        because = [
-            self.view.items.id(int(query[h])) for h, part in zip(which, parts, strict=True) if part > 0
-        ]
-        source = int(found.source[at])
-        if source == OWN:
-            because = [name]
-        elif source != RELATED and because:
-            source = RELATED
-        return Recommendation(name, score, because, SOURCES[source])
+        name = self.view.items.id
+        shown: list[Recommendation] = []
+        for at, of, weights_of in zip(
+            order[taken].tolist(), which[taken].tolist(), parts[taken].tolist(), strict=True
+        ):
+            item_id, source = name(int(found.item[at])), int(found.source[at])
+            because = [name(int(query[h])) for h, part in zip(of, weights_of, strict=True) if part > 0]
+            if source == OWN:
+                because = [item_id]
+            elif source != RELATED and because:
+                source = RELATED
+            shown.append(Recommendation(item_id, float(scores[at]), because, SOURCES[source]))
+        return shown

@@ -86,7 +86,7 @@ class RecommenderTask(Task):
         self._urgent: dict[str, None] = {}  # customers whose recommendations hold a hidden item
         self._erased: dict[bytes, None] = {}  # keys of messages to take back
         self._unserved: dict[str, None] = {}  # customers there was nothing for
-        self._items = 0  # that could be recommended when they were looked at
+        self._purchases = 0  # of the popularity when they were looked at
         self._offers = Offers(self._board.view.items, context.settings.recommendations)
         self._looked_back = False  # the offers know what was published before
         self._hidden = -1  # of the board, when offers were last looked through
@@ -330,10 +330,10 @@ class RecommenderTask(Task):
             return self._offers.holding(self._board.popularity.popularity.available == 0)
 
     def _try_again(self) -> None:
-        """Have those recommended to for whom there was nothing, once there is more to recommend."""
-        items = len(self._board.view.items)
-        if self._unserved and items > self._items:
-            self._items = items
+        """Have those recommended to for whom there was nothing, once more was bought."""
+        purchases = self._board.popularity.purchases
+        if self._unserved and purchases > self._purchases:
+            self._purchases = purchases
             # they have been served: nothing that was is taken back
             self._waiting |= {
                 customer_id: (0.0, self.acknowledged)
