@@ -79,6 +79,7 @@ broker, topics, publish, export, inspect, checkpoint = (
 app.command("up")(commands_stack.up)
 app.command("demo")(commands_demo.demo)
 app.command("worker")(commands_stack.worker)
+app.command("recommender")(commands_stack.recommender)
 app.command("serve")(commands_serve.serve)
 broker.command("run")(commands_stack.broker_run)
 topics.command("create")(commands_stack.topics_create)

@@ -51,12 +51,12 @@ def heard_now(bootstrap: str, counted: Sequence[TopicSpec]) -> tuple[dict[str, P
     silent = {
         f"{spec.name}-{partition}" for spec in counted for partition in range(partitions_of(bootstrap, spec))
     }
-    heard: dict[str, Progress] = {}
+    counting, heard = set(silent), dict[str, Progress]()
     with Follower(bootstrap, PROGRESS) as follower:
         deadline = time.monotonic() + HEARD_S
         while silent - heard.keys() and time.monotonic() < deadline:
             for row in follower.poll():
-                if row.value and (progress := decode_progress(row.value)).worker:
+                if row.value and (progress := decode_progress(row.value)).task in counting:
                     heard[progress.task] = progress
     return heard, sorted(silent - heard.keys())
 

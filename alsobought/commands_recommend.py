@@ -25,7 +25,7 @@ from alsobought.options import (
     kind_named,
     settings_of,
 )
-from alsobought.recommending import Workers
+from alsobought.recommending import Recommenders
 from alsobought.tables import print_table
 from state.recommending.experiments import interval, p_value
 from streams.recommending.messages import decode_quality, decode_sellers, encode
@@ -87,11 +87,11 @@ def recommend(
         },
     }  # fmt: skip
     wanted = [customer] if customer is not None else list(_ids(customers))
-    workers = Workers(bootstrap)
+    recommenders = Recommenders(bootstrap)
     with progress("recommended to", len(wanted)) as advance:
         for start in range(0, len(wanted), AT_ONCE):
             some = wanted[start : start + AT_ONCE]
-            answers = workers.recommend(question, some)
+            answers = recommenders.recommend(question, some)
             for name in some:
                 _tell(bootstrap, name, answers[name], as_json=as_json)
             advance(start + len(some))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import create_topics, list_topics, require_topics
 from streams.kinds import topics_of
+from streams.settings import Settings
 
 Port = Annotated[
     int, typer.Option(min=0, max=65_535, help="Kafka's port. 0: the last one if free, else any.")
@@ -34,22 +36,27 @@ def up(
     data_dir: DataDir = None,
     port: Port = 0,
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many workers.")] = 1,
+    recommenders: Annotated[int, typer.Option(min=1, max=64, help="How many recommenders.")] = 1,
     web_port: Annotated[
         int, typer.Option(min=0, max=65_535, help="Port of the page and the API. 0: any free one.")
     ] = 0,
 ) -> None:
-    """Run everything on this machine: Kafka, the topics, workers and the page; no Docker needed.
+    """Run everything on this machine: Kafka, the topics, workers, recommenders and the page, without Docker.
 
     Prints Kafka's address when all is ready, and says where the page is. Ctrl-C or SIGTERM stops it; what
-    was counted stays in the data directory for the next time. A worker that dies is restarted.
+    was counted stays in the data directory for the next time. A process that dies is restarted.
     """
     settings = settings_of(None, data_dir)
-    with until_signalled(), Stack(settings, port=port, workers=workers, say=say) as stack:
+    with until_signalled(), _stack(settings, port, workers, recommenders) as stack:
         page = stack.serve_page(web_port)
         typer.echo(stack.bootstrap)
         say(f"page: {page}")
         say(f"ready: Kafka at {stack.bootstrap}, data in {settings.data_dir}. Ctrl-C stops it.")
         stack.wait()
+
+
+def _stack(settings: Settings, port: int, workers: int, recommenders: int) -> Stack:
+    return Stack(settings, port=port, workers=workers, recommenders=recommenders, say=say)
 
 
 def broker_run(data_dir: DataDir = None, port: Port = 0) -> None:
@@ -76,16 +83,30 @@ def broker_run(data_dir: DataDir = None, port: Port = 0) -> None:
 
 
 def worker(kafka: Kafka = None, data_dir: DataDir = None) -> None:
-    """Run one worker: it counts events and publishes related items.
+    """Run one worker: it counts events and publishes related items and how popular items are.
 
     Any number may run; they share the partitions. Each needs a data directory of its own.
     """
+    _become("worker", kafka, data_dir)
+
+
+def recommender(kafka: Kafka = None, data_dir: DataDir = None) -> None:
+    """Run one recommender: it publishes recommendations and bestsellers from what workers publish.
+
+    Any number may run; they share the customers. Each needs a data directory of its own, which may be that of
+    a worker.
+    """
+    _become("recommender", kafka, data_dir)
+
+
+def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
+    """Go on as a worker or a recommender."""
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))
     os.environ["ALSOBOUGHT_KAFKA"] = bootstrap
     os.environ["ALSOBOUGHT_DATA_DIR"] = str(settings.data_dir.absolute())
-    command = worker_command(settings)
+    command = worker_command(settings, role)
     os.execv(command[0], command)
 
 

@@ -11,7 +11,7 @@ import typer
 from alsobought.clients import ask_owner
 from alsobought.commands_lists import titles
 from alsobought.commands_recommend import hit_rates
-from alsobought.recommending import Workers
+from alsobought.recommending import Recommenders
 from alsobought.tables import print_table
 from streams.kinds import BOUGHT
 from streams.messages import decode_event
@@ -41,10 +41,10 @@ class Household:
         """Print its history, and what it is offered."""
         history = ask_owner(self._bootstrap, PURCHASES, self.id, "customers")["history"]
         history.sort(key=lambda bought: -bought["last_ms"])
-        workers = Workers(self._bootstrap)
+        recommenders = Recommenders(self._bootstrap)
         for shelf in ("new", "again"):
             question = {"kind": BOUGHT.name, "k": OFFERED, "shelf": shelf}
-            self._offered[shelf] = workers.recommend(question, [self.id])[self.id]["items"]
+            self._offered[shelf] = recommenders.recommend(question, [self.id])[self.id]["items"]
         entries = [entry for shelf in self._offered.values() for entry in shelf]
         last = history[:LAST_BOUGHT]
         self._names = titles(

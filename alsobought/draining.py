@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from alsobought.options import CommandError
 from state.deltas import encode_settle
 from streams.kinds import CrossKind, EventKind, Kind, is_internal
-from streams.messages import Progress, decode_progress
+from streams.messages import REPORTED, SETTLE, Progress, SettleMark, decode_progress, encode
 from streams.topics import ITEMS, PROGRESS, TopicSpec, topic_of
-from streams.views import Follower, ends, send_each
+from streams.views import Follower, ends, send, send_each
 
 OnLag = Callable[[str], None]
 """Called now and then with what is waited for: tasks, and by how much each is behind."""
@@ -30,8 +30,10 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
 
     First every partition of items and of the kinds' events must be applied to its present end; the deltas
     are then in Kafka, and so is what machines tell one another, which is waited for next. A settle record
-    written behind the deltas asks each item partition to refresh its lists and to report `listed`. Progress
-    of earlier runs is not read: only what workers write from now on counts.
+    written behind the deltas asks each item partition to refresh its lists, to publish how popular its items
+    are, and to report `listed`. Then recommenders must have recommended to everybody with events, and must
+    have read a mark that is written behind the popularity: they say so in `settled` once bestsellers follow
+    from it. Progress of earlier runs is not read: only what is written from now on counts.
 
     Raises
     ------
@@ -50,12 +52,25 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
         for kind in kinds:
             settled.ask(kind.deltas, sorted(ends(bootstrap, kind.deltas)))
         waiting.until("every list is refreshed", settled.targets, _unlisted, settled.ask_again)
-        customers = {task: end for task, end in targets.items() if topic_of(task) != ITEMS.name}
-        waiting.until("everybody is recommended to", customers, _unrecommended)
+        mark = _mark(bootstrap, kinds)
+        served = {f"{REPORTED}{task}": end for task, end in targets.items() if topic_of(task) != ITEMS.name}
+        waiting.until("everybody is recommended to", served, _unrecommended)
+        waiting.until("bestsellers are published", dict.fromkeys(served, mark), _unsettled)
     records: dict[str, int] = {}
     for task, end in targets.items():
         records[topic_of(task)] = records.get(topic_of(task), 0) + end
     return Drained(records, round(time.monotonic() - begin, 3))
+
+
+def _mark(bootstrap: str, kinds: Sequence[Kind]) -> int:
+    """Write a settle mark behind all that is published of popularity; returns it."""
+    mark = time.time_ns() // 1_000_000
+    value = encode(SettleMark(mark))
+    for kind in kinds:
+        if isinstance(kind, EventKind):
+            partitions = ends(bootstrap, kind.popularity)
+            send(bootstrap, kind.popularity, [(partition, SETTLE, value) for partition in partitions])
+    return mark
 
 
 def _ends_of(bootstrap: str, specs: Sequence[TopicSpec]) -> dict[str, int]:
@@ -84,7 +99,11 @@ def _unlisted(task: str, target: int, progress: Progress) -> str:
 def _unrecommended(task: str, target: int, progress: Progress) -> str:
     if progress.recommended >= target:
         return ""
-    return _uncounted(task, target, progress) or f"{task}: some customers not recommended to yet"
+    return f"{task}: some customers not recommended to yet"
+
+
+def _unsettled(task: str, target: int, progress: Progress) -> str:
+    return "" if progress.settled >= target else f"{task}: bestsellers not published yet"
 
 
 @dataclass
@@ -116,16 +135,18 @@ class _Waiting:
             self.on_lag(left)
             if time.monotonic() > self.deadline:
                 raise CommandError(
-                    f"waited {self.timeout_s:g} s until {what}, and it is not. {left}. Is a worker running?"
-                    " See its log, or wait longer with --timeout."
+                    f"waited {self.timeout_s:g} s until {what}, and it is not. {left}. Are a worker and a"
+                    " recommender running? See their logs, or wait longer with --timeout."
                 )
 
     def _left(self, targets: dict[str, int], left_of: Left) -> str:
         heard = [task for task in targets if task in self.newest]
         parts = [left for task in heard if (left := left_of(task, targets[task], self.newest[task]))]
-        silent = ", ".join(task for task in targets if task not in self.newest)
-        if silent:
-            parts.append(f"no worker has reported for {silent}")
+        silent = [task for task in targets if task not in self.newest]
+        for role, of in (("worker", False), ("recommender", True)):
+            some = ", ".join(task for task in silent if task.startswith(REPORTED) == of)
+            if some:
+                parts.append(f"no {role} has reported for {some}: start one with `alsobought {role}`")
         return "; ".join(parts)
 
 

@@ -11,7 +11,7 @@ from rich.live import Live
 
 from alsobought.clients import RECENT
 from streams.kinds import is_internal
-from streams.messages import Progress, decode_progress
+from streams.messages import REPORTED, Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, topic_of
 from streams.views import Follower
 
@@ -74,7 +74,9 @@ class Meter:
         return sum(
             getattr(progress, name) - getattr(self._first[task], name)
             for task, progress in self._newest.items()
-            if topic_of(task) != ITEMS.name and is_internal(topic_of(task)) == of_deltas
+            if topic_of(task) != ITEMS.name
+            and not task.startswith(REPORTED)
+            and is_internal(topic_of(task)) == of_deltas
         )
 
     def _run(self) -> None:

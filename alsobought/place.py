@@ -21,14 +21,18 @@ class Place:
         self.file = self.data_dir / "stack.json"
         self.logs = self.data_dir / "logs"
 
-    def write(self, bootstrap: str, workers: list[int] | None) -> None:
-        """Say where this process's stack is, and its workers' process ids; None if it runs none."""
+    def write(self, bootstrap: str, workers: list[int] | None, recommenders: list[int] | None = None) -> None:
+        """Say where this process's stack is, and the process ids of its workers and recommenders.
+
+        None if it runs none.
+        """
         me = psutil.Process()
         content = {
             "bootstrap": bootstrap,
             "pid": me.pid,
             "started": me.create_time(),
             "workers": workers,
+            "recommenders": recommenders,
         }
         new = self.file.with_suffix(".new")
         new.write_text(json.dumps(content), encoding="ascii")

@@ -28,10 +28,11 @@ from alsobought.options import CommandError
 from alsobought.restoring import refuse_held, refuse_local_workers
 from streams.broker.topics_admin import group_members, list_topics
 from streams.checkpoints import Checkpoints
-from streams.kinds import WATCHED_BOUGHT, Kind, counted_of, listed_of
+from streams.kinds import WATCHED_BOUGHT, EventKind, Kind, counted_of, listed_of
 from streams.log_identity import beginning
-from streams.messages import decode_progress, encode
+from streams.messages import REPORTED, decode_progress, encode
 from streams.settings import Settings
+from streams.store_folder import RECOMMENDER_FOLDER
 from streams.topics import ITEMS, PROGRESS, TopicSpec, is_task
 from streams.views import Follower, ends, positions, read_all, send
 
@@ -67,19 +68,26 @@ def refuse_workers(settings: Settings, bootstrap: str) -> None:
         while True:
             for row in follower.poll():
                 if row.value and (progress := decode_progress(row.value)).worker:
+                    role = "recommender" if progress.task.startswith(REPORTED) else "worker"
                     raise CommandError(
-                        f"the worker at {progress.worker} is running ({progress.task}): stop all workers"
-                        " first."
+                        f"the {role} at {progress.worker} is running ({progress.task}): stop all workers and"
+                        " recommenders first."
                     )
-            members = group_members(bootstrap, settings.group)
+            members = _members(bootstrap, settings)
             waited_s = time.monotonic() - begin
             if not members and waited_s > LISTEN_S:
                 return
             if waited_s > patience_s:
                 raise CommandError(
                     f"the group {settings.group} still has members: {', '.join(members)}. Stop all workers"
-                    " first; one that was killed is forgotten in ALSOBOUGHT_SESSION_MS."
+                    " and recommenders first; one that was killed is forgotten in ALSOBOUGHT_SESSION_MS."
                 )
+
+
+def _members(bootstrap: str, settings: Settings) -> list[str]:
+    """The workers and recommenders that Kafka knows of."""
+    groups = settings.group, settings.recommender_group
+    return [member for group in groups for member in group_members(bootstrap, group)]
 
 
 def stored_tasks(settings: Settings) -> list[str]:
@@ -115,6 +123,8 @@ def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProg
     internal_ends = {spec: ends(bootstrap, spec) for spec in internal}
     for task in tasks:
         shutil.rmtree(settings.data_dir / "state" / task)
+    # what recommenders keep follows from the same events
+    shutil.rmtree(settings.data_dir / RECOMMENDER_FOLDER, ignore_errors=True)
     checkpoints = _delete_checkpoints(settings)
     lists = _delete_lists(bootstrap, kinds, on_lists)
     for spec, offsets in internal_ends.items():
@@ -136,15 +146,18 @@ def _kinds_there(settings: Settings, bootstrap: str) -> tuple[Kind, ...]:
 def _delete_checkpoints(settings: Settings) -> int:
     if settings.checkpoint_url is None:
         return 0
-    checkpoints = Checkpoints(settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings))
-    count = len(checkpoints.known())
-    checkpoints.delete_all()
+    count = 0
+    for url in (settings.checkpoint_url, f"{settings.checkpoint_url.rstrip('/')}/{RECOMMENDER_FOLDER}"):
+        checkpoints = Checkpoints(url, settings.checkpoints_kept, counted_of(settings))
+        count += len(checkpoints.known())
+        checkpoints.delete_all()
     return count
 
 
 def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int], OnProgress]) -> int:
-    """Write a tombstone for every list there is, where the list is."""
-    where = {kind.lists: positions(bootstrap, kind.lists) for kind in kinds}
+    """Write a tombstone for every list there is, and for every item's popularity, where they are."""
+    specs = [spec for kind in kinds for spec in (kind.lists, *_popularity_of(kind))]
+    where = {spec: positions(bootstrap, spec) for spec in specs}
     on_progress = on_lists(sum(end - start for some in where.values() for start, end in some.values()))
     deleted, before = 0, 0
     for spec, some in where.items():
@@ -160,6 +173,10 @@ def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int
     return deleted
 
 
+def _popularity_of(kind: Kind) -> list[TopicSpec]:
+    return [kind.popularity] if isinstance(kind, EventKind) else []
+
+
 def _begin_at(bootstrap: str, spec: TopicSpec, offsets: dict[int, int]) -> None:
     records = [beginning(spec.name, partition, offset) for partition, offset in offsets.items()]
     send(bootstrap, PROGRESS, [(None, record.task.encode(), encode(record)) for record in records])
@@ -169,7 +186,7 @@ def _refuse_change(
     settings: Settings, bootstrap: str, internal_ends: dict[TopicSpec, dict[int, int]]
 ) -> None:
     """Raise CommandError if a worker may have begun at other places than those that are written now."""
-    members = group_members(bootstrap, settings.group)
+    members = _members(bootstrap, settings)
     if members or any(ends(bootstrap, spec) != offsets for spec, offsets in internal_ends.items()):
         raise CommandError(
             f"a worker was started meanwhile ({', '.join(members) or 'it wrote deltas'}): stop all"

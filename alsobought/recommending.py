@@ -1,4 +1,4 @@
-"""Asking the workers what customers should see now."""
+"""Asking the recommenders what customers should see now."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from typing import Any
 
 from alsobought.clients import newest_progress
 from alsobought.options import CommandError
+from streams.messages import REPORTED
 from streams.partitioning import partition_for
 from streams.topics import PURCHASES
 from streams.views import partitions_of
 
 ANSWER_S = 60.0
-PATIENCE_S = 30.0  # a worker that has just started has lists and catalogue to read
+PATIENCE_S = 30.0  # one that has just started has lists and catalogue to read
 AGAIN_S = 0.2
 
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # workers are not behind a proxy
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # recommenders are not behind a proxy
 
 
-class Workers:
-    """The workers by the partitions of customers they hold.
+class Recommenders:
+    """The recommenders by the partitions of customers they hold.
 
     Raises
     ------
     CommandError
-        No worker holds a customer's partition, or it does not answer.
+        No recommender holds a customer's partition, or it does not answer.
     """
 
     def __init__(self, bootstrap: str) -> None:
@@ -40,7 +41,7 @@ class Workers:
 
     def _now(self) -> dict[int, str]:
         found = newest_progress(self._bootstrap)
-        tasks = {p: found.get(f"{PURCHASES.name}-{p}") for p in range(self._partitions)}
+        tasks = {p: found.get(f"{REPORTED}{PURCHASES.name}-{p}") for p in range(self._partitions)}
         return {p: progress.worker for p, progress in tasks.items() if progress is not None}
 
     def recommend(self, question: Mapping[str, Any], customers: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -83,17 +84,17 @@ class Workers:
             try:
                 if address is not None:
                     return _post(f"{address}/recommendations", question)
-                trouble = f"no worker has reported to hold {PURCHASES.name}-{partition}"
+                trouble = f"no recommender has reported to hold {PURCHASES.name}-{partition}"
             except urllib.error.HTTPError as error:
                 told = error.read().decode(errors="replace")
                 if error.code == 400:
                     raise CommandError(told) from error
-                trouble = f"the worker at {address} says: {told}"
+                trouble = f"the recommender at {address} says: {told}"
             except (OSError, http.client.HTTPException) as error:
-                trouble = f"the worker at {address} does not answer ({error})"
+                trouble = f"the recommender at {address} does not answer ({error})"
             if time.monotonic() > deadline:
                 raise CommandError(
-                    f"{trouble}. Start one with `alsobought up` or `alsobought worker`; see its log."
+                    f"{trouble}. Start one with `alsobought up` or `alsobought recommender`; see its log."
                 )
             time.sleep(AGAIN_S)
             self._addresses = self._now()

@@ -1,4 +1,4 @@
-"""The local stack: Kafka, the topics and workers, as child processes of this one."""
+"""The local stack: Kafka, the topics, workers and recommenders, as child processes of this one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from serving.server import Server, ServerThread
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import BrokerError
 from streams.broker.topics_admin import create_topics
-from streams.kinds import counted_of, listed_of, topics_of
-from streams.messages import decode_progress
+from streams.kinds import counted_of, kinds_of, listed_of, topics_of
+from streams.messages import REPORTED, decode_progress
 from streams.settings import Settings
 from streams.topics import PROGRESS
 from streams.views import Follower
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 
 class Stack:
-    """Kafka and workers that live until `stop`, or as long as this process; their data outlive both.
+    """Kafka, workers and recommenders until `stop`, or as long as this process; their data outlive both.
 
     Parameters
     ----------
@@ -36,17 +36,19 @@ class Stack:
         `data_dir` holds everything. Its workers share the state in it: who owns a partition opens its store.
     port
         Of Kafka; 0: the one of last time if still free, else any.
-    workers
-        How many workers to run.
+    workers, recommenders
+        How many of each to run.
     say
         Called with what a user wants to know, such as that a worker was restarted.
     """
 
-    def __init__(self, settings: Settings, *, port: int, workers: int, say: Say) -> None:
+    def __init__(
+        self, settings: Settings, *, port: int, workers: int, say: Say, recommenders: int = 1
+    ) -> None:
         self._settings = settings
         self._say = say
         self._place = Place(settings.data_dir)
-        self._count = workers
+        self._counts = {"worker": workers, "recommender": recommenders}
         self._workers: list[WorkerProcess] = []
         self._page: ServerThread | None = None
         self._stopping = threading.Event()
@@ -88,7 +90,7 @@ class Stack:
             settings = self._settings
             create_topics(self.bootstrap, topics_of(settings), settings.partitions, settings.replication)
             with Follower(self.bootstrap, PROGRESS) as progress:
-                self._say("starting the workers ...")
+                self._say("starting the workers and recommenders ...")
                 self._start_workers()
                 self._await_workers(progress)
         except BaseException:
@@ -111,15 +113,24 @@ class Stack:
     @property
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that run."""
-        return [worker.pid for worker in self._workers if worker.pid is not None]
+        return self._pids("worker")
+
+    @property
+    def recommender_pids(self) -> list[int]:
+        """Process ids of the recommenders that run."""
+        return self._pids("recommender")
+
+    def _pids(self, role: str) -> list[int]:
+        return [one.pid for one in self._workers if one.role == role and one.pid is not None]
 
     def _start_workers(self) -> None:
         settings = self._settings.model_copy(update={"kafka": self.bootstrap})
         home = self._place.data_dir
-        for number in range(1, self._count + 1):
-            worker = WorkerProcess(number, settings, home, self._place.logs / f"worker-{number}.log")
-            self._workers.append(worker)
-            worker.start()
+        for role, count in self._counts.items():
+            for number in range(1, count + 1):
+                worker = WorkerProcess(role, number, settings, home, self._place.logs)
+                self._workers.append(worker)
+                worker.start()
         self._remember()
         self._supervisor.start()
 
@@ -129,13 +140,18 @@ class Stack:
             for spec in counted_of(self._settings)
             for partition in range(self._settings.partitions)
         }
+        missing |= {
+            f"{REPORTED}{kind.events.name}-{partition}"
+            for kind in kinds_of(self._settings)
+            for partition in range(self._settings.partitions)
+        }
         deadline = time.monotonic() + READY_S
         while missing:
             missing -= {decode_progress(row.value).task for row in progress.poll() if row.value}
             self.check()
             if time.monotonic() > deadline:
                 raise CommandError(
-                    f"no worker has taken over {', '.join(sorted(missing))} in {READY_S:g} s:"
+                    f"nobody has taken over {', '.join(sorted(missing))} in {READY_S:g} s:"
                     f" see {self._place.logs}."
                 )
 
@@ -153,7 +169,7 @@ class Stack:
             self.check()
 
     def stop(self) -> None:
-        """Stop the workers, wait for their states to be saved, then stop Kafka."""
+        """Stop the workers and recommenders, wait for their states to be saved, then stop Kafka."""
         self._stopping.set()
         if self._page is not None:
             self._page.stop()
@@ -198,4 +214,4 @@ class Stack:
         )
 
     def _remember(self) -> None:
-        self._place.write(self.bootstrap, self.worker_pids)
+        self._place.write(self.bootstrap, self.worker_pids, self.recommender_pids)

@@ -1,4 +1,4 @@
-"""A worker as a child process: with a log, stopped gently, and never left behind.
+"""A worker or a recommender as a child process: with a log, stopped gently, and never left behind.
 
 The broker's guard (streams/broker/guard.py) runs it: however this program ends, the guard ends the worker.
 """
@@ -24,20 +24,24 @@ LONGEST_PAUSE_S = 30.0
 GOOD_RUN_S = 60.0
 
 
-def worker_command(settings: Settings) -> list[str]:
-    """Return the command that runs a worker in a process of its own."""
-    faust = [sys.executable, "-P", "-m", "faust", "-A", "streams.app"]
+APPS = {"worker": "streams.app", "recommender": "streams.recommending.app"}
+
+
+def worker_command(settings: Settings, role: str = "worker") -> list[str]:
+    """Return the command that runs a worker, or a recommender, in a process of its own."""
+    faust = [sys.executable, "-P", "-m", "faust", "-A", APPS[role]]
     return [*faust, "worker", "--without-web", "--loglevel", settings.log_level.removesuffix("ing")]
 
 
 class WorkerProcess:
-    """One worker of a local stack; `restart_if_dead` is to be called now and then."""
+    """A worker or recommender of a local stack; `restart_if_dead` is to be called now and then."""
 
-    def __init__(self, number: int, settings: Settings, data_dir: Path, log: Path) -> None:
-        self.name = f"worker-{number}"
-        self.log = log
+    def __init__(self, role: str, number: int, settings: Settings, data_dir: Path, logs: Path) -> None:
+        self.role = role
+        self.name = f"{role}-{number}"
+        self.log = logs / f"{self.name}.log"
         self._data_dir = data_dir
-        self._command = worker_command(settings)
+        self._command = worker_command(settings, role)
         self._environment = {
             **os.environ,
             "ALSOBOUGHT_KAFKA": settings.kafka or "",

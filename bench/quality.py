@@ -28,7 +28,7 @@ from rich.progress import track
 
 from alsobought.commands_publish import run as publish
 from alsobought.draining import drain
-from alsobought.recommending import Workers
+from alsobought.recommending import Recommenders
 from alsobought.sources import open_events, open_items
 from alsobought.sources.complete_journey import NAME
 from alsobought.stack import Stack
@@ -122,7 +122,7 @@ class Baselines:
 
 
 def _measure(
-    workers: Workers,
+    workers: Recommenders,
     kind: EventKind,
     before: Sequence[Event],
     after: Sequence[Event],
@@ -182,7 +182,7 @@ def measure(
     with Stack(settings, port=0, workers=1, say=lambda _text: None) as stack:
         if source == NAME:
             publish(stack.bootstrap, ITEMS, open_items(NAME).records())
-        workers = None
+        recommenders = None
         for cutoff, asked in track(sorted(moments), description=f"cutoffs of {source}", transient=True):
             end = int(np.searchsorted(times, cutoff))
             publish(stack.bootstrap, kind.events, _batches(events[published:end]), rate=rate)
@@ -191,8 +191,8 @@ def measure(
             if not asked:
                 _train(stack, kind, settings)
                 continue
-            workers = workers or Workers(stack.bootstrap)
-            found.append(_measure(workers, kind, events[:end], events[end:], int(cutoff), days))
+            recommenders = recommenders or Recommenders(stack.bootstrap)
+            found.append(_measure(recommenders, kind, events[:end], events[end:], int(cutoff), days))
     return found
 
 

@@ -28,6 +28,12 @@ def describe(model: ReadModel, item_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def offered(model: ReadModel, item_id: str) -> bool:
+    """Whether an item may be offered: not if the catalogue says that it cannot be bought."""
+    item = model.items.get(item_id)
+    return item.available if item is not None else item_id not in model.withdrawn
+
+
 def related(model: ReadModel, of: KindModel, item_id: str, k: int) -> dict[str, Any]:
     """An item's list, best first."""
     found = of.related(item_id)
@@ -36,7 +42,7 @@ def related(model: ReadModel, of: KindModel, item_id: str, k: int) -> dict[str, 
             404, f"there is no item {item_id!r}", where=f"items and {of.kind.lists.name}",
             what_to_do="correct the id, or find it with /api/search?q=",
         )  # fmt: skip
-    entries = found.related[:k] if found else []
+    entries = [e for e in found.related if offered(model, e.item_id)][:k] if found else []
     return {
         **describe(model, item_id),
         "kind": of.kind.name,
@@ -67,7 +73,7 @@ def sellers(
         "as_of": found.as_of if found else None,
         "items": [
             {**describe(model, s.item_id), "purchases": s.purchases, "rise": s.rise}
-            for s in (found.items[:k] if found else ())
+            for s in [s for s in (found.items if found else ()) if offered(model, s.item_id)][:k]
         ],
     }  # fmt: skip
 
@@ -104,7 +110,7 @@ def recommendations(model: ReadModel, told: Recommendations, k: int) -> dict[str
                 **describe(model, r.item_id), "score": r.score, "source": r.source,
                 "because": [_named(model, item_id) for item_id in r.because],
             }
-            for r in told.items[:k]
+            for r in [r for r in told.items if offered(model, r.item_id)][:k]
         ],
     }  # fmt: skip
 
@@ -138,18 +144,18 @@ def status(model: ReadModel) -> dict[str, Any]:
     now_ms = time.time() * 1000
     tasks = []
     for name, told in sorted(model.tasks.items()):
-        end = model.ends.get(name)
+        end = model.end_of(name)
         heard_s = max(0.0, now_ms - model.heard_ms[name]) / 1000
         tasks.append({
             "task": name, "worker": told.worker, "applied": told.applied, "stored": told.stored, "end": end,
             "lag": None if end is None else max(0, end - told.applied),
+            "unserved": None if end is None or told.recommended < 0 else max(0, end - told.recommended),
             "unlisted": None if end is None or told.listed < 0 else max(0, end - told.listed),
             "events": told.events, "lists": told.lists, "dead_letters": told.dead_letters,
             "staleness_ms": _known(told.staleness_ms), "latency_p50_ms": _known(told.latency_p50_ms),
             "latency_p99_ms": _known(told.latency_p99_ms), "heard_seconds_ago": round(heard_s, 1),
             "silent": heard_s * 1000 > SILENT_MS,
         })  # fmt: skip
-    missing = sorted(set(model.ends) - set(model.tasks))
     return {
         "ready": model.ready, "loaded": model.loaded[0], "of": model.loaded[1], "refused": model.refused,
         "items": len(model.items),
@@ -157,7 +163,7 @@ def status(model: ReadModel) -> dict[str, Any]:
             {"kind": name, "events": of.kind.events.name, "word": _word(of), **of.published}
             for name, of in model.kinds.items()
         ],
-        "tasks": tasks, "missing": missing,
+        "tasks": tasks, "missing": model.missing(),
     }  # fmt: skip
 
 

@@ -133,8 +133,9 @@ class Api:
         told = await self._owners.recommend(customer_id, question)
         if told is None:
             raise ApiError(
-                404, f"there is nothing to recommend to {customer_id!r}", where="the worker that was asked",
-                what_to_do="correct the id; a worker that has just started may need a few seconds",
+                404, f"there is nothing to recommend to {customer_id!r}",
+                where="the recommender that was asked",
+                what_to_do="correct the id; one that has just started may need a few seconds",
             )  # fmt: skip
         return _json({**answers.recommendations(self._model, told, k), "shelf": shelf})
 

@@ -30,6 +30,7 @@ OF_TASKS = (
     OfTask("applied_offset", "applied", "offset after the last record that is counted"),
     OfTask("stored_offset", "stored", "offset a restart goes on from"),
     OfTask("listed_offset", "listed", "offset up to which every list is up to date"),
+    OfTask("recommended_offset", "recommended", "offset up to which recommendations follow from the events"),
     OfTask("model_version", "model", "version of the chronological model in use; nothing without one"),
     OfTask("events", "events", "records counted since the worker started", counter=True),
     OfTask("pair_updates", "pair_updates", "neighbour counts changed since the worker started", counter=True),
@@ -61,8 +62,8 @@ class _Collector(Collector):
         heard = GaugeMetricFamily("alsobought_task_heard_timestamp_seconds", "last report", labels=["task"])
         for name, task in model.tasks.items():
             heard.add_metric([name], model.heard_ms[name] / 1000)
-            if name in model.ends:
-                lag.add_metric([name], max(0, model.ends[name] - task.applied))
+            if (end := model.end_of(name)) is not None:
+                lag.add_metric([name], max(0, end - task.applied))
         yield from (lag, heard)
         yield from self._of_kinds()
 

@@ -1,4 +1,4 @@
-"""Questions that only the worker which holds a customer can answer: computed now."""
+"""Questions that only the recommender which holds a customer can answer: computed now."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import msgspec
 from serving.errors import ApiError
 from serving.read_model import ReadModel
 from streams.kinds import BOUGHT, Kind
+from streams.messages import REPORTED
 from streams.partitioning import partition_for
 from streams.recommending.messages import Recommendations
 
 ANSWER_S = 10.0
-LOOK = "look at /api/status, start workers with `alsobought up` or `alsobought worker`, and ask again"
+LOOK = (
+    "look at /api/status, start recommenders with `alsobought up` or `alsobought recommender`, and ask again"
+)
 
 
 class _Answer(msgspec.Struct):
@@ -27,7 +30,7 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class Owners:
-    """Asks workers; a session of aiohttp that is to be closed."""
+    """Asks recommenders; a session of aiohttp that is to be closed."""
 
     def __init__(self, model: ReadModel, partitions: int) -> None:
         self._model, self._partitions = model, partitions
@@ -43,13 +46,15 @@ class Owners:
         Raises
         ------
         ApiError
-            400 if the worker refuses the question, 503 if no worker can be asked, 504 if it takes too long.
+            400 if the recommender refuses the question, 503 if none can be asked, 504 if it takes too long.
         """
         of = self._model.kinds[question["kind"] or BOUGHT.name].kind
-        own = f"{of.events.name}-{partition_for(customer_id.encode(), self._partitions)}"
+        own = f"{REPORTED}{of.events.name}-{partition_for(customer_id.encode(), self._partitions)}"
         progress = self._model.tasks.get(own)
         if progress is None:
-            raise ApiError(503, f"no worker has reported to hold {own}", where="progress", what_to_do=LOOK)
+            raise ApiError(
+                503, f"no recommender has reported to hold {own}", where="progress", what_to_do=LOOK
+            )
         body = {**question, "customers": [customer_id]}
         answer = await self._ask(progress.worker, body)
         if answer.known[0]:
@@ -65,12 +70,12 @@ class Owners:
         return answer.recommendations[0]
 
     def _workers(self, kind: Kind) -> set[str]:
-        """Addresses of the workers that hold a partition of a kind's events."""
-        names = (f"{kind.events.name}-{partition}" for partition in range(self._partitions))
+        """Addresses of the recommenders that hold a partition of a kind's events."""
+        names = (f"{REPORTED}{kind.events.name}-{partition}" for partition in range(self._partitions))
         return {self._model.tasks[name].worker for name in names if name in self._model.tasks}
 
     async def _ask(self, worker: str, question: dict[str, Any]) -> _Answer:
-        where = f"the worker at {worker}"
+        where = f"the recommender at {worker}"
         try:
             async with self._session.post(
                 f"{worker}/recommendations",

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from streams.kinds import EventKind, Kind, counted_of_kinds
 from streams.messages import (
+    REPORTED,
     CatalogueItem,
     Progress,
     RelatedItems,
@@ -33,7 +34,7 @@ from streams.recommending.messages import (
     decode_sellers,
     key_of,
 )
-from streams.topics import ITEMS, PROGRESS, QUALITY, RANKER, TopicSpec
+from streams.topics import ITEMS, PROGRESS, QUALITY, RANKER, TopicSpec, topic_of
 
 Take = Callable[[str, bytes | None], None]
 
@@ -141,6 +142,8 @@ class ReadModel:
         The catalogue.
     haystacks : dict[str, str]
         By item of the catalogue: what its title is found by.
+    withdrawn : set[str]
+        Items that were taken out of the catalogue: they cannot be bought either.
     tasks, heard_ms : dict
         By task: how far it is, and when it said so (Kafka's clock, ms since 1970).
     ends : dict[str, int]
@@ -157,6 +160,7 @@ class ReadModel:
         self.kinds = {kind.name: KindModel(kind) for kind in kinds}
         self.items: dict[str, CatalogueItem] = {}
         self.haystacks: dict[str, str] = {}
+        self.withdrawn: set[str] = set()
         self.tasks: dict[str, Progress] = {}
         self.heard_ms: dict[str, int] = {}
         self.ends: dict[str, int] = {}
@@ -171,8 +175,23 @@ class ReadModel:
     def specs(self) -> list[TopicSpec]:
         """The topics it is made of."""
         counted = {spec.name for spec in counted_of_kinds(of.kind for of in self.kinds.values())}
-        own = [spec for of in self.kinds.values() for spec in of.kind.topics if spec.name not in counted]
+        own = [
+            spec
+            for of in self.kinds.values()
+            for spec in of.kind.topics
+            if spec.name not in counted and spec.name in self._take
+        ]
         return [*own, ITEMS, QUALITY, RANKER, PROGRESS]
+
+    def end_of(self, task: str) -> int | None:
+        """The end of a task's partition, a worker's or a recommender's; None while it is not known."""
+        return self.ends.get(task.removeprefix(REPORTED))
+
+    def missing(self) -> list[str]:
+        """Tasks that nobody has ever reported, in order."""
+        events = {of.kind.events.name for of in self.of_events.values()}
+        served = {f"{REPORTED}{task}" for task in self.ends if topic_of(task) in events}
+        return sorted((set(self.ends) | served) - set(self.tasks))
 
     @property
     def of_events(self) -> dict[str, KindModel]:
@@ -201,9 +220,11 @@ class ReadModel:
         if value is None:
             self.items.pop(item_id, None)
             self.haystacks.pop(item_id, None)
+            self.withdrawn.add(item_id)
         else:
             item = decode_item(value)
             self.items[item_id] = item
+            self.withdrawn.discard(item_id)
             self.haystacks[item_id] = (item.title or "").casefold()
 
     def _take_progress(self, task: str, value: bytes | None, timestamp_ms: int) -> None:

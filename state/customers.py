@@ -77,6 +77,9 @@ class CustomerMachine(CustomerMemory):
     tells_as
         What it is called by the crossing machine, which is told what comes into histories and goes out of
         them (`state.first_events`); None where there is none.
+    pairs
+        Whether it says which items pair. A machine that does not keeps the same histories, and its batches
+        have outcomes but no deltas: what is not asked for costs nothing.
 
     Attributes
     ----------
@@ -87,6 +90,7 @@ class CustomerMachine(CustomerMemory):
     """
 
     tells_as: Source | None = None
+    pairs: bool = True
     told_from: int = 0
     event_sources: EventSources = field(default_factory=EventSources)
 
@@ -121,8 +125,9 @@ class CustomerMachine(CustomerMemory):
             applied, messages, first_events = self._apply_some(batch, done, upto)
             told += first_events
             outcomes[done : done + len(applied)] = applied
-            for to, message in zip(deltas, messages, strict=True):
-                to.append(message)
+            if self.pairs:
+                for to, message in zip(deltas, messages, strict=True):
+                    to.append(message)
             done += len(applied)
             if done == len(batch):
                 break
@@ -148,15 +153,16 @@ class CustomerMachine(CustomerMemory):
         ]  # fmt: skip
         removing = columns[1] != 0
         room = self._room(columns[2][removing], stop - start) if removing.any() else 0
-        out = pairing.new_paired(stop - start, self.settings.window, room)
+        window = self.settings.window if self.pairs else 0
+        out = pairing.new_paired(stop - start, window, room)
         arguments: tuple[Any, ...] = (
-            self.histories, self.included, self.event_sources.sequences, self.settings.window, *columns, out
+            self.histories, self.included, self.event_sources.sequences, window, *columns, out
         )  # fmt: skip
         n, gone, gained = pairing.pair(*arguments)
         self.customer_count += gained
         self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
         end = batch.end if start + n == len(batch) else int(batch.offsets[start + n])
-        messages = list(self._messages(columns, out, n, gone, end))
+        messages = list(self._messages(columns, out, n, gone, end)) if self.pairs else []
         told = (
             [] if self.tells_as is None else [self._first_events(self.tells_as, columns, out, n, gone, end)]
         )

@@ -271,6 +271,11 @@ class ItemMachine:
         return int(self.tables.popularity.totals[pop.WATERMARK_MS])
 
     @property
+    def popularity(self) -> pop.Popularity:
+        """Popularity by number of `items`."""
+        return self.tables.popularity
+
+    @property
     def customers(self) -> int:
         """Customers with an item, over all sources."""
         return sum(source.customers for source in self.sources.values())
@@ -324,13 +329,17 @@ class ItemMachine:
         mark_published(self.published, lists, least)
         return np.flatnonzero(lists.difference >= least)
 
+    def rows_of(self, item_ids: Iterable[str]) -> npt.NDArray[np.int64]:
+        """The rows of those of these items that this partition owns."""
+        numbers = [number for name in item_ids if (number := self.items.get(name)) is not None]
+        rows = self.tables.row_of[numbers].astype(np.int64)
+        return rows[rows >= 0]
+
     def mark_unknown(self, item_ids: Iterable[str]) -> None:
         """Note that what is published of these items is not known, so that their lists are published anew."""
-        for name in item_ids:
-            number = self.items.get(name)
-            if number is not None and (row := self.tables.row_of[number]) >= 0:
-                self.published.length[row] = -1
-                self.tables.marks[row] |= RANK
+        rows = self.rows_of(item_ids)
+        self.published.length[rows] = -1
+        self.tables.marks[rows] |= RANK
 
     def view(self, item: int) -> Lists:
         """The list of an item this partition owns, exact as of now; changes nothing."""

@@ -77,15 +77,8 @@ def add_purchase(p: Popularity, item: int, time_ms: int) -> None:
     """Count a purchase in its day, moving the window on if it is newer than all before."""
     p.totals[PURCHASES] += 1
     day = time_ms // DAY_MS
+    move_on(p, time_ms)
     newest = p.totals[WATERMARK_MS] // DAY_MS
-    if time_ms > p.totals[WATERMARK_MS]:
-        p.totals[WATERMARK_MS] = time_ms
-        if day > newest:
-            for d in range(max(newest + 1, day - DAYS + 1), day + 1):
-                p.days[:, d % DAYS] = 0
-            newest = day
-            count_recent(p)
-            p.totals[REFRESHED_AT] = -1
     if day > newest - DAYS:
         p.days[item, day % DAYS] += np.uint32(1)
         p.recent[item] += day > newest - RECENT_DAYS
@@ -129,6 +122,20 @@ def age_days(p: Popularity, item: int) -> float:
 
 
 @kernel
+def move_on(p: Popularity, time_ms: int) -> None:
+    """Move the window on to a time, if it is newer than all before."""
+    if time_ms <= p.totals[WATERMARK_MS]:
+        return
+    newest, day = p.totals[WATERMARK_MS] // DAY_MS, time_ms // DAY_MS
+    p.totals[WATERMARK_MS] = time_ms
+    if day > newest:
+        for d in range(max(newest + 1, day - DAYS + 1), day + 1):
+            p.days[:, d % DAYS] = 0
+        count_recent(p)
+        p.totals[REFRESHED_AT] = -1
+
+
+@kernel
 def count_recent(p: Popularity) -> None:
     """Add the newest days of every item up: once for each day of event time."""
     newest = p.totals[WATERMARK_MS] // DAY_MS
@@ -140,8 +147,10 @@ def count_recent(p: Popularity) -> None:
 def purchases_of(p: Popularity, item: int, last: int, days: int) -> int:
     """Purchases of an item in the `days` days that end with day `last`."""
     n = 0
-    for d in range(last - days + 1, last + 1):
-        n += np.int64(p.days[item, d % DAYS])
+    slot = last % DAYS
+    for _ in range(days):
+        n += np.int64(p.days[item, slot])
+        slot = slot - 1 if slot > 0 else DAYS - 1  # a division for each would take most of the time
     return n
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from faust.types import TP
 
 from streams.foreign import TopicReader
 from streams.lease import Lease
@@ -21,6 +24,8 @@ class Context:
 
     Attributes
     ----------
+    owns
+        Whether a partition is this process's by the newest assignment.
     lock
         Held by whoever uses a machine: the cycle, a query, the opening and closing of tasks.
     """
@@ -31,6 +36,7 @@ class Context:
     stores: Stores
     lease: Lease
     reader: TopicReader
+    owns: Callable[[TP], bool]
     warned: set[str] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

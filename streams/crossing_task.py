@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("alsobought")
 
+GATHER_S = 0.1
+
 
 class CrossingTask(Task):
     """Applies first events and sends what they change to the item partitions of its kind."""
@@ -37,6 +39,7 @@ class CrossingTask(Task):
     def __init__(self, tp: TP, context: Context, kind: CrossKind) -> None:
         super().__init__(tp, context)
         self.kind = kind
+        self._crossed_at = 0.0
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
@@ -58,6 +61,13 @@ class CrossingTask(Task):
     def holds(self) -> int:
         """Customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
+
+    def postpones(self, now_s: float) -> bool:
+        """Gather first events for a moment: what follows from them may be a little later."""
+        if now_s - self._crossed_at < GATHER_S:
+            return True
+        self._crossed_at = now_s
+        return False
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Cross a chunk of first events."""

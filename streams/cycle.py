@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from faust.types import TP
 
-from streams.crossing_task import CrossingTask
 from streams.item_task import ItemTask
-from streams.outbox import Framed
+from streams.record_batches import Framed
 from streams.refresh import Counts
 from streams.tasks import Outgoing, Task
 from streams.threads import in_thread_of
@@ -41,12 +40,11 @@ log = logging.getLogger("alsobought")
 Result = TypeVar("Result")
 
 MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in Kafka
-MOST_BYTES = 16 << 20
-GATHER_S = 0.1  # that first events are gathered for: what follows from them may be a little later
 SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
 FRESH_ROWS = 2_048  # of a cycle, over all tasks
 WAITING_ROWS = 192  # of passes in a cycle that had something else to do
 BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it while a backlog is counted
+POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
 SAVE_EVERY_S = 0.5
 SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state
@@ -100,9 +98,7 @@ class Cycle:
     ) -> None:
         self._tasks, self._owns, self._seek = tasks, owns, seek
         self._inbox: list[Chunk] = []
-        self._kept: list[Chunk] = []  # of first events that are gathered
-        self._gathered_at = 0.0
-        self._records = self._bytes = 0
+        self._kept: list[Chunk] = []  # of tasks that postpone them
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "machines")
         self._turn = 0
@@ -115,13 +111,16 @@ class Cycle:
 
     def put(self, chunks: Iterable[Chunk]) -> None:
         """Take in what was fetched."""
-        for chunk in chunks:
-            self._inbox.append(chunk)
-            self._records += len(chunk.records)
-            self._bytes += sum(len(record.value or b"") for record in chunk.records)
-        if self._records >= MOST_RECORDS or self._bytes >= MOST_BYTES:
-            self.has_room.clear()
+        self._inbox += chunks
+        self._count_inbox()
         self._wake.set()
+
+    def _count_inbox(self) -> None:
+        """Have no more fetched while too much waits."""
+        if sum(len(chunk.records) for chunk in (*self._inbox, *self._kept)) < MOST_RECORDS:
+            self.has_room.set()
+        else:
+            self.has_room.clear()
 
     def wake(self) -> None:
         """Have a cycle soon, though nothing was fetched."""
@@ -130,15 +129,14 @@ class Cycle:
     def drop(self) -> None:
         """Forget what was fetched and not applied: partitions are assigned anew, and read from their state."""
         self._inbox, self._kept = [], []
-        self._records = self._bytes = 0
-        self.has_room.set()
+        self._count_inbox()
 
     async def run(self, context: Context) -> None:
         """Run cycles until cancelled."""
         while True:
             if not self._inbox:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(0 if self._something_waits() else IDLE_S):
+                    async with asyncio.timeout(self._pause_s()):
                         await self._wake.wait()
             self._wake.clear()
             if not self._tasks:
@@ -161,11 +159,12 @@ class Cycle:
     async def _cycle(self, context: Context) -> None:
         begin = time.monotonic()
         chunks, self._inbox = self._inbox, []
-        self._records = self._bytes = 0
-        self.has_room.set()
         sources, deltas = self._sorted_out(chunks, begin)
+        self._count_inbox()
         if sources:
             await self._send(context, await self._in_thread(_apply_all, sources))
+            for task in {task.tp: task for task, _ in sources}.values():
+                task.took_in()
         missed, listed = await self._in_thread(self._count_and_rank, deltas, bool(chunks), begin)
         for task, chunk in missed:
             await self._read_again(task, chunk)
@@ -174,29 +173,31 @@ class Cycle:
             for one in listed:
                 self._send_lists(context, one)
         self._look_at_outstanding(context)
-        await self._save(context, begin)
+        await self._save(begin)
         await self._shrink()
 
     def _sorted_out(
         self, chunks: Sequence[Chunk], now: float
     ) -> tuple[list[tuple[Task, Chunk]], list[tuple[ItemTask, Chunk]]]:
-        """What is for which task: of those that send on, and of item tasks. First events are gathered."""
+        """What is for which task: of those that send on, and of item tasks. What is postponed is kept."""
         sources: list[tuple[Task, Chunk]] = []
         deltas: list[tuple[ItemTask, Chunk]] = []
-        for chunk in chunks:
+        waits: dict[TP, bool] = {}
+        kept: list[Chunk] = []
+        for chunk in (*self._kept, *chunks):
             task = self._tasks.get(chunk.tp)
             if task is None or not self._owns(chunk.tp):
                 continue  # of a partition lost in a rebalance: its new owner reads it
             if isinstance(task, ItemTask):
                 deltas.append((task, chunk))
-            elif isinstance(task, CrossingTask):
-                self._kept.append(chunk)
+                continue
+            if chunk.tp not in waits:
+                waits[chunk.tp] = task.postpones(now)
+            if waits[chunk.tp]:
+                kept.append(chunk)
             else:
                 sources.append((task, chunk))
-        if self._kept and now - self._gathered_at >= GATHER_S:
-            self._gathered_at = now
-            sources += [(task, c) for c in self._kept if (task := self._tasks.get(c.tp)) is not None]
-            self._kept = []
+        self._kept = kept
         return sources, deltas
 
     async def _send(self, context: Context, applied: Sequence[_Applied]) -> None:
@@ -271,16 +272,18 @@ class Cycle:
             context.outbox.end_of(task.tp) - task.position > most for task in self._item_tasks()
         )
 
-    def _something_waits(self) -> bool:
-        """Whether a cycle has something to do without anything fetched."""
-        return any(task.refresher.ready and task.refresher.has_waiting for task in self._item_tasks())
+    def _pause_s(self) -> float:
+        """How long the next cycle may wait for something to be fetched."""
+        if any(task.refresher.ready and task.refresher.has_waiting for task in self._item_tasks()):
+            return 0.0
+        return POSTPONED_S if self._kept else IDLE_S
 
     def _item_tasks(self) -> list[ItemTask]:
         return [task for task in self._tasks.values() if isinstance(task, ItemTask)]
 
     # ------------------------------------------------------------------ storing
 
-    async def _save(self, context: Context, now: float) -> None:
+    async def _save(self, now: float) -> None:
         """Store slices of those tasks whose turn it is, as long as there is time in this cycle."""
         begin = time.monotonic()
         for tp, task in self._by_age():

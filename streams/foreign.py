@@ -25,7 +25,7 @@ READ_MS = 1_000
 
 
 class TopicReader:
-    """Looks into partitions that this worker writes; consumers of no group, shared by its tasks.
+    """Looks into partitions that this process writes; consumers of no group, shared by its tasks.
 
     One asks for offsets and is never assigned anything, another reads: Kafka answers the requests of a
     connection in their order, and a consumer that has a partition always has a fetch waiting there, half a
@@ -43,16 +43,17 @@ class TopicReader:
 
     async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
         """Keys of the records at offsets [start, end) that are still there."""
-        return {key async for key, _ in self._read(tp, start, end) if key}
+        return {key async for key, _ in self.records(tp, start, end) if key}
 
     async def newest(self, tp: TP, key: bytes, start: int, end: int) -> bytes | None:
         """The newest value of a key at offsets [start, end); None without one."""
         found = None
-        async for of, value in self._read(tp, start, end):
+        async for of, value in self.records(tp, start, end):
             found = value if of == key and value is not None else found
         return found
 
-    async def _read(self, tp: TP, start: int, end: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
+    async def records(self, tp: TP, start: int, end: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
+        """Keys and values of the records at offsets [start, end) that are still there."""
         async with self._reading as consumer:
             partition = TopicPartition(*tp)
             consumer.assign([partition])

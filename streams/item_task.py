@@ -15,9 +15,10 @@ from state.saving import Saver, replay_work
 from state.store import RocksStore
 from streams.context import Context
 from streams.customer_task import counting_settings
-from streams.kinds import Kind
+from streams.kinds import EventKind, Kind
 from streams.messages import Progress
 from streams.outbox import published_ms
+from streams.popularity_publisher import PopularityPublisher
 from streams.refresh import Refresher
 from streams.tasks import Outgoing, Task
 
@@ -36,12 +37,15 @@ class ItemTask(Task):
         super().__init__(tp, context)
         self.kind = kind
         self.refresher: Refresher
+        self.popularity: PopularityPublisher | None = None
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
         memory_bytes = self.memory_bytes(1 / self.context.partitions)
         self.machine = ItemMachine(counting_settings(self.context.settings), self.tp.partition, memory_bytes)
         self.refresher = Refresher(self, self.context)
+        if isinstance(self.kind, EventKind):
+            self.popularity = PopularityPublisher(self, self.kind.popularity)
         return ItemSaver(self.machine, store, self.log_identity)
 
     def limit_memory(self, part: float) -> None:
@@ -57,8 +61,14 @@ class ItemTask(Task):
         self.machine.replayed_to = end
 
     def loops(self) -> list[Any]:
-        """What looks for lists that others wrote."""
-        return [*super().loops(), self.refresher.look_for_others()]
+        """What looks for lists that others wrote, and what publishes popularity."""
+        publishing = [] if self.popularity is None else [self.popularity.run()]
+        return [*super().loops(), self.refresher.look_for_others(), *publishing]
+
+    async def settled(self) -> None:
+        """Publish what popularity is not published yet: all lists are, exact as of now."""
+        if self.popularity is not None:
+            await self.popularity.publish()
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Apply a chunk of deltas."""

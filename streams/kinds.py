@@ -1,8 +1,8 @@
 """Kinds of events: each has topics, machines and lists of its own, and they never mix.
 
-    bought     purchases   pair-deltas           related-items           bestsellers           recommendations
-    watched    watches     pair-deltas-watched   related-items-watched   bestsellers-watched   ...
-    liked      liked       pair-deltas-liked     related-items-liked     bestsellers-liked     ...
+    bought     purchases   pair-deltas           related-items           popularity           bestsellers ...
+    watched    watches     pair-deltas-watched   related-items-watched   popularity-watched   ...
+    liked      liked       pair-deltas-liked     related-items-liked     popularity-liked     ...
 
 The first two are always there, others where ALSOBOUGHT_EVENT_TYPES names them. The catalogue is one for all.
 
@@ -24,6 +24,7 @@ from streams.topics import (
     FIRST_EVENTS,
     ITEMS,
     PAIR_DELTAS,
+    POPULARITY,
     PURCHASES,
     RECOMMENDATIONS,
     RELATED_ITEMS,
@@ -76,18 +77,19 @@ class EventKind(Kind):
     ----------
     word
         Type of a plain event on the wire, and the type of one that says none.
-    bestsellers, recommendations
+    popularity, bestsellers, recommendations
         Its further topics.
     """
 
     word: str
+    popularity: TopicSpec
     bestsellers: TopicSpec
     recommendations: TopicSpec
 
     @property
     def topics(self) -> tuple[TopicSpec, ...]:
         """Its topics, of events first."""
-        return *super().topics, self.bestsellers, self.recommendations
+        return *super().topics, self.popularity, self.bestsellers, self.recommendations
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,14 @@ def _kind(name: str, word: str, events: TopicSpec) -> EventKind:
         return replace(spec, name=f"{spec.name}-{name}", purpose=f"{spec.purpose}; of {events.name}")
 
     return EventKind(
-        name, events, own(PAIR_DELTAS), own(RELATED_ITEMS), word, own(BESTSELLERS), own(RECOMMENDATIONS)
-    )
+        name, events, own(PAIR_DELTAS), own(RELATED_ITEMS), word, own(POPULARITY), own(BESTSELLERS),
+        own(RECOMMENDATIONS),
+    )  # fmt: skip
 
 
-BOUGHT = EventKind("bought", PURCHASES, PAIR_DELTAS, RELATED_ITEMS, "purchase", BESTSELLERS, RECOMMENDATIONS)
+BOUGHT = EventKind(
+    "bought", PURCHASES, PAIR_DELTAS, RELATED_ITEMS, "purchase", POPULARITY, BESTSELLERS, RECOMMENDATIONS
+)
 WATCHED = _kind(
     "watched", "watch", replace(PURCHASES, name="watches", purpose="watch events: as purchases, apart")
 )
@@ -203,5 +208,7 @@ TAKEN = frozenset(
 )
 """Words that cannot be a further type of events."""
 
-TEMPLATES = tuple(spec.name for spec in (PAIR_DELTAS, RELATED_ITEMS, BESTSELLERS, RECOMMENDATIONS))
+TEMPLATES = tuple(
+    spec.name for spec in (PAIR_DELTAS, RELATED_ITEMS, POPULARITY, BESTSELLERS, RECOMMENDATIONS)
+)
 """Neither can what begins like the topics that are made for one."""

@@ -20,24 +20,25 @@ ENTRY_BYTES = 160  # of an entry without its id: the field names and five number
 HEAD_BYTES = 256
 
 
-def _ascii(text: str) -> npt.NDArray[np.uint8]:
+def text_of(text: str) -> npt.NDArray[np.uint8]:
+    """The bytes of a text, for `put_text`."""
     return np.frombuffer(text.encode(), np.uint8).copy()
 
 
-_ITEM = _ascii('{"item_id":')
-_KIND = _ascii(',"kind":')
-_AS_OF = _ascii(',"as_of":')
-_VERSION = _ascii(',"version":')
-_BUYERS = _ascii(',"buyers":')
-_MASS = _ascii(',"mass":')
-_RECENT_MASS = _ascii(',"recent_mass":')
-_RELATED = _ascii(',"related":[')
-_SCORE = _ascii(',"score":')
-_TOGETHER = _ascii(',"together":')
-_AFTER = _ascii(',"after":')
-_RECENT = _ascii(',"recent":')
-_EXPECTED = _ascii(',"expected":')
-_ENDS = _ascii("]}")
+_ITEM = text_of('{"item_id":')
+_KIND = text_of(',"kind":')
+_AS_OF = text_of(',"as_of":')
+_VERSION = text_of(',"version":')
+_BUYERS = text_of(',"buyers":')
+_MASS = text_of(',"mass":')
+_RECENT_MASS = text_of(',"recent_mass":')
+_RELATED = text_of(',"related":[')
+_SCORE = text_of(',"score":')
+_TOGETHER = text_of(',"together":')
+_AFTER = text_of(',"after":')
+_RECENT = text_of(',"recent":')
+_EXPECTED = text_of(',"expected":')
+_ENDS = text_of("]}")
 _DIGITS = 5
 _SMALLEST = 1e-300  # less is written as zero: the power of ten that scales it is not a number any more
 _MIDDLE = 308
@@ -77,14 +78,16 @@ class JsonIds:
 
 
 @kernel
-def _put(out: npt.NDArray[np.uint8], at: int, text: npt.NDArray[np.uint8]) -> int:
+def put_text(out: npt.NDArray[np.uint8], at: int, text: npt.NDArray[np.uint8]) -> int:
+    """Write bytes; returns where they end."""
     for i in range(len(text)):
         out[at + i] = text[i]
     return at + len(text)
 
 
 @kernel
-def _put_whole(out: npt.NDArray[np.uint8], at: int, value: int) -> int:
+def put_whole(out: npt.NDArray[np.uint8], at: int, value: int) -> int:
+    """Write a whole number; returns where it ends."""
     if value < 0:
         out[at] = 45
         at += 1
@@ -121,7 +124,7 @@ def _put_real(out: npt.NDArray[np.uint8], at: int, value: float) -> int:
         size -= 1
     if 0 <= power < 15:
         whole = min(size, power + 1)
-        at = _put_whole(out, at, digits // 10 ** (size - whole))
+        at = put_whole(out, at, digits // 10 ** (size - whole))
         for _ in range(power + 1 - whole):
             out[at] = 48
             at += 1
@@ -145,7 +148,7 @@ def _put_real(out: npt.NDArray[np.uint8], at: int, value: float) -> int:
             rest //= 10
         at += size
     out[at] = 101
-    return _put_whole(out, at + 1, power)
+    return put_whole(out, at + 1, power)
 
 
 @kernel
@@ -167,32 +170,32 @@ def write_lists(
         listed = which[i]
         row = rows[listed]
         item = np.int64(item_of[row])
-        at = _put(out, at, _ITEM)
+        at = put_text(out, at, _ITEM)
         for j in range(id_ends[item - 1] if item > 0 else 0, id_ends[item]):
             out[at] = blob[j]
             at += 1
-        at = _put(out, _put(out, at, _KIND), kind)
-        at = _put_whole(out, _put(out, at, _AS_OF), as_of)
-        at = _put_whole(out, _put(out, at, _VERSION), version)
-        at = _put_whole(out, _put(out, at, _BUYERS), buyers[listed])
-        at = _put_whole(out, _put(out, at, _MASS), heads[row, mass])
-        at = _put_real(out, _put(out, at, _RECENT_MASS), recent_mass[listed])
-        at = _put(out, at, _RELATED)
+        at = put_text(out, put_text(out, at, _KIND), kind)
+        at = put_whole(out, put_text(out, at, _AS_OF), as_of)
+        at = put_whole(out, put_text(out, at, _VERSION), version)
+        at = put_whole(out, put_text(out, at, _BUYERS), buyers[listed])
+        at = put_whole(out, put_text(out, at, _MASS), heads[row, mass])
+        at = _put_real(out, put_text(out, at, _RECENT_MASS), recent_mass[listed])
+        at = put_text(out, at, _RELATED)
         for k in range(lengths[listed]):
             if k > 0:
                 out[at] = 44
                 at += 1
             other = np.int64(all_items[listed, k])
-            at = _put(out, at, _ITEM)
+            at = put_text(out, at, _ITEM)
             for j in range(id_ends[other - 1] if other > 0 else 0, id_ends[other]):
                 out[at] = blob[j]
                 at += 1
-            at = _put_real(out, _put(out, at, _SCORE), all_scores[listed, k])
-            at = _put_whole(out, _put(out, at, _TOGETHER), all_together[listed, k])
-            at = _put_whole(out, _put(out, at, _AFTER), all_after[listed, k])
-            at = _put_real(out, _put(out, at, _RECENT), all_recent[listed, k])
-            at = _put_real(out, _put(out, at, _EXPECTED), all_expected[listed, k])
+            at = _put_real(out, put_text(out, at, _SCORE), all_scores[listed, k])
+            at = put_whole(out, put_text(out, at, _TOGETHER), all_together[listed, k])
+            at = put_whole(out, put_text(out, at, _AFTER), all_after[listed, k])
+            at = _put_real(out, put_text(out, at, _RECENT), all_recent[listed, k])
+            at = _put_real(out, put_text(out, at, _EXPECTED), all_expected[listed, k])
             out[at] = 125
             at += 1
-        at = _put(out, at, _ENDS)
+        at = put_text(out, at, _ENDS)
         ends[i] = at

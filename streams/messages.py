@@ -6,6 +6,7 @@ producers may carry their own; a missing or mistyped known field is an error.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 import msgspec
@@ -101,6 +102,52 @@ class RelatedItems(Struct):
     related: list[RelatedItem]
 
 
+class PopularityMessage(Struct, kw_only=True):
+    """How popular an item is, by its owner; a null value instead when nobody has it or bought it.
+
+    The purchases are of the newest 28 days of event time; a day before them counts no more. A record with the
+    key SETTLE (a tab, then "settle") is no item's: it asks recommenders to say when they have read so far.
+    """
+
+    item_id: str
+    kind: Annotated[str, Meta(description="kind of events that are counted, such as bought")]
+    as_of: Annotated[
+        int, Meta(description="newest event time that the item's partition had seen, ms since 1970")
+    ]
+    version: Annotated[
+        int, Meta(description="offset in the kind's deltas up to which the counts are exact; only grows")
+    ]
+    buyers: Annotated[int, Meta(description="customers who have the item")]
+    newest_day: Annotated[date, Meta(description="day of event time of the first of `purchases`, YYYY-MM-DD")]
+    purchases: Annotated[
+        list[int], Meta(description="purchases of that day, of the day before it, and so on; at most 28")
+    ]
+    first_days: Annotated[
+        int,
+        Meta(
+            description="the days, since 1970, on which its buyers first bought it, all together: divided by"
+            " buyers, their mean"
+        ),
+    ]
+    repeaters: Annotated[int, Meta(description="buyers who bought it on several days")]
+    repeat_days: Annotated[int, Meta(description="their days beyond the first, all together")]
+    repeat_minutes: Annotated[
+        int, Meta(description="minutes from their first purchase to their newest, all together")
+    ]
+    customers: Annotated[int, Meta(description="customers with any item of this kind of events")]
+    available: Annotated[bool, Meta(description="whether the item can be bought")]
+
+
+class SettleMark(Struct):
+    """The value of a record with the key SETTLE."""
+
+    settle: Annotated[int, Meta(description="grows from one to the next")]
+
+
+SETTLE = b"\tsettle"
+"""Ids have no control characters, so that no item has this key."""
+
+
 class DeadLetter(Struct):
     """A record that could not be used; its partition went on."""
 
@@ -113,15 +160,24 @@ class DeadLetter(Struct):
     value: Annotated[bytes | None, Meta(description="the record's value, base64")]
 
 
+REPORTED = "recommender/"
+"""What the names of recommenders' tasks begin with in `Progress`."""
+
+
 class Progress(Struct, kw_only=True):
-    """How far one task (a partition of an input topic) is. Written by its worker about once a second.
+    """How far one task is. Written by its worker, or its recommender, about once a second.
+
+    A worker's task is a partition of an input topic, such as purchases-3; a recommender's is a partition of
+    events, such as recommender/purchases-3.
 
     `alsobought rebuild` writes records of no worker, with tasks such as "beginning of purchases-3": where
     counting begins.
     """
 
-    task: Annotated[str, Meta(description="topic and partition, such as purchases-3")]
-    worker: Annotated[str, Meta(description="base address of the owning worker's queries")]
+    task: Annotated[
+        str, Meta(description="topic and partition, such as purchases-3; recommender/ before a recommender's")
+    ]
+    worker: Annotated[str, Meta(description="base address of the queries of the process that owns it")]
     applied: Annotated[int, Meta(description="offset after the last record that is counted")]
     stored: Annotated[int, Meta(description="offset a restart goes on from")]
     listed: Annotated[
@@ -129,11 +185,18 @@ class Progress(Struct, kw_only=True):
     ] = -1
     recommended: Annotated[
         int,
-        Meta(description="topics of events only: offset up to which all recommendations follow from them"),
+        Meta(description="recommenders only: offset up to which all recommendations follow from the events"),
+    ] = -1
+    settled: Annotated[
+        int,
+        Meta(
+            description="recommenders only: the newest settle mark read in every partition of popularity,"
+            " with the bestsellers that follow published"
+        ),
     ] = -1
     model: Annotated[
         int,
-        Meta(description="topics of events only: version of the chronological model in use; -1: none"),
+        Meta(description="recommenders only: version of the chronological model in use; -1: none"),
     ] = -1
     events: Annotated[int, Meta(description="records counted since the worker started")] = 0
     pair_updates: Annotated[int, Meta(description="neighbour counts changed since the worker started")] = 0
@@ -159,5 +222,7 @@ encode = msgspec.json.Encoder().encode
 decode_event = msgspec.json.Decoder(EventMessage).decode
 decode_item = msgspec.json.Decoder(CatalogueItem).decode
 decode_related = msgspec.json.Decoder(RelatedItems).decode
+decode_popularity = msgspec.json.Decoder(PopularityMessage).decode
+decode_settle_mark = msgspec.json.Decoder(SettleMark).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 decode_progress = msgspec.json.Decoder(Progress).decode

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from faust.types import TP
 
-from streams.record_batches import RecordBatch, framed
+from streams.record_batches import Framed, RecordBatch, framed, packed
 
 MOST_BYTES = 4 << 20
 """Of a batch: less than the 16 MiB that our topics take."""
@@ -38,13 +38,6 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     at_ms: int | None = None
-
-
-class Framed(NamedTuple):
-    """Records of a partition that are framed and compressed already: see `streams.record_batches`."""
-
-    raw: memoryview
-    n: int
 
 
 class _Waiting(NamedTuple):
@@ -89,6 +82,15 @@ class Outbox:
     def send_framed(self, tp: TP, framed_records: Framed) -> asyncio.Future[int]:
         """Send a batch that is framed already; the future resolves to the offset of its first record."""
         return self._enqueue(tp, framed_records)
+
+    async def send_keyed(self, tp: TP, records: Sequence[tuple[bytes, bytes | None]]) -> int:
+        """Send keys and values as compressed batches; returns the offset of the first once Kafka has all."""
+        sent = [
+            self.send_framed(tp, packed(records[start : start + MOST_RECORDS]))
+            for start in range(0, len(records), MOST_RECORDS)
+        ]
+        await acknowledged(sent)
+        return sent[0].result()
 
     def _enqueue(self, tp: TP, content: Framed | list[Record]) -> asyncio.Future[int]:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()

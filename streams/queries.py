@@ -29,24 +29,23 @@ NEIGHBOURS = 1_000
 STOP_S = 5.0
 
 
-class Queries:
-    """Serves questions about the open tasks."""
+class Service:
+    """Serves `routes` over HTTP, about the open tasks."""
 
     def __init__(self, tasks: Tasks, host: str, port: int, advertised: str | None) -> None:
-        self._tasks = tasks
+        self.tasks = tasks
         self._host, self._port = host, port
         self._advertised = advertised
         self._runner: web.AppRunner | None = None
 
+    def routes(self) -> list[web.RouteDef]:
+        """What is answered."""
+        return []
+
     async def start(self) -> str:
         """Start serving; returns the base address."""
         app = web.Application()
-        app.add_routes([
-            web.get("/related/{id}", self._related),
-            web.get("/items/{id}", self._item),
-            web.get("/customers/{id}", self._customer),
-            web.post("/checkpoints", self._checkpoints),
-        ])  # fmt: skip
+        app.add_routes(self.routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
@@ -58,14 +57,27 @@ class Queries:
         if self._runner is not None:
             await self._runner.cleanup()
 
+
+class Queries(Service):
+    """Serves questions about a worker's state."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is answered."""
+        return [
+            web.get("/related/{id}", self._related),
+            web.get("/items/{id}", self._item),
+            web.get("/customers/{id}", self._customer),
+            web.post("/checkpoints", self._checkpoints),
+        ]
+
     def _of_kind(self, request: web.Request) -> list[Task]:
         """The open tasks of the kind of events that is asked about."""
         name = request.query.get("kind", BOUGHT.name)
-        for kind in self._tasks.listed:
+        for kind in self.tasks.listed:
             if kind.name == name:
                 topics = kind.events.name, kind.deltas.name
-                return [task for task in self._tasks.all() if task.tp.topic in topics]
-        known = ", ".join(kind.name for kind in self._tasks.listed)
+                return [task for task in self.tasks.all() if task.tp.topic in topics]
+        known = ", ".join(kind.name for kind in self.tasks.listed)
         raise web.HTTPBadRequest(text=f"kind {name!r} is none of {known}")
 
     async def _related(self, request: web.Request) -> web.Response:
@@ -115,7 +127,7 @@ class Queries:
 
     async def _checkpoints(self, _request: web.Request) -> web.Response:
         try:
-            return _json(await self._tasks.checkpoint_now())
+            return _json(await self.tasks.checkpoint_now())
         except NoCheckpoints as error:
             raise web.HTTPConflict(text=str(error)) from error
         except (CheckpointError, StoreError) as error:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import cramjam
 import crc32c
@@ -38,6 +39,13 @@ FRAME_BYTES = 40
 
 Bytes = npt.NDArray[np.uint8]
 Ends = npt.NDArray[np.int64]
+
+
+class Framed(NamedTuple):
+    """Records of one batch that are framed and compressed, and how many they are."""
+
+    raw: memoryview
+    n: int
 
 
 class RecordBatch:
@@ -91,6 +99,21 @@ class RecordBatch:
         crc = crc32c.crc32c(memoryview(self._buffer)[_ATTRIBUTES_AT:])
         struct.pack_into(">I", self._buffer, _CRC_AT, crc)
         return self._buffer
+
+
+def packed(records: Sequence[tuple[bytes, bytes | None]]) -> Framed:
+    """Frame and compress records, keys and values."""
+    keys, values = [key for key, _ in records], [value or b"" for _, value in records]
+    key_ends, value_ends = np.cumsum([len(key) for key in keys]), np.cumsum([len(value) for value in values])
+    out = np.empty(int(key_ends[-1] + value_ends[-1]) + FRAME_BYTES * len(records), np.uint8)
+    null = np.array([value is None for _, value in records])
+    size = frame(out, _bytes_of(keys), key_ends, _bytes_of(values), value_ends, null)
+    return Framed(compressed(out[:size].data), len(records))
+
+
+def _bytes_of(parts: Sequence[bytes]) -> Bytes:
+    # writable, so that the kernel sees one type of array
+    return np.frombuffer(bytearray(b"".join(parts)), np.uint8)
 
 
 def compressed(records: memoryview) -> memoryview:

@@ -33,8 +33,7 @@ from state.rows import MASS
 from streams.foreign import Written
 from streams.freshness import Latency, Longest
 from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
-from streams.outbox import Framed
-from streams.record_batches import FRAME_BYTES, compressed, frame
+from streams.record_batches import FRAME_BYTES, Framed, compressed, frame
 
 if TYPE_CHECKING:
     from streams.context import Context
@@ -113,6 +112,7 @@ class Refresher:
         self._written: Written | None = None
         self.latency, self.staleness = Latency(), Longest()
         self.listed = 0
+        self._settling: asyncio.Future[None] | None = None
 
     # ------------------------------------------------------------------ what is to be done
 
@@ -282,7 +282,8 @@ class Refresher:
                 self.staleness.note((now - counts.since) * 1000)
             for published_ms, events in counts.events:
                 self.latency.note(now_ms - published_ms, events)
-            self.listed = max(self.listed, settled)
+            if settled >= 0:
+                self._settling = asyncio.ensure_future(self._settle(settled))
 
         for future, count in batches:
             future.add_done_callback(partial(self._own, count))
@@ -290,6 +291,11 @@ class Refresher:
             future.add_done_callback(acknowledged)
         if not waiting:
             acknowledged()
+
+    async def _settle(self, position: int) -> None:
+        """Have what lists were ranked by published, too, and say so."""
+        await self._task.settled()
+        self.listed = max(self.listed, position)
 
     def _own(self, count: int, future: asyncio.Future[int]) -> None:
         if self._written is not None and not future.cancelled() and future.exception() is None:

@@ -119,6 +119,11 @@ class Settings(BaseSettings):
     )
 
     @property
+    def recommender_group(self) -> str:
+        """The consumer group of the recommenders."""
+        return f"{self.group}-recommender"
+
+    @property
     def models_url(self) -> str:
         """Where models are written to."""
         if self.model_dir is None:

@@ -22,6 +22,8 @@ from state.store_files import copy_held, is_held
 log = logging.getLogger("alsobought")
 
 PARTIAL = ".partial"
+RECOMMENDER_FOLDER = "recommender"
+"""Under the data directory, what `state` is to a worker."""
 
 
 class StoreFolder:

@@ -155,6 +155,18 @@ class Task(abc.ABC):
         outgoing.records += self._dead_letters(outgoing.refused)
         return outgoing
 
+    def postpones(self, now_s: float) -> bool:
+        """Whether chunks of this task are to wait for a later cycle, at a moment of the monotonic clock."""
+        del now_s
+        return False
+
+    def took_in(self) -> None:  # noqa: B027
+        """Be told, in the event loop, that chunks were applied."""
+
+    async def confirmed(self) -> None:
+        """Wait until the group has confirmed that the partition is this process's."""
+        await self.context.lease.wait(self.name, lambda: self.context.owns(self.tp))
+
     async def open(self, begin: int) -> None:
         """Find the store and load the machine; an empty one begins at offset `begin` of the log."""
         started = time.monotonic()

@@ -1,7 +1,8 @@
 """The topics: what each carries, who writes and reads it, and how Kafka shall keep it.
 
-        purchases ──► customers ──► pair-deltas ──► items ──► related-items
+        purchases ──► customers ──► pair-deltas ──► items ──► related-items, popularity      a worker
            items ──► catalogue ───────┘
+purchases, related-items, popularity, items ──► recommendations, bestsellers, quality        a recommender
 what cannot be used ──► dead-letters      where each partition is ──► progress
 
 The same machines run once more for watches and for every further kind of events, between topics of their
@@ -74,6 +75,13 @@ RELATED_ITEMS = TopicSpec(
     "compact",
     max_message_bytes=16 << 20,  # of a batch: lists are sent many at a time
 )
+POPULARITY = TopicSpec(
+    "popularity",
+    "item_id",
+    "how popular each item is: buyers, purchases by day, repeats",
+    "compact",
+    max_message_bytes=16 << 20,
+)
 BESTSELLERS = TopicSpec(
     "bestsellers",
     "all, category:NAME; trending, trending:NAME",
@@ -115,7 +123,10 @@ DEAD_LETTERS = TopicSpec(
     max_message_bytes=4 << 20,
 )
 PROGRESS = TopicSpec(
-    "progress", "task, such as purchases-3", "how far each partition is, and which worker holds it", "compact"
+    "progress",
+    "task, such as purchases-3 or recommender/purchases-3",
+    "how far each partition is, and which worker or recommender holds it",
+    "compact",
 )
 
 SHARED: tuple[TopicSpec, ...] = (ITEMS, RANKER, QUALITY, MODELS, DEAD_LETTERS, PROGRESS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -46,22 +46,43 @@ class LogTooShort(Exception):
 
 
 class Tasks:
-    """Every open task, by topic and partition."""
+    """Every open task of a process, by topic and partition: a worker's, but for what is overridden.
+
+    Attributes
+    ----------
+    folder : str
+        Of the stores, under the data directory; checkpoints of another than "state" are in a folder of its
+        name, too.
+    sharing : tuple
+        Classes of tasks that share their memory, class by class.
+    """
+
+    folder = "state"
+    sharing: tuple[tuple[type[Task], ...], ...] = ((CustomerTask, CrossingTask), (ItemTask,))
 
     def __init__(self, app: Any, settings: Settings) -> None:
         self._app = app
         self.settings = settings
         self.lease = Lease(settings.session_ms / 1000)
         self.kinds, self.listed = kinds_of(settings), listed_of(settings)
-        self._makers = _makers(self.listed)
+        self._makers = self.makers()
         self._context: Context | None = None
         self._open: dict[TP, Task] = {}
         self.cycle = Cycle(self._open, self.owns, self._seek)
-        self._cycling: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}
-        self._stores_here = StoresHere(settings.data_dir / "state", counted_of(settings))
+        self._stores_here = StoresHere(settings.data_dir / self.folder, counted_of(settings))
         self.address = ""  # of this worker's queries, once they are served
+
+    def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
+        """What makes the tasks of each topic."""
+        return _makers(self.listed)
+
+    def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside the cycle, from the first task on; once one of these fails, the process ends."""
+        del context
+        return []
 
     def look_at_stores(self) -> None:
         """Read how far the stores of this host are, for the group to be told: call it before joining."""
@@ -114,7 +135,7 @@ class Tasks:
 
     def _share_memory(self) -> None:
         """Divide the memory of each class of tasks; a kind of events with little to keep gets little."""
-        for classes in ((CustomerTask, CrossingTask), (ItemTask,)):
+        for classes in self.sharing:
             tasks = [task for task in self._open.values() if isinstance(task, classes)]
             held = [task.holds() for task in tasks]
             for task, holds in zip(tasks, held, strict=True):
@@ -155,7 +176,7 @@ class Tasks:
         return (
             f"{task.name}: the state needs the log from offset {task.position}, Kafka has {start} to {end},"
             " and no checkpoint fits: the counts cannot be made exact from that. Restore the topic; or put"
-            f" the task's store back under {self.settings.data_dir / 'state'}, or a checkpoint of it at"
+            f" the task's store back under {self.settings.data_dir / self.folder}, or a checkpoint of it at"
             " ALSOBOUGHT_CHECKPOINT_URL; or give up what is gone: stop all workers and run `alsobought"
             " rebuild`, which counts anew what the topics still hold."
         )
@@ -167,18 +188,20 @@ class Tasks:
             settings, bootstrap = self.settings, self.settings.kafka or ""
             checkpoints = None
             if settings.checkpoint_url is not None:
-                checkpoints = Checkpoints(
-                    settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings)
-                )
+                url = settings.checkpoint_url
+                if self.folder != Tasks.folder:
+                    url = f"{url.rstrip('/')}/{self.folder}"
+                checkpoints = Checkpoints(url, settings.checkpoints_kept, counted_of(settings))
             partitions = len(await producer.partitions_for(PURCHASES.name))
             identity = await in_thread(log_identity, bootstrap, self.listed)
             self._begins = identity.begins
             self._context = Context(
                 settings, Outbox(producer), partitions,
-                Stores(settings.data_dir / "state", checkpoints, identity.of), self.lease,
-                TopicReader(bootstrap),
+                Stores(settings.data_dir / self.folder, checkpoints, identity.of), self.lease,
+                TopicReader(bootstrap), self.owns,
             )  # fmt: skip
-            self._cycling = asyncio.create_task(self.cycle.run(self._context))
+            background = [self.cycle.run(self._context), *self.background(self._context)]
+            self._background = [asyncio.create_task(one) for one in background]
         return self._context
 
     def handle(self, chunks: list[Chunk]) -> None:
@@ -193,8 +216,9 @@ class Tasks:
         self.cycle.put(chunks)
 
     def _raise_failures(self) -> None:
-        if self._cycling is not None and self._cycling.done() and not self._cycling.cancelled():
-            self._cycling.result()
+        for one in self._background:
+            if one.done() and not one.cancelled():
+                one.result()
         for task in self._open.values():
             if (error := task.failed()) is not None:
                 raise error
@@ -233,7 +257,8 @@ class Tasks:
         records = []
         for task in self.all():
             if task.reports:
-                key, value = task.name.encode(), encode(task.progress(self.address))
+                progress = task.progress(self.address)
+                key, value = progress.task.encode(), encode(progress)
                 records.append(Record(PROGRESS.name, partition_for(key, context.partitions), key, value))
         context.outbox.send_all(records)
 
@@ -258,9 +283,10 @@ class Tasks:
             if self._context is None:
                 return
             async with self._context.lock:  # between two cycles
-                if self._cycling is not None:
-                    self._cycling.cancel()
-                    await asyncio.wait({self._cycling})
+                for one in self._background:
+                    one.cancel()
+                if self._background:
+                    await asyncio.wait(self._background)
                 for tp in list(self._open):
                     try:
                         await self._close(tp, save=True)

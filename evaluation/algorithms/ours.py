@@ -15,12 +15,12 @@ from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, Progress, untold
 from state.customers import CustomerMachine
 from state.events import Event
 from state.items import ItemMachine
-from state.pairing import GONE
+from state.recommending import lessons
 from state.recommending.catalogue import Catalogue
 from state.recommending.learner import Hits, Learner
 from state.recommending.list_view import ListView, Translation
 from state.recommending.recommender import Recommender, Shelf
-from state.recommending.visits import MOST_CASES, visits
+from state.recommending.visits import MOST_CASES
 from state.settings import CountingSettings
 
 TRAIN_MS = 56 * DAY_MS
@@ -118,22 +118,10 @@ class Ours:
         batch = self._customers.batch(Event(str(c), str(i), time_ms) for c, i, time_ms in columns)
         with self._view.lock:
             self.recommender.synchronise()
-            cases = [
-                (
-                    visit,
-                    self._learner.before(
-                        self.recommender.history(self._customers.customers.id(visit.customer))
-                    ),
-                )
-                for visit in visits(batch, self._customers.histories, self._most_cases)
-            ]
+            tests = lessons.before(self._learner, self._customers, batch, self._most_cases)
         applied = self._customers.apply(batch)
         with self._view.lock:
-            for visit, case in cases:
-                counted = [i for i in visit.events if applied.outcomes[i] < GONE]
-                items = self.recommender.in_view(np.unique(batch.items[counted]))
-                if len(items):
-                    self._learner.after(case, items, visit.time_ms)
+            lessons.after(self._learner, tests, batch, applied.outcomes)
         for deltas in applied.deltas[0]:
             self._items.apply(deltas)
 

@@ -56,8 +56,9 @@ class Scratch(NamedTuple):
 
 
 def new_sums() -> Sums:
-    """Buffers."""
-    return Sums(np.empty(MOST, np.int32), *(np.empty(MOST) for _ in Sums._fields[1:]))
+    """Buffers; the sums of a candidate lie side by side: adding to them touches two lines of memory."""
+    table = np.empty((MOST, len(Sums._fields) - 1))
+    return Sums(np.empty(MOST, np.int32), *(table[:, n] for n in range(table.shape[1])))
 
 
 def new_scratch(capacity: int) -> Scratch:
@@ -90,15 +91,20 @@ def place_of(scratch: Scratch, sums: Sums, item: int, n: int) -> int:
 
 
 @kernel
-def pair_z(a: ListArrays, x: int, j: int, inverse: float) -> tuple[float, float, float]:
-    """(z_n, z_f, F now) of entry j in the list of x, z not below 0; F times `inverse` is as of now."""
-    y = np.int64(a.item[x, j])
-    n, e = np.float64(a.together[x, j]), np.float64(a.expected[x, j])
-    z_n = (n - e) / np.sqrt(e + SHRINK)
-    f = a.recent[x, j] * inverse
-    e_f = a.recent_mass[x] * inverse * (a.recent_mass[y] / max(a.total[0], 1e-300))
-    z_f = (f - e_f) / np.sqrt(e_f + SHRINK_RECENT)
-    return max(z_n, 0.0), max(z_f, 0.0), f
+def pair_z(a: ListArrays, x: int, j: int, inverse: float, e_x: float) -> tuple[float, float]:
+    """(z_n, z_f) of entry j in the list of x, neither below 0.
+
+    F times `inverse` is as of now; `e_x` is R_x as of now, over T.
+    """
+    e_f = e_x * a.recent_mass[a.item[x, j]]
+    z_f = (a.recent[x, j] * inverse - e_f) / np.sqrt(e_f + SHRINK_RECENT)
+    return max(np.float64(a.z[x, j]), 0.0), max(z_f, 0.0)
+
+
+@kernel
+def expects(a: ListArrays, x: int, inverse: float) -> float:
+    """`e_x` of `pair_z`."""
+    return a.recent_mass[x] * inverse / max(a.total[0], 1e-300)
 
 
 @kernel
@@ -106,7 +112,10 @@ def gather(
     a: ListArrays, scratch: Scratch, sums: Sums, history: npt.NDArray[np.int32], q: npt.NDArray[np.float64],
     inverse: float, customers: int,
 ) -> int:  # fmt: skip
-    """Fill `sums` from the lists of a history, newest item first; returns how many candidates there are."""
+    """Fill `sums` from the lists of a history, newest item first; returns how many candidates there are.
+
+    `flawed` needs `customers`, and is left at 0 with 0 of them: only who asks for it pays for it.
+    """
     scratch.epoch[0] += 1
     n = 0
     for h in range(len(history)):
@@ -114,26 +123,30 @@ def gather(
         if x < 0:
             continue
         weight = q[h]
-        r_x = a.recent_mass[x] * inverse
+        mass_x, root_x, e_x = a.recent_mass[x], a.root[x], expects(a, x, inverse)
         for j in range(a.length[x]):
             y = np.int64(a.item[x, j])
             at = place_of(scratch, sums, y, n)
             if at < 0:
                 continue
             n += at == n
-            z_n, z_f, f = pair_z(a, x, j, inverse)
-            count, e = np.float64(a.together[x, j]), np.float64(a.expected[x, j])
+            z_n, z_f = pair_z(a, x, j, inverse, e_x)
+            count = np.float64(a.together[x, j])
             sums.n[at] += weight * count
-            sums.e[at] += weight * e
+            sums.e[at] += weight * a.expected[x, j]
             sums.after[at] += weight * a.after[x, j]
             sums.z_n[at] += weight * z_n
             sums.z_f[at] += weight * z_f
-            r_y = a.recent_mass[y] * inverse
-            sums.cosine[at] += weight * f / np.sqrt(max(max(r_x, f) * max(r_y, f), 1e-300))
+            f, mass_y = a.recent[x, j], a.recent_mass[y]
+            if f <= mass_x and f <= mass_y:
+                sums.cosine[at] += weight * f * root_x * a.root[y]
+            else:
+                sums.cosine[at] += weight * f / np.sqrt(max(max(mass_x, f) * max(mass_y, f), 1e-300))
             sums.raw[at] += count
-            sums.corrected[at] += (count - e) / np.sqrt(e + SHRINK)
-            chance = np.float64(a.buyers[x]) * np.float64(a.buyers[y]) / max(customers, 1)
-            sums.flawed[at] += (count - chance) / np.sqrt(chance + SHRINK)
+            sums.corrected[at] += np.float64(a.z[x, j])
+            if customers > 0:
+                chance = np.float64(a.buyers[x]) * np.float64(a.buyers[y]) / customers
+                sums.flawed[at] += (count - chance) / np.sqrt(chance + SHRINK)
             if h < LAST:
                 sums.z_f_last[at] = max(sums.z_f_last[at], z_f)
     return n

@@ -1,15 +1,16 @@
 """The lists of all items of a kind as arrays: what the recommender reads.
 
-Filled from the item machines of this process, and from the messages of the others. F travels decayed to the
-moment of its list; here it is kept as of a fixed landmark (`state.entries.LANDMARK_MINUTE`), so that sums
-over lists of different moments need no care.
+Filled from messages, or from item machines of this process. Messages come by the hundred thousand and hold
+a hundred entries each: their heads are taken in at once, their entries when a customer needs them, or when
+there is nothing else to do (`Backing`). F travels decayed to the moment of its list; here it is kept as of a
+fixed landmark (`state.entries.LANDMARK_MINUTE`), so that sums over lists of different moments need no care.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from state.ids import Dictionary
 from state.items import ItemMachine
 from state.lists import Lists
 from state.memory import kernel
+from state.relatedness import SHRINK
 
 UNKNOWN = -1
 
@@ -34,11 +36,37 @@ class ListArrays(NamedTuple):
     expected: npt.NDArray[np.float32]
     buyers: npt.NDArray[np.int64]
     recent_mass: npt.NDArray[np.float64]
+    root: npt.NDArray[np.float64]  # one over the root of recent_mass, 0 without any
+    z: npt.NDArray[np.float32]  # (N - E) / sqrt(E + 20)
     total: npt.NDArray[np.float64]  # [1]: sum of recent_mass
 
 
-class Entry(NamedTuple):
+class AnyEntry(Protocol):
     """An entry of a list, from a message."""
+
+    @property
+    def item_id(self) -> str:
+        """Whose entry it is."""
+
+    @property
+    def together(self) -> int:
+        """N."""
+
+    @property
+    def after(self) -> int:
+        """Those of N who have it after the list's item."""
+
+    @property
+    def recent(self) -> float:
+        """F, decayed to the moment of the list."""
+
+    @property
+    def expected(self) -> float:
+        """E."""
+
+
+class Entry(NamedTuple):
+    """`AnyEntry`."""
 
     item_id: str
     together: int
@@ -52,44 +80,82 @@ def landmark_weight(time_ms: int) -> float:
     return float(np.exp((time_ms // 60_000 - LANDMARK_MINUTE) / TAU_MINUTES))
 
 
+class Backing(Protocol):
+    """Where entries are that are not in the view yet."""
+
+    def bring_in(self, numbers: npt.NDArray[np.int32]) -> None:
+        """Put the entries of the lists of these items (-1: none) that wait. `lock` is held."""
+
+
 class ListView:
-    """Lists of up to k entries. `lock` is held while it is changed, and to be held while it is read."""
+    """Lists of up to k entries. `lock` is held while it is changed, and to be held while it is read.
+
+    Attributes
+    ----------
+    backing : Backing or None
+        Has entries that were not taken in yet.
+    """
 
     def __init__(self, k: int) -> None:
         self.k = k
         self.items = Dictionary()
         self.lock = threading.Lock()
+        self.backing: Backing | None = None
         self.arrays = _new(1024, k)
+
+    def bring_in(self, numbers: npt.NDArray[np.int32]) -> None:
+        """Have the lists of items in the arrays, and room for every item known by now. Lock held."""
+        if self.backing is not None:
+            self.backing.bring_in(numbers)
+        self.make_room()
 
     def make_room(self) -> None:
         """Room for every item known by now."""
         n = len(self.items)
         if n > len(self.arrays.length):
-            grown = _new(2 * n, self.k)
-            for old, new in zip(self.arrays, grown, strict=True):
-                new[: len(old)] = old
-            self.arrays = grown
+            columns: list[Any] = list(self.arrays)
+            del self.arrays  # so that of each column the old is gone before the next is made
+            for i, old in enumerate(columns):
+                if len(old) > 1:
+                    columns[i] = np.zeros((n + n // 2, *old.shape[1:]), old.dtype)
+                    columns[i][: len(old)] = old
+            self.arrays = ListArrays(*columns)
 
     def put(
-        self, item_id: str, entries: Sequence[Entry], *, buyers: int, recent_mass: float, as_of_ms: int
+        self, item_id: str, entries: Sequence[AnyEntry], *, buyers: int, recent_mass: float, as_of_ms: int
     ) -> None:
         """Take in the list of a message; without entries the item has none any more."""
         with self.lock:
-            numbers = [self.items.number(e.item_id) for e in entries[: self.k]]
-            owner = self.items.number(item_id)
-            self.make_room()
-            a, n, weight = self.arrays, len(numbers), landmark_weight(as_of_ms)
-            a.length[owner] = n
-            a.buyers[owner] = buyers
-            a.total[0] += recent_mass * weight - a.recent_mass[owner]
-            a.recent_mass[owner] = recent_mass * weight
-            if n:
-                _, together, after, recent, expected = zip(*entries[:n], strict=True)
-                a.item[owner, :n] = numbers
-                a.together[owner, :n] = together
-                a.after[owner, :n] = after
-                a.recent[owner, :n] = np.array(recent) * weight
-                a.expected[owner, :n] = expected
+            number = self.put_head(item_id, buyers=buyers, recent_mass=recent_mass, as_of_ms=as_of_ms)
+            self.put_entries(number, entries, as_of_ms=as_of_ms)
+
+    def put_head(self, item_id: str, *, buyers: int, recent_mass: float, as_of_ms: int) -> int:
+        """Take in what a message says of the item itself; returns the item's number. Lock held."""
+        owner = self.items.number(item_id)
+        self.make_room()
+        a, weight = self.arrays, landmark_weight(as_of_ms)
+        a.buyers[owner] = buyers
+        a.total[0] += recent_mass * weight - a.recent_mass[owner]
+        a.recent_mass[owner] = recent_mass * weight
+        a.root[owner] = 1.0 / np.sqrt(recent_mass * weight) if recent_mass > 0 else 0.0
+        return owner
+
+    def put_entries(self, owner: int, entries: Sequence[AnyEntry], *, as_of_ms: int) -> None:
+        """Take in the entries of an item's list, in place of those it had. Lock held."""
+        number = self.items.number
+        numbers = [number(e.item_id) for e in entries[: self.k]]
+        self.make_room()
+        a, n = self.arrays, len(numbers)
+        a.length[owner] = n
+        if n:
+            a.item[owner, :n] = numbers
+            a.together[owner, :n] = [e.together for e in entries[:n]]
+            a.after[owner, :n] = [e.after for e in entries[:n]]
+            a.recent[owner, :n] = [e.recent for e in entries[:n]]
+            a.recent[owner, :n] *= landmark_weight(as_of_ms)
+            a.expected[owner, :n] = [e.expected for e in entries[:n]]
+            expected = a.expected[owner, :n].astype(np.float64)
+            a.z[owner, :n] = (a.together[owner, :n] - expected) / np.sqrt(expected + SHRINK)
 
     def put_lists(
         self, machine: ItemMachine, lists: Lists, which: npt.NDArray[np.int64], numbers: Translation
@@ -170,7 +236,8 @@ def _new(capacity: int, k: int) -> ListArrays:
     return ListArrays(
         np.zeros(capacity, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.uint32),
         np.zeros(shape, np.uint32), np.zeros(shape), np.zeros(shape, np.float32),
-        np.zeros(capacity, np.int64), np.zeros(capacity), np.zeros(1),
+        np.zeros(capacity, np.int64), np.zeros(capacity), np.zeros(capacity), np.zeros(shape, np.float32),
+        np.zeros(1),
     )  # fmt: skip
 
 
@@ -188,9 +255,12 @@ def _put_lists(
         mass = lists.recent_mass[i] * weight
         a.total[0] += mass - a.recent_mass[owner]
         a.recent_mass[owner] = mass
+        a.root[owner] = 1.0 / np.sqrt(mass) if mass > 0.0 else 0.0
         for j in range(n):
             a.item[owner, j] = to_view[lists.item[i, j]]
             a.together[owner, j] = lists.together[i, j]
             a.after[owner, j] = lists.after[i, j]
             a.recent[owner, j] = lists.recent[i, j] * weight
             a.expected[owner, j] = lists.expected[i, j]
+            e = np.float64(a.expected[owner, j])
+            a.z[owner, j] = (lists.together[i, j] - e) / np.sqrt(e + SHRINK)

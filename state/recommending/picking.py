@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.memory import kernel
-from state.recommending.gathering import Scratch, pair_z
+from state.recommending.gathering import Scratch, expects, pair_z
 from state.recommending.list_view import ListArrays
 
 REASONS = 3
@@ -33,21 +33,24 @@ def reasons(
     -------
     int32[n, REASONS], float64[n, REASONS]
     """
-    scratch.epoch[0] += 1
     for c in range(len(chosen)):
-        scratch.stamp[chosen[c]] = scratch.epoch[0]
         scratch.place[chosen[c]] = c
     which = np.full((len(chosen), REASONS), -1, np.int32)
+    # a byte an item, as every entry of every list is looked at
+    wanted = np.zeros(len(scratch.stamp), np.uint8)
+    for item in chosen:
+        wanted[item] = 1
     parts = np.zeros((len(chosen), REASONS))
     for h in range(len(query)):
         x = np.int64(query[h])
         if x < 0:
             continue
+        e_x = expects(a, x, inverse)
         for j in range(a.length[x]):
             y = np.int64(a.item[x, j])
-            if scratch.stamp[y] != scratch.epoch[0]:
+            if wanted[y] == 0:
                 continue
-            z_n, z_f, _ = pair_z(a, x, j, inverse)
+            z_n, z_f = pair_z(a, x, j, inverse, e_x)
             part = q[h] * (z_n + z_f)
             c = np.int64(scratch.place[y])
             at = REASONS

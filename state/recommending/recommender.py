@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from state import histories as hs
 from state.customers import CustomerMachine
-from state.items import ItemMachine
+from state.ids import Dictionary
+from state.popularity import Popularity
 from state.recommending import picking
 from state.recommending.candidates import (
     OF_BESTSELLERS,
@@ -59,8 +59,7 @@ def new_rankers() -> dict[str, Ranker]:
     }
 
 
-@dataclass(frozen=True)
-class Recommendation:
+class Recommendation(NamedTuple):
     """An item, why it is shown, and where it comes from.
 
     Attributes
@@ -77,6 +76,30 @@ class Recommendation:
     source: Source
 
 
+class Popular(Protocol):
+    """The popularity of a whole catalogue: an item machine's, or `state.popularity_view`."""
+
+    @property
+    def items(self) -> Dictionary:
+        """Ids of the items."""
+
+    @property
+    def popularity(self) -> Popularity:
+        """By number of `items`."""
+
+    @property
+    def watermark_ms(self) -> int:
+        """The newest event time seen."""
+
+    @property
+    def customers(self) -> int:
+        """Customers with an item."""
+
+    @property
+    def purchases(self) -> int:
+        """Purchases so far: a measure of how much has changed."""
+
+
 class Recommender:
     """What recommends one kind of items to the customers of one partition.
 
@@ -86,8 +109,8 @@ class Recommender:
         The lists.
     customers
         The partition's histories.
-    machine
-        Any item machine of the kind: each has the popularity of the whole catalogue.
+    popular
+        The popularity of the whole catalogue.
     catalogue
         Categories, brands and prices.
     rankers
@@ -103,18 +126,18 @@ class Recommender:
         self,
         view: ListView,
         customers: CustomerMachine,
-        machine: ItemMachine,
+        popular: Popular,
         catalogue: Catalogue | None = None,
         rankers: dict[str, Ranker] | None = None,
     ) -> None:
-        self.view, self.customers, self.machine = view, customers, machine
+        self.view, self.customers, self.popular = view, customers, popular
         self.catalogue = Catalogue() if catalogue is None else catalogue
         self.rankers = new_rankers() if rankers is None else rankers
         self.sums = new_sums()
         self._known = Known(self.catalogue, view)
         self._scratch, self._owned = new_scratch(1024), new_scratch(1024)
-        self._to_popularity = Translation(view.items, machine.items, adding=False)
-        self._from_popularity = Translation(machine.items, view.items, adding=True)
+        self._to_popularity = Translation(view.items, popular.items, adding=False)
+        self._from_popularity = Translation(popular.items, view.items, adding=True)
         self._from_history = Translation(customers.items, view.items, adding=True)
         self._best = Bestsellers(np.zeros(0, np.int32), np.zeros(0, np.int32))
         self._tastes = new_tastes(no_groups())
@@ -133,20 +156,20 @@ class Recommender:
             self._looked_at = (-REFRESH_PURCHASES, 0)
 
     def synchronise(self) -> None:
-        """Take in new items of the item machine; if much was bought, or a hundredth of the catalogue came
-        since, also what sells best, and tastes.
+        """Take in items that are new in the popularity; if much was bought, or a hundredth of the catalogue
+        came since, also what sells best, and tastes.
 
-        To be called now and then with `view.lock` held while nobody changes the item machine. What is not
-        known yet is not recommended.
+        To be called now and then with `view.lock` held while nobody changes the popularity. What is not known
+        yet is not recommended.
         """
         self._from_popularity.up_to_date()
         numbers = self._to_popularity.up_to_date()
         purchases, version = self._looked_at
         entries = self.catalogue.version - version
         enough = min(REFRESH_PURCHASES, max(purchases // 10, 1))  # a shop that has just opened has few
-        if abs(self.machine.purchases - purchases) >= enough or 100 * entries > version:
-            self._looked_at = self.machine.purchases, self.catalogue.version
-            popularity = self.machine.tables.popularity
+        if abs(self.popular.purchases - purchases) >= enough or 100 * entries > version:
+            self._looked_at = self.popular.purchases, self.catalogue.version
+            popularity = self.popular.popularity
             most = 2 * OF_BESTSELLERS
             self._best = Bestsellers(*(bestsellers(popularity, numbers, days, most) for days in (3, 14)))
             buyers = np.where(numbers >= 0, popularity.buyers[np.maximum(numbers, 0)], 0)
@@ -181,10 +204,19 @@ class Recommender:
         return self._from_history.up_to_date()[items]
 
     def candidates(
-        self, history: History, *, unowned: bool, own: bool, wanted: Filter | None = None
+        self,
+        history: History,
+        *,
+        unowned: bool,
+        own: bool,
+        wanted: Filter | None = None,
+        flawed: bool = True,
     ) -> Candidates:
-        """Candidates as of now, which is the newest event time seen. `view.lock` must be held."""
-        self.view.make_room()
+        """Candidates as of now, which is the newest event time seen. `view.lock` must be held.
+
+        Without `flawed` their sums for the algorithm of this name are 0.
+        """
+        self.view.bring_in(history.item[newest_first(history.last_ms)])
         if len(self._scratch.place) < len(self.view.items):
             n = 2 * len(self.view.items)
             self._scratch, self._owned = new_scratch(n), new_scratch(n)
@@ -196,9 +228,9 @@ class Recommender:
             unfit[history.item[history.item >= 0]] = True
             predicted, said = self._predictor.say(history.item, history.last_ms, OF_PREDICTED, unfit)
         found = find(
-            self.view.arrays, self.machine.tables.popularity, self._to_popularity.numbers, self._scratch,
-            self._owned, self.sums, self._tastes, self._best, predicted, history, self.machine.watermark_ms,
-            self.machine.customers, allowed, unowned, own,
+            self.view.arrays, self.popular.popularity, self._to_popularity.numbers, self._scratch,
+            self._owned, self.sums, self._tastes, self._best, predicted, history, self.popular.watermark_ms,
+            self.popular.customers if flawed else 0, allowed, unowned, own,
         )  # fmt: skip
         if said is not None:
             new = found.source != OWN
@@ -237,39 +269,30 @@ class Recommender:
         wanted
             Which items may be offered.
         """
-        found = self.candidates(history, unowned=shelf != "again", own=shelf != "new", wanted=wanted)
+        found = self.candidates(
+            history, unowned=shelf != "again", own=shelf != "new", wanted=wanted, flawed=algorithm == "flawed"
+        )
         scores = self.scores(found, shelf, algorithm)
         order = np.argsort(-scores, kind="stable")[: PICKED_FROM * k]
         newest = newest_first(history.last_ms)
         query = history.item[newest]
-        now_ms = self.machine.watermark_ms
+        now_ms = self.popular.watermark_ms
         which, parts = picking.reasons(
             self.view.arrays, self._scratch, found.item[order], query,
             weights(history.last_ms[newest], now_ms), 1.0 / landmark_weight(now_ms),
         )  # fmt: skip
         parts[found.source[order] == OWN] = 0.0  # what is bought again needs no other reason
         taken = picking.cover(which, parts, k, len(query))
-        return [
-            self._recommendation(found, int(order[c]), float(scores[order[c]]), which[c], parts[c], query)
-            for c in taken
-        ]
-
-    def _recommendation(
-        self,
-        found: Candidates,
-        at: int,
-        score: float,
-        which: npt.NDArray[np.int32],
-        parts: npt.NDArray[np.float64],
-        query: npt.NDArray[np.int32],
-    ) -> Recommendation:
-        name = self.view.items.id(int(found.item[at]))
-        because = [
-            self.view.items.id(int(query[h])) for h, part in zip(which, parts, strict=True) if part > 0
-        ]
-        source = int(found.source[at])
-        if source == OWN:
-            because = [name]
-        elif source != RELATED and because:
-            source = RELATED
-        return Recommendation(name, score, because, SOURCES[source])
+        name = self.view.items.id
+        shown: list[Recommendation] = []
+        for at, of, weights_of in zip(
+            order[taken].tolist(), which[taken].tolist(), parts[taken].tolist(), strict=True
+        ):
+            item_id, source = name(int(found.item[at])), int(found.source[at])
+            because = [name(int(query[h])) for h, part in zip(of, weights_of, strict=True) if part > 0]
+            if source == OWN:
+                because = [item_id]
+            elif source != RELATED and because:
+                source = RELATED
+            shown.append(Recommendation(item_id, float(scores[at]), because, SOURCES[source]))
+        return shown

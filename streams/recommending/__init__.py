@@ -1,9 +1,16 @@
-"""Recommendations beside counting: what each customer should see, published as it changes.
+"""The recommender: what each customer should see, published as it changes, by a process of its own.
 
-board       what the partitions of a kind share in a worker: lists of all items, catalogue, learnt weights
-following   reading what other workers publish: lists, the catalogue, weights, how good it was
+app         its topology
+tasks       the tasks of a process, and what they share
+task        one partition's customers: lessons before, recommendations after they buy
+board       what is known of a kind: lists of all items, popularity, catalogue, learnt weights
+following   reading what is published: lists, popularity, the catalogue, weights, how good it was
+pending     lists that wait to be decoded
+offers      which items published recommendations hold
 models      chronological models: written, announced, and taken into use
-unit        one partition's customers: lessons before, recommendations after they buy
 sellers     bestsellers and what rises
+learnt      what lessons brought
+unfinished  what the last owner of a partition left
+asking      recommendations on request
 messages    what is written
 """

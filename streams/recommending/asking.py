@@ -1,4 +1,4 @@
-"""`POST /recommendations` of a worker: what customers of its partitions should see, as of now."""
+"""`POST /recommendations` of a recommender: what customers of its partitions should see, as of now."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from state.recommending.catalogue import Filter
 from streams.partitioning import partition_for
 
 if TYPE_CHECKING:
-    from streams.recommending.unit import Unit
-    from streams.worker import Tasks
+    from streams.recommending.task import RecommenderTask
+    from streams.recommending.tasks import RecommenderTasks
 
 
 class AskedFilter(Struct, forbid_unknown_fields=True):
@@ -44,12 +44,12 @@ class Asked(Struct, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(Asked).decode
 
 
-async def answer(tasks: Tasks, request: web.Request) -> web.Response:
+async def answer(tasks: RecommenderTasks, request: web.Request) -> web.Response:
     """Answer with {"recommendations": [...], "known": [...]}, in the order asked for.
 
-    Known are customers who have something in a partition of this worker, whichever that is: a producer with
+    Known are customers who have something in a partition of this recommender, whichever that is: a producer with
     another partitioner than ours may have put them anywhere. Who is not known in the partition of the id may
-    be known to another worker, which is asked with `here`; with it the answer is null for who is not known.
+    be known to another recommender, which is asked with `here`; with it the answer is null for who is not known.
     """
     try:
         asked = _decode(await request.read())
@@ -65,49 +65,47 @@ async def answer(tasks: Tasks, request: web.Request) -> web.Response:
     )  # fmt: skip
     found: list[Any] = []
     known: list[bool] = []
-    synchronised: set[int] = set()
     for customer_id in asked.customers:
-        unit, is_known = _unit(tasks, asked.kind, customer_id, here=asked.here)
+        task, is_known = _task(tasks, asked.kind, customer_id, here=asked.here)
         known.append(is_known)
-        if unit is None:
+        if task is None:
             found.append(None)
-            continue
-        if id(unit) not in synchronised:
-            synchronised.add(id(unit))
-            await unit.synchronise()
-        found.append(await unit.ask(customer_id, asked.k, asked.shelf, wanted, asked.profile))
+        else:
+            found.append(await task.ask(customer_id, asked.k, asked.shelf, wanted, asked.profile))
     return web.Response(
         body=msgspec.json.encode({"recommendations": found, "known": known}),
         content_type="application/json",
     )
 
 
-def _unit(tasks: Tasks, kind: str | None, customer_id: str, *, here: bool) -> tuple[Unit | None, bool]:
-    """The unit that recommends to a customer, and whether the customer is known to it.
+def _task(
+    tasks: RecommenderTasks, kind: str | None, customer_id: str, *, here: bool
+) -> tuple[RecommenderTask | None, bool]:
+    """The task that recommends to a customer, and whether the customer is known to it.
 
     Without a kind it is that of the customer's newest event.
     """
     own = partition_for(customer_id.encode(), tasks.partitions)
-    mine = _units(tasks, kind, own)
-    if mine and any(unit.newest(customer_id)[0] for unit in mine):
+    mine = _tasks(tasks, kind, own)
+    if mine and any(task.newest(customer_id)[0] for task in mine):
         return _newest(mine, customer_id), True
     for partition in range(tasks.partitions):
-        units = [] if partition == own else _units(tasks, kind, partition)
-        if any(unit.newest(customer_id)[0] for unit in units):
-            return _newest(units, customer_id), True
+        others = [] if partition == own else _tasks(tasks, kind, partition)
+        if any(task.newest(customer_id)[0] for task in others):
+            return _newest(others, customer_id), True
     if here:
         return None, False
-    if not tasks.units(own):
-        raise web.HTTPConflict(text=f"customer {customer_id!r} is in partition {own}: another worker's")
+    if not tasks.recommenders(own):
+        raise web.HTTPConflict(text=f"customer {customer_id!r} is in partition {own}: another recommender's")
     return _newest(mine, customer_id), False
 
 
-def _units(tasks: Tasks, kind: str | None, partition: int) -> list[Unit]:
-    return [unit for name, unit in tasks.units(partition).items() if kind in (None, name)]
+def _tasks(tasks: RecommenderTasks, kind: str | None, partition: int) -> list[RecommenderTask]:
+    return [task for name, task in tasks.recommenders(partition).items() if kind in (None, name)]
 
 
-def _newest(units: list[Unit], customer_id: str) -> Unit:
-    if not units or not all(unit.ready for unit in units):
+def _newest(some: list[RecommenderTask], customer_id: str) -> RecommenderTask:
+    if not some or not all(task.ready for task in some):
         raise web.HTTPServiceUnavailable(text="lists and catalogue are being read: ask again in a moment")
     # of those who have no events anywhere, the kind with the most of late
-    return max(units, key=lambda unit: unit.newest(customer_id))
+    return max(some, key=lambda task: task.newest(customer_id))

@@ -1,18 +1,19 @@
-"""What the partitions of a kind share in a worker: the lists of all items, and what was learnt."""
+"""What the partitions of a kind share in a recommender: lists, popularity, catalogue, and what was learnt."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from state.popularity_view import PopularityView
 from state.recommending.catalogue import Catalogue
 from state.recommending.chronological import ChronologicalModel
-from state.recommending.list_view import Entry, ListView
+from state.recommending.list_view import ListView
 from state.recommending.ranker import Ranker, average
 from state.recommending.recommender import new_rankers
-from streams.messages import decode_related
 from streams.recommending.messages import ModelAnnounced, Quality, RankerState
 from streams.recommending.pacing import Pacing
+from streams.recommending.pending import PendingLists
 
 if TYPE_CHECKING:
     from streams.kinds import EventKind
@@ -22,16 +23,22 @@ QualityKey = tuple[int, str, str, str]  # partition, day, algorithm, variant
 
 @dataclass
 class Board:
-    """The board of one kind.
+    """The board of one kind. All of it is changed, and read, with `view.lock` held.
 
     Attributes
     ----------
     rankers : dict[str, Ranker]
-        What this worker has learnt: its partitions teach the same.
+        What this process has learnt: its partitions teach the same.
     learnt : dict[int, RankerState]
-        What each partition, of any worker, has learnt, as last published.
+        What each partition, of any recommender, has learnt, as last published.
     quality : dict
         Cases and hits as published.
+    hidden : int
+        Grows whenever an item is hidden.
+    marks : dict[int, int]
+        The newest settle mark of each partition of the popularity topic.
+    settled : int
+        The newest mark in all of them that everything published follows from.
     announced : ModelAnnounced or None
         The chronological model that should be in use.
     model : ChronologicalModel or None
@@ -44,35 +51,40 @@ class Board:
     rankers: dict[str, Ranker] = field(default_factory=new_rankers)
     learnt: dict[int, RankerState] = field(default_factory=dict)
     quality: dict[QualityKey, Quality] = field(default_factory=dict)
+    hidden: int = 0
+    marks: dict[int, int] = field(default_factory=dict)
+    settled: int = -1
     announced: ModelAnnounced | None = None
     model: ChronologicalModel | None = None
 
-    def take_list(self, key: bytes, value: bytes | None) -> None:
-        """A record of the lists topic, of another worker's partition."""
-        if value is None:
-            self.view.put(key.decode(), [], buyers=0, recent_mass=0.0, as_of_ms=0)
-            return
-        told = decode_related(value)
-        entries = [Entry(e.item_id, e.together, e.after, e.recent, e.expected) for e in told.related]
-        self.view.put(
-            told.item_id, entries, buyers=told.buyers, recent_mass=told.recent_mass, as_of_ms=told.as_of
-        )
+    def __post_init__(self) -> None:
+        self.lists = PendingLists(self.view)
+        self.popularity = PopularityView(self.view.items)
+
+    def offer(self, item_id: str, *, available: bool) -> None:
+        """Note whether an item can be bought."""
+        if self.popularity.offer(item_id, available=available) and not available:
+            self.hidden += 1
+
+    def mark(self, partitions: int) -> int:
+        """The newest settle mark that was read in every partition of the popularity topic; -1: none."""
+        return min((self.marks.get(p, -1) for p in range(partitions)), default=-1)
 
     def take_in(self, here: dict[int, dict[str, float]]) -> None:
-        """Go on from the average of what all workers learnt; `here` are lessons of this worker's partitions.
+        """Go on from the average of what all have learnt; `here` are lessons of this process's partitions.
 
-        Each partition counts as much as it has had lessons; those here have the weights of this worker.
+        Each partition counts as much as it has had lessons; those here have the weights of this process.
         """
         others = [state for p, state in self.learnt.items() if p not in here]
         for name, ranker in self.rankers.items():
             own = ranker.state() | {"cases": sum(lessons[name] for lessons in here.values())}
-            told = [state.rankers[name] for state in others if name in state.rankers]
-            if told:
-                ranker.adopt(average([own, *told]))
+            theirs = [state.rankers[name] for state in others if name in state.rankers]
+            if theirs:
+                ranker.adopt(average([own, *theirs]))
 
 
 class Boards:
-    """The boards of a worker, by name of the kind, with one catalogue and one pace."""
+    """The boards of a recommender, by name of the kind, with one catalogue and one pace."""
 
     def __init__(self, kinds: tuple[EventKind, ...], list_length: int) -> None:
         self.catalogue = Catalogue()

@@ -1,48 +1,56 @@
-"""Reading what is published, by this worker and by others: a consumer of no group, for all boards.
+"""Reading what is published: a consumer of no group, for all boards.
 
-items                the catalogue, all of it
-lists of each kind   of the partitions that other workers own
-ranker, quality      all of it
-models               all of it: which should be in use
+items                       the catalogue, and what is available
+lists of each kind          all of them, decoded when they are needed (`pending`)
+popularity of each kind     all of it
+ranker, quality, models     all of it
+progress                    how far the workers are
+
+It never waits for whoever recommends: records are taken in as they come, in slices.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable
+from datetime import date
+from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.messages import decode_item
+from state.popularity_view import ItemPopularity
+from streams.messages import (
+    SETTLE,
+    PopularityMessage,
+    Progress,
+    decode_item,
+    decode_popularity,
+    decode_progress,
+    decode_settle_mark,
+)
 from streams.readers import new_reader
 from streams.recommending.board import Board, Boards
 from streams.recommending.messages import decode_model, decode_quality, decode_ranker
 from streams.stopping import stop
 from streams.threads import in_thread
-from streams.topics import ITEMS, MODELS, QUALITY, RANKER
-
-if TYPE_CHECKING:
-    from streams.kinds import EventKind
+from streams.topics import ITEMS, MODELS, PROGRESS, QUALITY, RANKER
 
 log = logging.getLogger("alsobought")
 
-POLL_MS = 200
+POLL_MS = 100
 AGAIN_S = 1.0
+AT_ONCE = 2_000  # records taken in with the boards' locks held
+IDLE_LISTS = 200  # decoded at once where nothing comes: some 15 ms
+SILENT_S = 5.0  # a worker that says nothing for so long is away
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 class Following:
     """Fills the boards from Kafka.
-
-    Parameters
-    ----------
-    partitions
-        Of every topic.
-    here
-        Partitions of a kind's lists that this worker publishes, and puts on the board itself.
 
     Attributes
     ----------
@@ -50,94 +58,189 @@ class Following:
         Set once everything that was there at the beginning is read.
     """
 
-    def __init__(
-        self, bootstrap: str, boards: Boards, partitions: int, here: Callable[[EventKind], set[int]]
-    ) -> None:
-        self._bootstrap, self._boards, self._partitions, self._here = bootstrap, boards, partitions, here
+    def __init__(self, bootstrap: str, boards: Boards) -> None:
+        self._bootstrap, self._boards = bootstrap, boards
         self._lists: dict[str, Board] = {b.kind.lists.name: b for b in boards.by_kind.values()}
-        self._ends: dict[Any, int] = {}
+        self._popular: dict[str, Board] = {b.kind.popularity.name: b for b in boards.by_kind.values()}
+        self._positions: dict[Any, int] = {}
+        self._workers: dict[str, Progress] = {}
+        self._pace: dict[str, int] = {}
+        self._heard: dict[str, float] = {}
+        self._consumer: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._takes: dict[str, Callable[[bytes | None, bytes | None], None]] = {
+            ITEMS.name: self._take_item, MODELS.name: self._take_model, RANKER.name: self._take_ranker,
+            QUALITY.name: self._take_quality, PROGRESS.name: self._take_progress,
+        }  # fmt: skip
         self.caught_up = asyncio.Event()
+        self.changed = asyncio.Event()  # set with what may have to be published
 
-    async def run(self) -> None:
-        """Read until cancelled, over outages of Kafka."""
+    async def run(self, partitions: int) -> None:
+        """Read until cancelled, over outages of Kafka; every topic has so many partitions."""
+        self._loop = asyncio.get_running_loop()
         while True:
-            consumer = new_reader(self._bootstrap, max_partition_fetch_bytes=4 << 20)
+            consumer = new_reader(
+                self._bootstrap, max_partition_fetch_bytes=1 << 20, fetch_max_wait_ms=POLL_MS
+            )
             try:
                 await consumer.start()
-                await self._read(consumer)
+                await self._read(consumer, self._topics(partitions))
             except KafkaError as error:
                 log.info("reading what is published: %s; again in %.0f s", error, AGAIN_S)
                 await asyncio.sleep(AGAIN_S)
             finally:
+                self._consumer = None
                 await stop(consumer)
 
-    async def _read(self, consumer: Any) -> None:
-        assigned: set[Any] = set()
+    def _topics(self, partitions: int) -> list[Any]:
+        names = [spec.name for spec in (ITEMS, RANKER, QUALITY, MODELS, PROGRESS)]
+        return [
+            TopicPartition(name, p)
+            for name in (*names, *self._lists, *self._popular)
+            for p in range(partitions)
+        ]
+
+    async def _read(self, consumer: Any, topics: list[Any]) -> None:
+        consumer.assign(topics)
+        begins, ends = await consumer.beginning_offsets(topics), await consumer.end_offsets(topics)
+        for tp in topics:
+            begin = ends[tp] if tp.topic == PROGRESS.name else begins[tp]  # what workers say from now on
+            consumer.seek(tp, self._positions.get(tp, begin))
+        self._consumer = consumer
         while True:
-            wanted = self._wanted()
-            if wanted != assigned:
-                positions = {tp: await consumer.position(tp) for tp in assigned & wanted}
-                consumer.assign(list(wanted))
-                for tp in wanted:
-                    consumer.seek(tp, positions.get(tp, 0))
-                self._ends = await consumer.end_offsets(list(wanted))
-                begins = await consumer.beginning_offsets(list(wanted))
-                for tp in wanted - assigned:
-                    consumer.seek(tp, begins[tp])
-                assigned = wanted
-            fetched = await consumer.getmany(timeout_ms=POLL_MS)
-            if fetched:
-                await in_thread(self._take, [r for records in fetched.values() for r in records])
+            idle = any(len(board.lists) for board in self._boards.by_kind.values())
+            fetched = await consumer.getmany(timeout_ms=0 if idle else POLL_MS, max_records=AT_ONCE)
+            for tp, records in fetched.items():
+                await in_thread(self._take, tp.topic, records)
+                self._positions[tp] = records[-1].offset + 1
+            if not fetched and idle and self.caught_up.is_set():
+                await in_thread(self._decode_some)
             if not self.caught_up.is_set():
-                left = [tp for tp in assigned if await consumer.position(tp) < self._ends.get(tp, 0)]
+                left = [tp for tp in topics if await consumer.position(tp) < ends[tp]]
                 if not left:
                     self.caught_up.set()
+                    self.changed.set()
 
-    def _wanted(self) -> set[Any]:
-        wanted = {
-            TopicPartition(spec.name, p)
-            for spec in (ITEMS, RANKER, QUALITY, MODELS)
-            for p in range(self._partitions)
-        }
+    def _decode_some(self) -> None:
         for board in self._boards.by_kind.values():
-            others = set(range(self._partitions)) - self._here(board.kind)
-            wanted |= {TopicPartition(board.kind.lists.name, p) for p in others}
-        return wanted
+            with board.view.lock:
+                board.lists.decode_some(IDLE_LISTS)
 
-    def _take(self, records: Iterable[Any]) -> None:
+    async def reach(self, specs: list[str]) -> None:
+        """Return when what these topics hold now has been read."""
+        ends: dict[Any, int] = {}
+        while True:
+            consumer = self._consumer
+            if consumer is not None:
+                if not ends:
+                    ends = await consumer.end_offsets(
+                        [tp for tp in consumer.assignment() if tp.topic in specs]
+                    )
+                if all(self._positions.get(tp, 0) >= end or end == 0 for tp, end in ends.items()):
+                    return
+            await asyncio.sleep(0.02)
+
+    # ------------------------------------------------------------------ workers
+
+    def ahead(self, task: str, position: int, least: int) -> bool:
+        """Whether a position is more than the work of two seconds ahead of what a worker says it counted.
+
+        `task` is the worker's, which may also be away: nobody is ahead of it then. `least` is how many events
+        one may always be ahead.
+        """
+        progress = self._workers.get(task)
+        if progress is None or time.monotonic() - self._heard[task] > SILENT_S:
+            return False
+        return position > progress.applied + max(least, 2 * self._pace[task])
+
+    def _take_progress(self, _key: bytes | None, value: bytes | None) -> None:
+        progress = None if value is None else decode_progress(value)
+        if progress is not None and progress.worker:
+            before = self._workers.get(progress.task)
+            self._pace[progress.task] = max(0, progress.applied - before.applied) if before else 0
+            self._workers[progress.task] = progress
+            self._heard[progress.task] = time.monotonic()
+
+    # ------------------------------------------------------------------ records
+
+    def _take(self, topic: str, records: list[Any]) -> None:
+        if topic in self._popular:
+            self._take_popularity(self._popular[topic], records)
+            return
+        board = self._lists.get(topic)
         for record in records:
             try:
-                self._take_one(record.topic, record.key, record.value)
+                if board is not None:
+                    with board.view.lock:
+                        board.lists.take(record.key or b"", record.value)
+                else:
+                    self._takes[topic](record.key, record.value)
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue  # the catalogue task has sent it to the dead letters; others write what is right
+                continue  # who owns the topic has refused it; others write what is right
 
-    def _take_one(self, topic: str, key: bytes | None, value: bytes | None) -> None:
-        if topic in self._lists:
-            if key is not None:
-                self._lists[topic].take_list(key, value)
-        elif topic == ITEMS.name:
-            if value is None:
-                if key is not None:
-                    self._boards.catalogue.put(key.decode(), None, None, None)
-                return
-            item = decode_item(value)
-            self._boards.catalogue.put(item.item_id, item.category, item.brand, item.price)
-        elif topic == MODELS.name:
-            self._take_model(key, value)
-        elif value is not None and topic == RANKER.name:
+    def _take_popularity(self, board: Board, records: list[Any]) -> None:
+        found: list[ItemPopularity] = []
+        with board.view.lock:
+            for record in records:
+                try:
+                    if record.key == SETTLE:
+                        board.marks[record.partition] = decode_settle_mark(record.value).settle
+                    elif record.value is None:
+                        board.popularity.put(found)
+                        found = []
+                        board.popularity.remove((record.key or b"").decode())
+                    else:
+                        found.append(_popularity(decode_popularity(record.value)))
+                except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+                    continue
+            board.popularity.put(found)
+        self._wake()
+
+    def _take_item(self, key: bytes | None, value: bytes | None) -> None:
+        if key is None:
+            return
+        item_id, item = key.decode(), None if value is None else decode_item(value)
+        if item is not None and item.item_id != item_id:
+            return  # refused by the catalogue task
+        catalogue = self._boards.catalogue
+        hidden = item is None or not item.available
+        for board in self._boards.by_kind.values():
+            with board.view.lock:
+                if item is None:
+                    catalogue.put(item_id, None, None, None)
+                else:
+                    catalogue.put(item_id, item.category, item.brand, item.price)
+                board.offer(item_id, available=not hidden)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.changed.set)
+
+    def _take_ranker(self, _key: bytes | None, value: bytes | None) -> None:
+        if value is not None:
             state = decode_ranker(value)
             if board := self._boards.by_kind.get(state.kind):
                 board.learnt[state.partition] = state
-        elif value is not None and topic == QUALITY.name:
-            told = decode_quality(value)
-            if board := self._boards.by_kind.get(told.kind):
-                board.quality[told.partition, told.day, told.algorithm, told.variant or ""] = told
+
+    def _take_quality(self, _key: bytes | None, value: bytes | None) -> None:
+        if value is not None:
+            q = decode_quality(value)
+            if board := self._boards.by_kind.get(q.kind):
+                board.quality[q.partition, q.day, q.algorithm, q.variant or ""] = q
 
     def _take_model(self, key: bytes | None, value: bytes | None) -> None:
         if value is None:
             if key is not None and (board := self._boards.by_kind.get(key.decode())):
                 board.announced = None
             return
-        told = decode_model(value)
-        if board := self._boards.by_kind.get(told.kind):
-            board.announced = told
+        model = decode_model(value)
+        if board := self._boards.by_kind.get(model.kind):
+            board.announced = model
+
+
+def _popularity(m: PopularityMessage) -> ItemPopularity:
+    return ItemPopularity(
+        m.item_id, m.as_of, m.version, m.buyers, m.newest_day.toordinal() - _EPOCH, m.purchases,
+        m.first_days, (m.repeaters, m.repeat_days, m.repeat_minutes), m.customers,
+    )  # fmt: skip

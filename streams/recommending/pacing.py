@@ -1,4 +1,4 @@
-"""How much of a worker's time lessons and recommendations may take, so that counting is never behind them."""
+"""How much of a recommender's time lessons and recommendations may take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from state.recommending.visits import MOST_CASES
 LESSONS_SHARE = 0.05  # of the time that passes, of all partitions together
 SAVED_S = 1.0  # that lessons may have saved up: live traffic takes them all
 CASE_S = 0.001  # until it is measured
-RECOMMENDING_SHARE = 0.3  # of a core, of all partitions together
+RECOMMENDING_SHARE = 0.5  # of a core, of all partitions together
 
 
 class Lessons:
@@ -43,7 +43,7 @@ class Lessons:
 
 
 class Pacing:
-    """Of all the boards of a worker."""
+    """Of all the boards of a recommender."""
 
     def __init__(self) -> None:
         self.lessons = Lessons()

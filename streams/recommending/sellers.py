@@ -1,4 +1,8 @@
-"""Bestsellers and what rises: each list by the partition of its key, published when it changes."""
+"""Bestsellers and what rises of a kind: made once, from the popularity of all items.
+
+Each list is published as it changes, to the partition of its key, by the recommender that has this partition
+of the events.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,16 @@ from faust.types import TP
 from state.bestsellers import EVERYTHING, Bestsellers
 from state.bestsellers import Board as Which
 from state.recommending.list_view import Translation
-from streams.outbox import acknowledged
 from streams.partitioning import partition_for
 from streams.recommending.messages import Seller, Sellers, encode
 from streams.threads import in_thread
+from streams.topics import ITEMS
 
 if TYPE_CHECKING:
     from streams.context import Context
-    from streams.item_task import ItemTask
     from streams.recommending.board import Board
+    from streams.recommending.task import RecommenderTask
+    from streams.recommending.tasks import Shared
 
 log = logging.getLogger("alsobought")
 
@@ -30,57 +35,92 @@ LOOK_S = 1.0
 
 
 class SellersPublisher:
-    """Publishes those lists of a kind whose keys are of an item task's partition."""
+    """Publishes the lists of a kind whose keys are of partitions that are this process's."""
 
-    def __init__(self, task: ItemTask, board: Board, context: Context) -> None:
-        self._task, self._board, self._context = task, board, context
+    def __init__(self, board: Board, shared: Shared, context: Context) -> None:
+        self._board, self._shared, self._context = board, shared, context
+        self._topic = board.kind.bestsellers.name
         self._lists = Bestsellers()
-        self._categories = Translation(task.machine.items, board.catalogue.items, adding=False)
-        self._seen = (-1, -1)
-        self._stale: set[bytes] | None = None  # keys of before, that may have nothing now
+        self._categories = Translation(board.popularity.items, board.catalogue.items, adding=False)
+        self._seen = (-1, -1, -1, -1)
+        self._here: set[int] = set()  # partitions that have everything that was published
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be something to publish at once."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        await self._context.following.caught_up.wait()
+        await self._shared.following.caught_up.wait()
         while True:
             try:
-                await self.publish()
+                await self._look()
             except KafkaError as error:
-                log.info("%s: bestsellers: %s; all of them are sent again", self._task.name, error)
-                self._lists = Bestsellers()
-            await asyncio.sleep(LOOK_S)
+                log.info("%s: %s; all of it is sent again", self._topic, error)
+                self._lists, self._here, self._seen = Bestsellers(), set(), (-1, -1, -1, -1)
+            try:
+                await asyncio.wait_for(self._wake.wait(), LOOK_S)
+            except TimeoutError:
+                continue
+            finally:
+                self._wake.clear()
+
+    async def _look(self) -> None:
+        """Publish what changed; once a settle mark was read everywhere, note that all is published."""
+        board, tasks = self._board, self._shared.tasks(self._board.kind)
+        mark = board.mark(self._context.partitions)
+        if mark > board.settled:
+            await self._shared.following.reach([ITEMS.name])
+            for task in tasks:
+                task.wake()
+        await self.publish()
+        if mark > board.settled and all(task.withdrawn for task in tasks):
+            board.settled = mark
 
     async def publish(self) -> None:
         """Publish what changed; returns when Kafka has it."""
-        task, topic = self._task, self._board.kind.bestsellers.name
-        seen = task.machine.position, self._board.catalogue.version
-        if seen == self._seen or not self._context.following.caught_up.is_set():
+        board = self._board
+        tasks = {task.tp.partition: task for task in self._shared.tasks(board.kind)}
+        fresh = set(tasks) - self._here
+        self._here &= set(tasks)
+        seen = (
+            board.popularity.purchases, board.popularity.watermark_ms, board.catalogue.version, board.hidden,
+        )  # fmt: skip
+        if seen == self._seen and not fresh:
             return
-        await task.confirmed()
-        if self._stale is None:
-            tp = TP(topic, task.tp.partition)
-            self._stale = await self._context.reader.keys(tp, 0, await self._context.reader.end_of(tp))
-        async with task.lock:
-            seen = task.machine.position, self._board.catalogue.version
-            records = await in_thread(self._records)
-            replayed = task.machine.position >= task.machine.replayed_to
-        self._stale -= {key for key, _ in records}
-        if replayed:
-            records += [(key, None) for key in self._stale]
-            self._stale = set()
-        sent = await self._context.outbox.send_many(topic, task.tp.partition, records)
-        await acknowledged([batch.acknowledged for batch in sent])
+        records = await in_thread(self._records, set(tasks), fresh)
+        for partition in sorted(fresh):
+            tp = TP(self._topic, partition)
+            reader = self._context.reader
+            there = await reader.keys(tp, 0, await reader.end_of(tp))
+            known = {key for key, _ in records[partition]}
+            records[partition] += [(key, None) for key in sorted(there - known)]
+        for partition, some in records.items():
+            await self._send(tasks[partition], some)
+        self._here |= fresh
         self._seen = seen
 
-    def _records(self) -> list[tuple[bytes, bytes | None]]:
-        machine = self._task.machine
-        changed = self._lists.update(machine.tables.popularity, machine.items, self._category_numbers())
-        records: list[tuple[bytes, bytes | None]] = []
-        for which in changed:
-            key = self._key(which)
-            if partition_for(key, self._context.partitions) == self._task.tp.partition:
-                records.append((key, self._message(which)))
-        return records
+    async def _send(self, task: RecommenderTask, records: list[tuple[bytes, bytes | None]]) -> None:
+        if records:
+            await task.confirmed()
+            await self._context.outbox.send_keyed(TP(self._topic, task.tp.partition), records)
+
+    def _records(self, here: set[int], fresh: set[int]) -> dict[int, list[tuple[bytes, bytes | None]]]:
+        """What is to be sent to each partition: all there is to `fresh` ones, to others what changed."""
+        board = self._board
+        found: dict[int, list[tuple[bytes, bytes | None]]] = {partition: [] for partition in here}
+        with board.view.lock:
+            board.popularity.make_room()
+            changed = self._lists.update(
+                board.popularity.popularity, board.popularity.items, self._category_numbers()
+            )
+            for which in dict.fromkeys((*changed, *(self._lists.lists if fresh else ()))):
+                key = self._key(which)
+                partition = partition_for(key, self._context.partitions)
+                if partition in fresh or (partition in here and which in changed):
+                    found[partition].append((key, self._message(which)))
+        return found
 
     def _category_numbers(self) -> npt.NDArray[np.int32]:
         numbers = self._categories.up_to_date()
@@ -103,7 +143,7 @@ class SellersPublisher:
         return encode(
             Sellers(
                 kind=self._board.kind.name, category=self._category(which), trending=which.trending,
-                as_of=self._task.machine.watermark_ms,
+                as_of=self._board.popularity.watermark_ms,
                 items=[Seller(s.item_id, s.purchases, s.rise) for s in sellers],
             )
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Whom the last owner of a partition may not have recommended to.
+"""What the last owner of a partition left: whom it may not have recommended to, and what it published.
 
 Who waits for recommendations is not stored: these are the customers of the events between the offset that
 was reported last as recommended and the state's position.
@@ -8,23 +8,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from faust.types import TP
 
 from streams.messages import decode_progress
 from streams.partitioning import partition_for
+from streams.recommending.offers import Offers
+from streams.threads import in_thread
 from streams.topics import PROGRESS
 
 if TYPE_CHECKING:
+    from state.recommending.list_view import ListView
     from streams.context import Context
-    from streams.customer_task import CustomerTask
     from streams.kinds import EventKind
+    from streams.recommending.task import RecommenderTask
 
+AT_ONCE = 1_000
 RECENT = 2_000  # records of a partition of `progress`: minutes of its tasks
 
 
-async def recommended_before(task: CustomerTask, context: Context) -> int:
+async def recommended_before(task: RecommenderTask, context: Context) -> int:
     """The offset that the partition's last owner reported as recommended; 0 if none did."""
-    key = task.name.encode()
+    key = task.reported_as.encode()
     tp = TP(PROGRESS.name, partition_for(key, context.partitions))
     end = await context.reader.end_of(tp)
     for start in dict.fromkeys((max(0, end - RECENT), 0)):
@@ -35,7 +40,7 @@ async def recommended_before(task: CustomerTask, context: Context) -> int:
 
 
 async def customers_between(
-    task: CustomerTask, kind: EventKind, context: Context, start: int, end: int
+    task: RecommenderTask, kind: EventKind, context: Context, start: int, end: int
 ) -> tuple[list[str], list[bytes]]:
     """Customers with events at offsets [start, end) who have something, and keys of messages to take back."""
     reader, partition = context.reader, task.tp.partition
@@ -46,6 +51,32 @@ async def customers_between(
     erased: list[bytes] = []
     if gone:  # also what profiles had, whose names are not known any more
         to = TP(kind.recommendations.name, partition)
-        told = await reader.keys(to, 0, await reader.end_of(to))
-        erased = [key for key in told if key.decode().partition("\t")[0] in gone]
+        published = await reader.keys(to, 0, await reader.end_of(to))
+        erased = [key for key in published if key.decode().partition("\t")[0] in gone]
     return [name for name in customers if name not in gone], erased
+
+
+async def published_before(
+    task: RecommenderTask, kind: EventKind, context: Context, view: ListView
+) -> Offers:
+    """Which items the newest recommendations of every key hold, as far as they were published until now."""
+    offers = Offers(view.items, context.settings.recommendations)
+    tp = TP(kind.recommendations.name, task.tp.partition)
+    some: list[tuple[bytes, bytes | None]] = []
+
+    def take() -> None:
+        with view.lock:
+            for key, value in some:
+                try:
+                    offers.read(key, value)
+                except msgspec.MsgspecError:
+                    continue  # of somebody else
+
+    async for key, value in context.reader.records(tp, 0, await context.reader.end_of(tp)):
+        if key is not None:
+            some.append((key, value))
+        if len(some) == AT_ONCE:
+            await in_thread(take)
+            some.clear()
+    await in_thread(take)
+    return offers

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
-from alsobought.recommending import Workers
+from alsobought.recommending import Recommenders
 from streams.messages import EventMessage
 from streams.topics import BESTSELLERS, QUALITY, RECOMMENDATIONS
 from tests.events import DAY_MS, START_MS
@@ -122,7 +122,7 @@ def test_recommend_does_not_guess(shop: Shop, tmp_path: Path) -> None:
 
 def test_workers_answer_each_once(shop: Shop) -> None:
     names = [f"c{n}" for n in range(30)]
-    answers = Workers(shop.wires.bootstrap).recommend({"k": 1}, [*names, *names])
+    answers = Recommenders(shop.wires.bootstrap).recommend({"k": 1}, [*names, *names])
     assert list(answers) == sorted(names, key=list(answers).index)
     assert {name: answer["customer_id"] for name, answer in answers.items()} == {n: n for n in names}
 

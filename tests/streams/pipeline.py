@@ -42,8 +42,10 @@ def until(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) ->
 class Worker:
     """A worker process: `faust -A streams.app worker`."""
 
+    app = "streams.app"
+
     def __init__(self, bootstrap: str, data_dir: Path, **settings: str) -> None:
-        self.log = data_dir / f"worker-{time.monotonic_ns()}.log"
+        self.log = data_dir / f"{self.app}-{time.monotonic_ns()}.log"
         data_dir.mkdir(parents=True, exist_ok=True)
         environment = {
             **os.environ,
@@ -53,7 +55,7 @@ class Worker:
         }
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "faust", "-A", "streams.app", "worker", "--without-web", "-l", "info"],
+                [sys.executable, "-m", "faust", "-A", self.app, "worker", "--without-web", "-l", "info"],
                 env=environment, stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
@@ -61,6 +63,12 @@ class Worker:
         """Signal it, and wait for its end; its exit code."""
         self.process.send_signal(how)
         return self.process.wait(WAIT_S)
+
+
+class Recommender(Worker):
+    """A recommender process: `faust -A streams.recommending.app worker`."""
+
+    app = "streams.recommending.app"
 
 
 DEAF_S = 20.0

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -23,19 +22,18 @@ from streams import tasks
 from streams.broker.embedded import EmbeddedKafka
 from streams.context import Context
 from streams.customer_task import CustomerTask
-from streams.kinds import BOUGHT, BUILT_IN, LISTED
+from streams.kinds import BOUGHT, LISTED
 from streams.lease import Lease
 from streams.messages import Progress
 from streams.opening import Stores
 from streams.outbox import Unacknowledged
-from streams.recommending.board import Boards
 from streams.settings import Settings
 from streams.tasks import INBOX_CHUNKS
 from streams.topics import PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import as_event, purchases
 from tests.oracle import Oracle
-from tests.streams.pipeline import PARTITIONS, WAIT_S, EmptyTopics, Wires, Worker, until
+from tests.streams.pipeline import PARTITIONS, WAIT_S, EmptyTopics, Recommender, Wires, Worker, until
 from tests.streams.test_pipeline import check, keyed
 
 CHUNKS, CHUNK = 300, 10
@@ -118,7 +116,6 @@ def _task(root: Path, broker: _SlowBroker) -> CustomerTask:
         Settings.model_validate({"data_dir": root, "watched_bought_days": 0}), broker, PARTITIONS,  # type: ignore[arg-type]
         Stores(root / "state", None, lambda _topic: ""), lease, EmptyTopics(), None,  # type: ignore[arg-type]
         lambda _tp: True,
-        Boards(BUILT_IN, 100), SimpleNamespace(caught_up=asyncio.Event()),  # type: ignore[arg-type]
     )  # fmt: skip
     return CustomerTask(TP(PURCHASES.name, 0), context, BOUGHT)
 
@@ -233,6 +230,7 @@ def test_a_burst_while_a_worker_stands_still(kafka: EmbeddedKafka, wires: Wires,
     for event in events:
         event.basket_id = PADDING
     worker = Worker(kafka.bootstrap, tmp_path / "data", session_ms="19000")
+    recommender = Recommender(kafka.bootstrap, tmp_path / "data")
     process = psutil.Process(worker.process.pid)
     said: list[str] = []
     drained: list[Any] = []
@@ -267,6 +265,7 @@ def test_a_burst_while_a_worker_stands_still(kafka: EmbeddedKafka, wires: Wires,
         if process.is_running():
             process.send_signal(signal.SIGCONT)
             worker.stop()
+        recommender.stop()
 
 
 def test_drain_tells_counting_from_listing() -> None:
@@ -288,4 +287,4 @@ def test_drain_says_who_is_missing(kafka: EmbeddedKafka) -> None:
     with pytest.raises(CommandError, match="until everything is counted, and it is not"):
         drain(kafka.bootstrap, LISTED, 0.0, said.append)
     names = [f"{topic}-{p}" for topic in ("purchases", "watches", "items") for p in range(PARTITIONS)]
-    assert said[0] == "no worker has reported for " + ", ".join(names)
+    assert said[0] == f"no worker has reported for {', '.join(names)}: start one with `alsobought worker`"

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from state.customers import CustomerMachine
 from streams.decoding import (
-    LOG_APPEND_TIME,
     MAX_VALUE_BYTES,
     Decoded,
     EventTypes,
@@ -20,6 +19,7 @@ from streams.decoding import (
     decode_items,
     time_ms,
 )
+from streams.event_columns import LOG_APPEND_TIME
 from streams.kinds import BOUGHT, BUILT_IN, EventKind
 
 NOW = 1_750_000_000_000

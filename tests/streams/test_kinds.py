@@ -56,9 +56,9 @@ LIKED = kinds_of(_settings("liked"))[-1]
 def test_purchases_and_watches_are_always_there() -> None:
     assert kinds_of(_settings()) == BUILT_IN == (BOUGHT, WATCHED)
     assert [spec.name for spec in topics_of(_settings())] == [
-        "purchases", "pair-deltas", "related-items", "bestsellers", "recommendations",
-        "watches", "pair-deltas-watched", "related-items-watched", "bestsellers-watched",
-        "recommendations-watched", "first-events", "pair-deltas-watched-bought",
+        "purchases", "pair-deltas", "related-items", "popularity", "bestsellers", "recommendations",
+        "watches", "pair-deltas-watched", "related-items-watched", "popularity-watched",
+        "bestsellers-watched", "recommendations-watched", "first-events", "pair-deltas-watched-bought",
         "related-items-watched-bought", *(spec.name for spec in SHARED),
     ]  # fmt: skip
 
@@ -218,7 +218,7 @@ async def _catalogue(
     context = Context(
         _settings(data_dir=root), outbox, PARTITIONS,  # type: ignore[arg-type]
         Stores(root / "state", None, lambda _topic: "items 1"), lease, None, None,  # type: ignore[arg-type]
-        lambda _tp: True, None, None,  # type: ignore[arg-type]
+        lambda _tp: True,
     )  # fmt: skip
     task = CatalogueTask(TP(ITEMS.name, 0), context, kinds)
     await task.open(0)

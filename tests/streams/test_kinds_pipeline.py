@@ -170,6 +170,5 @@ def test_a_worker_without_its_topics_ends_and_says_so(kafka: EmbeddedKafka, tmp_
     said = " ".join(worker.log.read_text().split())
     assert "lacks the topics liked, pair-deltas-liked, related-items-liked" in said
     assert "create them with `alsobought topics create`" in said
-    liked = LIKED.events, LIKED.deltas, LIKED.lists, LIKED.bestsellers, LIKED.recommendations
     created = create_topics(kafka.bootstrap, topics_of(SETTINGS), PARTITIONS, 1)
-    assert created == [spec.name for spec in liked]  # nothing was made by asking for it
+    assert created == [spec.name for spec in LIKED.topics]  # nothing was made by asking for it

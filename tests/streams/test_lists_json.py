@@ -17,7 +17,7 @@ from state.ids import Dictionary
 from state.items import ItemMachine
 from state.rows import MASS
 from state.settings import CountingSettings
-from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, _put_real, _put_whole, write_lists
+from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, _put_real, put_whole, write_lists
 from streams.messages import RelatedItems, decode_related
 
 KIND = np.frombuffer(b'"bought"', np.uint8).copy()
@@ -138,5 +138,5 @@ def test_what_is_no_number_is_zero() -> None:
 @given(st.integers(min_value=-(2**63) + 1, max_value=2**63 - 1))
 def test_integers_are_exact(value: int) -> None:
     out = np.zeros(32, np.uint8)
-    end = _put_whole(out, 0, value)
+    end = put_whole(out, 0, value)
     assert int(out.tobytes()[:end]) == value

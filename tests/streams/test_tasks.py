@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -17,10 +16,9 @@ from state.saving import stored_position
 from state.store import RocksStore
 from streams.context import Context
 from streams.customer_task import CustomerTask
-from streams.kinds import BOUGHT, BUILT_IN
+from streams.kinds import BOUGHT
 from streams.lease import Lease
 from streams.opening import Stores
-from streams.recommending.board import Boards
 from streams.settings import Settings
 from streams.tasks import INBOX_CHUNKS, Torn
 from streams.topics import FIRST_EVENTS, PAIR_DELTAS, PURCHASES
@@ -70,7 +68,7 @@ def _task(root: Path, outbox: _Outbox) -> CustomerTask:
     context = Context(
         settings, outbox, PARTITIONS, Stores(root / "state", None, lambda _topic: ""), lease,  # type: ignore[arg-type]
         EmptyTopics(), None,  # type: ignore[arg-type]
-        lambda _tp: True, Boards(BUILT_IN, 100), SimpleNamespace(caught_up=asyncio.Event()),  # type: ignore[arg-type]
+        lambda _tp: True,
     )  # fmt: skip
     return CustomerTask(TP(PURCHASES.name, 0), context, BOUGHT)
 

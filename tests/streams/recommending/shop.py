@@ -1,4 +1,4 @@
-"""A shop with profiles, categories, prices and items that are gone, on a real Kafka with a real worker.
+"""A shop with profiles, categories, prices and items that are gone, on a real Kafka with real processes.
 
 Helpers of test_recommending.py and of tests/alsobought/test_recommend_commands.py.
 """
@@ -19,13 +19,13 @@ import msgspec
 from state.events import Event
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
-from streams.messages import CatalogueItem, EventMessage, encode
+from streams.messages import REPORTED, CatalogueItem, EventMessage, encode
 from streams.partitioning import partition_for
 from streams.settings import Settings
 from streams.topics import ITEMS, PURCHASES, RECOMMENDATIONS
 from tests.events import as_event, purchases
 from tests.oracle import Bought, Oracle
-from tests.streams.pipeline import PARTITIONS, TOPICS, Wires, Worker, until
+from tests.streams.pipeline import PARTITIONS, TOPICS, Recommender, Wires, Worker, until
 from tests.streams.test_pipeline import WINDOW, keyed
 
 ITEM_COUNT = 80
@@ -66,7 +66,8 @@ class Shop:
     wires: Wires
     data: Path
     settings: dict[str, str]
-    worker: Worker
+    worker: Worker | None
+    recommender: Recommender
     log: list[EventMessage] = field(default_factory=list)
 
     def publish(self, some: Sequence[EventMessage]) -> None:
@@ -77,13 +78,23 @@ class Shop:
     def settle(self) -> None:
         """Wait until all is counted and listed, and recommendations follow from it."""
         self.wires.drain()
-        ends = {f"{PURCHASES.name}-{p}": end for p, end in self.wires.ends(PURCHASES.name).items()}
+        ends = {f"{REPORTED}{PURCHASES.name}-{p}": end for p, end in self.wires.ends(PURCHASES.name).items()}
         until(lambda: self.wires.reached("recommended", ends), "recommendations")
 
     def restart(self, **settings: str) -> None:
-        """Another worker, once the last one is dead."""
+        """Another recommender, once the last one is dead."""
         self.wires.tasks.clear()
-        self.worker = Worker(self.kafka.bootstrap, self.data, **self.settings, **settings)
+        self.recommender = Recommender(self.kafka.bootstrap, self.data, **self.settings, **settings)
+
+    def stop(self) -> None:
+        """End the recommender and the worker."""
+        for one in filter(None, (self.recommender, self.worker)):
+            try:
+                if one.process.poll() is None:
+                    one.stop()
+            finally:
+                one.process.kill()  # one that hangs must not outlive the test
+                one.process.wait()
 
     @property
     def oracle(self) -> Oracle:
@@ -99,7 +110,7 @@ class Shop:
         return self.wires.newest(RECOMMENDATIONS)
 
     def ask(self, *customers: str, **more: Any) -> list[dict[str, Any]]:
-        """The answers of the worker."""
+        """The answers of the recommender."""
         status, told = self.post(json.dumps({"customers": customers, **more}).encode(), customers[0])
         assert status == 200, told
         answers: list[dict[str, Any]] = json.loads(told)["recommendations"]
@@ -107,8 +118,8 @@ class Shop:
         return answers
 
     def post(self, body: bytes, customer: str = "c0") -> tuple[int, str]:
-        """Status and text of an answer to any question, once the worker is ready."""
-        task = f"{PURCHASES.name}-{partition_for(customer.encode(), PARTITIONS)}"
+        """Status and text of an answer to any question, once the recommender is ready."""
+        task = f"{REPORTED}{PURCHASES.name}-{partition_for(customer.encode(), PARTITIONS)}"
 
         def answered() -> tuple[int, str] | None:
             self.wires.poll_progress()
@@ -122,7 +133,7 @@ class Shop:
                 with error:
                     return None if error.code == 503 else (error.code, error.read().decode())
 
-        told: tuple[int, str] = until(answered, "the worker's answer")
+        told: tuple[int, str] = until(answered, "the recommender's answer")
         return told
 
 
@@ -133,22 +144,19 @@ def with_profile(message: EventMessage) -> Event:
 
 @contextlib.contextmanager
 def opened(home: Path, **settings: str) -> Iterator[Shop]:
-    """A shop with its catalogue; a worker runs."""
+    """A shop with its catalogue; a worker and a recommender run."""
     with EmbeddedKafka(home / "kafka", cache_dir=Settings.model_validate({}).cache_dir) as kafka:
         create_topics(kafka.bootstrap, TOPICS, PARTITIONS, 1)
         wires = Wires(kafka.bootstrap)
         always = {"instance": "one"}  # so that one that is killed can be started again at once
         shop = Shop(
-            kafka, wires, home / "data", always, Worker(kafka.bootstrap, home / "data", **always, **settings)
-        )
+            kafka, wires, home / "data", always, Worker(kafka.bootstrap, home / "data", **always, **settings),
+            Recommender(kafka.bootstrap, home / "data", **always, **settings),
+        )  # fmt: skip
         try:
             wires.publish(ITEMS.name, [(name.encode(), encode(told)) for name, told in CATALOGUE.items()])
             wires.drain()
             yield shop
         finally:
             wires.close()
-            try:
-                shop.worker.stop()
-            finally:
-                shop.worker.process.kill()  # one that hangs must not outlive the test
-                shop.worker.process.wait()
+            shop.stop()

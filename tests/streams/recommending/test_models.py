@@ -18,7 +18,6 @@ from streams.recommending import models
 from streams.recommending.board import Board, Boards
 from streams.recommending.following import Following
 from streams.recommending.messages import ModelAnnounced
-from streams.topics import MODELS
 
 
 def model(version: int, *, kind: str = "bought", ids: tuple[str, ...] = ("tea", "milk")) -> Model:
@@ -177,22 +176,20 @@ def test_a_file_that_comes_late_is_taken(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_model_is_read_once_and_withdrawn_by_a_tombstone(tmp_path: Path) -> None:
     made, board, follower = boards()
     told = models.write(str(tmp_path), model(1))
-    following = Following("nowhere", made, 4, lambda _kind: set())
+    following = Following("nowhere", made)
 
     async def run() -> None:
-        following._take_one(MODELS.name, b"bought", encode(told))
+        following._take_model(b"bought", encode(told))
         await follower.follow(board)
         used = board.model
         assert used is not None
         path_of(told).unlink()
-        following._take_one(MODELS.name, b"bought", encode(told))
-        following._take_one(
-            MODELS.name, b"unheard of", encode(msgspec.structs.replace(told, kind="unheard of"))
-        )
+        following._take_model(b"bought", encode(told))
+        following._take_model(b"unheard of", encode(msgspec.structs.replace(told, kind="unheard of")))
         await follower.follow(board)
         assert board.model is used
-        following._take_one(MODELS.name, b"bought", None)
-        following._take_one(MODELS.name, b"unheard of", None)
+        following._take_model(b"bought", None)
+        following._take_model(b"unheard of", None)
         await follower.follow(board)
         assert board.model is None
         assert made.by_kind["watched"].model is None

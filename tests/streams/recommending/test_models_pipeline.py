@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
 from chronological.model import Model, decode
+from streams.messages import REPORTED
 from streams.recommending.messages import ModelAnnounced, decode_model
 from streams.recommending.models import announce, newest_version, write
 from streams.topics import MODELS, PURCHASES
@@ -37,7 +38,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 def in_use(shop: Shop) -> set[int]:
     """Versions that the tasks of all partitions report."""
     shop.wires.poll_progress()
-    tasks = [shop.wires.tasks.get(f"{PURCHASES.name}-{p}") for p in range(PARTITIONS)]
+    tasks = [shop.wires.tasks.get(f"{REPORTED}{PURCHASES.name}-{p}") for p in range(PARTITIONS)]
     return {-2 if task is None else task.model for task in tasks}
 
 
@@ -68,10 +69,10 @@ def goes_on(shop: Shop, seed: int, day: int) -> None:
 
 
 def logged(shop: Shop, text: str) -> bool:
-    return text in shop.worker.log.read_text(errors="replace")
+    return text in shop.recommender.log.read_text(errors="replace")
 
 
-def test_a_trained_model_is_taken_by_the_running_worker(shop: Shop) -> None:
+def test_a_trained_model_is_taken_by_the_running_recommender(shop: Shop) -> None:
     assert in_use(shop) == {-1}
     result = train(shop, "--json")
     assert result.exit_code == 0, result.stderr
@@ -100,7 +101,7 @@ def test_what_is_wrong_with_a_model_stops_nothing_and_a_newer_one_is_taken(shop:
     raw[-200] ^= 1
     Path(damaged.url).write_bytes(raw)
     announce(shop.wires.bootstrap, damaged)
-    until(lambda: logged(shop, f"{damaged.url}: it is damaged"), "the worker's word on the damaged model")
+    until(lambda: logged(shop, f"{damaged.url}: it is damaged"), "its word on the damaged model")
     goes_on(shop, 33, 48)
     assert in_use(shop) == {1}
 
@@ -121,7 +122,7 @@ def test_what_is_wrong_with_a_model_stops_nothing_and_a_newer_one_is_taken(shop:
 
 
 def test_after_a_sudden_death_the_model_is_there_again(shop: Shop) -> None:
-    shop.worker.stop(signal.SIGKILL)
+    shop.recommender.stop(signal.SIGKILL)
     shop.restart()
     until(lambda: in_use(shop) == {4}, "the model in use")
     goes_on(shop, 36, 54)

@@ -226,7 +226,7 @@ def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
     ends = shop.wires.ends(RECOMMENDATIONS.name)
     shop.publish(in_flight)
     until(lambda: shop.wires.ends(RECOMMENDATIONS.name) != ends, "the first recommendations")
-    shop.worker.stop(signal.SIGKILL)
+    shop.recommender.stop(signal.SIGKILL)
     learnt, quality = of_bought(shop.wires.read(RANKER.name)), cases_of(shop.wires.newest(QUALITY))
     told_until = shop.wires.ends(RANKER.name)
 

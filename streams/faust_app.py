@@ -1,0 +1,136 @@
+"""A Faust app whose state and offsets are kept by tasks: what a worker and a recommender have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import faust
+
+from streams.broker.topics_admin import require_topics
+from streams.kinds import topics_of
+from streams.settings import Settings
+from streams.topics import TopicSpec
+from streams.transport import Schema, Transport
+from streams.worker import Tasks
+
+log = logging.getLogger("alsobought")
+M_ARENA_MAX = -8  # of mallopt(3)
+COMPUTING_THREADS = 3
+
+
+class Service(Protocol):
+    """What answers questions about the tasks."""
+
+    async def start(self) -> str:
+        """Start answering; returns the base address."""
+
+    async def stop(self) -> None:
+        """Stop answering."""
+
+
+class App(faust.App):  # type: ignore[misc]
+    """A Faust app whose state and offsets are kept by `tasks`."""
+
+    tasks: Tasks
+
+    async def on_start(self) -> None:
+        """Refuse to start without the topics: a broker might make those that are asked for, as it likes."""
+        settings = self.tasks.settings
+        await asyncio.to_thread(require_topics, bootstrap_of(settings), topics_of(settings))
+        await asyncio.to_thread(self.tasks.look_at_stores)
+        await super().on_start()
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Transport:
+        return Transport(self.conf.broker_producer, self)
+
+
+def bootstrap_of(settings: Settings) -> str:
+    """Kafka's address."""
+    return settings.kafka or "127.0.0.1:9092"
+
+
+def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
+    """An app of a consumer group, with its tasks; also sets up what a process has one of."""
+    # The thread of the machines, that of the consumer and the loop hand work to one another many times a
+    # second: who waits for Python's lock gets it after this long at most (5 ms by default).
+    sys.setswitchinterval(0.0005)
+    # Records by the million are short-lived and hold no cycles: looking for cycles cost 5 % of the time.
+    gc.set_threshold(100_000, 20, 50)
+    # big short-lived buffers come from several threads, and each arena of glibc keeps its own
+    if sys.platform == "linux":
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+    if settings.log_level != "debug":  # they tell of every connection and every look into a topic
+        for library in ("kafka", "aiokafka"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+    app = App(
+        group,
+        broker=";".join(f"kafka://{address}" for address in bootstrap_of(settings).split(",")),
+        datadir=str(settings.data_dir / "faust"),
+        autodiscover=False,
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=16,
+        broker_session_timeout=settings.session_ms / 1000,
+        broker_heartbeat_interval=1.0,
+        # Faust gives up rebalancing for ever, without a word, when opening stores takes longer than this
+        broker_request_timeout=86_400.0,
+        consumer_max_fetch_size=1 << 20,
+        producer_acks=-1,
+        producer_linger_ms=0,
+        producer_max_batch_size=4 << 20,
+        producer_max_request_size=17 << 20,
+        producer_request_timeout=60.0,
+    )
+    app.tasks = tasks_of(app, settings)
+    return app
+
+
+def add_agent(app: App, specs: Iterable[TopicSpec]) -> None:
+    """Hand each fetch, of all these topics and of all partitions at once, to the next cycle of the tasks."""
+    topic = app.topic(*sorted({spec.name for spec in specs}), schema=Schema(), acks=False)
+
+    async def cycle(stream: Any) -> None:
+        async for chunks in stream:
+            try:
+                app.tasks.handle(chunks)
+            except Exception as error:
+                log.exception("cannot go on")
+                await app.crash(error)
+                raise
+
+    app.agent(topic, name="cycle")(cycle)
+
+
+def serve(app: App, service: Service) -> None:
+    """Answer questions and publish progress while the app runs; save and close every store at its end."""
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def serve_and_report() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(COMPUTING_THREADS, "computing"))
+        app.tasks.address = await service.start()
+        log.info("queries are answered at %s", app.tasks.address)
+        try:
+            await app.tasks.report_for_ever()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("a task failed")
+            await app.crash(error)
+
+    async def save_state(*_args: Any, **_kwargs: Any) -> None:
+        await service.stop()  # before the producer goes
+        await app.tasks.close()
+
+    app.on_before_shutdown.connect(save_state, weak=False)

@@ -1,0 +1,135 @@
+"""Popularity messages as JSON, written by a kernel: what `streams.messages.PopularityMessage` reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from state.memory import kernel
+from state.popularity import (
+    DAY_MS,
+    DAYS,
+    REPEAT_DAYS,
+    REPEATERS,
+    SPAN_MINUTES,
+    WATERMARK_MS,
+    Popularity,
+)
+from streams.lists_json import JsonIds, put_text, put_whole, text_of
+
+if TYPE_CHECKING:
+    from state.items import ItemMachine
+
+RECORD_BYTES = 320 + DAYS * 11  # of a record without its id and kind, every number at its longest
+
+_ITEM = text_of('{"item_id":')
+_KIND = text_of(',"kind":')
+_AS_OF = text_of(',"as_of":')
+_VERSION = text_of(',"version":')
+_BUYERS = text_of(',"buyers":')
+_NEWEST = text_of(',"newest_day":"')
+_PURCHASES = text_of('","purchases":[')
+_FIRST = text_of('],"first_days":')
+_REPEATERS = text_of(',"repeaters":')
+_REPEAT_DAYS = text_of(',"repeat_days":')
+_MINUTES = text_of(',"repeat_minutes":')
+_CUSTOMERS = text_of(',"customers":')
+_AVAILABLE = text_of(',"available":true}')
+_HIDDEN = text_of(',"available":false}')
+
+
+def popularity_records(
+    machine: ItemMachine, rows: npt.NDArray[np.int64], ids: JsonIds, kind: npt.NDArray[np.uint8]
+) -> list[tuple[bytes, bytes | None]]:
+    """Key and message of the items of some rows; a message of None for an item that nobody has.
+
+    `kind` is a JSON string, `ids` those of the machine's items.
+    """
+    if len(rows) == 0:
+        return []
+    ids.update()
+    items = machine.tables.item_of[rows].astype(np.int64)
+    out = np.empty(len(rows) * (RECORD_BYTES + ids.longest + len(kind)), np.uint8)
+    ends = np.empty(len(rows), np.int64)
+    write_popularity(
+        out, ends, items, machine.popularity, machine.position, machine.customers, kind, ids.blob, ids.ends
+    )
+    raw = out[: ends[-1]].tobytes()
+    names = machine.items.ids(items.tolist())
+    records: list[tuple[bytes, bytes | None]] = []
+    start = 0
+    for name, end in zip(names, ends.tolist(), strict=True):
+        records.append((name.encode(), raw[start:end] if end > start else None))
+        start = end
+    return records
+
+
+@kernel
+def _put_date(out: npt.NDArray[np.uint8], at: int, day: int) -> int:
+    """A day since 1970 as YYYY-MM-DD (the proleptic Gregorian calendar, years 0 to 9999)."""
+    era_day = day + 719_468  # since 0000-03-01, so that a leap day ends a year
+    era = era_day // 146_097
+    of_era = era_day - era * 146_097
+    year_of_era = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month = (5 * of_year + 2) // 153
+    of_month = of_year - (153 * month + 2) // 5 + 1
+    month = month + 3 if month < 10 else month - 9
+    year = year_of_era + era * 400 + (month <= 2)
+    for i, value in ((3, year), (6, month), (9, of_month)):
+        out[at + i] = 48 + value % 10
+        out[at + i - 1] = 48 + value // 10 % 10
+    out[at + 1] = 48 + year // 100 % 10
+    out[at] = 48 + year // 1_000 % 10
+    out[at + 4] = out[at + 7] = 45
+    return at + 10
+
+
+@kernel
+def write_popularity(
+    out: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], items: npt.NDArray[np.int64], p: Popularity,
+    version: int, customers: int, kind: npt.NDArray[np.uint8], blob: npt.NDArray[np.uint8],
+    id_ends: npt.NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Write the messages of items, nothing for a tombstone; `ends` gets where each ends."""
+    newest = p.totals[WATERMARK_MS] // DAY_MS
+    at = 0
+    for i in range(len(items)):
+        item = items[i]
+        if p.buyers[item] <= 0:
+            ends[i] = at
+            continue
+        last = newest
+        while last > newest - DAYS and p.days[item, last % DAYS] == 0:
+            last -= 1
+        first = last
+        for day in range(newest - DAYS + 1, last + 1):
+            if p.days[item, day % DAYS] > 0:
+                first = day
+                break
+        at = put_text(out, at, _ITEM)
+        for j in range(id_ends[item - 1] if item > 0 else 0, id_ends[item]):
+            out[at] = blob[j]
+            at += 1
+        at = put_text(out, put_text(out, at, _KIND), kind)
+        at = put_whole(out, put_text(out, at, _AS_OF), p.totals[WATERMARK_MS])
+        at = put_whole(out, put_text(out, at, _VERSION), version)
+        at = put_whole(out, put_text(out, at, _BUYERS), max(p.buyers[item], 0))
+        sold = last > newest - DAYS
+        at = _put_date(out, put_text(out, at, _NEWEST), last if sold else newest)
+        at = put_text(out, at, _PURCHASES)
+        if sold:
+            for day in range(last, first - 1, -1):
+                if day < last:
+                    out[at] = 44
+                    at += 1
+                at = put_whole(out, at, int(p.days[item, day % DAYS]))
+        at = put_whole(out, put_text(out, at, _FIRST), p.first_days[item])
+        at = put_whole(out, put_text(out, at, _REPEATERS), p.repeats[item, REPEATERS])
+        at = put_whole(out, put_text(out, at, _REPEAT_DAYS), p.repeats[item, REPEAT_DAYS])
+        at = put_whole(out, put_text(out, at, _MINUTES), p.repeats[item, SPAN_MINUTES])
+        at = put_whole(out, put_text(out, at, _CUSTOMERS), customers)
+        at = put_text(out, at, _AVAILABLE if p.available[item] else _HIDDEN)
+        ends[i] = at

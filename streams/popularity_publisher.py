@@ -1,0 +1,99 @@
+"""Publishing how popular the items of a partition are: the worker's side of topic `popularity`.
+
+Counting does nothing for it: now and then the items are compared with what was published of them, and those
+that differ go out together. So an item's record is coalesced to one a second, to fewer while a backlog is
+counted (looking, writing and sending take a hundredth of the time), and a settle publishes what is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from state.popularity_changes import PopularityChanges
+from streams.foreign import Written
+from streams.lists_json import JsonIds
+from streams.messages import SETTLE
+from streams.popularity_json import popularity_records
+from streams.threads import in_thread
+
+if TYPE_CHECKING:
+    from streams.item_task import ItemTask
+    from streams.topics import TopicSpec
+
+log = logging.getLogger("alsobought")
+
+LEAST_PAUSE_S = 1.0
+SHARE = 0.01  # of the time that it may take, up to the longest pause
+AT_ONCE = 4_096  # records, 1.5 MiB
+
+
+class PopularityPublisher:
+    """Publishes the popularity of the items that an item task owns."""
+
+    def __init__(self, task: ItemTask, topic: TopicSpec) -> None:
+        self._task, self._tp = task, TP(topic.name, task.tp.partition)
+        self._changes = PopularityChanges(task.machine)
+        self._ids = JsonIds(task.machine.items)
+        self._kind = np.frombuffer(msgspec.json.encode(task.kind.name), np.uint8).copy()
+        self._position = -1
+        self._written: Written | None = None
+        self._one = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        while True:
+            begin = time.monotonic()
+            try:
+                if self._task.position >= self._task.machine.replayed_to:  # else what is newer may be there
+                    await self.publish()
+            except KafkaError as error:
+                log.info("%s: popularity: %s; all of it is sent again", self._task.name, error)
+                self._changes.forget()
+                self._position = -1
+            longest = self._task.context.settings.catch_up_ms / 1000
+            took = time.monotonic() - begin
+            await asyncio.sleep(min(max(LEAST_PAUSE_S, took / SHARE), max(LEAST_PAUSE_S, longest)))
+
+    async def publish(self) -> None:
+        """Publish what changed; returns when Kafka has it."""
+        task = self._task
+        async with self._one:
+            await self._look_for_others()
+            if task.position == self._position:
+                return
+            await task.confirmed()
+            async with task.lock:
+                position = task.position
+                rows = await in_thread(self._changes.take)
+            for start in range(0, len(rows), AT_ONCE):
+                async with task.lock:
+                    records = await in_thread(
+                        popularity_records, task.machine, rows[start : start + AT_ONCE], self._ids, self._kind
+                    )
+                first = await task.context.outbox.send_keyed(self._tp, records)
+                if self._written is not None:
+                    self._written.own(first, len(records))
+            self._position = position
+
+    async def _look_for_others(self) -> None:
+        """Have records published again that another worker wrote to the partition."""
+        reader = self._task.context.reader
+        end = await reader.end_of(self._tp)
+        if self._written is None:
+            self._written = Written(self._tp, end)
+        self._written.reached(end)
+        while self._written.foreign:
+            keys = await reader.keys(self._tp, *self._written.foreign[0])
+            names = [key.decode() for key in keys if key != SETTLE]  # `drain` writes that one
+            if names:
+                self._changes.forget(self._task.machine.rows_of(names))
+                self._position = -1
+            self._written.foreign.pop(0)

@@ -1,0 +1,34 @@
+"""The topology of a recommender, on one screen.
+
+    purchases                  ──► histories ──► recommendations
+    related-items  ─┐                 ▲
+    popularity     ─┼──► the board ───┴────────► bestsellers
+    items, models  ─┘                 ▲
+    ranker, quality  ◄────────────────┴─── lessons: what was bought, had it been shown?
+
+and once more for watches and every type of events in the settings. The events are read by a consumer group
+of its own, so that it may lag behind the workers and they never wait for it; all else by all recommenders.
+
+Run it with `alsobought recommender`, or with `faust -A streams.recommending.app worker`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from streams.faust_app import add_agent, new_app, serve
+from streams.recommending.queries import RecommenderQueries
+from streams.recommending.tasks import RecommenderTasks
+from streams.settings import Settings
+
+NICER = 5  # where cores are few the workers go first
+
+settings = Settings()
+with contextlib.suppress(OSError):
+    os.nice(NICER)
+app = new_app(settings, settings.recommender_group, RecommenderTasks)
+tasks = app.tasks
+serve(app, RecommenderQueries(tasks, settings.web_host, settings.web_port, settings.advertise_host))
+
+add_agent(app, [kind.events for kind in tasks.kinds])

@@ -1,0 +1,25 @@
+"""What a recommender answers: a small HTTP service beside the consumer.
+
+POST /recommendations   what customers of its partitions should see now: see `asking`
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from aiohttp import web
+
+from streams.queries import Service
+from streams.recommending.asking import answer
+from streams.recommending.tasks import RecommenderTasks
+
+
+class RecommenderQueries(Service):
+    """Serves questions about the customers of the open tasks."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is answered."""
+        return [web.post("/recommendations", self._recommendations)]
+
+    async def _recommendations(self, request: web.Request) -> web.Response:
+        return await answer(cast("RecommenderTasks", self.tasks), request)

@@ -1,0 +1,97 @@
+"""The tasks of a recommender: a partition of events each, and what they share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from faust.types import TP
+
+from streams.context import Context
+from streams.kinds import EventKind
+from streams.recommending.board import Boards
+from streams.recommending.following import Following
+from streams.recommending.models import Models
+from streams.recommending.sellers import SellersPublisher
+from streams.recommending.task import RecommenderTask
+from streams.settings import Settings
+from streams.store_folder import RECOMMENDER_FOLDER
+from streams.tasks import Task
+from streams.worker import Tasks
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the tasks of a recommender share; `open_tasks` gives those that are open."""
+
+    boards: Boards
+    following: Following
+    open_tasks: Callable[[], Iterable[Task]]
+
+    def tasks(self, kind: EventKind) -> list[RecommenderTask]:
+        """The open tasks of a kind."""
+        return [task for task in self.open_tasks() if isinstance(task, RecommenderTask) and task.kind == kind]
+
+    def lessons(self, kind: EventKind) -> dict[int, dict[str, float]]:
+        """What each ranker learnt from the customers of each open partition of a kind."""
+        return {task.tp.partition: task.lessons for task in self.tasks(kind) if task.lessons is not None}
+
+
+class RecommenderTasks(Tasks):
+    """Every open task of a recommender."""
+
+    folder = RECOMMENDER_FOLDER
+    sharing = ((RecommenderTask,),)
+
+    def __init__(self, app: Any, settings: Settings) -> None:
+        super().__init__(app, settings)
+        boards = Boards(self.kinds, settings.list_length)
+        self._shared_state = Shared(boards, Following(settings.kafka or "127.0.0.1:9092", boards), self.all)
+
+    def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
+        """A task for each partition of every kind's events."""
+        return {kind.events.name: partial(self._make, kind) for kind in self.kinds}
+
+    def _make(self, kind: EventKind, tp: TP, context: Context) -> Task:
+        return RecommenderTask(tp, context, kind, self._shared_state)
+
+    def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
+        """What reads and publishes for all tasks together."""
+        shared = self._shared_state
+        sellers = [SellersPublisher(board, shared, context) for board in shared.boards.by_kind.values()]
+        return [
+            shared.following.run(context.partitions),
+            Models(shared.boards).run(),
+            *(one.run() for one in sellers),
+            self._spread(sellers),
+        ]
+
+    async def _spread(self, sellers: list[SellersPublisher]) -> None:
+        """Wake whoever publishes what follows from what was read: when an item is hidden, at once."""
+        changed = self._shared_state.following.changed
+        boards = self._shared_state.boards.by_kind.values()
+        seen: tuple[tuple[int, int], ...] = ()
+        while True:
+            await changed.wait()
+            changed.clear()
+            now = tuple((board.hidden, board.mark(self.partitions)) for board in boards)
+            if now != seen:
+                seen = now
+                for one in sellers:
+                    one.wake()
+                for task in self.all():
+                    if isinstance(task, RecommenderTask):
+                        task.wake()
+            await asyncio.sleep(0)
+
+    def recommenders(self, partition: int) -> dict[str, RecommenderTask]:
+        """What recommends to the customers of a partition, by kind; nothing if it is another process's."""
+        return {
+            kind.name: task
+            for kind in self.kinds
+            for task in self._shared_state.tasks(kind)
+            if task.tp.partition == partition
+        }

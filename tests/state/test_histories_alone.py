@@ -1,0 +1,32 @@
+"""A customer machine that says nothing of pairs keeps the histories of one that does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from state.customer_saver import CustomerSaver
+from state.customers import CustomerMachine
+from state.settings import CountingSettings
+from state.store import MemoryStore
+from tests.state.machines import shop
+
+
+def test_histories_and_outcomes_are_the_same_without_deltas() -> None:
+    events = shop(6, 2_000, 40, 80)
+    paired, alone = CustomerMachine(CountingSettings(window=7)), CustomerMachine(pairs=False)
+    saver = CustomerSaver(alone, store := MemoryStore())
+    for start in range(0, len(events), 300):
+        some = events[start : start + 300]
+        theirs, ours = paired.apply(paired.batch(some)), alone.apply(alone.batch(some))
+        assert np.array_equal(theirs.outcomes, ours.outcomes)
+        assert (ours.deltas, ours.first_events) == ([[]], [])
+        saver.step(0.3)
+    saver.save_all()
+    again = CustomerMachine(pairs=False)
+    CustomerSaver(again, store).load()
+    customers = {event.customer_id for event in events}
+    assert sum(bool(paired.history(customer)) for customer in customers) > 20
+    for customer in customers:
+        assert alone.history(customer) == paired.history(customer)
+        assert again.history(customer) == paired.history(customer)
+    assert again.position == alone.position == paired.position == len(events)

@@ -1,0 +1,128 @@
+"""The view of popularity against machines that counted the events themselves, and which items are due."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from state import popularity as pop
+from state.deltas import Availability, Source
+from state.ids import Dictionary
+from state.items import ItemMachine
+from state.popularity_changes import PopularityChanges
+from state.popularity_view import ItemPopularity, PopularityView
+from state.settings import CountingSettings
+from tests.state.machines import Run, shop
+
+PARTITIONS = 3
+CATALOGUE = Source(1, 0)
+
+
+def record(machine: ItemMachine, item: int) -> ItemPopularity:
+    """What the owner of an item says of it, in plain Python."""
+    p = machine.popularity
+    newest = int(p.totals[pop.WATERMARK_MS]) // pop.DAY_MS
+    days = [int(p.days[item, day % pop.DAYS]) for day in range(newest, newest - pop.DAYS, -1)]
+    return ItemPopularity(
+        machine.items.id(item), machine.watermark_ms, machine.position, int(p.buyers[item]), newest, days,
+        int(p.first_days[item]), tuple(p.repeats[item].tolist()), machine.customers,
+    )  # fmt: skip
+
+
+def said(machine: ItemMachine, changes: PopularityChanges) -> list[ItemPopularity]:
+    """The records that are due of a machine's own items."""
+    return [record(machine, int(machine.tables.item_of[row])) for row in changes.take()]
+
+
+def check(view: PopularityView, machines: list[ItemMachine]) -> None:
+    """Every number of the view is the one that a machine counted, which knows the whole catalogue."""
+    whole = max(machines, key=lambda machine: machine.watermark_ms)
+    view.move_on(whole.watermark_ms)
+    names = list(whole.items)
+    numbers = [view.items.number(name) for name in names]
+    view.make_room()
+    for column in ("buyers", "recent", "days", "first_days", "repeats"):
+        theirs = getattr(whole.popularity, column)[: len(names)]
+        assert np.array_equal(getattr(view.popularity, column)[numbers], theirs), column
+    assert view.popularity.totals[pop.BUYERS] == whole.popularity.totals[pop.BUYERS]
+    assert view.watermark_ms == whole.watermark_ms
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_records_of_all_owners_make_the_popularity_of_the_whole_catalogue(seed: int) -> None:
+    run = Run.new(CountingSettings(window=5), PARTITIONS, 2)
+    changes = [PopularityChanges(machine) for machine in run.items]
+    view = PopularityView(Dictionary())
+    events = shop(seed, 3_000, 60, 90)
+    rng = random.Random(seed)
+    done = 0
+    while done < len(events):
+        step = rng.randrange(1, 400)
+        run.apply(events[done : done + step])
+        done += step
+        due = [said(machine, one) for machine, one in zip(run.items, changes, strict=True)]
+        for some in rng.sample(due, len(due)):  # partitions are read in any order
+            view.put(some)
+        check(view, run.items)
+    assert view.customers == run.items[0].customers > 0
+
+
+def test_only_what_changed_is_due_and_days_that_pass_are_no_change() -> None:
+    run = Run.new(CountingSettings(window=5))
+    machine, changes = run.items[0], PopularityChanges(run.items[0])
+    run.apply(shop(3, 400, 30, 40, late_ms=0))
+    assert len(changes.take()) == machine.row_count
+    assert len(changes.take()) == 0
+    last = shop(4, 1, 1, 1, returns=0, forgets=0, duplicates=0, late_ms=0)[0]
+    one = last.__class__("c-new", "i-new", machine.watermark_ms + 40 * pop.DAY_MS)
+    before = machine.row_count
+    run.apply([one])
+    rows = changes.take()  # all days of the others have left the window
+    assert rows.tolist() == [before]
+    assert machine.items.id(int(machine.tables.item_of[rows[0]])) == "i-new"
+    machine.apply_availability(Availability(CATALOGUE, 0, 1, ["i-new"], np.zeros(1, np.uint8)))
+    assert changes.take().tolist() == [before]
+    changes.forget(np.array([0]))
+    assert changes.take().tolist() == [0]
+    changes.forget()
+    assert len(changes.take()) == machine.row_count
+
+
+def test_an_older_record_does_not_replace_a_newer_one_and_a_removed_item_begins_anew() -> None:
+    view = PopularityView(Dictionary())
+    day = 20_000
+    newer = ItemPopularity("tea", day * pop.DAY_MS, 9, 5, day, [4], 5 * (day - 3), (1, 1, 60), 7)
+    older = newer._replace(version=8, buyers=4, purchases=[3])
+    view.put([newer, older])
+    assert (view.popularity.buyers[0], view.popularity.recent[0]) == (5, 4)
+    view.remove("tea")
+    view.remove("unheard of")
+    assert (view.popularity.buyers[0], view.popularity.recent[0]) == (0, 0)
+    assert view.popularity.first_days[0] == 0
+    assert view.popularity.totals[pop.BUYERS] == 0
+    view.put([older])  # after a rebuild versions may be any
+    assert view.popularity.buyers[0] == 4
+
+
+def test_what_can_be_bought_is_said_apart() -> None:
+    view = PopularityView(Dictionary())
+    assert not view.offer("tea", available=True)
+    assert len(view.items) == 0
+    assert view.offer("tea", available=False)
+    assert not view.offer("tea", available=False)
+    day = 20_000
+    view.put([ItemPopularity("tea", day * pop.DAY_MS, 1, 5, day, [4], day, (0, 0, 0), 7)])
+    assert view.popularity.available[0] == 0
+    assert view.offer("tea", available=True)
+
+
+def test_a_late_record_counts_what_is_still_in_the_window() -> None:
+    view, day = PopularityView(Dictionary()), 20_000
+    view.move_on(day * pop.DAY_MS)
+    late = day - 20
+    view.put([ItemPopularity("tea", late * pop.DAY_MS, 1, 9, late, list(range(1, 29)), 3, (0, 0, 0), 7)])
+    assert pop.purchases_of(view.popularity, 0, day, pop.DAYS) == sum(range(1, 9))
+    assert view.popularity.recent[0] == 0
+    assert view.watermark_ms == day * pop.DAY_MS

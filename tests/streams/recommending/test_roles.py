@@ -1,0 +1,200 @@
+"""Workers and recommenders apart: each without the other, hidden items, several recommenders, their deaths.
+
+The tests share a Kafka and go on from one another: the later ones change what is there.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import create_topics
+from streams.messages import REPORTED, CatalogueItem, PopularityMessage, decode_popularity, encode
+from streams.settings import Settings
+from streams.topics import BESTSELLERS, ITEMS, POPULARITY, PURCHASES, RECOMMENDATIONS
+from tests.events import DAY_MS, START_MS
+from tests.streams.pipeline import PARTITIONS, TOPICS, Recommender, Wires, Worker, until
+from tests.streams.recommending.shop import CATALOGUE, GONE, Shop, events
+
+CUSTOMERS = 60
+ALWAYS = {"instance": "one"}
+SOON_S = 10.0
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop whose recommender runs; nobody counts."""
+    home = tmp_path_factory.mktemp("roles")
+    with EmbeddedKafka(home / "kafka", cache_dir=Settings.model_validate({}).cache_dir) as kafka:
+        create_topics(kafka.bootstrap, TOPICS, PARTITIONS, 1)
+        wires = Wires(kafka.bootstrap)
+        recommender = Recommender(kafka.bootstrap, home / "data", **ALWAYS)
+        shop = Shop(kafka, wires, home / "data", ALWAYS, None, recommender)
+        try:
+            yield shop
+        finally:
+            wires.close()
+            shop.stop()
+
+
+def served(shop: Shop) -> dict[str, int]:
+    """By the recommenders' tasks the ends of their partitions."""
+    return {f"{REPORTED}{PURCHASES.name}-{p}": end for p, end in shop.wires.ends(PURCHASES.name).items()}
+
+
+def owners(shop: Shop) -> set[str]:
+    """The addresses of the recommenders, by what they report now."""
+    shop.wires.poll_progress()
+    return {task.worker for name, task in shop.wires.tasks.items() if name in served(shop)}
+
+
+def offering(shop: Shop, item_id: str) -> list[str]:
+    """Keys of what is published and offers an item."""
+    return [
+        key
+        for spec in (RECOMMENDATIONS, BESTSELLERS)
+        for key, told in shop.wires.newest(spec).items()
+        if any(entry["item_id"] == item_id for entry in told["items"])
+    ]
+
+
+def popularity(shop: Shop) -> dict[str, PopularityMessage]:
+    newest = {record.key: record.value for record in shop.wires.read(POPULARITY.name)}
+    return {k.decode(): decode_popularity(v) for k, v in newest.items() if v and not k.startswith(b"\t")}
+
+
+def hide(shop: Shop, item_id: str, *, available: bool = False) -> None:
+    told = CatalogueItem(**{**json.loads(encode(CATALOGUE[item_id])), "available": available})
+    shop.wires.publish(ITEMS.name, [(item_id.encode(), encode(told))])
+
+
+def test_a_recommender_that_starts_before_any_list(shop: Shop) -> None:
+    """It reads the events, has nothing to offer, and goes on once a worker has counted them."""
+    shop.publish(events(51, CUSTOMERS, 500, days=30))
+    until(lambda: shop.wires.reached("recommended", served(shop)), "the events, read alone")
+    assert all(not told["items"] or told["kind"] for told in shop.recommendations().values())
+    ends = shop.wires.ends(RECOMMENDATIONS.name)
+    shop.worker = Worker(shop.kafka.bootstrap, shop.data, **ALWAYS)
+    shop.wires.publish(ITEMS.name, [(name.encode(), encode(told)) for name, told in CATALOGUE.items()])
+    shop.wires.drain()
+
+    def all_have() -> bool:
+        newest = shop.recommendations()
+        return newest.keys() >= shop.histories().keys() and all(told["items"] for told in newest.values())
+
+    until(all_have, "something for everybody")
+    assert shop.wires.ends(RECOMMENDATIONS.name) != ends
+
+
+def test_a_worker_alone_counts_and_publishes_popularity(shop: Shop) -> None:
+    shop.recommender.stop()
+    ends = shop.wires.ends(RECOMMENDATIONS.name)
+    shop.publish(events(52, CUSTOMERS, 500, start_ms=START_MS + 30 * DAY_MS, days=30))
+    shop.wires.drain()
+    assert shop.wires.ends(RECOMMENDATIONS.name) == ends
+    lists, found = shop.wires.lists(), popularity(shop)
+    buyers = {item: n for item, n in shop.oracle.buyers().items() if n}
+    assert {item: told.buyers for item, told in found.items() if told.buyers} == buyers
+    assert {item: lists[item]["buyers"] for item in lists} == {item: buyers[item] for item in lists}
+    newest = max(told.as_of for told in found.values()) // DAY_MS
+    recent: Counter[str] = Counter()
+    for item, told in found.items():
+        first = (told.newest_day - type(told.newest_day)(1970, 1, 1)).days
+        recent[item] += sum(n for i, n in enumerate(told.purchases) if first - i > newest - 14)
+    assert {item: n for item, n in recent.items() if n} == dict(+Counter(shop.oracle.recent()))
+    assert {item for item, told in found.items() if not told.available} == GONE & found.keys()
+
+
+def test_a_recommender_that_comes_back_goes_on(shop: Shop) -> None:
+    shop.restart()
+    shop.settle()
+    told = shop.recommendations()
+    assert told.keys() >= shop.histories().keys()
+
+
+def test_nothing_published_offers_what_is_hidden(shop: Shop) -> None:
+    offered = Counter(e["item_id"] for told in shop.recommendations().values() for e in told["items"])
+    (item, count), (other, _) = offered.most_common(2)
+    assert count > 5
+    ends, begin = shop.wires.ends(RECOMMENDATIONS.name), time.monotonic()
+    hide(shop, item)
+    until(lambda: not offering(shop, item), f"nothing that offers {item}", SOON_S)
+    assert time.monotonic() - begin < SOON_S
+    published = sum(shop.wires.ends(RECOMMENDATIONS.name).values()) - sum(ends.values())
+    assert count <= published <= 2 * CUSTOMERS  # those that held it, and no others
+    # hidden while nobody recommends: what was published before is looked through
+    shop.recommender.stop(signal.SIGKILL)
+    hide(shop, other)
+    assert offering(shop, other)
+    shop.restart()
+    until(lambda: not offering(shop, other), f"nothing that offers {other}")
+    for name in (item, other):
+        hide(shop, name, available=True)
+    shop.publish(events(53, CUSTOMERS, 300, start_ms=START_MS + 60 * DAY_MS, days=2))
+    shop.settle()
+    until(lambda: offering(shop, item), "the item offered again")
+
+
+def test_two_recommenders_share_the_customers_and_take_over(shop: Shop) -> None:
+    bootstrap = shop.kafka.bootstrap
+    second = Recommender(bootstrap, shop.data.parent / "other", instance="two")
+    try:
+        until(lambda: len(owners(shop)) == 2, "both recommenders")
+        shop.publish(flown := events(54, CUSTOMERS, 400, start_ms=START_MS + 63 * DAY_MS, days=3))
+        shop.settle()
+        check_flown(shop, flown)
+
+        ends = shop.wires.ends(RECOMMENDATIONS.name)
+        shop.publish(flown := events(55, CUSTOMERS, 400, start_ms=START_MS + 67 * DAY_MS, days=3))
+        until(lambda: shop.wires.ends(RECOMMENDATIONS.name) != ends, "the first recommendations")
+        second.stop(signal.SIGKILL)
+        until(lambda: len(owners(shop)) == 1, "one of them alone")
+        shop.settle()
+        check_flown(shop, flown, ends)
+    finally:
+        if second.process.poll() is None:
+            second.stop()
+
+
+def test_one_that_stood_still_goes_on(shop: Shop) -> None:
+    """For longer than the session timeout, with another that takes over meanwhile."""
+    second = Recommender(shop.kafka.bootstrap, shop.data.parent / "other", instance="two")
+    try:
+        until(lambda: len(owners(shop)) == 2, "both recommenders")
+        ends = shop.wires.ends(RECOMMENDATIONS.name)
+        shop.publish(flown := events(56, CUSTOMERS, 300, start_ms=START_MS + 71 * DAY_MS, days=3))
+        shop.recommender.process.send_signal(signal.SIGSTOP)
+        until(lambda: shop.wires.reached("recommended", served(shop)), "all by the other")
+        check_flown(shop, flown, ends)
+        shop.recommender.process.send_signal(signal.SIGCONT)
+        until(lambda: len(owners(shop)) == 2, "both again")
+        shop.publish(flown := events(57, CUSTOMERS, 300, start_ms=START_MS + 75 * DAY_MS, days=3))
+        shop.settle()
+        check_flown(shop, flown)
+    finally:
+        shop.recommender.process.send_signal(signal.SIGCONT)
+        second.stop()
+
+
+def check_flown(shop: Shop, flown: list[Any], ends: dict[int, int] | None = None) -> None:
+    """Everybody with these events is recommended to by what they have, since these ends."""
+    records = shop.wires.read(RECOMMENDATIONS.name)
+    since = {r.key.decode() for r in records if ends is None or r.offset >= ends[r.partition]}
+    histories, told = shop.histories(), shop.recommendations()
+    assert {event.customer_id for event in flown} <= since
+    assert told.keys() >= histories.keys()
+    for customer in {event.customer_id for event in flown}:
+        owned = {bought.item for bought in histories[customer]}
+        assert told[customer]["items"]
+        for entry in told[customer]["items"]:
+            assert (entry["item_id"] in owned) == (entry["source"] == "buy-again")
+            assert entry["item_id"] not in GONE
