@@ -15,8 +15,9 @@ from state.first_events import encode_first
 from state.saving import Saver
 from state.settings import CountingSettings
 from state.store import RocksStore
+from streams.checks import EventTypes
 from streams.context import Context
-from streams.decoding import Decoded, EventTypes, Record, Refused, decode_events
+from streams.decoding import Decoded, Record, Refused, decode_events
 from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
 from streams.messages import Progress
 from streams.partitioning import partition_for

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -13,14 +12,10 @@ import numpy as np
 
 from state.customers import CustomerMachine
 from state.events import EventBatch, Kind, event_hash
-from streams.kinds import EventKind
-from streams.messages import MAX_ID_BYTES, EventMessage, decode_event, decode_item
+from streams.checks import MAX_VALUE_BYTES, EventTypes, Unusable, check_id, check_time
+from streams.messages import EventMessage, decode_event, decode_item
 
 T = TypeVar("T")
-
-MAX_VALUE_BYTES = 65_536
-EARLIEST_MS = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1000)
-AHEAD_MS = 24 * 3600 * 1000  # how far event time may be ahead of the time of publishing
 
 
 class Record(Protocol):
@@ -40,10 +35,6 @@ class Refused:
     reason: str
 
 
-class Unusable(ValueError):
-    """Why a record cannot be used; goes to the dead letters."""
-
-
 @dataclass
 class Decoded:
     """The events of a chunk as columns, their records, and what was refused."""
@@ -56,27 +47,6 @@ class Decoded:
     def published_ms(self) -> int:
         """When the first of them was published, ms since 1970; 0 without any."""
         return self.records[0].timestamp if self.records else 0
-
-
-def check_id(name: str, value: str) -> None:
-    """Raise Unusable unless a value is fit to be an id.
-
-    >>> check_id("item_id", "7502931")
-    >>> check_id("item_id", "a" + chr(7))
-    Traceback (most recent call last):
-    streams.decoding.Unusable: item_id has the control character U+0007
-    """
-    if not value:
-        raise Unusable(f"{name} is missing or empty")
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        raise Unusable(f"{name} holds half a surrogate pair: it cannot be written as UTF-8") from None
-    if size > MAX_ID_BYTES:
-        raise Unusable(f"{name} has {size} bytes, more than {MAX_ID_BYTES}")
-    for character in value:
-        if unicodedata.category(character) == "Cc":
-            raise Unusable(f"{name} has the control character U+{ord(character):04X}")
 
 
 def time_ms(timestamp: int | str, published_ms: int) -> int:
@@ -95,11 +65,7 @@ def time_ms(timestamp: int | str, published_ms: int) -> int:
         if moment.tzinfo is None:
             raise Unusable(f"timestamp {timestamp!r} has no offset: add Z or one like +02:00")
         timestamp = round(moment.timestamp() * 1000)
-    if timestamp < EARLIEST_MS:
-        hint = "; are these seconds?" if timestamp > EARLIEST_MS // 1000 else ""
-        raise Unusable(f"timestamp {timestamp} ms is before 1990{hint}")
-    if timestamp > published_ms + AHEAD_MS:
-        raise Unusable(f"timestamp {timestamp} ms is more than a day after it was published")
+    check_time(timestamp, published_ms)
     return timestamp
 
 
@@ -136,43 +102,6 @@ def _parsed_events(records: Sequence[Record]) -> Iterator[tuple[Record, EventMes
             yield record, _parsed(decode_event, value)
         except Unusable as error:
             yield record, error
-
-
-class EventTypes:
-    """The types of events that a topic takes.
-
-    >>> from streams.kinds import BOUGHT, WATCHED
-    >>> EventTypes(WATCHED, (BOUGHT, WATCHED)).number("purchase")
-    Traceback (most recent call last):
-    streams.decoding.Unusable: type 'purchase' is not for the topic watches: publish it to purchases
-    """
-
-    def __init__(self, kind: EventKind, kinds: Sequence[EventKind]) -> None:
-        self.kind = kind
-        self._topics = {other.word: other.events.name for other in kinds}
-        self._numbers: dict[str | None, int] = {
-            None: int(Kind.PURCHASE), kind.word: int(Kind.PURCHASE),
-            "return": int(Kind.RETURN), "forget": int(Kind.FORGET),
-        }  # fmt: skip
-
-    def number(self, word: str | None) -> int:
-        """The value of `state.events.Kind` for a type on the wire.
-
-        Raises
-        ------
-        Unusable
-        """
-        number = self._numbers.get(word)
-        if number is None:
-            raise Unusable(self._trouble(word))
-        return number
-
-    def _trouble(self, word: str | None) -> str:
-        here = self.kind.events.name
-        if word in self._topics:
-            return f"type {word!r} is not for the topic {here}: publish it to {self._topics[word]}"
-        known = ", ".join(str(one) for one in self._numbers if one)
-        return f"type {str(word)[:40]!r} is none of {known}, which the topic {here} takes"
 
 
 def decode_events(

@@ -42,6 +42,17 @@ class EventMessage(Struct, kw_only=True, omit_defaults=True):
     basket_id: str | None = None
     price: Annotated[float | None, Meta(description="price of one, in the shop's currency")] = None
     profile_id: str | None = None
+    source: Annotated[
+        str | None,
+        Meta(
+            description="what the event was published from, such as a file: of a source a partition counts"
+            " only events whose sequence is higher than any it has counted before"
+        ),
+    ] = None
+    sequence: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="place of the event within its source, ascending; goes with it"),
+    ] = None
 
 
 class CatalogueItem(Struct, kw_only=True, omit_defaults=True):
