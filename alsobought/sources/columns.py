@@ -125,6 +125,11 @@ def quantities(column: Array, value: Callable[[object], int]) -> Column:
 
 def prices(column: Array, value: Callable[[object], float | None]) -> Column:
     """Prices as float64, null for an empty cell."""
+    if pa.types.is_string(column.type):
+        try:
+            column = with_nulls(column, empties(column)).cast(pa.float64())
+        except pa.ArrowException:
+            return by_distinct(column, value, pa.float64())
     if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
         empty = nulls(column)
         numbers = floats(column)

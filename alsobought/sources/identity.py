@@ -1,6 +1,6 @@
 """What a file is known by: a hash of its content, so that publishing it again is noticed.
 
-The hash is XXH3 (Y. Collet), some gigabytes a second; 64 bits of it make two files with one name unlikely.
+The hash is XXH3 (Y. Collet), some gigabytes a second; 48 bits of it tell the files of a shop from one another.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import xxhash
 from alsobought.sources.lines import open_file
 
 CHUNK_BYTES = 4 << 20
-DIGITS = 16
+DIGITS = 12
 _RULES = 1
 """Goes up when the same file is read or ordered in another way: sequences then mean other events."""
 
