@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,57 +13,30 @@ import typer
 
 from alsobought.bars import told
 from alsobought.options import CommandError, DataDir, Kafka, bootstrap_of, find_kind, settings_of
-from alsobought.sources import EventSource, Source, numbered, open_events, open_items
+from alsobought.publish_options import (
+    Again,
+    File,
+    How,
+    Limit,
+    OwnFile,
+    Rate,
+    Separator,
+    SkipBad,
+    Sort,
+    SourceName,
+    separator_of,
+    source_of,
+)
+from alsobought.sources import EventSource, Source, numbered, open_events, open_items, open_synthetic
 from alsobought.sources.complete_journey import NAME as BUNDLED
+from alsobought.sources.synthetic import Shape
 from alsobought.sources.values import BadValue, id_value
 from streams.broker.topics_admin import require_topics
-from streams.checks import Unusable, check_id
-from streams.kinds import BOUGHT, WATCHED, kinds_of
+from streams.kinds import BOUGHT, WATCHED, EventKind, kinds_of
 from streams.messages import EventMessage, encode
 from streams.publishing import PublishReport, Record, publish
 from streams.topics import ITEMS, TopicSpec
 from streams.views import send
-
-FORMATS = "CSV, JSON lines (also .gz, .xz) or Parquet; - for standard input"
-File = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE",
-        help=f"{FORMATS}; complete-journey for a year of groceries that comes with the installation.",
-    ),
-]
-LONGEST_SOURCE_BYTES = 64
-OwnFile = Annotated[str, typer.Argument(metavar="FILE", help=f"{FORMATS}.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Publish only the first so many.")]
-Rate = Annotated[float | None, typer.Option(min=0.01, help="At most so many a second.")]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used, and say how many they were.")
-]
-Separator = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CHARACTER",
-        help="What separates the columns of CSV, such as ';' or tab; else a comma, or what the header shows.",
-    ),
-]
-Sort = Annotated[
-    bool | None,
-    typer.Option(
-        "--sort/--unsorted",
-        help="Send events in order of their time, or as they come. Without either, files are sorted (large"
-        " ones on disk, in TMPDIR) and what comes through a pipe is sent as it comes.",
-    ),
-]
-SourceName = Annotated[
-    str | None,
-    typer.Option(
-        "--source",
-        metavar="NAME",
-        help="Name the events' source: what was counted of a source before is not counted again. Without it"
-        " a file's source is a hash of its content; what comes through a pipe has none.",
-    ),
-]
-Again = Annotated[bool, typer.Option("--again", help="Name no source, so that all is counted once more.")]
 
 
 def purchases(
@@ -131,6 +103,31 @@ def events(
     _publish_events(kind, file, how, kafka, data_dir)
 
 
+def synthetic(
+    items: Annotated[int, typer.Option(min=1, help="How many items there are.")] = Shape.items,
+    customers: Annotated[int, typer.Option(min=1, help="How many customers there are.")] = Shape.customers,
+    events: Annotated[int, typer.Option(min=1, help="How many purchases to make up.")] = Shape.events,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other purchases.")] = Shape.seed,
+    days: Annotated[int, typer.Option(min=1, max=365, help="The period they fill, from 2025.")] = Shape.days,
+    drift: Annotated[
+        float, typer.Option(min=0, help="How often a year a place in popularity passes to another item.")
+    ] = Shape.drift,
+    rate: Rate = None,
+    source: SourceName = None,
+    again: Again = False,
+    kafka: Kafka = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Publish made-up purchases: Zipf's items, heavy-tailed customers and baskets, in order of time.
+
+    The same options give the same purchases, which count once unless --again is given. They are made while
+    they are sent, so their number is not bounded by memory.
+    """
+    bootstrap = bootstrap_of(settings_of(kafka, data_dir))
+    shape = Shape(items, customers, events, seed, days, drift)
+    _publish_all(bootstrap, BOUGHT, open_synthetic(shape), How(rate=rate, source=source, again=again))
+
+
 def items(
     file: File,
     limit: Limit = None,
@@ -176,26 +173,16 @@ def forget(
     typer.echo(f"published a forget of {customer_id} on {', '.join(spec.name for spec in topics)}")
 
 
-@dataclass(frozen=True)
-class How:
-    """How a file of events is published: the options of the commands."""
-
-    limit: int | None
-    rate: float | None
-    skip_bad: bool
-    separator: str | None
-    sort: bool | None
-    source: str | None
-    again: bool
-
-
 def _publish_events(name: str, file: str, how: How, kafka: str | None, data_dir: Path | None) -> None:
     bootstrap, kind = find_kind(kafka, data_dir, name)
-    found = open_events(file, kind, separator_of(how.separator))
+    _publish_all(bootstrap, kind, open_events(file, kind, separator_of(how.separator)), how)
+
+
+def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) -> None:
     by_time = how.sort if how.sort is not None else found.repeatable
     source = source_of(found, how, by_time=by_time)
     with ExitStack() as stack:
-        with told(f"read {file}", None) as done:
+        with told(f"read {found.name}", None) as done:
             batches = stack.enter_context(
                 found.ordered(
                     skip_bad=how.skip_bad, by_time=by_time, on_position=lambda position: done(position.done)
@@ -203,33 +190,6 @@ def _publish_events(name: str, file: str, how: How, kafka: str | None, data_dir:
             )
         _send(bootstrap, kind.events, first(numbered(batches, source), how.limit), how.limit, how.rate)
     _tell(found)
-
-
-def source_of(found: EventSource, how: How, *, by_time: bool) -> str | None:
-    """What the events name as their source; raises CommandError if they cannot."""
-    if how.again and how.source is not None:
-        raise CommandError("--source and --again contradict each other: give one of them.")
-    if how.source is not None:
-        try:
-            check_id("--source", how.source)
-        except Unusable as error:
-            raise CommandError(f"{error}. Give a name such as orders-2026.") from error
-        if len(how.source.encode()) > LONGEST_SOURCE_BYTES:
-            raise CommandError(f"--source has more than {LONGEST_SOURCE_BYTES} bytes: give a shorter name.")
-        return how.source
-    if how.again or not found.repeatable:
-        return None
-    return found.content_id(by_time=by_time)
-
-
-def separator_of(given: str | None) -> str | None:
-    """The separator that an option names; raises CommandError if it is none."""
-    found = {"tab": "\t", "\\t": "\t"}.get(given, given) if given is not None else None
-    if found is not None and (len(found) != 1 or found in '"\r\n'):
-        raise CommandError(
-            f"--separator {given!r} is not one character, such as ';' or '|', nor the word tab."
-        )
-    return found
 
 
 def _tell(source: Source) -> None:

@@ -17,7 +17,7 @@ category, brand, price and available. Other columns are ignored. `values` tells 
 """
 
 from alsobought.sources.errors import BadRow, BadRows, BadRowsError, SourceError
-from alsobought.sources.opening import open_events, open_items, open_purchases
+from alsobought.sources.opening import open_events, open_items, open_purchases, open_synthetic
 from alsobought.sources.source import EventSource, ItemSource, Source, numbered
 from alsobought.sources.table import Position
 
@@ -34,4 +34,5 @@ __all__ = [
     "open_events",
     "open_items",
     "open_purchases",
+    "open_synthetic",
 ]

@@ -22,6 +22,7 @@ from alsobought.sources.values import (
     Notes,
     event_price,
     id_value,
+    is_empty,
     optional_id,
     price_note,
     price_value,
@@ -212,7 +213,7 @@ class EventTable:
 
     def _type(self, cell: Any) -> str | None:
         """The type of a row; None for the kind's own, which need not be sent."""
-        if cell is None or cell in ("", b""):
+        if is_empty(cell):
             return None
         word = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
         try:

@@ -55,6 +55,7 @@ class Lines:
         self._read_bytes = 0
         self._total_bytes = total_bytes
         self._head: bytes | None = None
+        self._pipe: io.FileIO | None = None
 
     @classmethod
     def of_file(cls, path: Path) -> Lines:
@@ -70,7 +71,10 @@ class Lines:
     @classmethod
     def of_pipe(cls, path: Path) -> Lines:
         """Open a pipe by its name: without a buffer, which would wait until it is full."""
-        return cls(str(path), open_unbuffered(path), file=None, total_bytes=None)
+        pipe = open_unbuffered(path)
+        lines = cls(str(path), pipe, file=None, total_bytes=None)
+        lines._pipe = pipe
+        return lines
 
     @classmethod
     def of_stdin(cls) -> Lines:
@@ -120,10 +124,12 @@ class Lines:
             self.close()
 
     def close(self) -> None:
-        """Close the file; standard input is left open."""
+        """Close the file or pipe; standard input is left open."""
         if self._file is not None and not self._file.closed:
             self._read_bytes = self._file.tell()
             self._file.close()
+        if self._pipe is not None:
+            self._pipe.close()
 
     def _next(self) -> bytes:
         if self._head is not None:

@@ -16,6 +16,8 @@ from alsobought.sources.json_reader import JsonReader
 from alsobought.sources.lines import Lines
 from alsobought.sources.parquet_reader import ParquetReader
 from alsobought.sources.source import EventSource, ItemSource
+from alsobought.sources.synthetic import NAME as SYNTHETIC
+from alsobought.sources.synthetic import Shape, SyntheticPurchases
 from alsobought.sources.table import Reader, Table
 from alsobought.sources.values import Notes
 from streams.kinds import BOUGHT, EventKind
@@ -60,6 +62,18 @@ def open_events(name: str, kind: EventKind, separator: str | None = None) -> Eve
     return EventSource(name, _opener(name, table_of(kind), separator), kind, repeatable=not is_stream(name))
 
 
+def open_synthetic(shape: Shape) -> EventSource:
+    """Return made-up purchases."""
+    return EventSource(
+        SYNTHETIC,
+        lambda _notes: SyntheticPurchases(shape),
+        BOUGHT,
+        repeatable=True,
+        in_order=True,
+        content=str(shape),
+    )
+
+
 def open_items(name: str, separator: str | None = None) -> ItemSource:
     """Return the catalogue of a file, a pipe, `-` (standard input) or `complete-journey`, as above."""
     if name == complete_journey.NAME:
@@ -84,9 +98,9 @@ def _opener(name: str, table: Table, separator: str | None) -> Open:
     compressed = suffixes[-1:] in ([".gz"], [".xz"])
     match suffixes[-2:-1] if compressed else suffixes[-1:]:
         case [".csv" | ".tsv" | ".txt"]:
-            return lambda notes: CsvReader(Lines.of_file(path), table, notes, separator)
+            return lambda notes: CsvReader(_lines(path), table, notes, separator)
         case [".jsonl" | ".ndjson" | ".json"]:
-            return lambda _notes: JsonReader(Lines.of_file(path), table)
+            return lambda _notes: JsonReader(_lines(path), table)
         case [".parquet"] if not compressed:
             return lambda _notes: ParquetReader(path, table)
     if is_stream(name) and not compressed:
@@ -95,6 +109,10 @@ def _opener(name: str, table: Table, separator: str | None) -> Open:
         f"{name}: the name tells no known format. Known are .csv, .tsv, .txt, .jsonl, .ndjson and .json, each"
         f" also .gz or .xz; .parquet; {STDIN} for standard input; and {complete_journey.NAME}."
     )
+
+
+def _lines(path: Path) -> Lines:
+    return Lines.of_pipe(path) if is_stream(str(path)) else Lines.of_file(path)
 
 
 def _stream_reader(path: Path, table: Table, notes: Notes, separator: str | None) -> Reader:

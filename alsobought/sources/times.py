@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from alsobought.sources.values import BadValue
+from alsobought.sources.values import BadValue, is_empty
 from streams.checks import EARLIEST_MS, Unusable, check_time, shown
 
 _DIGITS = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -64,9 +64,10 @@ def _time_ms(cell: object) -> int:
             return (when - (_EPOCH if when.tzinfo is None else _EPOCH_UTC)) // _MS
     elif type(cell) is int or type(cell) is float:
         return _epoch(cell, cell)
-    elif isinstance(cell, datetime):
+    elif isinstance(cell, date):
+        cell = cell if isinstance(cell, datetime) else datetime(cell.year, cell.month, cell.day)
         return (cell - (_EPOCH if cell.tzinfo is None else _EPOCH_UTC)) // _MS
-    if cell is None or cell == "":
+    if is_empty(cell):
         raise BadValue("timestamp is missing")
     raise BadValue(
         f"timestamp {shown(cell)} is neither seconds or milliseconds since 1970 nor like 2026-01-31T12:00:00Z"

@@ -97,9 +97,14 @@ def _check(field: str, text: str) -> None:
         raise BadValue(f"{error}: {shown(text)}" if text else str(error)) from None
 
 
+def is_empty(cell: object) -> bool:
+    """Whether a cell has nothing in it."""
+    return cell is None or cell == "" or cell == b""
+
+
 def optional_id(field: str, cell: object, notes: Notes | None = None) -> str | None:
     """Return an id as above, None for an empty cell."""
-    return None if cell is None or cell in ("", b"") else id_value(field, cell, notes)
+    return None if is_empty(cell) else id_value(field, cell, notes)
 
 
 UNDECODED = re.compile("[\ud800-\udfff]")
@@ -123,7 +128,7 @@ def _decoded(field: str, cell: bytes) -> str:
 
 def text_value(field: str, cell: object) -> str | None:
     """Return free text, None for an empty cell; numbers are taken as written."""
-    if cell is None or cell == "":
+    if is_empty(cell):
         return None
     if type(cell) is bytes:
         cell = _decoded(field, cell)
@@ -138,7 +143,7 @@ def text_value(field: str, cell: object) -> str | None:
 
 def quantity_value(cell: object) -> int:
     """Return a quantity, 1 for an empty cell."""
-    if cell is None or cell == "":
+    if is_empty(cell):
         return 1
     number = _whole(cell)
     if number is None:
@@ -168,7 +173,7 @@ def _whole(cell: object) -> int | None:
 
 def price_value(cell: object) -> float | None:
     """Return the price of one, None for an empty cell."""
-    if cell is None or cell == "":
+    if is_empty(cell):
         return None
     if isinstance(cell, str | bytes | int | float | Decimal) and type(cell) is not bool:
         try:
@@ -192,7 +197,7 @@ def event_price(cell: object, notes: Notes) -> float | None:
 
 def available_value(cell: object) -> bool:
     """Return whether an item can be had, True for an empty cell."""
-    if cell is None or cell == "":
+    if is_empty(cell):
         return True
     found = _TRUTH.get(str(cell).lower())
     if found is None:
