@@ -44,9 +44,9 @@ class Queries:
         """Start serving; returns the base address."""
         app = web.Application()
         app.add_routes([
-            web.get("/related/{id}", self._related),
-            web.get("/items/{id}", self._item),
-            web.get("/customers/{id}", self._customer),
+            web.get("/related/{id:[^/]+}", self._related),
+            web.get("/items/{id:[^/]+}", self._item),
+            web.get("/customers/{id:[^/]+}", self._customer),
             web.post("/recommendations", self._recommendations),
             web.post("/checkpoints", self._checkpoints),
         ])  # fmt: skip

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from alsobought.sources import BadRowsError, EventSource, SourceError, open_items, open_purchases
+from alsobought.sources.events import messages_of
+from state.settings import CountingSettings
 from streams.messages import EventMessage
+from tests.events import as_event
+from tests.oracle import Oracle
+from tests.state.machines import Run, check_counts
 
 CASES = Path(__file__).parent / "cases"
 
@@ -126,3 +131,15 @@ def test_a_time_order_that_is_newest_first_is_sent_oldest_first() -> None:
     newest_first = sent("newest-first.csv")
     assert newest_first == sent("oldest-first.csv")
     assert newest_first == sorted(newest_first, key=lambda row: row[1])
+
+
+def test_what_is_before_and_after_does_not_depend_on_the_order_of_the_file() -> None:
+    def counts(name: str, *, by_time: bool = True) -> tuple[int, int]:
+        with source_of(name).ordered(by_time=by_time) as batches:
+            events = [as_event(message) for batch in batches for message in messages_of(batch)]
+        run, oracle = Run.over(events, CountingSettings()), Oracle(CountingSettings().window).feed(events)
+        check_counts(run.items, run.partition_of, oracle)
+        return oracle.after()["printer", "paper"], oracle.after()["paper", "printer"]
+
+    assert counts("newest-first.csv") == counts("oldest-first.csv") == (20, 0)
+    assert counts("newest-first.csv", by_time=False) == (0, 20)
