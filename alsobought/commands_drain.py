@@ -10,6 +10,7 @@ from rich.console import Console
 
 from alsobought import draining
 from alsobought.options import DataDir, Json, Kafka, bootstrap_of, settings_of
+from alsobought.refused import refused
 from streams.kinds import listed_of
 
 
@@ -19,7 +20,10 @@ def drain(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Wait until everything published is counted and every list is up to date with the counts."""
+    """Wait until everything published is counted and every list is up to date with the counts.
+
+    What the workers refused is not counted: how many records, since when, is said at the end.
+    """
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
     console = Console(stderr=True, highlight=False)
@@ -27,8 +31,12 @@ def drain(
         done = draining.drain(
             bootstrap, listed_of(settings), timeout, lambda left: status.update(f"waiting: {left}")
         )
+    left_out = refused(bootstrap)
     if as_json:
-        typer.echo(json.dumps({**done.records, "seconds": done.seconds}))
+        counted = {**done.records, "seconds": done.seconds, "refused": left_out.count if left_out else 0}
+        typer.echo(json.dumps(counted | ({"refused_since_ms": left_out.since_ms} if left_out else {})))
     else:
         counts = ", ".join(f"{count:,} {topic}" for topic, count in done.records.items())
         typer.echo(f"drained in {done.seconds:.1f} s: {counts}")
+        if left_out is not None:
+            typer.echo(str(left_out))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alsobought.bars import told
-from alsobought.commands_publish import FORMATS
 from alsobought.evaluating import kind_of, read
 from alsobought.options import Json, kind_named, settings_of
+from alsobought.publish_options import FORMATS
 from alsobought.signals import interruptible
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.tables import print_table, time_of

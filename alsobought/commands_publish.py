@@ -5,35 +5,38 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from alsobought.bars import told
 from alsobought.options import CommandError, DataDir, Kafka, bootstrap_of, find_kind, settings_of
-from alsobought.sources import Source, open_events, open_items
+from alsobought.publish_options import (
+    Again,
+    File,
+    How,
+    Limit,
+    OwnFile,
+    Rate,
+    Separator,
+    SkipBad,
+    Sort,
+    SourceName,
+    separator_of,
+    source_of,
+)
+from alsobought.sources import EventSource, Source, numbered, open_events, open_items, open_synthetic
 from alsobought.sources.complete_journey import NAME as BUNDLED
+from alsobought.sources.synthetic import Shape
 from alsobought.sources.values import BadValue, id_value
 from streams.broker.topics_admin import require_topics
-from streams.kinds import BOUGHT, WATCHED, kinds_of
+from streams.kinds import BOUGHT, WATCHED, EventKind, kinds_of
 from streams.messages import EventMessage, encode
 from streams.publishing import PublishReport, Record, publish
 from streams.topics import ITEMS, TopicSpec
 from streams.views import partitions_of, send
-
-FORMATS = "CSV, JSON lines (also .gz, .xz) or Parquet; - for standard input"
-File = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE",
-        help=f"{FORMATS}; complete-journey for a year of groceries that comes with the installation.",
-    ),
-]
-OwnFile = Annotated[str, typer.Argument(metavar="FILE", help=f"{FORMATS}.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Publish only the first so many.")]
-Rate = Annotated[float | None, typer.Option(min=0.01, help="At most so many a second.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used.")]
 
 
 def purchases(
@@ -41,14 +44,20 @@ def purchases(
     limit: Limit = None,
     rate: Rate = None,
     skip_bad: SkipBad = False,
+    separator: Separator = None,
+    sort: Sort = None,
+    source: SourceName = None,
+    again: Again = False,
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
     """Publish purchases: columns customer_id, item_id, timestamp, optionally quantity, event_id and others.
 
-    Without --skip-bad a file is checked first, and nothing is published when a row of it cannot be used.
+    A file is read and checked first: unless --skip-bad is given nothing is published when a row of it cannot
+    be used. Publishing the same file again counts nothing twice, unless --again is given.
     """
-    _publish_events(BOUGHT.name, file, limit, rate, skip_bad, kafka, data_dir)
+    how = How(limit, rate, skip_bad, separator, sort, source, again)
+    _publish_events(BOUGHT.name, file, how, kafka, data_dir)
 
 
 def watches(
@@ -56,14 +65,19 @@ def watches(
     limit: Limit = None,
     rate: Rate = None,
     skip_bad: SkipBad = False,
+    separator: Separator = None,
+    sort: Sort = None,
+    source: SourceName = None,
+    again: Again = False,
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
     """Publish watches, or views, or listens: columns as of purchases; an event_type, if any, is watch.
 
-    Without --skip-bad a file is checked first, and nothing is published when a row of it cannot be used.
+    A file is read and checked first, and counted once, as `publish purchases` has it.
     """
-    _publish_events(WATCHED.name, file, limit, rate, skip_bad, kafka, data_dir)
+    how = How(limit, rate, skip_bad, separator, sort, source, again)
+    _publish_events(WATCHED.name, file, how, kafka, data_dir)
 
 
 def events(
@@ -74,26 +88,65 @@ def events(
     limit: Limit = None,
     rate: Rate = None,
     skip_bad: SkipBad = False,
+    separator: Separator = None,
+    sort: Sort = None,
+    source: SourceName = None,
+    again: Again = False,
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
     """Publish events of a further type that the settings name: columns as of purchases.
 
-    Without --skip-bad a file is checked first, and nothing is published when a row of it cannot be used.
+    A file is read and checked first, and counted once, as `publish purchases` has it.
     """
-    _publish_events(kind, file, limit, rate, skip_bad, kafka, data_dir)
+    how = How(limit, rate, skip_bad, separator, sort, source, again)
+    _publish_events(kind, file, how, kafka, data_dir)
+
+
+def synthetic(
+    items: Annotated[int, typer.Option(min=1, help="How many items there are.")] = Shape.items,
+    customers: Annotated[int, typer.Option(min=1, help="How many customers there are.")] = Shape.customers,
+    events: Annotated[int, typer.Option(min=1, help="How many purchases to make up.")] = Shape.events,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other purchases.")] = Shape.seed,
+    days: Annotated[int, typer.Option(min=1, max=365, help="The period they fill, from 2025.")] = Shape.days,
+    drift: Annotated[
+        float, typer.Option(min=0, help="How often a year a place in popularity passes to another item.")
+    ] = Shape.drift,
+    rate: Rate = None,
+    source: SourceName = None,
+    again: Again = False,
+    kafka: Kafka = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Publish made-up purchases: Zipf's items, heavy-tailed customers and baskets, in order of time.
+
+    The same options give the same purchases, which count once unless --again is given. They are made while
+    they are sent, so their number is not bounded by memory.
+    """
+    bootstrap = bootstrap_of(settings_of(kafka, data_dir))
+    shape = Shape(items, customers, events, seed, days, drift)
+    _publish_all(bootstrap, BOUGHT, open_synthetic(shape), How(rate=rate, source=source, again=again))
 
 
 def items(
     file: File,
     limit: Limit = None,
     skip_bad: SkipBad = False,
+    separator: Separator = None,
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Publish the catalogue: columns item_id, and optionally title, category, brand, price and available."""
+    """Publish the catalogue: columns item_id, and optionally title, category, brand, price and available.
+
+    Without --skip-bad a file is checked first, and nothing is published when a row of it cannot be used.
+    """
     bootstrap = bootstrap_of(settings_of(kafka, data_dir))
-    _publish(bootstrap, ITEMS, open_items(file), limit, None, skip_bad)
+    found = open_items(file, separator_of(separator))
+    if not skip_bad and found.repeatable and found.name != BUNDLED:
+        with told(f"read {file}", None) as done:
+            found.check(lambda position: done(position.done))
+    _send(bootstrap, ITEMS, first(found.records(skip_bad=skip_bad), limit), limit, None)
+    _tell(found)
 
 
 def forget(
@@ -123,33 +176,42 @@ def forget(
     typer.echo(f"published a forget of {customer_id} on {', '.join(spec.name for spec in topics)}")
 
 
-def _publish_events(
-    name: str,
-    file: str,
-    limit: int | None,
-    rate: float | None,
-    skip_bad: bool,
-    kafka: str | None,
-    data_dir: Path | None,
-) -> None:
+def _publish_events(name: str, file: str, how: How, kafka: str | None, data_dir: Path | None) -> None:
     bootstrap, kind = find_kind(kafka, data_dir, name)
-    _publish(bootstrap, kind.events, open_events(file, kind), limit, rate, skip_bad)
+    _publish_all(bootstrap, kind, open_events(file, kind, separator_of(how.separator)), how)
 
 
-def _publish(
-    bootstrap: str,
-    spec: TopicSpec,
-    source: Source[Any],
-    limit: int | None,
-    rate: float | None,
-    skip_bad: bool,
-) -> None:
-    if not skip_bad and source.repeatable and source.name != BUNDLED:
-        source.check()
-    with told("published", limit) as on_progress:
-        report = run(bootstrap, spec, first(source.records(skip_bad=skip_bad), limit), rate, on_progress)
+def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) -> None:
+    by_time = how.sort if how.sort is not None else found.repeatable
+    source = source_of(found, how, by_time=by_time)
+    with ExitStack() as stack:
+        with told(f"read {found.name}", None) as done:
+            batches = stack.enter_context(
+                found.ordered(
+                    skip_bad=how.skip_bad, by_time=by_time, on_position=lambda position: done(position.done)
+                )
+            )
+        _send(bootstrap, kind.events, first(numbered(batches, source), how.limit), how.limit, how.rate)
+    _tell(found)
+
+
+def _tell(source: Source) -> None:
+    """Say what was left out, and what was not taken as it is written."""
     if source.bad.count:
         typer.echo(f"left out {source.bad.count:,} rows:\n{source.bad}", err=True)
+    if notes := str(source.notes):
+        typer.echo(notes, err=True)
+
+
+def _send(
+    bootstrap: str,
+    spec: TopicSpec,
+    batches: Iterable[Sequence[Record]],
+    limit: int | None,
+    rate: float | None,
+) -> None:
+    with told("published", limit) as on_progress:
+        report = run(bootstrap, spec, batches, rate, on_progress)
     per_s = report.records / max(report.seconds, 1e-9)
     typer.echo(f"{report.records:,} records in {report.seconds:.2f} s: {per_s:,.0f} records/s")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from alsobought.bars import told
 from alsobought.sources import BadRowsError, open_events, open_items
 from alsobought.sources.complete_journey import NAME as BUNDLED
-from alsobought.sources.source import STDIN
+from alsobought.sources.opening import STDIN
 from streams.kinds import BOUGHT, EventKind
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from chronological.training import Report
 from state.customers import CustomerMachine
 from state.events import EventBatch, Kind
 from state.settings import CountingSettings
-from streams.decoding import EventTypes, decode_events
-from streams.event_columns import LOG_APPEND_TIME
+from streams.checks import LOG_APPEND_TIME, EventTypes
+from streams.decoding import decode_events
 from streams.kinds import EventKind
 from streams.views import read_all
 

@@ -126,7 +126,7 @@ def _type_name(of: inspect.Type) -> str:
     if isinstance(of, inspect.StructType):
         return of.cls.__name__
     if isinstance(of, inspect.IntType) and of.ge is not None:
-        return f"integer, {of.ge:,} to {of.le:,}"
+        return f"integer, {of.ge:,} to {of.le:,}" if of.le is not None else f"integer, {of.ge:,} or more"
     names: dict[type[inspect.Type], str] = {
         inspect.StrType: "string", inspect.IntType: "integer", inspect.FloatType: "number",
         inspect.BoolType: "boolean", inspect.BytesType: "string", inspect.NoneType: "null",

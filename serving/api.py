@@ -6,6 +6,7 @@
 /api/recommend/CUSTOMER?kind&profile&k&shelf&category&brand&lowest_price&highest_price&only&without
                                                       the same computed now, filtered; unknown customers too
 /api/buy-again/CUSTOMER?kind&profile&k                what is due to be bought again, computed now
+                                                      (also /api/related?id=ITEM, and so on)
 /api/search?q&kind&k                                  items by words of the title, or the beginning of the id
 /api/categories?kind
 /api/quality?kind, /api/experiments?kind, /api/learner?kind
@@ -53,16 +54,19 @@ class Api:
         """The application, with all paths."""
         app = web.Application(middlewares=[_as_json, _safe])
         app.add_routes([
-            self._get("/api/related/{id}", self._related, "kind", "k"),
+            *(self._get(path, self._related, "id", "kind", "k") for path in _with_id("/api/related")),
             self._get("/api/bestsellers", self._bestsellers, "kind", "category", "trending", "k"),
-            self._get("/api/recommendations/{id}", self._published, "kind", "profile", "k"),
+            *(
+                self._get(path, self._published, "id", "kind", "profile", "k")
+                for path in _with_id("/api/recommendations")
+            ),
             self._get("/api/search", self._search, "q", "kind", "k"),
             self._get("/api/categories", self._categories, "kind"),
             self._get("/api/quality", lambda p: statistics.quality(self._kind(p)), "kind"),
             self._get("/api/experiments", lambda p: statistics.experiments(self._kind(p)), "kind"),
             self._get("/api/learner", lambda p: statistics.learner(self._kind(p)), "kind"),
-            web.get("/api/recommend/{id}", self._recommend),
-            web.get("/api/buy-again/{id}", self._buy_again),
+            *(web.get(path, self._recommend) for path in _with_id("/api/recommend")),
+            *(web.get(path, self._buy_again) for path in _with_id("/api/buy-again")),
             web.get("/api/status", self._status),
             web.get("/metrics", self._metrics),
             web.get("/", _file(PAGE / "index.html")),
@@ -113,11 +117,11 @@ class Api:
         return {"kind": of.kind.name, "categories": answers.categories(self._model, of)}
 
     async def _recommend(self, request: web.Request) -> web.Response:
-        p = Parameters(request, ("kind", "profile", "k", "shelf", *FILTERS))
+        p = Parameters(request, ("id", "kind", "profile", "k", "shelf", *FILTERS))
         return await self._now(p, p.shelf())
 
     async def _buy_again(self, request: web.Request) -> web.Response:
-        return await self._now(Parameters(request, ("kind", "profile", "k")), "again")
+        return await self._now(Parameters(request, ("id", "kind", "profile", "k")), "again")
 
     async def _now(self, p: Parameters, shelf: str) -> web.Response:
         customer_id, k = p.id(), p.k(SHOWN, MOST_NOW)
@@ -145,6 +149,11 @@ class Api:
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=exposition(self._model), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _with_id(path: str) -> tuple[str, str]:
+    """The paths of a question about one id: any but . and .. behind it, and any as the parameter id."""
+    return f"{path}/{{id:[^/]+}}", path
 
 
 def _file(path: Path) -> Handler:

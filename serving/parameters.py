@@ -23,14 +23,17 @@ class Parameters:
     def __init__(self, request: web.Request, known: tuple[str, ...]) -> None:
         self._query = request.query
         self._path = request.match_info
+        allowed = [name for name in known if name != "id" or "id" not in self._path]
         for name in self._query:
-            if name not in known:
-                offered = f"take {', '.join(known)}" if known else "leave it out"
+            if name not in allowed:
+                offered = f"take {', '.join(allowed)}" if allowed else "leave it out"
                 raise bad(name, f"{request.path} has no parameter {name!r}", offered)
 
     def id(self) -> str:
-        """The id in the path."""
-        name = self._path["id"]
+        """The id in the path, or the parameter of that name: browsers do not send a path that ends in .."""
+        name = self._path.get("id") or self._query.get("id", "")
+        if not name:
+            raise bad("id", "it is missing", "add it to the path, or as the parameter id")
         if len(name.encode()) > MAX_ID_BYTES:
             raise bad("id", "the id is too long", f"an id has 1 to {MAX_ID_BYTES} bytes")
         return name

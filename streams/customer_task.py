@@ -19,8 +19,9 @@ from state.first_events import encode_first
 from state.saving import Saver
 from state.settings import CountingSettings
 from state.store import RocksStore
+from streams.checks import EventTypes
 from streams.context import Context
-from streams.decoding import Decoded, EventTypes, Refused, decode_events, published_ms
+from streams.decoding import Decoded, Refused, decode_events, published_ms
 from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
 from streams.outbox import Record
 from streams.partitioning import partition_for, partitions_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -12,16 +12,20 @@ import numpy as np
 
 from state.customers import CustomerMachine
 from state.events import EventBatch, Kind, event_hash
-from streams.event_columns import CONTROL, LOG_APPEND_TIME, Limits, decode_columns
-from streams.kinds import EventKind
-from streams.messages import MAX_ID_BYTES, MAX_SOURCE_BYTES, EventMessage, decode_event, decode_item
+from streams.checks import (
+    LOG_APPEND_TIME,
+    MAX_VALUE_BYTES,
+    EventTypes,
+    Unusable,
+    check_id,
+    check_time,
+)
+from streams.event_columns import decode_columns
+from streams.messages import MAX_SOURCE_BYTES, EventMessage, decode_event, decode_item
 
 T = TypeVar("T")
 
-MAX_VALUE_BYTES = 65_536
-EARLIEST_MS = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1000)
 BY_COLUMNS = 64  # records from which on it pays to decode a chunk by columns
-AHEAD_MS = 24 * 3600 * 1000  # how far event time may be ahead of the time of publishing
 
 
 class Record(Protocol):
@@ -40,10 +44,6 @@ class Refused:
 
     record: Record
     reason: str
-
-
-class Unusable(ValueError):
-    """Why a record cannot be used; goes to the dead letters."""
 
 
 @dataclass
@@ -71,26 +71,6 @@ def published_ms(record: Record, now_ms: int) -> int:
     return record.timestamp if record.timestamp_type == LOG_APPEND_TIME else now_ms
 
 
-def check_id(name: str, value: str, most_bytes: int = MAX_ID_BYTES) -> None:
-    """Raise Unusable unless a value is fit to be an id.
-
-    >>> check_id("item_id", "7502931")
-    >>> check_id("item_id", "a" + chr(7))
-    Traceback (most recent call last):
-    streams.decoding.Unusable: item_id has the control character U+0007
-    """
-    if not value:
-        raise Unusable(f"{name} is missing or empty")
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        raise Unusable(f"{name} holds half a surrogate pair: it cannot be written as UTF-8") from None
-    if size > most_bytes:
-        raise Unusable(f"{name} has {size} bytes, more than {most_bytes}")
-    if (control := CONTROL.search(value)) is not None:
-        raise Unusable(f"{name} has the control character U+{ord(control.group()):04X}")
-
-
 def time_ms(timestamp: int | str, published_ms: int) -> int:
     """Event time in ms since 1970 (UTC).
 
@@ -107,11 +87,7 @@ def time_ms(timestamp: int | str, published_ms: int) -> int:
         if moment.tzinfo is None:
             raise Unusable(f"timestamp {timestamp!r} has no offset: add Z or one like +02:00")
         timestamp = round(moment.timestamp() * 1000)
-    if timestamp < EARLIEST_MS:
-        hint = "; are these seconds?" if timestamp > EARLIEST_MS // 1000 else ""
-        raise Unusable(f"timestamp {timestamp} ms is before 1990{hint}")
-    if timestamp > published_ms + AHEAD_MS:
-        raise Unusable(f"timestamp {timestamp} ms is more than a day after it was published")
+    check_time(timestamp, published_ms)
     return timestamp
 
 
@@ -157,43 +133,6 @@ def _parsed_events(records: Sequence[Record]) -> Iterator[tuple[Record, EventMes
             yield record, error
 
 
-class EventTypes:
-    """The types of events that a topic takes.
-
-    >>> from streams.kinds import BOUGHT, WATCHED
-    >>> EventTypes(WATCHED, (BOUGHT, WATCHED)).number("purchase")
-    Traceback (most recent call last):
-    streams.decoding.Unusable: type 'purchase' is not for the topic watches: publish it to purchases
-    """
-
-    def __init__(self, kind: EventKind, kinds: Sequence[EventKind]) -> None:
-        self.kind = kind
-        self._topics = {other.word: other.events.name for other in kinds}
-        self.numbers: dict[str | None, int] = {
-            None: int(Kind.PURCHASE), kind.word: int(Kind.PURCHASE),
-            "return": int(Kind.RETURN), "forget": int(Kind.FORGET),
-        }  # fmt: skip
-
-    def number(self, word: str | None) -> int:
-        """The value of `state.events.Kind` for a type on the wire.
-
-        Raises
-        ------
-        Unusable
-        """
-        number = self.numbers.get(word)
-        if number is None:
-            raise Unusable(self._trouble(word))
-        return number
-
-    def _trouble(self, word: str | None) -> str:
-        here = self.kind.events.name
-        if word in self._topics:
-            return f"type {word!r} is not for the topic {here}: publish it to {self._topics[word]}"
-        known = ", ".join(str(one) for one in self.numbers if one)
-        return f"type {str(word)[:40]!r} is none of {known}, which the topic {here} takes"
-
-
 def decode_events(
     records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes, now_ms: int
 ) -> Decoded:
@@ -202,13 +141,7 @@ def decode_events(
     `now_ms` is the caller's time, ms since 1970: see `published_ms`.
     """
     if len(records) >= BY_COLUMNS:
-        batch = decode_columns(
-            records,
-            end,
-            machine,
-            types,
-            Limits(MAX_VALUE_BYTES, EARLIEST_MS, AHEAD_MS, now_ms),
-        )
+        batch = decode_columns(records, end, machine, types, now_ms)
         if batch is not None:
             return Decoded(batch, list(records), [], published_ms(records[0], now_ms))
     parsed = list(_parsed_events(records))

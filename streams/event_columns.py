@@ -7,10 +7,9 @@ reason for each record (`streams.decoding`); both give the same batch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -18,44 +17,25 @@ import numpy.typing as npt
 
 from state.customers import CustomerMachine
 from state.events import EventBatch, Kind, event_hashes
+from streams.checks import AHEAD_MS, CONTROL, EARLIEST_MS, LOG_APPEND_TIME, MAX_VALUE_BYTES
 from streams.messages import MAX_ID_BYTES, MAX_SOURCE_BYTES, EventMessage, decode_event
 
 if TYPE_CHECKING:
-    from streams.decoding import EventTypes, Record
-
-LOG_APPEND_TIME = 1  # a record's timestamp_type where its time is the broker's, and not the producer's
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # the characters of Unicode's category Cc
-
-
-class Limits(NamedTuple):
-    """What a record may be.
-
-    Attributes
-    ----------
-    most_bytes
-        The largest value.
-    earliest_ms, ahead_ms
-        The earliest event time, and how far event time may be ahead of publishing.
-    now_ms
-        When a record was published whose time is its producer's, and not the broker's.
-    """
-
-    most_bytes: int
-    earliest_ms: int
-    ahead_ms: int
-    now_ms: int
+    from streams.checks import EventTypes
+    from streams.decoding import Record
 
 
 def decode_columns(
-    records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes, limits: Limits
+    records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes, now_ms: int
 ) -> EventBatch | None:
     """The events of a chunk; None if any record is to be refused, or erases a customer.
 
-    New ids enter the machine's dictionaries in the order of the records, unless None is returned.
+    New ids enter the machine's dictionaries in the order of the records, unless None is returned. `now_ms` is
+    the caller's time, ms since 1970, when a record was published whose own time is its producer's.
     """
     values = [record.value for record in records]
     try:
-        if max(map(len, values)) > limits.most_bytes:  # type: ignore[arg-type]
+        if max(map(len, values)) > MAX_VALUE_BYTES:  # type: ignore[arg-type]
             return None
         events: list[EventMessage] = list(map(decode_event, values))  # type: ignore[arg-type]
         customers = [event.customer_id for event in events]
@@ -67,10 +47,7 @@ def decode_columns(
     times_ms = _times_ms([event.timestamp for event in events])
     if kinds is None or times_ms is None:
         return None
-    if (
-        times_ms.min() < limits.earliest_ms
-        or times_ms.max() > _published_ms(records, limits) + limits.ahead_ms
-    ):
+    if times_ms.min() < EARLIEST_MS or times_ms.max() > _published_ms(records, now_ms) + AHEAD_MS:
         return None  # or perhaps none of them is to be refused
     event_ids = [event.event_id for event in events]
     profile_ids = [event.profile_id for event in events]
@@ -109,11 +86,11 @@ def decode_columns(
     )  # fmt: skip
 
 
-def _published_ms(records: Sequence[Record], limits: Limits) -> int:
+def _published_ms(records: Sequence[Record], now_ms: int) -> int:
     """When the first of the records was published, at the latest."""
     if {record.timestamp_type for record in records} == {LOG_APPEND_TIME}:
         return min(record.timestamp for record in records)
-    return limits.now_ms
+    return now_ms
 
 
 def _is_source(value: str | None) -> bool:

@@ -3,6 +3,13 @@
 A key's records stay in order: a key has one partition, batches of a partition are handed over in order, and
 aiokafka has one batch of a partition on its way at a time. The producer is idempotent: what it has to send
 again after a lost answer is in the log once.
+
+Publishing again, after an error or by mistake, puts records into the log once more. They count once if they
+say where they are from: events of a `source` with ascending `sequence`s (`streams.messages`) are counted by a
+partition only above the highest sequence it has counted of that source, whatever their number. The records of
+a partition are in the log in the order in which they are sent, so what was missing is what is above. Of
+events without a source an `event_id` guards the last 128 of each customer, and those without either count
+again.
 """
 
 from __future__ import annotations
@@ -18,7 +25,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams.broker.errors import KafkaUnreachable
-from streams.partitioning import partition_for
+from streams.partitioning import partitions_for
 from streams.reading_ahead import ahead
 
 Record = tuple[bytes, bytes]
@@ -180,9 +187,9 @@ class _Publisher:
     async def send(self, records: Sequence[Record]) -> None:
         """Hand the records over to the producer; returns when it has taken them."""
         builders: dict[int, Any] = {}
-        create, count, now_ms = self.producer.create_batch, self.partitions, time.time_ns() // 1_000_000
-        for key, value in records:
-            partition = partition_for(key, count)
+        create, now_ms = self.producer.create_batch, time.time_ns() // 1_000_000
+        partitions = partitions_for([key for key, _ in records], self.partitions).tolist()
+        for (key, value), partition in zip(records, partitions, strict=True):
             builder = builders.get(partition)
             if builder is None:
                 builder = builders[partition] = create()
@@ -237,6 +244,6 @@ class _Publisher:
     def _failed(self, what: str) -> PublishError:
         return PublishError(
             f"Kafka at {self.bootstrap} {what}. It has acknowledged {self.records:,} records for the topic"
-            f" {self.topic}; see its log, then publish again: purchases that come twice count once if"
-            " they have an event_id."
+            f" {self.topic}; see its log, then publish again: what it has already of the same source is not"
+            " counted twice."
         )

@@ -64,9 +64,9 @@ class Queries(Service):
     def routes(self) -> list[web.RouteDef]:
         """What is answered."""
         return [
-            web.get("/related/{id}", self._related),
-            web.get("/items/{id}", self._item),
-            web.get("/customers/{id}", self._customer),
+            web.get("/related/{id:[^/]+}", self._related),
+            web.get("/items/{id:[^/]+}", self._item),
+            web.get("/customers/{id:[^/]+}", self._customer),
             web.post("/checkpoints", self._checkpoints),
         ]
 

@@ -22,7 +22,7 @@ from kafka.errors import KafkaError
 from streams.blocking_reader import BlockingReader
 from streams.broker.errors import KafkaUnreachable, TopicsError
 from streams.broker.topics_admin import list_topics
-from streams.event_columns import LOG_APPEND_TIME
+from streams.checks import LOG_APPEND_TIME
 from streams.topics import TopicSpec
 
 CONNECT_S = 2.0

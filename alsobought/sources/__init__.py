@@ -7,27 +7,32 @@
 ...     print(batch)
 [(b'ann', b'{"customer_id":"ann","item_id":"tea","timestamp":1769860800000}')]
 
-Formats, told by the name: CSV and JSON lines (also .gz and .xz), Parquet, `-` for standard input, and
+Formats, told by the name: CSV and JSON lines (also .gz and .xz), Parquet, `-` for standard input, a pipe, and
 `complete-journey`, purchases that come with the installation.
 
 Purchases, watches and other events have the columns customer_id, item_id and timestamp, and optionally
 quantity, event_type, event_id, basket_id, price and profile_id; items have item_id, and optionally title,
 category, brand, price and available. Other columns are ignored. `values` tells what a cell may hold,
-`Source` what becomes of bad rows.
+`Source` what becomes of bad rows, `ordering` in which order events are sent.
 """
 
 from alsobought.sources.errors import BadRow, BadRows, BadRowsError, SourceError
-from alsobought.sources.source import Source, open_events, open_items, open_purchases
+from alsobought.sources.opening import open_events, open_items, open_purchases, open_synthetic
+from alsobought.sources.source import EventSource, ItemSource, Source, numbered
 from alsobought.sources.table import Position
 
 __all__ = [
     "BadRow",
     "BadRows",
     "BadRowsError",
+    "EventSource",
+    "ItemSource",
     "Position",
     "Source",
     "SourceError",
+    "numbered",
     "open_events",
     "open_items",
     "open_purchases",
+    "open_synthetic",
 ]

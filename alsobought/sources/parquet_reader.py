@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +12,7 @@ from alsobought.sources.errors import SourceError
 from alsobought.sources.lines import open_file
 from alsobought.sources.table import Position, Refuse, Rows, Table
 
-BATCH_ROWS = 10_000
+BATCH_ROWS = 20_000
 
 
 class ParquetReader:
@@ -50,12 +49,4 @@ class ParquetReader:
         numbers = range(self._done + 1, self._done + batch.num_rows + 1)
         self._done += batch.num_rows
         names = batch.schema.names
-        return Rows(numbers, {name: cells(column) for name, column in zip(names, batch.columns, strict=True)})
-
-
-def cells(column: pa.Array[Any]) -> list[object]:
-    """Return the values; times as naive datetimes in UTC, to the millisecond."""
-    if pa.types.is_temporal(column.type):
-        column = column.cast(pa.timestamp("ms"), safe=False)
-    values: list[object] = column.to_pylist()
-    return values
+        return Rows(numbers, dict(zip(names, batch.columns, strict=True)))

@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
-from typing import Generic, TypeVar
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
-from msgspec import Struct
+import pyarrow as pa
 
-from alsobought.sources import complete_journey
-from alsobought.sources.csv_reader import CsvReader
-from alsobought.sources.errors import BadRows, BadRowsError, SourceError
-from alsobought.sources.events import events, table_of
-from alsobought.sources.items import ITEMS_TABLE, items
-from alsobought.sources.json_reader import JsonReader
-from alsobought.sources.lines import Lines
-from alsobought.sources.parquet_reader import ParquetReader
-from alsobought.sources.table import Position, Reader, Refuse, Rows, Table
-from streams.kinds import BOUGHT, EventKind
+from alsobought.sources.encoding import records_of
+from alsobought.sources.errors import BadRows, BadRowsError
+from alsobought.sources.events import EventTable, messages_of
+from alsobought.sources.identity import content_id, text_id
+from alsobought.sources.items import items
+from alsobought.sources.ordering import Sorted
+from alsobought.sources.table import Position, Reader, Refuse, Rows
+from alsobought.sources.values import Notes
+from streams.kinds import EventKind
 from streams.messages import CatalogueItem, EventMessage, encode
 
-STDIN = "-"
-
-Message = TypeVar("Message", bound=Struct)
 OnPosition = Callable[[Position], None]
+Records = list[tuple[bytes, bytes]]
+"""Keys and values."""
+
+T = TypeVar("T")
 
 
-class Source(Generic[Message]):
-    """Where messages come from; made by `open_events`, `open_purchases` and `open_items`.
+class Source:
+    """Where events or a catalogue come from; made by `open_events`, `open_purchases` and `open_items`.
 
-    Each call of `messages`, `records` or `check` is a pass of its own over the file, in its order, a few
-    thousand rows at a time. A row that cannot be made into a message ends the pass with BadRowsError, unless
-    the caller skips such rows; then they are counted in `bad`.
+    Each pass reads the file anew, in its order, a few thousand rows at a time. A row that cannot be used ends
+    the pass with BadRowsError, unless the caller skips such rows; then they are counted in `bad`. Cells that
+    can be used though not as they are written are counted in `notes`.
 
     So that a file with a bad row at its end is not published in part, a caller who does not skip calls
     `check` first, where `repeatable`: it reads all and names all bad rows. Standard input can only be read
     once, so there the rows before a bad one have been handed on when it is met.
+
+    Parameters
+    ----------
+    name
+        The file's name, - or that of bundled data.
+    open_reader
+        Opens it for one pass; is given where to note what is not read as it is written.
+    repeatable
+        Whether it can be read more than once.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        open_reader: Callable[[], Reader],
-        convert: Callable[[Rows, Refuse], list[Message]],
-        key: Callable[[Message], str],
-        repeatable: bool,
-    ) -> None:
+    def __init__(self, name: str, open_reader: Callable[[Notes], Reader], *, repeatable: bool) -> None:
         self.name = name
         self.repeatable = repeatable
         self.bad = BadRows(name)
+        self.notes = Notes()
         self._open_reader = open_reader
-        self._convert = convert
-        self._key = key
         self._position = Position(0, None, "rows")
         self._reader: Reader | None = None
 
@@ -62,116 +62,161 @@ class Source(Generic[Message]):
         """How far the latest pass is; another thread may ask."""
         return self._reader.position if self._reader is not None else self._position
 
-    def messages(self, *, skip_bad: bool = False) -> Iterator[list[Message]]:
-        """Yield the messages.
-
-        Raises
-        ------
-        SourceError
-            The file cannot be read; BadRowsError at a bad row, if they are not skipped.
-        """
-        bad = self.bad = BadRows(self.name)
+    def _read(self, convert: Callable[[Rows, Refuse], T], *, skip_bad: bool) -> Iterator[T]:
+        """One pass. Raises SourceError: the file cannot be read, or BadRowsError at a bad row."""
+        bad = self.bad
 
         def refuse(number: int, reason: str) -> None:
             bad.add(number, reason)
             if not skip_bad:
                 raise BadRowsError(bad)
 
-        reader = self._reader = self._open_reader()
+        reader = self._reader = self._open_reader(self.notes)
         try:
             for rows in reader.batches(refuse):
-                if found := self._convert(rows, refuse):
-                    yield found
+                yield convert(rows, refuse)
         finally:
             self._position, self._reader = reader.position, None
 
-    def records(self, *, skip_bad: bool = False) -> Iterator[list[tuple[bytes, bytes]]]:
-        """Yield the messages as keys and values of Kafka records. Raises as `messages` does."""
-        key = self._key
+    def _begin(self) -> None:
+        self.bad = BadRows(self.name)
+        self.notes = Notes()
+
+    def _watched(
+        self, pieces: Iterable[T], on_position: OnPosition | None, *, skip_bad: bool = False
+    ) -> Iterator[T]:
+        """A pass over all rows; raises BadRowsError at its end if bad ones are not skipped."""
+        for piece in pieces:
+            yield piece
+            if on_position is not None:
+                on_position(self.position)
+        if self.bad.count and not skip_bad:
+            raise BadRowsError(self.bad)
+
+    def _require_repeatable(self) -> None:
+        if not self.repeatable:
+            raise ValueError(f"{self.name} can be read only once, so it cannot be checked before it is used")
+
+
+class ItemSource(Source):
+    """A catalogue."""
+
+    def messages(self, *, skip_bad: bool = False) -> Iterator[list[CatalogueItem]]:
+        """Yield the items. Raises SourceError: the file cannot be read, or BadRowsError at a bad row."""
+        self._begin()
+        yield from filter(None, self._read(items, skip_bad=skip_bad))
+
+    def records(self, *, skip_bad: bool = False) -> Iterator[Records]:
+        """Yield the items as records. Raises as `messages` does."""
         for found in self.messages(skip_bad=skip_bad):
-            yield [(key(message).encode(), encode(message)) for message in found]
+            yield [(item.item_id.encode(), encode(item)) for item in found]
 
     def check(self, on_position: OnPosition | None = None) -> int:
-        """Read all and return the number of messages.
+        """Read all and return the number of items.
 
         Raises
         ------
         SourceError
             The file cannot be read; BadRowsError, after the end of the file, with the number of all bad rows.
         """
-        if not self.repeatable:
-            raise ValueError(f"{self.name} can be read only once, so it cannot be checked before it is used")
-        count = 0
-        for found in self.messages(skip_bad=True):
-            count += len(found)
-            if on_position is not None:
-                on_position(self.position)
-        if self.bad.count:
-            raise BadRowsError(self.bad)
-        return count
+        self._require_repeatable()
+        return sum(map(len, self._watched(self.messages(skip_bad=True), on_position)))
 
 
-def open_purchases(name: str) -> Source[EventMessage]:
-    """Return the purchases of a file, of `-` (standard input) or of `complete-journey`.
+class EventSource(Source):
+    """Events of a kind.
 
-    Raises as `open_events` does.
+    Parameters
+    ----------
+    kind
+        Their kind.
+    in_order
+        Whether they are known to be in order of time, and without bad rows.
+    content
+        What bundled or made data are known by; None: a file's bytes.
     """
-    return open_events(name, BOUGHT)
+
+    def __init__(
+        self,
+        name: str,
+        open_reader: Callable[[Notes], Reader],
+        kind: EventKind,
+        *,
+        repeatable: bool,
+        in_order: bool = False,
+        content: str | None = None,
+    ) -> None:
+        super().__init__(name, open_reader, repeatable=repeatable)
+        self.in_order = in_order
+        self._kind = kind
+        self._content = content
+
+    def batches(self, *, skip_bad: bool = False) -> Iterator[pa.RecordBatch]:
+        """Yield the events, in batches of `events.SCHEMA`. Raises as `messages` does."""
+        self._begin()
+        table = EventTable(self._kind, time.time_ns() // 1_000_000, self.notes)
+        for batch in self._read(table.batch, skip_bad=skip_bad):
+            if batch.num_rows:
+                yield batch
+
+    def messages(self, *, skip_bad: bool = False) -> Iterator[list[EventMessage]]:
+        """Yield the events.
+
+        Raises
+        ------
+        SourceError
+            The file cannot be read; BadRowsError at a bad row, if they are not skipped.
+        """
+        return map(messages_of, self.batches(skip_bad=skip_bad))
+
+    def records(self, *, skip_bad: bool = False) -> Iterator[Records]:
+        """Yield the events as records, as they come and of no source. Raises as `messages` does."""
+        return map(records_of, self.batches(skip_bad=skip_bad))
+
+    def check(self, on_position: OnPosition | None = None) -> int:
+        """Read all and return the number of events. Raises as that of `ItemSource`."""
+        self._require_repeatable()
+        return sum(batch.num_rows for batch in self._watched(self.batches(skip_bad=True), on_position))
+
+    def content_id(self, *, by_time: bool) -> str:
+        """Return what these events, in order of time or as they are, are known by when they come again.
+
+        Raises
+        ------
+        SourceError
+            The file cannot be read.
+        ValueError
+            It can be read only once.
+        """
+        if self._content is not None:
+            return text_id(f"{self._content} {self._kind.name}")
+        self._require_repeatable()
+        return content_id(self.name, self._kind.name, in_order=by_time)
+
+    @contextmanager
+    def ordered(
+        self, *, skip_bad: bool = False, by_time: bool = True, on_position: OnPosition | None = None
+    ) -> Iterator[Iterable[pa.RecordBatch]]:
+        """Give the events in order of time, or as they are, once all have been read and found to be good.
+
+        Events of the same time stay in the order of the file. Not read ahead are bundled data, and what can
+        be read only once and is not to be ordered. Raises as `check` does.
+        """
+        if self.in_order or not (by_time or self.repeatable):
+            yield self.batches(skip_bad=skip_bad)
+        elif by_time:
+            read = self.batches(skip_bad=True)
+            with Sorted(self.name, self._watched(read, on_position, skip_bad=skip_bad)) as found:
+                yield found
+        else:
+            if not skip_bad:
+                self.check(on_position)
+            yield self.batches(skip_bad=skip_bad)
 
 
-def open_events(name: str, kind: EventKind) -> Source[EventMessage]:
-    """Return the events of a kind in a file or `-` (standard input).
-
-    Raises
-    ------
-    SourceError
-        The format is unknown. Whether the file is there and readable shows with the first batch.
-    """
-    bundled = complete_journey.CompleteJourneyPurchases if kind is BOUGHT else None
-    return Source(
-        name,
-        open_reader=_opener(name, table_of(kind), bundled),
-        convert=partial(events, kind=kind),
-        key=lambda event: event.customer_id,
-        repeatable=name != STDIN,
-    )
-
-
-def open_items(name: str) -> Source[CatalogueItem]:
-    """Return the catalogue of a file, of `-` (standard input) or `complete-journey`, as above."""
-    return Source(
-        name,
-        open_reader=_opener(name, ITEMS_TABLE, complete_journey.CompleteJourneyItems),
-        convert=items,
-        key=lambda item: item.item_id,
-        repeatable=name != STDIN,
-    )
-
-
-def _opener(name: str, table: Table, bundled: Callable[[], Reader] | None) -> Callable[[], Reader]:
-    if name == STDIN:
-        return lambda: _stdin_reader(table)
-    if name == complete_journey.NAME:
-        if bundled is None:
-            raise SourceError(f"{name} has purchases and no {table.kind}: give a file.")
-        return bundled
-    path = Path(name)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    compressed = suffixes[-1:] in ([".gz"], [".xz"])
-    match suffixes[-2:-1] if compressed else suffixes[-1:]:
-        case [".csv"]:
-            return lambda: CsvReader(Lines.of_file(path), table)
-        case [".jsonl" | ".ndjson" | ".json"]:
-            return lambda: JsonReader(Lines.of_file(path), table)
-        case [".parquet"] if not compressed:
-            return lambda: ParquetReader(path, table)
-    raise SourceError(
-        f"{name}: the name tells no known format. Known are .csv, .jsonl, .ndjson and .json, each also .gz or"
-        f" .xz; .parquet; {STDIN} for standard input; and {complete_journey.NAME}."
-    )
-
-
-def _stdin_reader(table: Table) -> Reader:
-    lines = Lines.of_stdin()
-    # A JSON array is none of the two; the JSON reader says so.
-    return (JsonReader if lines.first_character() in (b"{", b"[") else CsvReader)(lines, table)
+def numbered(batches: Iterable[pa.RecordBatch], source: str | None) -> Iterator[Records]:
+    """Yield batches as records; with a source, each has it, and its place among all of them from 0."""
+    sent = 0
+    for batch in batches:
+        yield records_of(batch, source, sent)
+        sent += batch.num_rows

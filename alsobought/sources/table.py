@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
 
 from alsobought.sources.errors import SourceError
 
@@ -27,11 +29,24 @@ class Rows:
     """Some rows: their numbers in the file, and their cells by column; absent columns are empty."""
 
     numbers: Sequence[int]
-    columns: dict[str, Sequence[object]]
+    columns: dict[str, Sequence[object] | pa.Array[Any]]
 
-    def column(self, name: str) -> Iterable[object]:
-        """The cells of a column, in the order of `numbers`."""
-        return self.columns.get(name) or repeat(None, len(self.numbers))
+    def cells(self, name: str, at: Sequence[int]) -> Iterable[object]:
+        """The cells of a column in some of the rows, `at`."""
+        column = self.columns.get(name)
+        if column is None:
+            return repeat(None, len(at))
+        if isinstance(column, pa.Array):
+            return python_cells(column.take(pa.array(at, pa.int64())))
+        return [column[n] for n in at]
+
+
+def python_cells(column: pa.Array[Any]) -> list[object]:
+    """The values of an Arrow array; times as naive datetimes in UTC, to the millisecond."""
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"), safe=False)
+    values: list[object] = column.to_pylist()
+    return values
 
 
 @dataclass(frozen=True)
@@ -45,11 +60,15 @@ class Table:
     required: tuple[tuple[str, ...], ...]
     columns: tuple[str, ...]
 
+    def missing(self, found: Iterable[str]) -> list[str]:
+        """The first name of each required group that has none among `found`."""
+        names = set(found)
+        return [group[0] for group in self.required if not names & set(group)]
+
     def check(self, name: str, found: Iterable[str]) -> None:
         """Raise SourceError if the columns `found` in the file `name` do not make this table."""
         columns = list(found)
-        missing = [group[0] for group in self.required if not set(group) & set(columns)]
-        if missing:
+        if missing := self.missing(columns):
             raise SourceError(
                 f"{name}: {self.kind} need the column{'s' * (len(missing) > 1)} {', '.join(missing)};"
                 f" found are {', '.join(map(repr, columns)) or 'none'}. Rename or add what is missing."

@@ -8,78 +8,150 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import lru_cache
 
-from streams.messages import MAX_ID_BYTES, MAX_QUANTITY
+from streams.checks import Unusable, check_id, check_quantity, shown
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DIGITS = re.compile(r"[0-9]+(\.[0-9]+)?")
-_COMPACT_DATE = re.compile(r"(19|20)[0-9]{6}")
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")
 
-_EPOCH = datetime(1970, 1, 1)
-_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
-
-SECONDS_BELOW = 100_000_000_000
-"""A number below this is seconds (up to the year 5138), from here on milliseconds (since March 1973)."""
-_LATEST_MS = 10_000_000_000_000  # November 2286; microseconds are far beyond
+EXACT_BELOW = 1 << 53
+"""From here on a floating-point number does not hold every whole number."""
 
 
-class BadValue(ValueError):
+class BadValue(Unusable):
     """A cell that is no value of its field."""
 
 
-def id_value(field: str, cell: object) -> str:
-    """Return an id: 1 to 256 bytes of UTF-8, no control characters; whole numbers are taken as written."""
+@dataclass
+class Notes:
+    """What was done to cells that can be used, though not as they are written; said once, in numbers."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+
+    def add(self, note: str, cells: int = 1) -> None:
+        """Count cells of which `note`, a sentence, is true."""
+        if cells:
+            self.counts[note] = self.counts.get(note, 0) + cells
+
+    def say(self, note: str) -> None:
+        """Keep a sentence about the whole file."""
+        self.said.append(note)
+
+    def __str__(self) -> str:
+        return "\n".join([*self.said, *(f"{note} (cells: {count:,})" for note, count in self.counts.items())])
+
+
+def whole_note(field: str) -> str:
+    """What is said of ids such as 17850.0."""
+    return f"{field}: numbers written with decimals, such as 17850.0, were taken as whole numbers: 17850"
+
+
+def price_note() -> str:
+    """What is said of prices that are none."""
+    return "price: cells that are no number such as 12.50 were left out; the rows count all the same"
+
+
+def id_value(field: str, cell: object, notes: Notes | None = None) -> str:
+    """Return an id: 1 to 256 bytes of UTF-8, no control characters.
+
+    Whole numbers are taken as written. A number with nothing but zeros behind its point, as 17850.0, is the
+    whole number: tables in which a column had gaps once have turned ids into such numbers.
+    """
+    if type(cell) is str:
+        if _WHOLE.fullmatch(cell):
+            cell = _noted(field, cell.partition(".")[0], notes)
+        _check(field, cell)
+        return cell
+    if cell is None:
+        raise BadValue(f"{field} is missing or empty")
     if type(cell) is int:
-        cell = str(cell)
-    if type(cell) is str and cell:
-        return _checked_id(field, cell)
-    if cell is None or cell == "":
-        raise BadValue(f"{field} is missing")
-    raise BadValue(f"{field} {cell!r} is neither text nor a whole number")
+        return str(cell)
+    if type(cell) is bytes:
+        return id_value(field, _decoded(field, cell), notes)
+    if type(cell) is float and cell.is_integer() and abs(cell) < EXACT_BELOW:
+        return _noted(field, str(int(cell)), notes)
+    if type(cell) is Decimal and cell.is_finite() and cell == cell.to_integral_value():
+        return str(int(cell))
+    if type(cell) in (float, Decimal):
+        raise BadValue(f"{field} {cell} is no whole number that is known exactly: write ids as text")
+    raise BadValue(f"{field} {shown(cell)} is neither text nor a whole number")
+
+
+def _noted(field: str, text: str, notes: Notes | None) -> str:
+    if notes is not None:
+        notes.add(whole_note(field))
+    return text
 
 
 @lru_cache(maxsize=1 << 17)
-def _checked_id(field: str, text: str) -> str:
+def _check(field: str, text: str) -> None:
+    if UNDECODED.search(text):
+        raise BadValue(not_utf8(field, text))
     try:
-        size_bytes = len(text.encode())
-    except UnicodeEncodeError:
-        raise BadValue(f"{field} {text!r} is not UTF-8") from None
-    if size_bytes > MAX_ID_BYTES:
-        raise BadValue(f"{field} {text[:20]!r}... has {size_bytes} bytes; at most {MAX_ID_BYTES} are allowed")
-    if _CONTROL.search(text):
-        raise BadValue(f"{field} {text!r} has a control character")
-    return text
+        check_id(field, text)
+    except Unusable as error:
+        raise BadValue(f"{error}: {shown(text)}" if text else str(error)) from None
+
+
+def is_empty(cell: object) -> bool:
+    """Whether a cell has nothing in it."""
+    return cell is None or cell == "" or cell == b""
+
+
+def optional_id(field: str, cell: object, notes: Notes | None = None) -> str | None:
+    """Return an id as above, None for an empty cell."""
+    return None if is_empty(cell) else id_value(field, cell, notes)
+
+
+UNDECODED = re.compile("[\ud800-\udfff]")
+"""What bytes that are not UTF-8 become when they are decoded with surrogateescape."""
+
+
+def not_utf8(field: str, text: str) -> str:
+    """The reason why a cell with such bytes cannot be used."""
+    return (
+        f"{field} {shown(text)} is not UTF-8. Save the file as UTF-8, for example with"
+        " iconv -f WINDOWS-1252 -t UTF-8"
+    )
+
+
+def _decoded(field: str, cell: bytes) -> str:
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        raise BadValue(f"{field} {cell[:40]!r} is not UTF-8") from None
 
 
 def text_value(field: str, cell: object) -> str | None:
     """Return free text, None for an empty cell; numbers are taken as written."""
-    if cell is None or cell == "":
+    if is_empty(cell):
         return None
+    if type(cell) is bytes:
+        cell = _decoded(field, cell)
     if type(cell) is str:
-        if not cell.isascii():
-            try:
-                cell.encode()
-            except UnicodeEncodeError:
-                raise BadValue(f"{field} {cell!r} is not UTF-8") from None
-        return cell
-    if type(cell) is int or type(cell) is float:
+        if not cell.isascii() and UNDECODED.search(cell):
+            raise BadValue(not_utf8(field, cell))
+        return cell or None
+    if type(cell) in (int, float, Decimal):
         return str(cell)
-    raise BadValue(f"{field} {cell!r} is not text")
+    raise BadValue(f"{field} {shown(cell)} is not text")
 
 
 def quantity_value(cell: object) -> int:
     """Return a quantity, 1 for an empty cell."""
-    if cell is None or cell == "":
+    if is_empty(cell):
         return 1
     number = _whole(cell)
     if number is None:
-        raise BadValue(f"quantity {cell!r} is not a whole number")
-    if not 1 <= number <= MAX_QUANTITY:
-        hint = "; what is taken back is a row of its own, with event_type return" if number < 0 else ""
-        raise BadValue(f"quantity {number} is not between 1 and {MAX_QUANTITY:,}{hint}")
+        raise BadValue(f"quantity {shown(cell)} is not a whole number")
+    try:
+        check_quantity(number)
+    except Unusable as error:
+        raise BadValue(str(error)) from None
     return number
 
 
@@ -90,6 +162,10 @@ def _whole(cell: object) -> int | None:
             return int(cell)
         # Tables that passed through floating point say 2.0.
         cell = float(cell) if _DIGITS.fullmatch(cell) else None
+    if type(cell) is bytes:
+        return _whole(cell.decode("ascii", "replace"))
+    if type(cell) is Decimal:
+        return int(cell) if cell.is_finite() and cell == cell.to_integral_value() else None
     if type(cell) is float:
         return int(cell) if cell.is_integer() else None
     return cell if type(cell) is int else None
@@ -97,22 +173,31 @@ def _whole(cell: object) -> int | None:
 
 def price_value(cell: object) -> float | None:
     """Return the price of one, None for an empty cell."""
-    if cell is None or cell == "":
+    if is_empty(cell):
         return None
-    if type(cell) is not bool:
+    if isinstance(cell, str | bytes | int | float | Decimal) and type(cell) is not bool:
         try:
-            price = float(cell)  # type: ignore[arg-type]  # what cannot be converted is refused here
-        except (TypeError, ValueError):
+            price = float(cell)
+        except (ValueError, OverflowError):
             pass
         else:
             if math.isfinite(price):
                 return price
-    raise BadValue(f"price {cell!r} is not a number such as 12.50")
+    raise BadValue(f"price {shown(cell)} is not a number such as 12.50")
+
+
+def event_price(cell: object, notes: Notes) -> float | None:
+    """Return the price of an event; nothing is counted by it, so what is no price is left out and noted."""
+    try:
+        return price_value(cell)
+    except BadValue:
+        notes.add(price_note())
+        return None
 
 
 def available_value(cell: object) -> bool:
     """Return whether an item can be had, True for an empty cell."""
-    if cell is None or cell == "":
+    if is_empty(cell):
         return True
     found = _TRUTH.get(str(cell).lower())
     if found is None:
@@ -121,51 +206,3 @@ def available_value(cell: object) -> bool:
 
 
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-
-
-def timestamp_value(cell: object) -> int:
-    """Return milliseconds since 1970 (UTC).
-
-    Numbers below `SECONDS_BELOW` are seconds, others milliseconds. Text is a date and time as in RFC 3339,
-    "T" or a space between the two; without an offset it is UTC.
-    """
-    if type(cell) is str:
-        if cell.isascii() and cell.isdecimal():
-            if len(cell) == 8 and _COMPACT_DATE.fullmatch(cell):
-                raise BadValue(f"timestamp {cell!r} looks like a date; write it as {_dashed(cell)}")
-            return _epoch(int(cell) if len(cell) < 20 else math.inf, cell)
-        if _DIGITS.fullmatch(cell):
-            return _epoch(float(cell), cell)
-        try:
-            return _since_1970(datetime.fromisoformat(cell), cell)
-        except ValueError as error:
-            if isinstance(error, BadValue):
-                raise
-    elif type(cell) is int or type(cell) is float:
-        return _epoch(cell, cell)
-    elif isinstance(cell, datetime):
-        return _since_1970(cell, cell)
-    if cell is None or cell == "":
-        raise BadValue("timestamp is missing")
-    raise BadValue(
-        f"timestamp {cell!r} is neither seconds or milliseconds since 1970 nor like 2026-01-31T12:00:00Z"
-    )
-
-
-def _since_1970(when: datetime, cell: object) -> int:
-    ms = (when - (_EPOCH if when.tzinfo is None else _EPOCH_UTC)) // _MS
-    return ms if 0 <= ms < _LATEST_MS else _out_of_range(cell)
-
-
-def _epoch(number: float, cell: object) -> int:
-    if not 0 <= number < _LATEST_MS:  # also NaN
-        return _out_of_range(cell)
-    return round(number * 1000) if number < SECONDS_BELOW else int(number)
-
-
-def _out_of_range(cell: object) -> int:
-    raise BadValue(f"timestamp {str(cell)!r} is not between 1970 and 2286, in seconds or milliseconds")
-
-
-def _dashed(date: str) -> str:
-    return f"{date[:4]}-{date[4:6]}-{date[6:]}"

@@ -51,8 +51,8 @@ export function customers(main) {
         : "No recommendations are published yet: they are made when a customer's events come in.";
       return;
     }
-    const path = encodeURIComponent(customer), question = { kind: kind.kind, profile: of, k: 8 };
-    const published = ask(`recommendations/${path}`, question);
+    const question = { id: customer, kind: kind.kind, profile: of, k: 8 };
+    const published = ask("recommendations", question);
     published.then((told) => {
       about.textContent = `As of ${moment(told.as_of)}, event time${told.variant ? `, in variant ${told.variant}` : ""}.`;
       whose.hidden = !told.profiles.length;
@@ -60,7 +60,7 @@ export function customers(main) {
       profile.value = of ?? "";
     }, () => { about.textContent = ""; });
     fill(shelves[0].place, published.then(({ items }) => ({ items })), offers);
-    fill(shelves[1].place, ask(`recommend/${path}`, { ...question, shelf: "new" }).then(({ items }) => ({ items })), offers);
-    fill(shelves[2].place, ask(`buy-again/${path}`, question).then(({ items }) => ({ items })), offers);
+    fill(shelves[1].place, ask("recommend", { ...question, shelf: "new" }).then(({ items }) => ({ items })), offers);
+    fill(shelves[2].place, ask("buy-again", question).then(({ items }) => ({ items })), offers);
   } };
 }

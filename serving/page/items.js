@@ -55,7 +55,7 @@ export function items(main) {
     if (document.activeElement !== input) input.value = parameters.q ?? "";
     fill(found, ask("search", { q: parameters.q, kind: kind.kind, k: 15 }).then((told) => ({ ...told, item: parameters.item })),
       (told) => results(told, parameters, kind));
-    if (parameters.item) fill(detail, ask(`related/${encodeURIComponent(parameters.item)}`, { kind: kind.kind, k: 25 }), (told) => related(told, kind));
+    if (parameters.item) fill(detail, ask("related", { id: parameters.item, kind: kind.kind, k: 25 }), (told) => related(told, kind));
     else fill(detail, Promise.resolve(null), () => [h("h1", {}, "What goes with what"), empty("Choose an item to see what customers have together with it.")]);
   } };
 }

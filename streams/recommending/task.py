@@ -29,9 +29,10 @@ from state.recommending.learner import Learner
 from state.recommending.recommender import Recommender, Shelf
 from state.saving import Saver
 from state.store import RocksStore
+from streams.checks import EventTypes
 from streams.context import Context
 from streams.customer_task import counting_settings
-from streams.decoding import Decoded, EventTypes, decode_events
+from streams.decoding import Decoded, decode_events
 from streams.kinds import EventKind, kinds_of
 from streams.messages import REPORTED, Progress
 from streams.recommending.learnt import LearntPublisher

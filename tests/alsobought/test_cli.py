@@ -129,7 +129,7 @@ def test_a_kind_that_the_settings_do_not_have_is_refused(
     likes = tmp_path / "likes.csv"
     likes.write_text("customer_id,item_id,timestamp,event_type\nann,tea,2026-01-31 12:00:00,watch\n")
     result = run("publish", "events", "liked", likes, "--kafka", CLOSED)
-    assert "event_type 'watch' is none of liked, return, forget" in result.stderr
+    assert "type 'watch' is not for the topic liked: publish it to watches" in result.stderr
     likes.write_text("customer_id,item_id,timestamp,event_type\nann,tea,2026-01-31 12:00:00,liked\n")
     assert (
         f"no Kafka answers at {CLOSED}" in run("publish", "events", "liked", likes, "--kafka", CLOSED).stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 from serving.server import CannotServe, Server, ServerThread
 from streams.kinds import BOUGHT, LISTED
 from streams.messages import Progress
+from streams.recommending.messages import Recommended
 from tests.serving import shop as made
 from tests.serving.conftest import Shop, get
-from tests.serving.shop import NASTY, NOW_MS, Message, message
+from tests.serving.shop import NASTY, NOW_MS, Message, a_list, message, offered
 from tests.streams.pipeline import until
 
 
@@ -35,6 +37,31 @@ def test_related(shop: Shop) -> None:
     assert shop.ask("/api/search", kind="watched-bought", q="tea")["items"][0]["buyers"] == 12
     assert shop.ask("/api/related/a%2Fb%20c")["title"] == "Odd Ünit jam"
     assert shop.ask("/api/related/bread")["related"] == []  # in the catalogue, with no list
+
+
+ODD_IDS = (
+    "..", ".", "...", "a/../b", "/", "//", "?", "a?k=2", "#", "%", "%2F", "%25", "a b", "+", "&=;", "{x}",
+    "'", '"', "<b>", "\\", "~", "*", "😀", "é", "日本", "a,b", "null", "0",
+)  # fmt: skip
+
+
+def test_ids_of_any_printable_characters(shop: Shop) -> None:
+    shop.publish(a_list(BOUGHT, odd, n + 2, "tea") for n, odd in enumerate(ODD_IDS))
+    shop.publish(offered(BOUGHT, odd, None, Recommended(odd, 1.0, [], "bestseller")) for odd in ODD_IDS)
+    until(lambda: shop.ask_any("/api/recommendations", id=ODD_IDS[-1])[0] == 200, "the last of them")
+    for n, odd in enumerate(ODD_IDS):
+        in_path = urllib.parse.quote(odd, safe="")
+        for told in (shop.ask(f"/api/related/{in_path}"), shop.ask("/api/related", id=odd)):
+            assert (told["item_id"], told["buyers"]) == (odd, n + 2)
+        for told in (shop.ask(f"/api/recommendations/{in_path}"), shop.ask("/api/recommendations", id=odd)):
+            assert (told["customer_id"], told["items"][0]["item_id"]) == (odd, odd)
+        for path in ("recommend", "buy-again"):
+            assert shop.ask(f"/api/{path}/{in_path}")["customer_id"] == odd
+            assert shop.ask(f"/api/{path}", id=odd)["customer_id"] == odd
+            assert shop.worker.asked[-1]["customers"] == [odd]
+    shop.publish(message(BOUGHT.lists.name, odd, None) for odd in ODD_IDS)
+    shop.publish(message(BOUGHT.recommendations.name, odd, None) for odd in ODD_IDS)
+    until(lambda: shop.ask_any("/api/recommendations", id=ODD_IDS[-1])[0] == 404, "its end")
 
 
 def test_bestsellers(shop: Shop) -> None:
@@ -132,6 +159,8 @@ def test_what_the_owner_does_not_answer(shop: Shop, customer: str, status: int, 
         ("/api/search", {"q": "x" * 201}, 400, "parameter q", "at most 200"),
         ("/api/quality", {"kind": "x"}, 400, "parameter kind", "bought, watched"),
         ("/api/related/" + "x" * 300, {}, 400, "parameter id", "256 bytes"),
+        ("/api/related", {}, 400, "parameter id", "as the parameter id"),
+        ("/api/related/tea", {"id": "tea"}, 400, "parameter id", "take kind, k"),
         ("/api/related/coal", {}, 404, "items and related-items", "/api/search"),
         ("/api/recommendations/eve", {}, 404, "recommendations", "/api/recommend/"),
         ("/api/nothing", {}, 404, "the path", "docs/guide"),

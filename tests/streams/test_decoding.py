@@ -11,15 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state.customers import CustomerMachine
-from streams.decoding import (
-    MAX_VALUE_BYTES,
-    Decoded,
-    EventTypes,
-    decode_events,
-    decode_items,
-    time_ms,
-)
-from streams.event_columns import LOG_APPEND_TIME
+from streams.checks import LOG_APPEND_TIME, MAX_VALUE_BYTES, EventTypes
+from streams.decoding import Decoded, decode_events, decode_items, time_ms
 from streams.kinds import BOUGHT, BUILT_IN, EventKind
 
 NOW = 1_750_000_000_000

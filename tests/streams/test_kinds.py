@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from state.customers import CustomerMachine
 from state.deltas import decode_availability
 from streams.catalogue_task import CatalogueTask
+from streams.checks import EventTypes
 from streams.context import Context
-from streams.decoding import EventTypes, decode_events
+from streams.decoding import decode_events
 from streams.kinds import (
     BOUGHT,
     BUILT_IN,

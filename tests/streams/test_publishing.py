@@ -22,7 +22,7 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import KafkaUnreachable
 from streams.broker.topics_admin import create_topics
 from streams.messages import decode_event, encode
-from streams.partitioning import partition_for
+from streams.partitioning import partition_for, partitions_for
 from streams.publishing import PublishError, PublishReport, Record, TopicMissing, publish
 from streams.settings import Settings
 from streams.topics import TopicSpec
@@ -177,7 +177,7 @@ def test_a_broker_that_stops_to_answer(tmp_path: Path) -> None:
 
         begin = time.monotonic()
         try:
-            with pytest.raises(PublishError, match=r"publish again: .* event_id"):
+            with pytest.raises(PublishError, match=r"publish again: .* same source is not counted twice"):
                 asyncio.run(publish(own.bootstrap, "sales", halting(), stall_timeout_s=2))
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -230,3 +230,8 @@ def test_partitions_are_those_of_java() -> None:
     }
     for key, expected in hashes.items():
         assert partition_for(key, 1 << 20) == (expected & 0x7FFFFFFF) % (1 << 20)
+
+
+@given(keys=st.lists(st.binary(max_size=40), max_size=30), partitions=st.integers(1, 1024))
+def test_partitions_of_many_keys_are_those_of_each(keys: list[bytes], partitions: int) -> None:
+    assert partitions_for(keys, partitions).tolist() == [partition_for(key, partitions) for key in keys]

@@ -16,22 +16,21 @@ GOOD = "ann,tea,1769860800,1,purchase,1\n"
 
 BAD_ROWS = {
     "ann,tea,1769860800,0,,": "quantity 0 is not between 1 and 1,000,000",
-    "ann,tea,1769860800,-2,,": "quantity -2 .* event_type return",
+    "ann,tea,1769860800,-2,,": "quantity -2 .* of type return",
     "ann,tea,1769860800,1.5,,": "quantity '1.5' is not a whole number",
     "ann,tea,1769860800,1_0,,": "quantity '1_0' is not a whole number",
-    "ann,tea,1769860800,1,watch,": "event_type 'watch' is none of purchase, return, forget",
+    "ann,tea,1769860800,1,watch,": "type 'watch' is not for the topic purchases: publish it to watches",
+    "ann,tea,1769860800,1,buy,": "type 'buy' is none of purchase, return, forget",
     ",tea,1769860800,1,,": "customer_id is missing",
     "ann,,1769860800,1,,": "item_id is missing",
     "ann,,1769860800,1,return,": "item_id is missing",
-    f"ann,{'é' * 129},1769860800,1,,": "item_id 'é+'... has 258 bytes; at most 256",
-    "ann,te\ta,1769860800,1,,": "item_id 'te\\\\ta' has a control character",
+    f"ann,{'é' * 129},1769860800,1,,": "item_id has 258 bytes, more than 256: 'é+'",
+    "ann,te\ta,1769860800,1,,": "item_id has the control character U.0009: 'te.*ta'",
     "ann,tea,,1,,": "timestamp is missing",
     "ann,tea,yesterday,1,,": "timestamp 'yesterday' is neither seconds or milliseconds",
     "ann,tea,20260131,1,,": "timestamp '20260131' looks like a date; write it as 2026-01-31",
-    "ann,tea,1769860800000000,1,,": "timestamp '1769860800000000' is not between 1970 and 2286",
-    "ann,tea,1969-12-31 23:59:59,1,,": "timestamp '1969-12-31 23:59:59' is not between 1970",
-    "ann,tea,1769860800,1,,free": "price 'free' is not a number",
-    "ann,tea,1769860800,1,,nan": "price 'nan' is not a number",
+    "ann,tea,1769860800000000,1,,": "timestamp '1769860800000000' is not between 1990 and now",
+    "ann,tea,1969-12-31 23:59:59,1,,": "timestamp '1969-12-31 23:59:59' is 1969-12-31T23:59:59: before 1990",
     "ann,tea,1769860800,1": "4 cells where the header has 6",
     "ann,tea,1769860800,1,,,,": "8 cells where the header has 6",
 }
@@ -52,22 +51,20 @@ def test_a_bad_row_of_csv(tmp_path: Path, row: str) -> None:
 BAD_LINES = {
     "{": "not a JSON object: Input data was truncated",
     "7": "not a JSON object: Expected `object`, got `int`",
-    '{"customer_id":["ann"],"item_id":"tea","timestamp":1}': r"customer_id \['ann'\] is neither text nor a",
-    '{"customer_id":true,"item_id":"tea","timestamp":1}': "customer_id True is neither text nor a whole",
+    '{"customer_id":["ann"],"item_id":"tea","timestamp":1e9}': r"customer_id \['ann'\] is neither text nor a",
+    '{"customer_id":true,"item_id":"tea","timestamp":1e9}': "customer_id True is neither text nor a whole",
     '{"customer_id":"ann","item_id":"tea","timestamp":true}': "timestamp True is neither",
-    '{"customer_id":"ann","item_id":"tea","timestamp":1,"quantity":true}': "quantity True is not a whole",
-    '{"customer_id":"ann","item_id":"tea","timestamp":1,"price":true}': "price True is not a number",
-    '{"customer_id":"ann","item_id":"tea","timestamp":1,"price":{}}': "price {} is not a number",
-    '{"customer_id":"ann","item_id":"tea","timestamp":1,"basket_id":{}}': "basket_id {} is not text",
-    '{"customer_id":"a","item_id":"b","timestamp":1,"type":"return","event_type":"forget"}': "contradict",
-    '{"customer_id":"ann","item_id":"tea","timestamp":1,"event_type":["return"]}': "is none of purchase",
+    '{"customer_id":"ann","item_id":"tea","timestamp":1e9,"quantity":true}': "quantity True is not a whole",
+    '{"customer_id":"ann","item_id":"tea","timestamp":1e9,"basket_id":{}}': "basket_id {} is not text",
+    '{"customer_id":"a","item_id":"b","timestamp":1e9,"type":"return","event_type":"forget"}': "contradict",
+    '{"customer_id":"ann","item_id":"tea","timestamp":1e9,"event_type":["return"]}': "is none of purchase",
     '{"customer_id":"ann","item_id":"tea"}': "timestamp is missing",
 }
 
 
 @pytest.mark.parametrize("line", BAD_LINES)
 def test_a_bad_line_of_json(tmp_path: Path, line: str) -> None:
-    good = '{"customer_id":"ann","item_id":"tea","timestamp":1}\n'
+    good = '{"customer_id":"ann","item_id":"tea","timestamp":1e9}\n'
     path = tmp_path / "sales.jsonl"
     path.write_text(f"{good}\n{line}\n{good}")
     source = open_purchases(str(path))
@@ -79,19 +76,19 @@ def test_a_bad_line_of_json(tmp_path: Path, line: str) -> None:
 def test_bytes_that_are_not_utf8_are_bad_rows(tmp_path: Path) -> None:
     path = tmp_path / "sales.csv"
     header = b"customer_id,item_id,timestamp,basket_id\n"
-    path.write_bytes(header + b"ann,caf\xe9,1,\nann,tea,1,caf\xe9\n")
+    path.write_bytes(header + b"ann,caf\xe9,1769860800,\nann,tea,1769860800,caf\xe9\n")
     source = open_purchases(str(path))
     assert list(source.records(skip_bad=True)) == []
     assert [row.number for row in source.bad.first] == [2, 3]
     lines = tmp_path / "sales.jsonl"
-    lines.write_bytes(b'{"customer_id":"ann","item_id":"caf\xe9","timestamp":1}\n')
+    lines.write_bytes(b'{"customer_id":"ann","item_id":"caf\xe9","timestamp":1e9}\n')
     with pytest.raises(BadRowsError, match=r"sales\.jsonl:1: "):
         list(open_purchases(str(lines)).records())
 
 
 def test_check_reads_to_the_end_and_names_all(tmp_path: Path) -> None:
     path = tmp_path / "sales.csv"
-    path.write_text(HEADER + GOOD + "ann,tea,1,0,,\n" * 12 + GOOD)
+    path.write_text(HEADER + GOOD + "ann,tea,1769860800,0,,\n" * 12 + GOOD)
     source = open_purchases(str(path))
     positions: list[Position] = []
     with pytest.raises(
@@ -167,6 +164,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
 
 
 def test_a_bad_row_of_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((HEADER + "ann,tea,1,0,,\n").encode())))
+    text = HEADER + "ann,tea,1769860800,0,,\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     with pytest.raises(BadRowsError, match="-:2: quantity 0"):
         list(open_purchases("-").records())

@@ -90,9 +90,9 @@ def test_parquet_of_typed_columns(tmp_path: Path) -> None:
 
 def test_integer_ids_and_naive_times_of_parquet(tmp_path: Path) -> None:
     path = tmp_path / "sales.parquet"
-    times = pa.array([datetime(1971, 1, 1)], pa.timestamp("us"))
+    times = pa.array([datetime(1991, 1, 1)], pa.timestamp("us"))
     pq.write_table(pa.table({"customer_id": [7], "item_id": [8], "timestamp": times}), path)
-    assert read(path) == [EventMessage(customer_id="7", item_id="8", timestamp=31_536_000_000)]
+    assert read(path) == [EventMessage(customer_id="7", item_id="8", timestamp=662_688_000_000)]
 
 
 @pytest.mark.parametrize("text", [CSV, JSON, "\n \n" + JSON, "\ufeff" + CSV, CSV.replace("\n", "\r\n")])
