@@ -64,7 +64,7 @@ class Running:
     def topic_bytes(self) -> dict[str, int]:
         """Bytes of each topic's log as it is on the broker's disk, what was compacted away not included."""
         found: dict[str, int] = {}
-        for file in self.folder.rglob("*.log"):
+        for file in (self.folder / "broker" / "data").glob("*-*/*.log"):
             topic, dash, partition = file.parent.name.rpartition("-")
             if dash and partition.isdecimal():
                 found[topic] = found.get(topic, 0) + file.stat().st_size
