@@ -177,6 +177,7 @@ def _told(heard: Heard, lists: str, recommendations: str) -> dict[str, float]:
     told = {f"{lists}_{name}": value for name, value in figures.items()}
     for name, values in (
         (lists, heard.lists_ms),
+        (f"{lists}_of_own", heard.own_lists_ms),
         (recommendations, heard.recommendations_ms),
         (f"{lists}_acknowledged", heard.acknowledgements_ms),
     ):

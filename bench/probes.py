@@ -39,6 +39,7 @@ class Probe:
     second_s: float = 0.0
     acknowledged_s: float = 0.0
     listed_s: float = 0.0
+    own_listed_s: float = 0.0
     place: int = -1  # of the own item in the known item's list, from 0
     recommended_s: float = 0.0
 
@@ -49,8 +50,9 @@ class Heard:
 
     Attributes
     ----------
-    lists_ms, recommendations_ms
-        In the order of the probes.
+    lists_ms, own_lists_ms, recommendations_ms
+        In the order of the probes: until the known item's list, the first list of the own one, and the
+        customer's first recommendations.
     acknowledgements_ms
         Of the second purchases: a part of `lists_ms`.
     known, places
@@ -58,6 +60,7 @@ class Heard:
     """
 
     lists_ms: list[float] = field(default_factory=list)
+    own_lists_ms: list[float] = field(default_factory=list)
     recommendations_ms: list[float] = field(default_factory=list)
     acknowledgements_ms: list[float] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
@@ -72,7 +75,7 @@ class Client:
         self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
         self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=FETCH_WAIT_MS)
         self._waiting: dict[bytes, list[tuple[bytes, Probe]]] = defaultdict(list)
-        self._new: dict[bytes, Probe] = {}
+        self._new: dict[bytes, Probe] = {}  # by customer, and by item of its own
 
     async def start(self) -> None:
         """Connect, and listen to what comes from now on."""
@@ -102,6 +105,8 @@ class Client:
                     if partition.topic == RECOMMENDATIONS:
                         if probe := self._new.pop(record.key, None):
                             probe.recommended_s = now
+                    elif probe := self._new.pop(record.key, None):
+                        probe.own_listed_s = now
                     elif waiting := self._waiting.get(record.key):
                         value = record.value or b""
                         for pair in [pair for pair in waiting if pair[0] in value]:
@@ -111,7 +116,7 @@ class Client:
     async def probe(self, probe: Probe) -> None:
         """Buy the known item, then the own one, and wait until both are heard of, or patience ends."""
         self._waiting[probe.known.encode()].append((f'"{probe.own}"'.encode(), probe))
-        self._new[probe.customer.encode()] = probe
+        self._new[probe.customer.encode()] = self._new[probe.own.encode()] = probe
         probe.first_s = time.perf_counter()
         await self._buy(probe, probe.known)
         await asyncio.sleep(max(0.0, probe.first_s + PAUSE_S - time.perf_counter()))
@@ -154,6 +159,7 @@ async def ask(
     end = time.perf_counter()
     return Heard(
         [1000 * ((p.listed_s or end) - p.second_s) for p in probes],
+        [1000 * ((p.own_listed_s or end) - p.second_s) for p in probes],
         [1000 * ((p.recommended_s or end) - p.first_s) for p in probes],
         [1000 * (p.acknowledged_s - p.second_s) for p in probes],
         [p.known for p in probes],
