@@ -41,10 +41,10 @@ def test_a_result_is_written_with_the_median_of_its_runs(
 def test_the_page_has_what_was_measured_between_its_marks(tmp_path: Path) -> None:
     results.run("growth", _options(tmp_path), lambda _: Result({"partitions_cost": 1.5}))
     text = report.section(report.read(tmp_path), [])
-    page = report.fill(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", text)
+    page = report.fill(f"before\n{report.BEGIN}\nsuperseded\n{report.END}\nafter\n", text)
     assert page.startswith(f"before\n{report.BEGIN}\n")
     assert page.endswith(f"{report.END}\nafter\n")
-    assert "old" not in page
+    assert "superseded" not in page
     assert "| cost of an event at 64 partitions, against 4 | 1.5 | <= 1.3 | missed |" in page
     assert "| `make test`, s | not measured | <= 480 |  |" in page
     assert report.fill(page, text) == page
