@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test chaos quality lint types docs lock clean
+.PHONY: demo setup test chaos quality bench lint types docs lock clean
 
 # DEMO="--limit 50000" for a short one
 demo: setup
@@ -30,6 +30,10 @@ chaos: setup
 # purchases of complete-journey; QUALITY="watches.csv.xz --kind watched" for others
 quality: setup
 	@$(BIN)/python bench/quality.py $(QUALITY)
+
+# BENCH="latency --limit 160000" for one of them, briefly; all take hours
+bench: setup
+	@$(BIN)/python -m bench $(BENCH)
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -1,119 +1,120 @@
-"""The command `alsobought`: every command with its help; the work is done in the modules beside it."""
+"""The command `alsobought`: every command with its help; the work is done in the modules beside it.
+
+Nothing that counts or talks to Kafka is imported before a command is called (`alsobought.loading`).
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import typer
-from kafka.errors import KafkaError
-from typer.core import TyperGroup
 
-from alsobought import (
-    commands_checkpoint,
-    commands_demo,
-    commands_drain,
-    commands_evaluate,
-    commands_inspect,
-    commands_lists,
-    commands_publish,
-    commands_rebuild,
-    commands_recommend,
-    commands_serve,
-    commands_stack,
-    commands_train,
-)
-from alsobought.options import CommandError
-from alsobought.sources import SourceError
-from chronological.errors import ChronologicalError
-from evaluation.errors import EvaluationError
-from serving.server import CannotServe
-from state.errors import StateError
-from streams.broker.errors import BrokerError
-from streams.checkpoints import CheckpointError
-from streams.publishing import PublishError
-from streams.recommending.models import ModelError
+from alsobought.loading import LoadingGroup, loading
 
-EXPECTED = (
-    CommandError, BrokerError, PublishError, SourceError, CheckpointError, StateError, KafkaError,
-    CannotServe, ChronologicalError, EvaluationError, ModelError,
-)  # fmt: skip
 INTERRUPTED = 130
 
 
-class Commands(TyperGroup):
+EXPECTED = (
+    "alsobought.options:CommandError",
+    "alsobought.sources:SourceError",
+    "chronological.errors:ChronologicalError",
+    "evaluation.errors:EvaluationError",
+    "kafka.errors:KafkaError",
+    "serving.server:CannotServe",
+    "state.errors:StateError",
+    "streams.broker.errors:BrokerError",
+    "streams.checkpoints:CheckpointError",
+    "streams.publishing:PublishError",
+    "streams.recommending.models:ModelError",
+)
+"""Errors whose message says all that a user needs: module and class of each."""
+
+
+class Commands(LoadingGroup):
     """The commands; an expected error becomes a line on standard error and status 1."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except EXPECTED as error:
+        except Exception as error:
+            if not isinstance(error, expected()):
+                raise
             typer.echo(f"alsobought: {error}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(INTERRUPTED) from error
 
 
-def _group(text: str) -> typer.Typer:
-    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+def expected() -> tuple[type[Exception], ...]:
+    """Return those of the expected errors that can have been raised: whose modules are loaded."""
+    pairs = [name.split(":") for name in EXPECTED]
+    return tuple(getattr(sys.modules[module], name) for module, name in pairs if module in sys.modules)
 
 
 app = typer.Typer(
-    cls=Commands,
+    cls=loading(Commands, {
+        "up": "alsobought.commands_stack:up",
+        "demo": "alsobought.commands_demo:demo",
+        "worker": "alsobought.commands_stack:worker",
+        "recommender": "alsobought.commands_stack:recommender",
+        "serve": "alsobought.commands_serve:serve",
+        "forget": "alsobought.commands_publish:forget",
+        "drain": "alsobought.commands_drain:drain",
+        "related": "alsobought.commands_lists:related",
+        "watch": "alsobought.commands_lists:watch",
+        "recommend": "alsobought.commands_recommend:recommend",
+        "bestsellers": "alsobought.commands_recommend:bestsellers",
+        "experiments": "alsobought.commands_recommend:experiments",
+        "dead-letters": "alsobought.commands_inspect:dead_letters",
+        "train": "alsobought.commands_train:train",
+        "evaluate": "alsobought.commands_evaluate:evaluate",
+        "rebuild": "alsobought.commands_rebuild:rebuild",
+    }),
     help="Related items from purchases and watches, kept up to date as each of them arrives.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-)
-broker, topics, publish, export, inspect, checkpoint = (
-    _group("Kafka on this machine, without Docker."),
-    _group("Make and describe the topics."),
-    _group("Send files to Kafka."),
-    _group("Write what the topics hold to a file."),
-    _group("Look into the workers' counts."),
-    _group("Copies of the workers' state that a worker with an empty disk begins from."),
-)
+)  # fmt: skip
 
-app.command("up")(commands_stack.up)
-app.command("demo")(commands_demo.demo)
-app.command("worker")(commands_stack.worker)
-app.command("recommender")(commands_stack.recommender)
-app.command("serve")(commands_serve.serve)
-broker.command("run")(commands_stack.broker_run)
-topics.command("create")(commands_stack.topics_create)
-topics.command("list")(commands_stack.topics_list)
-publish.command("purchases")(commands_publish.purchases)
-publish.command("watches")(commands_publish.watches)
-publish.command("events")(commands_publish.events)
-publish.command("synthetic")(commands_publish.synthetic)
-publish.command("items")(commands_publish.items)
-app.command("forget")(commands_publish.forget)
-app.command("drain")(commands_drain.drain)
-app.command("related")(commands_lists.related)
-app.command("watch")(commands_lists.watch)
-export.command("related-items")(commands_lists.export_related)
-export.command("recommendations")(commands_lists.export_recommendations)
-export.command("bestsellers")(commands_lists.export_bestsellers)
-app.command("recommend")(commands_recommend.recommend)
-app.command("bestsellers")(commands_recommend.bestsellers)
-app.command("experiments")(commands_recommend.experiments)
-inspect.command("item")(commands_inspect.item)
-inspect.command("customer")(commands_inspect.customer)
-app.command("dead-letters")(commands_inspect.dead_letters)
-checkpoint.command("now")(commands_checkpoint.now)
-checkpoint.command("list")(commands_checkpoint.list_)
-checkpoint.command("verify")(commands_checkpoint.verify)
-checkpoint.command("restore")(commands_checkpoint.restore)
-app.command("train")(commands_train.train)
-app.command("evaluate")(commands_evaluate.evaluate)
-app.command("rebuild")(commands_rebuild.rebuild)
-for name, group in {
-    "broker": broker, "topics": topics, "publish": publish, "export": export, "inspect": inspect,
-    "checkpoint": checkpoint,
-}.items():  # fmt: skip
+
+def _group(name: str, text: str, table: dict[str, str]) -> None:
+    group = typer.Typer(
+        cls=loading(LoadingGroup, table), help=text, no_args_is_help=True, rich_markup_mode=None
+    )
     app.add_typer(group, name=name)
+
+
+_group("broker", "Kafka on this machine, without Docker.", {"run": "alsobought.commands_stack:broker_run"})
+_group("topics", "Make and describe the topics.", {
+    "create": "alsobought.commands_stack:topics_create",
+    "list": "alsobought.commands_stack:topics_list",
+})  # fmt: skip
+_group("publish", "Send files to Kafka.", {
+    "purchases": "alsobought.commands_publish:purchases",
+    "watches": "alsobought.commands_publish:watches",
+    "events": "alsobought.commands_publish:events",
+    "synthetic": "alsobought.commands_publish:synthetic",
+    "items": "alsobought.commands_publish:items",
+})  # fmt: skip
+_group("export", "Write what the topics hold to a file.", {
+    "related-items": "alsobought.commands_lists:export_related",
+    "recommendations": "alsobought.commands_lists:export_recommendations",
+    "bestsellers": "alsobought.commands_lists:export_bestsellers",
+})  # fmt: skip
+_group("inspect", "Look into the workers' counts.", {
+    "item": "alsobought.commands_inspect:item",
+    "customer": "alsobought.commands_inspect:customer",
+})  # fmt: skip
+_group("checkpoint", "Copies of the workers' state that a worker with an empty disk begins from.", {
+    "now": "alsobought.commands_checkpoint:now",
+    "list": "alsobought.commands_checkpoint:list_",
+    "verify": "alsobought.commands_checkpoint:verify",
+    "restore": "alsobought.commands_checkpoint:restore",
+})  # fmt: skip
 
 
 def main() -> None:

@@ -1,162 +1,101 @@
-"""Events a second from Kafka to published lists: a year of purchases, one worker, all on this machine.
+"""A year of purchases from a file to published lists and recommendations: the whole system on this machine.
 
-    python bench/end_to_end.py [--limit N] [--json]
+    python -m bench.end_to_end [--limit N] [--runs 3]
 
-The clock runs from the start of publishing until every purchase is counted, and until every list in Kafka
-is exactly up to date (`drain`). A while later 3,000 more purchases at a modest rate show the time from a
-purchase to its lists ("calm"), and to its customer's new recommendations ("offers").
+One worker, one recommender, the API and Kafka count the year but for its last 53,000 purchases. The clock
+runs from the first record in Kafka until all are counted, and until `drain` says that every list is exactly
+up to date. Then the last two weeks are published, and the clock runs until `drain` again. CPU is that of the
+processes until the first `drain` returns, their starting not included; memory is the highest of both parts.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import tempfile
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-import psutil
+from bench.following import Following
+from bench.machines import in_process_per_s
+from bench.processes import ROLES, Usage
+from bench.results import Result, parser, run
+from bench.stack import Arrivals, Running, finished, purchases, running
 
-from alsobought.commands_publish import run as publish
-from alsobought.draining import drain
-from alsobought.sources import open_purchases
-from alsobought.sources.complete_journey import NAME
-from alsobought.stack import Stack
-from streams.kinds import listed_of
-from streams.messages import decode_progress
-from streams.publishing import Record
-from streams.settings import Settings
-from streams.topics import PROGRESS, PURCHASES, RECOMMENDATIONS, TopicSpec
-from streams.views import Follower
-
-HELD_BACK = 3_000
-RATE = 200.0
-DRAIN_S = 1_800.0
-SETTLE_S = 15.0  # state of the load is still written, and all its customers recommended to
+TWO_WEEKS = 53_000
+SETTLE_S = 15.0  # what was counted last is still written, and everybody recommended to
 
 
-class Watch:
-    """Follows progress and the memory of the stack's workers until the block ends."""
-
-    def __init__(self, bootstrap: str, pids: list[int]) -> None:
-        self._follower = Follower(bootstrap, PROGRESS)
-        self._workers = [psutil.Process(pid) for pid in pids]
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.peak_mib = 0.0
-        self.cpu_s = 0.0  # that the workers have used since they were started
-        self.counted: dict[str, tuple[int, float]] = {}  # task: events, when it got there
-        self.p50: list[float] = []
-        self.p99: list[float] = []
-        self.staleness: list[float] = []
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._follower.__exit__()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.peak_mib = max([self.peak_mib, *(w.memory_info().rss / 2**20 for w in self._workers)])
-            self.cpu_s = sum(sum(worker.cpu_times()[:2]) for worker in self._workers)
-            for row in self._follower.poll(300):
-                progress = decode_progress(row.value or b"")
-                if progress.task.startswith("pair-deltas"):
-                    if self.counted.get(progress.task, (0, 0.0))[0] != progress.events:
-                        self.counted[progress.task] = progress.events, time.monotonic()
-                    if progress.latency_p50_ms >= 0:
-                        self.p50.append(progress.latency_p50_ms)
-                        self.p99.append(progress.latency_p99_ms)
-                        self.staleness.append(progress.staleness_ms)
-
-
-class Offers:
-    """When each customer's purchases and recommendations came to Kafka while the block runs, by its clock."""
-
-    def __init__(self, bootstrap: str) -> None:
-        self._followers = {spec: Follower(bootstrap, spec) for spec in (PURCHASES, RECOMMENDATIONS)}
-        self._came: dict[TopicSpec, dict[bytes, list[int]]] = {s: defaultdict(list) for s in self._followers}
-
-    def __enter__(self) -> Offers:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        for spec, follower in self._followers.items():
-            while rows := follower.poll(1_000):
-                for row in rows:
-                    self._came[spec][row.key or b""].append(row.timestamp_ms)
-            follower.__exit__()
-
-    def delays_ms(self) -> list[int]:
-        """From each purchase to the next recommendations of its customer."""
-        bought, offered = self._came[PURCHASES], self._came[RECOMMENDATIONS]
-        nexts = (
-            (at, next((t for t in offered[key] if t >= at), None)) for key in bought for at in bought[key]
-        )
-        return [then - at for at, then in nexts if then is not None]
+def measure(options: argparse.Namespace) -> Result:
+    """Measure once."""
+    per_s, cpu_us = in_process_per_s(options.limit)
+    records = purchases(options.limit)
+    last = min(TWO_WEEKS, len(records) // 4)
+    n = len(records) - last
+    with running() as system:
+        before = system.processes.usage()
+        listed_s, counted_s, published_s = load(system, n)
+        after = system.processes.usage()
+        sizes = system.topic_bytes()
+        time.sleep(SETTLE_S)
+        written = system.processes.usage()
+        two_weeks_s = _two_weeks(system, records[n:])
+        peaks = system.processes.usage()
+    figures = {
+        "events": float(n),
+        "published_per_s": n / published_s,
+        "counted_per_s": n / counted_s,
+        "listed_per_s": n / listed_s,
+        "listed_share": n / listed_s / per_s,
+        "two_weeks_s": two_weeks_s,
+    }
+    for role in ROLES:
+        cpu_s = after[role].cpu_s - before[role].cpu_s
+        if cpu_s > 0:
+            figures[f"{role}_cpu_us_per_event"] = 1e6 * cpu_s / n
+        if peaks[role].peak_mib > 0:
+            figures[f"{role}_peak_mib"] = peaks[role].peak_mib
+    figures["worker_cpu_multiple"] = figures["worker_cpu_us_per_event"] / cpu_us
+    figures["disk_bytes_per_event"] = sum(_written(written, before, role) for role in _STORING) / n
+    figures["kafka_bytes_per_event"] = sum(sizes.values()) / n
+    for topic, size in sorted(sizes.items(), key=lambda pair: -pair[1]):
+        if size / n >= 1:
+            figures[f"kafka_bytes_per_event_{topic}"] = size / n
+    return Result(figures, per_s)
 
 
-def _split(limit: int | None) -> tuple[list[Sequence[Record]], list[Record]]:
-    records: list[Record] = []
-    for batch in open_purchases(NAME).records():
-        records += batch
-        if limit is not None and len(records) >= limit:
-            break
-    records = records[:limit]
-    load = records[:-HELD_BACK]
-    return [load[at : at + 10_000] for at in range(0, len(load), 10_000)], records[-HELD_BACK:]
+_STORING = ("worker", "recommender")
+
+
+def _written(now: dict[str, Usage], before: dict[str, Usage], role: str) -> int:
+    return now[role].written_bytes - before[role].written_bytes
+
+
+def load(system: Running, n: int) -> tuple[float, float, float]:
+    """Publish the first n purchases; seconds until all are listed, until counted, and until published."""
+    with Following(system.bootstrap) as following, Arrivals(system.bootstrap) as arrivals:
+        publisher = threading.Thread(target=system.publish_year, args=(n,))
+        publisher.start()
+        begin = arrivals.first()
+        publisher.join()
+        published_s = time.monotonic() - begin
+        if arrivals.count() != n:
+            raise RuntimeError(f"{n:,} purchases were to be published, the topic has {arrivals.count():,}")
+        system.drain()
+        listed_s = time.monotonic() - begin
+        return listed_s, following.counted(begin), published_s
+
+
+def _two_weeks(system: Running, records: list[tuple[bytes, bytes]]) -> float:
+    with Arrivals(system.bootstrap) as arrivals:
+        publisher = system.publishing(records)
+        begin = arrivals.first()
+        finished(publisher)
+        system.drain()
+        return time.monotonic() - begin
 
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, help="only the first so many purchases")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    batches, held = _split(arguments.limit)
-    n = sum(map(len, batches))
-
-    def ready() -> Iterator[Sequence[Record]]:
-        yield from batches
-
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), kafka=None)
-        with Stack(settings, port=0, workers=1, say=lambda _text: None) as stack:
-            with Watch(stack.bootstrap, stack.worker_pids) as bulk:
-                begin = time.monotonic()
-                published = publish(stack.bootstrap, PURCHASES, ready())
-                drain(stack.bootstrap, listed_of(settings), DRAIN_S, lambda _lag: None)
-                listed_s = time.monotonic() - begin
-            time.sleep(SETTLE_S)
-            offers = Offers(stack.bootstrap)
-            with Watch(stack.bootstrap, stack.worker_pids) as calm, offers:
-                publish(stack.bootstrap, PURCHASES, iter([held]), rate=RATE)
-                drain(stack.bootstrap, listed_of(settings), DRAIN_S, lambda _lag: None)
-            counted_s = max(at for _, at in bulk.counted.values()) - begin
-    delays = offers.delays_ms()
-    result = {
-        "events": n,
-        "published_per_s": round(n / published.seconds),
-        "counted_per_s": round(n / counted_s),
-        "listed_per_s": round(n / listed_s),
-        "worker_cpu_us_per_event": round(1e6 * bulk.cpu_s / n, 1),
-        "worker_peak_mib": round(max(bulk.peak_mib, calm.peak_mib)),
-        "bulk_staleness_max_ms": round(max(bulk.staleness)),
-        "calm_rate": RATE,
-        "calm_p50_ms": round(statistics.median(calm.p50), 1),
-        "calm_p99_ms": round(statistics.median(calm.p99), 1),
-        "offers_p50_ms": round(statistics.median(delays)),
-        "offers_p99_ms": round(statistics.quantiles(delays, n=100)[98]),
-    }
-    print(json.dumps(result) if arguments.json else "\n".join(f"{k:24}{v}" for k, v in result.items()))
+    run("end_to_end", parser(__doc__).parse_args(), measure)
 
 
 if __name__ == "__main__":

@@ -1,125 +1,163 @@
-"""How long a killed worker takes to be where it was: opening its stores, and replaying.
+"""How long a worker takes to start with the year's state, and to be where it was after kill -9 under load.
 
-    python bench/recovery.py [--limit N] [--rate 2000]
+    python -m bench.recovery [--limit N] [--rate 2000]
 
-A year of purchases is loaded, then more come at a steady rate; the worker is killed (kill -9) three times
-during the load and once while it keeps up, and the local stack starts it again. What is replayed is what was
-applied but not stored.
+The year is loaded but for its last purchases. Then the worker is stopped (SIGTERM), and the local stack
+starts it again: from the start of its process until it has reported that every partition counts. Then
+purchases come at a steady rate, and it is killed (kill -9): from the kill until it has reported, of every
+partition, an offset that was the end of its log no more than two reports before. Workers report five times a
+second here, for the sake of the clock. The same once in the middle of a load, where what is waited for is the
+offset at the time of the kill.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from pathlib import Path
+from collections import deque
 
 import psutil
 
-from alsobought.commands_publish import run as publish
-from alsobought.draining import drain
-from alsobought.sources import open_purchases
-from alsobought.sources.complete_journey import NAME
-from alsobought.stack import Stack
-from streams.kinds import BUILT_IN
-from streams.messages import Progress, decode_progress
-from streams.publishing import Record
-from streams.settings import Settings
-from streams.topics import PROGRESS, PURCHASES
-from streams.views import Follower
+from bench.following import Following
+from bench.machines import in_process_per_s
+from bench.results import Result, parser, run
+from bench.stack import Running, finished, purchases, running, wait_for
+from streams.kinds import counted_of
+from streams.messages import Progress
+from streams.topics import PAIR_DELTAS, PURCHASES, TopicSpec
+from streams.views import ends
 
+PROGRESS_MS = 200
 HELD_BACK = 60_000
-DRAIN_S = 1_800.0
+LOADED = 0.5  # of the year, when it is killed in the middle of the load
+KEEPING_UP_S = 8.0
+RECENT_S = 2 * PROGRESS_MS / 1000
+WAIT_S = 1_800.0
 
 
-class Progresses:
-    """The newest progress of every task."""
-
-    def __init__(self, bootstrap: str) -> None:
-        self._follower = Follower(bootstrap, PROGRESS)
-        self.newest: dict[str, Progress] = {}
-
-    def __enter__(self) -> Progresses:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._follower.__exit__()
-
-    def until(self, reached: Callable[[dict[str, Progress]], bool]) -> float:
-        """Seconds until the newest progress is as wanted."""
-        begin = time.monotonic()
-        while not reached(self.newest):
-            self.newest |= {
-                p.task: p for row in self._follower.poll(100) if (p := decode_progress(row.value or b""))
-            }
-        return time.monotonic() - begin
-
-    def purchases(self, field: str) -> int:
-        """Offsets of a field, added up over the partitions of purchases."""
-        tasks = [p for task, p in self.newest.items() if task.startswith(PURCHASES.name)]
-        return sum(int(getattr(p, field)) for p in tasks)
+def measure(options: argparse.Namespace) -> Result:
+    """Measure once."""
+    per_s, _ = in_process_per_s()
+    records = purchases(options.limit)
+    held = min(HELD_BACK, len(records) // 4)
+    n = len(records) - held
+    with running(progress_ms=PROGRESS_MS) as system, Following(system.bootstrap) as following:
+        publisher = threading.Thread(target=system.publish_year, args=(n,))
+        publisher.start()
+        wait_for(
+            lambda: following.purchases(lambda p: p.applied) > LOADED * n, "half of the load", WAIT_S, 0.005
+        )
+        figures = _named("in_a_load", _killed(system, following))
+        publisher.join()
+        system.drain()
+        figures["start_s"] = _restarted(system, following)
+        figures["kept_mib"] = system.processes.usage()["worker"].peak_mib
+        figures |= _named("keeping_up", _keeping_up(system, following, records[n:], options.rate))
+    figures["caught_up_s"] = figures["keeping_up_caught_up_s"]
+    return Result(figures, per_s)
 
 
-def _kill(stack: Stack, progress: Progresses) -> dict[str, float]:
-    """Kill the only worker; what it had to replay, and how long it took to be there again."""
-    applied = {task: p.applied for task, p in progress.newest.items()}
-    replayed = progress.purchases("applied") - progress.purchases("stored")
-    pid = stack.worker_pids[0]
+def _named(prefix: str, figures: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}_{name}": value for name, value in figures.items()}
+
+
+def _restarted(system: Running, following: Following) -> float:
+    """Stop the worker and wait until the next one has reported for every partition."""
+    (pid,) = system.stack.worker_pids
+    psutil.Process(pid).terminate()
+    psutil.wait_procs([psutil.Process(pid)], timeout=WAIT_S) if psutil.pid_exists(pid) else None
+    following.newest.clear()
+    wait_for(lambda: _another(system, pid), "the next worker", pause_s=0.005)
+    started = psutil.Process(system.stack.worker_pids[0]).create_time()
+    wait_for(lambda: _all_report(system, following), "every partition", WAIT_S, 0.005)
+    return time.time() - started
+
+
+def _another(system: Running, pid: int) -> bool:
+    return bool(system.stack.worker_pids) and system.stack.worker_pids[0] != pid
+
+
+def _all_report(system: Running, following: Following) -> bool:
+    return following.newest.keys() >= {
+        f"{spec.name}-{partition}"
+        for spec in counted_of(system.settings)
+        for partition in range(system.settings.partitions)
+    }
+
+
+def _kill(system: Running) -> float:
+    (pid,) = system.stack.worker_pids
     psutil.Process(pid).kill()
-    begin = time.monotonic()
-    progress.newest.clear()
-    progress.until(lambda newest: newest.keys() >= applied.keys())
-    opened_s = time.monotonic() - begin
-    progress.until(lambda newest: all(newest[task].applied >= end for task, end in applied.items()))
-    there_s = time.monotonic() - begin
+    return time.monotonic()
+
+
+def _killed(system: Running, following: Following) -> dict[str, float]:
+    """Kill the worker in the middle of a load: until all report, and are where they were."""
+    applied = {task: progress.applied for task, progress in dict(following.newest).items()}
+    to_replay = following.purchases(lambda p: p.applied - p.stored)
+    begin = _kill(system)
+    following.newest.clear()
+    wait_for(lambda: _all_report(system, following), "every partition", WAIT_S, 0.005)
+    back_s = time.monotonic() - begin
+    wait_for(lambda: _reached(following, applied), "what was applied", WAIT_S, 0.005)
     return {
-        "events_to_replay": replayed,
-        "back_s": round(opened_s, 1),
-        "where_it_was_s": round(there_s, 1),
-        "replay_s": round(there_s - opened_s, 1),
+        "events_to_replay": float(to_replay),
+        "back_s": back_s,
+        "where_it_was_s": time.monotonic() - begin,
+    }
+
+
+def _reached(following: Following, targets: dict[str, int]) -> bool:
+    newest: dict[str, Progress] = dict(following.newest)
+    return all(task in newest and newest[task].applied >= end for task, end in targets.items())
+
+
+def _keeping_up(
+    system: Running, following: Following, records: list[tuple[bytes, bytes]], rate: float
+) -> dict[str, float]:
+    """Kill the worker while it keeps up with a steady rate: until it does again."""
+    publisher = system.publishing(records, rate)
+    before = following.purchases(lambda p: p.applied)
+    wait_for(lambda: following.purchases(lambda p: p.applied) > before + rate * KEEPING_UP_S, "some load")
+    to_replay = following.purchases(lambda p: p.applied - p.stored)
+    begin = _kill(system)
+    following.newest.clear()
+    past: deque[tuple[float, dict[str, int]]] = deque()
+    back_s = 0.0
+
+    def caught_up() -> bool:
+        nonlocal back_s
+        if not back_s and _all_report(system, following):
+            back_s = time.monotonic() - begin
+        past.append((time.monotonic(), _task_ends(system, PURCHASES, PAIR_DELTAS)))
+        while len(past) > 1 and past[1][0] < time.monotonic() - RECENT_S:
+            past.popleft()
+        return _reached(following, past[0][1])
+
+    wait_for(caught_up, "having caught up", WAIT_S, 0.02)
+    caught_up_s = time.monotonic() - begin
+    if publisher.poll() is None:
+        publisher.terminate()
+        publisher.wait()
+    else:
+        finished(publisher)
+    return {"events_to_replay": float(to_replay), "back_s": back_s, "caught_up_s": caught_up_s}
+
+
+def _task_ends(system: Running, *specs: TopicSpec) -> dict[str, int]:
+    return {
+        f"{spec.name}-{partition}": end
+        for spec in specs
+        for partition, end in ends(system.bootstrap, spec).items()
     }
 
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, help="only the first so many purchases")
-    parser.add_argument("--rate", type=float, default=2_000, help="purchases a second after the load")
-    arguments = parser.parse_args()
-    records: list[Record] = []
-    for batch in open_purchases(NAME).records():
-        records += batch
-    records = list(islice(records, arguments.limit))
-
-    def batches(some: list[Record]) -> Iterator[Sequence[Record]]:
-        yield from (some[at : at + 10_000] for at in range(0, len(some), 10_000))
-
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), kafka=None)
-        with Stack(settings, port=0, workers=1, say=lambda _text: None) as stack:
-            found = {}
-            with Progresses(stack.bootstrap) as progress:
-                load, held = records[:-HELD_BACK], records[-HELD_BACK:]
-                publish(stack.bootstrap, PURCHASES, batches(load))
-                for share in (0.5, 0.65, 0.8):
-                    wanted = share * len(load)
-                    progress.until(lambda _newest, wanted=wanted: progress.purchases("applied") > wanted)  # type: ignore[misc]
-                    found[f"in_a_backlog_at_{share:.0%}"] = _kill(stack, progress)
-                drain(stack.bootstrap, BUILT_IN, DRAIN_S, lambda _lag: None)
-                live = threading.Thread(
-                    target=publish,
-                    args=(stack.bootstrap, PURCHASES, batches(held)),
-                    kwargs={"rate": arguments.rate},
-                )
-                live.start()
-                progress.until(lambda _newest: progress.purchases("applied") > len(load) + len(held) // 2)
-                found["keeping_up"] = _kill(stack, progress)
-                live.join()
-    print(json.dumps(found, indent=2))
+    options = parser(__doc__)
+    options.add_argument("--rate", type=float, default=2_000, help="purchases a second after the load")
+    run("recovery", options.parse_args(), measure)
 
 
 if __name__ == "__main__":

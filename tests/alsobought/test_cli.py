@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner, Result
 
-from alsobought.cli import app
+from alsobought.cli import EXPECTED, app
 
 CLOSED = "127.0.0.1:1"
 
@@ -24,8 +27,8 @@ def run(*words: object) -> Result:
 def commands(command: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     command = command if command is not None else typer.main.get_command(app)
     yield words
-    for name, below in getattr(command, "commands", {}).items():
-        yield from commands(below, (*words, name))
+    for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        yield from commands(command.get_command(None, name), (*words, name))
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +43,36 @@ def test_every_command_has_help(words: tuple[str, ...]) -> None:
     assert result.exit_code == 0
     _, about, *_ = result.output.split("\n\n")
     assert len(about) > 20, "it says what it does"
+
+
+@pytest.mark.parametrize("words", [(), ("publish",)], ids=" ".join)
+def test_lists_of_commands_say_what_each_of_them_says(words: tuple[str, ...]) -> None:
+    listed = run(*words, "--help").output.split("Commands:\n")[1].splitlines()
+    for line in listed:
+        name, about = line.split(maxsplit=1)
+        full = " ".join(run(*words, name, "--help").output.split("\n\n")[1].split())
+        assert full.startswith(about.removesuffix("..."))
+    below = {rest[-1] for rest in commands() if rest and rest[:-1] == words}
+    assert {line.split()[0] for line in listed} == below
+
+
+def test_help_loads_nothing_that_counts_or_talks_to_kafka() -> None:
+    program = (
+        "import sys\n"
+        "from alsobought.cli import app\n"
+        "try:\n    app(['--help'], standalone_mode=True)\n"
+        "except SystemExit:\n    pass\n"
+        "print('loaded:', *(m for m in sys.modules if m.partition('.')[0] in"
+        " ('numpy', 'numba', 'kafka', 'aiokafka', 'faust', 'pydantic', 'state', 'streams', 'serving')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_every_expected_error_is_there(name: str) -> None:
+    module, _, error = name.partition(":")
+    assert issubclass(getattr(importlib.import_module(module), error), Exception)
 
 
 READING = [

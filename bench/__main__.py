@@ -1,0 +1,49 @@
+"""Runs benches one after the other, each in a process of its own, and then tells all targets in one table.
+
+    python -m bench [NAME ...] [--limit N] [--runs N] [--out DIR]
+
+Without names all of them: some hours. `--limit 60000` tries each in a minute or two.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from alsobought.tables import print_table
+from bench.report import read, told
+from bench.results import parser
+
+BENCHES = (
+    "in_process", "end_to_end", "latency", "recovery", "publish", "workers", "growth", "first_use",
+)  # fmt: skip
+REPEATED = ("in_process", "end_to_end", "latency", "workers")
+"""Those that --runs repeats: the others take long, or are medians already."""
+
+
+def main() -> None:
+    """Run them."""
+    options = parser(__doc__)
+    options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
+    chosen = options.parse_args()
+    names = chosen.names or BENCHES
+    if unknown := set(names) - set(BENCHES):
+        raise SystemExit(f"no bench is called {', '.join(sorted(unknown))}: there are {', '.join(BENCHES)}")
+    failed = []
+    for name in names:
+        command = [sys.executable, "-m", f"bench.{name}", "--out", str(chosen.out)]
+        if chosen.limit is not None:
+            command += ["--limit", str(chosen.limit)]
+        if name in REPEATED:
+            command += ["--runs", str(chosen.runs)]
+        print(f"\n{name} ...", flush=True)
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+    print()
+    print_table(["measure", "value", "target", ""], told(read(chosen.out)), "all targets")
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""What tasks report about themselves in the topic `progress`, followed in a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from streams.kinds import is_deltas
+from streams.messages import Progress, decode_progress
+from streams.topics import PAIR_DELTAS, PROGRESS, PURCHASES, topic_of
+from streams.views import Follower
+
+POLL_MS = 50
+
+
+class Following:
+    """The newest progress of every task, and when each counted last, while the block runs.
+
+    Attributes
+    ----------
+    newest : dict
+        By task.
+    counted_at : dict
+        By task, when the number of its events last grew (time.monotonic).
+    staleness_ms : float
+        The longest from a count to its lists that any task reported.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        self._follower = Follower(bootstrap, PROGRESS)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="following", daemon=True)
+        self.newest: dict[str, Progress] = {}
+        self.counted_at: dict[str, float] = {}
+        self.staleness_ms = 0.0
+
+    def __enter__(self) -> Following:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._follower.__exit__()
+
+    def counted(self, begin: float) -> float:
+        """Return the seconds from `begin` until the last purchase was in the rows."""
+        return max(at for task, at in self.counted_at.items() if topic_of(task) == PAIR_DELTAS.name) - begin
+
+    def purchases(self, value: Callable[[Progress], int]) -> int:
+        """Return the sum of a value over the partitions of purchases."""
+        newest = dict(self.newest)
+        return sum(value(p) for task, p in newest.items() if topic_of(task) == PURCHASES.name)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            for row in self._follower.poll(POLL_MS):
+                if row.value:
+                    self._note(decode_progress(row.value))
+
+    def _note(self, progress: Progress) -> None:
+        before = self.newest.get(progress.task)
+        if before is None or before.events != progress.events:
+            self.counted_at[progress.task] = time.monotonic()
+        self.newest[progress.task] = progress
+        if is_deltas(topic_of(progress.task)):
+            self.staleness_ms = max(self.staleness_ms, progress.staleness_ms)

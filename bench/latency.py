@@ -1,0 +1,198 @@
+"""From a purchase in Kafka to its changed list in Kafka, as an outside client sees it, on the year's state.
+
+    python -m bench.latency [--limit N] [--seconds S] [--rates 10,50,200,1000]
+
+`bench.probes` has what is measured. Beside the probes real purchases are published at the rate of each phase.
+The first phase is right after a load: 100,000 purchases at once behind the others, at 200 a second more; its
+clock starts when all of the 100,000 are counted. A probe that hears nothing for ten seconds counts with what
+it waited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+from bench.following import Following
+from bench.machines import in_process_per_s
+from bench.probes import PAUSE_S, Heard, apart
+from bench.processes import Usage
+from bench.results import Result, parser, run
+from bench.stack import Arrivals, Running, finished, purchases, running, wait_for
+from streams.messages import decode_event, decode_related
+from streams.publishing import Record
+from streams.topics import RECOMMENDATIONS, RELATED_ITEMS
+from streams.views import read_all
+
+RATES = "10,50,200,1000"
+LOAD = 100_000
+AFTER_LOAD_S = 10.0
+AFTER_LOAD_RATE = 200.0
+AFTER_LOAD_PROBES_PER_S = 20.0
+SAMPLES = 200
+SHORTEST_S = 30.0
+SPARE_S = 12.0  # what is published in this time, while probes start and end
+TRIED = 400  # items whose lists are tried
+ENOUGH = 20  # of them, to measure with
+BUYERS = 3  # of a known item, at least
+LOW_SCORE = 0.4  # of the last entry: one that a single customer has both of can take its place
+PLACE = 70  # where in the list it may come, at most: counts go on, and what is near the end drops out
+SETTLE_S = 15.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A rate of purchases a second, and for how long how many probes are sent beside them."""
+
+    rate: float
+    seconds: float
+
+    @property
+    def probes_per_s(self) -> float:
+        """One in ten purchases, but not so many that they are the load."""
+        return min(max(self.rate / 10, 1.0), 20.0)
+
+    @property
+    def purchases(self) -> int:
+        """How many purchases it takes at most."""
+        return int(self.rate * (self.seconds + SPARE_S))
+
+
+def measure(options: argparse.Namespace) -> Result:
+    """Measure all phases once."""
+    per_s, _ = in_process_per_s()
+    phases = [Phase(float(rate), _seconds(float(rate), options)) for rate in options.rates.split(",")]
+    records = purchases(options.limit)
+    load = min(LOAD, len(records) // 4)
+    coming = int(AFTER_LOAD_RATE * 8 * AFTER_LOAD_S)
+    held = sum(phase.purchases for phase in phases) + coming
+    first = len(records) - held - load
+    if first < load:
+        raise SystemExit(f"--limit {options.limit} is too few for these rates: take {4 * (held + load):,}")
+    time_ms = int(decode_event(records[first + load][1]).timestamp)
+    figures: dict[str, float] = {}
+    series: dict[str, list[float]] = {name: [] for name in ("rate", "p50_ms", "p99_ms", "worker_cores")}
+    with running() as system:
+        system.publish_year(first)
+        system.drain()
+        known = _known(system, time_ms, "trial")
+        at = first + load
+        figures |= _after_load(system, records[first:at], records[at : at + coming], known, time_ms)
+        at += coming
+        system.drain()
+        time.sleep(SETTLE_S)
+        known = _known(system, time_ms, "second-trial")
+        for phase in phases:
+            told = _phase(system, phase, records[at : at + phase.purchases], known, time_ms)
+            at += phase.purchases
+            rate = f"{phase.rate:g}"
+            figures |= {f"{name.replace('RATE', rate)}": value for name, value in told.items()}
+            series["rate"].append(phase.rate)
+            series["p50_ms"].append(told["list_RATE_p50_ms"])
+            series["p99_ms"].append(told["list_RATE_p99_ms"])
+            series["worker_cores"].append(told["worker_cores_RATE"])
+    figures["staleness_ms"] = max(v for name, v in figures.items() if name.startswith("staleness_"))
+    if (cpu := figures.get("recommendation_cpu_200_ms")) is not None:
+        figures["recommendation_cpu_ms"] = cpu
+    return Result(figures, per_s, series)
+
+
+def _seconds(rate: float, options: argparse.Namespace) -> float:
+    return float(options.seconds or max(SHORTEST_S, SAMPLES / Phase(rate, 0).probes_per_s))
+
+
+def _known(system: Running, time_ms: int, name: str) -> list[str]:
+    """The most popular items whose lists take in an item that one customer has: tried with a probe each."""
+    newest = {row.key: row.value for row in read_all(system.bootstrap, RELATED_ITEMS)}
+    lists = [decode_related(value) for value in newest.values() if value]
+    able = [one for one in lists if one.buyers >= BUYERS and one.related[-1].score <= LOW_SCORE]
+    able.sort(key=lambda one: (-one.buyers, one.item_id))
+    tried = [one.item_id for one in able[:TRIED]]
+    heard = apart(system.bootstrap, tried, per_s=50, count=len(tried), time_ms=time_ms, name=name)
+    known = [item for item, place in zip(heard.known, heard.places, strict=True) if 0 <= place <= PLACE]
+    if len(known) < ENOUGH:
+        raise RuntimeError(
+            f"of {len(tried)} items only {len(known)} have lists that change: too few purchases"
+        )
+    return known
+
+
+def _after_load(
+    system: Running, load: Sequence[Record], coming: Sequence[Record], known: list[str], time_ms: int
+) -> dict[str, float]:
+    with Following(system.bootstrap) as following, Arrivals(system.bootstrap) as arrivals:
+        end = arrivals.begin + len(load)
+        finished(system.publishing(load))
+        background = system.publishing(coming, AFTER_LOAD_RATE)
+        wait_for(lambda: following.purchases(lambda p: p.applied) >= end, "the load to be counted", 1_800.0)
+        count = int(AFTER_LOAD_PROBES_PER_S * (AFTER_LOAD_S - PAUSE_S))
+        heard = apart(
+            system.bootstrap, known, per_s=AFTER_LOAD_PROBES_PER_S, count=count, time_ms=time_ms, name="after"
+        )
+        background.terminate()
+        background.wait()
+    return _told(heard, "list_after_load", "recommended_after_load")
+
+
+def _phase(
+    system: Running, phase: Phase, records: Sequence[Record], known: list[str], time_ms: int
+) -> dict[str, float]:
+    """Figures of a phase, with RATE in their names."""
+    with (
+        Following(system.bootstrap) as following,
+        Arrivals(system.bootstrap) as bought,
+        Arrivals(system.bootstrap, RECOMMENDATIONS) as recommended,
+    ):
+        background = system.publishing(records, phase.rate)
+        bought.first()
+        before, begin = system.processes.usage(), time.monotonic()
+        n_bought, n_recommended = bought.count(), recommended.count()
+        heard = apart(
+            system.bootstrap, known, per_s=phase.probes_per_s,
+            count=int(phase.seconds * phase.probes_per_s), time_ms=time_ms, name=f"at-{phase.rate:g}",
+        )  # fmt: skip
+        after, seconds = system.processes.usage(), time.monotonic() - begin
+        n_bought, n_recommended = bought.count() - n_bought, recommended.count() - n_recommended
+        background.terminate()
+        background.wait()
+        told = _told(heard, "list_RATE", "recommended_RATE")
+        told["purchases_per_s_RATE"] = n_bought / seconds
+        told["staleness_RATE_ms"] = following.staleness_ms
+        for role in ("worker", "recommender", "broker", "api"):
+            told[f"{role}_cores_RATE"] = _cpu_s(before, after, role) / seconds
+        if n_recommended and (cpu_s := _cpu_s(before, after, "recommender")):
+            told["recommendation_cpu_RATE_ms"] = 1000 * cpu_s / n_recommended
+        return told
+
+
+def _cpu_s(before: dict[str, Usage], after: dict[str, Usage], role: str) -> float:
+    return after[role].cpu_s - before[role].cpu_s
+
+
+def _told(heard: Heard, lists: str, recommendations: str) -> dict[str, float]:
+    figures = {"probes": float(len(heard.lists_ms)), "unheard": float(heard.places.count(-1))}
+    told = {f"{lists}_{name}": value for name, value in figures.items()}
+    for name, values in (
+        (lists, heard.lists_ms),
+        (f"{lists}_of_own", heard.own_lists_ms),
+        (recommendations, heard.recommendations_ms),
+        (f"{lists}_acknowledged", heard.acknowledgements_ms),
+    ):
+        told[f"{name}_p50_ms"] = median(values)
+        told[f"{name}_p99_ms"] = quantiles(values, n=100, method="inclusive")[98]
+    return told
+
+
+def main() -> None:
+    """Run it."""
+    options = parser(__doc__)
+    options.add_argument("--rates", default=RATES, help=f"purchases a second, {RATES} without it")
+    options.add_argument("--seconds", type=float, help="of each phase; without it as long as it takes")
+    run("latency", options.parse_args(), measure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The machines of all partitions in this process, one thread, without Kafka: what counting costs at least."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+
+from alsobought.sources import open_purchases
+from alsobought.sources.complete_journey import NAME
+from state.compile import exercise
+from state.customers import CustomerMachine
+from state.deltas import Source, decode, encode
+from state.events import Event
+from state.items import ItemMachine
+from state.settings import CountingSettings
+from streams.customer_task import item_partition
+from streams.partitioning import partition_for
+
+CHUNK = 2_000  # events of a customer partition that are applied at once, as a fetch brings them
+RATE_EVENTS = 200_000
+RANK_ROWS = 10_000  # lists at once: what is ranked at once is in memory
+
+
+@dataclass
+class Spent:
+    """Events, and the seconds that went into them."""
+
+    events: int = 0
+    neighbours: int = 0  # in messages, each in those of one or two partitions
+    lists: int = 0
+    customers_s: float = 0.0
+    deltas_s: float = 0.0
+    rows_s: float = 0.0
+    ranking_s: float = 0.0
+
+    @property
+    def counting_s(self) -> float:
+        """Histories, deltas encoded and decoded, and rows."""
+        return self.customers_s + self.deltas_s + self.rows_s
+
+    @property
+    def per_s(self) -> float:
+        """Events counted a second."""
+        return self.events / self.counting_s
+
+
+@dataclass
+class Machines:
+    """The customer and item machines of some partitions. To be fed with events in the order of the log."""
+
+    partitions: int
+    spent: Spent = field(default_factory=Spent)
+
+    def __post_init__(self) -> None:
+        exercise()  # compiled or loaded before the clock runs
+        settings = CountingSettings()
+        to = partial(item_partition, self.partitions)
+        self.customers = [
+            CustomerMachine(settings, Source(0, p), self.partitions, to) for p in range(self.partitions)
+        ]
+        self.items = [ItemMachine(settings, p) for p in range(self.partitions)]
+        self._waiting: list[list[Event]] = [[] for _ in range(self.partitions)]
+
+    def feed(self, events: Iterable[Event]) -> None:
+        """Count events; fewer than a chunk of a partition wait for more, or for `finish`."""
+        for event in events:
+            partition = partition_for(event.customer_id.encode(), self.partitions)
+            waiting = self._waiting[partition]
+            waiting.append(event)
+            if len(waiting) == CHUNK:
+                self._apply(partition)
+
+    def finish(self) -> None:
+        """Count the events that wait."""
+        for partition in range(self.partitions):
+            self._apply(partition)
+
+    def _apply(self, partition: int) -> None:
+        events, self._waiting[partition] = self._waiting[partition], []
+        if not events:
+            return
+        spent, machine = self.spent, self.customers[partition]
+        batch = machine.batch(events)
+        at = time.perf_counter()
+        applied = machine.apply(batch)
+        then = time.perf_counter()
+        spent.customers_s += then - at
+        for to, messages in zip(self.items, applied.deltas, strict=True):
+            for message in messages:
+                at = time.perf_counter()
+                deltas = decode(encode(message))
+                then = time.perf_counter()
+                to.apply(deltas)
+                spent.deltas_s += then - at
+                spent.rows_s += time.perf_counter() - then
+                spent.neighbours += len(deltas.near_items)
+        spent.events += len(events)
+
+    def rank(self) -> None:
+        """Rank every row whose list may have changed, and note what is worth publishing as published."""
+        at = time.perf_counter()
+        for machine in self.items:
+            waiting = machine.waiting()
+            for start in range(0, len(waiting), RANK_ROWS):
+                lists = machine.rank(waiting[start : start + RANK_ROWS])
+                self.spent.lists += len(machine.mark_published(lists))
+        self.spent.ranking_s += time.perf_counter() - at
+
+
+def year(limit: int | None = None) -> Iterator[Event]:
+    """Yield the purchases of complete-journey in their order, or the first so many."""
+    messages = chain.from_iterable(open_purchases(NAME).messages())
+    for m in islice(messages, limit):
+        yield Event(m.customer_id, m.item_id, int(m.timestamp), m.quantity, event_id=m.event_id)
+
+
+def slices(events: Iterable[Event], n: int) -> Iterator[Sequence[Event]]:
+    """Yield the events n at a time."""
+    rest = iter(events)
+    while some := list(islice(rest, n)):
+        yield some
+
+
+def in_process_per_s(limit: int | None = RATE_EVENTS) -> tuple[float, float]:
+    """Measure, in a process of its own, events/s counted and microseconds of CPU an event, one thread."""
+    with tempfile.TemporaryDirectory() as folder:
+        limited = [] if limit is None else ["--limit", str(limit)]
+        command = [sys.executable, "-m", "bench.in_process", "--no-ranking", "--out", folder, *limited]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        figures = json.loads((Path(folder) / "in_process.json").read_text())["figures"]
+    return figures["counted_per_s"], figures["counting_us_per_event"]

@@ -1,0 +1,200 @@
+"""The latency that an outside client sees, measured in a process of its own with a plain Kafka client.
+
+A probe is a new customer that buys a known item, and a second later an item of its own that nobody ever
+bought. The list of the known item then has to change: the new item comes into it. The clock runs from handing
+the second purchase to the producer (acks=all) until the consumer has the list that holds the new item; that
+of recommendations from handing over the first purchase until the customer's first recommendations are there.
+Nothing of the product is used but its topics and messages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+PURCHASES, LISTS, RECOMMENDATIONS = "purchases", "related-items", "recommendations"
+PAUSE_S = 1.0
+PATIENCE_S = 10.0
+FETCH_WAIT_MS = 5  # a fetch that waits for longer may not have named the partition where the list comes
+
+
+@dataclass
+class Probe:
+    """One customer of ours: what it buys, and when what was heard of (time.perf_counter; 0: never)."""
+
+    customer: str
+    known: str
+    own: str
+    first_s: float = 0.0
+    second_s: float = 0.0
+    acknowledged_s: float = 0.0
+    listed_s: float = 0.0
+    own_listed_s: float = 0.0
+    place: int = -1  # of the own item in the known item's list, from 0
+    recommended_s: float = 0.0
+
+
+@dataclass
+class Heard:
+    """Milliseconds of all probes of a run; of those that heard nothing, how long they waited.
+
+    Attributes
+    ----------
+    lists_ms, own_lists_ms, recommendations_ms
+        In the order of the probes: until the known item's list, the first list of the own one, and the
+        customer's first recommendations.
+    acknowledgements_ms
+        Of the second purchases: a part of `lists_ms`.
+    known, places
+        The known item of each probe, and where in its list the own item came; -1 of one that heard nothing.
+    """
+
+    lists_ms: list[float] = field(default_factory=list)
+    own_lists_ms: list[float] = field(default_factory=list)
+    recommendations_ms: list[float] = field(default_factory=list)
+    acknowledgements_ms: list[float] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+
+
+class Client:
+    """Sends the purchases of probes, and listens to lists and recommendations."""
+
+    def __init__(self, bootstrap: str, time_ms: int) -> None:
+        self._time_ms = time_ms
+        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=FETCH_WAIT_MS)
+        self._waiting: dict[bytes, list[tuple[bytes, Probe]]] = defaultdict(list)
+        self._new: dict[bytes, Probe] = {}  # by customer, and by item of its own
+
+    async def start(self) -> None:
+        """Connect, and listen to what comes from now on."""
+        await self._producer.start()
+        await self._consumer.start()
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in (LISTS, RECOMMENDATIONS)
+            for partition in await self._producer.partitions_for(topic)
+        ]
+        self._consumer.assign(partitions)
+        await self._consumer.seek_to_end(*partitions)
+        for partition in partitions:
+            await self._consumer.position(partition)
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._consumer.stop()
+        await self._producer.stop()
+
+    async def listen(self) -> None:
+        """Note when what is waited for is there."""
+        while True:
+            for partition, records in (await self._consumer.getmany(timeout_ms=1_000)).items():
+                now = time.perf_counter()
+                for record in records:
+                    if partition.topic == RECOMMENDATIONS:
+                        if probe := self._new.pop(record.key, None):
+                            probe.recommended_s = now
+                    elif probe := self._new.pop(record.key, None):
+                        probe.own_listed_s = now
+                    elif waiting := self._waiting.get(record.key):
+                        value = record.value or b""
+                        for pair in [pair for pair in waiting if pair[0] in value]:
+                            pair[1].listed_s, pair[1].place = now, _place(value, pair[1].own)
+                            waiting.remove(pair)
+
+    async def probe(self, probe: Probe) -> None:
+        """Buy the known item, then the own one, and wait until both are heard of, or patience ends."""
+        self._waiting[probe.known.encode()].append((f'"{probe.own}"'.encode(), probe))
+        self._new[probe.customer.encode()] = self._new[probe.own.encode()] = probe
+        probe.first_s = time.perf_counter()
+        await self._buy(probe, probe.known)
+        await asyncio.sleep(max(0.0, probe.first_s + PAUSE_S - time.perf_counter()))
+        probe.second_s = time.perf_counter()
+        await self._buy(probe, probe.own)
+        probe.acknowledged_s = time.perf_counter()
+        while not (probe.listed_s and probe.recommended_s):
+            if time.perf_counter() > probe.second_s + PATIENCE_S:
+                break
+            await asyncio.sleep(0.1)
+
+    async def _buy(self, probe: Probe, item: str) -> None:
+        event = {"customer_id": probe.customer, "item_id": item, "timestamp": self._time_ms}
+        value = json.dumps({**event, "event_id": f"{probe.customer}-{item}"}).encode()
+        await self._producer.send_and_wait(PURCHASES, value, key=probe.customer.encode())
+
+
+def _place(value: bytes, item: str) -> int:
+    return [entry["item_id"] for entry in json.loads(value)["related"]].index(item)
+
+
+async def ask(
+    bootstrap: str, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
+) -> Heard:
+    """Send so many probes, evenly at a rate, about known items at random."""
+    chance = random.Random(name)
+    client = Client(bootstrap, time_ms)
+    await client.start()
+    listening = asyncio.create_task(client.listen())
+    probes, running = [], []
+    begin = time.perf_counter()
+    for number in range(count):
+        await asyncio.sleep(max(0.0, begin + number / per_s - time.perf_counter()))
+        item = known[number] if count == len(known) else chance.choice(known)
+        probes.append(Probe(f"{name}-customer-{number}", item, f"{name}-item-{number}"))
+        running.append(asyncio.create_task(client.probe(probes[-1])))
+    await asyncio.gather(*running)
+    listening.cancel()
+    await client.stop()
+    end = time.perf_counter()
+    return Heard(
+        [1000 * ((p.listed_s or end) - p.second_s) for p in probes],
+        [1000 * ((p.own_listed_s or end) - p.second_s) for p in probes],
+        [1000 * ((p.recommended_s or end) - p.first_s) for p in probes],
+        [1000 * (p.acknowledged_s - p.second_s) for p in probes],
+        [p.known for p in probes],
+        [p.place for p in probes],
+    )
+
+
+def apart(
+    bootstrap: str, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
+) -> Heard:
+    """Do the same in another process, whose clock nothing here disturbs."""
+    command = [
+        sys.executable, "-m", "bench.probes", "--kafka", bootstrap, "--per-s", str(per_s),
+        "--count", str(count), "--time-ms", str(time_ms), "--name", name,
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, check=True, input=json.dumps(list(known)), text=True, stdout=subprocess.PIPE
+    )
+    return Heard(**json.loads(done.stdout))
+
+
+def main() -> None:
+    """Read known items as a JSON list from standard input, and print what was heard as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--kafka", required=True)
+    parser.add_argument("--per-s", type=float, required=True)
+    parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--time-ms", type=int, required=True, help="event time of the purchases")
+    parser.add_argument("--name", required=True, help="what the probes' ids begin with")
+    o = parser.parse_args()
+    heard = asyncio.run(
+        ask(o.kafka, json.load(sys.stdin), per_s=o.per_s, count=o.count, time_ms=o.time_ms, name=o.name)
+    )
+    print(json.dumps(asdict(heard)))
+
+
+if __name__ == "__main__":
+    main()

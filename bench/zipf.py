@@ -1,0 +1,31 @@
+"""A seeded stream of purchases of any size: items by Zipf's law, customers with a heavy tail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from state.events import Event
+
+EXPONENT = 1.0  # of items: the n-th most popular is bought 1/n as often as the first
+TAIL = 1.3  # Pareto exponent of how much a customer buys: a few buy hundreds, most a few
+STEP_MS = 1_000
+START_MS = 1_700_000_000_000
+BLOCK = 100_000
+
+
+def zipf(n: int, items: int, customers: int, seed: int) -> Iterator[Event]:
+    """Yield n purchases, evenly in time.
+
+    An item is drawn by inverting the continuous Zipf distribution; its id says nothing of its rank. A
+    customer is drawn from cumulated Pareto weights, so that memory is 8 bytes a customer, whatever n is.
+    """
+    rng = np.random.default_rng(seed)
+    weights = np.cumsum(rng.pareto(TAIL, customers) + 1)
+    for start in range(0, n, BLOCK):
+        size = min(BLOCK, n - start)
+        buyers = np.searchsorted(weights, rng.random(size) * weights[-1])
+        ranks = (items ** rng.random(size)).astype(np.int64)  # density 1/rank, from 1 to items
+        for number, (buyer, rank) in enumerate(zip(buyers.tolist(), ranks.tolist(), strict=True), start):
+            yield Event(f"c{buyer}", f"i{rank}", START_MS + STEP_MS * number)
