@@ -49,7 +49,7 @@ class Machines:
         self.items = ItemMachine(settings, 0)
         self.savers: dict[str, Saver] = {
             "customers": CustomerSaver(self.customers, RocksStore(folder / "customers")),
-            "items": ItemSaver(self.items, RocksStore(folder / "items")),
+            "items": ItemSaver(self.items, RocksStore(folder / "items", large=True)),
         }
         for saver in self.savers.values():
             saver.load()

@@ -1,6 +1,6 @@
 """The stored records, byte by byte, and those that are small. Little-endian; every record is framed:
 
-    frame      u8 layout (3) | u8 kind | u16 0 | u32 crc32 of the payload | payload
+    frame      u8 layout (4) | u8 kind | u16 0 | u32 CRC-32C of the payload | payload
 
     META       JSON: see the stores
     PAGE       ids: u32 n | u16 bytes[n] | utf-8
@@ -20,8 +20,8 @@
     ID         utf-8: the id of a number
     TOTALS     i64 ids in the dictionary | i64 customers with an item
 
-Layout 2 had no log in HISTORY, so that purchases could not be taken back from their days. Layout 3 cannot be
-made of it: `alsobought rebuild` counts anew from the topics.
+Layout 2 had no log in HISTORY, so that purchases could not be taken back from their days, and another
+checksum. What it stored cannot be used: `alsobought rebuild` counts anew from the topics.
 
 `included` is the offset of the last record the value includes: a replay skips what it already has.
 `history_codec` packs HISTORY, `item_codec` ROW and POPULARITY.
@@ -30,17 +30,17 @@ made of it: `alsobought rebuild` counts anew from the topics.
 from __future__ import annotations
 
 import struct
-import zlib
 from enum import IntEnum
 from typing import Any
 
+import crc32c
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from state.errors import CorruptRecord, UnknownLayout
 
-LAYOUT = 3
+LAYOUT = 4
 _FRAME = struct.Struct("<BBHI")
 _NUMBER = struct.Struct("<I")
 _TOTALS = struct.Struct("<qq")
@@ -62,7 +62,7 @@ class Kind(IntEnum):
 
 def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
     """A record of a payload."""
-    return b"".join((_FRAME.pack(LAYOUT, kind, 0, zlib.crc32(payload)), payload))
+    return b"".join((_FRAME.pack(LAYOUT, kind, 0, crc32c.crc32c(payload)), payload))
 
 
 def unframe(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
@@ -86,7 +86,7 @@ def unframe(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
         )
         raise UnknownLayout(f"record {key!r} has layout {written}, this program reads {LAYOUT}; {what_to_do}")
     payload = raw[_FRAME.size :]
-    if found != kind or zero or crc != zlib.crc32(payload):
+    if found != kind or zero or crc != crc32c.crc32c(payload):
         raise CorruptRecord(f"record {key!r} is damaged: kind {found}, or a wrong checksum")
     return payload
 

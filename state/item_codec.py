@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,7 @@ from state.codec import Kind, frame, unframe
 from state.errors import CorruptRecord
 from state.popularity import Popularity, count_recent
 
-_ROW = struct.Struct("<qqdqdIIII")
+ROW_BYTES = 56  # of a ROW without sizes and entries
 
 
 def pack_rows(
@@ -28,23 +29,27 @@ def pack_rows(
     return [frame(Kind.ROW, raw[start:end]) for start, end in pairwise(bounds)]
 
 
-def unpack_row(rows: rw.Rows, row: int, sizes: npt.NDArray[np.uint32], key: bytes, raw: bytes) -> int:
-    """Put a ROW record into a row without entries, its sizes into `sizes`; returns what it includes."""
-    payload = unframe(Kind.ROW, key, raw)
-    included, mass, recent_mass, dropped, lost, n_once, n_repeated, cells, _ = _ROW.unpack_from(payload)
-    if cells != sizes.shape[1]:
-        raise CorruptRecord(f"record {key!r} has {cells} size cells, {sizes.shape[1]} expected")
-    at = _ROW.size
-    sizes[:] = np.frombuffer(payload, np.uint32, 2 * cells, at).reshape(2, cells)
-    at += 8 * cells
-    once = np.frombuffer(payload, np.uint64, n_once, at).copy()
-    repeated = np.frombuffer(payload, np.uint64, 3 * n_repeated, at + 8 * n_once).reshape(-1, 3).copy()
-    row_memory.fill(rows, row, once, repeated)
-    rows.heads[row, rw.MASS] = mass
-    rows.heads[row, rw.DROPPED] = dropped
-    rows.heads_f[row, rw.RECENT_MASS] = recent_mass
-    rows.heads_f[row, rw.LOST] = lost
-    return int(included)
+def unpack_rows(
+    rows: rw.Rows, which: Sequence[int], records: Sequence[tuple[bytes, bytes]],
+    sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Put ROW records, keys and values, into rows without entries.
+
+    `sizes` uint32[rows, 2, cells] and `included` int64[rows] get what the records say, too.
+
+    Raises
+    ------
+    CorruptRecord, UnknownLayout
+    """
+    payloads = [unframe(Kind.ROW, key, raw) for key, raw in records]
+    for (key, _), payload in zip(records, payloads, strict=True):
+        if len(payload) < ROW_BYTES or len(payload) % 8:
+            raise CorruptRecord(f"record {key!r} has {len(payload)} bytes, which no row has")
+    words = np.frombuffer(bytearray(b"".join(payloads)), np.uint64)
+    ends = np.cumsum([len(payload) // 8 for payload in payloads])
+    wrong = row_memory.restore(rows, np.array(which, np.int64), words, ends, sizes, included)
+    if wrong >= 0:
+        raise CorruptRecord(f"record {records[wrong][0]!r} has not the {sizes.shape[2]} size cells of a row")
 
 
 def pack_popularity(p: Popularity, items: int, included: int) -> bytes:

@@ -13,6 +13,8 @@ r row                     ROW
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ from state.stored_ids import StoredIds
 
 POPULARITY = b"p"
 WRITTEN_AT_ONCE = 256
+READ_AT_ONCE = 1_024
 _SOURCE = struct.Struct(">HH")
 
 
@@ -78,8 +81,8 @@ class ItemSaver(Saver):
         self._rows = machine.row_count
         machine.published.length[: machine.row_count] = -1
         if machine.budget_bytes is None:
-            for k, v in self.store.scan(b"r"):
-                self._fill(number_of(k), k, v)
+            for some in _batched(self.store.scan(b"r"), READ_AT_ONCE):
+                self._fill([number_of(k) for k, _ in some], some)
         else:
             machine.tables.marks[: machine.row_count] |= ABSENT
             machine.absent = machine.row_count
@@ -98,9 +101,12 @@ class ItemSaver(Saver):
         CorruptRecord
         """
         keys = [key(b"r", row) for row in rows]
-        for row, k, raw in zip(rows, keys, self.store.get_many(keys), strict=True):
-            if raw is not None:
-                self._fill(row, k, raw)
+        found = [
+            (row, (k, raw))
+            for row, k, raw in zip(rows, keys, self.store.get_many(keys), strict=True)
+            if raw is not None
+        ]
+        self._fill([row for row, _ in found], [record for _, record in found])
 
     def write_out(self, rows: list[int]) -> None:
         """Store those of these rows that changed."""
@@ -108,9 +114,10 @@ class ItemSaver(Saver):
             some = rows[start : start + WRITTEN_AT_ONCE]
             self._write(self._pack(some))
 
-    def _fill(self, row: int, k: bytes, raw: bytes) -> None:
-        tables = self.machine.tables
-        tables.included[row] = item_codec.unpack_row(tables.rows, row, tables.sizes[row], k, raw)
+    def _fill(self, rows: Sequence[int], records: Sequence[tuple[bytes, bytes]]) -> None:
+        if rows:
+            tables = self.machine.tables
+            item_codec.unpack_rows(tables.rows, rows, records, tables.sizes, tables.included)
 
     def _identity(self) -> dict[str, Any]:
         settings = self.machine.settings
@@ -163,3 +170,10 @@ class ItemSaver(Saver):
                 records.append((key(prefix, known), codec.pack_numbers(state.items[known:])))
                 self._sources[source] = len(state.items)
         return records
+
+
+def _batched(records: Iterable[tuple[bytes, bytes]], n: int) -> Iterator[list[tuple[bytes, bytes]]]:
+    """Records n at a time."""
+    iterator = iter(records)
+    while some := list(islice(iterator, n)):
+        yield some

@@ -169,6 +169,38 @@ def fill(rows: Rows, row: int, once: npt.NDArray[np.uint64], repeated: npt.NDArr
 
 
 @kernel
+def restore(
+    rows: Rows, which: npt.NDArray[np.int64], words: npt.NDArray[np.uint64], ends: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64],
+) -> int:  # fmt: skip
+    """Put what `dump` gave into rows without entries; their sizes and what they include into those arrays.
+
+    Returns the index of the first row that has another number of size cells than expected, -1 without any.
+    """
+    cells = sizes.shape[2]
+    floats = words.view(np.float64)
+    at = np.int64(0)
+    for i in range(len(which)):
+        row = which[i]
+        if np.int64(words[at + 6] & ID) != cells:
+            return i
+        n, m = np.int64(words[at + 5] & ID), np.int64(words[at + 5] >> HIGH)
+        included[row] = np.int64(words[at])
+        flat = sizes[row].reshape(-1)
+        for c in range(cells):
+            both = words[at + 7 + c]
+            flat[2 * c], flat[2 * c + 1] = np.uint32(both & ID), np.uint32(both >> HIGH)
+        once = at + 7 + cells
+        fill(rows, row, words[once : once + n], words[once + n : once + n + 3 * m].reshape(-1, 3))
+        rows.heads[row, MASS] = np.int64(words[at + 1])
+        rows.heads_f[row, RECENT_MASS] = floats[at + 2]
+        rows.heads[row, DROPPED] = np.int64(words[at + 3])
+        rows.heads_f[row, LOST] = floats[at + 4]
+        at = ends[i]
+    return -1
+
+
+@kernel
 def drop(rows: Rows, which: npt.NDArray[np.int64]) -> None:
     """Free the blocks and side records of rows."""
     for row in which:

@@ -16,12 +16,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from state.errors import StoreError, StoreLocked
 from state.saving import stored_log, stored_position
 from state.store import RocksStore
 from streams.checkpoints import Checkpoints
+from streams.kinds import is_deltas
 from streams.log_identity import given_up
 from streams.store_folder import StoreFolder
 from streams.threads import in_thread
@@ -104,7 +106,8 @@ class Stores:
             await in_thread(self._restore, task, folder)
         while True:
             try:
-                return await in_thread(RocksStore, folder.newest() or folder.following())
+                path = folder.newest() or folder.following()
+                return await in_thread(partial(RocksStore, path, large=is_deltas(topic_of(task))))
             except StoreLocked:
                 # its owner before the rebalance, a worker on the same data directory, is closing it
                 if time.monotonic() > begin + LOCK_WAIT_S:

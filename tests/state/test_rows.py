@@ -89,7 +89,7 @@ def test_filling_is_the_inverse_of_dumping(n: int) -> None:
         rw.add(rows, 0, neighbour, int(rng.integers(2)), minute, decay_weight(minute), CAPACITY)
     sizes = np.zeros((1, 2, 3), np.uint32)
     (packed,) = item_codec.pack_rows(rows, np.array([0]), sizes, np.array([0]))
-    item_codec.unpack_row(into, 0, sizes[0], b"r", packed)
+    item_codec.unpack_rows(into, [0], [(b"r", packed)], sizes, np.zeros(1, np.int64))
     assert _read(into, 0) == _read(rows, 0)
     for _ in range(50):  # and goes on as the first does
         neighbour, minute = int(rng.integers(0, 2 * n + 1)), MINUTE + int(rng.integers(50_000))
