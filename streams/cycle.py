@@ -5,10 +5,10 @@
     3. rows                                  ranked; the lists that changed are sent
     4. state                                 a slice of it is stored
 
-All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop moves
-chunks. What comes while a cycle works is the next cycle's batch, so load batches itself and nothing waits for
-anything but the cycle before. Nothing waits for Kafka either: what was sent is acknowledged by and by, and
-only what is acknowledged is stored.
+All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop
+moves chunks. What comes while a cycle works is the next cycle's batch, so load batches itself and nothing
+waits for anything but the cycle before. Nothing waits for Kafka either: what was sent is acknowledged by and
+by, and only what is acknowledged is stored.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from faust.types import TP
 
+from state.saving import Pace
 from streams.item_task import ItemTask
 from streams.record_batches import Framed
 from streams.refresh import Counts
@@ -47,7 +48,8 @@ BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it w
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
 SAVE_EVERY_S = 0.5
-SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state
+SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state, or
+SAVES_SHARE = 0.2  # so much of the time that it took before
 OUTSTANDING_MESSAGES = 8  # of deltas from each source partition, on their way to us: more events wait
 
 
@@ -102,6 +104,8 @@ class Cycle:
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "machines")
         self._turn = 0
+        self._counted_s = 0.0  # that all applying of chunks took
+        self._paces: dict[TP, Pace] = {}
         self._saved_at: dict[
             TP, tuple[float, int]
         ] = {}  # when a slice was stored last, and of which position
@@ -127,8 +131,9 @@ class Cycle:
         self._wake.set()
 
     def drop(self) -> None:
-        """Forget what was fetched and not applied: partitions are assigned anew, and read from their state."""
+        """Forget what was fetched and not applied: partitions are read again from where their state is."""
         self._inbox, self._kept = [], []
+        self._paces = {tp: pace for tp, pace in self._paces.items() if tp in self._tasks}
         self._count_inbox()
 
     async def run(self, context: Context) -> None:
@@ -162,7 +167,7 @@ class Cycle:
         sources, deltas = self._sorted_out(chunks, begin)
         self._count_inbox()
         if sources:
-            await self._send(context, await self._in_thread(_apply_all, sources))
+            await self._send(context, await self._in_thread(self._apply_all, sources))
             for task in {task.tp: task for task, _ in sources}.values():
                 task.took_in()
         missed, listed = await self._in_thread(self._count_and_rank, deltas, bool(chunks), begin)
@@ -173,7 +178,7 @@ class Cycle:
             for one in listed:
                 self._send_lists(context, one)
         self._look_at_outstanding(context)
-        await self._save(begin)
+        await self._save(context, begin)
         await self._shrink()
 
     def _sorted_out(
@@ -218,11 +223,22 @@ class Cycle:
 
     # ------------------------------------------------------------------ in the thread
 
+    def _apply_all(self, chunks: Sequence[tuple[Task, Chunk]]) -> list[_Applied]:
+        begin = time.monotonic()
+        applied = []
+        for task, chunk in chunks:
+            outgoing = task.take(chunk)
+            applied.append(_Applied(task, chunk, task.position, outgoing))
+        self._counted_s += time.monotonic() - begin
+        return applied
+
     def _count_and_rank(
         self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
     ) -> tuple[list[tuple[ItemTask, Chunk]], list[_Listed]]:
+        start = time.monotonic()
         missed = [(task, chunk) for task, chunk in deltas if task.take(chunk) is None]
         counted_s = time.monotonic() - begin
+        self._counted_s += time.monotonic() - start
         tasks = [task for task in self._item_tasks() if task.refresher.ready]
         if not tasks:
             return missed, []
@@ -283,9 +299,10 @@ class Cycle:
 
     # ------------------------------------------------------------------ storing
 
-    async def _save(self, now: float) -> None:
+    async def _save(self, context: Context, now: float) -> None:
         """Store slices of those tasks whose turn it is, as long as there is time in this cycle."""
         begin = time.monotonic()
+        limit_s = max(SAVES_AT_ONCE_S, SAVES_SHARE * (begin - now))
         for tp, task in self._by_age():
             saved_at, position = self._saved_at.get(tp, (0.0, -1))
             if now - saved_at < SAVE_EVERY_S:
@@ -296,9 +313,15 @@ class Cycle:
             if not task.may_be_stored:
                 continue
             self._saved_at[tp] = now, task.position
-            await self._in_thread(task.saver.step, task.pace.share(task.work))
-            if time.monotonic() - begin > SAVES_AT_ONCE_S:
+            await self._in_thread(task.saver.step, self._pace_of(context, tp).share(self._counted_s))
+            if time.monotonic() - begin > limit_s:
                 return
+
+    def _pace_of(self, context: Context, tp: TP) -> Pace:
+        """How fast a task's state is stored: by the time all counting takes, as a replay does it again."""
+        if tp not in self._paces:
+            self._paces[tp] = Pace(context.settings.replay_ms / 1000, self._counted_s)
+        return self._paces[tp]
 
     def _by_age(self) -> list[tuple[TP, Task]]:
         """The tasks, those first of which nothing was stored for longest."""
@@ -310,14 +333,6 @@ class Cycle:
             if task.saver.over_budget():
                 await task.unacknowledged.wait()
                 await self._in_thread(task.saver.shrink)
-
-
-def _apply_all(chunks: Sequence[tuple[Task, Chunk]]) -> list[_Applied]:
-    applied = []
-    for task, chunk in chunks:
-        outgoing = task.take(chunk)
-        applied.append(_Applied(task, chunk, task.position, outgoing))
-    return applied
 
 
 def _add(listed: _Listed, framed: Framed | None) -> None:

@@ -47,9 +47,10 @@ _decode = msgspec.json.Decoder(Asked).decode
 async def answer(tasks: RecommenderTasks, request: web.Request) -> web.Response:
     """Answer with {"recommendations": [...], "known": [...]}, in the order asked for.
 
-    Known are customers who have something in a partition of this recommender, whichever that is: a producer with
-    another partitioner than ours may have put them anywhere. Who is not known in the partition of the id may
-    be known to another recommender, which is asked with `here`; with it the answer is null for who is not known.
+    Known are customers who have something in a partition of this recommender, whichever that is: a producer
+    with another partitioner than ours may have put them anywhere. Who is not known in the partition of the id
+    may be known to another recommender, which is asked with `here`; with it the answer is null for who is not
+    known.
     """
     try:
         asked = _decode(await request.read())

@@ -25,7 +25,7 @@ WATCH_S = 0.2
 SETTINGS = {
     "session_ms": str(SESSION_MS),
     "checkpoint_ms": "5000",
-    "replay_events": "20000",
+    "replay_ms": "300",
     "memory_mib": "24",
 }
 
