@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
@@ -104,7 +105,8 @@ class ItemSource(Source):
     def messages(self, *, skip_bad: bool = False) -> Iterator[list[CatalogueItem]]:
         """Yield the items. Raises SourceError: the file cannot be read, or BadRowsError at a bad row."""
         self._begin()
-        yield from filter(None, self._read(items, skip_bad=skip_bad))
+        convert = partial(items, notes=self.notes)
+        yield from filter(None, self._read(convert, skip_bad=skip_bad))
 
     def records(self, *, skip_bad: bool = False) -> Iterator[Records]:
         """Yield the items as records. Raises as `messages` does."""
