@@ -27,6 +27,7 @@ from alsobought.publish_options import (
     separator_of,
     source_of,
 )
+from alsobought.signals import interruptible
 from alsobought.sources import EventSource, Source, numbered, open_events, open_items, open_synthetic
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.sources.synthetic import Shape
@@ -181,7 +182,7 @@ def _publish_events(name: str, file: str, how: How, kafka: str | None, data_dir:
 def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) -> None:
     by_time = how.sort if how.sort is not None else found.repeatable
     source = source_of(found, how, by_time=by_time)
-    with ExitStack() as stack:
+    with interruptible(), ExitStack() as stack:  # however it ends, files of sorting are removed
         with told(f"read {found.name}", None) as done:
             batches = stack.enter_context(
                 found.ordered(

@@ -156,7 +156,7 @@ class EventSource(Source):
     def batches(self, *, skip_bad: bool = False) -> Iterator[pa.RecordBatch]:
         """Yield the events, in batches of `events.SCHEMA`. Raises as `messages` does."""
         self._begin()
-        table = EventTable(self._kind, time.time_ns() // 1_000_000, self.notes)
+        table = EventTable(self._kind, _now_ms, self.notes)
         for batch in self._read(table.batch, skip_bad=skip_bad):
             if batch.num_rows:
                 yield batch
@@ -214,6 +214,10 @@ class EventSource(Source):
             if not skip_bad:
                 self.check(on_position)
             yield self.batches(skip_bad=skip_bad)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def numbered(batches: Iterable[pa.RecordBatch], source: str | None) -> Iterator[Records]:
