@@ -95,7 +95,7 @@ def test_every_codec_is_read_and_nothing_that_was_aborted_or_is_open(broker: Emb
                     ended = (
                         producer.abort_transaction if outcome == "aborted" else producer.commit_transaction
                     )
-                    await end()
+                    await ended()
         producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, transactional_id="packed-open")
         async with producer:
             await producer.begin_transaction()
