@@ -37,7 +37,8 @@ def case(rng: np.random.Generator, n: int = 20) -> tuple[Floats, np.ndarray[tupl
 def standard(x: Floats, variance: Floats) -> Floats:
     """What the weights are of: deviations from the candidates' mean, cut off."""
     z = (x - x.mean(axis=0)) / np.sqrt(variance + LEAST_VARIANCE)
-    return np.clip(z, -LARGEST_DEVIATION, LARGEST_DEVIATION)
+    clipped: Floats = np.clip(z, -LARGEST_DEVIATION, LARGEST_DEVIATION)
+    return clipped
 
 
 def loss(w: Floats, z: Floats, hits: np.ndarray[tuple[int], np.dtype[np.bool_]], *, any_of: bool) -> float:
