@@ -1,15 +1,15 @@
 """The ranker: a softmax over candidates whose weights are learnt on the stream itself.
 
-p_i = softmax_i(w . z_i), z_ij = (x_ij - mean_j) / scale_j, cut off at 8 on both sides, mean_j that of the
+p_i = softmax_i(w . z_i), z_ij = (x_ij - mean_j) / scale_j, cut off at 20 on both sides, mean_j that of the
 candidates of the case. When a customer comes back, what was bought among the candidates, y, gives the lesson:
 the gradient sum_i (p_i - y_i / |y|) z_i of the cross-entropy; or, where any hit will do (`any_of`), with
 y_i p_i / sum_pos p in place of y_i / |y|. Steps are Adagrad's (Duchi, Hazan and Singer, JMLR 2011), rate 0.1,
 but that the squared gradients are slowly forgotten. The scale is the features' standard deviation among the
-candidates of a case, the root of a running mean of variances that begins as if `PRIOR_CASES` cases had had
-the feature's usual one: a feature that hardly varies in the first cases must not be blown up. That of a
-feature which has never varied, such as one whose source is not there yet, stays as it began.
+candidates of a case, the root of a running mean of variances, but at least that of a tenth of the feature's
+usual variance: one that hardly varies in the first cases must not be blown up. Of a feature that has never
+varied, such as one whose source is not there yet, the mean begins with the first case in which it does.
 
-After n lessons a weight is off its start by 0.1 n at most, and no score is further from 0 than 8 times the
+After n lessons a weight is off its start by 0.1 n at most, and no score is further from 0 than 20 times the
 sum of the weights' sizes.
 """
 
@@ -29,16 +29,16 @@ Floats = npt.NDArray[np.float64]
 RATE = 0.1
 STEADY_CASES = 500.0  # cases the running deviation remembers
 EPSILON = 1e-8
-PRIOR_CASES = 20.0  # that a feature's usual variance counts as
+LEAST_SHARE = 0.1  # of a feature's usual variance, that its variance is taken to be at least
 LEAST_VARIANCE = 1e-4  # a feature that never varied may begin to
-LARGEST_DEVIATION = 8.0  # standard deviations from the mean of the candidates
+LARGEST_DEVIATION = 20.0  # of 400 candidates, none is further from their mean by their own deviation
 FORGET = 1 / 4_000  # of the squares, a lesson: so that steps do not shrink for ever, and tastes may change
 LARGEST_FEATURE = 1000.0  # features are logarithms: beyond it something is odd
 LARGEST_WEIGHT = 20.0
 
 
 @kernel
-def standardised(x: Floats, variance: Floats) -> Floats:
+def standardised(x: Floats, variance: Floats, least: Floats) -> Floats:
     """z float64[n, d] of candidates x float64[n, d], see above."""
     n, d = x.shape
     z = np.empty((n, d))
@@ -47,16 +47,16 @@ def standardised(x: Floats, variance: Floats) -> Floats:
         for i in range(n):
             mean += x[i, j]
         mean /= max(n, 1)
-        root = np.sqrt(variance[j] + LEAST_VARIANCE)
+        root = np.sqrt(max(variance[j], least[j]) + LEAST_VARIANCE)
         for i in range(n):
             z[i, j] = min(max((x[i, j] - mean) / root, -LARGEST_DEVIATION), LARGEST_DEVIATION)
     return z
 
 
 @kernel
-def score(x: Floats, weights: Floats, variance: Floats) -> Floats:
+def score(x: Floats, weights: Floats, variance: Floats, least: Floats) -> Floats:
     """float64[n], w . z of candidates x float64[n, d]."""
-    z = standardised(x, variance)
+    z = standardised(x, variance, least)
     scores = np.zeros(len(z))
     for i in range(len(z)):
         for j in range(len(weights)):
@@ -67,7 +67,7 @@ def score(x: Floats, weights: Floats, variance: Floats) -> Floats:
 @kernel
 def _lesson(
     x: Floats, hits: npt.NDArray[np.bool_], any_of: bool, weights: Floats, squares: Floats, variance: Floats,
-    share: float,
+    least: Floats, share: float,
 ) -> bool:  # fmt: skip
     """One lesson in place; False where there is nothing to learn. `share`: of this case in the variance."""
     n, d = x.shape
@@ -87,9 +87,11 @@ def _lesson(
         squared = 0.0
         for i in range(n):
             squared += (x[i, j] - mean) ** 2
-        if squares[j] > 0.0 or squared > 0.0:
+        if squares[j] > 0.0:
             variance[j] += share * (squared / n - variance[j])
-    z = standardised(x, variance)
+        elif squared > 0.0:  # the first lesson of this feature
+            variance[j] = squared / n
+    z = standardised(x, variance, least)
     p = np.zeros(n)
     for i in range(n):
         for j in range(d):
@@ -123,21 +125,24 @@ class Ranker:
     names : sequence of str
         The features.
     weights, squares, variance : float64[d]
-        Weights of standardised features; Adagrad's sums of squared gradients; variance of the features, at
-        first the usual one.
+        Weights of standardised features; Adagrad's sums of squared gradients; variance of the features.
+    least : float64[d]
+        What a variance is taken to be at least.
     cases : float
         Lessons so far.
     """
 
     names: Sequence[str]
     weights: Floats
-    variance: Floats
+    least: Floats
     any_of: bool = False
     squares: Floats = field(init=False)
+    variance: Floats = field(init=False)
     cases: float = 0.0
 
     def __post_init__(self) -> None:
         self.squares = np.zeros(len(self.names))
+        self.variance = np.ones(len(self.names))
 
     @staticmethod
     def new(
@@ -147,23 +152,25 @@ class Ranker:
         *,
         any_of: bool = False,
     ) -> Ranker:
-        """A ranker that begins with the given weights, 0 for others, and usual variances, 1 for others."""
+        """A ranker that begins with the given weights, 0 for others; `usual` are variances where known."""
         weights = np.array([start.get(name, 0.0) for name in names])
-        variance = np.array([(usual or {}).get(name, 1.0) for name in names])
-        return Ranker(tuple(names), weights, variance, any_of)
+        least = LEAST_SHARE * np.array([(usual or {}).get(name, 0.0) for name in names])
+        return Ranker(tuple(names), weights, least, any_of)
 
     def scores(self, x: Floats) -> Floats:
         """float64[n] of candidates float64[n, d], larger is better; their mean is about 0."""
-        return score(np.ascontiguousarray(x), self.weights, self.variance)
+        return score(np.ascontiguousarray(x), self.weights, self.variance, self.least)
 
     def learn(self, x: Floats, hits: npt.NDArray[np.bool_]) -> None:
         """One lesson: which of the candidates were bought.
 
         Nothing is learnt from a case without any, without others, or with features that are odd: huge or NaN.
         """
-        share = 1.0 / min(self.cases + PRIOR_CASES + 1.0, STEADY_CASES)
+        share = 1.0 / min(self.cases + 1.0, STEADY_CASES)
         x = np.ascontiguousarray(x)
-        self.cases += _lesson(x, hits, self.any_of, self.weights, self.squares, self.variance, share)
+        self.cases += _lesson(
+            x, hits, self.any_of, self.weights, self.squares, self.variance, self.least, share
+        )
 
     def state(self) -> dict[str, Any]:
         """What `restore` takes, by feature."""

@@ -27,20 +27,22 @@ class PlainRanker:
     def __init__(self, names: tuple[str, ...], weights: dict[str, float], *, any_of: bool) -> None:
         self.names, self.any_of, self.cases = names, any_of, 0
         self.weights = {name: weights.get(name, 0.0) for name in names}
-        self.squares, self.variance = dict.fromkeys(names, 0.0), {name: USUAL[name] for name in names}
+        self.squares, self.variance = dict.fromkeys(names, 0.0), dict.fromkeys(names, 1.0)
 
     def learn(self, rows: list[dict[str, float]], hits: list[bool]) -> None:
         if not any(hits) or all(hits):
             return
         self.cases += 1
-        n, share = len(rows), 1 / min(20 + self.cases, 500)
+        n, share = len(rows), 1 / min(self.cases, 500)
         z: list[dict[str, float]] = [{} for _ in rows]
         for name in self.names:
             mean = sum(row[name] for row in rows) / n
             variance = sum((row[name] - mean) ** 2 for row in rows) / n
-            if self.squares[name] or variance:
+            if self.squares[name]:
                 self.variance[name] += share * (variance - self.variance[name])
-            scale = math.sqrt(self.variance[name] + 1e-4)
+            elif variance:
+                self.variance[name] = variance
+            scale = math.sqrt(max(self.variance[name], USUAL[name] / 10) + 1e-4)
             for standard, row in zip(z, rows, strict=True):
                 standard[name] = min(max((row[name] - mean) / scale, -LARGEST_DEVIATION), LARGEST_DEVIATION)
         scores = [sum(self.weights[f] * standard[f] for f in self.names) for standard in z]

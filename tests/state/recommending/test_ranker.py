@@ -15,7 +15,6 @@ from state.recommending.ranker import (
     LARGEST_DEVIATION,
     LARGEST_WEIGHT,
     LEAST_VARIANCE,
-    PRIOR_CASES,
     RATE,
     STEADY_CASES,
     Floats,
@@ -69,8 +68,8 @@ def test_a_lesson_is_adagrads_step_down_the_loss(any_of: bool) -> None:
     for n in range(40):
         x, hits = case(rng)
         variances.append([np.var(column) for column in x.T])
-        # fewer cases than are remembered: the plain mean, of those before it as well
-        mean = (PRIOR_CASES * np.ones(5) + np.sum(variances, axis=0)) / (PRIOR_CASES + n + 1)
+        # fewer cases than are remembered: the plain mean
+        mean = np.mean(variances, axis=0)
         z = standard(x, mean)
         g = gradient(weights, z, hits, any_of=any_of)
         squares = squares * (1 - FORGET) + g**2
@@ -215,10 +214,10 @@ def test_a_feature_that_hardly_varied_at_first_does_not_decide_alone() -> None:
         x = np.tile(rng.normal(size=len(FEATURES)) * scale, (12, 1))
         x += 1e-3 * rng.normal(size=x.shape)  # as purchases of the same minutes differ
         hits = np.arange(12) < 2
-        for lessons in range(1, 6):
+        for lessons in range(1, 21):
             ranker.learn(x, hits)
             others = rng.normal(size=(200, len(FEATURES))) * scale
-            assert np.abs(ranker.scores(others)).max() < 10 + 2 * lessons
+            assert np.abs(ranker.scores(others)).max() < 25 + 2 * lessons
 
 
 def test_restore_is_the_identity() -> None:
@@ -256,7 +255,7 @@ def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump(
         with_it.learn(np.column_stack([x, np.zeros(len(x))]), hits)
         without.learn(x, hits)
     assert with_it.weights[:5].tolist() == pytest.approx(without.weights.tolist(), rel=1e-9)
-    assert (with_it.weights[5], with_it.squares[5], with_it.variance[5]) == (0.0, 0.0, 0.1)
+    assert (with_it.weights[5], with_it.squares[5], with_it.variance[5]) == (0.0, 0.0, 1.0)
     found = {"with": 0, "without": 0}
     for n in range(600):
         x, hits = stream(rng, truth)
@@ -267,7 +266,7 @@ def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump(
         with_it.learn(wide, hits)
         without.learn(x, hits)
         if n == 0:
-            assert with_it.variance[5] == pytest.approx(0.1 + (noise.var() - 0.1) / STEADY_CASES)
+            assert with_it.variance[5] == pytest.approx(noise.var())
     assert found["with"] > found["without"] - 12
     assert abs(with_it.weights[5]) < 0.2
     assert with_it.variance[5] == pytest.approx(0.09, rel=0.2)
@@ -289,7 +288,7 @@ def test_weights_of_before_a_feature_are_adopted_and_it_begins() -> None:
     late = np.column_stack([x, hits.astype(np.float64)])
     new.learn(late, hits)
     assert new.weights[5] == pytest.approx(RATE, rel=1e-3)
-    assert new.variance[5] == pytest.approx(1 + (late[:, 5].var() - 1) / (PRIOR_CASES + 1))
+    assert new.variance[5] == pytest.approx(late[:, 5].var())
     # an old worker takes the weights of a new one, and passes over what it does not know
     old.adopt(new.state())
     assert old.weights.tolist() == new.weights[:5].tolist()

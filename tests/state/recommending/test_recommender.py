@@ -8,7 +8,7 @@ from state.events import Event
 from state.recommending.catalogue import Filter
 from state.recommending.features import FEATURES, NEW_FEATURES
 from state.recommending.ranker import LARGEST_DEVIATION
-from state.recommending.recommender import Recommendation, Shelf
+from state.recommending.recommender import USUAL, Recommendation, Shelf
 from tests.state.machines import START_MS
 from tests.state.recommending import oracle
 from tests.state.recommending.world import WORLDS, World, build, events_of, world_of
@@ -40,7 +40,7 @@ def plain_scores(world: World, customer: str, shelf: Shelf, items: list[str]) ->
     for item in items:
         x = oracle.features(world, history, item, sums)
         x |= oracle.own_features(world, owned[item]) if item in owned else {}
-        z = {f: (x.get(f, 0.0) - mean[f]) / (state[f][2] + 1e-4) ** 0.5 for f in names}
+        z = {f: (x.get(f, 0.0) - mean[f]) / (max(state[f][2], USUAL[f] / 10) + 1e-4) ** 0.5 for f in names}
         scores.append(sum(state[f][0] * min(max(z[f], -LARGEST_DEVIATION), LARGEST_DEVIATION) for f in names))
     return scores
 
