@@ -183,7 +183,7 @@ def compare_offers(
     lists = oracle.sellers()
     for board, key in ((Board(EVERYTHING, False), "all"), (Board(EVERYTHING, True), "trending")):
         listed = sellers.get(key, {"items": []})["items"]
-        found = {n: (e["item_id"], e["purchases"], _rounded(e["rise"])) for n, e in enumerate(listed)}
+        found = {n: (e["item_id"], e["purchases"], _rounded(e.get("rise"))) for n, e in enumerate(listed)}
         best = {n: (s.item_id, s.purchases, _rounded(s.rise)) for n, s in enumerate(lists.get(board, []))}
         differences.all(f"{kind.name}: {key}, sold", found, best)
     wanted = {customer for customer, history in oracle.histories.items() if history}

@@ -18,6 +18,7 @@ from alsobought.draining import drain
 from state.events import Event
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED, WATCHED_BOUGHT, EventKind, counted_of_kinds
 from streams.messages import decode_event
+from streams.partitioning import partition_for
 from tests.chaos.clients import Feeder, Listener
 from tests.chaos.cluster import Cluster
 from tests.chaos.compare import WINDOW, Differences, compare_lists, compare_offers, compare_stores
@@ -120,7 +121,7 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
     say("comparing ...")
     oracles: dict[EventKind, Oracle] = {}
     for kind, (lists, sellers, recommendations, events) in found.items():
-        oracle = oracles[kind] = Oracle(WINDOW).feed(events)
+        oracle = oracles[kind] = Oracle(WINDOW, partition_of=_partition).feed(events)
         compare_stores([host.disk for host in cluster.hosts], kind, ends, oracle, report.differences)
         compare_lists(lists, kind, oracle, report.differences)
         compare_offers(sellers, recommendations, kind, oracle, report.differences)
@@ -145,6 +146,10 @@ def _recovered(listener: Listener, since: float) -> float:
 
     until(done, f"recovery of {missing}", RECOVERY_S)
     return time.monotonic() - begin
+
+
+def _partition(customer: str) -> int:
+    return partition_for(customer.encode(), PARTITIONS)
 
 
 def _events(wires: Wires, kind: EventKind) -> list[Event]:
