@@ -186,14 +186,14 @@ class Following:
                     if record.key == SETTLE:
                         board.marks[record.partition] = decode_settle_mark(record.value).settle
                     elif record.value is None:
-                        board.popularity.put(found)
+                        _put(board, found)
                         found = []
                         board.popularity.remove((record.key or b"").decode())
                     else:
                         found.append(_popularity(decode_popularity(record.value)))
                 except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
                     continue
-            board.popularity.put(found)
+            _put(board, found)
         self._wake()
 
     def _take_item(self, key: bytes | None, value: bytes | None) -> None:
@@ -237,6 +237,13 @@ class Following:
         model = decode_model(value)
         if board := self._boards.by_kind.get(model.kind):
             board.announced = model
+
+
+def _put(board: Board, records: list[ItemPopularity]) -> None:
+    try:
+        board.popularity.put(records)
+    except OverflowError as error:
+        log.warning("%d records of %s are passed over: %s", len(records), board.kind.popularity.name, error)
 
 
 def _popularity(m: PopularityMessage) -> ItemPopularity:
