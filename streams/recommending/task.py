@@ -31,6 +31,7 @@ from state.store import RocksStore
 from streams.context import Context
 from streams.customer_task import counting_settings
 from streams.decoding import Decoded, EventTypes, Record, decode_events
+from streams.foreign import Written
 from streams.kinds import EventKind, kinds_of
 from streams.messages import REPORTED, Progress
 from streams.outbox import acknowledged
@@ -52,6 +53,7 @@ AGAIN_S = 1.0  # to the same customer
 PUBLISH_S = 2.0  # between two times of publishing what was learnt
 AT_ONCE = 64  # customers of a tick
 MOST_UNSERVED = 1_000
+LOOK_S = 1.0  # between looks for other writers
 IDLE_S = 1.0  # without a chunk for so long, there is no backlog
 LEAD_EVENTS = 2_000  # that it may always be ahead of the worker
 LEAD_S = 0.05
@@ -83,13 +85,14 @@ class RecommenderTask(Task):
         # customers in the order of their events: when they are due, and an offset not behind their first
         self._waiting: dict[str, tuple[float, int]] = {}
         self._served: dict[str, float] = {}  # when, of those of the last second
-        self._urgent: dict[str, None] = {}  # customers whose recommendations hold a hidden item
+        self._urgent: dict[str, None] = {}  # customers of whom what is published may not stay
         self._erased: dict[bytes, None] = {}  # keys of messages to take back
         self._unserved: dict[str, None] = {}  # customers there was nothing for
         self._purchases = 0  # of the popularity when they were looked at
         self._offers = Offers(self._board.view.items, context.settings.recommendations)
         self._looked_back = False  # the offers know what was published before
         self._hidden = -1  # of the board, when offers were last looked through
+        self._written: Written | None = None
         self._wake = asyncio.Event()
         self._behind_ms, self._chunk_at = 0.0, 0.0
         self.replayed_from = self.replayed_to = 0
@@ -237,7 +240,21 @@ class RecommenderTask(Task):
             customers, erased = await customers_between(self, self.kind, self.context, start, end)
             self._waiting = dict.fromkeys(customers, (0.0, start)) | self._waiting
             self._erased |= dict.fromkeys(erased)
+        tp = TP(self.kind.recommendations.name, self.tp.partition)
+        self._written = Written(tp, await self.context.reader.end_of(tp))
         self.remembers = True
+
+    async def _look_for_others(self, written: Written) -> None:
+        """Have customers recommended to again to whom somebody else published: what it made may be old."""
+        reader = self.context.reader
+        try:
+            written.reached(await reader.end_of(written.tp))
+            while written.foreign:
+                keys = await reader.keys(written.tp, *written.foreign[0])
+                self._urgent |= dict.fromkeys(key.decode().partition("\t")[0] for key in keys)
+                written.foreign.pop(0)
+        except KafkaError as error:
+            log.info("%s: %s; looked at again later", self.name, error)
 
     async def _look_back(self) -> None:
         """Know what was published before; then do nothing."""
@@ -262,13 +279,18 @@ class RecommenderTask(Task):
             except KafkaError as error:
                 log.info("%s: %s; asked again", self.name, error)
                 await asyncio.sleep(IDLE_S)
-        published_at = time.monotonic()
+        published_at = looked_at = time.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._sleep_s())
             self._wake.clear()
             await asyncio.sleep(TICK_S)
+            if self._written is not None and time.monotonic() - looked_at > LOOK_S:
+                await self._look_for_others(self._written)
+                looked_at = time.monotonic()
             await self.withdraw_hidden()
+            while self._urgent and self.learner() is not None:
+                await self._pacing.recommending(self._recommend)
             while (self._due() or self._erased) and not self._behind and self.learner() is not None:
                 await self._pacing.recommending(self._recommend)
             self._try_again()
@@ -315,7 +337,7 @@ class RecommenderTask(Task):
         hidden = board.hidden
         async with self.lock:
             keys = await in_thread(self._holding_hidden)
-        self._urgent = dict.fromkeys(key.decode().partition("\t")[0] for key in keys)
+        self._urgent |= dict.fromkeys(key.decode().partition("\t")[0] for key in keys)
         while self._urgent:
             await self._pacing.recommending(self._recommend)
         self._hidden = hidden
@@ -371,6 +393,8 @@ class RecommenderTask(Task):
         tombstones: list[tuple[bytes, bytes | None]] = [(key, None) for key in erased]
         sent = await self.context.outbox.send_many(topic, partition, tombstones + records)
         await acknowledged([batch.acknowledged for batch in sent])
+        if self._written is not None:
+            self._written.own(sent)
         self.recommended = max(self.recommended, until)
         return computed_s
 
