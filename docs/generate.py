@@ -216,10 +216,10 @@ def _about_kinds() -> str:
         "Purchases are of the kind bought. Watches, of the kind watched, are counted by the same machines,\n"
         "between topics of their own. So is every word of `ALSOBOUGHT_EVENT_TYPES`, such as liked: its\n"
         "events are in `liked`, the rest in `pair-deltas-liked`, `related-items-liked`, `popularity-liked`,\n"
-        "`bestsellers-liked` and `recommendations-liked`. Kinds never mix; the catalogue is one for all. One\n"
-        "kind of lists is made of two of events: watched-bought, what those who watched an item went on to buy. To erase a\n"
-        "customer, publish a forget on each topic of events that has the customer's, as `alsobought forget`\n"
-        "does."
+        "`bestsellers-liked` and `recommendations-liked`. Kinds never mix; the catalogue is one for all.\n"
+        "One kind of lists is made of two of events: watched-bought, what those who watched an item went on\n"
+        "to buy. To erase a customer, publish a forget on each topic of events that has the customer's, as\n"
+        "`alsobought forget` does."
     )
 
 
