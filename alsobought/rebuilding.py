@@ -169,7 +169,8 @@ def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int
             read[row.partition] = row.offset + 1 - some[row.partition][0]
             on_progress(before + sum(read.values()))
         send(bootstrap, spec, ((partition, key, None) for partition, key in sorted(lists)))
-        deleted, before = deleted + len(lists), before + sum(read.values())
+        deleted += len(lists) if any(spec == kind.lists for kind in kinds) else 0
+        before += sum(read.values())
     return deleted
 
 

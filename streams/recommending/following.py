@@ -40,7 +40,8 @@ from streams.topics import ITEMS, MODELS, PROGRESS, QUALITY, RANKER
 
 log = logging.getLogger("alsobought")
 
-POLL_MS = 100
+POLL_MS = 150
+FETCH_BYTES = 512 << 10  # a request names every partition: it costs the same whatever it brings
 AGAIN_S = 1.0
 AT_ONCE = 2_000  # records taken in with the boards' locks held
 IDLE_LISTS = 400  # decoded at once where nothing has come for a moment: some 30 ms
@@ -80,7 +81,8 @@ class Following:
         while True:
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._bootstrap, group_id=None, auto_offset_reset="earliest",
-                max_partition_fetch_bytes=1 << 20, fetch_max_wait_ms=POLL_MS,
+                max_partition_fetch_bytes=1 << 20,
+                fetch_min_bytes=FETCH_BYTES, fetch_max_wait_ms=POLL_MS,
             )  # fmt: skip
             try:
                 await consumer.start()
