@@ -146,11 +146,9 @@ def _kinds_there(settings: Settings, bootstrap: str) -> tuple[Kind, ...]:
 def _delete_checkpoints(settings: Settings) -> int:
     if settings.checkpoint_url is None:
         return 0
-    count = 0
-    for url in (settings.checkpoint_url, f"{settings.checkpoint_url.rstrip('/')}/{RECOMMENDER_FOLDER}"):
-        checkpoints = Checkpoints(url, settings.checkpoints_kept, counted_of(settings))
-        count += len(checkpoints.known())
-        checkpoints.delete_all()
+    checkpoints = Checkpoints(settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings))
+    count = len(checkpoints.known())
+    checkpoints.delete_all()
     return count
 
 

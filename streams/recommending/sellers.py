@@ -86,6 +86,8 @@ class SellersPublisher:
         tasks = {task.tp.partition: task for task in self._shared.tasks(board.kind)}
         reader = self._context.reader
         for partition, written in list(self._here.items()):
+            if partition in tasks and not board.popularity.purchases:
+                continue  # nobody bought anything: there is nothing to look after
             written.reached(await reader.end_of(written.tp))
             if partition not in tasks or written.foreign:  # lost, or somebody else's lists are in it
                 del self._here[partition]

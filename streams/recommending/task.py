@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from faust.types import TP
 
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
+from state.deltas import Source
 from state.events import Kind
 from state.pairing import DUPLICATE, INCLUDED
 from state.recommending import lessons
@@ -29,10 +31,10 @@ from state.recommending.recommender import Recommender, Shelf
 from state.saving import Saver
 from state.store import RocksStore
 from streams.context import Context
-from streams.customer_task import counting_settings
+from streams.customer_task import counting_settings, item_partition
 from streams.decoding import Decoded, EventTypes, Record, decode_events
 from streams.foreign import Written
-from streams.kinds import EventKind, kinds_of
+from streams.kinds import EVENTS_SOURCE, EventKind, kinds_of
 from streams.messages import REPORTED, Progress
 from streams.outbox import acknowledged
 from streams.recommending.learnt import LearntPublisher
@@ -101,10 +103,16 @@ class RecommenderTask(Task):
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
+        partitions = self.context.partitions
+        # as the worker's, but for the pairs, so that the worker's checkpoints are of the same histories
         self.machine = CustomerMachine(
             counting_settings(self.context.settings),
-            budget_bytes=self.memory_bytes(1 / self.context.partitions), pairs=False,
-        )  # fmt: skip
+            Source(EVENTS_SOURCE, self.tp.partition),
+            partitions,
+            partial(item_partition, partitions),
+            self.memory_bytes(1 / partitions),
+            pairs=False,
+        )
         return CustomerSaver(self.machine, store, self.log_identity)
 
     def limit_memory(self, part: float) -> None:
@@ -120,8 +128,8 @@ class RecommenderTask(Task):
         self.replayed_from, self.replayed_to = self.position, end
 
     def loops(self) -> list[Any]:
-        """The saving loop, and the one that recommends."""
-        return [*super().loops(), self._run(), self._look_back()]
+        """Applying, saving and recommending. It takes no checkpoints, but begins from those of workers."""
+        return [self._apply_loop(), self._save_loop(), self._run(), self._look_back()]
 
     @property
     def reported_as(self) -> str:
@@ -285,7 +293,7 @@ class RecommenderTask(Task):
                 await asyncio.wait_for(self._wake.wait(), self._sleep_s())
             self._wake.clear()
             await asyncio.sleep(TICK_S)
-            if self._written is not None and time.monotonic() - looked_at > LOOK_S:
+            if self._written is not None and self.position and time.monotonic() - looked_at > LOOK_S:
                 await self._look_for_others(self._written)
                 looked_at = time.monotonic()
             await self.withdraw_hidden()
