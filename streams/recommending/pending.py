@@ -18,7 +18,7 @@ from state.recommending.list_view import ListView
 
 log = logging.getLogger("alsobought")
 
-MOST_BYTES = 96 << 20  # that wait: of more the oldest are decoded at once
+MOST_BYTES = 32 << 20  # that wait: of more the oldest are decoded at once
 RELATED = b',"related":['
 
 
