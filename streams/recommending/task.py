@@ -53,7 +53,7 @@ log = logging.getLogger("alsobought")
 TICK_S = 0.03
 AGAIN_S = 1.0  # to the same customer
 PUBLISH_S = 2.0  # between two times of publishing what was learnt
-AT_ONCE = 64  # customers of a tick
+AT_ONCE = 32  # customers, while no events are applied
 MOST_UNSERVED = 1_000
 LOOK_S = 1.0  # between looks for other writers
 IDLE_S = 1.0  # without a chunk for so long, there is no backlog
@@ -297,10 +297,12 @@ class RecommenderTask(Task):
                 await self._look_for_others(self._written)
                 looked_at = time.monotonic()
             await self.withdraw_hidden()
-            while self._urgent and self.learner() is not None:
+            begun_at = time.monotonic()
+            while self._has_work() and self.learner() is not None:
                 await self._pacing.recommending(self._recommend)
-            while (self._due() or self._erased) and not self._behind and self.learner() is not None:
-                await self._pacing.recommending(self._recommend)
+                if time.monotonic() - begun_at > LOOK_S:  # there are other things to look at, too
+                    self._wake.set()
+                    break
             self._try_again()
             self.recommended = max(self.recommended, self._served_until(self.acknowledged))
             if time.monotonic() - published_at > PUBLISH_S:
@@ -309,6 +311,10 @@ class RecommenderTask(Task):
                 if learner is not None and self.context.lease.held:
                     await in_thread(self.synchronise)
                     await self._learnt.publish(learner)
+
+    def _has_work(self) -> bool:
+        """Whether something is to be published now; in a backlog only what may not stay as it is."""
+        return bool(self._urgent or ((self._due() or self._erased) and not self._behind))
 
     def _sleep_s(self) -> float:
         """Until somebody is due, or there is something to look at."""
