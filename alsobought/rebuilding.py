@@ -146,11 +146,9 @@ def _kinds_there(settings: Settings, bootstrap: str) -> tuple[Kind, ...]:
 def _delete_checkpoints(settings: Settings) -> int:
     if settings.checkpoint_url is None:
         return 0
-    count = 0
-    for url in (settings.checkpoint_url, f"{settings.checkpoint_url.rstrip('/')}/{RECOMMENDER_FOLDER}"):
-        checkpoints = Checkpoints(url, settings.checkpoints_kept, counted_of(settings))
-        count += len(checkpoints.known())
-        checkpoints.delete_all()
+    checkpoints = Checkpoints(settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings))
+    count = len(checkpoints.known())
+    checkpoints.delete_all()
     return count
 
 
@@ -169,7 +167,8 @@ def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int
             read[row.partition] = row.offset + 1 - some[row.partition][0]
             on_progress(before + sum(read.values()))
         send(bootstrap, spec, ((partition, key, None) for partition, key in sorted(lists)))
-        deleted, before = deleted + len(lists), before + sum(read.values())
+        deleted += len(lists) if any(spec == kind.lists for kind in kinds) else 0
+        before += sum(read.values())
     return deleted
 
 

@@ -15,6 +15,8 @@ from state.item_saver import ItemSaver
 from state.items import ItemMachine
 from state.murmur2 import hashes
 from state.pair_changes import decode_pairs, encode_pairs
+from state.popularity_changes import PopularityChanges
+from state.popularity_view import ItemPopularity, PopularityView
 from state.recommending.catalogue import Catalogue, Filter
 from state.recommending.learner import Learner
 from state.recommending.list_view import ListView, Translation
@@ -79,7 +81,11 @@ def _recommend(customers: CustomerMachine, items: ItemMachine) -> None:
         learner.after(learner.before(history), np.arange(3, dtype=np.int32), START_MS)
         for wanted in (None, Filter(categories=frozenset(["tea"]))):
             recommender.recommend(history, 6, "all", wanted)
-    Bestsellers().update(items.tables.popularity, items.items, np.ones(5, np.int32))
+    Bestsellers().update(items.popularity, items.items, np.ones(5, np.int32))
+    PopularityChanges(items).take()
+    popular = PopularityView(view.items)
+    popular.put([ItemPopularity("item-7", START_MS, 1, 2, 17_000, [1, 2], 16_000, (1, 1, 60), 9)])
+    popular.move_on(START_MS + 1)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,7 @@ class Tasks:
     Attributes
     ----------
     folder : str
-        Of the stores, under the data directory; checkpoints of another than "state" are in a folder of its
-        name, too.
+        Of the stores, under the data directory.
     sharing : tuple
         Classes of tasks that share their memory, class by class.
     """
@@ -188,10 +187,9 @@ class Tasks:
             settings, bootstrap = self.settings, self.settings.kafka or ""
             checkpoints = None
             if settings.checkpoint_url is not None:
-                url = settings.checkpoint_url
-                if self.folder != Tasks.folder:
-                    url = f"{url.rstrip('/')}/{self.folder}"
-                checkpoints = Checkpoints(url, settings.checkpoints_kept, counted_of(settings))
+                checkpoints = Checkpoints(
+                    settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings)
+                )
             partitions = len(await producer.partitions_for(PURCHASES.name))
             identity = await in_thread(log_identity, bootstrap, self.listed)
             self._begins = identity.begins

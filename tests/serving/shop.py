@@ -12,6 +12,7 @@ from aiohttp import web
 
 from streams.kinds import (
     BOUGHT,
+    BUILT_IN,
     LISTED,
     WATCHED,
     WATCHED_BOUGHT,
@@ -19,7 +20,7 @@ from streams.kinds import (
     Kind,
     counted_of_kinds,
 )
-from streams.messages import CatalogueItem, Progress, RelatedItem, RelatedItems, encode
+from streams.messages import REPORTED, CatalogueItem, Progress, RelatedItem, RelatedItems, encode
 from streams.recommending.messages import Quality, RankerState, Recommendations, Recommended, Seller, Sellers
 from streams.topics import ITEMS, PROGRESS, QUALITY, RANKER
 
@@ -98,7 +99,14 @@ def reports(worker: str) -> Iterator[Message]:
         for partition in range(PARTITIONS):
             told = Progress(
                 task=f"{topic}-{partition}", worker=worker, applied=7, stored=5, events=70, dead_letters=2,
-                lists=3, staleness_ms=250.0, latency_p50_ms=40.0, latency_p99_ms=-1.0, model=12,
+                lists=3, staleness_ms=250.0, latency_p50_ms=40.0, latency_p99_ms=-1.0,
+            )  # fmt: skip
+            yield message(PROGRESS.name, told.task, told)
+    for kind in BUILT_IN:
+        for partition in range(PARTITIONS):
+            told = Progress(
+                task=f"{REPORTED}{kind.events.name}-{partition}", worker=worker, applied=6, stored=5,
+                recommended=4, model=12,
             )  # fmt: skip
             yield message(PROGRESS.name, told.task, told)
     begins = Progress(task="beginning of purchases-0", worker="", applied=0, stored=0)
@@ -137,7 +145,7 @@ def messages(worker: str) -> Iterator[Message]:
 
 
 class FakeWorker:
-    """Answers POST /recommendations as a worker would, in a thread; `asked` has the questions.
+    """Answers POST /recommendations as a recommender would, in a thread; `asked` has the questions.
 
     `strangers` are customers who have nothing in its partitions.
     """

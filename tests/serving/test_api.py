@@ -10,7 +10,7 @@ import pytest
 
 from serving.server import CannotServe, Server, ServerThread
 from streams.kinds import BOUGHT, LISTED
-from streams.messages import Progress
+from streams.messages import REPORTED, Progress
 from streams.recommending.messages import Recommended
 from tests.serving import shop as made
 from tests.serving.conftest import Shop, get
@@ -134,7 +134,7 @@ def test_what_the_owner_does_not_answer(shop: Shop, customer: str, status: int, 
     found, told = shop.ask_any(f"/api/recommend/{customer}")
     assert found == status
     assert told["what"].startswith(what)
-    assert told["where"].startswith("the worker")
+    assert told["where"].startswith("the recommender")
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,13 @@ def test_quality_experiments_and_learner(shop: Shop) -> None:
 def test_status(shop: Shop) -> None:
     told = until(lambda: (t := shop.ask("/api/status"))["tasks"][0]["end"] is not None and t, "the ends")
     tasks = {t["task"]: t for t in told["tasks"]}
-    assert len(tasks) == 14
+    assert len(tasks) == 18
     assert tasks["items-0"]["end"] + tasks["items-1"]["end"] == 6
     assert (tasks["watches-0"]["lag"], tasks["watches-0"]["unlisted"]) == (0, None)
     assert tasks["watches-0"]["latency_p99_ms"] is None
+    assert (tasks["watches-0"]["unserved"], tasks["recommender/watches-0"]["unserved"]) == (None, 0)
+    purchases = tasks["recommender/purchases-0"]
+    assert (purchases["end"], purchases["lag"]) == (tasks["purchases-0"]["end"], 0)
     assert told["missing"] == []
     assert told["items"] == 6
     assert told["kinds"][2] == {
@@ -209,7 +212,7 @@ def test_what_is_published_later_is_seen(shop: Shop) -> None:
 
 def test_an_owner_that_is_away(shop: Shop) -> None:
     def report(worker: str) -> list[Message]:
-        tasks = [f"watches-{p}" for p in range(made.PARTITIONS)]
+        tasks = [f"{REPORTED}watches-{p}" for p in range(made.PARTITIONS)]
         return [message("progress", t, Progress(task=t, worker=worker, applied=7, stored=5)) for t in tasks]
 
     shop.publish(report("http://127.0.0.1:9"))
@@ -217,8 +220,8 @@ def test_an_owner_that_is_away(shop: Shop) -> None:
     try:
         until(lambda: shop.ask_any("/api/recommend/ann", **question)[0] == 503, "the other address")
         _, told = shop.ask_any("/api/recommend/ann", **question)
-        assert told["where"] == "the worker at http://127.0.0.1:9"
-        assert "alsobought worker" in told["what_to_do"]
+        assert told["where"] == "the recommender at http://127.0.0.1:9"
+        assert "alsobought recommender" in told["what_to_do"]
     finally:
         shop.publish(report(shop.worker.address))
     until(lambda: shop.ask_any("/api/recommend/ann", **question)[0] == 200, "the address again")
@@ -243,8 +246,8 @@ def test_an_empty_system(start_kafka: Callable[[], str], shop: Shop) -> None:
         assert empty.ask("/api/search")["items"] == []
         status, told = empty.ask_any("/api/recommend/ann")
         assert status == 503
-        assert told["what"].startswith("no worker has reported to hold purchases-")
-        until(lambda: len(empty.ask("/api/status")["missing"]) == 14, "the ends")
+        assert told["what"].startswith("no recommender has reported to hold recommender/purchases-")
+        until(lambda: len(empty.ask("/api/status")["missing"]) == 18, "the ends")
     finally:
         thread.stop()
 
