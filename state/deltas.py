@@ -122,6 +122,13 @@ def message_type(raw: bytes) -> Type:
         raise BadDelta(f"pair-deltas message has unknown type {raw[3]}") from None
 
 
+def nothing(source: Source, end: int) -> Deltas:
+    """A source's first message, in which nothing happened up to offset `end`."""
+    groups = (_EVENT_COLUMNS, _NEAR_COLUMNS, _GONE_COLUMNS, _GONE_ITEM_COLUMNS)
+    columns = [np.zeros(0, dtype) for dtypes in groups for dtype in dtypes]
+    return Deltas(source, 0, end, 0, 0, [], np.zeros(0, np.uint16), *columns)  # type: ignore[arg-type]
+
+
 def encode(d: Deltas) -> bytes:
     """The bytes of a message."""
     w = Writer()
