@@ -42,6 +42,7 @@ MIB = 1 << 20
 
 class _Record:
     timestamp = 1_800_000_000_000
+    timestamp_type = 1
     headers = ()
 
     def __init__(self, offset: int, key: bytes, value: bytes) -> None:
