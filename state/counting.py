@@ -19,6 +19,7 @@ from state.popularity import (
     add_purchase,
     add_repeat,
     refresh_item,
+    take_back,
     undo_repeats,
 )
 from state.rows import LOOKAHEAD, Rows, add, hint, take
@@ -200,8 +201,7 @@ def count(
             if fresh:
                 for rank in range(len(history)):
                     if removed < 0 or rank == removed:
-                        popular.buyers[history[rank]] -= 1
-                        popular.totals[BUYERS] -= 1
+                        take_back(popular, history[rank])
                         days, span = np.int64(gone_days[first + rank]), np.int64(gone_spans[first + rank])
                         undo_repeats(popular, history[rank], days, span)
                         refresh_item(popular, history[rank])

@@ -328,8 +328,12 @@ class ItemMachine:
         for name in item_ids:
             number = self.items.get(name)
             if number is not None and (row := self.tables.row_of[number]) >= 0:
-                self.published.length[row] = -1
-                self.tables.marks[row] |= RANK
+                self.mark_rows_unknown(np.array([row]))
+
+    def mark_rows_unknown(self, rows: npt.NDArray[np.int64]) -> None:
+        """The same, of rows."""
+        self.published.length[rows] = -1
+        self.tables.marks[rows] |= RANK
 
     def view(self, item: int) -> Lists:
         """The list of an item this partition owns, exact as of now; changes nothing."""

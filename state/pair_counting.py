@@ -9,7 +9,7 @@ from state.counting import CHANGED, CHANGED_LIST, QUIET, Pending, Tables, buyers
 from state.entries import decay_weight
 from state.memory import kernel
 from state.pair_changes import Buyers, Pairs, Sizes
-from state.popularity import BUYERS, add_purchase, refresh_item
+from state.popularity import BUYERS, add_purchase, refresh_item, take_back
 
 
 @kernel
@@ -30,8 +30,11 @@ def count_pairs(
         item, change = int(buyers.items[i]), int(buyers.changes[i])
         if change > 0:
             add_purchase(popular, item, buyers.times_ms[i])
-        popular.buyers[item] += change
-        popular.totals[BUYERS] += change
+        for _ in range(change):
+            popular.buyers[item] += 1
+            popular.totals[BUYERS] += 1
+        for _ in range(-change):
+            take_back(popular, item)
         refresh_item(popular, item)
     for i in range(len(sizes.items)):
         row = int(t.row_of[sizes.items[i]])

@@ -138,6 +138,19 @@ def refresh(p: Popularity, items: int) -> None:
 
 
 @kernel
+def take_back(p: Popularity, item: int) -> None:
+    """Count a buyer less.
+
+    The total may come back to what it was at the last refresh, with positions in between that are of another
+    total: from then on what was refreshed at is kept as -2 minus it, which no total is.
+    """
+    p.buyers[item] -= 1
+    p.totals[BUYERS] -= 1
+    if p.totals[REFRESHED_AT] >= 0:
+        p.totals[REFRESHED_AT] = -2 - p.totals[REFRESHED_AT]
+
+
+@kernel
 def is_changed(p: Popularity) -> bool:
     """Whether what ranking reads of any item is not that of now."""
     return p.totals[BUYERS] != p.totals[REFRESHED_AT]
@@ -146,6 +159,7 @@ def is_changed(p: Popularity) -> bool:
 @kernel
 def is_stale(p: Popularity) -> bool:
     """Whether the total of buyers moved by more than one in 200 since the last refresh, or a day began."""
-    return (
-        p.totals[REFRESHED_AT] < 0 or abs(p.totals[BUYERS] - p.totals[REFRESHED_AT]) * 200 > p.totals[BUYERS]
-    )
+    at = p.totals[REFRESHED_AT]
+    if at < -1:
+        at = -2 - at
+    return at < 0 or abs(p.totals[BUYERS] - at) * 200 > p.totals[BUYERS]
