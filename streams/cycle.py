@@ -71,6 +71,11 @@ class _Listed:
     counts: Counts = field(default_factory=Counts)
     settled: int = -1
 
+    @property
+    def says_something(self) -> bool:
+        """Whether anything is to be sent, or noted once what was sent is in Kafka."""
+        return bool(self.batches) or self.counts.since > 0 or self.settled >= 0
+
 
 class Cycle:
     """Runs the open tasks of a worker.
@@ -106,6 +111,8 @@ class Cycle:
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "machines")
         self._turn = 0
+        self._stopping = False
+        self._again: list[Task] = []  # something before what came is missing
         self._saved_at: dict[
             TP, tuple[float, int]
         ] = {}  # when a slice was stored last, and of which position
@@ -145,9 +152,14 @@ class Cycle:
                 await asyncio.sleep(IDLE_S)
                 continue
             await context.outbox.room()
-            await context.lease.wait("the worker", lambda: True)
+            await context.lease.wait("the worker")
             async with context.lock:
                 await self._cycle(context)
+            await self._read_again()
+
+    def stop(self) -> None:
+        """Let the cycle under way end without waiting for the group: it may be gone."""
+        self._stopping = True
 
     def close(self) -> None:
         """Give the thread back."""
@@ -165,12 +177,14 @@ class Cycle:
         self.has_room.set()
         sources, deltas = self._sorted_out(chunks, begin)
         if sources:
-            await self._send(context, await self._in_thread(_apply_all, sources))
+            self._send(context, await self._in_thread(_apply_all, sources))
         missed, listed = await self._in_thread(self._count_and_rank, deltas, bool(chunks), begin)
         for task, chunk in missed:
-            await self._read_again(task, chunk)
+            self._miss(task, chunk)
+        for task, _ in deltas:
+            task.unacknowledged.add(task.position, ())
         if listed:
-            await context.lease.wait("lists", lambda: True)
+            await context.lease.wait("lists", lambda: self._stopping)
             for one in listed:
                 self._send_lists(context, one)
         self._look_at_outstanding(context)
@@ -199,19 +213,30 @@ class Cycle:
             self._kept = []
         return sources, deltas
 
-    async def _send(self, context: Context, applied: Sequence[_Applied]) -> None:
+    def _send(self, context: Context, applied: Sequence[_Applied]) -> None:
         for task, chunk, position, outgoing in applied:
             if outgoing is None:
-                await self._read_again(task, chunk)
+                self._miss(task, chunk)
             else:
                 task.unacknowledged.add(position, context.outbox.send_all(outgoing.records))
 
-    async def _read_again(self, task: Task, chunk: Chunk) -> None:
+    def _miss(self, task: Task, chunk: Chunk) -> None:
         log.warning("%s is at %d, got a chunk from %d: reading again", task.name, task.position, chunk.start)
-        await self._seek(task.tp, task.position)
+        self._again.append(task)
+
+    async def _read_again(self) -> None:
+        """Seek what is to be read again; without the lock, which a rebalance wants that the seek may wait for."""
+        again, self._again = self._again, []
+        for task in again:
+            if self._tasks.get(task.tp) is task:
+                await self._seek(task.tp, task.position)
 
     def _send_lists(self, context: Context, listed: _Listed) -> None:
         refresher = listed.task.refresher
+        if not context.lease.held or not self._owns(listed.task.tp):
+            # another may have it by now and know more; if it stays ours, they are ranked and sent again
+            refresher.unsent([framed.rows for framed in listed.batches], listed.counts, listed.settled)
+            return
         batches = [(context.outbox.send_framed(refresher.tp, framed), framed.n) for framed in listed.batches]
         refresher.sent(batches, listed.counts, listed.settled)
 
@@ -230,8 +255,7 @@ class Cycle:
         listed = {task: _Listed(task) for task in tasks}
         self._rank_fresh(tasks, listed)
         self._rank_waiting(tasks, listed, busy, counted_s)
-        news = [one for one in listed.values() if one.batches or one.counts.since or one.settled >= 0]
-        return missed, news
+        return missed, [one for one in listed.values() if one.says_something]
 
     def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, _Listed]) -> None:
         left = FRESH_ROWS
@@ -303,7 +327,7 @@ class Cycle:
 
     async def _shrink(self) -> None:
         """Bring machines that hold more than their budget back into it."""
-        for task in self._tasks.values():
+        for task in list(self._tasks.values()):
             if task.saver.over_budget():
                 await task.unacknowledged.wait()
                 await self._in_thread(task.saver.shrink)

@@ -103,6 +103,7 @@ class Refresher:
         self._counts = Counts()
         self._overflowed = False  # fresh rows were left to the next pass
         self._pass: Pass | None = None
+        self._last_sent: asyncio.Future[int] | None = None
         self._settle_at = -1
         self._lag_ms = 0.0  # age of the newest events counted
         self._counted_at = float("-inf")
@@ -244,7 +245,7 @@ class Refresher:
         out = np.empty(int(key_ends[-1]) + int(ends[-1]) + FRAME_BYTES * len(which), np.uint8)
         null = lists.length[which] == 0
         size = frame(out, np.frombuffer(bytearray(b"".join(keys)), np.uint8), key_ends, values, ends, null)
-        return Framed(compressed(out[:size].data), len(which))
+        return Framed(compressed(out[:size].data), lists.row[which])
 
     def message(self, item: int) -> bytes | None:
         """The message an item's list would be now, None if it has none. The lock must be held."""
@@ -270,12 +271,14 @@ class Refresher:
         self, batches: Sequence[tuple[asyncio.Future[int], int]], counts: Counts, settled: int = -1
     ) -> None:
         """Note what was sent, for when Kafka has it: batches of lists, what they bring out, what they settle."""
-        waiting = [future for future, _ in batches if not future.done()]
+        # batches of a partition are acknowledged in their order: those of earlier cycles before the last
+        for future, count in batches:
+            future.add_done_callback(partial(self._own, count))
+            self._last_sent = future
+        last = self._last_sent
 
         def acknowledged(_future: asyncio.Future[int] | None = None) -> None:
-            if any(not future.done() for future, _ in batches):
-                return
-            if any(future.cancelled() or future.exception() for future, _ in batches):
+            if last is not None and (last.cancelled() or last.exception() is not None):
                 return  # the worker ends
             now_ms, now = time.time() * 1000, time.monotonic()
             if counts.since:
@@ -284,12 +287,19 @@ class Refresher:
                 self.latency.note(now_ms - published_ms, events)
             self.listed = max(self.listed, settled)
 
-        for future, count in batches:
-            future.add_done_callback(partial(self._own, count))
-        for future in waiting:
-            future.add_done_callback(acknowledged)
-        if not waiting:
+        if last is None or last.done():
             acknowledged()
+        else:
+            last.add_done_callback(acknowledged)
+
+    def unsent(self, rows: Sequence[Rows], counts: Counts, settled: int) -> None:
+        """Take back what was ranked and not sent: it is due again. The lock must be held."""
+        for some in rows:
+            self._task.machine.mark_rows_unknown(some)
+        self._settle_at = max(self._settle_at, settled)
+        since = [c.since for c in (counts, self._counts) if c.since]
+        self._counts = Counts(min(since, default=time.monotonic()), counts.events + self._counts.events)
+        self._overflowed = True
 
     def _own(self, count: int, future: asyncio.Future[int]) -> None:
         if self._written is not None and not future.cancelled() and future.exception() is None:
@@ -310,14 +320,16 @@ class Refresher:
                 return
             written, sent = self._written, outbox.sent_to(self.tp)
             end = await reader.end_of(self.tp)
-            if outbox.idle(self.tp) and outbox.sent_to(self.tp) == sent:
+            # what Kafka has of ours is noted a moment after the outbox knows it
+            idle = outbox.idle(self.tp) and outbox.end_of(self.tp) <= written.end
+            if idle and outbox.sent_to(self.tp) == sent:
                 written.reached(end)
             while written.foreign:
                 keys = await reader.keys(self.tp, *written.foreign[0])
                 async with self._context.lock:
                     self._task.machine.mark_unknown(key.decode() for key in keys)
+                    self._counts.since = self._counts.since or time.monotonic()
+                    self._overflowed = True
                 written.foreign.pop(0)
-                self._counts.since = self._counts.since or time.monotonic()
-                self._overflowed = True
         except KafkaError as error:
             log.info("%s: %s; looked at again later", self._task.name, error)
