@@ -149,10 +149,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Open the state of every assigned partition and seek to its position."""
         # shielded: a rebalance cancels this, and a store half open would stay locked
         positions = await asyncio.shield(self.app.tasks.open(set(self.assignment())))
-        # a rebalance empties Faust's queues without telling that they are no longer full: a partition that
-        # was held back because of that would never be fetched again
-        self._buffered_partitions.clear()
-        self._set_active_tps(self.assignment())
         positions = {tp: offset for tp, offset in positions.items() if tp in self.assignment()}
         if positions:
             await self.seek_wait(positions)
