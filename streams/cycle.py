@@ -27,8 +27,7 @@ from faust.types import TP
 
 from state.saving import Pace
 from streams.item_task import ItemTask
-from streams.record_batches import Framed
-from streams.refresh import Counts
+from streams.refresh import Counts, Ranked
 from streams.tasks import Outgoing, Task
 from streams.threads import in_thread_of
 
@@ -67,9 +66,14 @@ class _Listed:
     """What one task's ranking brought out in a cycle."""
 
     task: ItemTask
-    batches: list[Framed] = field(default_factory=list)
+    batches: list[Ranked] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     settled: int = -1
+
+    @property
+    def says_something(self) -> bool:
+        """Whether anything is to be sent, or noted once what was sent is in Kafka."""
+        return bool(self.batches) or self.counts.since > 0 or self.settled >= 0
 
 
 class Cycle:
@@ -106,6 +110,8 @@ class Cycle:
         self._turn = 0
         self._counted_s = 0.0  # that all applying of chunks took
         self._paces: dict[TP, Pace] = {}
+        self._stopping = False
+        self._again: list[Task] = []  # something before what came is missing
         self._saved_at: dict[
             TP, tuple[float, int]
         ] = {}  # when a slice was stored last, and of which position
@@ -148,9 +154,14 @@ class Cycle:
                 await asyncio.sleep(IDLE_S)
                 continue
             await context.outbox.room()
-            await context.lease.wait("the worker", lambda: True)
+            await context.lease.wait("the worker")
             async with context.lock:
                 await self._cycle(context)
+            await self._read_again()
+
+    def stop(self) -> None:
+        """Let the cycle under way end without waiting for the group: it may be gone."""
+        self._stopping = True
 
     def close(self) -> None:
         """Give the thread back."""
@@ -167,14 +178,16 @@ class Cycle:
         sources, deltas = self._sorted_out(chunks, begin)
         self._count_inbox()
         if sources:
-            await self._send(context, await self._in_thread(self._apply_all, sources))
+            self._send(context, await self._in_thread(self._apply_all, sources))
             for task in {task.tp: task for task, _ in sources}.values():
                 task.took_in()
         missed, listed = await self._in_thread(self._count_and_rank, deltas, bool(chunks), begin)
         for task, chunk in missed:
-            await self._read_again(task, chunk)
+            self._miss(task, chunk)
+        for task, _ in deltas:
+            task.unacknowledged.add(task.position, ())
         if listed:
-            await context.lease.wait("lists", lambda: True)
+            await context.lease.wait("lists", lambda: self._stopping)
             for one in listed:
                 self._send_lists(context, one)
         self._look_at_outstanding(context)
@@ -205,20 +218,34 @@ class Cycle:
         self._kept = kept
         return sources, deltas
 
-    async def _send(self, context: Context, applied: Sequence[_Applied]) -> None:
+    def _send(self, context: Context, applied: Sequence[_Applied]) -> None:
         for task, chunk, position, outgoing in applied:
             if outgoing is None:
-                await self._read_again(task, chunk)
+                self._miss(task, chunk)
             else:
                 task.unacknowledged.add(position, context.outbox.send_all(outgoing.records))
 
-    async def _read_again(self, task: Task, chunk: Chunk) -> None:
+    def _miss(self, task: Task, chunk: Chunk) -> None:
         log.warning("%s is at %d, got a chunk from %d: reading again", task.name, task.position, chunk.start)
-        await self._seek(task.tp, task.position)
+        self._again.append(task)
+
+    async def _read_again(self) -> None:
+        """Seek what is to be read again; without the lock, which a rebalance wants that the seek may wait for."""
+        again, self._again = self._again, []
+        for task in again:
+            if self._tasks.get(task.tp) is task:
+                await self._seek(task.tp, task.position)
 
     def _send_lists(self, context: Context, listed: _Listed) -> None:
         refresher = listed.task.refresher
-        batches = [(context.outbox.send_framed(refresher.tp, framed), framed.n) for framed in listed.batches]
+        if not context.lease.held or not self._owns(listed.task.tp):
+            # another may have it by now and know more; if it stays ours, they are ranked and sent again
+            refresher.unsent([ranked.rows for ranked in listed.batches], listed.counts, listed.settled)
+            return
+        batches = [
+            (context.outbox.send_framed(refresher.tp, ranked.framed), ranked.framed.n)
+            for ranked in listed.batches
+        ]
         refresher.sent(batches, listed.counts, listed.settled)
 
     # ------------------------------------------------------------------ in the thread
@@ -247,8 +274,7 @@ class Cycle:
         listed = {task: _Listed(task) for task in tasks}
         self._rank_fresh(tasks, listed)
         self._rank_waiting(tasks, listed, busy, counted_s)
-        news = [one for one in listed.values() if one.batches or one.counts.since or one.settled >= 0]
-        return missed, news
+        return missed, [one for one in listed.values() if one.says_something]
 
     def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, _Listed]) -> None:
         left = FRESH_ROWS
@@ -329,15 +355,15 @@ class Cycle:
 
     async def _shrink(self) -> None:
         """Bring machines that hold more than their budget back into it."""
-        for task in self._tasks.values():
+        for task in list(self._tasks.values()):
             if task.saver.over_budget():
                 await task.unacknowledged.wait()
                 await self._in_thread(task.saver.shrink)
 
 
-def _add(listed: _Listed, framed: Framed | None) -> None:
-    if framed is not None:
-        listed.batches.append(framed)
+def _add(listed: _Listed, ranked: Ranked | None) -> None:
+    if ranked is not None:
+        listed.batches.append(ranked)
 
 
 def _together(some: Counts, others: Counts) -> Counts:

@@ -123,6 +123,11 @@ class Written:
         self.foreign: list[tuple[int, int]] = []
         self._expected = end
 
+    @property
+    def end(self) -> int:
+        """Where the partition ends, as far as is known."""
+        return self._expected
+
     def own(self, first: int, count: int) -> None:
         """Note a batch that Kafka has acknowledged, in the order they were sent: its offset and records."""
         self.reached(first)

@@ -31,7 +31,6 @@ class ItemTask(Task):
 
     machine: ItemMachine
     memory_share = 0.8
-    source = False
 
     def __init__(self, tp: TP, context: Context, kind: Kind) -> None:
         super().__init__(tp, context)

@@ -73,8 +73,6 @@ class Task(abc.ABC):
     """
 
     memory_share = 0.0
-    source = True
-    """Whether it sends what its log changes to other tasks' logs."""
 
     def __init__(self, tp: TP, context: Context) -> None:
         self.tp = tp
@@ -233,7 +231,7 @@ class Task(abc.ABC):
         """
         if not self._whole:
             raise Torn(f"{self.name} stopped in the middle of a chunk; it goes on from what is stored")
-        return self.unacknowledged.position() >= self.position
+        return self.unacknowledged.reached(self.position)
 
     @property
     def acknowledged(self) -> int:

@@ -60,7 +60,7 @@ class Chunk:
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Fetches records, noting which offsets each fetch covers."""
 
-    _held: frozenset[Any] = frozenset()
+    _held = False  # whether events are left in Kafka
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         conf = self.app.conf
@@ -126,14 +126,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _hold_events(self, consumer: Any) -> None:
         """Ask for no more events while the deltas of earlier ones pile up, and for all again afterwards."""
-        held: frozenset[Any] = frozenset()
-        if self.app.tasks.cycle.holds_events:
-            held = frozenset(tp for tp in consumer.assignment() if not is_internal(tp.topic))
-        if held != self._held:
-            assigned = consumer.assignment()
-            consumer.resume(*(self._held - held) & assigned)
-            consumer.pause(*(held - self._held) & assigned)
-            self._held = held
+        holds = self.app.tasks.cycle.holds_events
+        if not holds and not self._held:
+            return
+        # a rebalance resumes what is paused: what aiokafka says is what counts
+        paused = consumer.paused()
+        held = {tp for tp in consumer.assignment() if holds and not is_internal(tp.topic)}
+        consumer.resume(*(paused - held))
+        consumer.pause(*(held - paused))
+        self._held = holds
 
 
 def _positions(consumer: Any) -> dict[Any, int]:
@@ -157,10 +158,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Open the state of every assigned partition and seek to its position."""
         # shielded: a rebalance cancels this, and a store half open would stay locked
         positions = await asyncio.shield(self.app.tasks.open(set(self.assignment())))
-        # a rebalance empties Faust's queues without telling that they are no longer full: a partition that
-        # was held back because of that would never be fetched again
-        self._buffered_partitions.clear()
-        self._set_active_tps(self.assignment())
         positions = {tp: offset for tp, offset in positions.items() if tp in self.assignment()}
         if positions:
             await self.seek_wait(positions)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.assignment import StickyUnits
@@ -113,10 +114,12 @@ class Tasks:
             # what was lost again in the meantime is not opened
             missing = [tp for tp in sorted(mine - set(self._open)) if self.owns(tp)]
             opened = await self._open_all(missing)
-            self._share_memory()
-            for tp, task in opened:
-                self._open[tp] = task
-                task.start()
+            self.lease.confirm()
+            async with context.lock:  # the cycle's thread goes through them
+                for tp, task in opened:
+                    self._open[tp] = task
+                    task.start()
+                self._share_memory()
             return {tp: task.position for tp, task in self._open.items()}
 
     async def _open_all(self, missing: list[TP]) -> list[tuple[TP, Task]]:
@@ -231,7 +234,10 @@ class Tasks:
         return 0 if self._context is None else self._context.partitions
 
     async def _seek(self, tp: TP, offset: int) -> None:
-        await self._app.consumer.seek_wait({tp: offset})
+        try:
+            await self._app.consumer.seek_wait({tp: offset})
+        except IllegalStateError:
+            log.info("%s-%d: lost meanwhile, not read again", *tp)
 
     def all(self) -> list[Task]:
         """Every open task."""
@@ -277,6 +283,7 @@ class Tasks:
 
     async def close(self) -> None:
         """Save and close everything."""
+        self.cycle.stop()
         async with self._lock:
             if self._context is None:
                 return
