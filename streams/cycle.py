@@ -40,6 +40,7 @@ log = logging.getLogger("alsobought")
 Result = TypeVar("Result")
 
 MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in Kafka
+MOST_BYTES = 16 << 20
 SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
 FRESH_ROWS = 2_048  # of a cycle, over all tasks
 WAITING_ROWS = 192  # of passes in a cycle that had something else to do
@@ -112,9 +113,7 @@ class Cycle:
         self._paces: dict[TP, Pace] = {}
         self._stopping = False
         self._again: list[Task] = []  # something before what came is missing
-        self._saved_at: dict[
-            TP, tuple[float, int]
-        ] = {}  # when a slice was stored last, and of which position
+        self._saved_at: dict[TP, tuple[float, int]] = {}  # when a slice was stored last; of which position
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.holds_events = False
@@ -127,7 +126,11 @@ class Cycle:
 
     def _count_inbox(self) -> None:
         """Have no more fetched while too much waits."""
-        if sum(len(chunk.records) for chunk in (*self._inbox, *self._kept)) < MOST_RECORDS:
+        held = (*self._inbox, *self._kept)
+        if (
+            sum(len(chunk.records) for chunk in held) < MOST_RECORDS
+            and sum(chunk.size_bytes for chunk in held) < MOST_BYTES
+        ):
             self.has_room.set()
         else:
             self.has_room.clear()
@@ -230,7 +233,7 @@ class Cycle:
         self._again.append(task)
 
     async def _read_again(self) -> None:
-        """Seek what is to be read again; without the lock, which a rebalance wants that the seek may wait for."""
+        """Seek what is to be read again, without the lock: a rebalance that wants it may be waited for."""
         again, self._again = self._again, []
         for task in again:
             if self._tasks.get(task.tp) is task:

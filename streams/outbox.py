@@ -73,7 +73,7 @@ class Outbox:
         return self.send_all([record])[0]
 
     def send_all(self, records: Sequence[Record]) -> list[asyncio.Future[int]]:
-        """Send records; a future for each run that fits a batch, which resolves to its first record's offset."""
+        """Send records; a future for each run that fits a batch, which resolves to its first offset."""
         by_partition: dict[TP, list[Record]] = {}
         for record in records:
             by_partition.setdefault(TP(record.topic, record.partition), []).append(record)

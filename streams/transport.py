@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import aiokafka
@@ -55,6 +56,11 @@ class Chunk:
     start: int
     end: int
     records: list[Any]
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Of the records' values."""
+        return sum(len(record.value) for record in self.records if record.value is not None)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]

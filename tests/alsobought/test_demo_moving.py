@@ -13,7 +13,14 @@ from streams.views import Row
 
 def _list(item: str, buyers: int, *related: str) -> Row:
     entries = [RelatedItem(name, 1.0, 1, 1, 1.0, 0.1) for name in related]
-    return Row(0, 0, 0, item.encode(), encode(RelatedItems(item, "bought", 0, 1, buyers, 9, 9.0, entries)))
+    return Row(
+        0,
+        0,
+        0,
+        item.encode(),
+        encode(RelatedItems(item, "bought", 0, 1, buyers, 9, 9.0, entries)),
+        by_broker=True,
+    )
 
 
 class _Records:
@@ -43,7 +50,7 @@ def test_a_line_for_each_change(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     tea = _list("tea", 3, "milk", "bread")
     first = _shown(
         monkeypatch,
-        [_list("bread", 2, "tea"), Row(0, 0, 0, b"tea", None)],
+        [_list("bread", 2, "tea"), Row(0, 0, 0, b"tea", None, by_broker=True)],
         [tea, tea, _list("tea", 4, "milk")],
     )
     assert first is not None

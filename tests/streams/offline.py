@@ -1,4 +1,4 @@
-"""A worker without Kafka: the real outbox, cycle, tasks and stores, over a broker that tests are in charge of."""
+"""A worker without Kafka: the real outbox, cycle, tasks and stores, over a broker that a test directs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from faust.types import TP
 
 from state.saving import stored_position
 from state.store import RocksStore
+from streams.checks import LOG_APPEND_TIME
 from streams.context import Context
 from streams.cycle import Cycle
 from streams.item_task import ItemTask
@@ -41,6 +42,7 @@ class Sent:
     key: bytes | None
     value: bytes | None
     timestamp: int = NOW_MS
+    timestamp_type: int = LOG_APPEND_TIME
     headers: Sequence[tuple[str, bytes]] = ()
 
 
@@ -154,8 +156,9 @@ class Offline:
             Settings.model_validate({"data_dir": self.root, **self.settings}), self.outbox, PARTITIONS,
             Stores(self.root / "state", None, lambda _topic: "counted 1"), self.lease,
             Reader(self.broker),  # type: ignore[arg-type]
+            lambda tp: self.owned(tp),
         )  # fmt: skip
-        self.cycle = Cycle(self.tasks, lambda tp: self.owned(tp), self._seek)
+        self.cycle = Cycle(self.tasks, self.context.owns, self._seek)
         self.cycling: asyncio.Task[None] | None = None
 
     async def _seek(self, tp: TP, offset: int) -> None:

@@ -29,7 +29,7 @@ from tests.events import as_event, purchases
 from tests.oracle import Oracle
 from tests.streams.offline import PARTITIONS as OFFLINE_PARTITIONS
 from tests.streams.offline import Broker, Offline, records_of, run
-from tests.streams.pipeline import PARTITIONS, WAIT_S, Wires, Worker, until
+from tests.streams.pipeline import PARTITIONS, WAIT_S, Recommender, Wires, Worker, until
 from tests.streams.test_pipeline import check, keyed
 
 CHUNKS, CHUNK = 300, 10
@@ -133,7 +133,7 @@ def test_a_slow_disk_bounds_what_is_taken_in(tmp_path: Path, monkeypatch: pytest
 
     async def body() -> None:
         worker, task = await _counting(tmp_path, at_once=True)
-        disk = task.saver.store = _SlowDisk(task.store)  # type: ignore[assignment]
+        disk = task.saver.store = _SlowDisk(task.store)
         worker.run()
         feed = _Feed(worker)
         await worker.until(disk.writing.is_set)

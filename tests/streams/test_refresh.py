@@ -69,7 +69,7 @@ class _Shop:
     async def settle(self) -> list[int]:
         """Ask every item task to list exactly; the positions at which they will have."""
         for task in self.items:
-            self.worker.outbox.send(Record(*task.tp, None, encode_settle()))
+            self.worker.outbox.send(Record(task.tp.topic, task.tp.partition, None, encode_settle()))
         await self.worker.settle()
         self.broker.acknowledge(PAIR_DELTAS.name)
         await self.worker.once(*self.deltas())
@@ -142,7 +142,7 @@ def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
             before = shop.waiting
         assert min(task.refresher.staleness.take() for task in shop.items) > 0
         assert len(shop.lists()) > 50
-        assert not shop.worker.cycle._something_waits()
+        assert shop.worker.cycle._pause_s() > 0
         await shop.worker.close()
 
     run(body())
@@ -161,7 +161,7 @@ def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.
             await shop.worker.once()
         assert all(task.refresher.behind for task in shop.items)
         assert shop.published() == 0
-        assert not shop.worker.cycle._something_waits()
+        assert shop.worker.cycle._pause_s() > 0
         # what is counted is so old that a pass is due; then there is none for as long again
         for task in shop.items:
             task.refresher._counts.since -= refresh.PASS_AGE * 60 + 1
@@ -201,7 +201,7 @@ def test_settling_lists_everything_exactly(tmp_path: Path, monkeypatch: pytest.M
         for _ in range(200):
             if [task.refresher.listed for task in shop.items] == marks:
                 break
-            assert shop.worker.cycle._something_waits()
+            assert shop.worker.cycle._pause_s() == 0
             await shop.worker.once()
         assert [task.progress("").listed for task in shop.items] == marks
         check(shop.lists(), _oracle(messages))
@@ -226,7 +226,7 @@ def test_lists_count_as_published_only_after_kafka_has_them(
         marks = await shop.settle()
         for _ in range(40):
             await shop.worker.once()
-        assert not shop.worker.cycle._something_waits()
+        assert shop.worker.cycle._pause_s() > 0
         # every row was ranked, and the lists of the last ones were as they had been: there is nothing to wait
         # for but what was sent before
         assert [task.refresher.listed for task in shop.items] == [0] * PARTITIONS
@@ -299,7 +299,7 @@ def test_lists_that_others_wrote_are_published_again(tmp_path: Path) -> None:
         log.append(Sent(len(log), b"nobody's", b"{}"))
         sent = shop.published()
         await task.refresher.look_once()
-        assert shop.worker.cycle._something_waits()
+        assert shop.worker.cycle._pause_s() == 0
         await shop.worker.once()
         assert {key: value for key, value in shop.lists().items() if key != "nobody's"} == mine
         assert shop.published() == sent + 3
@@ -343,7 +343,7 @@ def test_a_worker_that_stood_still_publishes_nothing_before_it_is_confirmed(tmp_
             lease._confirmed_at = float("-inf")  # as if it stood still in the middle
             return count(*args)
 
-        shop.worker.cycle._count_and_rank = slowly  # type: ignore[method-assign]
+        shop.worker.cycle._count_and_rank = slowly  # type: ignore[method-assign, assignment]
         shop.worker.run()
         await shop.worker.until(lambda: shop.items[0].position == 1)
         await asyncio.sleep(0.2)
@@ -372,13 +372,13 @@ def test_lists_of_a_partition_that_is_lost_meanwhile_are_not_sent(tmp_path: Path
             shop.worker.owned = lambda tp: tp != lost
             return counted
 
-        shop.worker.cycle._count_and_rank = rebalanced  # type: ignore[method-assign]
+        shop.worker.cycle._count_and_rank = rebalanced  # type: ignore[method-assign, assignment]
         await shop.worker.once(*shop.deltas())
         shop.worker.cycle._count_and_rank = count  # type: ignore[method-assign]
         assert {tp.partition for tp in shop.broker.logs if tp.topic == LISTS} == {0, 2}
         assert shop.items[1].progress("").latency_p50_ms == NONE
         shop.worker.owned = lambda _tp: True
-        assert shop.worker.cycle._something_waits()
+        assert shop.worker.cycle._pause_s() == 0
         marks = await shop.settle()
         for _ in range(6):
             await shop.worker.once()
@@ -402,7 +402,7 @@ def test_a_worker_stops_though_the_group_is_gone(tmp_path: Path) -> None:
             lease._confirmed_at = float("-inf")
             return counted
 
-        shop.worker.cycle._count_and_rank = slowly  # type: ignore[method-assign]
+        shop.worker.cycle._count_and_rank = slowly  # type: ignore[method-assign, assignment]
         shop.worker.cycle.put(shop.deltas())
         shop.worker.run()
         await shop.worker.until(lambda: shop.items[0].position == 1)
