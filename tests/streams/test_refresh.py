@@ -226,6 +226,7 @@ def test_lists_count_as_published_only_after_kafka_has_them(
         marks = await shop.settle()
         for _ in range(40):
             await shop.worker.once()
+            shop.broker.acknowledge(BOUGHT.popularity.name)
         assert shop.worker.cycle._pause_s() > 0
         # every row was ranked, and the lists of the last ones were as they had been: there is nothing to wait
         # for but what was sent before
