@@ -181,7 +181,13 @@ def decode_events(
     """Decode a chunk whose last record is before offset `end`; new ids enter the machine's dictionaries."""
     if len(records) >= BY_COLUMNS:
         batch = decode_columns(
-            records, end, machine, types, most_bytes=MAX_VALUE_BYTES, earliest_ms=EARLIEST_MS, ahead_ms=AHEAD_MS
+            records,
+            end,
+            machine,
+            types,
+            most_bytes=MAX_VALUE_BYTES,
+            earliest_ms=EARLIEST_MS,
+            ahead_ms=AHEAD_MS,
         )
         if batch is not None:
             return Decoded(batch, list(records))

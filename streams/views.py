@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from streams import codecs as _codecs  # noqa: F401  kafka-python then reads what is compressed
 from streams.broker.errors import KafkaUnreachable, TopicsError
 from streams.broker.topics_admin import list_topics
 from streams.topics import TopicSpec

@@ -19,6 +19,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
 from state.deltas import encode_settle
+from streams import codecs as _codecs  # noqa: F401  kafka-python then reads what is compressed
 from streams.kinds import BOUGHT, LISTED, CrossKind, Kind, topics_of_kinds
 from streams.messages import Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, TopicSpec

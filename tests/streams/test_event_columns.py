@@ -34,7 +34,9 @@ COLUMNS = ("offsets", "kinds", "customers", "items", "quantities", "times_ms", "
 NEVER = 10**9  # records in a chunk
 
 GOOD_IDS = st.one_of(
-    st.sampled_from(["ann", "bob", "7", "Grüße", "日本", "😀", " a b ", "x" * 64, "x" * 256, "é" * 128, "\u2028"]),
+    st.sampled_from(
+        ["ann", "bob", "7", "Grüße", "日本", "😀", " a b ", "x" * 64, "x" * 256, "é" * 128, "\u2028"]
+    ),
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=9),
 )
 BAD_IDS = st.sampled_from(["", "a\x07", "\x9f", "a\tb", "x" * 257, "é" * 129, "\ud800", "x\udfff"])
@@ -93,7 +95,9 @@ def _bad(event: dict[str, Any], how: Any) -> tuple[bytes | None, bytes | None]:
 
 GOOD_RECORDS = GOOD.map(_good)
 BAD_RECORDS = st.builds(
-    _bad, GOOD, st.one_of(BAD_FIELDS, BAD_VALUES.map(lambda v: ("value", v)), BAD_KEYS.map(lambda v: ("key", v)))
+    _bad,
+    GOOD,
+    st.one_of(BAD_FIELDS, BAD_VALUES.map(lambda v: ("value", v)), BAD_KEYS.map(lambda v: ("key", v))),
 )
 ANY = st.integers(0, 11).flatmap(lambda n: BAD_RECORDS if n == 0 else GOOD_RECORDS)
 CHUNKS = st.lists(

@@ -38,7 +38,6 @@ from streams.worker import EQUAL_PART, Tasks
 from tests.streams.offline import PARTITIONS, Broker, Offline
 
 
-
 def _settings(words: str | None = None, **more: Any) -> Settings:
     return Settings.model_validate({"event_types": words, **more})
 

@@ -78,7 +78,9 @@ class _Shop:
     def lists(self) -> dict[str, Any]:
         """The newest list of every item."""
         newest = {record.key: record.value for record in self.broker.of(LISTS)}
-        return {(key or b"").decode(): json.loads(value) for key, value in newest.items() if value is not None}
+        return {
+            (key or b"").decode(): json.loads(value) for key, value in newest.items() if value is not None
+        }
 
     def published(self) -> int:
         return len(self.broker.of(LISTS))
@@ -108,7 +110,10 @@ def test_lists_of_fresh_rows_go_out_in_the_cycle_that_counts_them(tmp_path: Path
         for item, message in lists.items():
             for entry in message["related"]:
                 y = entry["item_id"]
-                assert (entry["after"], entry["together"]) == (after[item, y], after[item, y] + after[y, item])
+                assert (entry["after"], entry["together"]) == (
+                    after[item, y],
+                    after[item, y] + after[y, item],
+                )
         assert {r.key for r in shop.broker.of(LISTS)} == {item.encode() for item in lists}
         await shop.worker.close()
 
