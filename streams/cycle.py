@@ -5,10 +5,10 @@
     3. rows                                  ranked; the lists that changed are sent
     4. state                                 a slice of it is stored
 
-All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop moves
-chunks. What comes while a cycle works is the next cycle's batch, so load batches itself and nothing waits for
-anything but the cycle before. Nothing waits for Kafka either: what was sent is acknowledged by and by, and
-only what is acknowledged is stored.
+All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop
+moves chunks. What comes while a cycle works is the next cycle's batch, so load batches itself and nothing
+waits for anything but the cycle before. Nothing waits for Kafka either: what was sent is acknowledged by and
+by, and only what is acknowledged is stored.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Cycle:
         self._wake.set()
 
     def drop(self) -> None:
-        """Forget what was fetched and not applied: partitions are assigned anew, and read from their state."""
+        """Forget what was fetched and not applied: partitions are assigned anew, and read from the state."""
         self._inbox, self._kept = [], []
         self._records = self._bytes = 0
         self.has_room.set()
@@ -188,7 +188,7 @@ class Cycle:
             for one in listed:
                 self._send_lists(context, one)
         self._look_at_outstanding(context)
-        await self._save(context, begin)
+        await self._save(begin)
         await self._shrink()
 
     def _sorted_out(
@@ -225,7 +225,7 @@ class Cycle:
         self._again.append(task)
 
     async def _read_again(self) -> None:
-        """Seek what is to be read again; without the lock, which a rebalance wants that the seek may wait for."""
+        """Seek what is to be read again; without the lock, as a rebalance needs it and a seek may wait."""
         again, self._again = self._again, []
         for task in again:
             if self._tasks.get(task.tp) is task:
@@ -304,7 +304,7 @@ class Cycle:
 
     # ------------------------------------------------------------------ storing
 
-    async def _save(self, context: Context, now: float) -> None:
+    async def _save(self, now: float) -> None:
         """Store slices of those tasks whose turn it is, as long as there is time in this cycle."""
         begin = time.monotonic()
         for tp, task in self._by_age():

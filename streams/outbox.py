@@ -93,7 +93,7 @@ class Outbox:
         return self.send_all([record])[0]
 
     def send_all(self, records: Sequence[Record]) -> list[asyncio.Future[int]]:
-        """Send records; a future for each run that fits a batch, which resolves to its first record's offset."""
+        """Send records; for each run that fits a batch a future of the offset of its first record."""
         by_partition: dict[TP, list[Record]] = {}
         for record in records:
             by_partition.setdefault(TP(record.topic, record.partition), []).append(record)

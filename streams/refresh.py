@@ -4,8 +4,8 @@ A count changes some fifty rows, and ranking a row and writing its list costs mo
 marks the rows whose list may have changed, and the cycle (`streams.cycle`) asks here for rows to rank:
 
 fresh    rows that were marked in this very cycle: in live traffic all of them are ranked at once
-a pass   rows that wait for longer, a few at a time: what a backlog left, rows of the background sweep (so that
-         within the sweep bound every list is scored with the popularity of the day), or, when a SETTLE
+a pass   rows that wait for longer, a few at a time: what a backlog left, rows of the background sweep (so
+         that within the sweep bound every list is scored with the popularity of the day), or, when a SETTLE
          message asks for it, all rows, each brought exactly up to date
 
 While a backlog is counted, what is counted is older than any list anyhow: then only passes are made, one
@@ -270,7 +270,7 @@ class Refresher:
     def sent(
         self, batches: Sequence[tuple[asyncio.Future[int], int]], counts: Counts, settled: int = -1
     ) -> None:
-        """Note what was sent, for when Kafka has it: batches of lists, what they bring out, what they settle."""
+        """Note what was sent, for when Kafka has it: batches of lists, what they list, what they settle."""
         # batches of a partition are acknowledged in their order: those of earlier cycles before the last
         for future, count in batches:
             future.add_done_callback(partial(self._own, count))

@@ -1,4 +1,4 @@
-"""A worker without Kafka: the real outbox, cycle, tasks and stores, over a broker that tests are in charge of."""
+"""A worker without Kafka: the real outbox, cycle, tasks and stores, over a broker that a test commands."""
 
 from __future__ import annotations
 
@@ -125,6 +125,9 @@ class Reader:
     async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
         """Keys at offsets [start, end)."""
         return {record.key for record in self._broker.logs.get(tp, [])[start:end] if record.key}
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclass

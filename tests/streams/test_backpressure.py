@@ -133,7 +133,7 @@ def test_a_slow_disk_bounds_what_is_taken_in(tmp_path: Path, monkeypatch: pytest
 
     async def body() -> None:
         worker, task = await _counting(tmp_path, at_once=True)
-        disk = task.saver.store = _SlowDisk(task.store)  # type: ignore[assignment]
+        disk = task.saver.store = _SlowDisk(task.store)
         worker.run()
         feed = _Feed(worker)
         await worker.until(disk.writing.is_set)

@@ -113,7 +113,7 @@ def test_foreign_records_are_found_in_kafka(broker: EmbeddedKafka) -> None:
 
             async def send(producer: AIOKafkaProducer, keys: list[bytes]) -> int:
                 outbox = Outbox(producer)
-                sent = [outbox.send(Record(*tp, key, b"x" * 9_000)) for key in keys]
+                sent = [outbox.send(Record(tp.topic, tp.partition, key, b"x" * 9_000)) for key in keys]
                 offsets = [await future for future in sent]
                 assert offsets == list(range(offsets[0], offsets[0] + len(keys)))
                 return offsets[0]

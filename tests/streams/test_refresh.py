@@ -69,7 +69,7 @@ class _Shop:
     async def settle(self) -> list[int]:
         """Ask every item task to list exactly; the positions at which they will have."""
         for task in self.items:
-            self.worker.outbox.send(Record(*task.tp, None, encode_settle()))
+            self.worker.outbox.send(Record(task.tp.topic, task.tp.partition, None, encode_settle()))
         await self.worker.settle()
         self.broker.acknowledge(PAIR_DELTAS.name)
         await self.worker.once(*self.deltas())
@@ -343,7 +343,7 @@ def test_a_worker_that_stood_still_publishes_nothing_before_it_is_confirmed(tmp_
             lease._confirmed_at = float("-inf")  # as if it stood still in the middle
             return count(*args)
 
-        shop.worker.cycle._count_and_rank = slowly  # type: ignore[method-assign]
+        shop.worker.cycle._count_and_rank = slowly  # type: ignore[method-assign, assignment]
         shop.worker.run()
         await shop.worker.until(lambda: shop.items[0].position == 1)
         await asyncio.sleep(0.2)
@@ -372,7 +372,7 @@ def test_lists_of_a_partition_that_is_lost_meanwhile_are_not_sent(tmp_path: Path
             shop.worker.owned = lambda tp: tp != lost
             return counted
 
-        shop.worker.cycle._count_and_rank = rebalanced  # type: ignore[method-assign]
+        shop.worker.cycle._count_and_rank = rebalanced  # type: ignore[method-assign, assignment]
         await shop.worker.once(*shop.deltas())
         shop.worker.cycle._count_and_rank = count  # type: ignore[method-assign]
         assert {tp.partition for tp in shop.broker.logs if tp.topic == LISTS} == {0, 2}
@@ -402,7 +402,7 @@ def test_a_worker_stops_though_the_group_is_gone(tmp_path: Path) -> None:
             lease._confirmed_at = float("-inf")
             return counted
 
-        shop.worker.cycle._count_and_rank = slowly  # type: ignore[method-assign]
+        shop.worker.cycle._count_and_rank = slowly  # type: ignore[method-assign, assignment]
         shop.worker.cycle.put(shop.deltas())
         shop.worker.run()
         await shop.worker.until(lambda: shop.items[0].position == 1)

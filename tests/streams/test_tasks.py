@@ -105,10 +105,10 @@ def test_what_kafka_does_not_take_is_not_stored(tmp_path: Path) -> None:
         await worker.once()
         assert task.saver.stored == 100
         worker.broker.breaks = OSError("the broker takes nothing")
+        await worker.once(chunk(EVENTS, 100, 100))
+        assert task.position == 200  # the machine has it, Kafka does not
         with pytest.raises(OSError, match="takes nothing"):
-            for start in (100, 200):
-                await worker.once(chunk(EVENTS, 100, start))
-        assert task.position > 100  # the machine has it, Kafka does not
+            await worker.once()
         with pytest.raises(OSError, match="takes nothing"):
             await task.close(save=True)
         assert worker.stored(EVENTS) == 100
