@@ -47,6 +47,7 @@ READING = [
     ("watch",),
     ("drain",),
     ("worker",),
+    ("recommender",),
     ("serve",),
     ("topics", "create"),
     ("topics", "list"),
