@@ -20,6 +20,7 @@ from faust.types import TP
 from state.popularity_changes import PopularityChanges
 from streams.foreign import Written
 from streams.lists_json import JsonIds
+from streams.messages import SETTLE
 from streams.outbox import Batch, acknowledged
 from streams.popularity_json import popularity_records
 from streams.threads import in_thread
@@ -91,9 +92,12 @@ class PopularityPublisher:
         """Have all records published again where another worker wrote to the partition."""
         end = await self._task.context.reader.end_of(self._tp)
         if self._written is None:
-            self._written = Written(self._tp, end)
+            self._written = Written(self._tp, end, marked=True)
         self._written.reached(end)
-        if self._written.foreign:
-            self._written.foreign.clear()
-            self._changes.forget()
-            self._position = -1
+        while self._written.foreign:
+            begin, end = self._written.foreign[0]
+            if await self._task.context.reader.keys(self._tp, begin, end) - {SETTLE}:
+                log.warning("%s-%d: offsets %d to %d are by another worker", *self._tp, begin, end)
+                self._changes.forget()
+                self._position = -1
+            self._written.foreign.pop(0)
