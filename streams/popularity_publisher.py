@@ -90,7 +90,7 @@ class PopularityPublisher:
         reader = self._task.context.reader
         end = await reader.end_of(self._tp)
         if self._written is None:
-            self._written = Written(self._tp, end)
+            self._written = Written(self._tp, end, marked=True)
         self._written.reached(end)
         while self._written.foreign:
             keys = await reader.keys(self._tp, *self._written.foreign[0])

@@ -44,6 +44,7 @@ log = logging.getLogger("alsobought")
 POLL_MS = 150
 FETCH_BYTES = 512 << 10  # a request names every partition: it costs the same whatever it brings
 AGAIN_S = 1.0
+LOOK_S = 0.02
 AT_ONCE = 2_000  # records taken in with the boards' locks held
 IDLE_LISTS = 400  # decoded at once where nothing has come for a moment: some 30 ms
 SILENT_S = 5.0  # a worker that says nothing for so long is away
@@ -68,6 +69,7 @@ class Following:
         self._pace: dict[str, int] = {}
         self._heard: dict[str, float] = {}
         self._consumer: Any = None
+        self._rounds = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._takes: dict[str, Callable[[bytes | None, bytes | None], None]] = {
             ITEMS.name: self._take_item, MODELS.name: self._take_model, RANKER.name: self._take_ranker,
@@ -114,6 +116,7 @@ class Following:
             for tp, records in fetched.items():
                 await in_thread(self._take, tp.topic, records)
                 self._positions[tp] = records[-1].offset + 1
+            self._rounds += 1
             if not fetched and self.caught_up.is_set():
                 await in_thread(self._decode_some)
             if not self.caught_up.is_set():
@@ -128,18 +131,22 @@ class Following:
                 board.lists.decode_some(IDLE_LISTS)
 
     async def reach(self, specs: list[str]) -> None:
-        """Return when what these topics hold now has been read."""
+        """Return when what these topics hold now has been taken in."""
+        asked: Any = None
         ends: dict[Any, int] = {}
         while True:
             consumer = self._consumer
             if consumer is not None:
-                if not ends:
-                    ends = await consumer.end_offsets(
-                        [tp for tp in consumer.assignment() if tp.topic in specs]
-                    )
-                if all(self._positions.get(tp, 0) >= end or end == 0 for tp, end in ends.items()):
-                    return
-            await asyncio.sleep(0.02)
+                if consumer is not asked:  # the first one, or another after an outage
+                    wanted = [tp for tp in consumer.assignment() if tp.topic in specs]
+                    ends, asked = await consumer.end_offsets(wanted), consumer
+                # by position: the last offsets may hold no record
+                if all([await consumer.position(tp) >= end for tp, end in ends.items()]):
+                    break
+            await asyncio.sleep(LOOK_S)
+        rounds = self._rounds
+        while self._rounds == rounds:  # what was fetched last may not be taken in yet
+            await asyncio.sleep(LOOK_S)
 
     # ------------------------------------------------------------------ workers
 

@@ -56,7 +56,8 @@ class _Worker:
         self.tasks = Tasks(SimpleNamespace(consumer=self.consumer), self.offline.context.settings)
         object.__setattr__(self.offline.context, "lease", self.tasks.lease)
         self.tasks._context = self.offline.context
-        self.tasks._cycling = asyncio.create_task(self.tasks.cycle.run(self.offline.context))
+        cycling = self.tasks.cycle.run(self.offline.context)
+        self.tasks._background = [asyncio.create_task(cycling)]
 
     async def assign(self, *tps: TP) -> dict[TP, int]:
         self.consumer.assigned = set(tps)
