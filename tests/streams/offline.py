@@ -128,6 +128,9 @@ class Reader:
         """Keys at offsets [start, end)."""
         return {record.key for record in self._broker.logs.get(tp, [])[start:end] if record.key}
 
+    async def close(self) -> None:
+        """Nothing is open."""
+
 
 @dataclass
 class Offline:
