@@ -17,14 +17,27 @@ from alsobought.stack import Stack
 from alsobought.tables import print_table
 from alsobought.worker_process import worker_command
 from streams.broker.embedded import EmbeddedKafka
+from streams.broker.ports import wanted_port
 from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import create_topics, list_topics, require_topics
 from streams.kinds import topics_of
 from streams.settings import Settings
 
+USUAL_PORT, USUAL_WEB_PORT = 9092, 8080
 Port = Annotated[
-    int, typer.Option(min=0, max=65_535, help="Kafka's port. 0: the last one if free, else any.")
-]
+    int | None,
+    typer.Option(
+        min=0, max=65_535, show_default=f"{USUAL_PORT} if free",
+        help="Kafka's port. 0: the last one if free, else any.",
+    ),
+]  # fmt: skip
+WebPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65_535, show_default=f"{USUAL_WEB_PORT} if free",
+        help="Port of the page and the API. 0: any free one.",
+    ),
+]  # fmt: skip
 
 
 def say(text: str) -> None:
@@ -34,21 +47,21 @@ def say(text: str) -> None:
 
 def up(
     data_dir: DataDir = None,
-    port: Port = 0,
+    port: Port = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many workers.")] = 1,
     recommenders: Annotated[int, typer.Option(min=1, max=64, help="How many recommenders.")] = 1,
-    web_port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port of the page and the API. 0: any free one.")
-    ] = 0,
+    web_port: WebPort = None,
 ) -> None:
     """Run everything on this machine: Kafka, the topics, workers, recommenders and the page, without Docker.
 
-    Prints Kafka's address when all is ready, and says where the page is. Ctrl-C or SIGTERM stops it; what
-    was counted stays in the data directory for the next time. A process that dies is restarted.
+    Kafka takes port 9092 and the page 8080 where these are free. The command prints Kafka's address when all
+    is ready, and says where the page is. Ctrl-C or SIGTERM stops it; what was counted stays in the data
+    directory for the next time. A process that dies is restarted.
     """
     settings = settings_of(None, data_dir)
+    port = wanted_port(port, USUAL_PORT)
     with until_signalled(), _stack(settings, port, workers, recommenders) as stack:
-        page = stack.serve_page(web_port)
+        page = stack.serve_page(wanted_port(web_port, USUAL_WEB_PORT))
         typer.echo(stack.bootstrap)
         say(f"page: {page}")
         say(f"ready: Kafka at {stack.bootstrap}, data in {settings.data_dir}. Ctrl-C stops it.")
@@ -59,7 +72,7 @@ def _stack(settings: Settings, port: int, workers: int, recommenders: int) -> St
     return Stack(settings, port=port, workers=workers, recommenders=recommenders, say=say)
 
 
-def broker_run(data_dir: DataDir = None, port: Port = 0) -> None:
+def broker_run(data_dir: DataDir = None, port: Port = None) -> None:
     """Run Kafka alone, with the topics made; the other commands find it through the data directory.
 
     Prints its address when it is ready. Ctrl-C or SIGTERM stops it.
@@ -67,7 +80,10 @@ def broker_run(data_dir: DataDir = None, port: Port = 0) -> None:
     settings = settings_of(None, data_dir)
     place = Place(settings.data_dir)
     kafka = EmbeddedKafka(
-        settings.data_dir, port=port, cache_dir=settings.cache_dir, kafka_home=settings.kafka_home
+        settings.data_dir,
+        port=wanted_port(port, USUAL_PORT),
+        cache_dir=settings.cache_dir,
+        kafka_home=settings.kafka_home,
     )
     with until_signalled():
         try:

@@ -13,20 +13,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import random
-import socket
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
 from streams.broker.errors import DataDirBusy, DataDirUnusable, PortTaken
+from streams.broker.ports import free_port, is_free
 from streams.broker.properties import HOST
-
-# Below the ports that systems hand out to outgoing connections: one of those could sit on ours at a restart.
-_FREE_PORTS = range(20_000, 32_768)
 
 
 class BrokerDir:
@@ -97,13 +92,13 @@ class BrokerDir:
         PortTaken
         """
         last = _read_json(self._ports)
-        if port and not _is_free(port):
+        if port and not is_free(port):
             raise PortTaken(
                 f"port {port} of {HOST} is taken by another program. Stop that program (`lsof -i :{port}`"
                 " names it), or ask for another port; 0 takes any free one."
             )
-        broker = port or _free_port(last.get("broker"), avoid=())
-        controller = _free_port(last.get("controller"), avoid=(broker,))
+        broker = port or free_port(last.get("broker"), avoid=())
+        controller = free_port(last.get("controller"), avoid=(broker,))
         return broker, controller
 
     def remember_ports(self, broker: int, controller: int) -> None:
@@ -117,30 +112,6 @@ class BrokerDir:
             if path.exists():
                 lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
         return "\n".join(f"    {line[:300]}" for line in lines) or "    (nothing)"
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As the broker does: connections that just ended do not count, a listening program does.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-            probe.listen(1)
-        except OSError:
-            return False
-        return True
-
-
-def _free_port(last: int | None, avoid: Iterable[int]) -> int:
-    candidates = [last] if last else []
-    candidates += random.sample(_FREE_PORTS, 100)
-    for port in candidates:
-        if port not in avoid and _is_free(port):
-            return port
-    raise PortTaken(
-        f"no free port found for the broker on {HOST}, of 100 tried from {_FREE_PORTS.start} to"
-        f" {_FREE_PORTS.stop - 1}. Stop what listens there, or ask for a port that you know to be free."
-    )
 
 
 def _owner(lock: IO[str]) -> dict[str, Any]:

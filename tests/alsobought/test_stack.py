@@ -41,7 +41,11 @@ class Up:
         self.told = data_dir / "told.txt"
         with self.told.open("wb") as told:
             self.process = subprocess.Popen(
-                [*COMMAND, "up"], env=environment(data_dir), stdout=subprocess.PIPE, stderr=told, text=True
+                [*COMMAND, "up", "--port", "0", "--web-port", "0"],
+                env=environment(data_dir),
+                stdout=subprocess.PIPE,
+                stderr=told,
+                text=True,
             )
         assert self.process.stdout is not None
         self.bootstrap = self.process.stdout.readline().strip()
