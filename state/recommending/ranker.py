@@ -5,9 +5,10 @@ candidates of the case. When a customer comes back, what was bought among the ca
 the gradient sum_i (p_i - y_i / |y|) z_i of the cross-entropy; or, where any hit will do (`any_of`), with
 y_i p_i / sum_pos p in place of y_i / |y|. Steps are Adagrad's (Duchi, Hazan and Singer, JMLR 2011), rate 0.1,
 but that the squared gradients are slowly forgotten. The scale is the features' standard deviation among the
-candidates of a case, the root of a running mean of variances, but at least that of a tenth of the feature's
-usual variance: one that hardly varies in the first cases must not be blown up. Of a feature that has never
-varied, such as one whose source is not there yet, the mean begins with the first case in which it does.
+candidates of a case, the root of a running mean of variances; of a feature that has never varied, such as one
+whose source is not there yet, the mean begins with the first case in which it does. In scores it is at least
+that of a tenth of the feature's usual variance: one that hardly varied in the first cases must not decide
+alone.
 
 After n lessons a weight is off its start by 0.1 n at most, and no score is further from 0 than 20 times the
 sum of the weights' sizes.
@@ -29,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 RATE = 0.1
 STEADY_CASES = 500.0  # cases the running deviation remembers
 EPSILON = 1e-8
-LEAST_SHARE = 0.1  # of a feature's usual variance, that its variance is taken to be at least
+LEAST_SHARE = 0.1  # of a feature's usual variance, that its variance is taken to be in scores, at least
 LEAST_VARIANCE = 1e-4  # a feature that never varied may begin to
 LARGEST_DEVIATION = 20.0  # of 400 candidates, none is further from their mean by their own deviation
 FORGET = 1 / 4_000  # of the squares, a lesson: so that steps do not shrink for ever, and tastes may change
@@ -38,7 +39,7 @@ LARGEST_WEIGHT = 20.0
 
 
 @kernel
-def standardised(x: Floats, variance: Floats, least: Floats) -> Floats:
+def standardised(x: Floats, variance: Floats) -> Floats:
     """z float64[n, d] of candidates x float64[n, d], see above."""
     n, d = x.shape
     z = np.empty((n, d))
@@ -47,7 +48,7 @@ def standardised(x: Floats, variance: Floats, least: Floats) -> Floats:
         for i in range(n):
             mean += x[i, j]
         mean /= max(n, 1)
-        root = np.sqrt(max(variance[j], least[j]) + LEAST_VARIANCE)
+        root = np.sqrt(variance[j] + LEAST_VARIANCE)
         for i in range(n):
             z[i, j] = min(max((x[i, j] - mean) / root, -LARGEST_DEVIATION), LARGEST_DEVIATION)
     return z
@@ -56,7 +57,7 @@ def standardised(x: Floats, variance: Floats, least: Floats) -> Floats:
 @kernel
 def score(x: Floats, weights: Floats, variance: Floats, least: Floats) -> Floats:
     """float64[n], w . z of candidates x float64[n, d]."""
-    z = standardised(x, variance, least)
+    z = standardised(x, np.maximum(variance, least))
     scores = np.zeros(len(z))
     for i in range(len(z)):
         for j in range(len(weights)):
@@ -67,7 +68,7 @@ def score(x: Floats, weights: Floats, variance: Floats, least: Floats) -> Floats
 @kernel
 def _lesson(
     x: Floats, hits: npt.NDArray[np.bool_], any_of: bool, weights: Floats, squares: Floats, variance: Floats,
-    least: Floats, share: float,
+    share: float,
 ) -> bool:  # fmt: skip
     """One lesson in place; False where there is nothing to learn. `share`: of this case in the variance."""
     n, d = x.shape
@@ -91,7 +92,7 @@ def _lesson(
             variance[j] += share * (squared / n - variance[j])
         elif squared > 0.0:  # the first lesson of this feature
             variance[j] = squared / n
-    z = standardised(x, variance, least)
+    z = standardised(x, variance)
     p = np.zeros(n)
     for i in range(n):
         for j in range(d):
@@ -127,7 +128,7 @@ class Ranker:
     weights, squares, variance : float64[d]
         Weights of standardised features; Adagrad's sums of squared gradients; variance of the features.
     least : float64[d]
-        What a variance is taken to be at least.
+        What a variance is taken to be at least where candidates are scored.
     cases : float
         Lessons so far.
     """
@@ -168,9 +169,7 @@ class Ranker:
         """
         share = 1.0 / min(self.cases + 1.0, STEADY_CASES)
         x = np.ascontiguousarray(x)
-        self.cases += _lesson(
-            x, hits, self.any_of, self.weights, self.squares, self.variance, self.least, share
-        )
+        self.cases += _lesson(x, hits, self.any_of, self.weights, self.squares, self.variance, share)
 
     def state(self) -> dict[str, Any]:
         """What `restore` takes, by feature."""

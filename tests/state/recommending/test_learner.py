@@ -14,7 +14,7 @@ from state.recommending.candidates import OWN
 from state.recommending.features import FEATURES, NEW_FEATURES
 from state.recommending.learner import SHOWN, Case, Learner
 from state.recommending.ranker import LARGEST_DEVIATION
-from state.recommending.recommender import ALGORITHMS, USUAL
+from state.recommending.recommender import ALGORITHMS
 from tests.state.recommending import oracle
 from tests.state.recommending.world import World, build, events_of, world_of
 
@@ -42,7 +42,7 @@ class PlainRanker:
                 self.variance[name] += share * (variance - self.variance[name])
             elif variance:
                 self.variance[name] = variance
-            scale = math.sqrt(max(self.variance[name], USUAL[name] / 10) + 1e-4)
+            scale = math.sqrt(self.variance[name] + 1e-4)
             for standard, row in zip(z, rows, strict=True):
                 standard[name] = min(max((row[name] - mean) / scale, -LARGEST_DEVIATION), LARGEST_DEVIATION)
         scores = [sum(self.weights[f] * standard[f] for f in self.names) for standard in z]

@@ -208,7 +208,7 @@ def test_first_lessons_leave_every_score_in_range() -> None:
 def test_a_feature_that_hardly_varied_at_first_does_not_decide_alone() -> None:
     """A shop's first customer who comes back has owned items that are all alike."""
     rng = np.random.default_rng(12)
-    scale = np.sqrt([USUAL[name] for name in FEATURES])
+    scale = np.sqrt([USUAL.get(name, 0.1) for name in FEATURES])
     for _ in range(20):
         ranker = new_rankers()["all"]
         x = np.tile(rng.normal(size=len(FEATURES)) * scale, (12, 1))

@@ -40,7 +40,10 @@ def plain_scores(world: World, customer: str, shelf: Shelf, items: list[str]) ->
     for item in items:
         x = oracle.features(world, history, item, sums)
         x |= oracle.own_features(world, owned[item]) if item in owned else {}
-        z = {f: (x.get(f, 0.0) - mean[f]) / (max(state[f][2], USUAL[f] / 10) + 1e-4) ** 0.5 for f in names}
+        z = {
+            f: (x.get(f, 0.0) - mean[f]) / (max(state[f][2], USUAL.get(f, 0.0) / 10) + 1e-4) ** 0.5
+            for f in names
+        }
         scores.append(sum(state[f][0] * min(max(z[f], -LARGEST_DEVIATION), LARGEST_DEVIATION) for f in names))
     return scores
 
