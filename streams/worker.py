@@ -114,7 +114,6 @@ class Tasks:
             # what was lost again in the meantime is not opened
             missing = [tp for tp in sorted(mine - set(self._open)) if self.owns(tp)]
             opened = await self._open_all(missing)
-            self.lease.confirm()
             async with context.lock:  # the cycle's thread goes through them
                 for tp, task in opened:
                     self._open[tp] = task

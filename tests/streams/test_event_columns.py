@@ -124,7 +124,7 @@ def _same(fast: CustomerMachine, slow: CustomerMachine) -> None:
         assert fast.profiles.of(slot) == slow.profiles.of(slot)
 
 
-@settings(max_examples=500, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True, deadline=None)
 @given(CHUNKS)
 def test_both_ways_give_the_same(raw: list[list[tuple[bytes | None, bytes | None]]]) -> None:
     chunks = _chunks(raw)
