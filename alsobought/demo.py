@@ -153,7 +153,7 @@ def _show(bootstrap: str) -> None:
     for item_id, found in lists.items():
         typer.echo("")
         print_table(
-            ["related", "title", "score", "together", "expected"],
+            ["item", "title", "score", "together", "expected"],
             [
                 [
                     e["item_id"],
@@ -164,14 +164,14 @@ def _show(bootstrap: str) -> None:
                 ]
                 for e in found["related"]
             ],
-            f"{names.get(item_id, '')} ({item_id}, {found['buyers']:,} buyers)",
+            f"Related to {names.get(item_id, '')} ({item_id}, {found['buyers']:,} buyers)",
         )
     if raw:
         typer.echo("")
         print_table(
-            ["most together", "title", "together"],
+            ["item", "title", "together"],
             [[e["item_id"], names.get(e["item_id"], ""), e["together"]] for e in raw],
-            f"{names.get(COMPARED, '')} by raw count: what everybody buys, with or without it",
+            f"{names.get(COMPARED, '')}, by raw count: what everybody buys, with or without it",
         )
 
 

@@ -53,12 +53,12 @@ class Household:
         )
         typer.echo("")
         print_table(
-            ["last bought", "title", "on days"],
+            ["item", "title", "on days"],
             [[b["item_id"], self._name(b["item_id"]), b["days"]] for b in last],
-            f"household {self.id}, which has bought {len(history):,} different products",
+            f"Last bought by household {self.id}, which has bought {len(history):,} different products",
         )
-        self._table("new", "what it is offered that it never had", ["because it bought"])
-        self._table("again", "what it may need again", [])
+        self._table("new", "New for this household", ["because it bought"])
+        self._table("again", "Buy again", [])
 
     def _table(self, shelf: str, title: str, because: list[str]) -> None:
         typer.echo("")
@@ -78,19 +78,22 @@ class Household:
     def tell_after(self) -> None:
         """Print which of it the household then bought, and how often that happens."""
         typer.echo("")
-        for shelf, what in (("new", "never had"), ("again", "had before")):
+        typer.echo(
+            f"In the two weeks after that, household {self.id} bought {len(self.bought)} different products."
+        )
+        for shelf, title in (("new", "New for this household"), ("again", "Buy again")):
             offered = [e["item_id"] for e in self._offered[shelf]]
             hits = [self._name(item) for item in offered if item in self.bought]
             typer.echo(
-                f"of the {len(offered)} it {what} it then bought {len(hits)}"
-                + (f": {'; '.join(hits)}" * bool(hits))
+                f'Of the {len(offered)} under "{title}" it bought {len(hits)}'
+                + (f": {'; '.join(hits)}" if hits else "")
+                + "."
             )
-        typer.echo(f"(it bought {len(self.bought)} different products in these two weeks)")
         rates = hit_rates(row.value for row in read_all(self._bootstrap, QUALITY) if row.value)[BOUGHT.name]
         typer.echo("")
         print_table(
             ["algorithm", "cases", "hit rate"],
             [[name, told["cases"], f"{told['hits'] / told['cases']:.3f}"] for name, told in rates.items()],
-            "everybody, live: was a new product of the next basket among the six shown before it?"
-            " (all: any product)",
+            "How often one of the six products shown to a household before a visit was bought in it:"
+            " a new one (all: any)",
         )

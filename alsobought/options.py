@@ -88,8 +88,8 @@ def kind_named(name: str, settings: Settings) -> EventKind:
     kinds = {kind.name: kind for kind in kinds_of(settings)}
     if name not in kinds:
         raise CommandError(
-            f"there is no kind of events {name!r}, but {', '.join(kinds)}: correct it, or name it in"
-            " ALSOBOUGHT_EVENT_TYPES, here and at the workers."
+            f"the kind of events must be one of {', '.join(kinds)}, but is {name!r}: correct it, or name it"
+            " in ALSOBOUGHT_EVENT_TYPES, here and at the workers."
         )
     return kinds[name]
 
@@ -106,7 +106,7 @@ def find_listed(kafka: str | None, data_dir: Path | None, name: str) -> tuple[st
     kinds = {kind.name: kind for kind in listed_of(settings)}
     if name not in kinds:
         raise CommandError(
-            f"there is no kind of lists {name!r}, but {', '.join(kinds)}: correct it, or name it in"
+            f"the kind of lists must be one of {', '.join(kinds)}, but is {name!r}: correct it, or name it in"
             " ALSOBOUGHT_EVENT_TYPES, here and at the workers."
         )
     return bootstrap_of(settings), kinds[name]

@@ -46,7 +46,9 @@ class Parameters:
         """A text to look for, maybe empty."""
         text = self._query.get(name, "")
         if len(text) > MAX_QUERY:
-            raise bad(name, "it is too long", f"at most {MAX_QUERY} characters")
+            raise bad(
+                name, f"{name} must have at most {MAX_QUERY} characters, but has {len(text)}", "shorten it"
+            )
         return text
 
     def texts(self, name: str) -> list[str]:
@@ -57,14 +59,18 @@ class Parameters:
         """How many entries are asked for."""
         text = self._query.get("k", str(default))
         if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
-            raise bad("k", f"{text!r} is no number of entries", f"take a whole number from 1 to {most}")
+            raise bad(
+                "k", f"k must be a whole number from 1 to {most}, but is {text!r}", "write k=10, for instance"
+            )
         return int(text)
 
     def flag(self, name: str) -> bool:
         """Whether something is asked for."""
         text = self._query.get(name, "0")
         if text not in FLAGS:
-            raise bad(name, f"{text!r} is neither yes nor no", f"take one of {', '.join(FLAGS)}")
+            raise bad(
+                name, f"{name} must be one of {', '.join(FLAGS)}, but is {text!r}", f"write {name}=1 for yes"
+            )
         return FLAGS[text]
 
     def price(self, name: str) -> float | None:
@@ -77,19 +83,23 @@ class Parameters:
         except ValueError:
             price = math.nan
         if not math.isfinite(price):
-            raise bad(name, f"{text!r} is no price", "take a number such as 4.99")
+            raise bad(name, f"{name} must be a number, but is {text!r}", f"write {name}=4.99, for instance")
         return price
 
     def kind(self, kinds: Mapping[str, Any], default: str | None) -> str | None:
         """The name of a kind, one of those that can be asked for."""
         name = self.text("kind") or default
         if name is not None and name not in kinds:
-            raise bad("kind", f"there is no kind {name!r} of this", f"take one of {', '.join(kinds)}")
+            raise bad(
+                "kind",
+                f"kind must be one of {', '.join(kinds)}, but is {name!r}",
+                "correct it, or leave it out",
+            )
         return name
 
     def shelf(self) -> str:
         """What may be recommended: new items, those the customer has, or all."""
         name = self._query.get("shelf", "all")
         if name not in SHELVES:
-            raise bad("shelf", f"there is no shelf {name!r}", f"take one of {', '.join(SHELVES)}")
+            raise bad("shelf", f"shelf must be one of {', '.join(SHELVES)}, but is {name!r}", "correct it")
         return name

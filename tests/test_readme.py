@@ -38,7 +38,7 @@ def test_clean_clone_make_demo(tmp_path: Path) -> None:
     assert re.search(r"first lists moved after [\d.]+ s", told)
     assert re.search(r"events/s", told)
     assert re.search(r"p50 [\d,]+ ms, p99 [\d,]+ ms", told)
-    assert len(re.findall(r"^related +title +score +together +expected", done.stdout, re.MULTILINE)) == 5
+    assert len(re.findall(r"^item +title +score +together +expected", done.stdout, re.MULTILINE)) == 5
     assert "by raw count" in done.stdout
     assert "Bananas" in done.stdout
     left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False)

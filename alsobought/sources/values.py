@@ -77,8 +77,10 @@ def id_value(field: str, cell: object, notes: Notes | None = None) -> str:
     if type(cell) is Decimal and cell.is_finite() and cell == cell.to_integral_value():
         return str(int(cell))
     if type(cell) in (float, Decimal):
-        raise BadValue(f"{field} {cell} is no whole number that is known exactly: write ids as text")
-    raise BadValue(f"{field} {shown(cell)} is neither text nor a whole number")
+        raise BadValue(
+            f"{field} must be text or a whole number that is known exactly, but is {cell}: write ids as text"
+        )
+    raise BadValue(f"{field} must be text or a whole number, but is {shown(cell)}")
 
 
 def _noted(field: str, text: str, notes: Notes | None) -> str:

@@ -55,10 +55,12 @@ async def answer(tasks: RecommenderTasks, request: web.Request) -> web.Response:
     try:
         asked = _decode(await request.read())
     except msgspec.DecodeError as error:
-        raise web.HTTPBadRequest(text=f"this is no question for recommendations: {error}") from None
+        raise web.HTTPBadRequest(
+            text=f"the body must be a question for recommendations as JSON: {error}"
+        ) from None
     kinds = [kind.name for kind in tasks.kinds]
     if asked.kind is not None and asked.kind not in kinds:
-        raise web.HTTPBadRequest(text=f"there is no kind of events {asked.kind!r}, but {', '.join(kinds)}")
+        raise web.HTTPBadRequest(text=f"kind must be one of {', '.join(kinds)}, but is {asked.kind!r}")
     f = asked.filter
     wanted = Filter(
         frozenset(f.categories), frozenset(f.brands), f.lowest_price, f.highest_price, frozenset(f.only),

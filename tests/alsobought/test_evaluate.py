@@ -122,7 +122,7 @@ def test_kind_is_that_of_the_first_rows(films: Path, tmp_path: Path) -> None:
         (["--algorithms", "buy-again"], "recommends nothing new"),
         (["--days", "80"], "choose fewer --days"),
         (["--report", "/nowhere/at/all.html"], "there is no directory /nowhere/at"),
-        (["--kind", "heard"], "there is no kind of events 'heard'"),
+        (["--kind", "heard"], "the kind of events must be one of bought, watched, but is 'heard'"),
     ],
 )
 def test_what_cannot_be_asked(films: Path, words: list[str], reason: str) -> None:

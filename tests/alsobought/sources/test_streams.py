@@ -68,7 +68,10 @@ def test_a_mark_of_byte_order_in_files(tmp_path: Path, ending: str) -> None:
     ("content", "expected"),
     [
         (f"{HEADER}\n{ROW}\n".encode("utf-16"), "is UTF-16. Save it as UTF-8"),
-        (f"{HEADER}\n{ROW}\n".encode("utf-16-le"), "is no text in UTF-8. Convert UTF-16"),
+        (
+            f"{HEADER}\n{ROW}\n".encode("utf-16-le"),
+            "must be text in UTF-8, but has zero bytes. Convert UTF-16",
+        ),
         (b"\x1f\x8b\x08\x00rest", r"compressed needs its ending, \.gz or \.xz"),
     ],
 )

@@ -187,7 +187,7 @@ def test_a_bad_question_is_refused_with_a_reason(shop: Shop, question: str, reas
 
 def test_an_unknown_kind_is_refused_with_those_there_are(shop: Shop) -> None:
     status, told = shop.post(b'{"customers": ["c1"], "kind": "liked"}')
-    assert (status, told) == (400, "there is no kind of events 'liked', but bought, watched")
+    assert (status, told) == (400, "kind must be one of bought, watched, but is 'liked'")
 
 
 def test_who_is_erased_is_recommended_to_no_more(shop: Shop) -> None:
