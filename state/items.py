@@ -304,7 +304,7 @@ class ItemMachine:
         """Rank rows and clear their marks; `difference` says what is worth publishing.
 
         With `exact` the popularity every score depends on is brought fully up to date first; without,
-        it may lag by one buyer in 2,000.
+        it may lag by one buyer in 200.
         """
         lists = self._rank(rows, exact=exact)
         self.shrink()

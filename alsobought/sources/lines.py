@@ -156,8 +156,8 @@ class Lines:
                 raise SourceError(f"{self.name} is UTF-16. Save it as UTF-8 (iconv -f UTF-16 -t UTF-8).")
             if b"\0" in chunk[:_MARK_BYTES]:
                 raise SourceError(
-                    f"{self.name} must be text in UTF-8, but has zero bytes. Convert UTF-16 (iconv -f UTF-16LE"
-                    " -t UTF-8), or give a compressed file its ending, .gz or .xz."
+                    f"{self.name} must be text in UTF-8, but has zero bytes. Convert UTF-16"
+                    " (iconv -f UTF-16LE -t UTF-8), or give a compressed file its ending, .gz or .xz."
                 )
             chunk = chunk.removeprefix(_UTF8_BOM)
         return chunk
