@@ -24,24 +24,22 @@ from state.customers import CustomerMachine
 from state.deltas import Source
 from state.events import Kind
 from state.pairing import DUPLICATE, INCLUDED
-from state.recommending import lessons
 from state.recommending.catalogue import Filter
-from state.recommending.experiments import parse, variant_of
-from state.recommending.learner import Learner
-from state.recommending.recommender import Recommender, Shelf
+from state.recommending.recommender import Shelf
 from state.saving import Saver
 from state.store import RocksStore
 from streams.checks import EventTypes
 from streams.context import Context
 from streams.customer_task import counting_settings, item_partition
-from streams.decoding import Decoded, decode_events
-from streams.foreign import Written
+from streams.decoding import decode_events
 from streams.kinds import EVENTS_SOURCE, EventKind, kinds_of
 from streams.messages import REPORTED, Progress
+from streams.recommending.advice import Advice
 from streams.recommending.learnt import LearntPublisher
-from streams.recommending.messages import Recommendations, Recommended, encode, key_of
-from streams.recommending.offers import Offers
-from streams.recommending.unfinished import customers_between, published_before, recommended_before
+from streams.recommending.messages import Recommendations, encode, key_of
+from streams.recommending.published import Published
+from streams.recommending.unfinished import customers_between, recommended_before
+from streams.recommending.waiting import Waiting
 from streams.tasks import Outgoing, Task
 from streams.threads import in_thread
 
@@ -81,21 +79,13 @@ class RecommenderTask(Task):
         self._board, self._following = shared.boards.of(kind), shared.following
         self._pacing = shared.boards.pacing
         self._types = EventTypes(kind, kinds_of(context.settings))
-        self._variants = parse(context.settings.variants or "")
-        self._learner: Learner | None = None
         self._learnt = LearntPublisher(tp.partition, self._board, context, lambda: shared.lessons(kind))
-        # customers in the order of their events: when they are due, and an offset not behind their first
-        self._waiting: dict[str, tuple[float, int]] = {}
-        self._served: dict[str, float] = {}  # when, of those of the last second
-        self._urgent: dict[str, None] = {}  # customers of whom what is published may not stay
-        self._erased: dict[bytes, None] = {}  # keys of messages to take back
-        self._unserved: dict[str, None] = {}  # customers there was nothing for
-        self._purchases = 0  # of the popularity when they were looked at
-        self._offers = Offers(self._board.view.items, context.settings.recommendations)
-        self._looked_back = False  # the offers know what was published before
-        self._hidden = -1  # of the board, when offers were last looked through
-        self._news: list[tuple[str, int]] = []  # customers with something new, and the offset of their chunk
-        self._written: Written | None = None
+        self._waiting = Waiting()
+        self._news: list[
+            tuple[int, list[str]]
+        ] = []  # offset of a chunk, whom it has news of
+        self._published = Published(self._board, tp.partition, context)
+        self._hidden = -1  # of the board, when what is published was last looked through
         self._wake = asyncio.Event()
         self._behind_ms, self._chunk_at = 0.0, 0.0
         self.replayed_from = self.replayed_to = 0
@@ -114,6 +104,10 @@ class RecommenderTask(Task):
             self.memory_bytes(1 / partitions),
             pairs=False,
         )
+        self.advice = Advice(
+            self.machine, self._board, self._following, self._pacing, self.context.settings.variants,
+            self._learnt.begin,
+        )  # fmt: skip
         return CustomerSaver(self.machine, store, self.log_identity)
 
     def limit_memory(self, part: float) -> None:
@@ -147,7 +141,7 @@ class RecommenderTask(Task):
         progress = super().progress(worker)
         progress.task = self.reported_as
         progress.recommended, progress.settled = self.recommended, self._board.settled
-        progress.model = self.model_version
+        progress.model = self.advice.model_version
         return progress
 
     # ------------------------------------------------------------------ events
@@ -160,18 +154,16 @@ class RecommenderTask(Task):
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Bring a chunk of events into the histories; what is no event the worker has refused."""
-        self._news += [(customer_id, chunk.start) for customer_id in self._changed_by(chunk, records)]
+        self._news.append((chunk.start, self._changed_by(chunk, records)))
         self.counters.events += len(records)
         return Outgoing()
 
     def took_in(self) -> None:
         """Have those recommended to who have something new."""
-        due = self._chunk_at = time.monotonic()
+        self._chunk_at = time.monotonic()
         news, self._news = self._news, []
-        for customer_id, offset in news:
-            if customer_id not in self._waiting:
-                again = self._served.get(customer_id, 0.0) + AGAIN_S
-                self._waiting[customer_id] = max(due, again), offset
+        for offset, customers in news:
+            self._waiting.add(customers, offset)
         self._wake.set()
 
     def _changed_by(self, chunk: Chunk, records: Sequence[Any]) -> list[str]:
@@ -183,10 +175,10 @@ class RecommenderTask(Task):
         for slot in np.unique(batch.customers[batch.kinds == Kind.FORGET]).tolist():
             customer_id = machine.customers.id(slot)
             for profile in (None, *filter(None, machine.profiles.of(slot))):
-                self._erased[key_of(customer_id, profile).encode()] = None
-        tests = self._before(decoded)
+                self._waiting.erased[key_of(customer_id, profile).encode()] = None
+        tests = self.advice.before(decoded) if self.position >= self.replayed_to else []
         outcomes = machine.apply(batch).outcomes
-        self._after(decoded, tests, outcomes)
+        self.advice.after(decoded, tests, outcomes)
         if len(batch):
             with self._board.view.lock:
                 self._board.popularity.move_on(int(batch.times_ms.max()))
@@ -199,50 +191,6 @@ class RecommenderTask(Task):
             if machine.customers.known(slot)
         ]
 
-    # ------------------------------------------------------------------ lessons
-
-    def learner(self) -> Learner | None:
-        """The learner, once what is published has been read. Not to be called with the view's lock held."""
-        if self._learner is None and self._following.caught_up.is_set():
-            board = self._board
-            recommender = Recommender(
-                board.view, self.machine, board.popularity, board.catalogue, board.rankers
-            )
-            with board.view.lock:
-                recommender.use(board.model)
-                recommender.synchronise()
-                if self._learner is None:  # nor by another thread meanwhile
-                    learner = Learner(recommender)
-                    self._learnt.begin(learner)
-                    self._learner = learner
-        return self._learner
-
-    def _before(self, decoded: Decoded) -> list[lessons.Test]:
-        """Look at what would be shown to those who come back, before their events are in the histories."""
-        learner = self.learner()
-        if learner is None or self.position < self.replayed_to:
-            return []
-        granted = self._pacing.lessons.granted()
-        begin = time.perf_counter()
-        with self._board.view.lock:
-            learner.recommender.synchronise()
-            tests = lessons.before(learner, self.machine, decoded.batch, granted)
-        self._pacing.lessons.took(time.perf_counter() - begin, len(tests))
-        return tests
-
-    def _after(self, decoded: Decoded, tests: list[lessons.Test], outcomes: Any) -> None:
-        """Learn from what came into the histories."""
-        learner = self._learner
-        if not tests or learner is None:
-            return
-        with self._board.view.lock:
-            for tested in lessons.after(learner, tests, decoded.batch, outcomes):
-                if self.machine.customers.known(tested.customer):  # not forgotten in this very chunk
-                    variant = variant_of(self._variants, tested.customer_id)
-                    if variant is not None and variant.algorithm in tested.hits:
-                        hit = tested.hits[variant.algorithm]
-                        learner.quality.add(tested.time_ms, "shown", variant.name, hit=hit)
-
     # ------------------------------------------------------------------ publishing
 
     async def _remember(self) -> None:
@@ -251,35 +199,14 @@ class RecommenderTask(Task):
         self.recommended = min(start, end)
         if start < end:
             customers, erased = await customers_between(self, self.kind, self.context, start, end)
-            self._waiting = dict.fromkeys(customers, (0.0, start)) | self._waiting
-            self._erased |= dict.fromkeys(erased)
-        tp = TP(self.kind.recommendations.name, self.tp.partition)
-        self._written = Written(tp, await self.context.reader.end_of(tp))
+            self._waiting.add_before(customers, start)
+            self._waiting.erased |= dict.fromkeys(erased)
+        await self._published.begin()
         self.remembers = True
-
-    async def _look_for_others(self, written: Written) -> None:
-        """Have customers recommended to again to whom somebody else published: what it made may be old."""
-        reader = self.context.reader
-        try:
-            written.reached(await reader.end_of(written.tp))
-            while written.foreign:
-                keys = await reader.keys(written.tp, *written.foreign[0])
-                self._urgent |= dict.fromkeys(key.decode().partition("\t")[0] for key in keys)
-                written.foreign.pop(0)
-        except KafkaError as error:
-            log.info("%s: %s; looked at again later", self.name, error)
 
     async def _look_back(self) -> None:
         """Know what was published before; then do nothing."""
-        while not self._looked_back:
-            try:
-                view = self._board.view
-                older = await published_before(self, self.kind, self.context, view)
-                self._offers.adopt(older)
-                self._looked_back = True
-            except KafkaError as error:
-                log.info("%s: %s; read again", self.name, error)
-                await asyncio.sleep(IDLE_S)
+        await self._published.look_back()
         self._wake.set()
         await asyncio.Event().wait()
 
@@ -298,51 +225,34 @@ class RecommenderTask(Task):
                 await asyncio.wait_for(self._wake.wait(), self._sleep_s())
             self._wake.clear()
             await asyncio.sleep(TICK_S)
-            if self._written is not None and self.position and time.monotonic() - looked_at > LOOK_S:
-                await self._look_for_others(self._written)
+            if self.position and time.monotonic() - looked_at > LOOK_S:
+                self._waiting.urgent |= dict.fromkeys(await self._published.by_others())
                 looked_at = time.monotonic()
             await self.withdraw_hidden()
             begun_at = time.monotonic()
-            while self._has_work() and self.learner() is not None:
+            while self._has_work() and self.advice.learner() is not None:
                 await self._pacing.recommending(self._recommend)
                 if time.monotonic() - begun_at > LOOK_S:  # there are other things to look at, too
                     self._wake.set()
                     break
-            self._try_again()
-            self.recommended = max(self.recommended, self._served_until(self.acknowledged))
+            if self._waiting.try_again(self._board.popularity.purchases, self.acknowledged):
+                self._wake.set()
+            self.recommended = self._waiting.served_until(self.acknowledged, self.recommended)
             if time.monotonic() - published_at > PUBLISH_S:
                 published_at = time.monotonic()
-                learner = self.learner() if self._board.model is not None else self._learner
+                learner = self.advice.learner()
                 if learner is not None and self.context.lease.held:
-                    await in_thread(self.synchronise)
+                    await in_thread(self.advice.synchronise)
                     await self._learnt.publish(learner)
 
     def _has_work(self) -> bool:
         """Whether something is to be published now; in a backlog only what may not stay as it is."""
-        return bool(self._urgent or ((self._due() or self._erased) and not self._behind))
+        waiting = self._waiting
+        return bool(waiting.urgent or ((waiting.erased or waiting.due(1)) and not self._behind))
 
     def _sleep_s(self) -> float:
         """Until somebody is due, or there is something to look at."""
-        if not self._waiting or self._behind:
-            return IDLE_S
-        return max(0.001, min(due for due, _ in self._waiting.values()) - time.monotonic())
-
-    def _served_until(self, position: int) -> int:
-        """The offset before which recommendations follow from all events; the position at most."""
-        if self._erased:
-            return self.recommended
-        return next(iter(self._waiting.values()))[1] if self._waiting else position
-
-    def _due(self) -> list[str]:
-        """Some of those who wait and are due, in their order."""
-        now = time.monotonic()
-        found: list[str] = []
-        for customer_id, (due, _) in self._waiting.items():
-            if due <= now:
-                found.append(customer_id)
-                if len(found) == AT_ONCE:
-                    break
-        return found
+        return IDLE_S if self._behind else self._waiting.next_s(IDLE_S)
 
     def wake(self) -> None:
         """There may be something to publish."""
@@ -351,38 +261,20 @@ class RecommenderTask(Task):
     async def withdraw_hidden(self) -> None:
         """Publish anew, at once, what offers an item that is hidden."""
         board = self._board
-        if self._hidden == board.hidden or not self._looked_back or self.learner() is None:
+        if self._hidden == board.hidden or not self._published.whole or self.advice.learner() is None:
             return
         hidden = board.hidden
         async with self.lock:
-            keys = await in_thread(self._holding_hidden)
-        self._urgent |= dict.fromkeys(key.decode().partition("\t")[0] for key in keys)
-        while self._urgent:
+            customers = await in_thread(self._published.holding_hidden)
+        self._waiting.urgent |= dict.fromkeys(customers)
+        while self._waiting.urgent:
             await self._pacing.recommending(self._recommend)
         self._hidden = hidden
 
     @property
     def withdrawn(self) -> bool:
         """Whether nothing published offers an item that is hidden, as far as it is known here."""
-        return self._hidden == self._board.hidden and not self._urgent
-
-    def _holding_hidden(self) -> list[bytes]:
-        with self._board.view.lock:
-            return self._offers.holding(self._board.popularity.popularity.available == 0)
-
-    def _try_again(self) -> None:
-        """Have those recommended to for whom there was nothing, once more was bought."""
-        purchases = self._board.popularity.purchases
-        if self._unserved and purchases > self._purchases:
-            self._purchases = purchases
-            # they have been served: nothing that was is taken back
-            self._waiting |= {
-                customer_id: (0.0, self.acknowledged)
-                for customer_id in self._unserved
-                if customer_id not in self._waiting
-            }
-            self._unserved = {}
-            self._wake.set()
+        return self._hidden == self._board.hidden and not self._waiting.urgent
 
     @property
     def _behind(self) -> bool:
@@ -392,102 +284,52 @@ class RecommenderTask(Task):
     async def _recommend(self) -> float:
         """Recommend to some of those who wait; returns the seconds it computed."""
         await self.confirmed()
-        customers = list(self._urgent)[:AT_ONCE] or self._due()
-        erased = list(self._erased)
+        customers, erased = self._waiting.due(AT_ONCE), list(self._waiting.erased)
         async with self.lock:
             begin = time.perf_counter()
-            records = await in_thread(self._records, customers)
-            now = time.monotonic()
-            for customer in customers:
-                self._waiting.pop(customer, None)
-                self._urgent.pop(customer, None)
-                self._served[customer] = now
-            for key in erased:
-                self._erased.pop(key, None)
-                self._offers.remove(key)
-            until = self._served_until(self.position)
-        self._served = {c: at for c, at in self._served.items() if now - at < AGAIN_S}
+            for key in erased:  # first, as a customer may have come back
+                self._published.offers.remove(key)
+            records, unserved = await in_thread(self._records, customers)
+            self._waiting.serve(customers, erased, unserved)
+            until = self._waiting.served_until(self.position, self.recommended)
         computed_s = time.perf_counter() - begin
         topic, partition = self.kind.recommendations.name, self.tp.partition
         tombstones: list[tuple[bytes, bytes | None]] = [(key, None) for key in erased]
         records = tombstones + records
         if records:
             first = await self.context.outbox.send_keyed(TP(topic, partition), records)
-            if self._written is not None:
-                self._written.own(first, len(records))
+            self._published.own(first, len(records))
         self.recommended = max(self.recommended, until)
         return computed_s
 
-    def synchronise(self) -> None:
-        """Take in what changed in catalogue, popularity and model, if enough did."""
-        if (learner := self.learner()) is not None:
-            with self._board.view.lock:
-                learner.recommender.use(self._board.model)
-                learner.recommender.synchronise()
-
-    def _records(self, customers: list[str]) -> list[tuple[bytes, bytes | None]]:
-        self.synchronise()
+    def _records(self, customers: list[str]) -> tuple[list[tuple[bytes, bytes | None]], list[str]]:
+        """The messages for customers and their profiles, and customers for whom there is nothing."""
+        advice, machine, offers = self.advice, self.machine, self._published.offers
+        advice.synchronise()
         records: list[tuple[bytes, bytes | None]] = []
-        k = self.context.settings.recommendations
-        number = self._board.view.items.number
+        unserved: list[str] = []
+        k, number = self.context.settings.recommendations, self._board.view.items.number
         for customer_id in customers:
-            slot = self.machine.customers.get(customer_id)
-            profiles = [] if slot is None else [name for name in self.machine.profiles.of(slot) if name]
+            slot = machine.customers.get(customer_id)
+            profiles = [] if slot is None else [name for name in machine.profiles.of(slot) if name]
             for profile in (None, *profiles):
                 key = key_of(customer_id, profile).encode()
-                message = self.message(customer_id, k, None, Filter(), profile)
+                message = advice.message(customer_id, k, None, Filter(), profile)
                 if message is None:
-                    self._offers.remove(key)
+                    offers.remove(key)
                 else:
-                    self._offers.put(key, [number(item.item_id) for item in message.items])
-                    if not message.items and len(self._unserved) < MOST_UNSERVED:
-                        self._unserved[customer_id] = None
+                    offers.put(key, [number(item.item_id) for item in message.items])
+                    if not message.items:
+                        unserved.append(customer_id)
                 records.append((key, None if message is None else encode(message)))
-        return records
-
-    def message(
-        self, customer_id: str, k: int, shelf: Shelf | None, wanted: Filter, profile: str | None
-    ) -> Recommendations | None:
-        """Recommendations as of now; None for a customer who has nothing. The task's lock must be held.
-
-        Without a `shelf` it is the one that is published: that of the customer's variant, or all.
-        """
-        learner = self.learner()
-        if learner is None:
-            return None
-        recommender = learner.recommender
-        variant = variant_of(self._variants, customer_id)
-        algorithm = "ours" if variant is None else variant.algorithm
-        with self._board.view.lock:
-            history = recommender.history(customer_id, profile)
-            if shelf is None:
-                if len(history.item) == 0:
-                    return None
-                shelf = "all" if algorithm == "ours" else "new"
-            found = recommender.recommend(history, k, shelf, wanted, algorithm)
-        return Recommendations(
-            customer_id=customer_id, profile_id=profile, kind=self.kind.name,
-            as_of=recommender.popular.watermark_ms, variant=None if variant is None else variant.name,
-            items=[Recommended(r.item_id, round(r.score, 6), r.because, r.source) for r in found],
-        )  # fmt: skip
+        return records, unserved
 
     # ------------------------------------------------------------------ questions
 
     @property
-    def lessons(self) -> dict[str, float] | None:
-        """What each ranker learnt from these customers; None before it can recommend."""
-        return None if self._learner is None else self._learner.lessons
-
-    @property
     def ready(self) -> bool:
         """Whether it can recommend."""
-        return self.learner() is not None
-
-    @property
-    def model_version(self) -> int:
-        """Of the chronological model in use; -1: none."""
-        model = None if self._learner is None else self._learner.recommender.model
-        return -1 if model is None else model.version
+        return self.advice.learner() is not None
 
     def newest(self, customer_id: str) -> tuple[int, int]:
         """Time of a customer's newest event, and for those without any how many events there were of late."""
@@ -501,5 +343,5 @@ class RecommenderTask(Task):
     ) -> Recommendations | None:
         """What a customer should see now, of a shelf."""
         async with self.lock:
-            await in_thread(self.synchronise)
-            return await in_thread(self.message, customer_id, k, shelf, wanted, profile)
+            await in_thread(self.advice.synchronise)
+            return await in_thread(self.advice.message, customer_id, k, shelf, wanted, profile)

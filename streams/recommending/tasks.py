@@ -37,7 +37,8 @@ class Shared:
 
     def lessons(self, kind: EventKind) -> dict[int, dict[str, float]]:
         """What each ranker learnt from the customers of each open partition of a kind."""
-        return {task.tp.partition: task.lessons for task in self.tasks(kind) if task.lessons is not None}
+        taught = {task.tp.partition: task.advice.taught for task in self.tasks(kind)}
+        return {partition: lessons for partition, lessons in taught.items() if lessons is not None}
 
 
 class RecommenderTasks(Tasks):

@@ -56,12 +56,9 @@ async def customers_between(
     return [name for name in customers if name not in gone], erased
 
 
-async def published_before(
-    task: RecommenderTask, kind: EventKind, context: Context, view: ListView
-) -> Offers:
+async def published_before(tp: TP, context: Context, view: ListView) -> Offers:
     """Which items the newest recommendations of every key hold, as far as they were published until now."""
     offers = Offers(view.items, context.settings.recommendations)
-    tp = TP(kind.recommendations.name, task.tp.partition)
     some: list[tuple[bytes, bytes | None]] = []
 
     def take() -> None:

@@ -1,0 +1,130 @@
+"""What the customers of a partition should see, and what is learnt from what they then buy.
+
+A recommender beside the histories of one partition: before a batch is applied, who comes back is a test of
+what would be shown (`state.recommending.lessons`); messages are made of what is known as of now.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from state.customers import CustomerMachine
+from state.recommending import lessons
+from state.recommending.catalogue import Filter
+from state.recommending.experiments import parse, variant_of
+from state.recommending.learner import Learner
+from state.recommending.recommender import Recommender, Shelf
+from streams.decoding import Decoded
+from streams.recommending.board import Board
+from streams.recommending.following import Following
+from streams.recommending.messages import Recommendations, Recommended
+from streams.recommending.pacing import Pacing
+
+Begin = Callable[[Learner], None]
+"""Has a new learner go on from what the partition's owners before published."""
+
+
+class Advice:
+    """Recommends to the customers of one machine, whose histories nobody changes meanwhile."""
+
+    def __init__(
+        self,
+        machine: CustomerMachine,
+        board: Board,
+        following: Following,
+        pacing: Pacing,
+        variants: str | None,
+        begin: Begin,
+    ) -> None:
+        self._machine, self._board, self._following = machine, board, following
+        self._pacing, self._begin = pacing, begin
+        self._variants = parse(variants or "")
+        self._known: Learner | None = None
+
+    def learner(self) -> Learner | None:
+        """The learner, once what is published has been read. Not to be called with the view's lock held."""
+        if self._known is None and self._following.caught_up.is_set():
+            board = self._board
+            recommender = Recommender(
+                board.view, self._machine, board.popularity, board.catalogue, board.rankers
+            )
+            with board.view.lock:
+                recommender.use(board.model)
+                recommender.synchronise()
+                if self._known is None:  # nor by another thread meanwhile
+                    learner = Learner(recommender)
+                    self._begin(learner)
+                    self._known = learner
+        return self._known
+
+    @property
+    def taught(self) -> dict[str, float] | None:
+        """What each ranker learnt from these customers; None before it can recommend."""
+        return None if self._known is None else self._known.lessons
+
+    @property
+    def model_version(self) -> int:
+        """Of the chronological model in use; -1: none."""
+        model = None if self._known is None else self._known.recommender.model
+        return -1 if model is None else model.version
+
+    def synchronise(self) -> None:
+        """Take in what changed in catalogue, popularity and model, if enough did."""
+        if (learner := self.learner()) is not None:
+            with self._board.view.lock:
+                learner.recommender.use(self._board.model)
+                learner.recommender.synchronise()
+
+    def before(self, decoded: Decoded) -> list[lessons.Test]:
+        """Look at what would be shown to those who come back, before their events are in the histories."""
+        learner = self.learner()
+        if learner is None:
+            return []
+        granted = self._pacing.lessons.granted()
+        begin = time.perf_counter()
+        with self._board.view.lock:
+            learner.recommender.synchronise()
+            tests = lessons.before(learner, self._machine, decoded.batch, granted)
+        self._pacing.lessons.took(time.perf_counter() - begin, len(tests))
+        return tests
+
+    def after(self, decoded: Decoded, tests: list[lessons.Test], outcomes: Any) -> None:
+        """Learn from what came into the histories."""
+        learner = self._known
+        if not tests or learner is None:
+            return
+        with self._board.view.lock:
+            for tested in lessons.after(learner, tests, decoded.batch, outcomes):
+                if self._machine.customers.known(tested.customer):  # not forgotten in this very chunk
+                    variant = variant_of(self._variants, tested.customer_id)
+                    if variant is not None and variant.algorithm in tested.hits:
+                        hit = tested.hits[variant.algorithm]
+                        learner.quality.add(tested.time_ms, "shown", variant.name, hit=hit)
+
+    def message(
+        self, customer_id: str, k: int, shelf: Shelf | None, wanted: Filter, profile: str | None
+    ) -> Recommendations | None:
+        """Recommendations as of now; None for a customer who has nothing.
+
+        Without a `shelf` it is the one that is published: that of the customer's variant, or all.
+        """
+        learner = self.learner()
+        if learner is None:
+            return None
+        recommender = learner.recommender
+        variant = variant_of(self._variants, customer_id)
+        algorithm = "ours" if variant is None else variant.algorithm
+        with self._board.view.lock:
+            history = recommender.history(customer_id, profile)
+            if shelf is None:
+                if len(history.item) == 0:
+                    return None
+                shelf = "all" if algorithm == "ours" else "new"
+            found = recommender.recommend(history, k, shelf, wanted, algorithm)
+        return Recommendations(
+            customer_id=customer_id, profile_id=profile, kind=self._board.kind.name,
+            as_of=recommender.popular.watermark_ms, variant=None if variant is None else variant.name,
+            items=[Recommended(r.item_id, round(r.score, 6), r.because, r.source) for r in found],
+        )  # fmt: skip

@@ -1,0 +1,89 @@
+"""What is published for a partition's customers: which items it offers, and whether it is all ours.
+
+A recommender that stood still may have messages on their way that its successor's are newer than; and what an
+owner before this one published may offer an item that is hidden. Both are found here, so that it is published
+anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from streams.foreign import Written
+from streams.recommending.offers import Offers
+from streams.recommending.unfinished import published_before
+
+if TYPE_CHECKING:
+    from streams.context import Context
+    from streams.recommending.board import Board
+
+log = logging.getLogger("alsobought")
+
+AGAIN_S = 1.0
+
+
+class Published:
+    """The recommendations of one partition.
+
+    Attributes
+    ----------
+    offers : Offers
+        Which items they hold.
+    whole : bool
+        Whether `offers` has what was published before this owner, too.
+    """
+
+    def __init__(self, board: Board, partition: int, context: Context) -> None:
+        self._board, self._context = board, context
+        self._tp = TP(board.kind.recommendations.name, partition)
+        self.offers = Offers(board.view.items, context.settings.recommendations)
+        self.whole = False
+        self._written: Written | None = None
+
+    async def begin(self) -> None:
+        """Note where the partition ends: before anything of ours is on its way."""
+        self._written = Written(self._tp, await self._context.reader.end_of(self._tp))
+
+    async def look_back(self) -> None:
+        """Read what was published before."""
+        while not self.whole:
+            try:
+                older = await published_before(self._tp, self._context, self._board.view)
+                self.offers.adopt(older)
+                self.whole = True
+            except KafkaError as error:
+                log.info("%s-%d: %s; read again", *self._tp, error)
+                await asyncio.sleep(AGAIN_S)
+
+    async def by_others(self) -> set[str]:
+        """Customers for whom somebody else published since the last time; with nothing of ours on its way."""
+        written, reader, found = self._written, self._context.reader, set[str]()
+        if written is not None:
+            try:
+                written.reached(await reader.end_of(self._tp))
+                while written.foreign:
+                    found |= customers_of(await reader.keys(self._tp, *written.foreign[0]))
+                    written.foreign.pop(0)
+            except KafkaError as error:
+                log.info("%s-%d: %s; looked at again later", *self._tp, error)
+        return found
+
+    def own(self, first: int, count: int) -> None:
+        """Note that Kafka has acknowledged so many records of ours from an offset on."""
+        if self._written is not None:
+            self._written.own(first, count)
+
+    def holding_hidden(self) -> set[str]:
+        """Customers whose messages offer an item that cannot be bought."""
+        with self._board.view.lock:
+            return customers_of(self.offers.holding(self._board.popularity.popularity.available == 0))
+
+
+def customers_of(keys: set[bytes] | list[bytes]) -> set[str]:
+    """The customers whose keys these are, or whose profiles'."""
+    return {key.decode(errors="replace").partition("\t")[0] for key in keys}
