@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -44,6 +45,13 @@ EXAMPLES: dict[str, tuple[Struct, ...]] = {
         ms.RelatedItems(
             "tea-500g", "bought", 1_750_075_200_000, 8123, 412, 3201, 977.4,
             [ms.RelatedItem("milk-1l", 31.42, 96, 51, 40.12, 12.7)],
+        ),
+    ),
+    "popularity": (
+        ms.PopularityMessage(
+            item_id="tea-500g", kind="bought", as_of=1_750_075_200_000, version=8123, buyers=412,
+            newest_day=date(2025, 6, 16), purchases=[3, 0, 7], first_days=8_286_144, repeaters=121,
+            repeat_days=304, repeat_minutes=11_923_200, customers=9_214, available=True,
         ),
     ),
     "bestsellers": (
@@ -101,6 +109,7 @@ TYPES: dict[str, type[Struct]] = {
     "purchases": ms.EventMessage,
     "items": ms.CatalogueItem,
     "related-items": ms.RelatedItems,
+    "popularity": ms.PopularityMessage,
     "bestsellers": rec.Sellers,
     "recommendations": rec.Recommendations,
     "ranker": rec.RankerState,
@@ -129,6 +138,7 @@ def _type_name(of: inspect.Type) -> str:
         return f"integer, {of.ge:,} to {of.le:,}" if of.le is not None else f"integer, {of.ge:,} or more"
     names: dict[type[inspect.Type], str] = {
         inspect.StrType: "string", inspect.IntType: "integer", inspect.FloatType: "number",
+        inspect.DateType: "date, YYYY-MM-DD",
         inspect.BoolType: "boolean", inspect.BytesType: "string", inspect.NoneType: "null",
     }  # fmt: skip
     return names[type(of)]
@@ -201,11 +211,11 @@ def _about_kinds() -> str:
     return (
         "Purchases are of the kind bought. Watches, of the kind watched, are counted by the same machines,\n"
         "between topics of their own. So is every word of `ALSOBOUGHT_EVENT_TYPES`, such as liked: its\n"
-        "events are in `liked`, the rest in `pair-deltas-liked`, `related-items-liked`, `bestsellers-liked`\n"
-        "and `recommendations-liked`. Kinds never mix; the catalogue is one for all. One kind of lists is\n"
-        "made of two of events: watched-bought, what those who watched an item went on to buy. To erase a\n"
-        "customer, publish a forget on each topic of events that has the customer's, as `alsobought forget`\n"
-        "does."
+        "events are in `liked`, the rest in `pair-deltas-liked`, `related-items-liked`, `popularity-liked`,\n"
+        "`bestsellers-liked` and `recommendations-liked`. Kinds never mix; the catalogue is one for all.\n"
+        "One kind of lists is made of two of events: watched-bought, what those who watched an item went on\n"
+        "to buy. To erase a customer, publish a forget on each topic of events that has the customer's, as\n"
+        "`alsobought forget` does."
     )
 
 
@@ -251,7 +261,7 @@ def _examples(topic: TopicSpec) -> str:
 
 def _like_bought(kind: EventKind) -> list[str]:
     """The topics of a kind, as those of purchases."""
-    names = ("events", "deltas", "lists", "bestsellers", "recommendations")
+    names = ("events", "deltas", "lists", "popularity", "bestsellers", "recommendations")
     pairs = [(getattr(kind, name), getattr(BOUGHT, name)) for name in names]
     parts = []
     for own, bought in pairs:

@@ -5,10 +5,10 @@
     3. rows                                  ranked; the lists that changed are sent
     4. state                                 a slice of it is stored
 
-All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop moves
-chunks. What comes while a cycle works is the next cycle's batch, so load batches itself and nothing waits for
-anything but the cycle before. Nothing waits for Kafka either: what was sent is acknowledged by and by, and
-only what is acknowledged is stored.
+All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop
+moves chunks. What comes while a cycle works is the next cycle's batch, so load batches itself and nothing
+waits for anything but the cycle before. Nothing waits for Kafka either: what was sent is acknowledged by and
+by, and only what is acknowledged is stored.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Cycle:
         self._wake.set()
 
     def drop(self) -> None:
-        """Forget what was fetched and not applied: partitions are assigned anew, and read from their state."""
+        """Forget what was fetched and not applied: partitions are assigned anew, and read from the state."""
         self._inbox, self._kept = [], []
         self._count_inbox()
 

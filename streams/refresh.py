@@ -4,8 +4,8 @@ A count changes some fifty rows, and ranking a row and writing its list costs mo
 marks the rows whose list may have changed, and the cycle (`streams.cycle`) asks here for rows to rank:
 
 fresh    rows that were marked in this very cycle: in live traffic all of them are ranked at once
-a pass   rows that wait for longer, a few at a time: what a backlog left, rows of the background sweep (so that
-         within the sweep bound every list is scored with the popularity of the day), or, when a SETTLE
+a pass   rows that wait for longer, a few at a time: what a backlog left, rows of the background sweep (so
+         that within the sweep bound every list is scored with the popularity of the day), or, when a SETTLE
          message asks for it, all rows, each brought exactly up to date
 
 While a backlog is counted, what is counted is older than any list anyhow: then only passes are made, one
@@ -112,7 +112,8 @@ class Refresher:
         self._written: Written | None = None
         self.latency, self.staleness = Latency(), Longest()
         self.listed = 0
-        self._settling: asyncio.Future[None] | None = None
+        self._lists_settled = -1  # position up to which lists are, but perhaps not popularity
+        self._settled = asyncio.Event()
 
     # ------------------------------------------------------------------ what is to be done
 
@@ -269,7 +270,7 @@ class Refresher:
     def sent(
         self, batches: Sequence[tuple[asyncio.Future[int], int]], counts: Counts, settled: int = -1
     ) -> None:
-        """Note what was sent, for when Kafka has it: batches of lists, what they bring out, what they settle."""
+        """Note what was sent, for when Kafka has it: lists, what they list, what they settle."""
         waiting = [future for future, _ in batches if not future.done()]
 
         def acknowledged(_future: asyncio.Future[int] | None = None) -> None:
@@ -283,7 +284,8 @@ class Refresher:
             for published_ms, events in counts.events:
                 self.latency.note(now_ms - published_ms, events)
             if settled >= 0:
-                self._settling = asyncio.ensure_future(self._settle(settled))
+                self._lists_settled = max(self._lists_settled, settled)
+                self._settled.set()
 
         for future, count in batches:
             future.add_done_callback(partial(self._own, count))
@@ -292,10 +294,20 @@ class Refresher:
         if not waiting:
             acknowledged()
 
-    async def _settle(self, position: int) -> None:
-        """Have what lists were ranked by published, too, and say so."""
-        await self._task.settled()
-        self.listed = max(self.listed, position)
+    async def finish_settling(self) -> None:
+        """Have what settled lists were ranked by published, too, then say that they are; until cancelled."""
+        while True:
+            await self._settled.wait()
+            self._settled.clear()
+            position = self._lists_settled
+            try:
+                await self._task.settled()
+            except KafkaError as error:
+                log.info("%s: %s; settled again", self._task.name, error)
+                self._settled.set()
+                await asyncio.sleep(LOOK_S)
+                continue
+            self.listed = max(self.listed, position)
 
     def _own(self, count: int, future: asyncio.Future[int]) -> None:
         if self._written is not None and not future.cancelled() and future.exception() is None:

@@ -2,8 +2,9 @@
 
 Faust makes tasks, events and acknowledgements for every message; for a record each that is most of the work
 (docs/decisions/0003). Here a message is a list of `Chunk`s, one for each partition that something came of;
-topics are declared with acks=False, and the offset to go on from is the state's, not Kafka's committed one. The private methods that are overridden are those of
-faust-streaming 0.15.3 and aiokafka 0.14.0, which are pinned; tests/streams/test_hooks.py holds each.
+topics are declared with acks=False, and the offset to go on from is the state's, not Kafka's committed one.
+The private methods that are overridden are those of faust-streaming 0.15.3 and aiokafka 0.14.0, which are
+pinned; tests/streams/test_hooks.py holds each.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from streams.readers import ISOLATION
 
 FETCH_WAIT_MS = 250
 PREFETCH_BACKOFF_S = 60.0
-"""aiokafka asks for no more of a broker's partitions while something it has fetched of them is not taken; for so
-long, after which a request would go out without those partitions, and their news would wait for its end."""
+"""aiokafka asks for no more of a broker's partitions while something it has fetched of them is not taken; for
+so long, after which a request would go out without those partitions, and their news would wait for it."""
 ROOM_S = 0.1
 FIRST_NUMBER = 1 << 60  # beyond any offset, which Faust would compare it with
 REQUEST_TIMEOUT_MS = 20_000
@@ -88,19 +89,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self.app.tasks.lease.watch(self._consumer._coordinator)
 
     async def _fetch_records(
-        self, consumer: Any, active_partitions: Any, timeout: Any = None, max_records: Any = None
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: Any = None,
+        max_records: Any = None,  # noqa: ARG002
     ) -> dict[Any, tuple[int, int, list[Any]]]:
         if not self.consumer.flow_active:
             return {}
         try:
-            return await self._fetch_chunks(consumer, active_partitions, timeout, max_records)
+            return await self._fetch_chunks(consumer, active_partitions, timeout)
         except NoOffsetForPartitionError:
             # just assigned: its store is being opened, and Kafka is not asked where to begin
             await asyncio.sleep(UNKNOWN_POSITION_S)
             return {}
 
     async def _fetch_chunks(
-        self, consumer: Any, active_partitions: Any, timeout: Any, max_records: Any
+        self, consumer: Any, active_partitions: Any, timeout: Any
     ) -> dict[Any, tuple[int, int, list[Any]]]:
         before = _positions(consumer)
         self._hold_events(consumer)

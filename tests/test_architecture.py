@@ -60,7 +60,7 @@ def test_imports_point_downwards(folder: str) -> None:
 def test_state_needs_few_packages() -> None:
     used = {name.split(".")[0] for path in (ROOT / "state").rglob("*.py") for _, name in _imports(path)}
     assert used - set(sys.stdlib_module_names) <= {
-        "numpy", "numba", "llvmlite", "msgspec", "rocksdict", "xxhash", "state"
+        "numpy", "numba", "llvmlite", "msgspec", "rocksdict", "xxhash", "crc32c", "state"
     }  # fmt: skip
 
 

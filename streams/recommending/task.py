@@ -118,7 +118,7 @@ class RecommenderTask(Task):
         self.replayed_from, self.replayed_to = self.position, end
 
     def loops(self) -> list[Any]:
-        """The saving loop, and the one that recommends."""
+        """What recommends, and what looks for what was published before."""
         return [*super().loops(), self._run(), self._look_back()]
 
     @property
@@ -240,7 +240,9 @@ class RecommenderTask(Task):
         self.recommended = min(start, end)
         if start < end:
             customers, erased = await customers_between(self, self.kind, self.context, start, end)
-            self._waiting = dict.fromkeys(customers, (0.0, start)) | self._waiting
+            # in the order of their events; who has newer ones, too, waits since these
+            older = dict.fromkeys(customers, (0.0, start))
+            self._waiting = older | {name: at for name, at in self._waiting.items() if name not in older}
             self._erased |= dict.fromkeys(erased)
         self.remembers = True
 
@@ -250,7 +252,8 @@ class RecommenderTask(Task):
             try:
                 view = self._board.view
                 older = await published_before(self, self.kind, self.context, view)
-                self._offers.adopt(older)
+                async with self.lock:  # a thread may be noting what it recommends
+                    self._offers.adopt(older)
                 self._looked_back = True
             except KafkaError as error:
                 log.info("%s: %s; read again", self.name, error)
@@ -450,9 +453,10 @@ class RecommenderTask(Task):
         model = None if self._learner is None else self._learner.recommender.model
         return -1 if model is None else model.version
 
-    def newest(self, customer_id: str) -> tuple[int, int]:
+    async def newest(self, customer_id: str) -> tuple[int, int]:
         """Time of a customer's newest event, and for those without any how many events there were of late."""
-        history = self.machine.history(customer_id)
+        async with self.lock:
+            history = self.machine.history(customer_id)
         return max((b.last_ms for b in history), default=0), int(
             self._board.popularity.popularity.recent.sum()
         )
