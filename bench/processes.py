@@ -77,11 +77,6 @@ class Processes:
         self._look()
         return [pid for (pid, _), (found, _, _) in self._seen.items() if found == role and _runs(pid)]
 
-    def forget_peaks(self) -> None:
-        """Begin to look for the highest memory anew."""
-        with self._lock:
-            self._peaks.clear()
-
     def _run(self) -> None:
         while not self._stop.wait(LOOK_S):
             self._look()

@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
-
 from alsobought.tables import print_table
+from streams.blocking_reader import BlockingReader
 from streams.topics import PAIR_DELTAS, RELATED_ITEMS, TopicSpec
 from streams.views import ends
 from tests.chaos.cluster import SESSION_MS, Cluster
@@ -34,16 +33,12 @@ SETTLE_S = 15.0
 
 def _records(bootstrap: str, spec: TopicSpec, since: dict[int, int]) -> Iterator[Any]:
     """Records from some offsets on: all of them would take so long to read that counting fell behind."""
-    until = ends(bootstrap, spec)
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, check_crcs=False, max_partition_fetch_bytes=8 << 20)
-    tps = {TopicPartition(spec.name, partition): end for partition, end in until.items()}
-    consumer.assign(list(tps))
-    for tp in tps:
-        consumer.seek(tp, since[tp.partition])
-    while any(consumer.position(tp) < end for tp, end in tps.items()):
-        for some in consumer.poll(200).values():
-            yield from some
-    consumer.close()
+    with BlockingReader(bootstrap, spec.name, PARTITIONS) as reader:
+        until = reader.ends()
+        reader.seek({tp: since[tp.partition] for tp in until})
+        while reader.reached(until) != until.keys():
+            for some in reader.poll(200).values():
+                yield from some
 
 
 def _longest(bootstrap: str, since: dict[str, dict[int, int]]) -> tuple[float, float]:

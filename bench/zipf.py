@@ -8,7 +8,6 @@ import numpy as np
 
 from state.events import Event
 
-EXPONENT = 1.0  # of items: the n-th most popular is bought 1/n as often as the first
 TAIL = 1.3  # Pareto exponent of how much a customer buys: a few buy hundreds, most a few
 STEP_MS = 1_000
 START_MS = 1_700_000_000_000
@@ -18,7 +17,8 @@ BLOCK = 100_000
 def zipf(n: int, items: int, customers: int, seed: int) -> Iterator[Event]:
     """Yield n purchases, evenly in time.
 
-    An item is drawn by inverting the continuous Zipf distribution; its id says nothing of its rank. A
+    An item is drawn by inverting the continuous Zipf distribution of exponent 1 (the n-th most popular is
+    bought 1/n as often as the first); its id says nothing of its rank. A
     customer is drawn from cumulated Pareto weights, so that memory is 8 bytes a customer, whatever n is.
     """
     rng = np.random.default_rng(seed)

@@ -53,8 +53,9 @@ class Owners:
         progress = self._model.tasks.get(own)
         if progress is None:
             raise ApiError(
-                503, f"no recommender has reported to hold {own}", where="progress", what_to_do=LOOK
-            )
+                503, f"no recommender has reported to hold {own.removeprefix(REPORTED)}", where="progress",
+                what_to_do=LOOK,
+            )  # fmt: skip
         body = {**question, "customers": [customer_id]}
         answer = await self._ask(progress.worker, body)
         if answer.known[0]:
@@ -104,5 +105,5 @@ class Owners:
             trouble = str(error)
         raise ApiError(
             503, f"its answer is not understood: {trouble}", where=where,
-            what_to_do="run workers and this server from the same release",
+            what_to_do="run recommenders and this server from the same release",
         )  # fmt: skip

@@ -34,7 +34,6 @@ _LAST_DAY = 0xFFFF
 
 _ITEM, _DAY = np.uint64(32), np.uint64(16)
 _COUNT = np.uint64(MOST_PURCHASES)
-_ONE = np.uint64(1)
 
 
 @kernel

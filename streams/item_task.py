@@ -60,9 +60,10 @@ class ItemTask(Task):
         self.machine.replayed_to = end
 
     def loops(self) -> list[Any]:
-        """What looks for lists that others wrote, and what publishes popularity."""
+        """What looks for lists that others wrote, what publishes popularity, and what ends a settling."""
         publishing = [] if self.popularity is None else [self.popularity.run()]
-        return [*super().loops(), self.refresher.look_for_others(), *publishing]
+        refreshing = self.refresher.look_for_others(), self.refresher.finish_settling()
+        return [*super().loops(), *refreshing, *publishing]
 
     async def settled(self) -> None:
         """Publish what popularity is not published yet: all lists are, exact as of now."""

@@ -58,8 +58,9 @@ class PopularityPublisher:
                     await self.publish()
             except KafkaError as error:
                 log.info("%s: popularity: %s; all of it is sent again", self._task.name, error)
-                self._changes.forget()
-                self._position = -1
+                async with self._one:
+                    self._changes.forget()
+                    self._position = -1
             longest = self._task.context.settings.catch_up_ms / 1000
             took = time.monotonic() - begin
             await asyncio.sleep(min(max(LEAST_PAUSE_S, took / SHARE), max(LEAST_PAUSE_S, longest)))
@@ -96,6 +97,7 @@ class PopularityPublisher:
             keys = await reader.keys(self._tp, *self._written.foreign[0])
             names = [key.decode() for key in keys if key != SETTLE]  # `drain` writes that one
             if names:
-                self._changes.forget(self._task.machine.rows_of(names))
+                async with self._task.lock:
+                    self._changes.forget(self._task.machine.rows_of(names))
                 self._position = -1
             self._written.foreign.pop(0)

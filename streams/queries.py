@@ -88,14 +88,15 @@ class Queries(Service):
             raise web.HTTPBadRequest(text=f"k is {request.query['k']!r}; it must be a number") from None
         for task in self._of_kind(request):
             if isinstance(task, ItemTask):
-                number = task.machine.items.get(item_id)
-                if number is not None and task.machine.tables.row_of[number] >= 0:
-                    async with task.lock:
+                async with task.lock:
+                    number = task.machine.items.get(item_id)
+                    raw = None
+                    if number is not None and task.machine.tables.row_of[number] >= 0:
                         raw = task.refresher.message(number)
-                    if raw is not None:
-                        message = decode_related(raw)
-                        message.related = message.related[:k]
-                        return _json(message)
+                if raw is not None:
+                    message = decode_related(raw)
+                    message.related = message.related[:k]
+                    return _json(message)
         raise web.HTTPNotFound(text=f"no partition of this worker has a list for item {item_id}")
 
     async def _item(self, request: web.Request) -> web.Response:
@@ -110,19 +111,21 @@ class Queries(Service):
 
     async def _customer(self, request: web.Request) -> web.Response:
         customer_id = request.match_info["id"]
-        tasks = [
-            task
-            for task in self._of_kind(request)
-            if isinstance(task, CustomerTask) and task.machine.customers.get(customer_id) is not None
-        ]
-        if tasks:
-            # a producer with another partitioner may have put the customer into any partition
-            task = max(tasks, key=lambda task: len(task.machine.history(customer_id)))
-            history = task.machine.history(customer_id)
-            return _json({
-                "customer_id": customer_id, "task": task.name, "position": task.position,
-                "items": len(history), "history": history,
-            })  # fmt: skip
+        found: dict[str, Any] | None = None
+        # a producer with another partitioner may have put the customer into any partition
+        for task in self._of_kind(request):
+            if isinstance(task, CustomerTask):
+                async with task.lock:
+                    if task.machine.customers.get(customer_id) is None:
+                        continue
+                    history, position = task.machine.history(customer_id), task.position
+                if found is None or len(history) > found["items"]:
+                    found = {
+                        "customer_id": customer_id, "task": task.name, "position": position,
+                        "items": len(history), "history": history,
+                    }  # fmt: skip
+        if found is not None:
+            return _json(found)
         raise web.HTTPNotFound(text=f"no partition of this worker has customer {customer_id}")
 
     async def _checkpoints(self, _request: web.Request) -> web.Response:

@@ -120,7 +120,8 @@ class Refresher:
         self._written: Written | None = None
         self.latency, self.staleness = Latency(), Longest()
         self.listed = 0
-        self._settling: asyncio.Future[None] | None = None
+        self._lists_settled = -1  # position up to which lists are, but perhaps not popularity
+        self._settled = asyncio.Event()
 
     # ------------------------------------------------------------------ what is to be done
 
@@ -296,7 +297,8 @@ class Refresher:
             for published_ms, events in counts.events:
                 self.latency.note(now_ms - published_ms, events)
             if settled >= 0:
-                self._settling = asyncio.ensure_future(self._settle(settled))
+                self._lists_settled = max(self._lists_settled, settled)
+                self._settled.set()
 
         if last is None or last.done():
             acknowledged()
@@ -312,10 +314,20 @@ class Refresher:
         self._counts = Counts(min(since, default=time.monotonic()), counts.events + self._counts.events)
         self._overflowed = True
 
-    async def _settle(self, position: int) -> None:
-        """Have what lists were ranked by published, too, and say so."""
-        await self._task.settled()
-        self.listed = max(self.listed, position)
+    async def finish_settling(self) -> None:
+        """Have what settled lists were ranked by published, too, then say that they are; until cancelled."""
+        while True:
+            await self._settled.wait()
+            self._settled.clear()
+            position = self._lists_settled
+            try:
+                await self._task.settled()
+            except KafkaError as error:
+                log.info("%s: %s; settled again", self._task.name, error)
+                self._settled.set()
+                await asyncio.sleep(LOOK_S)
+                continue
+            self.listed = max(self.listed, position)
 
     def _own(self, count: int, future: asyncio.Future[int]) -> None:
         if self._written is not None and not future.cancelled() and future.exception() is None:

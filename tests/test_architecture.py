@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_imports_point_downwards(folder: str) -> None:
 def test_state_needs_few_packages() -> None:
     used = {name.split(".")[0] for path in (ROOT / "state").rglob("*.py") for _, name in _imports(path)}
     assert used - set(sys.stdlib_module_names) <= {
-        "numpy", "numba", "llvmlite", "msgspec", "rocksdict", "xxhash", "state"
+        "numpy", "numba", "llvmlite", "msgspec", "rocksdict", "xxhash", "crc32c", "state"
     }  # fmt: skip
 
 
@@ -75,3 +76,17 @@ def test_every_consumer_is_made_where_it_is_told_to_read_committed_records_only(
     }
     assert set(making) == {"streams/readers.py", "streams/transport.py"}
     assert all("isolation_level=ISOLATION" in text for text in making.values())
+
+
+def test_every_doctest_is_run() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    run = [ROOT / path for path in config["tool"]["pytest"]["ini_options"]["testpaths"]]
+    folders = ("state", "chronological", "streams", "serving", "evaluation", "alsobought", "bench")
+    missed = [
+        path.relative_to(ROOT).as_posix()
+        for folder in folders
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if ">>> " in path.read_text(encoding="utf-8") and not any(path.is_relative_to(one) for one in run)
+    ]
+    assert missed == []
+    assert all(path.exists() for path in run)

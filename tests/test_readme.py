@@ -61,7 +61,8 @@ def test_readme_programs(tmp_path: Path) -> None:
                 assert reader.stdout is not None
                 lines: set[str] = set()  # a list may be published more than once
                 while len(lines) < 2:
-                    lines.add(reader.stdout.readline())
+                    lines.add(line := reader.stdout.readline())
+                    assert line, "the program ended"
                 reader.kill()
         finally:
             wires.close()

@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 
 from streams.kinds import LISTED, topics_of_kinds
-from streams.messages import decode_dead_letter, decode_event, decode_item, decode_progress, decode_related
+from streams.messages import (
+    decode_dead_letter,
+    decode_event,
+    decode_item,
+    decode_popularity,
+    decode_progress,
+    decode_related,
+)
 from streams.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,6 +24,7 @@ DECODERS = {
     "watches": decode_event,
     "items": decode_item,
     "related-items": decode_related,
+    "popularity": decode_popularity,
     "dead-letters": decode_dead_letter,
     "progress": decode_progress,
 }

@@ -46,7 +46,7 @@ function takeStatus(told) {
   const behind = told.tasks.reduce((sum, task) => sum + (task.lag ?? 0), 0);
   const [name, text] = !told.ready ? ["warn", "reading"]
     : !told.tasks.length ? ["bad", "no workers"]
-    : silent ? ["bad", `${silent} ${silent > 1 ? "partitions" : "partition"} without a worker`]
+    : silent ? ["bad", `${silent} ${silent > 1 ? "partitions" : "partition"} without a process`]
     : behind > 1000 ? ["warn", `${behind.toLocaleString("en")} records behind`] : ["good", "up to date"];
   state.className = `state ${name}`;
   if (state.textContent !== text) state.textContent = text;

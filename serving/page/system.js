@@ -22,7 +22,7 @@ export function system(main) {
         ["p99", (task) => milliseconds(task.latency_p99_ms), { number: true, help: "The same, 99th percentile" }],
         ["Process", (task) => [task.worker, task.silent ? h("span", { class: "sub" }, `last heard ${count(Math.round(task.heard_seconds_ago))} s ago`) : null]],
       ], status.tasks) : empty("No worker has reported. Start everything with", "alsobought up"),
-      status.missing.length && status.tasks.length ? empty(`Never heard of: ${status.missing.join(", ")}. More workers start with`, "alsobought worker") : null].filter(Boolean));
+      status.missing.length && status.tasks.length ? empty(`Never heard of: ${status.missing.join(", ")}. What is missing starts with`, status.missing.every((task) => task.startsWith("recommender/")) ? "alsobought recommender" : "alsobought worker") : null].filter(Boolean));
     published.replaceChildren(h("h1", {}, "Published"), table([
       ["Kind", (of) => of.kind], ["Events", (of) => of.events],
       ["Lists", (of) => count(of.lists), { number: true }],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -69,7 +70,7 @@ async def answer(tasks: RecommenderTasks, request: web.Request) -> web.Response:
     found: list[Any] = []
     known: list[bool] = []
     for customer_id in asked.customers:
-        task, is_known = _task(tasks, asked.kind, customer_id, here=asked.here)
+        task, is_known = await _task(tasks, asked.kind, customer_id, here=asked.here)
         known.append(is_known)
         if task is None:
             found.append(None)
@@ -81,7 +82,7 @@ async def answer(tasks: RecommenderTasks, request: web.Request) -> web.Response:
     )
 
 
-def _task(
+async def _task(
     tasks: RecommenderTasks, kind: str | None, customer_id: str, *, here: bool
 ) -> tuple[RecommenderTask | None, bool]:
     """The task that recommends to a customer, and whether the customer is known to it.
@@ -89,26 +90,50 @@ def _task(
     Without a kind it is that of the customer's newest event.
     """
     own = partition_for(customer_id.encode(), tasks.partitions)
-    mine = _tasks(tasks, kind, own)
-    if mine and any(task.newest(customer_id)[0] for task in mine):
-        return _newest(mine, customer_id), True
+    mine = await _newest(tasks, kind, own, customer_id)
+    if mine is not None and mine.known:
+        return mine.ready_task(), True
     for partition in range(tasks.partitions):
-        others = [] if partition == own else _tasks(tasks, kind, partition)
-        if any(task.newest(customer_id)[0] for task in others):
-            return _newest(others, customer_id), True
+        other = None if partition == own else await _newest(tasks, kind, partition, customer_id)
+        if other is not None and other.known:
+            return other.ready_task(), True
     if here:
         return None, False
     if not tasks.recommenders(own):
         raise web.HTTPConflict(text=f"customer {customer_id!r} is in partition {own}: another recommender's")
-    return _newest(mine, customer_id), False
+    if mine is None:
+        raise _not_yet()
+    return mine.ready_task(), False
 
 
-def _tasks(tasks: RecommenderTasks, kind: str | None, partition: int) -> list[RecommenderTask]:
-    return [task for name, task in tasks.recommenders(partition).items() if kind in (None, name)]
+class _Found(NamedTuple):
+    """The task of a partition that has a customer's newest event, and whether there is any event.
+
+    Of a customer without one it is that of the kind with the most events of late.
+    """
+
+    task: RecommenderTask
+    known: bool
+    ready: bool
+
+    def ready_task(self) -> RecommenderTask:
+        """The task, once every task of the partition can recommend."""
+        if not self.ready:
+            raise _not_yet()
+        return self.task
 
 
-def _newest(some: list[RecommenderTask], customer_id: str) -> RecommenderTask:
-    if not some or not all(task.ready for task in some):
-        raise web.HTTPServiceUnavailable(text="lists and catalogue are being read: ask again in a moment")
-    # of those who have no events anywhere, the kind with the most of late
-    return max(some, key=lambda task: task.newest(customer_id))
+def _not_yet() -> web.HTTPServiceUnavailable:
+    return web.HTTPServiceUnavailable(text="lists and catalogue are being read: ask again in a moment")
+
+
+async def _newest(
+    tasks: RecommenderTasks, kind: str | None, partition: int, customer_id: str
+) -> _Found | None:
+    """What there is of a customer in a partition; None if no task of the kind is open here for it."""
+    some = [task for name, task in tasks.recommenders(partition).items() if kind in (None, name)]
+    if not some:
+        return None
+    newest = [(await task.newest(customer_id), task) for task in some]
+    (last_ms, _), task = max(newest, key=itemgetter(0))
+    return _Found(task, last_ms > 0, all(task.ready for task in some))

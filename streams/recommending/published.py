@@ -54,7 +54,8 @@ class Published:
         while not self.whole:
             try:
                 older = await published_before(self._tp, self._context, self._board.view)
-                self.offers.adopt(older)
+                async with self._context.lock:  # a thread may be noting what it recommends
+                    self.offers.adopt(older)
                 self.whole = True
             except KafkaError as error:
                 log.info("%s-%d: %s; read again", *self._tp, error)

@@ -50,10 +50,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("alsobought")
 
 TICK_S = 0.03
-AGAIN_S = 1.0  # to the same customer
 PUBLISH_S = 2.0  # between two times of publishing what was learnt
 AT_ONCE = 32  # customers, while no events are applied
-MOST_UNSERVED = 1_000
 LOOK_S = 1.0  # between looks for other writers
 IDLE_S = 1.0  # without a chunk for so long, there is no backlog
 LEAD_EVENTS = 2_000  # that it may always be ahead of the worker
@@ -81,9 +79,7 @@ class RecommenderTask(Task):
         self._types = EventTypes(kind, kinds_of(context.settings))
         self._learnt = LearntPublisher(tp.partition, self._board, context, lambda: shared.lessons(kind))
         self._waiting = Waiting()
-        self._news: list[
-            tuple[int, list[str]]
-        ] = []  # offset of a chunk, whom it has news of
+        self._news: list[tuple[int, list[str]]] = []  # offset of a chunk, whom it has news of
         self._published = Published(self._board, tp.partition, context)
         self._hidden = -1  # of the board, when what is published was last looked through
         self._wake = asyncio.Event()
@@ -331,9 +327,10 @@ class RecommenderTask(Task):
         """Whether it can recommend."""
         return self.advice.learner() is not None
 
-    def newest(self, customer_id: str) -> tuple[int, int]:
+    async def newest(self, customer_id: str) -> tuple[int, int]:
         """Time of a customer's newest event, and for those without any how many events there were of late."""
-        history = self.machine.history(customer_id)
+        async with self.lock:
+            history = self.machine.history(customer_id)
         return max((b.last_ms for b in history), default=0), int(
             self._board.popularity.popularity.recent.sum()
         )

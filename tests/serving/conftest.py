@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from kafka import KafkaProducer
 
-    from tests.serving.shop import FakeWorker, Message
+    from tests.serving.shop import FakeRecommender, Message
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -36,7 +36,7 @@ class Shop:
 
     bootstrap: str
     address: str
-    worker: FakeWorker
+    recommender: FakeRecommender
     producer: KafkaProducer
 
     def ask(self, path: str, **parameters: Any) -> Any:
@@ -89,14 +89,14 @@ def shop(start_kafka: Callable[[], str]) -> Iterator[Shop]:
 
     from serving.server import Server, ServerThread
     from streams.kinds import LISTED
-    from tests.serving.shop import FakeWorker, messages
+    from tests.serving.shop import FakeRecommender, messages
     from tests.streams.pipeline import until
 
-    worker, bootstrap = FakeWorker(), start_kafka()
+    recommender, bootstrap = FakeRecommender(), start_kafka()
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
     thread = ServerThread(Server(bootstrap, LISTED, "127.0.0.1", 0))
-    shop = Shop(bootstrap, "", worker, producer)
-    shop.publish(messages(worker.address))
+    shop = Shop(bootstrap, "", recommender, producer)
+    shop.publish(messages(recommender.address))
     shop.address = thread.start()
     try:
         until(lambda: shop.ask("/api/status")["ready"], "the read model")
@@ -104,4 +104,4 @@ def shop(start_kafka: Callable[[], str]) -> Iterator[Shop]:
     finally:
         thread.stop()
         producer.close()
-        worker.stop()
+        recommender.stop()

@@ -1,4 +1,4 @@
-"""A small shop as it is published, and a worker that answers; all by hand, so that every number is known."""
+"""A small shop as it is published, and a recommender that answers; by hand, so that every number is known."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from streams.recommending.messages import Quality, RankerState, Recommendations,
 from streams.topics import ITEMS, PROGRESS, QUALITY, RANKER
 
 PARTITIONS = 2
+WORKER = "http://worker"
 NOW_MS = 1_750_075_200_000
 NASTY = '<img src=x onerror="document.title=1"><b>Tea & "Co"</b>'
 """A title that must be shown as it is."""
@@ -94,29 +95,29 @@ def learnt(partition: int, cases: float, weight: float) -> Message:
     return message(RANKER.name, f"bought/{partition}", state)
 
 
-def reports(worker: str) -> Iterator[Message]:
+def reports(recommender: str) -> Iterator[Message]:
     for topic in (spec.name for spec in counted_of_kinds(LISTED)):
         for partition in range(PARTITIONS):
             told = Progress(
-                task=f"{topic}-{partition}", worker=worker, applied=7, stored=5, events=70, dead_letters=2,
+                task=f"{topic}-{partition}", worker=WORKER, applied=7, stored=5, events=70, dead_letters=2,
                 lists=3, staleness_ms=250.0, latency_p50_ms=40.0, latency_p99_ms=-1.0,
             )  # fmt: skip
             yield message(PROGRESS.name, told.task, told)
     for kind in BUILT_IN:
         for partition in range(PARTITIONS):
             told = Progress(
-                task=f"{REPORTED}{kind.events.name}-{partition}", worker=worker, applied=6, stored=5,
-                recommended=4, model=12,
+                task=f"{REPORTED}{kind.events.name}-{partition}", worker=recommender, applied=7, stored=5,
+                recommended=6, model=12,
             )  # fmt: skip
             yield message(PROGRESS.name, told.task, told)
     begins = Progress(task="beginning of purchases-0", worker="", applied=0, stored=0)
     yield message(PROGRESS.name, begins.task, begins)
 
 
-def messages(worker: str) -> Iterator[Message]:
+def messages(recommender: str) -> Iterator[Message]:
     """Everything."""
     yield from catalogue()
-    yield from reports(worker)
+    yield from reports(recommender)
     yield a_list(BOUGHT, "tea", 41, "milk", "jam", "unlisted")
     yield a_list(BOUGHT, "milk", 90, "tea")
     yield a_list(BOUGHT, "a/b c", 3, "tea")
@@ -144,7 +145,7 @@ def messages(worker: str) -> Iterator[Message]:
         yield learnt(partition, 100.0 * (1 + 2 * partition), 1.0 + partition)
 
 
-class FakeWorker:
+class FakeRecommender:
     """Answers POST /recommendations as a recommender would, in a thread; `asked` has the questions.
 
     `strangers` are customers who have nothing in its partitions.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from serving.server import CannotServe, Server, ServerThread
 from streams.kinds import BOUGHT, LISTED
@@ -58,7 +59,7 @@ def test_ids_of_any_printable_characters(shop: Shop) -> None:
         for path in ("recommend", "buy-again"):
             assert shop.ask(f"/api/{path}/{in_path}")["customer_id"] == odd
             assert shop.ask(f"/api/{path}", id=odd)["customer_id"] == odd
-            assert shop.worker.asked[-1]["customers"] == [odd]
+            assert shop.recommender.asked[-1]["customers"] == [odd]
     shop.publish(message(BOUGHT.lists.name, odd, None) for odd in ODD_IDS)
     shop.publish(message(BOUGHT.recommendations.name, odd, None) for odd in ODD_IDS)
     until(lambda: shop.ask_any("/api/recommendations", id=ODD_IDS[-1])[0] == 404, "its end")
@@ -94,7 +95,7 @@ def test_published_recommendations(shop: Shop) -> None:
 
 
 def test_computed_now_asks_the_owner(shop: Shop) -> None:
-    shop.worker.asked.clear()
+    shop.recommender.asked.clear()
     told = shop.ask("/api/buy-again/ann", k=3)
     assert (told["shelf"], told["items"][0]["source"]) == ("again", "buy-again")
     assert told["items"][0]["because"] == [{"item_id": "milk", "title": "Milk, 1 l"}]
@@ -106,7 +107,7 @@ def test_computed_now_asks_the_owner(shop: Shop) -> None:
         "categories": [], "brands": [], "lowest_price": None, "highest_price": None, "only": [],
         "without": [],
     }  # fmt: skip
-    assert shop.worker.asked == [
+    assert shop.recommender.asked == [
         {
             "kind": None, "customers": ["ann"], "k": 3, "shelf": "again", "profile": None,
             "filter": no_filter,
@@ -186,13 +187,12 @@ def test_quality_experiments_and_learner(shop: Shop) -> None:
 def test_status(shop: Shop) -> None:
     told = until(lambda: (t := shop.ask("/api/status"))["tasks"][0]["end"] is not None and t, "the ends")
     tasks = {t["task"]: t for t in told["tasks"]}
-    assert len(tasks) == 18
+    assert len(tasks) == 14 + 4  # of workers, and of recommenders
     assert tasks["items-0"]["end"] + tasks["items-1"]["end"] == 6
     assert (tasks["watches-0"]["lag"], tasks["watches-0"]["unlisted"]) == (0, None)
     assert tasks["watches-0"]["latency_p99_ms"] is None
-    assert (tasks["watches-0"]["unserved"], tasks["recommender/watches-0"]["unserved"]) == (None, 0)
-    purchases = tasks["recommender/purchases-0"]
-    assert (purchases["end"], purchases["lag"]) == (tasks["purchases-0"]["end"], 0)
+    served = tasks["recommender/watches-0"]
+    assert (served["lag"], served["unserved"], tasks["watches-0"]["unserved"]) == (0, 0, None)
     assert told["missing"] == []
     assert told["items"] == 6
     assert told["kinds"][2] == {
@@ -213,7 +213,8 @@ def test_what_is_published_later_is_seen(shop: Shop) -> None:
 def test_an_owner_that_is_away(shop: Shop) -> None:
     def report(worker: str) -> list[Message]:
         tasks = [f"{REPORTED}watches-{p}" for p in range(made.PARTITIONS)]
-        return [message("progress", t, Progress(task=t, worker=worker, applied=7, stored=5)) for t in tasks]
+        told = Progress(task="", worker=worker, applied=7, stored=5, recommended=6)
+        return [message("progress", name, replace(told, task=name)) for name in tasks]
 
     shop.publish(report("http://127.0.0.1:9"))
     question = {"kind": "watched"}
@@ -223,7 +224,7 @@ def test_an_owner_that_is_away(shop: Shop) -> None:
         assert told["where"] == "the recommender at http://127.0.0.1:9"
         assert "alsobought recommender" in told["what_to_do"]
     finally:
-        shop.publish(report(shop.worker.address))
+        shop.publish(report(shop.recommender.address))
     until(lambda: shop.ask_any("/api/recommend/ann", **question)[0] == 200, "the address again")
 
 
@@ -240,14 +241,14 @@ def test_the_page_loads_only_from_here(shop: Shop) -> None:
 def test_an_empty_system(start_kafka: Callable[[], str], shop: Shop) -> None:
     bootstrap = start_kafka()
     thread = ServerThread(Server(bootstrap, LISTED, "127.0.0.1", 0))
-    empty = Shop(bootstrap, thread.start(), shop.worker, shop.producer)
+    empty = Shop(bootstrap, thread.start(), shop.recommender, shop.producer)
     try:
         until(lambda: empty.ask("/api/status")["ready"], "the read model")
         assert empty.ask("/api/search")["items"] == []
         status, told = empty.ask_any("/api/recommend/ann")
         assert status == 503
-        assert told["what"].startswith("no recommender has reported to hold recommender/purchases-")
-        until(lambda: len(empty.ask("/api/status")["missing"]) == 18, "the ends")
+        assert told["what"].startswith("no recommender has reported to hold purchases-")
+        until(lambda: len(empty.ask("/api/status")["missing"]) == 14 + 4, "the ends")
     finally:
         thread.stop()
 
@@ -265,7 +266,7 @@ def test_questions_wait_for_the_read_model(shop: Shop, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("serving.following.Follower._look_whether_ready", never)
     thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0))
-    loading = Shop(shop.bootstrap, thread.start(), shop.worker, shop.producer)
+    loading = Shop(shop.bootstrap, thread.start(), shop.recommender, shop.producer)
     try:
         for path in ("/api/related/tea", "/api/search", "/api/quality", "/api/recommend/ann"):
             status, told = loading.ask_any(path)

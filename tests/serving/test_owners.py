@@ -1,4 +1,4 @@
-"""Asking the worker that has a customer, wherever a producer has put the customer's events."""
+"""Asking the recommender that has a customer, wherever a producer has put the customer's events."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from serving.owners import Owners
 from serving.read_model import ReadModel
 from streams.kinds import LISTED
-from streams.messages import Progress
+from streams.messages import REPORTED, Progress
 from streams.partitioning import partition_for
 from streams.recommending.messages import Recommendations
 from streams.topics import PURCHASES
-from tests.serving.shop import FakeWorker
+from tests.serving.shop import FakeRecommender
 
 PARTITIONS = 3
 CUSTOMER = "ann"
@@ -23,19 +23,19 @@ QUESTION: dict[str, object] = {"kind": None, "k": 3, "shelf": "all", "profile": 
 
 
 @pytest.fixture
-def workers() -> Iterator[list[FakeWorker]]:
+def recommenders() -> Iterator[list[FakeRecommender]]:
     """One for each partition, that of the customer's id first."""
-    some = [FakeWorker() for _ in range(PARTITIONS)]
+    some = [FakeRecommender() for _ in range(PARTITIONS)]
     yield some
-    for worker in some:
-        worker.stop()
+    for recommender in some:
+        recommender.stop()
 
 
 def ask(addresses: list[str]) -> Recommendations | None:
     """The answer, where these hold the partitions from the customer's on."""
     model = ReadModel(LISTED)
     for n, address in enumerate(addresses):
-        task = f"{PURCHASES.name}-{(OWN + n) % PARTITIONS}"
+        task = f"{REPORTED}{PURCHASES.name}-{(OWN + n) % PARTITIONS}"
         model.tasks[task] = Progress(task=task, worker=address, applied=0, stored=0)
 
     async def main() -> Recommendations | None:
@@ -48,29 +48,30 @@ def ask(addresses: list[str]) -> Recommendations | None:
     return asyncio.run(main())
 
 
-def test_who_is_known_where_the_id_belongs_is_asked_about_there_alone(workers: list[FakeWorker]) -> None:
-    told = ask([worker.address for worker in workers])
+def test_who_is_known_where_the_id_belongs_is_asked_about_there_alone(
+    recommenders: list[FakeRecommender],
+) -> None:
+    told = ask([recommender.address for recommender in recommenders])
     assert told is not None
     assert told.customer_id == CUSTOMER
-    assert [len(worker.asked) for worker in workers] == [1, 0, 0]
+    assert [len(recommender.asked) for recommender in recommenders] == [1, 0, 0]
 
 
-def test_who_is_not_known_there_is_asked_about_everywhere(workers: list[FakeWorker]) -> None:
-    own, other, _ = workers
+def test_who_is_not_known_there_is_asked_about_everywhere(recommenders: list[FakeRecommender]) -> None:
+    own, other, _ = recommenders
     own.strangers = other.strangers = (CUSTOMER,)
-    told = ask([worker.address for worker in workers])
+    told = ask([recommender.address for recommender in recommenders])
     assert told is not None
-    assert [[question.get("here", False) for question in worker.asked] for worker in workers] == [
-        [False], [True], [True],
-    ]  # fmt: skip
+    here = [[question.get("here", False) for question in recommender.asked] for recommender in recommenders]
+    assert here == [[False], [True], [True]]
 
 
-def test_whom_nobody_knows_the_own_worker_answers_for_also_if_others_are_away(
-    workers: list[FakeWorker],
+def test_whom_nobody_knows_the_own_recommender_answers_for_also_if_others_are_away(
+    recommenders: list[FakeRecommender],
 ) -> None:
-    for worker in workers:
-        worker.strangers = (CUSTOMER,)
-    own, other, _ = (worker.address for worker in workers)
+    for recommender in recommenders:
+        recommender.strangers = (CUSTOMER,)
+    own, other, _ = (recommender.address for recommender in recommenders)
     told = ask([own, other, "http://127.0.0.1:1"])
     assert told is not None
-    assert [len(worker.asked) for worker in workers] == [1, 1, 0]
+    assert [len(recommender.asked) for recommender in recommenders] == [1, 1, 0]

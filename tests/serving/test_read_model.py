@@ -18,7 +18,7 @@ from tests.serving.shop import Message
 
 def model_of(*extra: Message) -> ReadModel:
     model = ReadModel(LISTED)
-    for m in (*shop.messages("http://worker"), *extra):
+    for m in (*shop.messages("http://recommender"), *extra):
         model.take(m.topic, m.key.encode(), m.value, shop.NOW_MS)
     model.ready = True
     return model

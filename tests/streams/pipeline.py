@@ -19,6 +19,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
 from state.deltas import encode_settle
+from streams.blocking_reader import BlockingReader
 from streams.kinds import BOUGHT, LISTED, CrossKind, Kind, topics_of_kinds
 from streams.messages import Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, TopicSpec
@@ -90,7 +91,7 @@ class EmptyTopics:
 
 
 class Wires:
-    """Publishing and reading with kafka-python."""
+    """Publishing with kafka-python, and reading."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
@@ -194,19 +195,16 @@ class Wires:
 
     def read(self, topic: str) -> list[Any]:
         """Every record of a topic."""
-        ends = self.ends(topic)
-        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap)
-        consumer.assign([TopicPartition(topic, p) for p in ends])
-        consumer.seek_to_beginning()
         records: list[Any] = []
+        with BlockingReader(self.bootstrap, topic, PARTITIONS) as reader:  # kafka-python lacks codecs
+            ends = reader.ends()
 
-        def done() -> bool:
-            for some in consumer.poll(timeout_ms=200).values():
-                records.extend(some)
-            return all(consumer.position(TopicPartition(topic, p)) >= end for p, end in ends.items())
+            def done() -> bool:
+                for some in reader.poll(200).values():
+                    records.extend(some)
+                return reader.reached(ends) == ends.keys()
 
-        until(done, f"all of {topic}")
-        consumer.close()
+            until(done, f"all of {topic}")
         return records
 
     def lists(self, kind: Kind = BOUGHT) -> dict[str, dict[str, Any]]:

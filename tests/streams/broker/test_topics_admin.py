@@ -61,13 +61,14 @@ def test_another_partition_count_is_refused_and_nothing_is_created(broker: Embed
 
 def test_a_worker_is_refused_without_its_topics(broker: EmbeddedKafka) -> None:
     specs = renamed("required")
-    create_topics(broker.bootstrap, specs[:5], 2, 1)
-    require_topics(broker.bootstrap, specs[:5])
+    watches = next(n for n, spec in enumerate(specs) if spec.name == "required-watches")
+    create_topics(broker.bootstrap, specs[:watches], 2, 1)
+    require_topics(broker.bootstrap, specs[:watches])
     with pytest.raises(TopicsMissing, match=r"required-watches, .*`alsobought topics create`"):
         require_topics(broker.bootstrap, specs)
-    create_topics(broker.bootstrap, specs[5:6], 1, 1)
+    create_topics(broker.bootstrap, specs[watches : watches + 1], 1, 1)
     with pytest.raises(PartitionsDiffer, match="required-watches has 1"):
-        require_topics(broker.bootstrap, specs[:6])
+        require_topics(broker.bootstrap, specs[: watches + 1])
 
 
 def test_too_many_replicas_are_refused_with_kafkas_reason(broker: EmbeddedKafka) -> None:

@@ -1,0 +1,145 @@
+"""A recommender's task without Kafka: who waits since when, and that nothing is read while a cycle works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from faust.types import TP
+
+from state.recommending.catalogue import Filter
+from state.store import MemoryStore
+from streams.context import Context
+from streams.kinds import BOUGHT, BUILT_IN
+from streams.lease import Lease
+from streams.messages import encode
+from streams.opening import Stores
+from streams.recommending import task as module
+from streams.recommending.board import Boards
+from streams.recommending.following import Following
+from streams.recommending.offers import Offers
+from streams.recommending.task import RecommenderTask
+from streams.recommending.tasks import Shared
+from streams.settings import Settings
+from streams.topics import PURCHASES
+from streams.transport import Chunk
+from tests.events import purchases
+from tests.streams.pipeline import EmptyTopics
+
+WAIT_S = 10.0
+
+
+class _Record(NamedTuple):
+    """As aiokafka delivers it."""
+
+    offset: int
+    key: bytes
+    value: bytes
+    timestamp: int = 1_800_000_000_000  # of publishing
+    timestamp_type: int = 1
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int = 0
+    topic: str = PURCHASES.name
+
+
+def new_task(root: Path) -> RecommenderTask:
+    settings = Settings.model_validate({"data_dir": root})
+    lease = Lease(3600)
+    lease.confirm()
+    context = Context(
+        settings, None, 1, Stores(root / "state", None, lambda _topic: "log 1"), lease,  # type: ignore[arg-type]
+        EmptyTopics(), lambda _tp: True,  # type: ignore[arg-type]
+    )  # fmt: skip
+    boards = Boards(BUILT_IN, settings.list_length)
+    shared = Shared(boards, Following("nowhere", boards), lambda: [])
+    task = RecommenderTask(TP(PURCHASES.name, 0), context, BOUGHT, shared)
+    task.saver = task.new_saver(MemoryStore())  # type: ignore[arg-type]
+    return task
+
+
+def answering(answer: Any) -> Callable[..., Awaitable[Any]]:
+    async def answered(*_args: Any) -> Any:
+        return answer
+
+    return answered
+
+
+def test_who_has_newer_events_too_waits_since_the_oldest_unserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the task would report events as recommended from whose customers still wait."""
+    monkeypatch.setattr(module, "recommended_before", answering(100))
+    monkeypatch.setattr(module, "customers_between", answering((["ann", "bob"], [])))
+
+    async def main() -> None:
+        task = new_task(tmp_path)
+        task.replayed_from = 400
+        task._waiting = {"cid": (0.0, 450), "ann": (0.0, 500)}
+        await task._remember()
+        assert list(task._waiting.items()) == [
+            ("ann", (0.0, 100)), ("bob", (0.0, 100)), ("cid", (0.0, 450)),
+        ]  # fmt: skip
+        for served, until in (("ann", 100), ("bob", 450), ("cid", 600)):
+            assert task._served_until(600) == task._waiting[served][1]
+            del task._waiting[served]
+            assert task._served_until(600) == until
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("question", ["newest", "ask"])
+def test_a_question_waits_until_the_machine_is_free(tmp_path: Path, question: str) -> None:
+    async def main() -> None:
+        task = new_task(tmp_path)
+        questions: dict[str, Callable[[], Awaitable[Any]]] = {
+            "newest": lambda: task.newest("c1"),
+            "ask": lambda: task.ask("c1", 3, "all", Filter(), None),
+        }
+        async with task.lock:
+            answer: asyncio.Task[Any] = asyncio.ensure_future(questions[question]())
+            await asyncio.sleep(0.05)
+            assert not answer.done()
+        async with asyncio.timeout(WAIT_S):
+            await answer
+
+    asyncio.run(main())
+
+
+def test_what_was_published_before_is_adopted_between_two_recommendings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        task = new_task(tmp_path)
+        older = Offers(task._board.view.items, task.context.settings.recommendations)
+        older.put(b"ann", [0, 1])
+        monkeypatch.setattr(module, "published_before", answering(older))
+        async with task.lock:  # as a thread that notes what it recommends
+            looking = asyncio.ensure_future(task._look_back())
+            await asyncio.sleep(0.05)
+            assert len(task._offers) == 0
+        async with asyncio.timeout(WAIT_S):
+            while not len(task._offers):
+                await asyncio.sleep(0.01)
+        looking.cancel()
+
+    asyncio.run(main())
+
+
+def test_events_that_were_taken_in_make_their_customers_wait(tmp_path: Path) -> None:
+    async def main() -> None:
+        task = new_task(tmp_path)
+        made = purchases(3, 5, 20, 60)
+        records = [_Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(made)]
+        task.take(Chunk(task.tp, 0, len(records), records))
+        assert not task._waiting  # the thread leaves to the event loop what is the event loop's
+        task.took_in()
+        assert task._waiting.keys() == {event.customer_id for event in made}
+        assert {offset for _, offset in task._waiting.values()} == {0}
+        task.take(Chunk(task.tp, len(records), len(records) + 1, records[:0]))
+        task.took_in()
+        assert task._served_until(task.position) == 0
+
+    asyncio.run(main())
