@@ -88,7 +88,7 @@ def test_each_further_type_has_topics_of_its_own() -> None:
         "put-in-cart", "pair-deltas-put-in-cart", "first-events", "pair-deltas-watched-bought", "items",
     }  # fmt: skip
     names = [spec.name for spec in topics_of(settings)]
-    assert len(set(names)) == len(names) == 5 * 4 + len(WATCHED_BOUGHT.topics) + len(SHARED)
+    assert len(set(names)) == len(names) == 6 * 4 + len(WATCHED_BOUGHT.topics) + len(SHARED)
     assert [name for name in names if is_deltas(name)] == [kind.deltas.name for kind in listed_of(settings)]
 
 
