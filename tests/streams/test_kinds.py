@@ -274,7 +274,7 @@ class _Machine:
 
 
 def test_memory_goes_to_kinds_that_hold_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.worker.ItemTask", _Machine)
+    monkeypatch.setattr(Tasks, "sharing", ((_Machine,),))
     tasks = Tasks(None, _settings())
     machines = [_Machine(holds) for holds in (600, 200, 0, 0)]
     tasks._open = {TP("x", p): machine for p, machine in enumerate(machines)}  # type: ignore[misc]
