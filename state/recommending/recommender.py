@@ -291,16 +291,21 @@ class Recommender:
         )  # fmt: skip
         parts[found.source[order] == OWN] = 0.0  # what is bought again needs no other reason
         taken = picking.cover(which, parts, k, len(query))
-        name = self.view.items.id
+        chosen = order[taken]
+        by = parts[taken] > 0  # whose indices are of the query; of nothing there is none
+        reasons = np.full(by.shape, -1)
+        reasons[by] = query[which[taken][by]]
+        numbers = found.item[chosen].tolist()
+        ids = self.view.items.ids([*numbers, *reasons.ravel().clip(0).tolist()])
+        several, at = picking.REASONS, len(numbers)
         shown: list[Recommendation] = []
-        for at, of, weights_of in zip(
-            order[taken].tolist(), which[taken].tolist(), parts[taken].tolist(), strict=True
-        ):
-            item_id, source = name(int(found.item[at])), int(found.source[at])
-            because = [name(int(query[h])) for h, part in zip(of, weights_of, strict=True) if part > 0]
+        columns = (scores[chosen].tolist(), found.source[chosen].tolist(), reasons.tolist())
+        for item_id, score, source, because in zip(ids, *columns, strict=False):
+            names = [ids[at + n] for n, reason in enumerate(because) if reason >= 0]
+            at += several
             if source == OWN:
-                because = [item_id]
-            elif source != RELATED and because:
+                names = [item_id]
+            elif source != RELATED and names:
                 source = RELATED
-            shown.append(Recommendation(item_id, float(scores[at]), because, SOURCES[source]))
+            shown.append(Recommendation(item_id, score, names, SOURCES[source]))
         return shown

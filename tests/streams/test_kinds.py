@@ -84,7 +84,7 @@ def test_each_further_type_has_topics_of_its_own() -> None:
         "put-in-cart", "pair-deltas-put-in-cart", "first-events", "pair-deltas-watched-bought", "items",
     }  # fmt: skip
     names = [spec.name for spec in topics_of(settings)]
-    assert len(set(names)) == len(names) == 5 * 4 + len(WATCHED_BOUGHT.topics) + len(SHARED)
+    assert len(set(names)) == len(names) == 6 * 4 + len(WATCHED_BOUGHT.topics) + len(SHARED)
     assert [name for name in names if is_deltas(name)] == [kind.deltas.name for kind in listed_of(settings)]
 
 
@@ -249,7 +249,7 @@ class _Machine:
 
 
 def test_memory_goes_to_kinds_that_hold_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.worker.ItemTask", _Machine)
+    monkeypatch.setattr(Tasks, "sharing", ((_Machine,),))
     tasks = Tasks(None, _settings())
     machines = [_Machine(holds) for holds in (600, 200, 0, 0)]
     tasks._open = {TP("x", p): machine for p, machine in enumerate(machines)}  # type: ignore[misc]
