@@ -76,7 +76,7 @@ def running(*, workers: int = 1, **settings: object) -> Iterator[Running]:
     """Run a stack with an empty state in a temporary folder until the block ends."""
     with tempfile.TemporaryDirectory(prefix="alsobought-bench-") as folder, Processes() as processes:
         chosen = Settings(data_dir=Path(folder), kafka=None, **settings)  # type: ignore[arg-type]
-        with Stack(chosen, port=0, workers=workers, say=lambda _text: None) as stack:
+        with Stack(chosen, port=0, workers=workers, recommenders=workers, say=lambda _text: None) as stack:
             api = _start("serve", "--port", "0", "--kafka", stack.bootstrap)
             try:
                 yield Running(Path(folder), chosen, stack, processes)
