@@ -46,7 +46,8 @@ FETCH_BYTES = 512 << 10  # a request names every partition: it costs the same wh
 AGAIN_S = 1.0
 LOOK_S = 0.02
 AT_ONCE = 2_000  # records taken in with the boards' locks held
-IDLE_LISTS = 400  # decoded at once where nothing has come for a moment: some 30 ms
+QUIET_S = 30.0  # without new lists, until those that wait are decoded: a load publishes most of them again
+IDLE_LISTS = 400  # decoded at once: some 30 ms
 SILENT_S = 5.0  # a worker that says nothing for so long is away
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -111,13 +112,16 @@ class Following:
             begin = ends[tp] if tp.topic == PROGRESS.name else begins[tp]  # what workers say from now on
             consumer.seek(tp, self._positions.get(tp, begin))
         self._consumer = consumer
+        listed_at = time.monotonic()
         while True:
             fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
             for tp, records in fetched.items():
                 await in_thread(self._take, tp.topic, records)
                 self._positions[tp] = records[-1].offset + 1
             self._rounds += 1
-            if not fetched and self.caught_up.is_set():
+            if any(tp.topic in self._lists for tp in fetched):
+                listed_at = time.monotonic()
+            elif self.caught_up.is_set() and time.monotonic() - listed_at > QUIET_S:
                 await in_thread(self._decode_some)
             if not self.caught_up.is_set():
                 left = [tp for tp in topics if await consumer.position(tp) < ends[tp]]

@@ -1,4 +1,4 @@
-"""Lists as they came, until a customer needs them or there is nothing else to do.
+"""Lists as they came, until a customer needs them or nothing has come for long.
 
 During a load lists come by the ten thousand a second, each many times before anybody asks for it. Of a list
 that comes only the head is decoded; its entries stay compressed, the newest of each item. What is decoded in
@@ -18,7 +18,7 @@ from state.recommending.list_view import ListView
 
 log = logging.getLogger("alsobought")
 
-MOST_BYTES = 32 << 20  # that wait: of more the oldest are decoded at once
+MOST_BYTES = 96 << 20  # that wait, those of some 80,000 items; of more the oldest are decoded at once
 RELATED = b',"related":['
 
 
