@@ -109,7 +109,7 @@ class Cycle:
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "machines")
         self._turn = 0
-        self._counted_s = 0.0  # that all applying of chunks took
+        self._counted_s = 0.0  # of a core, that all applying of chunks took
         self._paces: dict[TP, Pace] = {}
         self._stopping = False
         self._again: list[Task] = []  # something before what came is missing
@@ -254,21 +254,21 @@ class Cycle:
     # ------------------------------------------------------------------ in the thread
 
     def _apply_all(self, chunks: Sequence[tuple[Task, Chunk]]) -> list[_Applied]:
-        begin = time.monotonic()
+        begin = time.thread_time()
         applied = []
         for task, chunk in chunks:
             outgoing = task.take(chunk)
             applied.append(_Applied(task, chunk, task.position, outgoing))
-        self._counted_s += time.monotonic() - begin
+        self._counted_s += time.thread_time() - begin
         return applied
 
     def _count_and_rank(
         self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
     ) -> tuple[list[tuple[ItemTask, Chunk]], list[_Listed]]:
-        start = time.monotonic()
+        start = time.thread_time()
         missed = [(task, chunk) for task, chunk in deltas if task.take(chunk) is None]
         counted_s = time.monotonic() - begin
-        self._counted_s += time.monotonic() - start
+        self._counted_s += time.thread_time() - start
         tasks = [task for task in self._item_tasks() if task.refresher.ready]
         if not tasks:
             return missed, []
