@@ -1,0 +1,95 @@
+"""What a worker answers, while the cycle works: nothing is read of a machine that is being changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from faust.types import TP
+
+from state.customers import CustomerMachine
+from state.store import MemoryStore
+from streams.context import Context
+from streams.customer_task import CustomerTask
+from streams.item_task import ItemTask
+from streams.kinds import BOUGHT, LISTED
+from streams.lease import Lease
+from streams.opening import Stores
+from streams.queries import Queries
+from streams.settings import Settings
+from streams.tasks import Task
+from streams.topics import PAIR_DELTAS, PURCHASES
+from tests.events import as_event, purchases
+from tests.streams.pipeline import EmptyTopics
+
+WAIT_S = 10.0
+
+
+@dataclass
+class _Open:
+    """The open tasks, as `Tasks` has them."""
+
+    tasks: list[Task]
+    listed: Any = LISTED
+
+    def all(self) -> list[Task]:
+        """Every open task."""
+        return self.tasks
+
+
+@dataclass
+class _Request:
+    match_info: dict[str, str]
+    query: dict[str, str] = field(default_factory=dict)
+
+
+def _open(root: Path) -> _Open:
+    """A partition of customers and one of items that have counted some purchases."""
+    context = Context(
+        Settings.model_validate({"data_dir": root}), None, 1,  # type: ignore[arg-type]
+        Stores(root / "state", None, lambda _topic: ""), Lease(3600), EmptyTopics(),  # type: ignore[arg-type]
+        lambda _tp: True,
+    )  # fmt: skip
+    customers = CustomerTask(TP(PURCHASES.name, 0), context, BOUGHT)
+    items = ItemTask(TP(PAIR_DELTAS.name, 0), context, BOUGHT)
+    for task in (customers, items):
+        task.saver = task.new_saver(MemoryStore())  # type: ignore[arg-type]
+    machine: CustomerMachine = customers.machine
+    for message in machine.apply(machine.batch(list(map(as_event, purchases(1, 5, 20, 100))))).deltas[0]:
+        items.machine.apply(message)
+    return _Open([customers, items])
+
+
+@pytest.mark.parametrize(("handler", "name"), [("_related", "i1"), ("_item", "i1"), ("_customer", "c1")])
+def test_a_question_waits_for_the_cycle(tmp_path: Path, handler: str, name: str) -> None:
+    async def main() -> None:
+        tasks = _open(tmp_path)
+        queries = Queries(tasks, "127.0.0.1", 0, None)  # type: ignore[arg-type]
+        ask: Callable[[Any], Awaitable[web.Response]] = getattr(queries, handler)
+        async with tasks.tasks[0].lock:
+            answer = asyncio.ensure_future(ask(_Request({"id": name})))
+            await asyncio.sleep(0.05)
+            assert not answer.done()
+        async with asyncio.timeout(WAIT_S):
+            told = msgspec.json.decode((await answer).text or "")
+        assert name in (told.get("item_id"), told.get("customer_id"))
+        assert told["position" if "position" in told else "buyers"] > 0
+
+    asyncio.run(main())
+
+
+def test_what_nobody_here_holds_is_not_found(tmp_path: Path) -> None:
+    async def main() -> None:
+        queries = Queries(_open(tmp_path), "127.0.0.1", 0, None)  # type: ignore[arg-type]
+        for ask, name in ((queries._related, "coal"), (queries._item, "coal"), (queries._customer, "eve")):
+            with pytest.raises(web.HTTPNotFound) as caught:
+                await ask(_Request({"id": name}))  # type: ignore[arg-type]
+            assert name in (caught.value.text or "")
+
+    asyncio.run(main())
