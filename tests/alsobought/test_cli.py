@@ -157,7 +157,9 @@ def test_a_kind_that_the_settings_do_not_have_is_refused(
     for words in (("related", "tea", "--kind", "liked"), ("publish", "events", "liked", "likes.csv")):
         result = run(*words, "--kafka", CLOSED)
         assert result.exit_code == 1
-        assert re.search(r"no kind of (events|lists) 'liked', but bought, watched", result.stderr)
+        assert re.search(
+            r"the kind of (events|lists) must be one of bought, watched.*, but is 'liked'", result.stderr
+        )
         assert "ALSOBOUGHT_EVENT_TYPES" in result.stderr
     monkeypatch.setenv("ALSOBOUGHT_EVENT_TYPES", "liked")
     likes = tmp_path / "likes.csv"

@@ -115,7 +115,7 @@ def test_recommend_does_not_guess(shop: Shop, tmp_path: Path) -> None:
     assert "name one CUSTOMER" in trouble(shop, "recommend", "c1", "--customers", tmp_path / "file")
     missing = tmp_path / "missing.txt"
     assert f"{missing} cannot be opened: No such file" in trouble(shop, "recommend", "--customers", missing)
-    assert "no kind of events 'liked', but bought, watched" in trouble(
+    assert "must be one of bought, watched, but is 'liked'" in trouble(
         shop, "recommend", "c1", "--kind", "liked"
     )
 

@@ -138,45 +138,6 @@ def test_what_the_owner_does_not_answer(shop: Shop, customer: str, status: int, 
     assert told["where"].startswith("the recommender")
 
 
-@pytest.mark.parametrize(
-    ("path", "parameters", "status", "where", "what_to_do"),
-    [
-        ("/api/related/tea", {"kind": "liked"}, 400, "parameter kind", "bought, watched, watched-bought"),
-        ("/api/bestsellers", {"kind": "watched-bought"}, 400, "parameter kind", "one of bought, watched"),
-        ("/api/recommend/ann", {"kind": "watched-bought"}, 400, "parameter kind", "one of bought, watched"),
-        ("/api/related/tea", {"k": "0"}, 400, "parameter k", "from 1 to 1000"),
-        ("/api/related/tea", {"k": "many"}, 400, "parameter k", "from 1 to 1000"),
-        ("/api/related/tea", {"k": "9" * 5_000}, 400, "parameter k", "from 1 to 1000"),
-        ("/api/recommend/ann", {"k": "101"}, 400, "parameter k", "from 1 to 100"),
-        ("/api/related/tea", {"top": "3"}, 400, "parameter top", "take kind, k"),
-        ("/api/status", {"kind": "bought"}, 400, "parameter kind", "leave it out"),
-        ("/api/bestsellers", {"trending": "yes"}, 400, "parameter trending", "1, true, 0, false"),
-        ("/api/bestsellers", {"category": "tools"}, 404, "parameter category", "/api/categories"),
-        ("/api/recommend/ann", {"shelf": "top"}, 400, "parameter shelf", "all, new, again"),
-        ("/api/recommend/ann", {"lowest_price": "nan"}, 400, "parameter lowest_price", "a number"),
-        ("/api/recommend/ann", {"highest_price": "x"}, 400, "parameter highest_price", "a number"),
-        ("/api/recommend/ann", {"kind": "x"}, 400, "parameter kind", "bought, watched"),
-        ("/api/buy-again/ann", {"category": "food"}, 400, "parameter category", "take kind"),
-        ("/api/search", {"q": "x" * 201}, 400, "parameter q", "at most 200"),
-        ("/api/quality", {"kind": "x"}, 400, "parameter kind", "bought, watched"),
-        ("/api/related/" + "x" * 300, {}, 400, "parameter id", "256 bytes"),
-        ("/api/related", {}, 400, "parameter id", "as the parameter id"),
-        ("/api/related/tea", {"id": "tea"}, 400, "parameter id", "take kind, k"),
-        ("/api/related/coal", {}, 404, "items and related-items", "/api/search"),
-        ("/api/recommendations/eve", {}, 404, "recommendations", "/api/recommend/"),
-        ("/api/nothing", {}, 404, "the path", "docs/guide"),
-        ("/nothing.html", {}, 404, "the path", "docs/guide"),
-    ],
-)  # fmt: skip
-def test_errors_say_what_where_and_what_to_do(
-    shop: Shop, path: str, parameters: dict[str, str], status: int, where: str, what_to_do: str
-) -> None:
-    found, told = shop.ask_any(path, **parameters)
-    assert (found, told["where"]) == (status, where)
-    assert what_to_do in told["what_to_do"]
-    assert told["what"]
-
-
 def test_quality_experiments_and_learner(shop: Shop) -> None:
     assert [t["algorithm"] for t in shop.ask("/api/quality")["totals"]] == ["all", "bestsellers", "ours"]
     assert shop.ask("/api/experiments")["variants"][1]["significant"] is True

@@ -129,7 +129,15 @@ def test_quality_experiments_and_what_was_learnt(shop: Shop, browser: Browser) -
 
 def test_partitions_and_the_other_kind(shop: Shop, browser: Browser) -> None:
     text = browser.text(f"{shop.address}/#system?kind=watched")
-    assert re.search(rf"pair-deltas-watched-1 (silent )?0 {DASH} 7 5 2 3 40 ms {DASH} http://", text)
+    assert (
+        "Partition Behind Lists behind Not recommended to Counted to Stored to Refused Lists p50 p99" in text
+    )
+    assert re.search(
+        rf"pair-deltas-watched-1 (silent )?0 {DASH} {DASH} 7 5 2 3 40 ms {DASH} http://worker", text
+    )
+    assert re.search(
+        rf"recommender/watches-1 (silent )?0 {DASH} 0 7 5 0 0 {DASH} {DASH} http://127\.0\.0\.1:", text
+    )
     assert "null" not in text
     assert "6 items in the catalogue" in text
     assert "1 Wholemeal bread" in browser.text(f"{shop.address}/#items?kind=watched&item=tea")

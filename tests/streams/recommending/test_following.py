@@ -31,7 +31,7 @@ def made() -> tuple[Boards, Following]:
 def popularity(item_id: str, version: int = 1, **more: Any) -> bytes:
     told: dict[str, Any] = {
         "item_id": item_id, "kind": "bought", "as_of": 1_750_075_200_000, "version": version, "buyers": 3,
-        "newest_day": date(2025, 6, 16), "purchases": [2, 0, 1], "first_day": date(2025, 1, 1),
+        "newest_day": date(2025, 6, 16), "purchases": [2, 0, 1], "first_days": 3 * 20_089,
         "repeaters": 1, "repeat_days": 2, "repeat_minutes": 3, "customers": 9, "available": True,
     }  # fmt: skip
     return encode(PopularityMessage(**(told | more)))
@@ -51,6 +51,8 @@ def test_popularity_of_a_kind_goes_to_its_board_and_odd_records_are_passed_over(
     assert buyers == {"tea": 3, "milk": 5, "jam": 0}
     assert (view.customers, view.watermark_ms) == (9, 1_750_075_200_000)
     assert view.popularity.recent[view.items.number("tea")] == 3
+    assert view.popularity.first_days[view.items.number("tea")] == 3 * 20_089
+    assert view.popularity.repeats[view.items.number("tea")].tolist() == [1, 2, 3]
     assert len(watched.popularity.items) == 0
 
 

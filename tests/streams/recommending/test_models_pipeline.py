@@ -147,7 +147,7 @@ def test_what_cannot_be_trained_is_said(shop: Shop, tmp_path: Path) -> None:
 
     assert "there is no event of an item that 3 customers have" in trouble("--kind", "watched")
     assert "no training of bought was broken off: leave --resume out" in trouble("--resume")
-    assert "no kind of events 'liked'" in trouble("--kind", "liked")
+    assert "the kind of events must be one of bought, watched, but is 'liked'" in trouble("--kind", "liked")
     assert "no such file" in trouble(tmp_path / "missing.csv").lower()
     few = tmp_path / "few.csv"
     rows = [f"c{n},tea,2026-01-{n % 9 + 10}" for n in range(30)]

@@ -181,7 +181,7 @@ def test_a_newcomer_gets_bestsellers(shop: Shop) -> None:
 def test_a_bad_question_is_refused_with_a_reason(shop: Shop, question: str, reason: str) -> None:
     status, told = shop.post(question.encode())
     assert status == 400
-    assert told.startswith("this is no question for recommendations: ")
+    assert told.startswith("the body must be a question for recommendations as JSON: ")
     assert reason in told
 
 

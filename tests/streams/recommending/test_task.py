@@ -18,6 +18,7 @@ from streams.kinds import BOUGHT, BUILT_IN
 from streams.lease import Lease
 from streams.messages import encode
 from streams.opening import Stores
+from streams.recommending import published
 from streams.recommending import task as module
 from streams.recommending.board import Boards
 from streams.recommending.following import Following
@@ -78,15 +79,15 @@ def test_who_has_newer_events_too_waits_since_the_oldest_unserved(
     async def main() -> None:
         task = new_task(tmp_path)
         task.replayed_from = 400
-        task._waiting = {"cid": (0.0, 450), "ann": (0.0, 500)}
+        task._waiting.add(["cid"], 450)
+        task._waiting.add(["ann"], 500)
         await task._remember()
-        assert list(task._waiting.items()) == [
-            ("ann", (0.0, 100)), ("bob", (0.0, 100)), ("cid", (0.0, 450)),
-        ]  # fmt: skip
+        assert task.remembers
+        assert task._waiting.due(9) == ["ann", "bob", "cid"]
+        assert task._waiting.served_until(600, task.recommended) == 100
         for served, until in (("ann", 100), ("bob", 450), ("cid", 600)):
-            assert task._served_until(600) == task._waiting[served][1]
-            del task._waiting[served]
-            assert task._served_until(600) == until
+            task._waiting.serve([served], [], [])
+            assert task._waiting.served_until(600, task.recommended) == until
 
     asyncio.run(main())
 
@@ -116,14 +117,16 @@ def test_what_was_published_before_is_adopted_between_two_recommendings(
         task = new_task(tmp_path)
         older = Offers(task._board.view.items, task.context.settings.recommendations)
         older.put(b"ann", [0, 1])
-        monkeypatch.setattr(module, "published_before", answering(older))
+        monkeypatch.setattr(published, "published_before", answering(older))
         async with task.lock:  # as a thread that notes what it recommends
             looking = asyncio.ensure_future(task._look_back())
             await asyncio.sleep(0.05)
-            assert len(task._offers) == 0
+            assert len(task._published.offers) == 0
+            assert not task._published.whole
         async with asyncio.timeout(WAIT_S):
-            while not len(task._offers):
+            while not task._published.whole:
                 await asyncio.sleep(0.01)
+        assert len(task._published.offers) == 1
         looking.cancel()
 
     asyncio.run(main())
@@ -135,13 +138,15 @@ def test_events_that_were_taken_in_make_their_customers_wait(tmp_path: Path) -> 
         made = purchases(3, 5, 20, 60)
         records = [_Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(made)]
         task.take(Chunk(task.tp, 0, len(records), records))
-        assert not task._waiting  # the thread leaves to the event loop what is the event loop's
+        assert len(task._waiting) == 0  # the thread leaves to the event loop what is the event loop's
         task.took_in()
-        assert task._waiting.keys() == {event.customer_id for event in made}
-        assert {offset for _, offset in task._waiting.values()} == {0}
+        assert set(task._waiting.due(len(made))) == {event.customer_id for event in made}
+        assert task._waiting.served_until(len(records), 0) == 0
         task.take(Chunk(task.tp, len(records), len(records) + 1, records[:0]))
         task.took_in()
-        assert task._served_until(task.position) == 0
+        assert task._waiting.served_until(len(records) + 1, task.recommended) == 0
+        task._waiting.serve(task._waiting.due(len(made)), [], [])
+        assert task._waiting.served_until(len(records) + 1, task.recommended) == len(records) + 1
 
     asyncio.run(main())
 
