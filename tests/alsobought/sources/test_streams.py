@@ -72,7 +72,7 @@ def test_a_mark_of_byte_order_in_files(tmp_path: Path, ending: str) -> None:
             f"{HEADER}\n{ROW}\n".encode("utf-16-le"),
             "must be text in UTF-8, but has zero bytes. Convert UTF-16",
         ),
-        (b"\x1f\x8b\x08\x00rest", r"compressed needs its ending, \.gz or \.xz"),
+        (b"\x1f\x8b\x08\x00rest", r"give a compressed file its ending, \.gz or \.xz"),
     ],
 )
 def test_what_is_no_utf8_is_said_to_be(tmp_path: Path, content: bytes, expected: str) -> None:
