@@ -155,11 +155,12 @@ def _delete_checkpoints(settings: Settings) -> int:
 
 
 def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int], OnProgress]) -> int:
-    """Write a tombstone for every list there is, and for every item's popularity, where they are."""
+    """Write a tombstone for every list, and for every item's popularity, where they are; how many lists."""
     specs = [spec for kind in kinds for spec in (kind.lists, *_popularity_of(kind))]
     where = {spec: positions(bootstrap, spec) for spec in specs}
     on_progress = on_lists(sum(end - start for some in where.values() for start, end in some.values()))
-    deleted, before = 0, 0
+    deleted: dict[TopicSpec, int] = {}
+    before = 0
     for spec, some in where.items():
         read = dict.fromkeys(some, 0)
         lists: set[tuple[int, bytes]] = set()
@@ -169,8 +170,8 @@ def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int
             read[row.partition] = row.offset + 1 - some[row.partition][0]
             on_progress(before + sum(read.values()))
         send(bootstrap, spec, ((partition, key, None) for partition, key in sorted(lists)))
-        deleted, before = deleted + len(lists), before + sum(read.values())
-    return deleted
+        deleted[spec], before = len(lists), before + sum(read.values())
+    return sum(deleted[kind.lists] for kind in kinds)
 
 
 def _popularity_of(kind: Kind) -> list[TopicSpec]:

@@ -19,6 +19,8 @@ from streams.messages import EventMessage, encode
 from tests.alsobought.test_cli import run
 from tests.events import purchases, watches
 
+SECONDS = range(1_750_000_000, 1_750_000_007)
+
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -82,16 +84,26 @@ def test_read_takes_what_was_bought_in_order_of_time(tmp_path: Path) -> None:
 
 def test_read_leaves_out_who_was_erased(tmp_path: Path) -> None:
     sales = tmp_path / "sales.csv"
-    rows = ["ann,tea,1,", "bob,tea,2,", "ann,,3,forget", "ann,cup,4,", "bob,cup,5,", "bob,cup,6,return"]
-    sales.write_text("customer_id,item_id,timestamp,type\n" + "\n".join(rows))
+    rows = [
+        "ann,tea,{1},",
+        "bob,tea,{2},",
+        "ann,,{3},forget",
+        "ann,cup,{4},",
+        "bob,cup,{5},",
+        "bob,cup,{6},return",
+    ]
+    sales.write_text("customer_id,item_id,timestamp,type\n" + "\n".join(rows).format(*SECONDS))
     events = read(str(sales), BOUGHT, None)
-    assert (events.n_customers, events.n_items, events.time_ms.tolist()) == (2, 2, [2_000, 4_000])
+    assert (events.n_customers, events.n_items, events.time_ms.tolist()) == (
+        2, 2, [SECONDS[2] * 1_000, SECONDS[4] * 1_000],
+    )  # fmt: skip
     assert len(set(events.customer.tolist())) == len(set(events.item.tolist())) == 2
 
 
 def test_read_a_catalogue(tmp_path: Path) -> None:
     sales = tmp_path / "sales.csv"
-    sales.write_text("customer_id,item_id,timestamp\nann,tea,1\nann,cup,2\nbob,tea,3\n")
+    rows = "ann,tea,{1}\nann,cup,{2}\nbob,tea,{3}\n".format(*SECONDS)
+    sales.write_text(f"customer_id,item_id,timestamp\n{rows}")
     items = tmp_path / "items.csv"
     items.write_text("item_id,category,brand\ntea,drinks,Ceylon\nmat,home,\n")
     events = read(str(sales), BOUGHT, str(items))

@@ -70,7 +70,7 @@ def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp
         refused = run(*asked, "--yes")
         assert refused.exit_code == 1
         assert "is running" in refused.stderr
-        assert "stop all workers first" in refused.stderr
+        assert "stop all workers and recommenders first" in refused.stderr
     finally:
         assert worker.stop() == 0
     before = wires.lists()
