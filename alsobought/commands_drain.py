@@ -1,4 +1,4 @@
-"""`drain`: wait until all is counted and listed."""
+"""`drain`: wait until all is counted, listed and recommended."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def drain(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Wait until everything published is counted and every list is up to date with the counts.
+    """Wait until everything published is counted, and lists, recommendations and bestsellers follow from it.
 
-    What the workers refused is not counted: how many records, since when, is said at the end.
+    It needs a worker and a recommender. What the workers refused is not counted: how many records, since
+    when, is said at the end.
     """
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)

@@ -27,11 +27,12 @@ from alsobought.publish_options import (
     separator_of,
     source_of,
 )
+from alsobought.signals import interruptible
 from alsobought.sources import EventSource, Source, numbered, open_events, open_items, open_synthetic
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.sources.synthetic import Shape
-from alsobought.sources.values import BadValue, id_value
 from streams.broker.topics_admin import require_topics
+from streams.checks import Unusable, check_id
 from streams.kinds import BOUGHT, WATCHED, EventKind, kinds_of
 from streams.messages import EventMessage, encode
 from streams.publishing import PublishReport, Record, publish
@@ -163,8 +164,8 @@ def forget(
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
     try:
-        customer_id = id_value("customer_id", customer_id)
-    except BadValue as error:
+        check_id("customer_id", customer_id)
+    except Unusable as error:
         raise CommandError(f"{error}.") from error
     now_ms = time.time_ns() // 1_000_000
     value = encode(EventMessage(customer_id=customer_id, timestamp=now_ms, type="forget"))
@@ -184,7 +185,7 @@ def _publish_events(name: str, file: str, how: How, kafka: str | None, data_dir:
 def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) -> None:
     by_time = how.sort if how.sort is not None else found.repeatable
     source = source_of(found, how, by_time=by_time)
-    with ExitStack() as stack:
+    with interruptible(), ExitStack() as stack:  # however it ends, files of sorting are removed
         with told(f"read {found.name}", None) as done:
             batches = stack.enter_context(
                 found.ordered(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from alsobought.bars import told as progress
@@ -26,6 +25,7 @@ from alsobought.options import (
     settings_of,
 )
 from alsobought.recommending import Recommenders
+from alsobought.sources.id_list import read_ids
 from alsobought.tables import print_table
 from state.recommending.experiments import interval, p_value
 from streams.recommending.messages import decode_quality, decode_sellers, encode
@@ -86,7 +86,7 @@ def recommend(
             "highest_price": highest_price, "only": item or [], "without": without or [],
         },
     }  # fmt: skip
-    wanted = [customer] if customer is not None else list(_ids(customers))
+    wanted = [customer] if customer is not None else list(read_ids(str(customers)))
     recommenders = Recommenders(bootstrap)
     with progress("recommended to", len(wanted)) as advance:
         for start in range(0, len(wanted), AT_ONCE):
@@ -95,17 +95,6 @@ def recommend(
             for name in some:
                 _tell(bootstrap, name, answers[name], as_json=as_json)
             advance(start + len(some))
-
-
-def _ids(path: Path | None) -> Iterator[str]:
-    assert path is not None
-    try:
-        with click.open_file(str(path), encoding="utf-8") as file:
-            for line in file:
-                if name := line.strip():
-                    yield name
-    except OSError as error:
-        raise CommandError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _tell(bootstrap: str, customer: str, answer: dict[str, Any], *, as_json: bool) -> None:

@@ -1,11 +1,15 @@
-"""The demo: load a year of real purchases but for its last two weeks, measure freshness, show lists, and
-follow a household through the two weeks.
+"""The demo: show lists move while the first weeks of a year of real purchases are counted, load the rest but
+for its last two weeks, measure freshness, show lists, and follow a household through the two weeks.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import time
+import webbrowser
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import typer
 
@@ -15,6 +19,7 @@ from alsobought.commands_publish import first
 from alsobought.commands_publish import run as publish
 from alsobought.commands_stack import say
 from alsobought.demo_household import Household
+from alsobought.demo_moving import MovingLists
 from alsobought.draining import drain
 from alsobought.meter import Meter
 from alsobought.sources import open_items, open_purchases
@@ -22,10 +27,12 @@ from alsobought.sources.complete_journey import NAME
 from alsobought.stack import Stack
 from alsobought.tables import print_table
 from streams.kinds import BUILT_IN
+from streams.messages import encode
 from streams.publishing import Record
 from streams.settings import Settings
 from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES
 
+FIRST_WEEKS = 60_000  # purchases, at the beginning of the year: few, so that lists are there in seconds
 TWO_WEEKS = 55_000  # purchases, at the end of the year
 FRESH = 2_000
 FRESH_RATE = 200.0
@@ -38,33 +45,68 @@ RAW = 10
 
 def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
     """Run the demo; with `stay` leave the stack running until a signal interrupts."""
+    began = time.monotonic()
     with Stack(settings, port=0, workers=1, say=say) as stack:
-        bootstrap = stack.bootstrap
-        catalogue = publish(bootstrap, ITEMS, open_items(NAME).records())
-        say(f"published {catalogue.records:,} products")
+        bootstrap, page = stack.bootstrap, stack.serve_page(0)
+        say(f"the page is at {page}: open it, and watch what follows there, too")
+        if stay:
+            _open(page)
+        purchases = first(open_purchases(NAME).records(), limit)
+        begun = _show_moving(bootstrap, purchases, FIRST_WEEKS if limit is None else limit // 4, began)
         with Meter(bootstrap) as meter:
-            held = _load(bootstrap, limit, meter)
+            held = _load(bootstrap, begun, purchases, limit, meter)
         _measure(bootstrap, held[:FRESH])
         _show(bootstrap)
         _follow(bootstrap, held[FRESH:])
         if stay:
-            _what_next(settings, stack.serve_page(0))
+            _what_next(settings, page)
             stack.wait()
 
 
-def _load(bootstrap: str, limit: int | None, meter: Meter) -> list[Record]:
+def _open(page: str) -> None:
+    """Show the page in a browser where there is a screen: elsewhere it would be one in this terminal."""
+    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(page)
+
+
+def _show_moving(
+    bootstrap: str, purchases: Iterator[Sequence[Record]], count: int, began: float
+) -> list[Record]:
+    """Publish the first so many purchases, and the catalogue, and show lists as they change.
+
+    Returns what was read of the purchases beyond them.
+    """
+    records: list[Record] = []
+    for batch in purchases:
+        records += batch
+        if len(records) >= count:
+            break
+    say(f"the first {count:,} purchases; lists as they change:")
+    with MovingLists(bootstrap, SHOWN) as lists:
+        publish(bootstrap, PURCHASES, [records[:count]])
+        products = [item for batch in open_items(NAME).messages() for item in batch]
+        publish(bootstrap, ITEMS, [[(item.item_id.encode(), encode(item)) for item in products]])
+        moved = lists.show(began, {item.item_id: item.title or "" for item in products})
+    if moved is not None:
+        say(f"first lists moved after {moved:.1f} s")
+    return records[count:]
+
+
+def _load(
+    bootstrap: str, begun: Sequence[Record], rest: Iterable[Sequence[Record]], limit: int | None, meter: Meter
+) -> list[Record]:
     """Publish all purchases but the last few, which are returned, and wait until all is counted."""
-    held: deque[Record] = deque()
+    held: deque[Record] = deque(begun)
     keep = TWO_WEEKS if limit is None else min(TWO_WEEKS, limit // 10)
 
     def load() -> Iterator[Sequence[Record]]:
-        for batch in first(open_purchases(NAME).records(), limit):
+        for batch in rest:
             held.extend(batch)
             if ready := [held.popleft() for _ in range(max(0, len(held) - keep))]:
                 yield ready
 
     report = publish(bootstrap, PURCHASES, load())
-    say(f"published {report.records:,} purchases in {report.seconds:.1f} s")
+    say(f"published {report.records:,} purchases more in {report.seconds:.1f} s")
     drain(bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
     say(f"all counted and every list up to date after {meter.seconds:.1f} s: {meter.totals()}")
     return list(held)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from alsobought.bars import told
 from alsobought.sources import BadRowsError, open_events, open_items
 from alsobought.sources.complete_journey import NAME as BUNDLED
-from alsobought.sources.opening import STDIN
+from alsobought.sources.opening import is_stream
 from streams.kinds import BOUGHT, EventKind
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ ERASURE = -1  # instead of an item
 
 def kind_of(file: str, kinds: tuple[EventKind, ...]) -> EventKind:
     """The first kind whose events the first rows of a file can be; purchases if none is."""
-    if file in (STDIN, BUNDLED):
+    if file == BUNDLED or is_stream(file):
         return BOUGHT
     for kind in kinds:
         try:

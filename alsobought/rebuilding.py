@@ -146,11 +146,9 @@ def _kinds_there(settings: Settings, bootstrap: str) -> tuple[Kind, ...]:
 def _delete_checkpoints(settings: Settings) -> int:
     if settings.checkpoint_url is None:
         return 0
-    count = 0
-    for url in (settings.checkpoint_url, f"{settings.checkpoint_url.rstrip('/')}/{RECOMMENDER_FOLDER}"):
-        checkpoints = Checkpoints(url, settings.checkpoints_kept, counted_of(settings))
-        count += len(checkpoints.known())
-        checkpoints.delete_all()
+    checkpoints = Checkpoints(settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings))
+    count = len(checkpoints.known())
+    checkpoints.delete_all()
     return count
 
 
@@ -159,8 +157,7 @@ def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int
     specs = [spec for kind in kinds for spec in (kind.lists, *_popularity_of(kind))]
     where = {spec: positions(bootstrap, spec) for spec in specs}
     on_progress = on_lists(sum(end - start for some in where.values() for start, end in some.values()))
-    deleted: dict[TopicSpec, int] = {}
-    before = 0
+    deleted, before = 0, 0
     for spec, some in where.items():
         read = dict.fromkeys(some, 0)
         lists: set[tuple[int, bytes]] = set()
@@ -170,8 +167,9 @@ def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int
             read[row.partition] = row.offset + 1 - some[row.partition][0]
             on_progress(before + sum(read.values()))
         send(bootstrap, spec, ((partition, key, None) for partition, key in sorted(lists)))
-        deleted[spec], before = len(lists), before + sum(read.values())
-    return sum(deleted[kind.lists] for kind in kinds)
+        deleted += len(lists) if any(spec == kind.lists for kind in kinds) else 0
+        before += sum(read.values())
+    return deleted
 
 
 def _popularity_of(kind: Kind) -> list[TopicSpec]:

@@ -11,13 +11,13 @@ import psutil
 LOOK_S = 0.2
 MIB = 1 << 20
 ROLES = {
-    "broker": "kafka.Kafka",
-    "recommender": "recommender",
-    "worker": "streams.app",
-    "api": "serve",
-    "publisher": "publish",
+    "broker": ("kafka.Kafka",),
+    "recommender": ("recommender", "streams.recommending.app"),
+    "worker": ("worker", "streams.app"),
+    "api": ("serve",),
+    "publisher": ("publish",),
 }
-"""A word that the command line of a process of each role has, and of no role before it."""
+"""Words of which the command line of a process of each role has one, and of no role before it."""
 
 
 def role_of(command: list[str]) -> str | None:
@@ -29,7 +29,7 @@ def role_of(command: list[str]) -> str | None:
     """
     if any(word.endswith("guard.py") for word in command):
         return None  # waits for the process that it names
-    found = (role for role, mark in ROLES.items() if any(mark in word for word in command))
+    found = (role for role, marks in ROLES.items() if any(word in marks for word in command))
     return next(found, None)
 
 

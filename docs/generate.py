@@ -50,8 +50,8 @@ EXAMPLES: dict[str, tuple[Struct, ...]] = {
     "popularity": (
         ms.PopularityMessage(
             item_id="tea-500g", kind="bought", as_of=1_750_075_200_000, version=8123, buyers=412,
-            newest_day=date(2025, 6, 16), purchases=[3, 0, 7], first_days=8_286_144, repeaters=121,
-            repeat_days=304, repeat_minutes=11_923_200, customers=9_214, available=True,
+            newest_day=date(2025, 6, 16), purchases=[3, 0, 5, 1], first_days=8_263_000, repeaters=96,
+            repeat_days=181, repeat_minutes=7_430_400, customers=2_481, available=True,
         ),
     ),
     "bestsellers": (
@@ -97,6 +97,10 @@ EXAMPLES: dict[str, tuple[Struct, ...]] = {
             task="pair-deltas-0", worker="http://127.0.0.1:6066", applied=812, stored=790, listed=812,
             events=98_112,
         ),
+        ms.Progress(
+            task="recommender/purchases-3", worker="http://127.0.0.1:6067", applied=51_880, stored=51_200,
+            recommended=51_880, settled=1_750_075_201_044, model=2, events=51_880,
+        ),
     ),
 }  # fmt: skip
 
@@ -138,8 +142,8 @@ def _type_name(of: inspect.Type) -> str:
         return f"integer, {of.ge:,} to {of.le:,}" if of.le is not None else f"integer, {of.ge:,} or more"
     names: dict[type[inspect.Type], str] = {
         inspect.StrType: "string", inspect.IntType: "integer", inspect.FloatType: "number",
-        inspect.DateType: "date, YYYY-MM-DD",
-        inspect.BoolType: "boolean", inspect.BytesType: "string", inspect.NoneType: "null",
+        inspect.BoolType: "boolean", inspect.DateType: "date", inspect.BytesType: "string",
+        inspect.NoneType: "null",
     }  # fmt: skip
     return names[type(of)]
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +120,12 @@ def message_type(raw: bytes) -> Type:
         return Type(raw[3])
     except ValueError:
         raise BadDelta(f"pair-deltas message has unknown type {raw[3]}") from None
+
+
+def nothing(source: Source, end: int) -> Deltas:
+    """A source's first message, in which nothing happened up to offset `end`."""
+    columns: list[Any] = [np.zeros(0, dtype) for dtypes in _COLUMNS for dtype in dtypes]
+    return Deltas(source, 0, end, 0, 0, [], np.zeros(0, np.uint16), *columns)
 
 
 def encode(d: Deltas) -> bytes:

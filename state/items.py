@@ -337,7 +337,10 @@ class ItemMachine:
 
     def mark_unknown(self, item_ids: Iterable[str]) -> None:
         """Note that what is published of these items is not known, so that their lists are published anew."""
-        rows = self.rows_of(item_ids)
+        self.mark_rows_unknown(self.rows_of(item_ids))
+
+    def mark_rows_unknown(self, rows: npt.NDArray[np.int64]) -> None:
+        """The same, of rows."""
         self.published.length[rows] = -1
         self.tables.marks[rows] |= RANK
 

@@ -135,5 +135,7 @@ def kernel(function: Function) -> Function:
 
     Types inside are numba's: mixing np.uint64 and np.int64 gives a float, so both sides are cast.
     """
-    compiled: Function = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)(function)
+    compiled: Function = njit(
+        cache=True, nogil=True, error_model="numpy", boundscheck=False, no_cfunc_wrapper=True
+    )(function)
     return compiled

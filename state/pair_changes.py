@@ -76,6 +76,15 @@ class PairChanges(NamedTuple):
     pairs: Pairs
 
 
+def no_pairs(source: Source, end: int) -> PairChanges:
+    """A source's first message, in which nothing happened up to offset `end`."""
+    buyers, sizes, pairs = ([np.zeros(0, dtype) for dtype in dtypes] for dtypes in (_BUYERS, _SIZES, _PAIRS))
+    return PairChanges(
+        source, 0, end, 0, 0, [], np.zeros(0, np.uint16),
+        Buyers(*buyers), Sizes(*sizes), Pairs(*pairs),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
 def encode_pairs(p: PairChanges) -> bytes:
     """The bytes of a message."""
     w = Writer()

@@ -109,6 +109,9 @@ def take_buyer(p: Popularity, item: int, day: int) -> None:
     p.buyers[item] -= 1
     p.totals[BUYERS] -= 1
     p.first_days[item] -= day
+    if p.totals[REFRESHED_AT] >= 0:
+        # the total may come back to what it was: that all are as of the same one would not be noticed
+        p.totals[REFRESHED_AT] = -2 - p.totals[REFRESHED_AT]
     take_purchases(p, item, day, 1)
 
 
@@ -195,6 +198,7 @@ def is_changed(p: Popularity) -> bool:
 @kernel
 def is_stale(p: Popularity) -> bool:
     """Whether the total of buyers moved by more than one in 200 since the last refresh, or a day began."""
-    return (
-        p.totals[REFRESHED_AT] < 0 or abs(p.totals[BUYERS] - p.totals[REFRESHED_AT]) * 200 > p.totals[BUYERS]
-    )
+    at = p.totals[REFRESHED_AT]
+    if at < -1:
+        at = -2 - at
+    return at < 0 or abs(p.totals[BUYERS] - at) * 200 > p.totals[BUYERS]

@@ -74,52 +74,58 @@ class PopularityView:
     ----------
     items : Dictionary
         Ids of the items.
-    popularity : Popularity
-        The arrays. `totals` has the sum of all buyers, and purchases that records brought so far.
     """
 
     def __init__(self, items: Dictionary) -> None:
         self.items = items
-        self.popularity: Popularity = new_popularity(1024)
+        self._popularity: Popularity = new_popularity(1024)
         self.customers = 0
         self._versions = np.full(1024, -1, np.int64)
 
     @property
+    def popularity(self) -> Popularity:
+        """The arrays, with room for every item of the dictionary, whoever brought it there.
+
+        `totals` has the sum of all buyers, and purchases that records brought so far.
+        """
+        self._make_room()
+        return self._popularity
+
+    @property
     def watermark_ms(self) -> int:
         """The newest event time that any record, or `move_on`, brought."""
-        return int(self.popularity.totals[WATERMARK_MS])
+        return int(self._popularity.totals[WATERMARK_MS])
 
     @property
     def purchases(self) -> int:
         """Purchases by which records grew so far: a measure of how much has changed."""
-        return int(self.popularity.totals[PURCHASES])
+        return int(self._popularity.totals[PURCHASES])
 
-    def make_room(self) -> None:
-        """Room for every item known by now."""
+    def _make_room(self) -> None:
         if len(self.items) > len(self._versions):
             capacity = 2 * len(self.items)
-            self.popularity = grow_popularity(self.popularity, capacity)
+            self._popularity = grow_popularity(self._popularity, capacity)
             versions = np.full(capacity, -1, np.int64)
             versions[: len(self._versions)] = self._versions
             self._versions = versions
 
     def move_on(self, time_ms: int) -> None:
         """Let days pass until an event time."""
-        move_on(self.popularity, time_ms)
+        move_on(self._popularity, time_ms)
 
     def put(self, records: Sequence[ItemPopularity]) -> None:
         """Take in what is said of items, in order; what is older than is known of an item is passed over."""
         if not records:
             return
         numbers = [self.items.number(record.item_id) for record in records]
-        self.make_room()
+        self._make_room()
         heads = np.array([
             (n, r.as_of_ms, r.version, r.buyers, r.newest_day, r.first_days, *r.repeats, r.customers)
             for n, r in zip(numbers, records, strict=True)
         ], np.int64)  # fmt: skip
         ends = np.cumsum([len(record.purchases) for record in records])
         counts = np.array([count for record in records for count in record.purchases], np.int64)
-        self.customers = int(_put(self.popularity, self._versions, heads, ends, counts, self.customers))
+        self.customers = int(_put(self._popularity, self._versions, heads, ends, counts, self.customers))
 
     def remove(self, item_id: str) -> None:
         """Nothing is said of an item any more."""
@@ -135,10 +141,10 @@ class PopularityView:
         if number is None and available:
             return False  # the default; no need to know an item of which nothing else is known
         number = self.items.number(item_id)
-        self.make_room()
-        if self.popularity.available[number] == available:
+        self._make_room()
+        if self._popularity.available[number] == available:
             return False
-        self.popularity.available[number] = available
+        self._popularity.available[number] = available
         return True
 
 

@@ -70,17 +70,7 @@ def stored_log(store: Store) -> str | None:
     return None if raw is None else str(codec.unpack_any_meta(META, raw).get("log") or "")
 
 
-MESSAGE_EVENTS = 25  # that could be applied in the time which a message takes whatever it holds: 130 us
 LEAST_SHARE = 0.02  # of a sweep, a step: it ends some time also where little comes
-
-
-def replay_work(events: int, messages: int) -> int:
-    """What it costs to apply so many events in so many messages, counted in events of large messages.
-
-    >>> replay_work(10_000, 5), replay_work(10_000, 10_000)
-    (10125, 260000)
-    """
-    return events + MESSAGE_EVENTS * messages
 
 
 class Pace:
@@ -91,19 +81,19 @@ class Pace:
     Parameters
     ----------
     budget
-        Work that a restart may replay, such as events.
+        Work that a restart may replay, such as seconds of counting.
     done
         Work so far.
 
-    >>> pace = Pace(1_000, 5_000)
-    >>> pace.share(5_100), pace.share(5_100), pace.share(9_000)
+    >>> pace = Pace(1.0, 5.0)
+    >>> round(pace.share(5.1), 3), pace.share(5.1), pace.share(9.0)
     (0.2, 0.02, 1.0)
     """
 
-    def __init__(self, budget: float, done: int) -> None:
+    def __init__(self, budget: float, done: float) -> None:
         self._budget, self._done = budget, done
 
-    def share(self, done: int) -> float:
+    def share(self, done: float) -> float:
         """Share (0 to 1) of the sweep to write now that so much work is done."""
         share = 2 * (done - self._done) / self._budget
         self._done = done

@@ -14,7 +14,7 @@ from state.customer_saver import CustomerSaver
 from state.deltas import Source
 from state.first_events import decode_first
 from state.pair_changes import encode_pairs
-from state.saving import Saver, replay_work
+from state.saving import Saver
 from state.store import RocksStore
 from streams.context import Context
 from streams.customer_task import counting_settings, item_partition
@@ -88,8 +88,3 @@ class CrossingTask(Task):
                 self.name, self.machine.untold - untold, self.kind.name,
             )  # fmt: skip
         return Outgoing(outgoing)
-
-    @property
-    def work(self) -> int:
-        """First events that were told, and what each message costs beside them."""
-        return replay_work(self.machine.applied, self.position)

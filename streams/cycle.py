@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from faust.types import TP
 
+from state.saving import Pace
 from streams.item_task import ItemTask
-from streams.record_batches import Framed
-from streams.refresh import Counts
+from streams.refresh import Counts, Ranked
 from streams.tasks import Outgoing, Task
 from streams.threads import in_thread_of
 
@@ -40,6 +40,7 @@ log = logging.getLogger("alsobought")
 Result = TypeVar("Result")
 
 MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in Kafka
+MOST_BYTES = 16 << 20
 SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
 FRESH_ROWS = 2_048  # of a cycle, over all tasks
 WAITING_ROWS = 192  # of passes in a cycle that had something else to do
@@ -47,7 +48,8 @@ BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it w
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
 SAVE_EVERY_S = 0.5
-SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state
+SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state, or
+SAVES_SHARE = 0.2  # so much of the time that it took before
 OUTSTANDING_MESSAGES = 8  # of deltas from each source partition, on their way to us: more events wait
 
 
@@ -65,9 +67,14 @@ class _Listed:
     """What one task's ranking brought out in a cycle."""
 
     task: ItemTask
-    batches: list[Framed] = field(default_factory=list)
+    batches: list[Ranked] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     settled: int = -1
+
+    @property
+    def says_something(self) -> bool:
+        """Whether anything is to be sent, or noted once what was sent is in Kafka."""
+        return bool(self.batches) or self.counts.since > 0 or self.settled >= 0
 
 
 class Cycle:
@@ -102,9 +109,11 @@ class Cycle:
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "machines")
         self._turn = 0
-        self._saved_at: dict[
-            TP, tuple[float, int]
-        ] = {}  # when a slice was stored last, and of which position
+        self._counted_s = 0.0  # that all applying of chunks took
+        self._paces: dict[TP, Pace] = {}
+        self._stopping = False
+        self._again: list[Task] = []  # something before what came is missing
+        self._saved_at: dict[TP, tuple[float, int]] = {}  # when a slice was stored last; of which position
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.holds_events = False
@@ -117,7 +126,11 @@ class Cycle:
 
     def _count_inbox(self) -> None:
         """Have no more fetched while too much waits."""
-        if sum(len(chunk.records) for chunk in (*self._inbox, *self._kept)) < MOST_RECORDS:
+        held = (*self._inbox, *self._kept)
+        if (
+            sum(len(chunk.records) for chunk in held) < MOST_RECORDS
+            and sum(chunk.size_bytes for chunk in held) < MOST_BYTES
+        ):
             self.has_room.set()
         else:
             self.has_room.clear()
@@ -127,8 +140,9 @@ class Cycle:
         self._wake.set()
 
     def drop(self) -> None:
-        """Forget what was fetched and not applied: partitions are assigned anew, and read from the state."""
+        """Forget what was fetched and not applied: partitions are read again from where their state is."""
         self._inbox, self._kept = [], []
+        self._paces = {tp: pace for tp, pace in self._paces.items() if tp in self._tasks}
         self._count_inbox()
 
     async def run(self, context: Context) -> None:
@@ -143,9 +157,14 @@ class Cycle:
                 await asyncio.sleep(IDLE_S)
                 continue
             await context.outbox.room()
-            await context.lease.wait("the worker", lambda: True)
+            await context.lease.wait("the worker")
             async with context.lock:
                 await self._cycle(context)
+            await self._read_again()
+
+    def stop(self) -> None:
+        """Let the cycle under way end without waiting for the group: it may be gone."""
+        self._stopping = True
 
     def close(self) -> None:
         """Give the thread back."""
@@ -162,18 +181,20 @@ class Cycle:
         sources, deltas = self._sorted_out(chunks, begin)
         self._count_inbox()
         if sources:
-            await self._send(context, await self._in_thread(_apply_all, sources))
+            self._send(context, await self._in_thread(self._apply_all, sources))
             for task in {task.tp: task for task, _ in sources}.values():
                 task.took_in()
         missed, listed = await self._in_thread(self._count_and_rank, deltas, bool(chunks), begin)
         for task, chunk in missed:
-            await self._read_again(task, chunk)
+            self._miss(task, chunk)
+        for task, _ in deltas:
+            task.unacknowledged.add(task.position, ())
         if listed:
-            await context.lease.wait("lists", lambda: True)
+            await context.lease.wait("lists", lambda: self._stopping)
             for one in listed:
                 self._send_lists(context, one)
         self._look_at_outstanding(context)
-        await self._save(begin)
+        await self._save(context, begin)
         await self._shrink()
 
     def _sorted_out(
@@ -200,29 +221,54 @@ class Cycle:
         self._kept = kept
         return sources, deltas
 
-    async def _send(self, context: Context, applied: Sequence[_Applied]) -> None:
+    def _send(self, context: Context, applied: Sequence[_Applied]) -> None:
         for task, chunk, position, outgoing in applied:
             if outgoing is None:
-                await self._read_again(task, chunk)
+                self._miss(task, chunk)
             else:
                 task.unacknowledged.add(position, context.outbox.send_all(outgoing.records))
 
-    async def _read_again(self, task: Task, chunk: Chunk) -> None:
+    def _miss(self, task: Task, chunk: Chunk) -> None:
         log.warning("%s is at %d, got a chunk from %d: reading again", task.name, task.position, chunk.start)
-        await self._seek(task.tp, task.position)
+        self._again.append(task)
+
+    async def _read_again(self) -> None:
+        """Seek what is to be read again, without the lock: a rebalance that wants it may be waited for."""
+        again, self._again = self._again, []
+        for task in again:
+            if self._tasks.get(task.tp) is task:
+                await self._seek(task.tp, task.position)
 
     def _send_lists(self, context: Context, listed: _Listed) -> None:
         refresher = listed.task.refresher
-        batches = [(context.outbox.send_framed(refresher.tp, framed), framed.n) for framed in listed.batches]
+        if not context.lease.held or not self._owns(listed.task.tp):
+            # another may have it by now and know more; if it stays ours, they are ranked and sent again
+            refresher.unsent([ranked.rows for ranked in listed.batches], listed.counts, listed.settled)
+            return
+        batches = [
+            (context.outbox.send_framed(refresher.tp, ranked.framed), ranked.framed.n)
+            for ranked in listed.batches
+        ]
         refresher.sent(batches, listed.counts, listed.settled)
 
     # ------------------------------------------------------------------ in the thread
 
+    def _apply_all(self, chunks: Sequence[tuple[Task, Chunk]]) -> list[_Applied]:
+        begin = time.monotonic()
+        applied = []
+        for task, chunk in chunks:
+            outgoing = task.take(chunk)
+            applied.append(_Applied(task, chunk, task.position, outgoing))
+        self._counted_s += time.monotonic() - begin
+        return applied
+
     def _count_and_rank(
         self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
     ) -> tuple[list[tuple[ItemTask, Chunk]], list[_Listed]]:
+        start = time.monotonic()
         missed = [(task, chunk) for task, chunk in deltas if task.take(chunk) is None]
         counted_s = time.monotonic() - begin
+        self._counted_s += time.monotonic() - start
         tasks = [task for task in self._item_tasks() if task.refresher.ready]
         if not tasks:
             return missed, []
@@ -231,8 +277,7 @@ class Cycle:
         listed = {task: _Listed(task) for task in tasks}
         self._rank_fresh(tasks, listed)
         self._rank_waiting(tasks, listed, busy, counted_s)
-        news = [one for one in listed.values() if one.batches or one.counts.since or one.settled >= 0]
-        return missed, news
+        return missed, [one for one in listed.values() if one.says_something]
 
     def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, _Listed]) -> None:
         left = FRESH_ROWS
@@ -283,9 +328,10 @@ class Cycle:
 
     # ------------------------------------------------------------------ storing
 
-    async def _save(self, now: float) -> None:
+    async def _save(self, context: Context, now: float) -> None:
         """Store slices of those tasks whose turn it is, as long as there is time in this cycle."""
         begin = time.monotonic()
+        limit_s = max(SAVES_AT_ONCE_S, SAVES_SHARE * (begin - now))
         for tp, task in self._by_age():
             # what was just opened has nothing that its store has not
             saved_at, position = self._saved_at.get(tp, (0.0, task.saver.stored))
@@ -297,9 +343,15 @@ class Cycle:
             if not task.may_be_stored:
                 continue
             self._saved_at[tp] = now, task.position
-            await self._in_thread(task.saver.step, task.pace.share(task.work))
-            if time.monotonic() - begin > SAVES_AT_ONCE_S:
+            await self._in_thread(task.saver.step, self._pace_of(context, tp).share(self._counted_s))
+            if time.monotonic() - begin > limit_s:
                 return
+
+    def _pace_of(self, context: Context, tp: TP) -> Pace:
+        """How fast a task's state is stored: by the time all counting takes, as a replay does it again."""
+        if tp not in self._paces:
+            self._paces[tp] = Pace(context.settings.replay_ms / 1000, self._counted_s)
+        return self._paces[tp]
 
     def _by_age(self) -> list[tuple[TP, Task]]:
         """The tasks, those first of which nothing was stored for longest."""
@@ -307,23 +359,15 @@ class Cycle:
 
     async def _shrink(self) -> None:
         """Bring machines that hold more than their budget back into it."""
-        for task in self._tasks.values():
+        for task in list(self._tasks.values()):
             if task.saver.over_budget():
                 await task.unacknowledged.wait()
                 await self._in_thread(task.saver.shrink)
 
 
-def _apply_all(chunks: Sequence[tuple[Task, Chunk]]) -> list[_Applied]:
-    applied = []
-    for task, chunk in chunks:
-        outgoing = task.take(chunk)
-        applied.append(_Applied(task, chunk, task.position, outgoing))
-    return applied
-
-
-def _add(listed: _Listed, framed: Framed | None) -> None:
-    if framed is not None:
-        listed.batches.append(framed)
+def _add(listed: _Listed, ranked: Ranked | None) -> None:
+    if ranked is not None:
+        listed.batches.append(ranked)
 
 
 def _together(some: Counts, others: Counts) -> Counts:

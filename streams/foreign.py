@@ -118,10 +118,16 @@ class Written:
         Offsets [from, to) that others wrote and nobody has dealt with yet.
     """
 
-    def __init__(self, tp: TP, end: int) -> None:
+    def __init__(self, tp: TP, end: int, *, marked: bool = False) -> None:
         self.tp = tp
+        self._marked = marked  # others write marks there that are no harm: the caller looks at what it is
         self.foreign: list[tuple[int, int]] = []
         self._expected = end
+
+    @property
+    def end(self) -> int:
+        """Where the partition ends, as far as is known."""
+        return self._expected
 
     def own(self, first: int, count: int) -> None:
         """Note a batch that Kafka has acknowledged, in the order they were sent: its offset and records."""
@@ -131,6 +137,7 @@ class Written:
     def reached(self, end: int) -> None:
         """Note that the partition ends at `end` (or did), with nothing of ours on its way."""
         if end > self._expected:
-            log.warning("%s-%d: offsets %d to %d are by another worker", *self.tp, self._expected, end)
+            if not self._marked:
+                log.warning("%s-%d: offsets %d to %d are by another worker", *self.tp, self._expected, end)
             self.foreign.append((self._expected, end))
             self._expected = end

@@ -11,7 +11,7 @@ from state.deltas import Type, decode, decode_availability, message_type
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
 from state.pair_changes import decode_pairs
-from state.saving import Saver, replay_work
+from state.saving import Saver
 from state.store import RocksStore
 from streams.context import Context
 from streams.customer_task import counting_settings
@@ -31,7 +31,6 @@ class ItemTask(Task):
 
     machine: ItemMachine
     memory_share = 0.8
-    source = False
 
     def __init__(self, tp: TP, context: Context, kind: Kind) -> None:
         super().__init__(tp, context)
@@ -106,12 +105,3 @@ class ItemTask(Task):
         progress.staleness_ms = self.refresher.staleness.take()
         progress.latency_p50_ms, progress.latency_p99_ms = self.refresher.latency.take()
         return progress
-
-    @property
-    def work(self) -> int:
-        """Events, and what each message costs beside them."""
-        return replay_work(self.counters.events, self.position)
-
-    def replay_budget(self) -> float:
-        """Every item task hears of every event of its kind."""
-        return self.context.settings.replay_events

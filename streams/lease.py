@@ -36,12 +36,14 @@ class Lease:
         """Whether the group confirmed this worker within the session timeout."""
         return time.monotonic() - self._confirmed_at < self._timeout_s
 
-    async def wait(self, name: str, owned: Callable[[], bool]) -> None:
-        """Return when the lease is held and the partition is ours; cancelled with its task if it is lost."""
-        if self.held and owned():
+    async def wait(self, name: str, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Return when the lease is held, or when it is given up."""
+        if self.held:
             return
-        log.warning("%s: not confirmed by the group, or another's: holding back", name)
-        while not (self.held and owned()):
+        log.warning("%s: not confirmed by the group: holding back", name)
+        while not self.held:
+            if given_up():
+                return
             await asyncio.sleep(LOOK_S)
         log.info("%s: confirmed again, going on", name)
 

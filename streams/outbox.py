@@ -73,11 +73,11 @@ class Outbox:
         return self.send_all([record])[0]
 
     def send_all(self, records: Sequence[Record]) -> list[asyncio.Future[int]]:
-        """Send records; per partition one future, which resolves to the offset of its first record."""
+        """Send records; a future for each run that fits a batch, which resolves to its first offset."""
         by_partition: dict[TP, list[Record]] = {}
         for record in records:
             by_partition.setdefault(TP(record.topic, record.partition), []).append(record)
-        return [self._enqueue(tp, some) for tp, some in by_partition.items()]
+        return [self._enqueue(tp, run) for tp, some in by_partition.items() for run in _runs(some)]
 
     def send_framed(self, tp: TP, framed_records: Framed) -> asyncio.Future[int]:
         """Send a batch that is framed already; the future resolves to the offset of its first record."""
@@ -136,6 +136,8 @@ class Outbox:
         waiting: list[_Waiting] = []
         try:
             while queue:
+                if self.failed is not None:
+                    raise self.failed
                 waiting = _together(queue)
                 batch, size = _batch(waiting)
                 acknowledged = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
@@ -195,6 +197,21 @@ def _size(content: Framed | list[Record]) -> int:
     if isinstance(content, Framed):
         return len(content.raw)
     return sum(len(record.key or b"") + len(record.value or b"") for record in content)
+
+
+def _runs(records: list[Record]) -> list[list[Record]]:
+    """Consecutive records that fit a batch together; one that is larger is alone."""
+    if len(records) == 1:
+        return [records]
+    runs: list[list[Record]] = [[]]
+    size = 0
+    for record in records:
+        size += _size([record])
+        if runs[-1] and (size > MOST_BYTES or len(runs[-1]) == MOST_RECORDS):
+            runs.append([])
+            size = _size([record])
+        runs[-1].append(record)
+    return runs
 
 
 def _count(content: Framed | list[Record]) -> int:
@@ -278,6 +295,10 @@ class Unacknowledged:
                 future.result()
             self._acknowledged = self._waiting.popleft()[0]
         return self._acknowledged
+
+    def reached(self, position: int) -> bool:
+        """Whether Kafka has everything up to a position, and all that was sent at it; raises what failed."""
+        return self.position() >= position and not self._waiting
 
     async def wait(self) -> None:
         """Wait until Kafka has all of it; raises what failed."""

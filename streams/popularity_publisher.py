@@ -52,7 +52,9 @@ class PopularityPublisher:
         while True:
             begin = time.monotonic()
             try:
-                if self._task.position >= self._task.machine.replayed_to:  # else what is newer may be there
+                machine = self._task.machine
+                # what is newer may be there until the replay is over, and without items there is nothing
+                if machine.row_count and machine.position >= machine.replayed_to:
                     await self.publish()
             except KafkaError as error:
                 log.info("%s: popularity: %s; all of it is sent again", self._task.name, error)
@@ -89,7 +91,7 @@ class PopularityPublisher:
         reader = self._task.context.reader
         end = await reader.end_of(self._tp)
         if self._written is None:
-            self._written = Written(self._tp, end)
+            self._written = Written(self._tp, end, marked=True)
         self._written.reached(end)
         while self._written.foreign:
             keys = await reader.keys(self._tp, *self._written.foreign[0])

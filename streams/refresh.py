@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -81,6 +81,13 @@ class Pass:
         return self.position >= 0
 
 
+class Ranked(NamedTuple):
+    """Messages of lists, to be sent as a batch, and the rows that they are of."""
+
+    framed: Framed
+    rows: Rows
+
+
 class Refresher:
     """Ranks the rows of one item task, and writes the messages of lists that say something new.
 
@@ -102,6 +109,7 @@ class Refresher:
         self._counts = Counts()
         self._overflowed = False  # fresh rows were left to the next pass
         self._pass: Pass | None = None
+        self._last_sent: asyncio.Future[int] | None = None
         self._settle_at = -1
         self._lag_ms = 0.0  # age of the newest events counted
         self._counted_at = float("-inf")
@@ -230,7 +238,7 @@ class Refresher:
 
     # ------------------------------------------------------------------ ranking and writing
 
-    def rank(self, rows: Rows, *, exact: bool) -> Framed | None:
+    def rank(self, rows: Rows, *, exact: bool) -> Ranked | None:
         """Rank rows; the messages of those lists that say something new, None without any."""
         machine = self._task.machine
         lists = machine.rank(rows, exact=exact)
@@ -245,7 +253,7 @@ class Refresher:
         out = np.empty(int(key_ends[-1]) + int(ends[-1]) + FRAME_BYTES * len(which), np.uint8)
         null = lists.length[which] == 0
         size = frame(out, np.frombuffer(bytearray(b"".join(keys)), np.uint8), key_ends, values, ends, null)
-        return Framed(compressed(out[:size].data), len(which))
+        return Ranked(Framed(compressed(out[:size].data), len(which)), lists.row[which])
 
     def message(self, item: int) -> bytes | None:
         """The message an item's list would be now, None if it has none. The lock must be held."""
@@ -270,13 +278,18 @@ class Refresher:
     def sent(
         self, batches: Sequence[tuple[asyncio.Future[int], int]], counts: Counts, settled: int = -1
     ) -> None:
-        """Note what was sent, for when Kafka has it: lists, what they list, what they settle."""
-        waiting = [future for future, _ in batches if not future.done()]
+        """Note what was sent, for when Kafka has it.
+
+        Batches of lists and how many each has, the counts that they bring out, and what they settle.
+        """
+        # batches of a partition are acknowledged in their order: those of earlier cycles before the last
+        for future, count in batches:
+            future.add_done_callback(partial(self._own, count))
+            self._last_sent = future
+        last = self._last_sent
 
         def acknowledged(_future: asyncio.Future[int] | None = None) -> None:
-            if any(not future.done() for future, _ in batches):
-                return
-            if any(future.cancelled() or future.exception() for future, _ in batches):
+            if last is not None and (last.cancelled() or last.exception() is not None):
                 return  # the worker ends
             now_ms, now = time.time() * 1000, time.monotonic()
             if counts.since:
@@ -287,12 +300,19 @@ class Refresher:
                 self._lists_settled = max(self._lists_settled, settled)
                 self._settled.set()
 
-        for future, count in batches:
-            future.add_done_callback(partial(self._own, count))
-        for future in waiting:
-            future.add_done_callback(acknowledged)
-        if not waiting:
+        if last is None or last.done():
             acknowledged()
+        else:
+            last.add_done_callback(acknowledged)
+
+    def unsent(self, rows: Sequence[Rows], counts: Counts, settled: int) -> None:
+        """Take back what was ranked and not sent: it is due again. The lock must be held."""
+        for some in rows:
+            self._task.machine.mark_rows_unknown(some)
+        self._settle_at = max(self._settle_at, settled)
+        since = [c.since for c in (counts, self._counts) if c.since]
+        self._counts = Counts(min(since, default=time.monotonic()), counts.events + self._counts.events)
+        self._overflowed = True
 
     async def finish_settling(self) -> None:
         """Have what settled lists were ranked by published, too, then say that they are; until cancelled."""
@@ -328,14 +348,16 @@ class Refresher:
                 return
             written, sent = self._written, outbox.sent_to(self.tp)
             end = await reader.end_of(self.tp)
-            if outbox.idle(self.tp) and outbox.sent_to(self.tp) == sent:
+            # what Kafka has of ours is noted a moment after the outbox knows it
+            idle = outbox.idle(self.tp) and outbox.end_of(self.tp) <= written.end
+            if idle and outbox.sent_to(self.tp) == sent:
                 written.reached(end)
             while written.foreign:
                 keys = await reader.keys(self.tp, *written.foreign[0])
                 async with self._context.lock:
                     self._task.machine.mark_unknown(key.decode() for key in keys)
+                    self._counts.since = self._counts.since or time.monotonic()
+                    self._overflowed = True
                 written.foreign.pop(0)
-                self._counts.since = self._counts.since or time.monotonic()
-                self._overflowed = True
         except KafkaError as error:
             log.info("%s: %s; looked at again later", self._task.name, error)

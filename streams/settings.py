@@ -30,7 +30,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(platformdirs.user_data_dir("alsobought")), description="where state and the local stack live"
     )
-    group: str = Field("alsobought", description="consumer group and prefix of internal client names")
+    group: str = Field(
+        "alsobought",
+        description="consumer group of workers, and prefix of that of recommenders and of client names",
+    )
     partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic, when created here")
     replication: int = Field(1, ge=1, le=16, description="replicas of every topic, when created here")
 
@@ -52,7 +55,7 @@ class Settings(BaseSettings):
     instance: str | None = Field(
         None,
         min_length=1,
-        description="name of this worker in the group, of one process at a time: one that is started again"
+        description="name of this process in its group, of one process at a time: one that is started again"
         " within session_ms goes on with its partitions and disturbs nobody; without a name they go"
         " to others",
     )
@@ -60,7 +63,7 @@ class Settings(BaseSettings):
         10_000,
         ge=6_000,
         le=19_000,
-        description="a worker that is not heard of for so long loses its partitions to others",
+        description="a worker or recommender that is not heard of for so long loses its partitions to others",
     )
 
     window: int = Field(50, ge=1, le=250, description="items pair when their ranks differ by at most this")
@@ -86,8 +89,11 @@ class Settings(BaseSettings):
     )
     progress_ms: int = Field(1_000, ge=50, description="time between two reports of how far a worker is")
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
-    replay_events: int = Field(
-        150_000, ge=1_000, description="events a restart may replay: sets the pace of writing state"
+    replay_ms: int = Field(
+        3_000,
+        ge=100,
+        description="time of counting, as measured, that a restart may have to repeat: sets the pace of"
+        " writing state",
     )
 
     checkpoint_url: str | None = Field(
@@ -98,19 +104,21 @@ class Settings(BaseSettings):
     checkpoints_kept: int = Field(3, ge=1, description="checkpoints kept of each partition")
     model_dir: str | None = Field(
         None,
-        description="directory or fsspec URL that trained models are written to, where all workers can read"
-        " it; without it models under data_dir",
+        description="directory or fsspec URL that trained models are written to, where all recommenders can"
+        " read it; without it models under data_dir",
     )
     memory_mib: int | None = Field(
         None,
         ge=16,
-        description="MiB that rows, histories and ids may take per worker, the rest being read from disk when"
-        " needed; without it all of them stay in memory",
+        description="MiB that rows, histories and ids may take per worker, and histories and ids per"
+        " recommender, the rest being read from disk when needed; without it all of them stay in memory",
     )
 
-    web_host: str = Field("127.0.0.1", description="address the worker's queries are served on")
-    web_port: int = Field(0, ge=0, le=65_535, description="port of the worker's queries; 0: any free one")
-    advertise_host: str | None = Field(None, description="host name other machines reach this worker by")
+    web_host: str = Field(
+        "127.0.0.1", description="address the queries of this worker or recommender are served on"
+    )
+    web_port: int = Field(0, ge=0, le=65_535, description="port of these queries; 0: any free one")
+    advertise_host: str | None = Field(None, description="host name other machines reach this process by")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     kafka_home: Path | None = Field(None, description="an installed Kafka to run instead of the downloaded")

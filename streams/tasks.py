@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
-from state.saving import Pace, Saver
+from state.saving import Saver
 from state.store import RocksStore
 from streams.checkpoints.taking import take_now_and_then
 from streams.context import Context
@@ -73,8 +73,6 @@ class Task(abc.ABC):
     """
 
     memory_share = 0.0
-    source = True
-    """Whether it sends what its log changes to other tasks' logs."""
 
     def __init__(self, tp: TP, context: Context) -> None:
         self.tp = tp
@@ -84,7 +82,6 @@ class Task(abc.ABC):
         self.saver: Saver
         self.store: RocksStore
         self.checkpointing = asyncio.Lock()
-        self.pace: Pace
         self._whole = True  # no chunk is applied in part
         self._loops: list[asyncio.Task[None]] = []
         self._closing = False
@@ -192,7 +189,6 @@ class Task(abc.ABC):
 
     def _begin_from_here(self) -> None:
         self.unacknowledged.begin_at(self.position)
-        self.pace = Pace(self.replay_budget(), self.work)
 
     def is_newest(self) -> bool:
         """Whether its store is the one that a worker would open now: a successor may have taken over."""
@@ -235,21 +231,12 @@ class Task(abc.ABC):
         """
         if not self._whole:
             raise Torn(f"{self.name} stopped in the middle of a chunk; it goes on from what is stored")
-        return self.unacknowledged.position() >= self.position
+        return self.unacknowledged.reached(self.position)
 
     @property
     def acknowledged(self) -> int:
         """Offset up to which everything that follows from the records is in Kafka."""
         return self.unacknowledged.position()
-
-    @property
-    def work(self) -> int:
-        """What replaying all that was applied since the worker started would cost, counted in events."""
-        return self.counters.events
-
-    def replay_budget(self) -> float:
-        """The same, that a restart may cost."""
-        return self.context.settings.replay_events / self.context.partitions
 
     async def close(self, *, save: bool) -> None:
         """Save everything if asked to and possible, and give the store back. The lock must be held."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import aiokafka
@@ -26,8 +27,10 @@ from streams.readers import ISOLATION
 
 FETCH_WAIT_MS = 250
 PREFETCH_BACKOFF_S = 60.0
-"""aiokafka asks for no more of a broker's partitions while something it has fetched of them is not taken; for
-so long, after which a request would go out without those partitions, and their news would wait for it."""
+"""aiokafka asks a broker for nothing more while something it has fetched from it is not taken, for so long.
+
+After that a request goes out without those partitions, and what comes of them waits for its end.
+"""
 ROOM_S = 0.1
 FIRST_NUMBER = 1 << 60  # beyond any offset, which Faust would compare it with
 REQUEST_TIMEOUT_MS = 20_000
@@ -54,11 +57,16 @@ class Chunk:
     end: int
     records: list[Any]
 
+    @cached_property
+    def size_bytes(self) -> int:
+        """Of the records' values."""
+        return sum(len(record.value) for record in self.records if record.value is not None)
+
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Fetches records, noting which offsets each fetch covers."""
 
-    _held: frozenset[Any] = frozenset()
+    _held = False  # whether events are left in Kafka
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         conf = self.app.conf
@@ -124,14 +132,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _hold_events(self, consumer: Any) -> None:
         """Ask for no more events while the deltas of earlier ones pile up, and for all again afterwards."""
-        held: frozenset[Any] = frozenset()
-        if self.app.tasks.cycle.holds_events:
-            held = frozenset(tp for tp in consumer.assignment() if not is_internal(tp.topic))
-        if held != self._held:
-            assigned = consumer.assignment()
-            consumer.resume(*(self._held - held) & assigned)
-            consumer.pause(*(held - self._held) & assigned)
-            self._held = held
+        holds = self.app.tasks.cycle.holds_events
+        if not holds and not self._held:
+            return
+        # a rebalance resumes what is paused: what aiokafka says is what counts
+        paused = consumer.paused()
+        held = {tp for tp in consumer.assignment() if holds and not is_internal(tp.topic)}
+        consumer.resume(*(paused - held))
+        consumer.pause(*(held - paused))
+        self._held = holds
 
 
 def _positions(consumer: Any) -> dict[Any, int]:
@@ -155,10 +164,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Open the state of every assigned partition and seek to its position."""
         # shielded: a rebalance cancels this, and a store half open would stay locked
         positions = await asyncio.shield(self.app.tasks.open(set(self.assignment())))
-        # a rebalance empties Faust's queues without telling that they are no longer full: a partition that
-        # was held back because of that would never be fetched again
-        self._buffered_partitions.clear()
-        self._set_active_tps(self.assignment())
         positions = {tp: offset for tp, offset in positions.items() if tp in self.assignment()}
         if positions:
             await self.seek_wait(positions)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.assignment import StickyUnits
@@ -51,8 +52,7 @@ class Tasks:
     Attributes
     ----------
     folder : str
-        Of the stores, under the data directory; checkpoints of another than "state" are in a folder of its
-        name, too.
+        Of the stores, under the data directory.
     sharing : tuple
         Classes of tasks that share their memory, class by class.
     """
@@ -114,10 +114,12 @@ class Tasks:
             # what was lost again in the meantime is not opened
             missing = [tp for tp in sorted(mine - set(self._open)) if self.owns(tp)]
             opened = await self._open_all(missing)
-            self._share_memory()
-            for tp, task in opened:
-                self._open[tp] = task
-                task.start()
+            self.lease.confirm()
+            async with context.lock:  # the cycle's thread goes through them
+                for tp, task in opened:
+                    self._open[tp] = task
+                    task.start()
+                self._share_memory()
             return {tp: task.position for tp, task in self._open.items()}
 
     async def _open_all(self, missing: list[TP]) -> list[tuple[TP, Task]]:
@@ -188,10 +190,9 @@ class Tasks:
             settings, bootstrap = self.settings, self.settings.kafka or ""
             checkpoints = None
             if settings.checkpoint_url is not None:
-                url = settings.checkpoint_url
-                if self.folder != Tasks.folder:
-                    url = f"{url.rstrip('/')}/{self.folder}"
-                checkpoints = Checkpoints(url, settings.checkpoints_kept, counted_of(settings))
+                checkpoints = Checkpoints(
+                    settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings)
+                )
             partitions = len(await producer.partitions_for(PURCHASES.name))
             identity = await in_thread(log_identity, bootstrap, self.listed)
             self._begins = identity.begins
@@ -233,7 +234,10 @@ class Tasks:
         return 0 if self._context is None else self._context.partitions
 
     async def _seek(self, tp: TP, offset: int) -> None:
-        await self._app.consumer.seek_wait({tp: offset})
+        try:
+            await self._app.consumer.seek_wait({tp: offset})
+        except IllegalStateError:
+            log.info("%s-%d: lost meanwhile, not read again", *tp)
 
     def all(self) -> list[Task]:
         """Every open task."""
@@ -279,6 +283,7 @@ class Tasks:
 
     async def close(self) -> None:
         """Save and close everything."""
+        self.cycle.stop()
         async with self._lock:
             if self._context is None:
                 return

@@ -150,7 +150,7 @@ def as_event(message: EventMessage) -> Event:
     assert isinstance(message.timestamp, int)
     return Event(
         message.customer_id, message.item_id, message.timestamp, message.quantity, TYPES[message.type],
-        message.event_id,
+        message.event_id, None, message.source, message.sequence,
     )  # fmt: skip
 
 

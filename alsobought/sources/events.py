@@ -6,7 +6,7 @@ A batch of them is an Arrow record batch of `SCHEMA`: whole columns are converte
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -97,16 +97,17 @@ class EventTable:
     ----------
     kind
         The kind of events that the rows are of.
-    published_ms
-        The time of publishing, ms since 1970: events may be a day ahead of it.
+    now_ms
+        Tells the time of publishing, ms since 1970; events may be a day ahead of it. A pipe may last days.
     notes
         Gets what was done to cells that are not as they are written.
     """
 
-    def __init__(self, kind: EventKind, published_ms: int, notes: Notes) -> None:
+    def __init__(self, kind: EventKind, now_ms: Callable[[], int], notes: Notes) -> None:
         self._types = EventTypes(kind, [*BUILT_IN, kind])
         self._word = kind.word
-        self._published_ms = published_ms
+        self._now_ms = now_ms
+        self._published_ms = 0
         self._notes = notes
 
     def batch(self, rows: Rows, refuse: Refuse) -> pa.RecordBatch:
@@ -115,6 +116,7 @@ class EventTable:
         An empty quantity is 1 and an empty type the kind's own. The type's column is event_type, or type as
         in the message. A price that is none is left out, for nothing is counted by it.
         """
+        self._published_ms = self._now_ms()
         found, unsure = self._columns(rows)
         if found is not None and not unsure.any():
             return found

@@ -9,6 +9,7 @@ import msgspec
 from alsobought.sources.errors import SourceError
 from alsobought.sources.lines import Lines
 from alsobought.sources.table import Position, Refuse, Rows, Table
+from alsobought.sources.values import not_utf8
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -44,8 +45,12 @@ class JsonReader:
                         continue
                     try:
                         rows.append(_decode(line))
-                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    except msgspec.DecodeError as error:
                         refuse(number, f"not a JSON object: {error}")
+                    except RecursionError:
+                        refuse(number, "not a JSON object: nested too deeply")
+                    except UnicodeDecodeError:
+                        refuse(number, not_utf8("the line", line.decode("utf-8", "surrogateescape")))
                     else:
                         numbers.append(number)
                 if not rows:

@@ -98,9 +98,9 @@ def _opener(name: str, table: Table, separator: str | None) -> Open:
     compressed = suffixes[-1:] in ([".gz"], [".xz"])
     match suffixes[-2:-1] if compressed else suffixes[-1:]:
         case [".csv" | ".tsv" | ".txt"]:
-            return lambda notes: CsvReader(_lines(path), table, notes, separator)
+            return lambda notes: CsvReader(lines_of(path), table, notes, separator)
         case [".jsonl" | ".ndjson" | ".json"]:
-            return lambda _notes: JsonReader(_lines(path), table)
+            return lambda _notes: JsonReader(lines_of(path), table)
         case [".parquet"] if not compressed:
             return lambda _notes: ParquetReader(path, table)
     if is_stream(name) and not compressed:
@@ -111,12 +111,15 @@ def _opener(name: str, table: Table, separator: str | None) -> Open:
     )
 
 
-def _lines(path: Path) -> Lines:
+def lines_of(path: Path) -> Lines:
+    """Open a text file, a pipe or - (standard input)."""
+    if str(path) == STDIN:
+        return Lines.of_stdin()
     return Lines.of_pipe(path) if is_stream(str(path)) else Lines.of_file(path)
 
 
 def _stream_reader(path: Path, table: Table, notes: Notes, separator: str | None) -> Reader:
-    lines = Lines.of_stdin() if str(path) == STDIN else Lines.of_pipe(path)
+    lines = lines_of(path)
     # A JSON array is none of the two; the JSON reader says so.
     if lines.first_character() in (b"{", b"["):
         return JsonReader(lines, table)

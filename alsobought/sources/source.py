@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
@@ -104,7 +105,8 @@ class ItemSource(Source):
     def messages(self, *, skip_bad: bool = False) -> Iterator[list[CatalogueItem]]:
         """Yield the items. Raises SourceError: the file cannot be read, or BadRowsError at a bad row."""
         self._begin()
-        yield from filter(None, self._read(items, skip_bad=skip_bad))
+        convert = partial(items, notes=self.notes)
+        yield from filter(None, self._read(convert, skip_bad=skip_bad))
 
     def records(self, *, skip_bad: bool = False) -> Iterator[Records]:
         """Yield the items as records. Raises as `messages` does."""
@@ -154,7 +156,7 @@ class EventSource(Source):
     def batches(self, *, skip_bad: bool = False) -> Iterator[pa.RecordBatch]:
         """Yield the events, in batches of `events.SCHEMA`. Raises as `messages` does."""
         self._begin()
-        table = EventTable(self._kind, time.time_ns() // 1_000_000, self.notes)
+        table = EventTable(self._kind, _now_ms, self.notes)
         for batch in self._read(table.batch, skip_bad=skip_bad):
             if batch.num_rows:
                 yield batch
@@ -212,6 +214,10 @@ class EventSource(Source):
             if not skip_bad:
                 self.check(on_position)
             yield self.batches(skip_bad=skip_bad)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def numbered(batches: Iterable[pa.RecordBatch], source: str | None) -> Iterator[Records]:

@@ -174,13 +174,15 @@ def find(
     if own:
         n = _add_own(items, sources, n, p, to_popularity, history, now_ms, allowed)
     x = np.zeros((n, features.N_ALL))
-    places = np.full(n, -1, np.int32)
+    places, numbers = np.full(n, -1, np.int32), np.empty(n, np.int64)
     for i in range(n):
         item = np.int64(items[i])
-        number = number_of(to_popularity, item)
+        numbers[i] = number_of(to_popularity, item)
         if scratch.stamp[item] == scratch.epoch[0]:
             places[i] = scratch.place[item]
-        features.fill(x[i], p, number, sums, np.int64(places[i]), t, item)
+    features.fill(x, p, numbers, sums, places, t, items[:n])
+    for i in range(n):
+        item, number = np.int64(items[i]), numbers[i]
         if sources[i] == OWN:
             h = np.int64(owned.place[item])
             features.fill_own(

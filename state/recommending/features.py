@@ -51,33 +51,43 @@ N_NEW, N_ALL = len(NEW_FEATURES), len(FEATURES)
 
 @kernel
 def fill(
-    x: npt.NDArray[np.float64], p: Popularity, item: int, sums: Sums, at: int, tastes: Tastes, view_item: int
+    x: npt.NDArray[np.float64], p: Popularity, numbers: npt.NDArray[np.int64], sums: Sums,
+    places: npt.NDArray[np.int32], tastes: Tastes, items: npt.NDArray[np.int32],
 ) -> None:  # fmt: skip
-    """The features of any candidate: its number in the popularity, its place in the sums (-1: none).
+    """The features of any candidates, but for the chronological, which is 0.
 
-    But for the chronological, which is 0.
+    All at once, as handing so many arrays over for each costs more than its logarithms.
+
+    Parameters
+    ----------
+    x
+        A row a candidate, to fill.
+    numbers, places, items
+        Of each its number in the popularity, its place in the sums (-1: none), and its number in the view.
     """
     newest = np.int64(p.totals[WATERMARK_MS]) // DAY_MS
-    day7 = purchases_of(p, item, newest, 7)
-    x[0] = np.log(purchases_of(p, item, newest, 3) + 0.5)
-    x[1] = np.log(p.recent[item] + 0.5)
-    x[2] = np.log(max(p.buyers[item], 0) + 1.0)
-    x[3] = np.log(1.0 + age_days(p, item))
-    x[4] = np.log(day7 + 0.5) - np.log(purchases_of(p, item, newest - 7, 21) / 3.0 + 0.5)
-    if at >= 0:
-        x[5] = np.log(1.0 + sums.z_f[at])
-        x[6] = np.log((sums.n[at] + 1.0) / (sums.e[at] + 1.0))
-        x[7] = np.log((sums.after[at] + 1.0) / (sums.e[at] / 2.0 + 1.0))
-        x[8] = np.log(1.0 + sums.z_f_last[at])
-        x[9] = np.log(sums.cosine[at] + 1e-3)
-        x[10] = np.log(1.0 + sums.z_n[at])
-        x[13] = np.log(1.0 + sums.raw[at])
-        x[14] = np.log(1.0 + max(sums.corrected[at], 0.0))
-    else:
-        x[5] = x[6] = x[7] = x[8] = x[10] = x[13] = x[14] = 0.0
-        x[9] = np.log(1e-3)
-    x[11], x[12] = taste(tastes, view_item)
-    x[15] = 0.0
+    for i in range(len(items)):
+        row, item, at = x[i], numbers[i], np.int64(places[i])
+        day7 = purchases_of(p, item, newest, 7)
+        row[0] = np.log(purchases_of(p, item, newest, 3) + 0.5)
+        row[1] = np.log(p.recent[item] + 0.5)
+        row[2] = np.log(max(p.buyers[item], 0) + 1.0)
+        row[3] = np.log(1.0 + age_days(p, item))
+        row[4] = np.log(day7 + 0.5) - np.log(purchases_of(p, item, newest - 7, 21) / 3.0 + 0.5)
+        if at >= 0:
+            row[5] = np.log(1.0 + sums.z_f[at])
+            row[6] = np.log((sums.n[at] + 1.0) / (sums.e[at] + 1.0))
+            row[7] = np.log((sums.after[at] + 1.0) / (sums.e[at] / 2.0 + 1.0))
+            row[8] = np.log(1.0 + sums.z_f_last[at])
+            row[9] = np.log(sums.cosine[at] + 1e-3)
+            row[10] = np.log(1.0 + sums.z_n[at])
+            row[13] = np.log(1.0 + sums.raw[at])
+            row[14] = np.log(1.0 + max(sums.corrected[at], 0.0))
+        else:
+            row[5] = row[6] = row[7] = row[8] = row[10] = row[13] = row[14] = 0.0
+            row[9] = np.log(1e-3)
+        row[11], row[12] = taste(tastes, np.int64(items[i]))
+        row[15] = 0.0
 
 
 @kernel

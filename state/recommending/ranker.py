@@ -1,11 +1,16 @@
 """The ranker: a softmax over candidates whose weights are learnt on the stream itself.
 
-p_i = softmax_i(w . x_i / scale). When a customer comes back, what was bought among the candidates, y, gives
-the lesson: the gradient sum_i (p_i - y_i / |y|) x_i of the cross-entropy; or, where any hit will do
-(`any_of`), with y_i p_i / sum_pos p in place of y_i / |y|. Steps are Adagrad's (Duchi, Hazan and Singer, JMLR
-2011), rate 0.1, but that the squared gradients are slowly forgotten. The scale is the features' standard
-deviation among the candidates of a case, the root of a running mean of variances; of a feature that has never
+p_i = softmax_i(w . z_i), z_ij = (x_ij - mean_j) / scale_j, cut off at 20 on both sides, mean_j that of the
+candidates of the case. When a customer comes back, what was bought among the candidates, y, gives the lesson:
+the gradient sum_i (p_i - y_i / |y|) z_i of the cross-entropy; or, where any hit will do (`any_of`), with
+y_i p_i / sum_pos p in place of y_i / |y|. Steps are Adagrad's (Duchi, Hazan and Singer, JMLR 2011), rate 0.1,
+but that the squared gradients are slowly forgotten. The scale is the features' standard deviation among the
+candidates of a case, the root of a running mean of variances, but at least that of a tenth of the feature's
+usual variance: one that hardly varies in the first cases must not be blown up. Of a feature that has never
 varied, such as one whose source is not there yet, the mean begins with the first case in which it does.
+
+After n lessons a weight is off its start by 0.1 n at most, and no score is further from 0 than 20 times the
+sum of the weights' sizes.
 """
 
 from __future__ import annotations
@@ -24,16 +29,45 @@ Floats = npt.NDArray[np.float64]
 RATE = 0.1
 STEADY_CASES = 500.0  # cases the running deviation remembers
 EPSILON = 1e-8
+LEAST_SHARE = 0.1  # of a feature's usual variance, that its variance is taken to be at least
 LEAST_VARIANCE = 1e-4  # a feature that never varied may begin to
+LARGEST_DEVIATION = 20.0  # of 400 candidates, none is further from their mean by their own deviation
 FORGET = 1 / 4_000  # of the squares, a lesson: so that steps do not shrink for ever, and tastes may change
 LARGEST_FEATURE = 1000.0  # features are logarithms: beyond it something is odd
 LARGEST_WEIGHT = 20.0
 
 
 @kernel
+def standardised(x: Floats, variance: Floats, least: Floats) -> Floats:
+    """z float64[n, d] of candidates x float64[n, d], see above."""
+    n, d = x.shape
+    z = np.empty((n, d))
+    for j in range(d):
+        mean = 0.0
+        for i in range(n):
+            mean += x[i, j]
+        mean /= max(n, 1)
+        root = np.sqrt(max(variance[j], least[j]) + LEAST_VARIANCE)
+        for i in range(n):
+            z[i, j] = min(max((x[i, j] - mean) / root, -LARGEST_DEVIATION), LARGEST_DEVIATION)
+    return z
+
+
+@kernel
+def score(x: Floats, weights: Floats, variance: Floats, least: Floats) -> Floats:
+    """float64[n], w . z of candidates x float64[n, d]."""
+    z = standardised(x, variance, least)
+    scores = np.zeros(len(z))
+    for i in range(len(z)):
+        for j in range(len(weights)):
+            scores[i] += z[i, j] * weights[j]
+    return scores
+
+
+@kernel
 def _lesson(
     x: Floats, hits: npt.NDArray[np.bool_], any_of: bool, weights: Floats, squares: Floats, variance: Floats,
-    share: float,
+    least: Floats, share: float,
 ) -> bool:  # fmt: skip
     """One lesson in place; False where there is nothing to learn. `share`: of this case in the variance."""
     n, d = x.shape
@@ -45,7 +79,6 @@ def _lesson(
                 return False
     if n_hits == 0 or n_hits == n:
         return False
-    root = np.empty(d)
     for j in range(d):
         mean = 0.0
         for i in range(n):
@@ -58,11 +91,11 @@ def _lesson(
             variance[j] += share * (squared / n - variance[j])
         elif squared > 0.0:  # the first lesson of this feature
             variance[j] = squared / n
-        root[j] = np.sqrt(variance[j] + LEAST_VARIANCE)
+    z = standardised(x, variance, least)
     p = np.zeros(n)
     for i in range(n):
         for j in range(d):
-            p[i] += x[i, j] / root[j] * weights[j]
+            p[i] += z[i, j] * weights[j]
     p = np.exp(p - p.max())
     p /= p.sum()
     of_hits = 0.0
@@ -75,7 +108,7 @@ def _lesson(
         if hits[i]:
             wanted = p[i] / of_hits if any_of and of_hits > 0.0 else 1.0 / n_hits
         for j in range(d):
-            gradient[j] += (p[i] - wanted) * x[i, j] / root[j]
+            gradient[j] += (p[i] - wanted) * z[i, j]
     for j in range(d):
         squares[j] += gradient[j] ** 2 - FORGET * squares[j]
         step = RATE * gradient[j] / np.sqrt(squares[j] + EPSILON)  # at most RATE
@@ -93,12 +126,15 @@ class Ranker:
         The features.
     weights, squares, variance : float64[d]
         Weights of standardised features; Adagrad's sums of squared gradients; variance of the features.
+    least : float64[d]
+        What a variance is taken to be at least.
     cases : float
         Lessons so far.
     """
 
     names: Sequence[str]
     weights: Floats
+    least: Floats
     any_of: bool = False
     squares: Floats = field(init=False)
     variance: Floats = field(init=False)
@@ -109,14 +145,21 @@ class Ranker:
         self.variance = np.ones(len(self.names))
 
     @staticmethod
-    def new(names: Sequence[str], start: Mapping[str, float], *, any_of: bool = False) -> Ranker:
-        """A ranker that begins with the given weights, 0 for others."""
-        return Ranker(tuple(names), np.array([start.get(name, 0.0) for name in names]), any_of)
+    def new(
+        names: Sequence[str],
+        start: Mapping[str, float],
+        usual: Mapping[str, float] | None = None,
+        *,
+        any_of: bool = False,
+    ) -> Ranker:
+        """A ranker that begins with the given weights, 0 for others; `usual` are variances where known."""
+        weights = np.array([start.get(name, 0.0) for name in names])
+        least = LEAST_SHARE * np.array([(usual or {}).get(name, 0.0) for name in names])
+        return Ranker(tuple(names), weights, least, any_of)
 
     def scores(self, x: Floats) -> Floats:
-        """float64[n] of candidates float64[n, d], larger is better."""
-        scores: Floats = x @ (self.weights / np.sqrt(self.variance + LEAST_VARIANCE))
-        return scores
+        """float64[n] of candidates float64[n, d], larger is better; their mean is about 0."""
+        return score(np.ascontiguousarray(x), self.weights, self.variance, self.least)
 
     def learn(self, x: Floats, hits: npt.NDArray[np.bool_]) -> None:
         """One lesson: which of the candidates were bought.
@@ -125,7 +168,9 @@ class Ranker:
         """
         share = 1.0 / min(self.cases + 1.0, STEADY_CASES)
         x = np.ascontiguousarray(x)
-        self.cases += _lesson(x, hits, self.any_of, self.weights, self.squares, self.variance, share)
+        self.cases += _lesson(
+            x, hits, self.any_of, self.weights, self.squares, self.variance, self.least, share
+        )
 
     def state(self) -> dict[str, Any]:
         """What `restore` takes, by feature."""

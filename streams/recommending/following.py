@@ -41,10 +41,12 @@ from streams.topics import ITEMS, MODELS, PROGRESS, QUALITY, RANKER
 
 log = logging.getLogger("alsobought")
 
-POLL_MS = 100
+POLL_MS = 150
+FETCH_BYTES = 512 << 10  # a request names every partition: it costs the same whatever it brings
 AGAIN_S = 1.0
+LOOK_S = 0.02
 AT_ONCE = 2_000  # records taken in with the boards' locks held
-IDLE_LISTS = 200  # decoded at once where nothing comes: some 15 ms
+IDLE_LISTS = 400  # decoded at once where nothing has come for a moment: some 30 ms
 SILENT_S = 5.0  # a worker that says nothing for so long is away
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -67,6 +69,7 @@ class Following:
         self._pace: dict[str, int] = {}
         self._heard: dict[str, float] = {}
         self._consumer: Any = None
+        self._rounds = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._takes: dict[str, Callable[[bytes | None, bytes | None], None]] = {
             ITEMS.name: self._take_item, MODELS.name: self._take_model, RANKER.name: self._take_ranker,
@@ -80,8 +83,9 @@ class Following:
         self._loop = asyncio.get_running_loop()
         while True:
             consumer = new_reader(
-                self._bootstrap, max_partition_fetch_bytes=1 << 20, fetch_max_wait_ms=POLL_MS
-            )
+                self._bootstrap, max_partition_fetch_bytes=1 << 20, fetch_min_bytes=FETCH_BYTES,
+                fetch_max_wait_ms=POLL_MS,
+            )  # fmt: skip
             try:
                 await consumer.start()
                 await self._read(consumer, self._topics(partitions))
@@ -108,12 +112,12 @@ class Following:
             consumer.seek(tp, self._positions.get(tp, begin))
         self._consumer = consumer
         while True:
-            idle = any(len(board.lists) for board in self._boards.by_kind.values())
-            fetched = await consumer.getmany(timeout_ms=0 if idle else POLL_MS, max_records=AT_ONCE)
+            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
             for tp, records in fetched.items():
                 await in_thread(self._take, tp.topic, records)
                 self._positions[tp] = records[-1].offset + 1
-            if not fetched and idle and self.caught_up.is_set():
+            self._rounds += 1
+            if not fetched and self.caught_up.is_set():
                 await in_thread(self._decode_some)
             if not self.caught_up.is_set():
                 left = [tp for tp in topics if await consumer.position(tp) < ends[tp]]
@@ -127,18 +131,22 @@ class Following:
                 board.lists.decode_some(IDLE_LISTS)
 
     async def reach(self, specs: list[str]) -> None:
-        """Return when what these topics hold now has been read."""
+        """Return when what these topics hold now has been taken in."""
+        asked: Any = None
         ends: dict[Any, int] = {}
         while True:
             consumer = self._consumer
             if consumer is not None:
-                if not ends:
-                    ends = await consumer.end_offsets(
-                        [tp for tp in consumer.assignment() if tp.topic in specs]
-                    )
-                if all(self._positions.get(tp, 0) >= end or end == 0 for tp, end in ends.items()):
-                    return
-            await asyncio.sleep(0.02)
+                if consumer is not asked:  # the first one, or another after an outage
+                    wanted = [tp for tp in consumer.assignment() if tp.topic in specs]
+                    ends, asked = await consumer.end_offsets(wanted), consumer
+                # by position: the last offsets may hold no record
+                if all([await consumer.position(tp) >= end for tp, end in ends.items()]):
+                    break
+            await asyncio.sleep(LOOK_S)
+        rounds = self._rounds
+        while self._rounds == rounds:  # what was fetched last may not be taken in yet
+            await asyncio.sleep(LOOK_S)
 
     # ------------------------------------------------------------------ workers
 
@@ -186,14 +194,14 @@ class Following:
                     if record.key == SETTLE:
                         board.marks[record.partition] = decode_settle_mark(record.value).settle
                     elif record.value is None:
-                        board.popularity.put(found)
+                        _put(board, found)
                         found = []
                         board.popularity.remove((record.key or b"").decode())
                     else:
                         found.append(_popularity(decode_popularity(record.value)))
                 except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
                     continue
-            board.popularity.put(found)
+            _put(board, found)
         self._wake()
 
     def _take_item(self, key: bytes | None, value: bytes | None) -> None:
@@ -237,6 +245,13 @@ class Following:
         model = decode_model(value)
         if board := self._boards.by_kind.get(model.kind):
             board.announced = model
+
+
+def _put(board: Board, records: list[ItemPopularity]) -> None:
+    try:
+        board.popularity.put(records)
+    except OverflowError as error:
+        log.warning("%d records of %s are passed over: %s", len(records), board.kind.popularity.name, error)
 
 
 def _popularity(m: PopularityMessage) -> ItemPopularity:

@@ -11,7 +11,7 @@ from state.recommending.visits import MOST_CASES
 LESSONS_SHARE = 0.05  # of the time that passes, of all partitions together
 SAVED_S = 1.0  # that lessons may have saved up: live traffic takes them all
 CASE_S = 0.001  # until it is measured
-RECOMMENDING_SHARE = 0.5  # of a core, of all partitions together
+RECOMMENDING_SHARE = 0.9  # of a core, of all partitions together
 
 
 class Lessons:

@@ -7,6 +7,8 @@ the end goes into the view's arrays, so that nothing is there twice.
 
 from __future__ import annotations
 
+import logging
+
 import cramjam
 import msgspec
 import numpy as np
@@ -14,7 +16,9 @@ import numpy.typing as npt
 
 from state.recommending.list_view import ListView
 
-MOST_BYTES = 96 << 20  # that wait: of more the oldest are decoded at once
+log = logging.getLogger("alsobought")
+
+MOST_BYTES = 32 << 20  # that wait: of more the oldest are decoded at once
 RELATED = b',"related":['
 
 
@@ -103,8 +107,14 @@ class PendingLists:
     def _decode(self, number: int) -> None:
         as_of, packed = self._waiting[number]
         self._drop(number)
-        entries = _entries(bytes(cramjam.lz4.decompress_block(packed)))
-        self._view.put_entries(number, entries, as_of_ms=as_of)
+        try:
+            entries = _entries(bytes(cramjam.lz4.decompress_block(packed)))
+            self._view.put_entries(number, entries, as_of_ms=as_of)
+        except (msgspec.MsgspecError, OverflowError) as error:
+            log.warning(
+                "the list of %r is not as workers write it (%s): the one before it is used",
+                self._view.items.id(number), error,
+            )  # fmt: skip
 
     def _drop(self, number: int) -> None:
         waited = self._waiting.pop(number, None)

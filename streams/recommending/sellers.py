@@ -18,6 +18,7 @@ from faust.types import TP
 from state.bestsellers import EVERYTHING, Bestsellers
 from state.bestsellers import Board as Which
 from state.recommending.list_view import Translation
+from streams.foreign import Written
 from streams.partitioning import partition_for
 from streams.recommending.messages import Seller, Sellers, encode
 from streams.threads import in_thread
@@ -43,7 +44,7 @@ class SellersPublisher:
         self._lists = Bestsellers()
         self._categories = Translation(board.popularity.items, board.catalogue.items, adding=False)
         self._seen = (-1, -1, -1, -1)
-        self._here: set[int] = set()  # partitions that have everything that was published
+        self._here: dict[int, Written] = {}  # partitions that have everything, and what is ours there
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -58,7 +59,7 @@ class SellersPublisher:
                 await self._look()
             except KafkaError as error:
                 log.info("%s: %s; all of it is sent again", self._topic, error)
-                self._lists, self._here, self._seen = Bestsellers(), set(), (-1, -1, -1, -1)
+                self._lists, self._here, self._seen = Bestsellers(), {}, (-1, -1, -1, -1)
             try:
                 await asyncio.wait_for(self._wake.wait(), LOOK_S)
             except TimeoutError:
@@ -82,8 +83,14 @@ class SellersPublisher:
         """Publish what changed; returns when Kafka has it."""
         board = self._board
         tasks = {task.tp.partition: task for task in self._shared.tasks(board.kind)}
-        fresh = set(tasks) - self._here
-        self._here &= set(tasks)
+        reader = self._context.reader
+        for partition, written in list(self._here.items()):
+            if partition in tasks and not board.popularity.purchases:
+                continue  # nobody bought anything: there is nothing to look after
+            written.reached(await reader.end_of(written.tp))
+            if partition not in tasks or written.foreign:  # lost, or somebody else's lists are in it
+                del self._here[partition]
+        fresh = set(tasks) - set(self._here)
         seen = (
             board.popularity.purchases, board.popularity.watermark_ms, board.catalogue.version, board.hidden,
         )  # fmt: skip
@@ -92,26 +99,27 @@ class SellersPublisher:
         records = await in_thread(self._records, set(tasks), fresh)
         for partition in sorted(fresh):
             tp = TP(self._topic, partition)
-            reader = self._context.reader
-            there = await reader.keys(tp, 0, await reader.end_of(tp))
+            end = await reader.end_of(tp)
+            self._here[partition] = Written(tp, end)
+            there = await reader.keys(tp, 0, end)
             known = {key for key, _ in records[partition]}
             records[partition] += [(key, None) for key in sorted(there - known)]
         for partition, some in records.items():
             await self._send(tasks[partition], some)
-        self._here |= fresh
         self._seen = seen
 
     async def _send(self, task: RecommenderTask, records: list[tuple[bytes, bytes | None]]) -> None:
         if records:
             await task.confirmed()
-            await self._context.outbox.send_keyed(TP(self._topic, task.tp.partition), records)
+            tp = TP(self._topic, task.tp.partition)
+            first = await self._context.outbox.send_keyed(tp, records)
+            self._here[task.tp.partition].own(first, len(records))
 
     def _records(self, here: set[int], fresh: set[int]) -> dict[int, list[tuple[bytes, bytes | None]]]:
         """What is to be sent to each partition: all there is to `fresh` ones, to others what changed."""
         board = self._board
         found: dict[int, list[tuple[bytes, bytes | None]]] = {partition: [] for partition in here}
         with board.view.lock:
-            board.popularity.make_room()
             changed = self._lists.update(
                 board.popularity.popularity, board.popularity.items, self._category_numbers()
             )

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from faust.types import TP
 
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
+from state.deltas import Source
 from state.events import Kind
 from state.pairing import DUPLICATE, INCLUDED, NEW, REPEAT
 from state.recommending import lessons
@@ -31,9 +33,10 @@ from state.saving import Saver
 from state.store import RocksStore
 from streams.checks import EventTypes
 from streams.context import Context
-from streams.customer_task import counting_settings
+from streams.customer_task import counting_settings, item_partition
 from streams.decoding import Decoded, decode_events
-from streams.kinds import EventKind, kinds_of
+from streams.foreign import Written
+from streams.kinds import EVENTS_SOURCE, EventKind, kinds_of
 from streams.messages import REPORTED, Progress
 from streams.recommending.learnt import LearntPublisher
 from streams.recommending.messages import Recommendations, Recommended, encode, key_of
@@ -51,8 +54,9 @@ log = logging.getLogger("alsobought")
 TICK_S = 0.03
 AGAIN_S = 1.0  # to the same customer
 PUBLISH_S = 2.0  # between two times of publishing what was learnt
-AT_ONCE = 64  # customers of a tick
+AT_ONCE = 32  # customers, while no events are applied
 MOST_UNSERVED = 1_000
+LOOK_S = 1.0  # between looks for other writers
 IDLE_S = 1.0  # without a chunk for so long, there is no backlog
 LEAD_EVENTS = 2_000  # that it may always be ahead of the worker
 
@@ -83,7 +87,7 @@ class RecommenderTask(Task):
         # customers in the order of their events: when they are due, and an offset not behind their first
         self._waiting: dict[str, tuple[float, int]] = {}
         self._served: dict[str, float] = {}  # when, of those of the last second
-        self._urgent: dict[str, None] = {}  # customers whose recommendations hold a hidden item
+        self._urgent: dict[str, None] = {}  # customers of whom what is published may not stay
         self._erased: dict[bytes, None] = {}  # keys of messages to take back
         self._unserved: dict[str, None] = {}  # customers there was nothing for
         self._purchases = 0  # of the popularity when they were looked at
@@ -91,6 +95,7 @@ class RecommenderTask(Task):
         self._looked_back = False  # the offers know what was published before
         self._hidden = -1  # of the board, when offers were last looked through
         self._news: list[tuple[str, int]] = []  # customers with something new, and the offset of their chunk
+        self._written: Written | None = None
         self._wake = asyncio.Event()
         self._behind_ms, self._chunk_at = 0.0, 0.0
         self.replayed_from = self.replayed_to = 0
@@ -99,10 +104,16 @@ class RecommenderTask(Task):
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
+        partitions = self.context.partitions
+        # as the worker's, but for the pairs, so that the worker's checkpoints are of the same histories
         self.machine = CustomerMachine(
             counting_settings(self.context.settings),
-            budget_bytes=self.memory_bytes(1 / self.context.partitions), pairs=False,
-        )  # fmt: skip
+            Source(EVENTS_SOURCE, self.tp.partition),
+            partitions,
+            partial(item_partition, partitions),
+            self.memory_bytes(1 / partitions),
+            pairs=False,
+        )
         return CustomerSaver(self.machine, store, self.log_identity)
 
     def limit_memory(self, part: float) -> None:
@@ -118,8 +129,8 @@ class RecommenderTask(Task):
         self.replayed_from, self.replayed_to = self.position, end
 
     def loops(self) -> list[Any]:
-        """What recommends, and what looks for what was published before."""
-        return [*super().loops(), self._run(), self._look_back()]
+        """What recommends. No checkpoints are taken: it begins from those of workers."""
+        return [self._run(), self._look_back()]
 
     @property
     def reported_as(self) -> str:
@@ -246,7 +257,21 @@ class RecommenderTask(Task):
             older = dict.fromkeys(customers, (0.0, start))
             self._waiting = older | {name: at for name, at in self._waiting.items() if name not in older}
             self._erased |= dict.fromkeys(erased)
+        tp = TP(self.kind.recommendations.name, self.tp.partition)
+        self._written = Written(tp, await self.context.reader.end_of(tp))
         self.remembers = True
+
+    async def _look_for_others(self, written: Written) -> None:
+        """Have customers recommended to again to whom somebody else published: what it made may be old."""
+        reader = self.context.reader
+        try:
+            written.reached(await reader.end_of(written.tp))
+            while written.foreign:
+                keys = await reader.keys(written.tp, *written.foreign[0])
+                self._urgent |= dict.fromkeys(key.decode().partition("\t")[0] for key in keys)
+                written.foreign.pop(0)
+        except KafkaError as error:
+            log.info("%s: %s; looked at again later", self.name, error)
 
     async def _look_back(self) -> None:
         """Know what was published before; then do nothing."""
@@ -272,15 +297,22 @@ class RecommenderTask(Task):
             except KafkaError as error:
                 log.info("%s: %s; asked again", self.name, error)
                 await asyncio.sleep(IDLE_S)
-        published_at = time.monotonic()
+        published_at = looked_at = time.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._sleep_s())
             self._wake.clear()
             await asyncio.sleep(TICK_S)
+            if self._written is not None and self.position and time.monotonic() - looked_at > LOOK_S:
+                await self._look_for_others(self._written)
+                looked_at = time.monotonic()
             await self.withdraw_hidden()
-            while (self._due() or self._erased) and not self._behind and self.learner() is not None:
+            begun_at = time.monotonic()
+            while self._has_work() and self.learner() is not None:
                 await self._pacing.recommending(self._recommend)
+                if time.monotonic() - begun_at > LOOK_S:  # there are other things to look at, too
+                    self._wake.set()
+                    break
             self._try_again()
             self.recommended = max(self.recommended, self._served_until(self.acknowledged))
             if time.monotonic() - published_at > PUBLISH_S:
@@ -289,6 +321,10 @@ class RecommenderTask(Task):
                 if learner is not None and self.context.lease.held:
                     await in_thread(self.synchronise)
                     await self._learnt.publish(learner)
+
+    def _has_work(self) -> bool:
+        """Whether something is to be published now; in a backlog only what may not stay as it is."""
+        return bool(self._urgent or ((self._due() or self._erased) and not self._behind))
 
     def _sleep_s(self) -> float:
         """Until somebody is due, or there is something to look at."""
@@ -325,7 +361,7 @@ class RecommenderTask(Task):
         hidden = board.hidden
         async with self.lock:
             keys = await in_thread(self._holding_hidden)
-        self._urgent = dict.fromkeys(key.decode().partition("\t")[0] for key in keys)
+        self._urgent |= dict.fromkeys(key.decode().partition("\t")[0] for key in keys)
         while self._urgent:
             await self._pacing.recommending(self._recommend)
         self._hidden = hidden
@@ -379,8 +415,11 @@ class RecommenderTask(Task):
         computed_s = time.perf_counter() - begin
         topic, partition = self.kind.recommendations.name, self.tp.partition
         tombstones: list[tuple[bytes, bytes | None]] = [(key, None) for key in erased]
-        if tombstones or records:
-            await self.context.outbox.send_keyed(TP(topic, partition), tombstones + records)
+        records = tombstones + records
+        if records:
+            first = await self.context.outbox.send_keyed(TP(topic, partition), records)
+            if self._written is not None:
+                self._written.own(first, len(records))
         self.recommended = max(self.recommended, until)
         return computed_s
 

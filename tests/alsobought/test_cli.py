@@ -80,6 +80,7 @@ READING = [
     ("watch",),
     ("drain",),
     ("worker",),
+    ("recommender",),
     ("serve",),
     ("topics", "create"),
     ("topics", "list"),

@@ -19,8 +19,6 @@ from streams.messages import EventMessage, encode
 from tests.alsobought.test_cli import run
 from tests.events import purchases, watches
 
-SECONDS = range(1_750_000_000, 1_750_000_007)
-
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -84,26 +82,22 @@ def test_read_takes_what_was_bought_in_order_of_time(tmp_path: Path) -> None:
 
 def test_read_leaves_out_who_was_erased(tmp_path: Path) -> None:
     sales = tmp_path / "sales.csv"
-    rows = [
-        "ann,tea,{1},",
-        "bob,tea,{2},",
-        "ann,,{3},forget",
-        "ann,cup,{4},",
-        "bob,cup,{5},",
-        "bob,cup,{6},return",
-    ]
-    sales.write_text("customer_id,item_id,timestamp,type\n" + "\n".join(rows).format(*SECONDS))
+    times = [10**9 + n for n in range(6)]
+    rows = ["ann,tea,{},", "bob,tea,{},", "ann,,{},forget", "ann,cup,{},", "bob,cup,{},", "bob,cup,{},return"]
+    rows = [row.format(time) for row, time in zip(rows, times, strict=True)]
+    sales.write_text("customer_id,item_id,timestamp,type\n" + "\n".join(rows))
     events = read(str(sales), BOUGHT, None)
     assert (events.n_customers, events.n_items, events.time_ms.tolist()) == (
-        2, 2, [SECONDS[2] * 1_000, SECONDS[4] * 1_000],
+        2, 2, [1000 * times[1], 1000 * times[3]],
     )  # fmt: skip
     assert len(set(events.customer.tolist())) == len(set(events.item.tolist())) == 2
 
 
 def test_read_a_catalogue(tmp_path: Path) -> None:
     sales = tmp_path / "sales.csv"
-    rows = "ann,tea,{1}\nann,cup,{2}\nbob,tea,{3}\n".format(*SECONDS)
-    sales.write_text(f"customer_id,item_id,timestamp\n{rows}")
+    sales.write_text(
+        "customer_id,item_id,timestamp\nann,tea,2026-01-01\nann,cup,2026-01-02\nbob,tea,2026-01-03\n"
+    )
     items = tmp_path / "items.csv"
     items.write_text("item_id,category,brand\ntea,drinks,Ceylon\nmat,home,\n")
     events = read(str(sales), BOUGHT, str(items))

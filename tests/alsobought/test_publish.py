@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +20,7 @@ from alsobought.cli import app
 from streams.messages import CatalogueItem, DeadLetter, EventMessage, decode_event, decode_item, encode
 from streams.topics import DEAD_LETTERS, ITEMS, PURCHASES
 from streams.views import read_all, send
+from tests.streams.pipeline import until
 
 if TYPE_CHECKING:
     from streams.broker.embedded import EmbeddedKafka
@@ -198,3 +204,21 @@ def test_standard_input_stops_at_a_bad_row(kafka: EmbeddedKafka, monkeypatch: py
     refused = run(kafka, "publish", "purchases", "-", stdin=text)
     assert refused.exit_code == 1
     assert "-:3: timestamp 'yesterday' is neither" in refused.stderr
+
+
+def test_sigterm_leaves_no_files_of_sorting(kafka: EmbeddedKafka, tmp_path: Path) -> None:
+    path, folder = tmp_path / "sales.csv", tmp_path / "room"
+    folder.mkdir()
+    path.write_text(HEADER + "".join(f"ann,i{n},{NOON - n}\n" for n in range(50)))
+    program = (
+        "import sys; from alsobought.sources.ordering import Sorted; from alsobought.cli import main;"
+        " Sorted.__init__.__kwdefaults__['run_bytes'] = 1; main()"
+    )
+    words = ["publish", "purchases", str(path), "--rate", "1", "--kafka", kafka.bootstrap]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    with subprocess.Popen([sys.executable, "-c", program, *words], env=environment) as child:
+        until(lambda: list(folder.glob("alsobought-sort-*/*.arrow")), "a file of sorting")
+        time.sleep(0.5)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(30) == 130
+    assert list(folder.iterdir()) == []

@@ -18,7 +18,7 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.checkpoints import Checkpoints
 from streams.kinds import LISTED, WATCHED, counted_of_kinds
 from streams.log_identity import beginnings, log_identity
-from streams.topics import ITEMS, PAIR_DELTAS, PURCHASES
+from streams.topics import ITEMS, PAIR_DELTAS, POPULARITY, PURCHASES
 from tests.oracle import Oracle
 from tests.streams.pipeline import PARTITIONS, Wires, Worker
 from tests.streams.test_pipeline import WINDOW, check, events_of, real_records
@@ -98,6 +98,7 @@ def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp
     assert not list((data / "state").glob("purchases-*"))
     assert Checkpoints(str(url), 3).known() == []
     assert wires.lists() == {}
+    assert wires.newest(POPULARITY) == {}
 
     # on the host that still has its stores: they are passed over
     wires.publish(PURCHASES.name, second)

@@ -98,7 +98,7 @@ def test_recommend_one_shelf(shop: Shop) -> None:
 def test_recommend_to_many_in_the_order_of_the_file(shop: Shop, tmp_path: Path) -> None:
     names = ["c7", "nobody", "c3", "ünknown", "c0", "c7", "c12"]
     file = tmp_path / "customers.txt"
-    file.write_text("\n".join(names) + "\n\n", encoding="utf-8")
+    file.write_text("\ufeff" + "\r\n".join(names) + "\r\n\r\n", encoding="utf-8", newline="")
     lines = told(shop, "recommend", "--customers", file, "--json", "--k", 4).splitlines()
     answers = [json.loads(line) for line in lines]
     assert [answer["customer_id"] for answer in answers] == names
@@ -114,7 +114,7 @@ def test_recommend_does_not_guess(shop: Shop, tmp_path: Path) -> None:
     assert "name one CUSTOMER" in trouble(shop, "recommend")
     assert "name one CUSTOMER" in trouble(shop, "recommend", "c1", "--customers", tmp_path / "file")
     missing = tmp_path / "missing.txt"
-    assert f"cannot read {missing}" in trouble(shop, "recommend", "--customers", missing)
+    assert f"{missing} cannot be opened: No such file" in trouble(shop, "recommend", "--customers", missing)
     assert "no kind of events 'liked', but bought, watched" in trouble(
         shop, "recommend", "c1", "--kind", "liked"
     )

@@ -52,6 +52,10 @@ class Up:
         pids = self.place.read()["workers"]
         return int(pids[0]) if pids else 0
 
+    def recommender(self) -> int:
+        pids = self.place.read()["recommenders"]
+        return int(pids[0]) if pids else 0
+
     def run(self, *words: object) -> str:
         done = subprocess.run(
             [*COMMAND, *map(str, words)],
@@ -134,6 +138,12 @@ def test_a_stack_counts_survives_and_leaves_nothing_running(start: Callable[[], 
     until(lambda: "worker-1 was restarted" in up.told.read_text(), "a word about it")
     up.run("drain", "--timeout", 60)
     assert counts(up.json("related", BANANAS)) == counts(before)
+
+    killed = up.recommender()
+    psutil.Process(killed).kill()
+    until(lambda: up.recommender() not in (0, killed), "a new recommender")
+    until(lambda: "recommender-1 was restarted" in up.told.read_text(), "a word about it")
+    up.run("drain", "--timeout", 60)
 
     assert up.end(signal.SIGTERM) == 0
     assert not [process for process in up.all if process.is_running()]

@@ -70,6 +70,8 @@ def test_every_target_has_a_figure_of_its_own_and_a_bound() -> None:
         ("python -m alsobought.cli serve --port 0", "api"),
         ("python -m alsobought.cli publish purchases complete-journey", "publisher"),
         ("python -m alsobought.cli recommender", "recommender"),
+        ("python -P -m faust -A streams.recommending.app worker --without-web", "recommender"),
+        ("python /publish/serve.py --of worker.txt", None),
         ("python -m bench.probes --kafka 127.0.0.1:9092", None),
     ],
 )

@@ -1,4 +1,4 @@
-"""Two hosts with their workers and a broker, all of them real processes, and what can befall them."""
+"""Two hosts with their workers, recommenders and a broker, real processes all, and what can befall them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.checkpoints import Checkpoints
 from streams.settings import Settings
-from tests.streams.pipeline import PARTITIONS, TOPICS, Worker
+from streams.store_folder import RECOMMENDER_FOLDER
+from tests.streams.pipeline import PARTITIONS, TOPICS, Recommender, Worker
 
 SESSION_MS = 6_000
+RECOMMENDER = "-recommender"  # after the name of its host
 FULL_DISK_BYTES = 4_096
 WATCH_S = 0.2
 SETTINGS = {
     "session_ms": str(SESSION_MS),
     "checkpoint_ms": "5000",
-    "replay_events": "20000",
+    "replay_ms": "300",
     "memory_mib": "24",
 }
 
 
 @dataclass
 class Host:
-    """A machine: its disk, and the workers that run on it by name."""
+    """A machine: its disk, and the workers and recommenders that run on it by name."""
 
     name: str
     disk: Path
@@ -40,7 +42,9 @@ class Host:
 
 
 class Cluster:
-    """Host a with two workers on one disk, host b with one; workers that end by themselves are started again.
+    """Host a with two workers on one disk, host b with one, and on each a recommender.
+
+    Those that end by themselves are started again. What is said of workers here goes for recommenders, too.
 
     Attributes
     ----------
@@ -67,7 +71,7 @@ class Cluster:
         """Start all."""
         self.broker.start()
         create_topics(self.bootstrap, TOPICS, PARTITIONS, 1)
-        for name in ("a1", "b1"):
+        for name in ("a1", "b1", *(host.name + RECOMMENDER for host in self.hosts)):
             self.start_worker(name)
         self._watcher.start()
 
@@ -98,7 +102,8 @@ class Cluster:
         """Start a worker."""
         with self._lock:
             host = self.host_of(name)
-            host.workers[name] = Worker(
+            role = Recommender if name.endswith(RECOMMENDER) else Worker
+            host.workers[name] = role(
                 self.bootstrap, host.disk, instance=name, checkpoint_url=str(self.checkpoints), **SETTINGS
             )
 
@@ -145,7 +150,8 @@ class Cluster:
             names = list(host.workers)
             for name in names:
                 self.kill(name)
-            shutil.rmtree(host.disk / "state", ignore_errors=True)
+            for folder in ("state", RECOMMENDER_FOLDER):
+                shutil.rmtree(host.disk / folder, ignore_errors=True)
             for name in names:
                 self.start_worker(name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from state.customers import CustomerMachine
 from state.deltas import Source
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
-from state.popularity import DAY_MS, DAYS
+from state.popularity import DAY_MS, DAYS, RECENT_DAYS
 from state.saving import stored_position
 from state.settings import CountingSettings
 from state.store import RocksStore
@@ -173,6 +174,26 @@ def compare_lists(
     differences.all(f"{kind.name}: counts in lists", found, expected)
 
 
+def compare_popularity(
+    messages: dict[str, Any], kind: EventKind, oracle: Oracle, differences: Differences
+) -> None:
+    """Buyers and purchases of two weeks of every item, as published."""
+    items = {item: told for item, told in messages.items() if not item.startswith("\t")}
+    newest = max(told["as_of"] for told in items.values()) // DAY_MS
+    found: dict[Any, int] = {}
+    for item, told in items.items():
+        first = date.fromisoformat(told["newest_day"]).toordinal() - date(1970, 1, 1).toordinal()
+        recent = sum(n for day, n in enumerate(told["purchases"]) if first - day > newest - RECENT_DAYS)
+        found |= {(item, "buyers"): told["buyers"], (item, "recent"): recent}
+    expected: dict[Any, int] = {(item, "buyers"): n for item, n in oracle.buyers().items()}
+    expected |= {(item, "recent"): n for item, n in oracle.recent().items()}
+    differences.all(
+        f"{kind.name}: popularity",
+        {key: n for key, n in found.items() if n},
+        {key: n for key, n in expected.items() if n},
+    )
+
+
 def compare_offers(
     sellers: dict[str, Any], recommendations: dict[str, Any], kind: EventKind, oracle: Oracle,
     differences: Differences,
@@ -183,7 +204,7 @@ def compare_offers(
     lists = oracle.sellers()
     for board, key in ((Board(EVERYTHING, False), "all"), (Board(EVERYTHING, True), "trending")):
         listed = sellers.get(key, {"items": []})["items"]
-        found = {n: (e["item_id"], e["purchases"], _rounded(e["rise"])) for n, e in enumerate(listed)}
+        found = {n: (e["item_id"], e["purchases"], _rounded(e.get("rise"))) for n, e in enumerate(listed)}
         best = {n: (s.item_id, s.purchases, _rounded(s.rise)) for n, s in enumerate(lists.get(board, []))}
         differences.all(f"{kind.name}: {key}, sold", found, best)
     wanted = {customer for customer, history in oracle.histories.items() if history}

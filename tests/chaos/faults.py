@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tests.chaos.cluster import SESSION_MS, Cluster
+from tests.chaos.cluster import RECOMMENDER, SESSION_MS, Cluster
 
 Fault = Callable[[Cluster, random.Random], None]
 THIRD = "a2"
@@ -19,6 +19,20 @@ def kill_worker(cluster: Cluster, rng: random.Random) -> None:
     cluster.kill(name)
     time.sleep(rng.choice([0.0, 0.5, 1.5 * SESSION_MS / 1000]))
     cluster.start_worker(name)
+
+
+def kill_recommender(cluster: Cluster, rng: random.Random) -> None:
+    """kill -9 a recommender; it is started again at once, or after longer than the session timeout."""
+    name = rng.choice(cluster.hosts).name + RECOMMENDER
+    cluster.kill(name)
+    time.sleep(rng.choice([0.0, 1.5 * SESSION_MS / 1000]))
+    cluster.start_worker(name)
+
+
+def freeze_recommender(cluster: Cluster, rng: random.Random) -> None:
+    """SIGSTOP a recommender for longer than the session timeout, then SIGCONT."""
+    name = rng.choice(cluster.hosts).name + RECOMMENDER
+    cluster.freeze(name, SESSION_MS / 1000 + rng.uniform(1, 8))
 
 
 def kill_all_workers(cluster: Cluster, rng: random.Random) -> None:
@@ -107,13 +121,14 @@ def two_at_once(cluster: Cluster, rng: random.Random) -> None:
 
 
 SHORT: list[Fault] = [
-    kill_worker, freeze, wipe_disk_and_checkpoint, kill_broker_and_worker, join_or_leave, full_disk,
+    kill_worker, freeze, kill_recommender, wipe_disk_and_checkpoint, freeze_recommender,
+    kill_broker_and_worker, join_or_leave, full_disk,
 ]  # fmt: skip
 """One of each kind that differs, in an order in which each meets what the one before left."""
 
 WEIGHTS: dict[Fault, int] = {
     kill_worker: 6, kill_all_workers: 2, kill_broker: 3, broker_away: 1, kill_broker_and_worker: 2,
     freeze: 5, freeze_briefly: 2, join_or_leave: 5, restart_worker: 3, wipe_disk: 3,
-    wipe_disk_and_checkpoint: 2, full_disk: 3, two_at_once: 1,
+    wipe_disk_and_checkpoint: 2, full_disk: 3, two_at_once: 1, kill_recommender: 4, freeze_recommender: 3,
     join_with_the_broker_away: 2,
 }  # fmt: skip

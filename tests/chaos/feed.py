@@ -1,6 +1,6 @@
 """What is published during a chaos run: real purchases, and watches, with what befalls them.
 
-That is returns, erasures and second deliveries.
+That is returns, erasures, second deliveries, and second publications of a source.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tests.events import DAY_MS, real_slice, watches
 
 DUPLICATES, RETURNS, FORGETS = 0.03, 0.04, 0.002
 SLICE = 100_000
+REPUBLISHED, AGAIN = 0.002, 150  # how often a source is published again, and how much of it
 REMEMBERED = 60  # events of a customer that may be delivered again; 128 are remembered
 
 
@@ -52,8 +53,15 @@ def _watches(slice_seed: int) -> list[EventMessage]:
 
 def _befallen(rng: random.Random, events: list[EventMessage], number: int) -> Iterator[tuple[bytes, bytes]]:
     sent: dict[str, deque[EventMessage]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+    of_source: deque[EventMessage] = deque(maxlen=AGAIN)
     for n, plain in enumerate(events):
-        event = msgspec.structs.replace(plain, event_id=f"{number}-{n}")
+        if n % 3:
+            event = msgspec.structs.replace(plain, event_id=f"{number}-{n}")
+        else:
+            event = msgspec.structs.replace(plain, event_id=None, source=f"slice-{number}", sequence=n)
+            of_source.append(event)
+            if rng.random() < REPUBLISHED:
+                yield from map(_record, of_source)
         customer = event.customer_id
         yield _record(event)
         dice = rng.random()
@@ -61,8 +69,9 @@ def _befallen(rng: random.Random, events: list[EventMessage], number: int) -> It
             yield _record(rng.choice(sent[customer]))
         elif sent[customer] and dice < DUPLICATES + RETURNS:
             back = msgspec.structs.replace(
-                rng.choice(sent[customer]), type="return", event_id=f"{number}-{n}-back"
-            )
+                rng.choice(sent[customer]), type="return", event_id=f"{number}-{n}-back", source=None,
+                sequence=None,
+            )  # fmt: skip
             yield _record(back)
             sent[customer].append(back)
         elif dice > 1 - FORGETS:

@@ -1,4 +1,4 @@
-"""Faults on purchases and watches with two workers or three; at the end every count must be the oracle's.
+"""Faults on purchases and watches with workers and recommenders; at the end every count must be the oracle's.
 
 python -m tests.chaos --minutes 20 --seed 1        or: make chaos CHAOS="--minutes 20 --seed 1"
 """
@@ -17,10 +17,18 @@ from pathlib import Path
 from alsobought.draining import drain
 from state.events import Event
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED, WATCHED_BOUGHT, EventKind, counted_of_kinds
-from streams.messages import decode_event
+from streams.messages import REPORTED, decode_event
+from streams.partitioning import partition_for
 from tests.chaos.clients import Feeder, Listener
 from tests.chaos.cluster import Cluster
-from tests.chaos.compare import WINDOW, Differences, compare_lists, compare_offers, compare_stores
+from tests.chaos.compare import (
+    WINDOW,
+    Differences,
+    compare_lists,
+    compare_offers,
+    compare_popularity,
+    compare_stores,
+)
 from tests.chaos.compare_crossing import compare_crossing, compare_crossing_lists
 from tests.chaos.faults import SHORT, WEIGHTS, Fault
 from tests.chaos.feed import feed
@@ -104,8 +112,8 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
         wires = Wires(cluster.bootstrap)
         found = {
             kind: (
-                wires.lists(kind), wires.newest(kind.bestsellers), wires.newest(kind.recommendations),
-                _events(wires, kind),
+                wires.lists(kind), wires.newest(kind.popularity), wires.newest(kind.bestsellers),
+                wires.newest(kind.recommendations), _events(wires, kind),
             )
             for kind in BUILT_IN
         }  # fmt: skip
@@ -119,10 +127,11 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
         cluster.broker.stop()
     say("comparing ...")
     oracles: dict[EventKind, Oracle] = {}
-    for kind, (lists, sellers, recommendations, events) in found.items():
-        oracle = oracles[kind] = Oracle(WINDOW).feed(events)
+    for kind, (lists, popularity, sellers, recommendations, events) in found.items():
+        oracle = oracles[kind] = Oracle(WINDOW, partition_of=_partition).feed(events)
         compare_stores([host.disk for host in cluster.hosts], kind, ends, oracle, report.differences)
         compare_lists(lists, kind, oracle, report.differences)
+        compare_popularity(popularity, kind, oracle, report.differences)
         compare_offers(sellers, recommendations, kind, oracle, report.differences)
     crossing = CrossingOracle(oracles[WATCHED], oracles[BOUGHT])
     compare_crossing([host.disk for host in cluster.hosts], ends, crossing, report.differences)
@@ -131,20 +140,25 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
 
 
 def _recovered(listener: Listener, since: float) -> float:
-    """Seconds until every partition has been counted further, by a worker that said so after `since`."""
+    """Seconds until every partition was read further, by a worker and a recommender that said so since."""
     begin = time.monotonic()
     missing = {f"{spec.name}-{p}" for spec in counted_of_kinds(LISTED) for p in range(PARTITIONS)}
+    missing |= {f"{REPORTED}{kind.events.name}-{p}" for kind in BUILT_IN for p in range(PARTITIONS)}
     listener.ask()
 
     def done() -> bool:
         ends = listener.ends
         for task, at_ms in listener.told() if ends else ():
-            if at_ms / 1000 > since and task.applied >= ends.get(task.task, 0):
+            if at_ms / 1000 > since and task.applied >= ends.get(task.task.removeprefix(REPORTED), 0):
                 missing.discard(task.task)
         return not missing
 
     until(done, f"recovery of {missing}", RECOVERY_S)
     return time.monotonic() - begin
+
+
+def _partition(customer: str) -> int:
+    return partition_for(customer.encode(), PARTITIONS)
 
 
 def _events(wires: Wires, kind: EventKind) -> list[Event]:

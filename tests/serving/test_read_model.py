@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from serving import answers, statistics
@@ -9,6 +11,7 @@ from serving.errors import ApiError
 from serving.metrics import exposition
 from serving.read_model import ReadModel
 from streams.kinds import BOUGHT, LISTED, WATCHED
+from streams.messages import CatalogueItem, encode
 from tests.serving import shop
 from tests.serving.shop import Message
 
@@ -152,3 +155,24 @@ def test_nothing_is_published_yet() -> None:
     assert answers.search(model, bought, "", 5)["items"] == []
     assert answers.status(model)["tasks"] == []
     assert b"alsobought_ready 0.0" in exposition(model)
+
+
+@pytest.mark.parametrize("value", [None, {"available": False}])
+def test_what_is_hidden_is_offered_nowhere_at_once(value: dict[str, Any] | None) -> None:
+    """Before the lists and recommendations that hold it are published anew."""
+    message = None if value is None else encode(CatalogueItem(item_id="jam", **value))
+    before, model = model_of(), model_of(Message("items", "jam", message))
+
+    def shown(of_model: ReadModel) -> list[list[str]]:
+        bought = of_model.kinds["bought"]
+        offers = [
+            answers.related(of_model, bought, "tea", 10)["related"],
+            answers.sellers(of_model, bought, None, 2, trending=False)["items"],
+            answers.published(of_model, bought, "ann", None, 2)["items"],
+        ]
+        return [[entry["item_id"] for entry in some] for some in offers]
+
+    assert shown(before) == [["milk", "jam", "unlisted"], ["milk", "tea"], ["jam", "tea"]]
+    assert shown(model) == [["milk", "unlisted"], ["milk", "tea"], ["tea", "bread"]]
+    back = model_of(Message("items", "jam", message), Message("items", "jam", b'{"item_id":"jam"}'))
+    assert shown(back) == shown(before)

@@ -29,4 +29,13 @@ def test_histories_and_outcomes_are_the_same_without_deltas() -> None:
     for customer in customers:
         assert alone.history(customer) == paired.history(customer)
         assert again.history(customer) == paired.history(customer)
-    assert again.position == alone.position == paired.position == len(events)
+    # a worker's store, or its checkpoint, is of the same histories
+    CustomerSaver(paired, theirs_too := MemoryStore()).save_all()
+    from_worker = CustomerMachine(CountingSettings(window=7), pairs=False)
+    CustomerSaver(from_worker, theirs_too).load()
+    assert all(from_worker.history(customer) == paired.history(customer) for customer in customers)
+    more = shop(7, 200, 40, 80)
+    assert np.array_equal(
+        from_worker.apply(from_worker.batch(more)).outcomes, alone.apply(alone.batch(more)).outcomes
+    )
+    assert again.position == paired.position == len(events)

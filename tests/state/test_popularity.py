@@ -110,9 +110,47 @@ def test_what_ranking_reads_is_stale_after_one_buyer_in_200() -> None:
     p.totals[pop.BUYERS] = 10_000
     assert pop.is_stale(p)
     pop.refresh(p, 1)
+    assert not pop.is_changed(p)
     for buyers, stale in ((10_050, False), (9_951, False), (10_051, True), (9_950, True)):
         p.totals[pop.BUYERS] = buyers
         assert pop.is_stale(p) == stale
+        assert pop.is_changed(p)
+
+
+def test_what_ranking_reads_is_stale_when_a_day_begins() -> None:
+    p = pop.new_popularity(2)
+    pop.add_purchase(p, 0, FIRST)
+    p.totals[pop.BUYERS] = 10_000
+    pop.refresh(p, 2)
+    pop.add_purchase(p, 0, FIRST + DAY - 1)
+    assert not pop.is_stale(p)
+    pop.add_purchase(p, 1, FIRST + DAY)
+    assert pop.is_stale(p)
+    pop.refresh(p, 2)
+    assert not pop.is_stale(p)
+
+
+def test_a_buyer_taken_back_is_a_change_though_another_comes() -> None:
+    p = pop.new_popularity(2)
+    p.buyers[:] = 400, 600
+    p.totals[pop.BUYERS] = 1_000
+    pop.refresh(p, 2)
+    before = p.positions.copy()
+    pop.take_buyer(p, 0, FIRST // DAY)
+    pop.refresh_item(p, 0)
+    p.buyers[0] += 1  # of another customer, in another order
+    p.totals[pop.BUYERS] += 1
+    assert pop.is_changed(p)
+    assert not pop.is_stale(p)
+    for _ in range(6):
+        pop.take_buyer(p, 1, FIRST // DAY)
+    assert pop.is_stale(p)
+    p.buyers[1] += 6
+    p.totals[pop.BUYERS] += 6
+    assert not pop.is_stale(p)
+    pop.refresh(p, 2)
+    assert not pop.is_changed(p)
+    np.testing.assert_array_equal(p.positions, before)
 
 
 def test_an_unavailable_item_is_marked_for_ranking() -> None:

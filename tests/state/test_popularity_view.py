@@ -42,7 +42,6 @@ def check(view: PopularityView, machines: list[ItemMachine]) -> None:
     view.move_on(whole.watermark_ms)
     names = list(whole.items)
     numbers = [view.items.number(name) for name in names]
-    view.make_room()
     for column in ("buyers", "recent", "days", "first_days", "repeats"):
         theirs = getattr(whole.popularity, column)[: len(names)]
         assert np.array_equal(getattr(view.popularity, column)[numbers], theirs), column
@@ -116,6 +115,16 @@ def test_what_can_be_bought_is_said_apart() -> None:
     view.put([ItemPopularity("tea", day * pop.DAY_MS, 1, 5, day, [4], day, (0, 0, 0), 7)])
     assert view.popularity.available[0] == 0
     assert view.offer("tea", available=True)
+
+
+def test_items_that_others_bring_into_the_dictionary_have_room() -> None:
+    items = Dictionary()
+    view = PopularityView(items)
+    for n in range(5_000):
+        items.number(f"i{n}")
+    p = view.popularity
+    assert all(len(column) >= 5_000 for column in p[1:])
+    assert p.available[4_999] == 1
 
 
 def test_a_late_record_counts_what_is_still_in_the_window() -> None:

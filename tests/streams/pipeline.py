@@ -163,6 +163,12 @@ class Wires:
         self.tasks.update({task.task: task for task, _ in told})
         return told
 
+    def forget_reports(self) -> None:
+        """While no worker runs: what it said of state that was given up since is not to be waited by."""
+        while self.poll_progress():
+            pass
+        self.tasks.clear()
+
     def reached(self, field: str, targets: dict[str, int]) -> bool:
         """Whether every task says that it is so far."""
         self.poll_progress()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil
 import pytest
 from faust.types import TP
@@ -18,55 +17,24 @@ from alsobought import draining
 from alsobought.draining import drain
 from alsobought.options import CommandError
 from state.deltas import decode
-from streams import tasks
+from streams import cycle, outbox
 from streams.broker.embedded import EmbeddedKafka
-from streams.context import Context
 from streams.customer_task import CustomerTask
+from streams.item_task import ItemTask
 from streams.kinds import BOUGHT, LISTED
-from streams.lease import Lease
 from streams.messages import Progress
-from streams.opening import Stores
-from streams.outbox import Unacknowledged
-from streams.settings import Settings
-from streams.tasks import INBOX_CHUNKS
 from streams.topics import PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import as_event, purchases
 from tests.oracle import Oracle
-from tests.streams.pipeline import PARTITIONS, WAIT_S, EmptyTopics, Recommender, Wires, Worker, until
+from tests.streams.offline import PARTITIONS as OFFLINE_PARTITIONS
+from tests.streams.offline import Broker, Offline, records_of, run
+from tests.streams.pipeline import PARTITIONS, WAIT_S, Recommender, Wires, Worker, until
 from tests.streams.test_pipeline import check, keyed
 
 CHUNKS, CHUNK = 300, 10
+EVENTS = TP(PURCHASES.name, 0)
 MIB = 1 << 20
-
-
-class _Record:
-    timestamp = 1_800_000_000_000
-    headers = ()
-
-    def __init__(self, offset: int, key: bytes, value: bytes) -> None:
-        self.offset, self.key, self.value = offset, key, value
-
-
-class _SlowBroker:
-    """Takes records at once, and acknowledges them when told to."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[int, bytes]] = []
-        self.waiting: list[asyncio.Future[None]] = []
-
-    async def send(
-        self, topic: str, partition: int, _key: None, value: bytes, _at_ms: int
-    ) -> asyncio.Future[None]:
-        assert topic == PAIR_DELTAS.name
-        self.sent.append((partition, value))
-        self.waiting.append(asyncio.get_running_loop().create_future())
-        return self.waiting[-1]
-
-    def acknowledge(self, n: int) -> None:
-        for future in self.waiting[:n]:
-            future.set_result(None)
-        del self.waiting[:n]
 
 
 class _SlowDisk:
@@ -86,126 +54,148 @@ class _SlowDisk:
 
 
 class _Feed:
-    """Hands chunks to a task one after the other, as its agent does."""
+    """Hands chunks to the cycle one after the other while there is room, as the consumer does."""
 
-    def __init__(self, task: CustomerTask) -> None:
+    def __init__(self, worker: Offline) -> None:
         self.handed = 0
-        self._task = task
+        self._worker = worker
         self.running = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        events = purchases(1, customers=40, items=200, events=CHUNKS * CHUNK)
+        events = records_of(purchases(1, customers=40, items=200, events=CHUNKS * CHUNK))
         for start in range(0, len(events), CHUNK):
-            records = [
-                _Record(start + i, event.customer_id.encode(), msgspec.json.encode(event))
-                for i, event in enumerate(events[start : start + CHUNK])
-            ]
-            await self._task.handle(Chunk(self._task.tp, start, start + CHUNK, records))
+            await self._worker.cycle.has_room.wait()
+            self._worker.cycle.put([Chunk(EVENTS, start, start + CHUNK, events[start : start + CHUNK])])
             self.handed += 1
-
-    @property
-    def kept(self) -> int:
-        """Chunks that were taken in and are not counted."""
-        return self.handed - self._task.position // CHUNK
+            await asyncio.sleep(0)
 
 
-def _task(root: Path, broker: _SlowBroker) -> CustomerTask:
-    lease = Lease(3600)
-    lease.confirm()
-    context = Context(
-        Settings.model_validate({"data_dir": root, "watched_bought_days": 0}), broker, PARTITIONS,  # type: ignore[arg-type]
-        Stores(root / "state", None, lambda _topic: ""), lease, EmptyTopics(), None,  # type: ignore[arg-type]
-        lambda _tp: True,
-    )  # fmt: skip
-    return CustomerTask(TP(PURCHASES.name, 0), context, BOUGHT)
-
-
-async def _until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
-async def _standing_still(feed: _Feed, broker: _SlowBroker) -> None:
+async def _standing_still(worker: Offline, feed: _Feed, task: CustomerTask) -> None:
     """Wait until neither feeding nor counting goes on."""
-    seen, same = (-1, -1), 0
-    while same < 50:
+    seen, since = (-1, -1, -1), time.monotonic()
+    while time.monotonic() - since < 0.3:
         await asyncio.sleep(0.001)
-        now = feed.handed, len(broker.sent)
-        seen, same = now, same + 1 if now == seen else 0
+        now = feed.handed, task.position, worker.broker.batches
+        seen, since = now, since if now == seen else time.monotonic()
 
 
-def _whole_and_in_order(sent: Sequence[tuple[int, bytes]]) -> None:
+def _whole_and_in_order(broker: Broker) -> None:
     """Every partition got messages that follow one another from the first offset to the last, once."""
-    for partition in range(PARTITIONS):
-        deltas = [decode(value) for to, value in sent if to == partition]
+    for partition in range(OFFLINE_PARTITIONS):
+        deltas = [decode(record.value or b"") for record in broker.logs[TP(PAIR_DELTAS.name, partition)]]
         assert [d.first for d in deltas] == [0, *(d.end for d in deltas[:-1])]
         assert deltas[-1].end == CHUNKS * CHUNK
 
 
-def _run(body: Awaitable[None]) -> None:
-    async def main() -> None:
-        await body
-
-    asyncio.run(main())
+async def _counting(root: Path, *, at_once: bool) -> tuple[Offline, CustomerTask]:
+    worker = Offline(root, Broker(at_once=at_once), {"watched_bought_days": 0})
+    task = CustomerTask(EVENTS, worker.context, BOUGHT)
+    await worker.open(task)
+    return worker, task
 
 
 def test_a_slow_broker_bounds_what_is_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "SAVE_EVERY_S", 3600)  # a save would stop it even earlier
-    most = Unacknowledged()._most + PARTITIONS
+    most_bytes, most_records = 20_000, 5 * CHUNK
+    monkeypatch.setattr(outbox, "MOST_UNACKNOWLEDGED_BYTES", most_bytes)
+    monkeypatch.setattr(cycle, "MOST_RECORDS", most_records)
 
     async def body() -> None:
-        broker = _SlowBroker()
-        task = _task(tmp_path, broker)
-        await task.open(0)
-        task.start()
-        feed = _Feed(task)
-        await _until(lambda: len(broker.waiting) > most - PARTITIONS)
-        await _standing_still(feed, broker)
+        worker, task = await _counting(tmp_path, at_once=False)
+        worker.run()
+        feed = _Feed(worker)
+        await worker.until(lambda: worker.outbox.unacknowledged_bytes >= most_bytes)
+        await _standing_still(worker, feed, task)
         assert not feed.running.done()
-        while not feed.running.done() or task.busy:
-            assert len(broker.waiting) <= most
-            assert feed.kept <= INBOX_CHUNKS + 1  # one is at hand
-            assert task._inbox.qsize() <= INBOX_CHUNKS
-            broker.acknowledge(3)
+        assert not worker.cycle.has_room.is_set()
+        assert len(worker.broker.waiting) == OFFLINE_PARTITIONS  # one batch each, the rest gathers
+        largest = 0
+        while not feed.running.done() or worker.broker.waiting or task.progress("").applied < CHUNKS * CHUNK:
+            # the cycle that found the last room may send what follows from all that was fetched
+            largest = max(largest, worker.outbox.unacknowledged_bytes)
+            assert feed.handed * CHUNK - task.position <= 2 * most_records
+            assert task.saver.stored <= task.progress("").applied <= task.position
+            if worker.broker.waiting:
+                worker.broker.waiting.pop(0).acknowledge()
             await asyncio.sleep(0)
-        broker.acknowledge(len(broker.waiting))
-        await task.close(save=True)
+        assert most_bytes <= largest < 3 * most_bytes
+        assert worker.outbox.unacknowledged_bytes == 0
+        await worker.close(save=True)
         assert task.saver.stored == task.position == CHUNKS * CHUNK
-        _whole_and_in_order(broker.sent)
+        _whole_and_in_order(worker.broker)
 
-    _run(body())
+    run(body())
 
 
 def test_a_slow_disk_bounds_what_is_taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "SAVE_EVERY_S", 0.001)
+    most_records = 5 * CHUNK
+    monkeypatch.setattr(cycle, "SAVE_EVERY_S", 0.001)
+    monkeypatch.setattr(cycle, "MOST_RECORDS", most_records)
 
     async def body() -> None:
-        broker = _SlowBroker()
-        task = _task(tmp_path, broker)
-        await task.open(0)
+        worker, task = await _counting(tmp_path, at_once=True)
         disk = task.saver.store = _SlowDisk(task.store)
-        task.start()
-        feed = _Feed(task)
-
-        async def acknowledge_at_once() -> None:
-            while True:
-                broker.acknowledge(len(broker.waiting))
-                await asyncio.sleep(0)
-
-        acknowledging = asyncio.create_task(acknowledge_at_once())
-        await _until(disk.writing.is_set)
-        await _standing_still(feed, broker)
+        worker.run()
+        feed = _Feed(worker)
+        await worker.until(disk.writing.is_set)
+        await _standing_still(worker, feed, task)
         assert not feed.running.done()
-        assert feed.kept <= INBOX_CHUNKS + 1
+        assert not worker.cycle.has_room.is_set()
+        assert feed.handed * CHUNK - task.position <= most_records
         assert task.progress("").stored == 0
         disk.gate.set()
-        await _until(lambda: feed.running.done() and task.saver.stored == CHUNKS * CHUNK)
-        acknowledging.cancel()
-        await task.close(save=True)
-        _whole_and_in_order(broker.sent)
+        await worker.until(lambda: feed.running.done() and task.saver.stored == CHUNKS * CHUNK)
+        await worker.close(save=True)
+        _whole_and_in_order(worker.broker)
 
-    _run(body())
+    run(body())
+
+
+def test_events_are_held_back_while_deltas_pile_up_and_go_on_afterwards(tmp_path: Path) -> None:
+    most = cycle.OUTSTANDING_MESSAGES * OFFLINE_PARTITIONS
+
+    async def body() -> None:
+        worker, _ = await _counting(tmp_path, at_once=True)
+        items = ItemTask(TP(PAIR_DELTAS.name, 1), worker.context, BOUGHT)
+        await worker.open(items)
+        events = records_of(purchases(1, customers=40, items=200, events=(most + 2) * CHUNK))
+        chunks = [
+            Chunk(EVENTS, start, start + CHUNK, events[start : start + CHUNK])
+            for start in range(0, len(events), CHUNK)
+        ]
+        for n, some in enumerate(chunks):
+            await worker.once(some)
+            await worker.once()
+            assert worker.outbox.end_of(items.tp) == n + 1
+            assert worker.cycle.holds_events == (n + 1 > most)
+        records = worker.deltas(items.tp).records
+        await worker.once(Chunk(items.tp, 0, 1, records[:1]))
+        assert worker.cycle.holds_events  # one more than may be is left
+        await worker.once(Chunk(items.tp, 1, 2, records[1:2]))
+        assert not worker.cycle.holds_events
+        await worker.close()
+
+    run(body())
+
+
+def test_what_a_broker_that_is_gone_had_not_acknowledged_is_counted_again(tmp_path: Path) -> None:
+    async def body() -> None:
+        worker, task = await _counting(tmp_path, at_once=False)
+        events = records_of(purchases(1, customers=40, items=200, events=CHUNKS * CHUNK))
+        await worker.once(Chunk(EVENTS, 0, 1_000, events[:1_000]))
+        worker.outbox._fail(OSError("the broker is gone"))
+        with pytest.raises(OSError, match="the broker is gone"):
+            await worker.outbox.room()
+        for batch in worker.broker.waiting:
+            batch.fail(OSError("the broker is gone"))
+        with pytest.raises(OSError, match="the broker is gone"):
+            await task.close(save=True)
+        again, task = await _counting(tmp_path, at_once=True)
+        assert task.position == 0
+        await again.once(Chunk(EVENTS, 0, len(events), events))
+        _whole_and_in_order(again.broker)
+        await again.close()
+
+    run(body())
 
 
 # ---------------------------------------------------------------------- a burst, with everything real

@@ -123,6 +123,7 @@ def test_switched_on_after_a_while(kafka: EmbeddedKafka, wires: Wires, tmp_path:
         app, ["rebuild", "--yes", "--kafka", kafka.bootstrap, "--data-dir", str(tmp_path / "data")]
     )
     assert done.exit_code == 0, done.output
+    wires.forget_reports()
     worker = Worker(kafka.bootstrap, tmp_path / "data")
     try:
         wires.drain()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -14,7 +13,7 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.foreign import TopicReader, Written
 from streams.lease import Lease
-from streams.outbox import Batch, Outbox, Unacknowledged
+from streams.outbox import Outbox, Record, Unacknowledged
 from streams.threads import in_thread
 from streams.topics import TopicSpec
 
@@ -38,14 +37,11 @@ def test_a_lease_is_held_from_the_moment_its_heartbeat_was_asked() -> None:
         beat = asyncio.create_task(coordinator._do_heartbeat())
         await asyncio.sleep(0)
         asked = clock()
-        ours = [False]  # the group knows us, but the partition is another's
-        waiting = asyncio.create_task(lease.wait("test", lambda: ours[0]))
+        waiting = asyncio.create_task(lease.wait("test"))
+        assert not (await asyncio.wait({waiting}, timeout=0.2))[0]
         coordinator.answers.put_nowait(True)
         assert await beat
         assert lease.held
-        assert not (await asyncio.wait({waiting}, timeout=0.2))[0]
-        lease.confirm()
-        ours[0] = True
         await waiting
         asked = clock()
         lease.confirm()
@@ -74,21 +70,28 @@ def test_an_answer_that_was_asked_for_long_ago_confirms_nothing() -> None:
     asyncio.run(main())
 
 
-def _batch(offset: int, records: int) -> Batch:
-    class Answer:
-        def result(self) -> Any:
-            return type("Metadata", (), {"offset": offset})
+def test_who_waits_for_the_lease_may_give_up() -> None:
+    async def main() -> None:
+        lease, stops = Lease(timeout_s=60), [False]
+        waiting = asyncio.create_task(lease.wait("test", lambda: stops[0]))
+        assert not (await asyncio.wait({waiting}, timeout=0.2))[0]
+        stops[0] = True
+        async with asyncio.timeout(5):
+            await waiting
+        assert not lease.held
 
-    return Batch(records, Answer())  # type: ignore[arg-type]
+    asyncio.run(main())
 
 
 def test_offsets_that_are_not_ours_are_foreign() -> None:
     written = Written(TP("lists", 0), 10)
-    written.own([_batch(10, 5), _batch(15, 1)])
+    written.own(10, 5)
+    written.own(15, 1)
     written.reached(16)
-    assert written.foreign == []
-    written.own([_batch(18, 2), _batch(20, 1)])
-    assert written.foreign == [(16, 18)]
+    assert (written.foreign, written.end) == ([], 16)
+    written.own(18, 2)
+    written.own(20, 1)
+    assert (written.foreign, written.end) == ([(16, 18)], 21)
     written.reached(25)
     assert written.foreign == [(16, 18), (21, 25)]
     written.reached(25)
@@ -108,17 +111,16 @@ def test_foreign_records_are_found_in_kafka(broker: EmbeddedKafka) -> None:
         ):
             written = Written(tp, await reader.end_of(tp))
 
-            async def send(producer: AIOKafkaProducer, keys: list[bytes]) -> list[Batch]:
-                batches = await Outbox(producer).send_many(spec.name, 0, [(k, b"x" * 9_000) for k in keys])
-                for batch in batches:
-                    await batch.acknowledged
-                return batches
+            async def send(producer: AIOKafkaProducer, keys: list[bytes]) -> int:
+                outbox = Outbox(producer)
+                sent = [outbox.send(Record(tp.topic, tp.partition, key, b"x" * 9_000)) for key in keys]
+                offsets = [await future for future in sent]
+                assert offsets == list(range(offsets[0], offsets[0] + len(keys)))
+                return offsets[0]
 
-            mine = await send(ours, [b"a", b"b", b"c"])
-            assert len(mine) > 1
-            written.own(mine)
+            written.own(await send(ours, [b"a", b"b", b"c"]), 3)
             await send(theirs, [b"old-1", b"old-2"])
-            written.own(await send(ours, [b"d"]))
+            written.own(await send(ours, [b"d"]), 1)
             await send(theirs, [b"old-3"])
             written.reached(await reader.end_of(tp))
             assert written.foreign == [(3, 5), (6, 7)]
@@ -157,17 +159,22 @@ def test_one_partition_after_the_other_is_read(broker: EmbeddedKafka) -> None:
 def test_after_a_failure_nothing_counts_as_acknowledged() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        pending = Unacknowledged(most=2)
-        first, second = loop.create_future(), loop.create_future()
-        await pending.add(first, second)
-        assert not pending.empty
-        second.set_result(None)
+        pending = Unacknowledged()
+        pending.begin_at(5)
+        first, second, third = loop.create_future(), loop.create_future(), loop.create_future()
+        pending.add(7, [first, second])
+        pending.add(9, [third])
+        third.set_result(0)
+        second.set_result(0)
+        assert (pending.position(), pending.reached(5), pending.reached(9)) == (5, False, False)
         first.set_exception(OSError("the broker is gone"))
-        with pytest.raises(OSError, match="the broker is gone"):
-            await pending.wait()
-        with pytest.raises(OSError, match="the broker is gone"):
-            await pending.wait()
-        assert not pending.empty
+        for _ in range(2):
+            with pytest.raises(OSError, match="the broker is gone"):
+                await pending.wait()
+            with pytest.raises(OSError, match="the broker is gone"):
+                pending.position()
+            with pytest.raises(OSError, match="the broker is gone"):
+                pending.reached(5)
 
     asyncio.run(main())
 
@@ -175,15 +182,30 @@ def test_after_a_failure_nothing_counts_as_acknowledged() -> None:
 def test_waiting_for_acknowledgements_can_be_given_up_without_harm_to_them() -> None:
     async def main() -> None:
         pending, future = Unacknowledged(), asyncio.get_running_loop().create_future()
-        await pending.add(future)
+        pending.add(3, [future])
         waiting = asyncio.create_task(pending.wait())
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         assert not future.cancelled()
-        future.set_result(None)
+        future.set_result(0)
         await pending.wait()
-        assert pending.empty
+        assert pending.reached(3)
+
+    asyncio.run(main())
+
+
+def test_positions_without_anything_to_send_wait_for_those_before_them() -> None:
+    async def main() -> None:
+        pending, future = Unacknowledged(), asyncio.get_running_loop().create_future()
+        pending.add(3, [])
+        assert pending.position() == 3
+        pending.add(3, [future])  # sent at a position that is reached
+        assert (pending.position(), pending.reached(3)) == (3, False)
+        pending.add(8, [])
+        assert pending.position() == 3
+        future.set_result(0)
+        assert (pending.reached(8), pending.position()) == (True, 8)
 
     asyncio.run(main())
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import re
 from importlib.metadata import version
 from typing import Any
 
 import faust
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import (
@@ -16,11 +19,14 @@ from aiokafka.consumer.subscription_state import (
     SubscriptionState,
     TopicPartitionState,
 )
+from aiokafka.producer import message_accumulator
+from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
 from streams import app as topology
+from streams.record_batches import RecordBatch
 from streams.transport import Consumer, ConsumerThread, Producer, Schema
 
 OVERRIDDEN: list[tuple[type, type, str, str]] = [
@@ -42,7 +48,6 @@ OVERRIDDEN: list[tuple[type, type, str, str]] = [
 
 CALLED: list[tuple[type, str, str]] = [
     (driver.Consumer, "_getmany", "self active_partitions timeout"),
-    (driver.Consumer, "_get_active_partitions", "self"),
     (driver.Consumer, "seek_wait", "self partitions"),
     (driver.Consumer, "perform_seek", "self"),
     (driver.AIOKafkaConsumerThread, "getmany", "self active_partitions timeout"),
@@ -51,8 +56,16 @@ CALLED: list[tuple[type, str, str]] = [
     (faust.App, "_new_producer_transport", "self"),
     (GroupCoordinator, "_do_heartbeat", "self"),
     (Fetcher, "fetched_records", "self partitions timeout max_records"),
+    (AIOKafkaConsumer, "paused", "self"),
+    (AIOKafkaConsumer, "pause", "self partitions"),
+    (AIOKafkaConsumer, "resume", "self partitions"),
+    (AIOKafkaProducer, "send_batch", "self batch topic partition"),
     (Assignment, "state_value", "self tp"),
 ]
+
+
+STOOD_IN_FOR = ("append", "close", "closed", "record_count", "size", "_set_producer_state", "_build")
+"""What aiokafka calls of a batch, in whose place is ours."""
 
 
 def _parameters(function: Any) -> str:
@@ -108,3 +121,37 @@ def test_hooks_are_reached_from_where_they_must_be() -> None:
         (GroupCoordinator._heartbeat_routine, "_do_heartbeat"),
     ):
         assert name in caller.__code__.co_names, (caller, name)
+
+
+@pytest.mark.parametrize("name", STOOD_IN_FOR)
+def test_what_aiokafka_calls_of_a_batch_is_there(name: str) -> None:
+    ours, theirs = inspect.signature(getattr(RecordBatch, name)), _parameters(getattr(BatchBuilder, name))
+    if name != "append":  # which takes whatever it is given, and refuses it
+        assert " ".join(ours.parameters) == theirs
+
+
+def test_aiokafka_calls_nothing_else_of_a_batch() -> None:
+    source = inspect.getsource(message_accumulator.MessageBatch)
+    source += inspect.getsource(message_accumulator.MessageAccumulator)
+    called = set(re.findall(r"(?:_builder|\bbuilder)\.(\w+)\(", source))
+    assert called <= set(STOOD_IN_FOR)
+    assert {"_build", "_set_producer_state", "record_count"} <= called
+
+
+def test_the_time_that_what_is_fetched_may_wait_is_where_it_is_set() -> None:
+    assert "self._prefetch_backoff" in inspect.getsource(Fetcher._proc_fetch_request)
+    assert "self._prefetch_backoff = prefetch_backoff" in inspect.getsource(Fetcher.__init__)
+
+
+def test_a_rebalance_makes_states_anew_that_are_not_paused() -> None:
+    """So what was paused is paused again after it."""
+
+    async def main() -> None:
+        tp = TopicPartition("t", 0)
+        state = Assignment({tp}).state_value(tp)
+        assert not state.paused
+        state.pause()
+        assert state.paused
+        assert not Assignment({tp}).state_value(tp).paused
+
+    asyncio.run(main())

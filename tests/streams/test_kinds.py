@@ -17,7 +17,6 @@ from state.customers import CustomerMachine
 from state.deltas import decode_availability
 from streams.catalogue_task import CatalogueTask
 from streams.checks import EventTypes
-from streams.context import Context
 from streams.decoding import decode_events
 from streams.kinds import (
     BOUGHT,
@@ -32,16 +31,12 @@ from streams.kinds import (
     topics_of,
     topics_of_kinds,
 )
-from streams.lease import Lease
 from streams.log_identity import LogIdentity
-from streams.opening import Stores
 from streams.settings import Settings
 from streams.topics import ITEMS, SHARED
 from streams.transport import Chunk
 from streams.worker import EQUAL_PART, Tasks
-
-PARTITIONS = 2
-WAIT_S = 20.0
+from tests.streams.offline import PARTITIONS, Broker, Offline
 
 
 def _settings(words: str | None = None, **more: Any) -> Settings:
@@ -178,32 +173,18 @@ def test_where_counting_begins_is_in_the_identity() -> None:
 # ---------------------------------------------------------------------- the catalogue
 
 
-class _Outbox:
-    """Takes everything at once."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, int, bytes]] = []
-
-    async def send(
-        self, topic: str, partition: int, _key: bytes | None, value: bytes, *_more: object
-    ) -> asyncio.Future[Any]:
-        self.sent.append((topic, partition, value))
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        future.set_result(None)
-        return future
-
-    def told(self) -> dict[str, dict[str, int]]:
-        """By topic, what its partition 0 was told; takes it out."""
-        sent, self.sent = self.sent, []
-        assert [p for _, p, _ in sent] == list(range(PARTITIONS)) * (len(sent) // PARTITIONS)
-        found: dict[str, dict[str, int]] = {}
-        for topic, partition, raw in sent:
-            message = decode_availability(raw)
-            if partition == 0:
-                told = zip(message.ids, message.available.tolist(), strict=True)
-                found.setdefault(topic, {}).update(told)
-                found[topic]["end"] = message.end
-        return found
+def _told(broker: Broker) -> dict[str, dict[str, int]]:
+    """By topic, what its partition 0 was told; every partition was told the same."""
+    found: dict[str, dict[str, int]] = {}
+    for topic, partition in sorted(broker.logs):
+        raws = [record.value for record in broker.logs[TP(topic, partition)]]
+        assert raws == [record.value for record in broker.logs[TP(topic, 0)]]
+        assert TP(topic, PARTITIONS - 1) in broker.logs
+        for message in [decode_availability(raw or b"") for raw in raws] if partition == 0 else ():
+            told = zip(message.ids, message.available.tolist(), strict=True)
+            found.setdefault(topic, {}).update(told)
+            found[topic]["end"] = message.end
+    return found
 
 
 def _item(name: str, *, available: bool, offset: int) -> _Raw:
@@ -214,24 +195,14 @@ async def _catalogue(
     root: Path, kinds: Sequence[EventKind], records: Sequence[_Raw] = (), *, save: bool = True
 ) -> dict[str, dict[str, int]]:
     """What is sent by a catalogue task that is opened, given records and closed."""
-    lease, outbox = Lease(3600), _Outbox()
-    lease.confirm()
-    context = Context(
-        _settings(data_dir=root), outbox, PARTITIONS,  # type: ignore[arg-type]
-        Stores(root / "state", None, lambda _topic: "items 1"), lease, None, None,  # type: ignore[arg-type]
-        lambda _tp: True,
-    )  # fmt: skip
-    task = CatalogueTask(TP(ITEMS.name, 0), context, kinds)
-    await task.open(0)
-    await task.begin()
-    task.start()
+    worker = Offline(root)
+    task = CatalogueTask(TP(ITEMS.name, 0), worker.context, kinds)
+    await worker.open(task)
     if records:
-        await task.handle(Chunk(task.tp, records[0].offset, records[-1].offset + 1, list(records)))
-        async with asyncio.timeout(WAIT_S):
-            while task.position <= records[-1].offset:
-                await asyncio.sleep(0.01)
-    await task.close(save=save)
-    return outbox.told()
+        await worker.once(Chunk(task.tp, records[0].offset, records[-1].offset + 1, list(records)))
+        assert task.position == records[-1].offset + 1
+    await worker.close(save=save)
+    return _told(worker.broker)
 
 
 def test_every_kind_is_told_of_the_catalogue_and_a_new_one_of_all_before(tmp_path: Path) -> None:

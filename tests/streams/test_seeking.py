@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faust.types import TP
 
+from streams.cycle import Cycle
 from streams.transport import Consumer
 from tests.streams.unstarted import TP0, TP1, run
 
@@ -19,6 +21,7 @@ class _Opening:
         self.gate = asyncio.Event()
         self.asked: list[set[TP]] = []
         self.opened = False
+        self.cycle: Cycle
         self._positions = positions
 
     async def open(self, assigned: set[TP]) -> dict[TP, int]:
@@ -51,18 +54,27 @@ def test_it_goes_on_where_the_state_is(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_a_partition_held_back_before_a_rebalance_is_fetched_after_it(tmp_path: Path) -> None:
+def test_a_partition_whose_queue_was_full_is_fetched(tmp_path: Path) -> None:
     """Faust empties its queues in a rebalance and does not tell that they are no longer full."""
 
     async def body(consumer: Consumer) -> None:
         consumer.app.tasks = tasks = _Opening({TP0: 0, TP1: 17})
         tasks.gate.set()
+        tasks.cycle = Cycle({}, lambda _tp: True, lambda _tp, _offset: None)
         _seeks(consumer, {TP0, TP1})
+        asked: list[set[TP]] = []
+
+        async def getmany(active: set[TP], *_more: object, **_kwargs: object) -> dict[TP, Any]:
+            asked.append(active)
+            return {}
+
+        consumer._thread.getmany = getmany
         await consumer.perform_seek()
         consumer.on_buffer_full(TP1)
-        assert consumer._get_active_partitions() == {TP0}
+        await consumer._wait_next_records(1.0)
         await consumer.perform_seek()
-        assert consumer._get_active_partitions() == {TP0, TP1}
+        await consumer._wait_next_records(1.0)
+        assert asked == [{TP0, TP1}] * 2
 
     run(tmp_path, body)
 

@@ -82,7 +82,12 @@ def test_bytes_that_are_not_utf8_are_bad_rows(tmp_path: Path) -> None:
     assert [row.number for row in source.bad.first] == [2, 3]
     lines = tmp_path / "sales.jsonl"
     lines.write_bytes(b'{"customer_id":"ann","item_id":"caf\xe9","timestamp":1e9}\n')
-    with pytest.raises(BadRowsError, match=r"sales\.jsonl:1: "):
+    with pytest.raises(
+        BadRowsError, match=r"sales\.jsonl:1: the line .* is not UTF-8\. Save the file as UTF-8"
+    ):
+        list(open_purchases(str(lines)).records())
+    lines.write_bytes(b'{"a":' + b"[" * 100_000)
+    with pytest.raises(BadRowsError, match=r"sales\.jsonl:1: not a JSON object: nested too deeply"):
         list(open_purchases(str(lines)).records())
 
 

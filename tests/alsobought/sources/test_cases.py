@@ -63,6 +63,17 @@ def test_what_lies_ahead_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         source_of("future.csv").check()
 
 
+def test_what_lies_ahead_is_told_by_the_clock_of_each_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_text("customer_id,item_id,timestamp\n" + "ann,tea,2026-02-01\nann,tea,2026-02-03\n")
+    monkeypatch.setattr("alsobought.sources.lines.CHUNK_BYTES", 50)
+    clock = iter([1_769_860_800 * 10**9, 1_770_033_600 * 10**9])  # two days pass between the rows
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock))
+    assert sum(map(len, open_purchases(str(path)).messages())) == 2
+
+
 def test_utc_behind_a_time() -> None:
     assert [event.timestamp for event in read("bigquery-utc.csv")] == [
         1_727_179_026_000, 1_727_179_046_000, 1_727_179_047_000,

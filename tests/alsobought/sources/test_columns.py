@@ -101,7 +101,7 @@ def _both(columns: dict[str, Any], count: int) -> tuple[list[Any], list[Any]]:
     """What converting columns gives, and what converting their rows one at a time does."""
 
     def converted(rows: Sequence[Rows]) -> list[Any]:
-        table = EventTable(BOUGHT, NOW_MS, Notes())
+        table = EventTable(BOUGHT, lambda: NOW_MS, Notes())
         found: list[Any] = []
         for some in rows:
             refused: list[tuple[int, str]] = []
@@ -195,7 +195,7 @@ def test_rows_keep_their_order_where_some_are_done_one_by_one() -> None:
     }  # fmt: skip
     refused: list[int] = []
     notes = Notes()
-    batch = EventTable(BOUGHT, NOW_MS, notes).batch(
+    batch = EventTable(BOUGHT, lambda: NOW_MS, notes).batch(
         Rows(range(6), columns), lambda number, _why: refused.append(number)
     )
     assert [(e.customer_id, e.item_id) for e in messages_of(batch)] == [
@@ -207,5 +207,5 @@ def test_rows_keep_their_order_where_some_are_done_one_by_one() -> None:
 
 def test_masks_of_arrow_and_numpy() -> None:
     assert bits(pa.array([True, False, True]).slice(1)).tolist() == [False, True]
-    assert messages_of(EventTable(BOUGHT, NOW_MS, Notes()).batch(Rows([], {}), lambda *_: None)) == []
+    assert messages_of(EventTable(BOUGHT, lambda: NOW_MS, Notes()).batch(Rows([], {}), lambda *_: None)) == []
     assert EventMessage(customer_id="ann", timestamp=1).sequence is None

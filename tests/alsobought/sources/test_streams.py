@@ -10,6 +10,7 @@ import pytest
 
 from alsobought.sources import BadRowsError, SourceError, open_items, open_purchases
 from alsobought.sources.csv_reader import LONGEST_ROW_CHARACTERS
+from alsobought.sources.id_list import read_ids
 
 HEADER = "customer_id,item_id,timestamp"
 ROW = "ann,tea,1769860800"
@@ -131,3 +132,27 @@ def test_a_quote_left_open_in_a_long_file_costs_one_row(tmp_path: Path) -> None:
     source = open_items(str(path))
     assert sum(map(len, source.messages(skip_bad=True))) == rows.count("\n")
     assert [row.number for row in source.bad.first] == [2]
+
+
+def test_lists_of_ids(tmp_path: Path) -> None:
+    path = tmp_path / "customers.txt"
+    path.write_bytes("\ufeffann\r\n\r\nb c \r\n  \r\né".encode())
+    assert list(read_ids(str(path))) == ["ann", "b c ", "é"]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    thread = _written(pipe, b"ann\nbob\n")
+    assert list(read_ids(str(pipe))) == ["ann", "bob"]
+    thread.join(10)
+    path.write_bytes(b"ann\ncaf\xe9\n")
+    with pytest.raises(SourceError, match=r"customers\.txt:2: .*is not UTF-8\. Save the file as UTF-8"):
+        list(read_ids(str(path)))
+
+
+def test_a_catalogue_entry_that_is_too_long_for_a_message(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text(f"item_id,title\na,{'x' * 70_000}\nb,{'y' * 60_000}\n17.0,z\n")
+    source = open_items(str(path))
+    found = [item.item_id for batch in source.messages(skip_bad=True) for item in batch]
+    assert found == ["b", "17"]
+    assert "make a message of 70,0" in source.bad.first[0].reason
+    assert "item_id: numbers written with decimals" in str(source.notes)

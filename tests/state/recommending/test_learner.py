@@ -13,7 +13,8 @@ from state.events import Event, Kind
 from state.recommending.candidates import OWN
 from state.recommending.features import FEATURES, NEW_FEATURES
 from state.recommending.learner import SHOWN, Case, Learner
-from state.recommending.recommender import ALGORITHMS
+from state.recommending.ranker import LARGEST_DEVIATION
+from state.recommending.recommender import ALGORITHMS, USUAL
 from tests.state.recommending import oracle
 from tests.state.recommending.world import World, build, events_of, world_of
 
@@ -33,6 +34,7 @@ class PlainRanker:
             return
         self.cases += 1
         n, share = len(rows), 1 / min(self.cases, 500)
+        z: list[dict[str, float]] = [{} for _ in rows]
         for name in self.names:
             mean = sum(row[name] for row in rows) / n
             variance = sum((row[name] - mean) ** 2 for row in rows) / n
@@ -40,14 +42,16 @@ class PlainRanker:
                 self.variance[name] += share * (variance - self.variance[name])
             elif variance:
                 self.variance[name] = variance
-        scale = {name: math.sqrt(self.variance[name] + 1e-4) for name in self.names}
-        scores = [sum(self.weights[f] * row[f] / scale[f] for f in self.names) for row in rows]
+            scale = math.sqrt(max(self.variance[name], USUAL[name] / 10) + 1e-4)
+            for standard, row in zip(z, rows, strict=True):
+                standard[name] = min(max((row[name] - mean) / scale, -LARGEST_DEVIATION), LARGEST_DEVIATION)
+        scores = [sum(self.weights[f] * standard[f] for f in self.names) for standard in z]
         powers = [math.exp(s - max(scores)) for s in scores]
         p = [power / sum(powers) for power in powers]
         of_hits = [a if hit else 0.0 for a, hit in zip(p, hits, strict=True)]
         target = [a / sum(of_hits) for a in of_hits] if self.any_of else [hit / sum(hits) for hit in hits]
         for name in self.names:
-            g = sum((a - b) * row[name] for a, b, row in zip(p, target, rows, strict=True)) / scale[name]
+            g = sum((a - b) * standard[name] for a, b, standard in zip(p, target, z, strict=True))
             self.squares[name] = self.squares[name] * (1 - 1 / 4000) + g * g
             self.weights[name] -= 0.1 * g / math.sqrt(self.squares[name] + 1e-8)
 

@@ -8,9 +8,11 @@ import math
 import numpy as np
 import pytest
 
+from state.recommending.features import FEATURES
 from state.recommending.ranker import (
     EPSILON,
     FORGET,
+    LARGEST_DEVIATION,
     LARGEST_WEIGHT,
     LEAST_VARIANCE,
     RATE,
@@ -19,6 +21,7 @@ from state.recommending.ranker import (
     Ranker,
     average,
 )
+from state.recommending.recommender import START_ALL, START_NEW, USUAL, new_rankers
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -28,6 +31,13 @@ def case(rng: np.random.Generator, n: int = 20) -> tuple[Floats, np.ndarray[tupl
     hits = np.zeros(n, np.bool_)
     hits[rng.choice(n, rng.integers(1, 5), replace=False)] = True
     return x, hits
+
+
+def standard(x: Floats, variance: Floats) -> Floats:
+    """What the weights are of: deviations from the candidates' mean, cut off."""
+    z = (x - x.mean(axis=0)) / np.sqrt(variance + LEAST_VARIANCE)
+    clipped: Floats = np.clip(z, -LARGEST_DEVIATION, LARGEST_DEVIATION)
+    return clipped
 
 
 def loss(w: Floats, z: Floats, hits: np.ndarray[tuple[int], np.dtype[np.bool_]], *, any_of: bool) -> float:
@@ -58,27 +68,27 @@ def test_a_lesson_is_adagrads_step_down_the_loss(any_of: bool) -> None:
     for n in range(40):
         x, hits = case(rng)
         variances.append([np.var(column) for column in x.T])
-        scale = np.sqrt(
-            np.mean(variances, axis=0) + LEAST_VARIANCE
-        )  # fewer cases than are remembered: the plain mean
-        g = gradient(weights, x / scale, hits, any_of=any_of)
+        # fewer cases than are remembered: the plain mean
+        mean = np.mean(variances, axis=0)
+        z = standard(x, mean)
+        g = gradient(weights, z, hits, any_of=any_of)
         squares = squares * (1 - FORGET) + g**2
         weights -= RATE * g / np.sqrt(squares + EPSILON)
-        before = loss(ranker.weights, x / scale, hits, any_of=any_of)
+        before = loss(ranker.weights, z, hits, any_of=any_of)
         ranker.learn(x, hits)
         assert ranker.cases == n + 1
-        np.testing.assert_allclose(ranker.variance, np.mean(variances, axis=0), rtol=1e-9)
+        np.testing.assert_allclose(ranker.variance, mean, rtol=1e-9)
         np.testing.assert_allclose(ranker.squares, squares, rtol=1e-4, atol=1e-9)
         np.testing.assert_allclose(ranker.weights, weights, rtol=1e-4, atol=1e-5)
         if n > 5:
-            assert loss(ranker.weights, x / scale, hits, any_of=any_of) < before
-        np.testing.assert_allclose(ranker.scores(x), x / scale @ weights, rtol=1e-3, atol=1e-4)
+            assert loss(ranker.weights, z, hits, any_of=any_of) < before
+        np.testing.assert_allclose(ranker.scores(x), z @ weights, rtol=1e-3, atol=1e-4)
 
 
 def test_the_scale_remembers_the_last_cases() -> None:
     rng = np.random.default_rng(2)
     ranker = Ranker.new(NAMES, {})
-    for _ in range(700):
+    for _ in range(3000):
         ranker.learn(*case(rng))
     np.testing.assert_allclose(ranker.variance, np.square((0.1, 1, 5, 20, 1)), rtol=0.1)
     for _ in range(int(3 * STEADY_CASES)):
@@ -175,6 +185,41 @@ def test_weights_have_a_limit() -> None:
     assert ranker.weights[0] <= LARGEST_WEIGHT
 
 
+def test_first_lessons_leave_every_score_in_range() -> None:
+    """Features that do not vary, or hardly, or by a thousand, in whichever of the first lessons."""
+    rng = np.random.default_rng(11)
+    for name, start in (("new", START_NEW), ("all", START_ALL)):
+        for _ in range(30):
+            ranker = new_rankers()[name]
+            d = len(ranker.names)
+            for n in range(1, 21):
+                spread = 10.0 ** rng.integers(-9, 4, d) * (rng.random(d) < 0.7)
+                x = np.clip(rng.normal(size=(25, d)) * spread, -1000, 1000) + rng.normal(size=d)
+                hits = rng.random(25) < 0.3
+                hits[:2] = True, False
+                ranker.learn(np.clip(x, -1000, 1000), hits)
+                assert ranker.cases == n
+                bound = LARGEST_DEVIATION * (sum(map(abs, start.values())) + RATE * n * d)
+                for width in (1e-6, 1.0, 1000.0):
+                    shown = rng.normal(size=(60, d)) * width * 10.0 ** rng.integers(-3, 2, d)
+                    assert np.abs(ranker.scores(shown)).max() <= bound * 1.001
+
+
+def test_a_feature_that_hardly_varied_at_first_does_not_decide_alone() -> None:
+    """A shop's first customer who comes back has owned items that are all alike."""
+    rng = np.random.default_rng(12)
+    scale = np.sqrt([USUAL[name] for name in FEATURES])
+    for _ in range(20):
+        ranker = new_rankers()["all"]
+        x = np.tile(rng.normal(size=len(FEATURES)) * scale, (12, 1))
+        x += 1e-3 * rng.normal(size=x.shape)  # as purchases of the same minutes differ
+        hits = np.arange(12) < 2
+        for lessons in range(1, 21):
+            ranker.learn(x, hits)
+            others = rng.normal(size=(200, len(FEATURES))) * scale
+            assert np.abs(ranker.scores(others)).max() < 25 + 2 * lessons
+
+
 def test_restore_is_the_identity() -> None:
     rng = np.random.default_rng(7)
     ranker, other = Ranker.new(NAMES, {"a": 1.0}), Ranker.new(NAMES, {"b": 3.0})
@@ -204,7 +249,7 @@ def test_restore_of_other_features() -> None:
 def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump() -> None:
     """As that of a model that is not there yet: constant for long, then telling."""
     rng, truth = np.random.default_rng(9), np.array([1.5, -1.0, 0.5, 0.0, 2.0])
-    with_it, without = Ranker.new((*NAMES, "late"), {}), Ranker.new(NAMES, {})
+    with_it, without = Ranker.new((*NAMES, "late"), {}, {"late": 0.1}), Ranker.new(NAMES, {})
     for _ in range(3000):
         x, hits = stream(rng, truth)
         with_it.learn(np.column_stack([x, np.zeros(len(x))]), hits)

@@ -7,7 +7,8 @@ import pytest
 from state.events import Event
 from state.recommending.catalogue import Filter
 from state.recommending.features import FEATURES, NEW_FEATURES
-from state.recommending.recommender import Recommendation, Shelf
+from state.recommending.ranker import LARGEST_DEVIATION
+from state.recommending.recommender import USUAL, Recommendation, Shelf
 from tests.state.machines import START_MS
 from tests.state.recommending import oracle
 from tests.state.recommending.world import WORLDS, World, build, events_of, world_of
@@ -24,16 +25,23 @@ def recommended(
 
 
 def plain_scores(world: World, customer: str, shelf: Shelf, items: list[str]) -> list[float]:
-    """w . x / scale of the shelf's ranker, with the oracle's features."""
+    """w . z of the shelf's ranker, with the oracle's features; how they are on average, of the candidates."""
+    recommender = world.recommender
+    with world.view.lock:
+        found = recommender.candidates(
+            recommender.history(customer), unowned=shelf != "again", own=shelf != "new"
+        )
+        mean = dict(zip(FEATURES, found.x.mean(axis=0).tolist(), strict=True))
     history = world.history(customer)
     sums, owned = oracle.sums(world, history), {b.item_id: b for b in history}
     names = NEW_FEATURES if shelf == "new" else FEATURES
-    state = world.recommender.rankers["new" if shelf == "new" else "all"].state()["features"]
+    state = recommender.rankers["new" if shelf == "new" else "all"].state()["features"]
     scores = []
     for item in items:
         x = oracle.features(world, history, item, sums)
         x |= oracle.own_features(world, owned[item]) if item in owned else {}
-        scores.append(sum(state[f][0] / (state[f][2] + 1e-4) ** 0.5 * x.get(f, 0.0) for f in names))
+        z = {f: (x.get(f, 0.0) - mean[f]) / (max(state[f][2], USUAL[f] / 10) + 1e-4) ** 0.5 for f in names}
+        scores.append(sum(state[f][0] * min(max(z[f], -LARGEST_DEVIATION), LARGEST_DEVIATION) for f in names))
     return scores
 
 

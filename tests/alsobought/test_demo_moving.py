@@ -1,0 +1,72 @@
+"""The demo's lines: one for each change of a shown item's list, up to a number of them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from alsobought import demo_moving
+from streams.messages import RelatedItem, RelatedItems, encode
+from streams.views import Row
+
+
+def _list(item: str, buyers: int, *related: str) -> Row:
+    entries = [RelatedItem(name, 1.0, 1, 1, 1.0, 0.1) for name in related]
+    return Row(
+        0,
+        0,
+        0,
+        item.encode(),
+        encode(RelatedItems(item, "bought", 0, 1, buyers, 9, 9.0, entries)),
+        by_broker=True,
+    )
+
+
+class _Records:
+    """Instead of a follower: what it hears, poll by poll."""
+
+    polls: tuple[list[Row], ...] = ()
+
+    def __init__(self, *_: object) -> None:
+        self._left = list(self.polls)
+
+    def poll(self, _timeout_ms: int) -> list[Row]:
+        return self._left.pop(0) if self._left else []
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _shown(monkeypatch: pytest.MonkeyPatch, *polls: list[Row]) -> float | None:
+    monkeypatch.setattr(_Records, "polls", polls)
+    monkeypatch.setattr(demo_moving, "Follower", _Records)
+    monkeypatch.setattr(demo_moving, "PATIENCE_S", 0.05)
+    with demo_moving.MovingLists("nowhere", ["tea", "milk"]) as lists:
+        return lists.show(time.monotonic() - 5, {"tea": "Assam", "milk": "Whole milk"})
+
+
+def test_a_line_for_each_change(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tea = _list("tea", 3, "milk", "bread")
+    first = _shown(
+        monkeypatch,
+        [_list("bread", 2, "tea"), Row(0, 0, 0, b"tea", None, by_broker=True)],
+        [tea, tea, _list("tea", 4, "milk")],
+    )
+    assert first is not None
+    assert 5 <= first < 6
+    assert [line.partition(" s  ")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "Assam (3 buyers) goes with: Whole milk; bread",
+        "Assam (4 buyers) goes with: Whole milk",
+    ]
+
+
+def test_it_ends_after_some_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _shown(monkeypatch, [_list("tea", buyers, "milk") for buyers in range(100)])
+    assert len(capsys.readouterr().out.splitlines()) == demo_moving.LINES
+
+
+def test_where_nothing_changes_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _shown(monkeypatch) is None

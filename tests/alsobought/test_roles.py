@@ -1,0 +1,71 @@
+"""`alsobought worker` and `alsobought recommender`: each becomes its process, with the right settings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from alsobought.draining import drain
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import create_topics
+from streams.kinds import LISTED
+from streams.messages import REPORTED
+from streams.settings import Settings
+from streams.topics import PURCHASES
+from tests.events import purchases
+from tests.streams.pipeline import PARTITIONS, TOPICS, Wires, until
+from tests.streams.test_pipeline import keyed
+
+COMMAND = [sys.executable, "-P", "-m", "alsobought.cli"]
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    home = tmp_path_factory.mktemp("commands")
+    with EmbeddedKafka(home, cache_dir=Settings.model_validate({}).cache_dir) as kafka:
+        create_topics(kafka.bootstrap, TOPICS, PARTITIONS, 1)
+        yield kafka
+
+
+@pytest.mark.timeout(240)
+def test_drain_waits_for_both_roles_and_says_which_is_missing(kafka: EmbeddedKafka, tmp_path: Path) -> None:
+    wires = Wires(kafka.bootstrap)
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(role: str) -> None:
+        command = [*COMMAND, role, "--kafka", kafka.bootstrap, "--data-dir", str(tmp_path)]
+        with (tmp_path / f"{role}.log").open("wb") as log:
+            environment = {**os.environ, "ALSOBOUGHT_PROGRESS_MS": "200", "ALSOBOUGHT_SESSION_MS": "6000"}
+            running.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+
+    try:
+        wires.publish(PURCHASES.name, keyed(purchases(3, 20, 30, 200)))
+        start("worker")
+        wires.drain()
+        missing = ", ".join(f"{REPORTED}{PURCHASES.name}-{p}" for p in range(PARTITIONS))
+        said: list[str] = []
+        with ThreadPoolExecutor(1) as pool:
+            drained = pool.submit(drain, kafka.bootstrap, LISTED, 200.0, said.append)
+            until(
+                lambda: any(f"no recommender has reported for {missing}" in left for left in said), "a word"
+            )
+            assert "start one with `alsobought recommender`" in said[-1]
+            assert not drained.done()
+            start("recommender")
+            assert drained.result().records[PURCHASES.name] == 200
+        assert (tmp_path / "state" / "purchases-0").is_dir()
+        assert (tmp_path / "recommender" / "purchases-0").is_dir()
+        assert not (tmp_path / "recommender" / "pair-deltas-0").exists()
+    finally:
+        wires.close()
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        codes = [process.wait(60) for process in running]
+    assert codes == [0, 0]

@@ -1,0 +1,34 @@
+"""`make setup` compiles everything that a start needs: the second of two compiles nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from state.deltas import Source, decode, encode, nothing
+from state.items import ItemMachine
+from state.pair_changes import decode_pairs, encode_pairs, no_pairs
+
+PROGRAM = """
+from state.compile import counting_compilations, exercise
+with counting_compilations() as compiled:
+    lists = exercise()
+print(compiled.count, lists)
+"""
+
+
+def test_the_second_start_compiles_nothing() -> None:
+    subprocess.run([sys.executable, "-m", "state.compile"], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True)
+    assert done.stdout == "0 30\n"
+
+
+def test_messages_in_which_nothing_happened_are_messages() -> None:
+    machine = ItemMachine()
+    assert machine.apply(decode(encode(nothing(Source(0, 0), 7)))) == 0
+    assert machine.apply_pairs(decode_pairs(encode_pairs(no_pairs(Source(1, 0), 3)))) == 3
+    assert (machine.row_count, machine.position, machine.gaps_seen) == (0, 2, 0)
+    assert {source: state.end for source, state in machine.sources.items()} == {
+        Source(0, 0): 7,
+        Source(1, 0): 3,
+    }

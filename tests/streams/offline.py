@@ -1,0 +1,253 @@
+"""A worker without Kafka: the real outbox, cycle, tasks and stores, over a broker that a test directs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from aiokafka.record.default_records import DefaultRecordBatch
+from faust.types import TP
+
+from state.saving import stored_position
+from state.store import RocksStore
+from streams.checks import LOG_APPEND_TIME
+from streams.context import Context
+from streams.cycle import Cycle
+from streams.item_task import ItemTask
+from streams.lease import Lease
+from streams.messages import EventMessage
+from streams.opening import Stores
+from streams.outbox import Outbox
+from streams.record_batches import RecordBatch
+from streams.settings import Settings
+from streams.tasks import Task
+from streams.transport import Chunk
+from tests.events import purchases
+
+PARTITIONS = 3
+WAIT_S = 20.0
+NOW_MS = 1_800_000_000_000
+
+
+@dataclass
+class Sent:
+    """A record as a reader of its partition gets it."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int = NOW_MS
+    timestamp_type: int = LOG_APPEND_TIME
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+@dataclass
+class Batch:
+    """A batch on its way: `acknowledge` or `fail` it."""
+
+    tp: TP
+    records: list[Sent]
+    acknowledged: asyncio.Future[Any]
+
+    def acknowledge(self) -> None:
+        """Say that Kafka has it."""
+        self.acknowledged.set_result(SimpleNamespace(offset=self.records[0].offset))
+
+    def fail(self, error: Exception) -> None:
+        """Say that it could not be sent."""
+        self.acknowledged.set_exception(error)
+
+
+class Broker:
+    """Takes batches as aiokafka's producer does, and acknowledges them at once or when a test says so.
+
+    Attributes
+    ----------
+    logs
+        What was taken, by partition; acknowledged or not.
+    waiting : list[Batch]
+        Not acknowledged.
+    breaks : Exception | None
+        What `send_batch` raises from now on.
+    """
+
+    def __init__(self, *, at_once: bool = True) -> None:
+        self.at_once = at_once
+        self.logs: dict[TP, list[Sent]] = {}
+        self.waiting: list[Batch] = []
+        self.batches = 0
+        self.breaks: Exception | None = None
+
+    async def send_batch(self, batch: RecordBatch, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        """As `AIOKafkaProducer.send_batch`."""
+        if self.breaks is not None:
+            raise self.breaks
+        tp = TP(topic, partition)
+        log = self.logs.setdefault(tp, [])
+        records = [
+            Sent(len(log) + record.offset, record.key, record.value, headers=record.headers)
+            for record in DefaultRecordBatch(bytearray(batch._build()))
+        ]
+        log += records
+        self.batches += 1
+        taken = Batch(tp, records, asyncio.get_running_loop().create_future())
+        if self.at_once:
+            taken.acknowledge()
+        else:
+            self.waiting.append(taken)
+        return taken.acknowledged
+
+    def acknowledge(self, topic: str | None = None) -> None:
+        """Acknowledge what waits, of one topic or of all."""
+        for batch in list(self.waiting):
+            if topic is None or batch.tp.topic == topic:
+                self.waiting.remove(batch)
+                batch.acknowledge()
+
+    def of(self, topic: str) -> list[Sent]:
+        """What was taken of a topic, a partition after the other."""
+        return [record for tp in sorted(self.logs) if tp.topic == topic for record in self.logs[tp]]
+
+
+class Reader:
+    """Instead of a `TopicReader`: reads what a `Broker` has."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def end_of(self, tp: TP) -> int:
+        """Offset the next record of a partition gets."""
+        return len(self._broker.logs.get(tp, []))
+
+    async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
+        """Keys at offsets [start, end)."""
+        return {record.key for record in self._broker.logs.get(tp, [])[start:end] if record.key}
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass
+class Offline:
+    """A worker's cycle with the tasks that a test opens.
+
+    Attributes
+    ----------
+    owned
+        The partitions that are the worker's; all by default.
+    sought
+        What was asked to be read again, and from where.
+    """
+
+    root: Path
+    broker: Broker = field(default_factory=Broker)
+    settings: dict[str, Any] = field(default_factory=dict)
+    owned: Callable[[TP], bool] = lambda _tp: True
+    sought: list[tuple[TP, int]] = field(default_factory=list)
+    tasks: dict[TP, Task] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.lease = Lease(3600)
+        self.lease.confirm()
+        self.outbox = Outbox(self.broker)
+        self.context = Context(
+            Settings.model_validate({"data_dir": self.root, **self.settings}), self.outbox, PARTITIONS,
+            Stores(self.root / "state", None, lambda _topic: "counted 1"), self.lease,
+            Reader(self.broker),  # type: ignore[arg-type]
+            lambda tp: self.owned(tp),
+        )  # fmt: skip
+        self.cycle = Cycle(self.tasks, self.context.owns, self._seek)
+        self.cycling: asyncio.Task[None] | None = None
+
+    async def _seek(self, tp: TP, offset: int) -> None:
+        self.sought.append((tp, offset))
+
+    async def open(self, task: Task) -> None:
+        """Open a task, as a worker does; before the first cycle its output partition is known."""
+        await task.open(0)
+        task.unacknowledged.add(task.position, self.outbox.send_all(task.begin()))
+        if isinstance(task, ItemTask):
+            await task.refresher.look_once()
+        self.tasks[task.tp] = task
+        task.start()
+
+    async def once(self, *chunks: Chunk) -> None:
+        """Run one cycle with what was fetched; then let the outbox send and hear of acknowledgements."""
+        self.cycle.put(chunks)
+        async with self.context.lock:
+            await self.cycle._cycle(self.context)
+        await self.cycle._read_again()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let everything go on that waits for nothing."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def run(self) -> None:
+        """Run cycles as a worker does, in the background."""
+        self.cycling = asyncio.create_task(self.cycle.run(self.context))
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait for it; what a cycle fails with is raised."""
+        async with asyncio.timeout(WAIT_S):
+            while not condition():
+                if self.cycling is not None and self.cycling.done():
+                    self.cycling.result()
+                await asyncio.sleep(0.001)
+
+    async def halt(self) -> None:
+        """End the cycles between two of them."""
+        if self.cycling is not None:
+            async with self.context.lock:
+                self.cycling.cancel()
+                await asyncio.wait({self.cycling})
+
+    async def close(self, *, save: bool = False) -> None:
+        """Close everything."""
+        await self.halt()
+        for tp in list(self.tasks):
+            await self.tasks.pop(tp).close(save=save)
+        self.cycle.close()
+
+    def deltas(self, tp: TP, start: int = 0) -> Chunk:
+        """What the broker has of a partition from an offset on, as it is fetched."""
+        records = self.broker.logs.get(tp, [])[start:]
+        return Chunk(tp, start, start + len(records), list(records))
+
+    def stored(self, tp: TP) -> int:
+        """Position of a store that is closed."""
+        store = RocksStore(self.root / "state" / f"{tp.topic}-{tp.partition}" / "1")
+        position = stored_position(store)
+        assert position > 0 or not list(store.scan(b""))  # nothing half
+        store.close()
+        return position
+
+
+def records_of(events: Iterable[EventMessage], start: int = 0) -> list[Sent]:
+    """Events as records, from an offset on."""
+    return [
+        Sent(start + i, event.customer_id.encode(), msgspec.json.encode(event))
+        for i, event in enumerate(events)
+    ]
+
+
+def chunk(tp: TP, n: int, start: int = 0, *, customers: int = 10, items: int = 50) -> Chunk:
+    """A chunk of purchases: `n` of a log, from offset `start` on."""
+    events = purchases(1, customers, items, 4_000)[start : start + n]
+    return Chunk(tp, start, start + n, records_of(events, start))
+
+
+def run(body: Awaitable[None]) -> None:
+    """Run a test's body."""
+
+    async def main() -> None:
+        async with asyncio.timeout(3 * WAIT_S):
+            await body
+
+    asyncio.run(main())

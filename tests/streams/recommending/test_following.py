@@ -1,0 +1,115 @@
+"""What is read from topics, without Kafka: availability, popularity with its marks, how far workers are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pytest
+
+from streams.kinds import BOUGHT, BUILT_IN, WATCHED
+from streams.messages import SETTLE, CatalogueItem, PopularityMessage, Progress, SettleMark, encode
+from streams.recommending import following as module
+from streams.recommending.board import Boards
+from streams.recommending.following import Following
+from streams.topics import ITEMS, PROGRESS
+
+
+@dataclass
+class _Record:
+    key: bytes | None
+    value: bytes | None
+    partition: int = 0
+
+
+def made() -> tuple[Boards, Following]:
+    boards = Boards(BUILT_IN, 10)
+    return boards, Following("nowhere", boards)
+
+
+def popularity(item_id: str, version: int = 1, **more: Any) -> bytes:
+    told: dict[str, Any] = {
+        "item_id": item_id, "kind": "bought", "as_of": 1_750_075_200_000, "version": version, "buyers": 3,
+        "newest_day": date(2025, 6, 16), "purchases": [2, 0, 1], "first_day": date(2025, 1, 1),
+        "repeaters": 1, "repeat_days": 2, "repeat_minutes": 3, "customers": 9, "available": True,
+    }  # fmt: skip
+    return encode(PopularityMessage(**(told | more)))
+
+
+def test_popularity_of_a_kind_goes_to_its_board_and_odd_records_are_passed_over() -> None:
+    boards, following = made()
+    bought, watched = (boards.of(kind) for kind in BUILT_IN)
+    records = [
+        _Record(b"tea", popularity("tea")), _Record(b"odd", b"{"), _Record(b"odd", b'{"item_id": "odd"}'),
+        _Record(None, None), _Record(SETTLE, b"{}"), _Record(b"milk", popularity("milk", buyers=5)),
+        _Record(b"jam", popularity("jam")), _Record(b"jam", None),
+    ]  # fmt: skip
+    following._take(BOUGHT.popularity.name, records)
+    view = bought.popularity
+    buyers = {name: int(view.popularity.buyers[view.items.number(name)]) for name in ("tea", "milk", "jam")}
+    assert buyers == {"tea": 3, "milk": 5, "jam": 0}
+    assert (view.customers, view.watermark_ms) == (9, 1_750_075_200_000)
+    assert view.popularity.recent[view.items.number("tea")] == 3
+    assert len(watched.popularity.items) == 0
+
+
+def test_a_mark_counts_once_it_was_read_in_every_partition() -> None:
+    boards, following = made()
+    board = boards.of(BOUGHT)
+    assert board.mark(2) == -1
+    for partition, mark, known in ((0, 7, -1), (1, 5, 5), (1, 9, 7), (0, 9, 9)):
+        following._take(BOUGHT.popularity.name, [_Record(SETTLE, encode(SettleMark(mark)), partition)])
+        assert board.mark(2) == known
+    assert boards.of(WATCHED).mark(2) == -1
+
+
+def test_what_is_hidden_is_hidden_on_every_board() -> None:
+    boards, following = made()
+
+    def take(item_id: str, value: bytes | None) -> tuple[int, int]:
+        following._take(ITEMS.name, [_Record(item_id.encode(), value)])
+        bought, watched = (boards.of(kind) for kind in BUILT_IN)
+        assert bought.hidden == watched.hidden
+        number = bought.popularity.items.number(item_id)
+        available = {
+            int(b.popularity.popularity.available[b.view.items.number(item_id)]) for b in (bought, watched)
+        }
+        assert len(available) == 1
+        assert number == bought.view.items.number(item_id)
+        return bought.hidden, available.pop()
+
+    hidden = encode(CatalogueItem(item_id="tea", available=False))
+    assert take("tea", encode(CatalogueItem(item_id="tea"))) == (0, 1)
+    assert take("tea", hidden) == (1, 0)
+    assert take("tea", hidden) == (1, 0)
+    assert take("tea", encode(CatalogueItem(item_id="tea", price=2.5))) == (1, 1)
+    assert take("tea", None) == (2, 0)
+    assert take("tea", encode(CatalogueItem(item_id="tea"))) == (2, 1)
+    assert take("other", hidden) == (2, 1)  # a key that is not the item's: refused, as workers refuse it
+    assert take("tea", b"{") == (2, 1)
+
+
+def test_nobody_is_ahead_of_a_worker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, following = made()
+    now = 100.0
+    monkeypatch.setattr("streams.recommending.following.time.monotonic", lambda: now)
+
+    def report(applied: int, worker: str = "http://w") -> None:
+        told = Progress(task="purchases-1", worker=worker, applied=applied, stored=0)
+        following._take(PROGRESS.name, [_Record(b"purchases-1", encode(told))])
+
+    def first_ahead() -> int | None:
+        return next((p for p in range(0, 40_000, 100) if following.ahead("purchases-1", p, 2_000)), None)
+
+    assert first_ahead() is None
+    report(1_000)
+    assert first_ahead() == 3_100  # more than the least
+    report(6_000)
+    assert first_ahead() == 16_100  # the work of two reports
+    report(6_100)
+    assert first_ahead() == 8_200
+    report(9_000, worker="")  # where counting begins, of no worker
+    assert first_ahead() == 8_200
+    now += module.SILENT_S + 1
+    assert first_ahead() is None
