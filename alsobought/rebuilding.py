@@ -153,7 +153,7 @@ def _delete_checkpoints(settings: Settings) -> int:
 
 
 def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int], OnProgress]) -> int:
-    """Write a tombstone for every list there is, and for every item's popularity, where they are."""
+    """Write a tombstone for every list, and for every item's popularity, where they are; how many lists."""
     specs = [spec for kind in kinds for spec in (kind.lists, *_popularity_of(kind))]
     where = {spec: positions(bootstrap, spec) for spec in specs}
     on_progress = on_lists(sum(end - start for some in where.values() for start, end in some.values()))

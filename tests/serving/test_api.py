@@ -154,6 +154,8 @@ def test_status(shop: Shop) -> None:
     assert tasks["watches-0"]["latency_p99_ms"] is None
     served = tasks["recommender/watches-0"]
     assert (served["lag"], served["unserved"], tasks["watches-0"]["unserved"]) == (0, 0, None)
+    purchases = tasks["recommender/purchases-0"]
+    assert (purchases["end"], purchases["lag"]) == (tasks["purchases-0"]["end"], 0)
     assert told["missing"] == []
     assert told["items"] == 6
     assert told["kinds"][2] == {
