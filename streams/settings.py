@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     progress_ms: int = Field(1_000, ge=50, description="time between two reports of how far a worker is")
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
     replay_ms: int = Field(
-        3_000,
+        5_000,
         ge=100,
         description="time of counting, as measured, that a restart may have to repeat: sets the pace of"
         " writing state",
