@@ -333,7 +333,8 @@ class Cycle:
         begin = time.monotonic()
         limit_s = max(SAVES_AT_ONCE_S, SAVES_SHARE * (begin - now))
         for tp, task in self._by_age():
-            saved_at, position = self._saved_at.get(tp, (0.0, -1))
+            # what was just opened has nothing that its store has not
+            saved_at, position = self._saved_at.get(tp, (0.0, task.saver.stored))
             if now - saved_at < SAVE_EVERY_S:
                 return
             if task.position == position and task.saver.stored >= position:
