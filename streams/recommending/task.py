@@ -23,7 +23,7 @@ from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import Source
 from state.events import Kind
-from state.pairing import DUPLICATE, INCLUDED
+from state.pairing import DUPLICATE, INCLUDED, NEW, REPEAT
 from state.recommending.catalogue import Filter
 from state.recommending.recommender import Shelf
 from state.saving import Saver
@@ -175,9 +175,11 @@ class RecommenderTask(Task):
         tests = self.advice.before(decoded) if self.position >= self.replayed_to else []
         outcomes = machine.apply(batch).outcomes
         self.advice.after(decoded, tests, outcomes)
-        if len(batch):
+        counted = (outcomes == NEW) | (outcomes == REPEAT)
+        # as in a worker time passes with purchases: an erasure says when it was asked for
+        if counted.any():
             with self._board.view.lock:
-                self._board.popularity.move_on(int(batch.times_ms.max()))
+                self._board.popularity.move_on(int(batch.times_ms[counted].max()))
         self._behind_ms = now_ms - decoded.published_ms if decoded.published_ms else 0.0
         # a replay may bring what the state had already, but no recommendation had
         news = (outcomes < DUPLICATE) | (outcomes == INCLUDED)

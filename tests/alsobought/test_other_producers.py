@@ -1,4 +1,4 @@
-"""Producers as shops have them: another partitioner, transactions, codecs, their own times; two workers."""
+"""Producers as shops have them: another partitioner, transactions, codecs, their own times."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streams.messages import Progress
 from streams.partitioning import partition_for
 from streams.settings import Settings
 from streams.topics import ITEMS, PURCHASES, TopicSpec
-from tests.streams.pipeline import PARTITIONS, TOPICS, Worker, until
+from tests.streams.pipeline import PARTITIONS, TOPICS, Recommender, Worker, until
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 WHEN = "2026-01-05T10:00:00Z"
@@ -41,11 +41,12 @@ def config(spec: TopicSpec, codec: str) -> dict[str, str]:
 
 
 class Two:
-    """A Kafka with two workers, each with a disk of its own."""
+    """A Kafka with two workers, each with a disk of its own, and a recommender."""
 
     def __init__(self, kafka: EmbeddedKafka, folder: Path) -> None:
         self.kafka = kafka
         self.workers = [Worker(kafka.bootstrap, folder / f"host-{n}") for n in (1, 2)]
+        self.processes = [*self.workers, Recommender(kafka.bootstrap, folder / "host-3")]
 
     def run(self, *words: object) -> str:
         done = CliRunner().invoke(app, [*map(str, words), "--kafka", self.kafka.bootstrap])
@@ -85,8 +86,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
             )
             yield stack
         finally:
-            for worker in stack.workers:
-                assert worker.stop() == 0
+            assert [process.stop() for process in stack.processes] == [0, 0, 0]
 
 
 def event(customer: str, item: str, **more: object) -> tuple[bytes, bytes]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from faust.types import TP
 
@@ -27,7 +28,7 @@ from streams.recommending.tasks import Shared
 from streams.settings import Settings
 from streams.topics import PURCHASES
 from streams.transport import Chunk
-from tests.events import purchases
+from tests.events import DAY_MS, START_MS, purchases
 from tests.streams.pipeline import EmptyTopics
 
 WAIT_S = 10.0
@@ -146,5 +147,25 @@ def test_events_that_were_taken_in_make_their_customers_wait(tmp_path: Path) -> 
         assert task._waiting.served_until(len(records) + 1, task.recommended) == 0
         task._waiting.serve(task._waiting.due(len(made)), [], [])
         assert task._waiting.served_until(len(records) + 1, task.recommended) == len(records) + 1
+
+    asyncio.run(main())
+
+
+def test_time_passes_with_purchases_alone(tmp_path: Path) -> None:
+    """As in the workers: else an erasure of today would end the bestsellers of a shop whose log is older."""
+
+    async def main() -> None:
+        task = new_task(tmp_path)
+        popularity = task._board.popularity
+        steps: list[tuple[int, int, dict[str, Any]]] = [
+            (0, 0, {}), (3, 3, {}), (2, 3, {}), (5, 3, {"type": "return"}), (6, 3, {"event_id": "0"}),
+            (9, 3, {"type": "forget", "item_id": None}), (7, 7, {"item_id": "milk"}),
+        ]  # fmt: skip
+        for at, (days, watermark, more) in enumerate(steps):
+            event = {"customer_id": "ann", "item_id": "tea", "event_id": str(at), **more}
+            event["timestamp"] = START_MS + days * DAY_MS
+            value = msgspec.json.encode({name: of for name, of in event.items() if of is not None})
+            task.take(Chunk(task.tp, at, at + 1, [_Record(at, b"ann", value)]))
+            assert popularity.watermark_ms == START_MS + watermark * DAY_MS, event
 
     asyncio.run(main())
