@@ -135,7 +135,7 @@ class _Waiting:
             self.on_lag(left)
             if time.monotonic() > self.deadline:
                 raise CommandError(
-                    f"waited {self.timeout_s:g} s until {what}, and it is not. {left}. Are a worker and a"
+                    f"waited {self.timeout_s:g} s until {what}, and it is not: {left}. Are a worker and a"
                     " recommender running? See their logs, or wait longer with --timeout."
                 )
 
