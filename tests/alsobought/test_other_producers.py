@@ -23,7 +23,7 @@ from streams.messages import Progress
 from streams.partitioning import partition_for
 from streams.settings import Settings
 from streams.topics import ITEMS, PURCHASES, TopicSpec
-from tests.streams.pipeline import PARTITIONS, TOPICS, Recommender, Worker, until
+from tests.streams.pipeline import PARTITIONS, TOPICS, Recommender, Wires, Worker, until
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 WHEN = "2026-01-05T10:00:00Z"
@@ -59,6 +59,14 @@ class Two:
     def together(self, item: str, *more: object) -> dict[str, int]:
         """How often each item was had together with this one."""
         return {e["item_id"]: e["together"] for e in self.json("related", item, *more)["related"]}
+
+    def ends(self, topic: str) -> int:
+        """Records of a topic."""
+        wires = Wires(self.kafka.bootstrap)
+        try:
+            return sum(wires.ends(topic).values())
+        finally:
+            wires.close()
 
     def progress(self, topic: str) -> list[Progress]:
         found = newest_progress(self.kafka.bootstrap)
@@ -243,3 +251,35 @@ def test_event_times_are_compared_with_the_clock_and_not_with_what_a_producer_wr
     latencies = [p.latency_p99_ms for p in two.progress("pair-deltas-watched")]
     assert max(latencies) < 60_000
     assert all(latency >= 0 or latency == -1 for latency in latencies)
+
+
+def test_a_file_published_again_counts_once(two: Two, tmp_path: Path) -> None:
+    customers = [f"again{n}" for n in range(12)]
+    rows = [
+        f"{customer},{item},2026-02-{day:02d}T10:00:00Z"
+        for day in range(1, 25)
+        for customer in customers
+        for item in ("againA", "againB")
+    ]
+    whole, copy = tmp_path / "sales.csv", tmp_path / "the same under another name.csv"
+    for path in (whole, copy):
+        path.write_text("\n".join(["customer_id,item_id,timestamp", *rows, ""]), encoding="utf-8")
+
+    def counted() -> tuple[dict[str, int], int, list[int]]:
+        two.run("drain", "--timeout", 60)
+        item = two.json("inspect", "item", "againA")
+        history = two.json("inspect", "customer", customers[0])["history"]
+        return two.together("againA"), item["buyers"], [entry["days"] for entry in history]
+
+    two.run("publish", "purchases", whole)
+    once = counted()
+    assert once == ({"againB": len(customers)}, len(customers), [24, 24])
+    ends = two.ends(PURCHASES.name)
+    two.run("publish", "purchases", whole)
+    two.run("publish", "purchases", copy)
+    assert two.ends(PURCHASES.name) == ends + 2 * len(rows)
+    assert counted() == once
+    recent = two.json("inspect", "item", "againA")["recent_purchases"]
+    two.run("publish", "purchases", whole, "--again")
+    two.run("drain", "--timeout", 60)
+    assert two.json("inspect", "item", "againA")["recent_purchases"] == 2 * recent > 0
