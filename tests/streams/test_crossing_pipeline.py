@@ -92,7 +92,7 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
         bestsellers = CliRunner().invoke(
             app, ["export", "bestsellers", "--kind", "watched-bought", "--kafka", kafka.bootstrap]
         )
-        assert "no kind of events 'watched-bought', but bought, watched" in bestsellers.stderr
+        assert "kind of events must be one of bought, watched, but is 'watched-bought'" in bestsellers.stderr
     finally:
         assert worker.stop() == 0
 
