@@ -48,6 +48,7 @@ BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it w
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
 SAVE_EVERY_S = 0.5
+SWEEP_PAUSE = 4  # times as long between the end of a sweep over a task's state and the next one
 SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state, or
 SAVES_SHARE = 0.2  # so much of the time that it took before
 OUTSTANDING_MESSAGES = 8  # of deltas from each source partition, on their way to us: more events wait
@@ -337,6 +338,8 @@ class Cycle:
             saved_at, position = self._saved_at.get(tp, (0.0, task.saver.stored))
             if now - saved_at < SAVE_EVERY_S:
                 return
+            if not task.saver.sweeping and now - saved_at < SWEEP_PAUSE * SAVE_EVERY_S:
+                continue  # what begins a sweep costs as much as a catalogue is large, however little changed
             if task.position == position and task.saver.stored >= position:
                 self._saved_at[tp] = now, position  # nothing new
                 continue
