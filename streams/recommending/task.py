@@ -53,7 +53,8 @@ TICK_S = 0.03
 PUBLISH_S = 2.0  # between two times of publishing what was learnt
 AT_ONCE = 32  # customers, while no events are applied
 LOOK_S = 1.0  # between looks for other writers
-IDLE_S = 1.0  # without a chunk for so long, there is no backlog
+IDLE_S = 1.0
+BACKLOG_S = 1.5  # without a chunk for so long, there is none
 LEAD_EVENTS = 2_000  # that it may always be ahead of the worker
 
 
@@ -144,9 +145,11 @@ class RecommenderTask(Task):
 
     def postpones(self, now_s: float) -> bool:
         """Wait while it is far ahead of the worker: a lesson needs the lists of what was before it."""
-        del now_s
         new = self.position >= self.replayed_to
-        return new and self._following.ahead(self.name, self.position, LEAD_EVENTS)
+        waits = new and self._following.ahead(self.name, self.position, LEAD_EVENTS)
+        if waits:
+            self._chunk_at = now_s  # the backlog goes on
+        return waits
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Bring a chunk of events into the histories; what is no event the worker has refused."""
@@ -276,7 +279,7 @@ class RecommenderTask(Task):
 
     @property
     def _behind(self) -> bool:
-        busy = time.monotonic() - self._chunk_at < IDLE_S
+        busy = time.monotonic() - self._chunk_at < BACKLOG_S
         return busy and self._behind_ms > 2 * self.context.settings.staleness_ms
 
     async def _recommend(self) -> float:
