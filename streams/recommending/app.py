@@ -14,19 +14,16 @@ Run it with `alsobought recommender`, or with `faust -A streams.recommending.app
 
 from __future__ import annotations
 
-import contextlib
-import os
-
 from streams.faust_app import add_agent, new_app, serve
+from streams.priority import step_back
 from streams.recommending.queries import RecommenderQueries
 from streams.recommending.tasks import RecommenderTasks
 from streams.settings import Settings
 
-NICER = 5  # where cores are few the workers go first
+NICER = 10  # where cores are few the workers go first
 
+step_back(NICER)
 settings = Settings()
-with contextlib.suppress(OSError):
-    os.nice(NICER)
 app = new_app(settings, settings.recommender_group, RecommenderTasks)
 tasks = app.tasks
 serve(app, RecommenderQueries(tasks, settings.web_host, settings.web_port, settings.advertise_host))
