@@ -342,6 +342,7 @@ class Cycle:
                 continue  # what begins a sweep costs as much as a catalogue is large, however little changed
             if task.position == position and task.saver.stored >= position:
                 self._saved_at[tp] = now, position  # nothing new
+                await self._in_thread(task.saver.check)
                 continue
             if not task.may_be_stored:
                 continue

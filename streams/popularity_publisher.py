@@ -73,18 +73,19 @@ class PopularityPublisher:
             if task.position == self._position:
                 return
             await task.confirmed()
+            # one hold of the lock for both: what is noted as published is what the records say
             async with task.lock:
                 position = task.position
-                rows = await in_thread(self._changes.take)
-            for start in range(0, len(rows), AT_ONCE):
-                async with task.lock:
-                    records = await in_thread(
-                        popularity_records, task.machine, rows[start : start + AT_ONCE], self._ids, self._kind
-                    )
-                first = await task.context.outbox.send_keyed(self._tp, records)
+                records = await in_thread(self._records)
+            for start in range(0, len(records), AT_ONCE):
+                some = records[start : start + AT_ONCE]
+                first = await task.context.outbox.send_keyed(self._tp, some)
                 if self._written is not None:
-                    self._written.own(first, len(records))
+                    self._written.own(first, len(some))
             self._position = position
+
+    def _records(self) -> list[tuple[bytes, bytes | None]]:
+        return popularity_records(self._task.machine, self._changes.take(), self._ids, self._kind)
 
     async def _look_for_others(self) -> None:
         """Have records published again that another worker wrote to the partition."""
