@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,11 @@ import msgspec
 import pytest
 from faust.types import TP
 
-from streams import popularity_publisher
-from streams.customer_task import CustomerTask
+from state.popularity_changes import PopularityChanges
+from streams.customer_task import CustomerTask, item_partition
 from streams.item_task import ItemTask
 from streams.kinds import BOUGHT
 from streams.messages import EventMessage, decode_popularity
-from streams.popularity_json import popularity_records
 from streams.topics import PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import purchases
@@ -23,12 +24,12 @@ from tests.streams.offline import PARTITIONS, Offline, records_of, run
 EVENTS = TP(PURCHASES.name, 0)
 
 
-def test_an_item_that_comes_back_to_what_was_noted_is_published(
+def test_an_item_that_changes_while_it_is_published_and_changes_back_is_published_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bought by one more while records are made, and returned afterwards."""
     bought = purchases(1, customers=10, items=9, events=60)
-    taken_back = [msgspec.structs.replace(bought[0], type="return")]
+    once_more = [msgspec.structs.replace(bought[0], customer_id="eve", event_id=None)]
+    returned = [msgspec.structs.replace(once_more[0], type="return")]
 
     async def body() -> None:
         worker = Offline(tmp_path, settings={"watched_bought_days": 0})
@@ -36,36 +37,52 @@ def test_an_item_that_comes_back_to_what_was_noted_is_published(
         tasks = [ItemTask(TP(PAIR_DELTAS.name, p), worker.context, BOUGHT) for p in range(PARTITIONS)]
         for task in (events, *tasks):
             await worker.open(task)
+        owner = tasks[item_partition(PARTITIONS, bought[0].item_id)].machine
+        loop, cycles = asyncio.get_running_loop(), list[asyncio.Task[None]]()
 
-        async def count(messages: list[EventMessage]) -> None:
+        async def send(messages: list[EventMessage]) -> None:
             start = events.position
-            chunk = Chunk(EVENTS, start, start + len(messages), records_of(messages, start))
-            await worker.once(chunk)
-            for task in tasks:
-                await worker.once(worker.deltas(task.tp, task.position))
+            await worker.once(Chunk(EVENTS, start, start + len(messages), records_of(messages, start)))
 
-        positions: list[bool] = []
+        async def count() -> None:
+            await worker.once(*(worker.deltas(task.tp, task.position) for task in tasks))
 
-        def made(machine: Any, *args: Any) -> Any:
-            positions.append(worker.context.lock.locked())
-            return popularity_records(machine, *args)
-
-        monkeypatch.setattr(popularity_publisher, "popularity_records", made)
-        for messages in (bought, taken_back, bought[:1], taken_back):
-            await count(messages)
+        async def publish() -> None:
             for task in tasks:
                 assert task.popularity is not None
                 await task.popularity.publish()
-            published = {r.key: r.value for r in worker.broker.of(BOUGHT.popularity.name) if r.key}
-            for task in tasks:
-                machine = task.machine
-                for row in range(machine.row_count):
-                    item = int(machine.tables.item_of[row])
-                    buyers = int(machine.popularity.buyers[item])
-                    value = published[machine.items.id(item).encode()]
-                    assert (0 if value is None else decode_popularity(value).buyers) == buyers
-        assert positions
-        assert all(positions)  # with the machines at rest since it was noted what changed
+
+        take = PopularityChanges.take
+
+        def take_and_let_a_cycle_wait(changes: PopularityChanges, *args: Any) -> Any:
+            """What changed; then a cycle that counts waits for the lock, as one may at any time."""
+            found, waits = take(changes, *args), threading.Event()
+
+            def begin() -> None:
+                cycles.append(loop.create_task(count()))
+                loop.call_soon(waits.set)
+
+            if changes._machine is owner and not cycles:
+                loop.call_soon_threadsafe(begin)
+                assert waits.wait(10)
+            return found
+
+        await send(bought)
+        await count()
+        await send(once_more)  # its deltas are counted by the cycle that waits
+        monkeypatch.setattr(PopularityChanges, "take", take_and_let_a_cycle_wait)
+        await publish()
+        assert cycles
+        await asyncio.gather(*cycles)
+        await send(returned)
+        await count()
+        await publish()
+        published = {r.key: r.value for r in worker.broker.of(BOUGHT.popularity.name) if r.key}
+        for machine in (task.machine for task in tasks):
+            for item in machine.tables.item_of[: machine.row_count].tolist():
+                value = published[machine.items.id(item).encode()]
+                buyers = 0 if value is None else decode_popularity(value).buyers
+                assert buyers == machine.popularity.buyers[item]
         await worker.close()
 
     run(body())
