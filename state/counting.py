@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from state import rows as rw
 from state.deltas import Effect
-from state.entries import LANDMARK_MINUTE, TAU_MINUTES, decay_weight
-from state.memory import kernel
+from state.entries import HIGH, LANDMARK_MINUTE, TAU_MINUTES, decay_weight
+from state.memory import kernel, load_any
 from state.opportunity import opportunity
 from state.popularity import (
     WATERMARK_MS,
@@ -30,10 +30,14 @@ NEW, REPEAT, GONE = map(int, Effect)
 DAY_MINUTES = 24 * 60
 
 # marks of a row: its list may have changed, or hardly; not stored since it changed; used since the clock's
-# hand came by; not in memory; its list may have changed since `ItemMachine.fresh` was last called
-RANK, QUIET, SAVE, USED, ABSENT, FRESH = (np.uint8(1 << bit) for bit in range(6))
-CHANGED_LIST = np.uint8(RANK | FRESH)
+# hand came by; not in memory; its list may have changed since `ItemMachine.fresh` was last called; all its
+# entries are to be looked at, as `Touched` does not have all those that may have entered the list
+RANK, QUIET, SAVE, USED, ABSENT, FRESH, WHOLE = (np.uint8(1 << bit) for bit in range(7))
+MAY_ENTER = np.uint8(RANK | FRESH)
+CHANGED_LIST = np.uint8(MAY_ENTER | WHOLE)
 CHANGED = np.uint8(SAVE | USED)
+_FRESH_OF_EIGHT = np.uint64(0x0101010101010101 * int(FRESH))
+_NOT_FRESH = np.uint8(0xFF ^ FRESH)
 
 _ROOT_SHRINK = np.sqrt(20.0)
 _ROOT_SHRINK_RECENT = np.sqrt(5.0)
@@ -53,6 +57,17 @@ class Tables(NamedTuple):
     ranked_buyers: npt.NDArray[np.int64]  # per row: buyers of its item when it was last ranked
     cell_of: npt.NDArray[np.int64]  # state.opportunity.Cells.of_size
     above: npt.NDArray[np.int64]
+    touched: Touched
+
+
+class Touched(NamedTuple):
+    """Entries whose counts grew so that they may enter, or are in, the lists of their rows.
+
+    Beyond the room there is, rows are marked WHOLE instead.
+    """
+
+    pairs: npt.NDArray[np.uint64]  # row << 32 | neighbour
+    n: npt.NDArray[np.int64]  # [1]
 
 
 class Pending(NamedTuple):
@@ -94,6 +109,8 @@ def run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity:
     heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
     side, meta = np.int64(t.rows.side.ctypes.data), np.int64(t.rows.meta.ctypes.data)
     marks, threshold, roots = t.marks, t.threshold, t.popularity.roots
+    touched, room = t.touched.pairs, len(t.touched.pairs)
+    known = t.touched.n[0]
     rows, neighbours, afters, events = p.row, p.neighbour, p.after, p.event
     event = -1
     weight = 0.0
@@ -113,7 +130,15 @@ def run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity:
             rw.make_room(t.rows, row, capacity)
             count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
         best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * roots[neighbour]
-        marks[row] |= CHANGED | (QUIET if bounded and best < threshold[row] else CHANGED_LIST)
+        if bounded and best < threshold[row]:
+            marks[row] |= CHANGED | QUIET
+        elif known < room:
+            touched[known] = (np.uint64(row) << HIGH) | np.uint64(neighbour)
+            known += 1
+            marks[row] |= CHANGED | MAY_ENTER
+        else:
+            marks[row] |= CHANGED | CHANGED_LIST
+    t.touched.n[0] = known
 
 
 @kernel
@@ -253,6 +278,30 @@ def count(
                 sizes[row, 1, next_cell] += np.uint32(above[size + 1])
     run(t, pending, n, minutes, capacity, bounded)
     return done
+
+
+@kernel
+def take_fresh(marks: npt.NDArray[np.uint8], out: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """Clear the marks FRESH: write the numbers of their rows as long as there is room, mark the others WHOLE.
+
+    Returns how many rows were written, and how many were not.
+    """
+    at = np.int64(marks.ctypes.data)
+    n = left = row = 0
+    while row < len(marks):
+        if row + 8 <= len(marks) and load_any(at + row) & _FRESH_OF_EIGHT == 0:
+            row += 8
+            continue
+        if marks[row] & FRESH:
+            marks[row] &= _NOT_FRESH
+            if n < len(out):
+                out[n] = row
+                n += 1
+            else:
+                marks[row] |= WHOLE
+                left += 1
+        row += 1
+    return n, left
 
 
 @kernel

@@ -9,8 +9,11 @@ import numpy.typing as npt
 
 from state import popularity as pop
 from state import rows as rw
-from state.counting import Pending, Tables
+from state.counting import Pending, Tables, Touched
 from state.opportunity import Cells
+
+TOUCHED = 1 << 15
+"""How many entries that may enter lists a machine notes: those of some hundred events."""
 
 
 def new_tables(capacity: int, cells: Cells) -> Tables:
@@ -20,7 +23,7 @@ def new_tables(capacity: int, cells: Cells) -> Tables:
         np.zeros((capacity, 2, len(cells.nodes)), np.uint32),
         np.full(capacity, -1, np.int32), np.full(capacity, -1, np.int32), np.zeros(capacity, np.uint8),
         np.full(capacity, -1, np.int64), np.full(capacity, -1, np.float32), np.zeros(capacity, np.int64),
-        cells.of_size, cells.above,
+        cells.of_size, cells.above, Touched(np.empty(TOUCHED, np.uint64), np.zeros(1, np.int64)),
     )  # fmt: skip
 
 

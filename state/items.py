@@ -20,7 +20,7 @@ import numpy.typing as npt
 from state import counting, ranking, relatedness, row_memory
 from state import popularity as pop
 from state.budget import KEPT, ids_limit, records_bytes
-from state.counting import ABSENT, FRESH, QUIET, RANK, SAVE, USED
+from state.counting import ABSENT, FRESH, QUIET, RANK, SAVE, USED, WHOLE
 from state.deltas import Availability, Deltas, Source
 from state.errors import BadDelta
 from state.eviction import second_chance
@@ -31,6 +31,9 @@ from state.opportunity import Cells
 from state.pair_changes import PairChanges
 from state.pair_counting import count_pairs
 from state.settings import CountingSettings
+
+WAITING = RANK | QUIET | FRESH | WHOLE  # marks that ranking clears
+_NONE = np.zeros(0, np.uint64)
 
 
 @dataclass
@@ -101,6 +104,7 @@ class ItemMachine:
         self.tables = new_tables(1024, self.cells)
         self.published = new_published(1024, self.settings.list_length)
         self._pending = new_pending(1 << 16)
+        self._touched = _NONE  # sorted, of the rows that `fresh` returned last
 
     # ------------------------------------------------------------------ counting
 
@@ -293,12 +297,17 @@ class ItemMachine:
         """Which of the rows, by their place in `rows`, have not been ranked since they were marked."""
         return np.flatnonzero(self.tables.marks[rows] & RANK)
 
-    def fresh(self) -> npt.NDArray[np.int64]:
-        """Rows whose list may have changed since this was last called, without those ranked since."""
-        marks = self.tables.marks[: self.row_count]
-        rows = np.flatnonzero(marks & FRESH)
-        marks[rows] &= np.uint8(0xFF ^ FRESH)
-        return rows
+    def fresh(self, most: int) -> tuple[npt.NDArray[np.int64], int]:
+        """Rows whose list may have changed since this was last called, without those ranked since.
+
+        Returns the first `most` of them, to be ranked by `rank_fresh` before anything else is counted, and
+        how many more there are; `waiting` has those.
+        """
+        out, touched = np.empty(min(most, self.row_count), np.int64), self.tables.touched
+        n, left = counting.take_fresh(self.tables.marks[: self.row_count], out)
+        self._touched = np.sort(touched.pairs[: touched.n[0] if n else 0])
+        touched.n[0] = 0
+        return out[:n], left
 
     def rank(self, rows: npt.NDArray[np.int64], *, exact: bool = False) -> Lists:
         """Rank rows and clear their marks; `difference` says what is worth publishing.
@@ -310,7 +319,20 @@ class ItemMachine:
         self.shrink()
         return lists
 
-    def _rank(self, rows: npt.NDArray[np.int64], *, exact: bool) -> Lists:
+    def rank_fresh(self, rows: npt.NDArray[np.int64]) -> Lists:
+        """Rank some of the rows that `fresh` returned last, as `rank` does, from what changed in them.
+
+        The best are looked for among the entries that were in the list and those that grew since. What has
+        come to be better than these without being bought together with the item, as its own popularity
+        changed, `rank` finds.
+        """
+        lists = self._rank(rows, exact=False, touched=self._touched)
+        self.shrink()
+        return lists
+
+    def _rank(
+        self, rows: npt.NDArray[np.int64], *, exact: bool, touched: npt.NDArray[np.uint64] | None = None
+    ) -> Lists:
         self.bring_in(rows)
         popularity = self.tables.popularity
         if pop.is_changed(popularity) if exact else pop.is_stale(popularity):
@@ -318,9 +340,9 @@ class ItemMachine:
         lists = new_lists(rows, self.settings.list_length)
         ranking.rank(
             self.tables, self.published, lists, self.mode, self.customers, self.settings.score_tolerance,
-            self.gaps, self.matrix,
+            self.gaps, self.matrix, touched is None, _NONE if touched is None else touched,
         )  # fmt: skip
-        self.tables.marks[rows] &= np.uint8(0xFF ^ (RANK | QUIET | FRESH))
+        self.tables.marks[rows] &= np.uint8(0xFF ^ WAITING)
         return lists
 
     def mark_published(self, lists: Lists, *, exact: bool = False) -> npt.NDArray[np.int64]:
@@ -351,7 +373,7 @@ class ItemMachine:
     def peek(self, rows: npt.NDArray[np.int64]) -> Lists:
         """The lists of rows, exact as of now; changes nothing."""
         tables = self.tables
-        waiting, threshold = tables.marks[rows] & (RANK | QUIET | FRESH), tables.threshold[rows]
+        waiting, threshold = tables.marks[rows] & WAITING, tables.threshold[rows]
         ranked_buyers = tables.ranked_buyers[rows]
         lists = self._rank(rows, exact=True)
         tables.marks[rows] |= waiting

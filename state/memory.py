@@ -95,6 +95,27 @@ def store(_typing: Any, _address: Any, _word: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def load_any(_typing: Any, _address: Any) -> Any:
+    """The word (uint64) at an address that need not be a multiple of 8."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.load(_pointer(builder, args[0], 64), align=1)
+
+    return types.uint64(types.intp), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_any(_typing: Any, _address: Any, _word: Any) -> Any:
+    """Write a word (uint64) at an address that need not be a multiple of 8."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        builder.store(args[1], _pointer(builder, args[0], 64), align=1)
+        return cgutils.get_null_value(ir.IntType(8).as_pointer())
+
+    return types.voidptr(types.intp, types.uint64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def add_float(_typing: Any, _address: Any, _value: Any) -> Any:
     """Add to the float64 at an address; returns the sum."""
 
@@ -115,6 +136,16 @@ def float_bits(_typing: Any, _value: Any) -> Any:
         return builder.bitcast(args[0], ir.IntType(32))
 
     return types.uint32(types.float32), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def double_bits(_typing: Any, _value: Any) -> Any:
+    """The bits (uint64) of a float64."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.uint64(types.float64), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -139,3 +170,9 @@ def kernel(function: Function) -> Function:
         cache=True, nogil=True, error_model="numpy", boundscheck=False, no_cfunc_wrapper=True
     )(function)
     return compiled
+
+
+@kernel
+def address_of(array: npt.NDArray[Any]) -> int:
+    """The address of an array's first element."""
+    return np.int64(array.ctypes.data)

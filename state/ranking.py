@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from state import rows as rw
-from state.counting import Tables, buyers_of
+from state.counting import WHOLE, Tables, buyers_of
 from state.entries import AFTER, DELETED, HIGH, ID, INDEX, LANDMARK_MINUTE, MINUTE, REPEATED, TAU_MINUTES
 from state.lists import Lists, Published, compare, counts_hash
 from state.memory import float_bits, float_of_bits, kernel, load, prefetch, store
@@ -108,26 +110,179 @@ def _grid_of(
     out[points] = out[points - 1]
 
 
+class _Now(NamedTuple):
+    """What the scores of a row's entries depend on beside the entries."""
+
+    minute: int
+    latest: float  # what F is divided by
+    f_share: float
+    per_buyer: float
+    mode: int
+
+
 @kernel
-def rank(
-    t: Tables, published: Published, lists: Lists, mode: int, customers: int, tolerance: float,
-    gaps: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64],
-) -> None:  # fmt: skip
-    """Fill `lists` for its rows and compare each with what is published."""
+def _first_at_least(touched: npt.NDArray[np.uint64], word: int) -> int:
+    """Where the first word that is not less is in a sorted array."""
+    low, high = 0, len(touched)
+    while low < high:
+        middle = (low + high) // 2
+        if touched[middle] < word:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def _counts(t: Tables, payload: int, now: _Now) -> tuple[int, int, float]:
+    """(after, before, F as of now) of an entry."""
+    if payload & REPEATED:
+        index = np.int64(payload & INDEX)
+        both = t.rows.side[2 * index]
+        return np.int64(both & ID), np.int64(both >> HIGH), t.rows.side_f[2 * index + 1] * now.latest
+    after = np.int64((payload & AFTER) >> np.uint64(30))
+    return after, 1 - after, decayed(np.int64(payload & MINUTE), now.minute)
+
+
+@kernel
+def _scan_some(
+    t: Tables, row: int, items: npt.NDArray[np.int32], touched: npt.NDArray[np.uint64],
+    expectation: npt.NDArray[np.float64], now: _Now, heap: int,
+) -> int:  # fmt: skip
+    """Put the entries of a list and those that grew since into a heap, which has room for all.
+
+    Returns how many are in it; -1 if one of the list is no longer there or scores nothing, so that all
+    entries of the row are to be looked at.
+    """
+    roots, positions, buyers = t.popularity.roots, t.popularity.positions, t.popularity.buyers
+    heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
+    listed = len(items)
+    for item in items:
+        rw.hint(heads, arena, row, np.int64(item))
+    start = _first_at_least(touched, np.uint64(row) << HIGH)
+    end = _first_at_least(touched, np.uint64(row + 1) << HIGH)
+    n = 0
+    before = np.int64(-1)
+    for i in range(listed + end - start):
+        if i < listed:
+            item = np.int64(items[i])
+        else:
+            item = np.int64(touched[start + i - listed] & ID)
+            if item == before:
+                continue
+            before = item
+            known = False
+            for other in items:
+                known |= other == item
+            if known:
+                continue
+        slot = rw.find(t.rows, row, item)
+        value = 0.0
+        if slot >= 0 and roots[item] >= 0.0:
+            after, earlier, f = _counts(t, t.rows.arena[slot] >> HIGH, now)
+            cell = np.int64(positions[item])
+            e = expectation[cell] + (positions[item] - cell) * (expectation[cell + 1] - expectation[cell])
+            count = np.float64(after + earlier)
+            value, _ = score(now.mode, count, f, e, now.f_share, roots[item], now.per_buyer * buyers[item])
+        if value > 0.0:
+            _push(heap, n, _order_key(value, item), np.uint64(slot))
+            n += 1
+        elif i < listed:
+            return -1
+    return n
+
+
+@kernel
+def _scan_all(t: Tables, row: int, expectation: npt.NDArray[np.float64], now: _Now, k: int, heap: int) -> int:
+    """Put the k best of all entries of a row into a heap; returns how many there are."""
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     arena, side, side_f = t.rows.arena, t.rows.side, t.rows.side_f
     positions, buyers = t.popularity.positions, t.popularity.buyers
     roots = t.popularity.roots  # most entries need no more: half the memory, twice the hits
+    side_at = np.int64(side.ctypes.data)
+    bounded = now.mode == MIX  # a score is at most what it would be with nothing expected
+    n = 0
+    least = 0.0  # the worst score in a full heap
+    first = t.rows.heads[row, rw.START]
+    end = first + rw.CLASSES[t.rows.heads[row, rw.SIZE]] * rw.LINE_WORDS
+    for slot in range(first, end):
+        if slot + _AHEAD < end:
+            coming = arena[slot + _AHEAD] >> HIGH
+            if coming & REPEATED:
+                prefetch(side_at + 16 * np.int64(coming & INDEX))
+        entry = arena[slot]
+        if entry == 0 or (entry & ID) == DELETED:
+            continue
+        item = np.int64(entry & ID) - 1
+        root_recent = roots[item]
+        if root_recent < 0.0:
+            continue
+        payload = entry >> HIGH
+        if payload & REPEATED:
+            index = np.int64(payload & INDEX)
+            both = side[2 * index]
+            count = np.float64(np.int64((both & ID) + (both >> HIGH)))
+            f = side_f[2 * index + 1] * now.latest
+        else:
+            if bounded and _ONCE * root_recent < least:
+                continue
+            count = 1.0
+            f = decayed(np.int64(payload & MINUTE), now.minute)
+        if bounded and (count * _PER_N + f * _PER_F) * root_recent < least:
+            continue
+        cell = np.int64(positions[item])
+        low = expectation[cell]
+        e = low + (positions[item] - cell) * (expectation[cell + 1] - low)
+        value, _ = score(now.mode, count, f, e, now.f_share, root_recent, now.per_buyer * buyers[item])
+        if not value > least * _NEARLY:
+            continue
+        key = _order_key(value, item)
+        if n < k:
+            _push(heap, n, key, np.uint64(slot))
+            n += 1
+        elif key > load(heap):
+            store(heap, key)
+            store(heap + 8, np.uint64(slot))
+            _sift_down(heap, n)
+        if n == k:
+            least = _score_of(load(heap))
+    return n
+
+
+@kernel
+def _take_worst(heap: int, n: int) -> tuple[int, int]:
+    """Take the smallest key, and its place, out of a heap of n."""
+    key, place = load(heap), load(heap + 8)
+    store(heap, load(heap + 16 * (n - 1)))
+    store(heap + 8, load(heap + 16 * (n - 1) + 8))
+    _sift_down(heap, n - 1)
+    return key, place
+
+
+@kernel
+def rank(
+    t: Tables, published: Published, lists: Lists, mode: int, customers: int, tolerance: float,
+    gaps: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64], whole: bool,
+    touched: npt.NDArray[np.uint64],
+) -> None:  # fmt: skip
+    """Fill `lists` for its rows and compare each with what is published.
+
+    Parameters
+    ----------
+    whole
+        Whether to look at all entries of every row; else only at those of its published list and those in
+        `touched` (sorted; `state.counting.Touched`), where that is enough.
+    """
+    # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
+    arena, positions, buyers = t.rows.arena, t.popularity.positions, t.popularity.buyers
     all_scores, all_items, together, afters = lists.score, lists.item, lists.together, lists.after
     recents, expecteds = lists.recent, lists.expected
     k = all_items.shape[1]
     minute = t.popularity.totals[WATERMARK_MS] // 60_000
     latest = np.exp((LANDMARK_MINUTE - minute) / TAU_MINUTES)
     expectation = np.empty(matrix.shape[1] + 1)
-    pairs = np.empty(2 * k, np.uint64)
+    pairs = np.empty(2 * (k + len(touched)), np.uint64)
     heap = np.int64(pairs.ctypes.data)
-    side_at = np.int64(side.ctypes.data)
-    bounded = mode == MIX  # a score is at most what it would be with nothing expected
     for i in range(len(lists.row)):
         row = lists.row[i]
         _grid_of(t.sizes[row], gaps, matrix, expectation)
@@ -135,77 +290,31 @@ def rank(
         f_share = lists.recent_mass[i] / max(t.rows.heads[row, rw.MASS], 1)
         own_buyers = buyers_of(t, row)
         lists.buyers[i] = own_buyers
-        per_buyer = own_buyers / max(customers, 1)
-        scores, items = all_scores[i], all_items[i]
-        n = 0
-        least = 0.0  # the worst score in a full heap
-        first = t.rows.heads[row, rw.START]
-        end = first + rw.CLASSES[t.rows.heads[row, rw.SIZE]] * rw.LINE_WORDS
-        for slot in range(first, end):
-            if slot + _AHEAD < end:
-                coming = arena[slot + _AHEAD] >> HIGH
-                if coming & REPEATED:
-                    prefetch(side_at + 16 * np.int64(coming & INDEX))
-            entry = arena[slot]
-            if entry == 0 or (entry & ID) == DELETED:
-                continue
-            item = np.int64(entry & ID) - 1
-            root_recent = roots[item]
-            if root_recent < 0.0:
-                continue
-            payload = entry >> HIGH
-            if payload & REPEATED:
-                index = np.int64(payload & INDEX)
-                both = side[2 * index]
-                count = np.float64(np.int64((both & ID) + (both >> HIGH)))
-                f = side_f[2 * index + 1] * latest
-            else:
-                if bounded and _ONCE * root_recent < least:
-                    continue
-                count = 1.0
-                f = decayed(np.int64(payload & MINUTE), minute)
-            if bounded and (count * _PER_N + f * _PER_F) * root_recent < least:
-                continue
-            cell = np.int64(positions[item])
-            low = expectation[cell]
-            e = low + (positions[item] - cell) * (expectation[cell + 1] - low)
-            value, _ = score(mode, count, f, e, f_share, root_recent, per_buyer * buyers[item])
-            if not value > least * _NEARLY:
-                continue
-            key = _order_key(value, item)
-            if n < k:
-                _push(heap, n, key, np.uint64(slot))
-                n += 1
-            elif key > pairs[0]:
-                pairs[0], pairs[1] = key, np.uint64(slot)
-                _sift_down(heap, n)
-            if n == k:
-                least = _score_of(pairs[0])
-        t.threshold[row] = least
+        now = _Now(minute, latest, f_share, own_buyers / max(customers, 1), mode)
+        n = -1
+        if not whole and not t.marks[row] & WHOLE and published.length[row] >= 0:
+            known = published.item[row, : published.length[row]]
+            n = _scan_some(t, row, known, touched, expectation, now, heap)
+        if n < 0:
+            n = _scan_all(t, row, expectation, now, k, heap)
+        while n > k:
+            _take_worst(heap, n)
+            n -= 1
+        t.threshold[row] = _score_of(load(heap)) if n == k else 0.0
         t.ranked_buyers[row] = own_buyers
+        scores, items = all_scores[i], all_items[i]
         lists.length[i] = n
         for j in range(n - 1, -1, -1):  # the worst comes out first
-            items[j] = np.int32(0xFFFFFFFF - np.int64(pairs[0] & ID))
-            scores[j] = _score_of(pairs[0])
-            place = np.int64(pairs[1])
-            pairs[0], pairs[1] = pairs[2 * j], pairs[2 * j + 1]
-            _sift_down(heap, j)
-            payload = arena[place] >> HIGH
-            if payload & REPEATED:
-                index = np.int64(payload & INDEX)
-                both = side[2 * index]
-                after, before = np.int64(both & ID), np.int64(both >> HIGH)
-                f = side_f[2 * index + 1] * latest
-            else:
-                after = np.int64((payload & AFTER) >> np.uint64(30))
-                before = 1 - after
-                f = decayed(np.int64(payload & MINUTE), minute)
-            position = positions[items[j]]
-            cell = np.int64(position)
-            e = expectation[cell] + (position - cell) * (expectation[cell + 1] - expectation[cell])
+            key, place = _take_worst(heap, j + 1)
+            item = 0xFFFFFFFF - np.int64(key & ID)
+            items[j] = np.int32(item)
+            scores[j] = _score_of(key)
+            after, before, f = _counts(t, arena[np.int64(place)] >> HIGH, now)
+            cell = np.int64(positions[item])
+            e = expectation[cell] + (positions[item] - cell) * (expectation[cell + 1] - expectation[cell])
             afters[i, j] = after
             together[i, j] = after + before
             recents[i, j] = f
-            _, expecteds[i, j] = score(mode, after + before, f, e, f_share, 1.0, per_buyer * buyers[items[j]])
+            _, expecteds[i, j] = score(mode, after + before, f, e, f_share, 1.0, now.per_buyer * buyers[item])
         lists.hash[i] = counts_hash(own_buyers, t.rows.heads[row, rw.MASS], together[i, :n], afters[i, :n])
         lists.difference[i] = compare(published, lists, i, tolerance)

@@ -286,7 +286,7 @@ class Cycle:
             rows = task.refresher.fresh(left)
             left -= len(rows)
             for start in range(0, len(rows), SLICE_ROWS):
-                _add(listed[task], task.refresher.rank(rows[start : start + SLICE_ROWS], exact=False))
+                _add(listed[task], task.refresher.rank_fresh(rows[start : start + SLICE_ROWS]))
             listed[task].counts = task.refresher.listed_counts()
 
     def _rank_waiting(

@@ -2,8 +2,7 @@
 
 A full load refreshes ten thousand lists of a hundred entries a second. A general encoder takes 50 us a list
 to build and encode its objects, this takes a tenth; docs/decisions has the measurement. What it writes is
-what `streams.messages.RelatedItems` reads, which a test holds it to. Numbers that are not whole have five
-significant digits.
+what `streams.messages.RelatedItems` reads, which a test holds it to.
 """
 
 from __future__ import annotations
@@ -14,18 +13,16 @@ import numpy.typing as npt
 
 from state.ids import Dictionary
 from state.lists import Lists
-from state.memory import kernel
+from state.memory import address_of, kernel
+from streams.json_text import OVERRUN, put_array, put_id, put_real, put_text, put_whole, text_of
+from streams.record_batches import Parts, parts_of
 
 ENTRY_BYTES = 160  # of an entry without its id: the field names and five numbers at their longest
-HEAD_BYTES = 256
-
-
-def text_of(text: str) -> npt.NDArray[np.uint8]:
-    """The bytes of a text, for `put_text`."""
-    return np.frombuffer(text.encode(), np.uint8).copy()
-
+HEAD_BYTES = 256 + OVERRUN
 
 _ITEM = text_of('{"item_id":')
+_NEXT = text_of(',{"item_id":')
+_END = text_of("}")
 _KIND = text_of(',"kind":')
 _AS_OF = text_of(',"as_of":')
 _VERSION = text_of(',"version":')
@@ -39,11 +36,6 @@ _AFTER = text_of(',"after":')
 _RECENT = text_of(',"recent":')
 _EXPECTED = text_of(',"expected":')
 _ENDS = text_of("]}")
-_DIGITS = 5
-_SMALLEST = 1e-300  # less is written as zero: the power of ten that scales it is not a number any more
-_MIDDLE = 308
-_SCALES = 10.0 ** np.arange(_DIGITS - 1 + _MIDDLE, _DIGITS - 2 - _MIDDLE, -1).clip(-308, 308)
-"""What a number whose first digit is of 10^power is multiplied with to have _DIGITS before the point."""
 
 
 class JsonIds:
@@ -58,97 +50,33 @@ class JsonIds:
         self.blob = np.zeros(1 << 16, np.uint8)
         self.ends = np.zeros(1024, np.int64)
         self.longest = 0  # bytes of the longest id
+        self._plain = True  # no id has a letter that JSON writes otherwise
 
     def update(self) -> None:
         """Take in the ids that are new in the dictionary."""
-        fresh = [msgspec.json.encode(name) for name in self._items.since(self._known)]
-        if not fresh:
+        if self._known == len(self._items):
             return
+        fresh = [msgspec.json.encode(name) for name in self._items.since(self._known)]
         start = int(self.ends[self._known - 1]) if self._known else 0
         ends = start + np.cumsum([len(name) for name in fresh])
         n = self._known + len(fresh)
         if n > len(self.ends):
             self.ends = np.concatenate([self.ends, np.zeros(2 * n - len(self.ends), np.int64)])
-        if ends[-1] > len(self.blob):
-            self.blob = np.concatenate([self.blob, np.zeros(2 * int(ends[-1]) - len(self.blob), np.uint8)])
+        if ends[-1] + OVERRUN > len(self.blob):  # whole words are read
+            room = 2 * int(ends[-1]) + OVERRUN - len(self.blob)
+            self.blob = np.concatenate([self.blob, np.zeros(room, np.uint8)])
         self.ends[self._known : n] = ends
         self.blob[start : ends[-1]] = np.frombuffer(b"".join(fresh), np.uint8)
         self._known = n
         self.longest = max(self.longest, *map(len, fresh))
+        self._plain = self._plain and b"\\" not in self.blob[start : ends[-1]].tobytes()
 
-
-@kernel
-def put_text(out: npt.NDArray[np.uint8], at: int, text: npt.NDArray[np.uint8]) -> int:
-    """Write bytes; returns where they end."""
-    for i in range(len(text)):
-        out[at + i] = text[i]
-    return at + len(text)
-
-
-@kernel
-def put_whole(out: npt.NDArray[np.uint8], at: int, value: int) -> int:
-    """Write a whole number; returns where it ends."""
-    if value < 0:
-        out[at] = 45
-        at += 1
-        value = -value
-    size = 1
-    rest = value // 10
-    while rest > 0:
-        size += 1
-        rest //= 10
-    for i in range(at + size - 1, at - 1, -1):
-        out[i] = 48 + value % 10
-        value //= 10
-    return at + size
-
-
-@kernel
-def _put_real(out: npt.NDArray[np.uint8], at: int, value: float) -> int:
-    """A number with _DIGITS significant digits, in the shortest of JSON's notations that holds them."""
-    if abs(value) < _SMALLEST or not np.isfinite(value):
-        out[at], out[at + 1], out[at + 2] = 48, 46, 48
-        return at + 3
-    if value < 0.0:
-        out[at] = 45
-        at += 1
-        value = -value
-    power = np.int64(np.floor(np.log10(value)))
-    digits = np.int64(value * _SCALES[power + _MIDDLE] + 0.5)
-    if digits >= 10**_DIGITS:
-        digits //= 10
-        power += 1
-    size = _DIGITS
-    while size > 1 and digits % 10 == 0:
-        digits //= 10
-        size -= 1
-    if 0 <= power < 15:
-        whole = min(size, power + 1)
-        at = put_whole(out, at, digits // 10 ** (size - whole))
-        for _ in range(power + 1 - whole):
-            out[at] = 48
-            at += 1
-        out[at] = 46
-        at += 1
-        if size == whole:
-            out[at] = 48
-            return at + 1
-        rest = digits % 10 ** (size - whole)
-        for i in range(at + size - whole - 1, at - 1, -1):
-            out[i] = 48 + rest % 10
-            rest //= 10
-        return at + size - whole
-    out[at] = 48 + digits // 10 ** (size - 1)
-    at += 1
-    if size > 1:
-        out[at] = 46
-        rest = digits % 10 ** (size - 1)
-        for i in range(at + size - 1, at, -1):
-            out[i] = 48 + rest % 10
-            rest //= 10
-        at += size
-    out[at] = 101
-    return put_whole(out, at + 1, power)
+    def plain(self, items: npt.NDArray[np.int64]) -> Parts:
+        """The ids of items as they are, not quoted, as keys of records."""
+        if self._plain:
+            starts = np.where(items > 0, self.ends[items - 1], 0)
+            return Parts(self.blob, starts + 1, self.ends[items] - 1)
+        return parts_of([name.encode() for name in self._items.ids(items.tolist())])
 
 
 @kernel
@@ -160,42 +88,34 @@ def write_lists(
 ) -> None:  # fmt: skip
     """Write the messages of lists `which` one after the other; `ends` gets where each ends.
 
-    `kind` is a JSON string; `mass` the column of `heads` that holds a row's sum of N.
+    `kind` is a JSON string; `mass` the column of `heads` that holds a row's sum of N. `out` has
+    `HEAD_BYTES` a list and `ENTRY_BYTES` an entry, and as much as the longest id for each.
     """
     all_items, all_scores, all_together = lists.item, lists.score, lists.together
     all_after, all_recent, all_expected = lists.after, lists.recent, lists.expected
     rows, lengths, recent_mass, buyers = lists.row, lists.length, lists.recent_mass, lists.buyers
-    at = 0
+    at = first = address_of(out)
     for i in range(len(which)):
         listed = which[i]
         row = rows[listed]
-        item = np.int64(item_of[row])
-        at = put_text(out, at, _ITEM)
-        for j in range(id_ends[item - 1] if item > 0 else 0, id_ends[item]):
-            out[at] = blob[j]
-            at += 1
-        at = put_text(out, put_text(out, at, _KIND), kind)
-        at = put_whole(out, put_text(out, at, _AS_OF), as_of)
-        at = put_whole(out, put_text(out, at, _VERSION), version)
-        at = put_whole(out, put_text(out, at, _BUYERS), buyers[listed])
-        at = put_whole(out, put_text(out, at, _MASS), heads[row, mass])
-        at = _put_real(out, put_text(out, at, _RECENT_MASS), recent_mass[listed])
-        at = put_text(out, at, _RELATED)
+        at = put_id(put_text(at, _ITEM), blob, id_ends, np.int64(item_of[row]))
+        at = put_array(put_text(at, _KIND), kind)
+        at = put_whole(put_text(at, _AS_OF), as_of)
+        at = put_whole(put_text(at, _VERSION), version)
+        at = put_whole(put_text(at, _BUYERS), buyers[listed])
+        at = put_whole(put_text(at, _MASS), heads[row, mass])
+        at = put_real(put_text(at, _RECENT_MASS), recent_mass[listed])
+        at = put_text(at, _RELATED)
+        items, scores, together = all_items[listed], all_scores[listed], all_together[listed]
+        after, recent, expected = all_after[listed], all_recent[listed], all_expected[listed]
         for k in range(lengths[listed]):
-            if k > 0:
-                out[at] = 44
-                at += 1
-            other = np.int64(all_items[listed, k])
-            at = put_text(out, at, _ITEM)
-            for j in range(id_ends[other - 1] if other > 0 else 0, id_ends[other]):
-                out[at] = blob[j]
-                at += 1
-            at = _put_real(out, put_text(out, at, _SCORE), all_scores[listed, k])
-            at = put_whole(out, put_text(out, at, _TOGETHER), all_together[listed, k])
-            at = put_whole(out, put_text(out, at, _AFTER), all_after[listed, k])
-            at = _put_real(out, put_text(out, at, _RECENT), all_recent[listed, k])
-            at = _put_real(out, put_text(out, at, _EXPECTED), all_expected[listed, k])
-            out[at] = 125
-            at += 1
-        at = put_text(out, at, _ENDS)
-        ends[i] = at
+            at = put_text(at, _NEXT if k > 0 else _ITEM)
+            at = put_id(at, blob, id_ends, np.int64(items[k]))
+            at = put_real(put_text(at, _SCORE), scores[k])
+            at = put_whole(put_text(at, _TOGETHER), together[k])
+            at = put_whole(put_text(at, _AFTER), after[k])
+            at = put_real(put_text(at, _RECENT), recent[k])
+            at = put_real(put_text(at, _EXPECTED), expected[k])
+            at = put_text(at, _END)
+        at = put_text(at, _ENDS)
+        ends[i] = at - first

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from state.memory import kernel
+from state.memory import address_of, kernel, store_any
 from state.popularity import (
     DAY_MS,
     DAYS,
@@ -17,12 +17,13 @@ from state.popularity import (
     WATERMARK_MS,
     Popularity,
 )
-from streams.lists_json import JsonIds, put_text, put_whole, text_of
+from streams.json_text import OVERRUN, eight_digits, put_array, put_id, put_text, put_whole, text_of
+from streams.lists_json import JsonIds
 
 if TYPE_CHECKING:
     from state.items import ItemMachine
 
-RECORD_BYTES = 320 + DAYS * 11  # of a record without its id and kind, every number at its longest
+RECORD_BYTES = 320 + DAYS * 11 + OVERRUN  # of a record without its id and kind, every number at its longest
 
 _ITEM = text_of('{"item_id":')
 _KIND = text_of(',"kind":')
@@ -38,6 +39,12 @@ _MINUTES = text_of(',"repeat_minutes":')
 _CUSTOMERS = text_of(',"customers":')
 _AVAILABLE = text_of(',"available":true}')
 _HIDDEN = text_of(',"available":false}')
+
+# a date's digits YYYYMMDD and its text YYYY-MM-DD as words, the first character in the lowest byte
+_YEAR, _MONTH = np.uint64(0xFFFFFFFF), np.uint64(0xFFFF)
+_BITS_OF_YEAR, _BITS_BEFORE_MONTH, _BITS_BEFORE_DAY = np.uint64(32), np.uint64(40), np.uint64(48)
+_DASHES = np.uint64(ord("-") << 32 | ord("-") << 56)
+_COMMA = np.uint64(ord(","))
 
 
 def popularity_records(
@@ -67,8 +74,8 @@ def popularity_records(
 
 
 @kernel
-def _put_date(out: npt.NDArray[np.uint8], at: int, day: int) -> int:
-    """A day since 1970 as YYYY-MM-DD (the proleptic Gregorian calendar, years 0 to 9999)."""
+def _put_date(at: int, day: int) -> int:
+    """Write a day since 1970 as YYYY-MM-DD (the proleptic Gregorian calendar, years 0 to 9999)."""
     era_day = day + 719_468  # since 0000-03-01, so that a leap day ends a year
     era = era_day // 146_097
     of_era = era_day - era * 146_097
@@ -78,12 +85,10 @@ def _put_date(out: npt.NDArray[np.uint8], at: int, day: int) -> int:
     of_month = of_year - (153 * month + 2) // 5 + 1
     month = month + 3 if month < 10 else month - 9
     year = year_of_era + era * 400 + (month <= 2)
-    for i, value in ((3, year), (6, month), (9, of_month)):
-        out[at + i] = 48 + value % 10
-        out[at + i - 1] = 48 + value // 10 % 10
-    out[at + 1] = 48 + year // 100 % 10
-    out[at] = 48 + year // 1_000 % 10
-    out[at + 4] = out[at + 7] = 45
+    word = eight_digits(10_000 * year + 100 * month + of_month)
+    parts = (word & _YEAR) | (((word >> _BITS_OF_YEAR) & _MONTH) << _BITS_BEFORE_MONTH)
+    store_any(at, parts | _DASHES)
+    store_any(at + 8, word >> _BITS_BEFORE_DAY)
     return at + 10
 
 
@@ -95,11 +100,11 @@ def write_popularity(
 ) -> None:  # fmt: skip
     """Write the messages of items, nothing for a tombstone; `ends` gets where each ends."""
     newest = p.totals[WATERMARK_MS] // DAY_MS
-    at = 0
+    at = begin = address_of(out)
     for i in range(len(items)):
         item = items[i]
         if p.buyers[item] <= 0:
-            ends[i] = at
+            ends[i] = at - begin
             continue
         last = newest
         while last > newest - DAYS and p.days[item, last % DAYS] == 0:
@@ -109,27 +114,24 @@ def write_popularity(
             if p.days[item, day % DAYS] > 0:
                 first = day
                 break
-        at = put_text(out, at, _ITEM)
-        for j in range(id_ends[item - 1] if item > 0 else 0, id_ends[item]):
-            out[at] = blob[j]
-            at += 1
-        at = put_text(out, put_text(out, at, _KIND), kind)
-        at = put_whole(out, put_text(out, at, _AS_OF), p.totals[WATERMARK_MS])
-        at = put_whole(out, put_text(out, at, _VERSION), version)
-        at = put_whole(out, put_text(out, at, _BUYERS), max(p.buyers[item], 0))
+        at = put_id(put_text(at, _ITEM), blob, id_ends, item)
+        at = put_array(put_text(at, _KIND), kind)
+        at = put_whole(put_text(at, _AS_OF), p.totals[WATERMARK_MS])
+        at = put_whole(put_text(at, _VERSION), version)
+        at = put_whole(put_text(at, _BUYERS), max(p.buyers[item], 0))
         sold = last > newest - DAYS
-        at = _put_date(out, put_text(out, at, _NEWEST), last if sold else newest)
-        at = put_text(out, at, _PURCHASES)
+        at = _put_date(put_text(at, _NEWEST), last if sold else newest)
+        at = put_text(at, _PURCHASES)
         if sold:
             for day in range(last, first - 1, -1):
                 if day < last:
-                    out[at] = 44
+                    store_any(at, _COMMA)
                     at += 1
-                at = put_whole(out, at, int(p.days[item, day % DAYS]))
-        at = put_whole(out, put_text(out, at, _FIRST), p.first_days[item])
-        at = put_whole(out, put_text(out, at, _REPEATERS), p.repeats[item, REPEATERS])
-        at = put_whole(out, put_text(out, at, _REPEAT_DAYS), p.repeats[item, REPEAT_DAYS])
-        at = put_whole(out, put_text(out, at, _MINUTES), p.repeats[item, SPAN_MINUTES])
-        at = put_whole(out, put_text(out, at, _CUSTOMERS), customers)
-        at = put_text(out, at, _AVAILABLE if p.available[item] else _HIDDEN)
-        ends[i] = at
+                at = put_whole(at, int(p.days[item, day % DAYS]))
+        at = put_whole(put_text(at, _FIRST), p.first_days[item])
+        at = put_whole(put_text(at, _REPEATERS), p.repeats[item, REPEATERS])
+        at = put_whole(put_text(at, _REPEAT_DAYS), p.repeats[item, REPEAT_DAYS])
+        at = put_whole(put_text(at, _MINUTES), p.repeats[item, SPAN_MINUTES])
+        at = put_whole(put_text(at, _CUSTOMERS), customers)
+        at = put_text(at, _AVAILABLE if p.available[item] else _HIDDEN)
+        ends[i] = at - begin

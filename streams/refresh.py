@@ -33,7 +33,7 @@ from state.rows import MASS
 from streams.foreign import Written
 from streams.freshness import Latency, Longest
 from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
-from streams.record_batches import FRAME_BYTES, Framed, compressed, frame
+from streams.record_batches import Framed, compressed, frame, successive
 
 if TYPE_CHECKING:
     from streams.context import Context
@@ -160,10 +160,8 @@ class Refresher:
 
     def fresh(self, most: int) -> Rows:
         """Rows that were marked since last asked, at most so many; the others are left to a pass."""
-        rows = self._task.machine.fresh()
-        if self.behind or len(rows) > most:
-            self._overflowed = self._overflowed or len(rows) > 0
-            rows = rows[:0] if self.behind else rows[:most]
+        rows, left = self._task.machine.fresh(0 if self.behind else most)
+        self._overflowed = self._overflowed or left > 0
         return rows
 
     def listed_counts(self) -> Counts:
@@ -240,28 +238,33 @@ class Refresher:
 
     def rank(self, rows: Rows, *, exact: bool) -> Ranked | None:
         """Rank rows; the messages of those lists that say something new, None without any."""
+        return self._changed(self._task.machine.rank(rows, exact=exact), exact=exact)
+
+    def rank_fresh(self, rows: Rows) -> Ranked | None:
+        """The same, of rows that `fresh` returned."""
+        return self._changed(self._task.machine.rank_fresh(rows), exact=False)
+
+    def _changed(self, lists: Lists, *, exact: bool) -> Ranked | None:
         machine = self._task.machine
-        lists = machine.rank(rows, exact=exact)
         which = machine.mark_published(lists, exact=exact)
         self._task.counters.lists += len(which)
         if len(which) == 0:
             return None
         values, ends = self._messages(lists, which)
-        names = machine.items.ids(machine.tables.item_of[lists.row[which]].tolist())
-        keys = [name.encode() for name in names]
-        key_ends = np.cumsum([len(key) for key in keys])
-        out = np.empty(int(key_ends[-1]) + int(ends[-1]) + FRAME_BYTES * len(which), np.uint8)
-        null = lists.length[which] == 0
-        size = frame(out, np.frombuffer(bytearray(b"".join(keys)), np.uint8), key_ends, values, ends, null)
-        return Ranked(Framed(compressed(out[:size].data), len(which)), lists.row[which])
+        keys = self._ids.plain(machine.tables.item_of[lists.row[which]].astype(np.int64))
+        framed = frame(keys, successive(values, ends), lists.length[which] == 0)
+        return Ranked(Framed(compressed(framed), len(which)), lists.row[which])
 
     def message(self, item: int) -> bytes | None:
         """The message an item's list would be now, None if it has none. The lock must be held."""
         lists = self._task.machine.view(item)
-        return self._messages(lists, np.zeros(1, np.int64))[0].tobytes() if lists.length[0] else None
+        if not lists.length[0]:
+            return None
+        values, ends = self._messages(lists, np.zeros(1, np.int64))
+        return values[: ends[0]].tobytes()
 
     def _messages(self, lists: Lists, which: Rows) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """The messages of lists one behind the other, and where each ends."""
+        """The messages of lists one behind the other, with room behind them, and where each ends."""
         machine, ids = self._task.machine, self._ids
         ids.update()
         entry = ENTRY_BYTES + ids.longest
@@ -271,7 +274,7 @@ class Refresher:
             out, ends, which, lists, machine.tables.item_of, machine.tables.rows.heads, MASS,
             machine.watermark_ms, machine.position, self._kind, ids.blob, ids.ends,
         )  # fmt: skip
-        return out[: ends[-1]], ends
+        return out, ends
 
     # ------------------------------------------------------------------ what Kafka has
 

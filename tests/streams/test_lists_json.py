@@ -17,7 +17,8 @@ from state.ids import Dictionary
 from state.items import ItemMachine
 from state.rows import MASS
 from state.settings import CountingSettings
-from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, _put_real, put_whole, write_lists
+from streams.json_text import OVERRUN, put_array, put_real, put_text, put_whole, text_of
+from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.messages import RelatedItems, decode_related
 
 KIND = np.frombuffer(b'"bought"', np.uint8).copy()
@@ -100,9 +101,24 @@ def test_ids_are_taken_in_as_the_dictionary_grows() -> None:
     assert ids.longest == max(len(msgspec.json.encode(name)) for name in names)
 
 
+@pytest.mark.parametrize("names", [NAMES, ["7", "Grüße", "a/b", "日本"]])
+def test_ids_are_keys_as_they_are(names: list[str]) -> None:
+    items = Dictionary()
+    ids = JsonIds(items)
+    for name in names:
+        items.number(name)
+    ids.update()
+    order = np.arange(len(names))[::-1].copy()
+    keys = ids.plain(order)
+    raw = keys.raw.tobytes()
+    found = [raw[a:b].decode() for a, b in zip(keys.starts.tolist(), keys.ends.tolist(), strict=True)]
+    assert found == names[::-1]
+
+
 def _real(value: float) -> float:
     out = np.zeros(64, np.uint8)
-    end = _put_real(out, 0, value)
+    end = put_real(out.ctypes.data, value) - out.ctypes.data
+    assert not out[end + OVERRUN :].any()
     assert end <= 20
     text = out.tobytes()[:end].decode()
     assert msgspec.json.decode(text, type=float) == json.loads(text)
@@ -137,6 +153,28 @@ def test_what_is_no_number_is_zero() -> None:
 @settings(max_examples=100, derandomize=True, deadline=None)
 @given(st.integers(min_value=-(2**63) + 1, max_value=2**63 - 1))
 def test_integers_are_exact(value: int) -> None:
-    out = np.zeros(32, np.uint8)
-    end = put_whole(out, 0, value)
+    out = np.zeros(64, np.uint8)
+    end = put_whole(out.ctypes.data, value) - out.ctypes.data
+    assert not out[end + OVERRUN :].any()
     assert int(out.tobytes()[:end]) == value
+
+
+TEXTS = ["", "}", '{"a":', '{"item_id":', ',"recent_mass":', ',"available":false}', "x" * 24]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("as_array", [False, True])
+def test_texts_are_written_whole(text: str, as_array: bool) -> None:
+    out = np.zeros(64, np.uint8)
+    at = out.ctypes.data
+    if as_array:
+        end = put_array(at, np.frombuffer(text.encode(), np.uint8).copy()) - at
+    else:
+        end = put_text(at, text_of(text)) - at
+    assert out.tobytes()[:end].decode() == text
+    assert not out[end + OVERRUN :].any()
+
+
+def test_a_text_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="25 bytes, at most 24 fit"):
+        text_of("x" * 25)

@@ -9,7 +9,7 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
 from kafka.record.default_records import DefaultRecordBatch as OtherBatch
 
-from streams.record_batches import FRAME_BYTES, RecordBatch, compressed, frame, framed
+from streams.record_batches import RecordBatch, compressed, frame, framed, parts_of, successive
 
 Records = list[tuple[bytes | None, bytes | None]]
 NOW_MS = 1_750_000_000_123
@@ -40,13 +40,7 @@ def _read(batch: RecordBatch) -> Records:
 
 def _framed_by_kernel(records: Records) -> memoryview:
     keys, values = [key or b"" for key, _ in records], [value or b"" for _, value in records]
-    out = np.empty(sum(map(len, keys + values)) + FRAME_BYTES * len(records), np.uint8)
-    size = frame(
-        out, np.frombuffer(bytearray(b"".join(keys)), np.uint8), np.cumsum([len(key) for key in keys]),
-        np.frombuffer(bytearray(b"".join(values)), np.uint8), np.cumsum([len(value) for value in values]),
-        np.array([value is None for _, value in records]),
-    )  # fmt: skip
-    return out[:size].data
+    return frame(parts_of(keys), parts_of(values), np.array([value is None for _, value in records]))
 
 
 @pytest.mark.parametrize("n", [1, 2, 200])
@@ -56,6 +50,14 @@ def test_records_framed_by_the_kernel_are_read_as_they_were(n: int, packed: bool
     raw = _framed_by_kernel(records)
     batch = RecordBatch(compressed(raw) if packed else raw, n, NOW_MS, compressed=packed)
     assert _read(batch) == records
+
+
+def test_parts_may_lie_anywhere_in_an_array() -> None:
+    keys, values = parts_of([b"one", b"", b"three"]), parts_of([b"first", b"second", b""])
+    places = np.array([2, 0, 1])
+    keys = keys._replace(starts=keys.starts[places], ends=keys.ends[places])
+    raw = frame(keys, successive(values.raw, values.ends), np.array([False, False, True]))
+    assert _read(RecordBatch(raw, 3, NOW_MS)) == [(b"three", b"first"), (b"one", b"second"), (b"", None)]
 
 
 @pytest.mark.parametrize("n", [1, 2, 200])
