@@ -55,6 +55,7 @@ class Tables(NamedTuple):
     included: npt.NDArray[np.int64]  # per row: position its loaded record has
     threshold: npt.NDArray[np.float32]  # per row: score that an entry needs to enter the list
     ranked_buyers: npt.NDArray[np.int64]  # per row: buyers of its item when it was last ranked
+    partly: npt.NDArray[np.uint8]  # per row: how often it was ranked since all its entries were looked at
     cell_of: npt.NDArray[np.int64]  # state.opportunity.Cells.of_size
     above: npt.NDArray[np.int64]
     touched: Touched

@@ -23,7 +23,8 @@ def new_tables(capacity: int, cells: Cells) -> Tables:
         np.zeros((capacity, 2, len(cells.nodes)), np.uint32),
         np.full(capacity, -1, np.int32), np.full(capacity, -1, np.int32), np.zeros(capacity, np.uint8),
         np.full(capacity, -1, np.int64), np.full(capacity, -1, np.float32), np.zeros(capacity, np.int64),
-        cells.of_size, cells.above, Touched(np.empty(TOUCHED, np.uint64), np.zeros(1, np.int64)),
+        np.zeros(capacity, np.uint8), cells.of_size, cells.above,
+        Touched(np.empty(TOUCHED, np.uint64), np.zeros(1, np.int64)),
     )  # fmt: skip
 
 
@@ -43,6 +44,7 @@ def more_rows(t: Tables, capacity: int) -> Tables:
         included=_longer(t.included, capacity, -1),
         threshold=_longer(t.threshold, capacity, -1),
         ranked_buyers=_longer(t.ranked_buyers, capacity),
+        partly=_longer(t.partly, capacity),
     )
 
 

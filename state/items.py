@@ -324,7 +324,7 @@ class ItemMachine:
 
         The best are looked for among the entries that were in the list and those that grew since. What has
         come to be better than these without being bought together with the item, as its own popularity
-        changed, `rank` finds.
+        changed, is found when all are looked at: every ninth time (`ranking.PARTLY`), and by `rank`.
         """
         lists = self._rank(rows, exact=False, touched=self._touched)
         self.shrink()
@@ -374,10 +374,14 @@ class ItemMachine:
         """The lists of rows, exact as of now; changes nothing."""
         tables = self.tables
         waiting, threshold = tables.marks[rows] & WAITING, tables.threshold[rows]
-        ranked_buyers = tables.ranked_buyers[rows]
+        ranked_buyers, partly = tables.ranked_buyers[rows], tables.partly[rows]
         lists = self._rank(rows, exact=True)
         tables.marks[rows] |= waiting
-        tables.threshold[rows], tables.ranked_buyers[rows] = threshold, ranked_buyers
+        tables.threshold[rows], tables.ranked_buyers[rows], tables.partly[rows] = (
+            threshold,
+            ranked_buyers,
+            partly,
+        )
         self.shrink()
         return lists
 

@@ -19,6 +19,8 @@ _PER_N = 0.5 / np.sqrt(SHRINK)
 _PER_F = 1.0 / np.sqrt(SHRINK_RECENT)
 _ONCE = _PER_N + _PER_F
 
+PARTLY = 8  # times that a row is ranked from what changed before all its entries are looked at again
+
 _AHEAD = 24  # entries whose side records are prefetched
 _NEARLY = 1.0 - 2.0**-20  # a score that may still round to another's equal
 
@@ -271,7 +273,7 @@ def rank(
     ----------
     whole
         Whether to look at all entries of every row; else only at those of its published list and those in
-        `touched` (sorted; `state.counting.Touched`), where that is enough.
+        `touched` (sorted; `state.counting.Touched`), where that is enough, and PARTLY times at most.
     """
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     arena, positions, buyers = t.rows.arena, t.popularity.positions, t.popularity.buyers
@@ -292,11 +294,14 @@ def rank(
         lists.buyers[i] = own_buyers
         now = _Now(minute, latest, f_share, own_buyers / max(customers, 1), mode)
         n = -1
-        if not whole and not t.marks[row] & WHOLE and published.length[row] >= 0:
+        if not (whole or t.marks[row] & WHOLE) and published.length[row] >= 0 and t.partly[row] < PARTLY:
             known = published.item[row, : published.length[row]]
             n = _scan_some(t, row, known, touched, expectation, now, heap)
         if n < 0:
             n = _scan_all(t, row, expectation, now, k, heap)
+            t.partly[row] = 0
+        else:
+            t.partly[row] += np.uint8(1)
         while n > k:
             _take_worst(heap, n)
             n -= 1
