@@ -323,3 +323,4 @@ def rank(
             _, expecteds[i, j] = score(mode, after + before, f, e, f_share, 1.0, now.per_buyer * buyers[item])
         lists.hash[i] = counts_hash(own_buyers, t.rows.heads[row, rw.MASS], together[i, :n], afters[i, :n])
         lists.difference[i] = compare(published, lists, i, tolerance)
+    pairs[0] = 0  # numba frees an array after its last use, whatever still has its address
