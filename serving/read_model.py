@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-import cramjam
 import msgspec
 from msgspec import Struct
 
@@ -23,6 +22,7 @@ from streams.messages import (
     decode_progress,
     decode_related,
 )
+from streams.packing import pack, unpack
 from streams.recommending.messages import (
     Quality,
     RankerState,
@@ -76,7 +76,7 @@ class KindModel:
     def related(self, item_id: str) -> RelatedItems | None:
         """An item's list, None if it has none."""
         packed = self._lists.get(item_id)
-        return None if packed is None else decode_related(bytes(cramjam.lz4.decompress_block(packed)))
+        return None if packed is None else decode_related(unpack(packed))
 
     def sellers(self, category: str | None, *, trending: bool) -> Sellers | None:
         """Bestsellers or what rises, of everything or of a category; None where nothing does."""
@@ -112,7 +112,7 @@ class KindModel:
             self.buyers.pop(item_id, None)
             return
         self.buyers[item_id] = _decode_head(value).buyers
-        self._lists[item_id] = bytes(cramjam.lz4.compress_block(value))
+        self._lists[item_id] = pack(value)
 
     def take_sellers(self, key: str, value: bytes | None) -> None:
         """A record of the bestsellers topic."""

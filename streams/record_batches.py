@@ -17,17 +17,16 @@ A varint is zigzag-encoded; a length of -1 stands for null.
 from __future__ import annotations
 
 import struct
-import threading
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import crc32c
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
 from state.memory import address_of, kernel, store_any
 from streams.json_text import put_bytes
+from streams.packing import pack
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _CRC_AT, _ATTRIBUTES_AT = 17, 21
@@ -35,7 +34,6 @@ _AFTER_LENGTH = 12
 _STATE = struct.Struct(">qhi")
 _STATE_AT = 43  # producer id, epoch and base sequence
 ZSTD = 4  # the codec in a batch's attributes
-_LEVEL = 1
 _FRAME_BYTES = 40  # the most that a record's frame takes without its key, value and headers
 
 Bytes = npt.NDArray[np.uint8]
@@ -138,18 +136,8 @@ def frame(keys: Parts, values: Parts, null: npt.NDArray[np.bool_]) -> memoryview
 
 
 def compressed(records: memoryview) -> memoryview:
-    """Framed records, compressed with Zstandard: 100 related items in JSON take a seventh then, for 15 us."""
-    return memoryview(_compressors.mine.compress(records))
-
-
-class _Compressors(threading.local):
-    """A compressor for each thread: to make one costs as much as to compress two lists."""
-
-    def __init__(self) -> None:
-        self.mine = zstandard.ZstdCompressor(level=_LEVEL)
-
-
-_compressors = _Compressors()
+    """Framed records, compressed with Zstandard."""
+    return memoryview(pack(records))
 
 
 def _varint(value: int) -> bytes:

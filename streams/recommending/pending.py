@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 
-import cramjam
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from state.recommending.list_view import ListView
+from streams.packing import pack, unpack
 
 log = logging.getLogger("alsobought")
 
@@ -84,7 +84,7 @@ class PendingLists:
             head.item_id, buyers=head.buyers, recent_mass=head.recent_mass, as_of_ms=head.as_of
         )
         self._drop(number)
-        packed = bytes(cramjam.lz4.compress_block(entries))
+        packed = pack(entries)
         self._waiting[number] = head.as_of, packed
         self.n_bytes += len(packed)
         while self.n_bytes > self._most_bytes:
@@ -108,7 +108,7 @@ class PendingLists:
         as_of, packed = self._waiting[number]
         self._drop(number)
         try:
-            entries = _entries(bytes(cramjam.lz4.decompress_block(packed)))
+            entries = _entries(unpack(packed))
             self._view.put_entries(number, entries, as_of_ms=as_of)
         except (msgspec.MsgspecError, OverflowError) as error:
             log.warning(
