@@ -64,6 +64,8 @@ class CrossingMachine(CustomerMemory):
         was not asked to then.
     watched, asked : bool
         Whether anything watched was ever told of, and whether all partitions' purchases were asked for since.
+    wanted : bool
+        Whether purchases are to be told of: somebody watched something, in whichever partition.
     begun, finished : dict[Source, int]
         By source, the number of the telling that is under way, and of the one that ended last.
     unsettled_at : int
@@ -77,10 +79,10 @@ class CrossingMachine(CustomerMemory):
     ends: dict[Source, int] = field(default_factory=dict)
     watched: bool = False
     asked: bool = False
+    wanted: bool = False
     begun: dict[Source, int] = field(default_factory=dict)
     finished: dict[Source, int] = field(default_factory=dict)
     unsettled_at: int = -1
-    _wanted: bool = False
 
     def identity(self) -> dict[str, Any]:
         """Settings that the state depends on."""
@@ -90,7 +92,7 @@ class CrossingMachine(CustomerMemory):
         """How far it is with each source."""
         by_source = {"ends": self.ends, "begun": self.begun, "finished": self.finished}
         return {
-            "applied": self.applied, "watched": self.watched, "asked": self.asked, "wanted": self._wanted,
+            "applied": self.applied, "watched": self.watched, "asked": self.asked, "wanted": self.wanted,
             "unsettled_at": self.unsettled_at,
             **{name: [[*source, n] for source, n in some.items()] for name, some in by_source.items()},
         }  # fmt: skip
@@ -102,14 +104,11 @@ class CrossingMachine(CustomerMemory):
             for name in ("ends", "begun", "finished")
         )
         self.applied, self.unsettled_at = int(meta.get("applied", 0)), int(meta.get("unsettled_at", -1))
-        self.asked, self._wanted = bool(meta.get("asked")), bool(meta.get("wanted"))
+        self.asked = bool(meta.get("asked"))
         # a store of before anybody was asked has been told of everything here, but others may wait
-        self.watched = bool(meta.get("watched", any(source.topic == WATCHED for source in self.ends)))
-
-    @property
-    def wanted(self) -> bool:
-        """Whether purchases are to be told of: somebody watched something, in whichever partition."""
-        return self._wanted or any(source.topic == BOUGHT for source in self.ends)
+        topics = {source.topic for source in self.ends}
+        self.watched = bool(meta.get("watched", WATCHED in topics))
+        self.wanted = bool(meta.get("wanted", BOUGHT in topics))
 
     def apply(self, told: FirstEvents | Telling, position: int | None = None) -> list[list[PairChanges]]:
         """Apply one message; returns per item partition what that changes, nothing of a message known before.
@@ -135,6 +134,7 @@ class CrossingMachine(CustomerMemory):
         elif told.end > end:
             self.untold += max(0, told.first - end)
             self.ends[told.source] = told.end
+            self.wanted |= told.source.topic == BOUGHT
             fresh = int(np.searchsorted(told.offsets, max(0, end - told.first)))
             if fresh < len(told.offsets):
                 self.watched |= told.source.topic == WATCHED
@@ -146,7 +146,7 @@ class CrossingMachine(CustomerMemory):
         source = said.source
         if said.step == Step.ASK:
             if not self.wanted:
-                self._wanted, self.unsettled_at = True, position
+                self.wanted, self.unsettled_at = True, position
         elif said.step == Step.BEGIN:
             if said.number == self.finished.get(source):
                 return

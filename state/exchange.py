@@ -73,36 +73,41 @@ class Exchange:
 
     def due(self, teller: CustomerMachine, crossing: CrossingMachine) -> Iterator[Telling]:
         """What is to be sent now. Call it before anything is applied, and whenever something was."""
-        source = teller.tells_as
+        if self._loaded_at is None:
+            self._loaded_at = teller.position
+        said = self._due(teller, crossing)
+        self._compared = self._compared or crossing.position >= self.log_end
+        return said
+
+    def _due(self, teller: CustomerMachine, crossing: CrossingMachine) -> Iterator[Telling]:
+        source, nothing = teller.tells_as, iter(())
         if source is None or self.is_settled(teller, crossing):
-            return
-        begun, missing = crossing.begun.get(source), self._is_missing(teller, crossing, source)
+            return nothing
+        begun = crossing.begun.get(source)
         if begun is not None and begun == self._number:
-            if not self._told:
-                self._told, teller.silent = True, False
-                yield from whole(teller, crossing, begun)
-            return
+            if self._told:
+                return nothing
+            self._told, teller.silent = True, False
+            return whole(teller, crossing, begun)
         if self._number is not None and not self._read:
-            return  # ours is on its way, and keeps others out
-        if begun is None and not missing:
+            return nothing  # ours is on its way, and keeps others out
+        if begun is None and not self._is_missing(teller, crossing, source):
             if not (teller.silent and crossing.wanted):
-                return
+                return nothing
             if teller.is_new:
                 teller.silent = False
-                return
-        self._number, self._read, self._told = self._draw(), False, False
-        yield Telling(Step.BEGIN, source, self._number)
+                return nothing
+        self._read = self._told = False
+        self._number = self._draw()
+        return iter([Telling(Step.BEGIN, source, self._number)])
 
     def _is_missing(self, teller: CustomerMachine, crossing: CrossingMachine, source: Source) -> bool:
         """Whether the teller has told what the crossing machine has not, and will not read.
 
         That is where somebody with an older store told everything in between, and not as much.
         """
-        if self._loaded_at is None:
-            self._loaded_at = teller.position
-        if self._compared or crossing.position < self.log_end:
+        if self._compared or crossing.position < self.log_end or self._loaded_at is None:
             return False
-        self._compared = True
         tells = not teller.silent and teller.told_from < self._loaded_at
         return tells and crossing.ends.get(source, 0) < self._loaded_at
 
