@@ -29,11 +29,12 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
     """Return when what is published now is counted, and lists and recommendations follow from it.
 
     First every partition of items and of the kinds' events must be applied to its present end; the deltas
-    are then in Kafka, and so is what machines tell one another, which is waited for next. A settle record
-    written behind the deltas asks each item partition to refresh its lists, to publish how popular its items
-    are, and to report `listed`. Then recommenders must have recommended to everybody with events, and must
-    have read a mark that is written behind the popularity: they say so in `settled` once bestsellers follow
-    from it. Progress of earlier runs is not read: only what is written from now on counts.
+    are then in Kafka, and so is what machines tell one another, which is waited for next: twice, for what is
+    told may ask other partitions for more, and these say that they are so far when that is told. A settle
+    record written behind the deltas asks each item partition to refresh its lists, to publish how popular
+    its items are, and to report `listed`. Then recommenders must have recommended to everybody with events,
+    and must have read a mark that is written behind the popularity: they say so in `settled` once bestsellers
+    follow from it. Progress of earlier runs is not read: only what is written from now on counts.
 
     Raises
     ------
@@ -46,8 +47,9 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
     with Follower(bootstrap, PROGRESS) as follower:
         waiting = _Waiting(follower, begin + timeout_s, timeout_s, on_lag)
         waiting.until("everything is counted", targets, _uncounted)
-        told = _ends_of(bootstrap, [kind.events for kind in kinds if isinstance(kind, CrossKind)])
-        waiting.until("what was told is counted", told, _uncounted)
+        for _ in range(2):
+            told = _ends_of(bootstrap, [kind.events for kind in kinds if isinstance(kind, CrossKind)])
+            waiting.until("what was told is counted", told, _uncounted)
         settled = _Settle(bootstrap, waiting)
         for kind in kinds:
             settled.ask(kind.deltas, sorted(ends(bootstrap, kind.deltas)))

@@ -19,6 +19,7 @@
     NUMBER     u32: the number of an id
     ID         utf-8: the id of a number
     TOTALS     i64 ids in the dictionary | i64 customers with an item
+    NEWEST     i64: time of the newest event that brought an item into a history
 
 Layout 2 had no log in HISTORY, so that purchases could not be taken back from their days, and another
 checksum. What it stored cannot be used: `alsobought rebuild` counts anew from the topics.
@@ -44,6 +45,7 @@ LAYOUT = 4
 _FRAME = struct.Struct("<BBHI")
 _NUMBER = struct.Struct("<I")
 _TOTALS = struct.Struct("<qq")
+_NEWEST = struct.Struct("<q")
 
 
 class Kind(IntEnum):
@@ -58,6 +60,7 @@ class Kind(IntEnum):
     NUMBER = 7
     ID = 8
     TOTALS = 9
+    NEWEST = 10
 
 
 def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
@@ -162,3 +165,14 @@ def unpack_totals(key: bytes, raw: bytes) -> tuple[int, int]:
     """Ids and customers of a TOTALS record."""
     ids, customers = _TOTALS.unpack(unframe(Kind.TOTALS, key, raw))
     return ids, customers
+
+
+def pack_newest(time_ms: int) -> bytes:
+    """A NEWEST record."""
+    return frame(Kind.NEWEST, _NEWEST.pack(time_ms))
+
+
+def unpack_newest(key: bytes, raw: bytes) -> int:
+    """The time of a NEWEST record."""
+    (time_ms,) = _NEWEST.unpack(unframe(Kind.NEWEST, key, raw))
+    return int(time_ms)

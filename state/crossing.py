@@ -4,7 +4,8 @@ Its state is a function of the first events of its partition alone: per customer
 items bought, each with the time of the event that brought it into the history. A watched X and a bought Y of
 a customer pair if Y was first bought within `days` of event time after X was first watched, X itself
 included: who watches a film and then buys it went on to buy it. Nothing depends on how the logs of
-watches and of purchases come in between one another, only on what is in the histories at last.
+watches and of purchases come in between one another, only on what is in the histories at last. What of
+purchases was not told as it came is told later, all at once (`state.exchange`).
 
 Histories lie in memory and in the store as a customer machine's do (`state.histories`). The number of an
 entry is twice the item's, one more for a watch; the quantity of a watch is how many items it pairs with,
@@ -27,6 +28,7 @@ from state.first_events import BOUGHT, WATCHED, FirstEvents
 from state.histories import Histories
 from state.memory import kernel
 from state.pair_changes import Buyers, PairChanges, Pairs, Sizes
+from state.telling import Step, Telling
 
 DAY_MS = 86_400_000
 ROOM = 20_000  # pairs in one message, beyond those of one effect: 340 KB
@@ -60,6 +62,14 @@ class CrossingMachine(CustomerMemory):
     gaps_seen, untold : int
         Messages dropped because one before them is missing; offsets that a source never told of, as it
         was not asked to then.
+    watched, asked : bool
+        Whether anything watched was ever told of, and whether all partitions' purchases were asked for since.
+    wanted : bool
+        Whether purchases are to be told of: somebody watched something, in whichever partition.
+    begun, finished : dict[Source, int]
+        By source, the number of the telling that is under way, and of the one that ended last.
+    unsettled_at : int
+        Position of the message that the telling under way, or to come, follows from; -1 without any.
     """
 
     days: int = 30
@@ -67,6 +77,12 @@ class CrossingMachine(CustomerMemory):
     gaps_seen: int = 0
     untold: int = 0
     ends: dict[Source, int] = field(default_factory=dict)
+    watched: bool = False
+    asked: bool = False
+    wanted: bool = False
+    begun: dict[Source, int] = field(default_factory=dict)
+    finished: dict[Source, int] = field(default_factory=dict)
+    unsettled_at: int = -1
 
     def identity(self) -> dict[str, Any]:
         """Settings that the state depends on."""
@@ -74,14 +90,27 @@ class CrossingMachine(CustomerMemory):
 
     def noted(self) -> dict[str, Any]:
         """How far it is with each source."""
-        return {"applied": self.applied, "ends": [[*source, end] for source, end in self.ends.items()]}
+        by_source = {"ends": self.ends, "begun": self.begun, "finished": self.finished}
+        return {
+            "applied": self.applied, "watched": self.watched, "asked": self.asked, "wanted": self.wanted,
+            "unsettled_at": self.unsettled_at,
+            **{name: [[*source, n] for source, n in some.items()] for name, some in by_source.items()},
+        }  # fmt: skip
 
     def recall(self, meta: dict[str, Any]) -> None:
         """Go on from there."""
-        self.applied = int(meta.get("applied", 0))
-        self.ends = {Source(topic, partition): end for topic, partition, end in meta.get("ends", ())}
+        self.ends, self.begun, self.finished = (
+            {Source(topic, partition): n for topic, partition, n in meta.get(name, ())}
+            for name in ("ends", "begun", "finished")
+        )
+        self.applied, self.unsettled_at = int(meta.get("applied", 0)), int(meta.get("unsettled_at", -1))
+        self.asked = bool(meta.get("asked"))
+        # a store of before anybody was asked has been told of everything here, but others may wait
+        topics = {source.topic for source in self.ends}
+        self.watched = bool(meta.get("watched", WATCHED in topics))
+        self.wanted = bool(meta.get("wanted", BOUGHT in topics))
 
-    def apply(self, told: FirstEvents, position: int | None = None) -> list[list[PairChanges]]:
+    def apply(self, told: FirstEvents | Telling, position: int | None = None) -> list[list[PairChanges]]:
         """Apply one message; returns per item partition what that changes, nothing of a message known before.
 
         As an item machine does, it drops what it has applied, and a message before which one is missing.
@@ -96,16 +125,52 @@ class CrossingMachine(CustomerMemory):
         position = self.position if position is None else position
         messages: list[list[PairChanges]] = [[] for _ in range(self.partitions)]
         end = self.ends.get(told.source, 0)
-        if told.first > max(end, told.since):
+        if isinstance(told, Telling):
+            self._apply_telling(told, position, messages)
+        elif told.source in self.begun:
+            self.gaps_seen += 1  # what the source has is about to be told anew
+        elif told.first > max(end, told.since):
             self.gaps_seen += 1
         elif told.end > end:
             self.untold += max(0, told.first - end)
             self.ends[told.source] = told.end
+            self.wanted |= told.source.topic == BOUGHT
             fresh = int(np.searchsorted(told.offsets, max(0, end - told.first)))
             if fresh < len(told.offsets):
+                self.watched |= told.source.topic == WATCHED
                 self._apply_fresh(told, fresh, position, messages)
         self.position = position + 1
         return messages
+
+    def _apply_telling(self, said: Telling, position: int, messages: list[list[PairChanges]]) -> None:
+        source = said.source
+        if said.step == Step.ASK:
+            if not self.wanted:
+                self.wanted, self.unsettled_at = True, position
+        elif said.step == Step.BEGIN:
+            if said.number == self.finished.get(source):
+                return
+            if source not in self.begun and (source in self.ends or self.unsettled_at < 0):
+                self.unsettled_at = position
+            self.begun[source] = said.number
+        elif said.told is None or said.number != self.begun.get(source):
+            self.gaps_seen += 1
+        else:
+            if len(said.told.offsets):
+                self._apply_fresh(said.told, 0, position, messages)
+            if said.step == Step.LAST:
+                self.finished[source] = self.begun.pop(source)
+                self.ends[source], self.unsettled_at = said.told.end, -1
+
+    def side(self, side: int) -> dict[str, dict[str, int]]:
+        """What customers watched, or bought: times in ms by customer and item."""
+        found: dict[str, dict[str, int]] = {}
+        for customer, entries, times_ms in self.everyone():
+            of_side = entries & 1 == side
+            if of_side.any():
+                items = self.items.ids((entries[of_side] >> 1).tolist())
+                found[customer] = dict(zip(items, times_ms[of_side].tolist(), strict=True))
+        return found
 
     def _apply_fresh(
         self, told: FirstEvents, done: int, position: int, messages: list[list[PairChanges]]

@@ -7,7 +7,7 @@ applied. A customer in memory takes a slot (its number in the arrays below), and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,11 +25,18 @@ from state.settings import CountingSettings
 CUSTOMER_BYTES = 256  # an id of 20 letters, its entries in a dictionary and a list, 54 bytes in arrays
 
 
+Entries = tuple[str, npt.NDArray[np.uint32], npt.NDArray[np.int64]]
+"""A customer, the entries of the history, and the times of the events that brought them in."""
+
+
 class Backing(Protocol):
     """Where customers are who are not in memory."""
 
     def bring_in(self, customer_ids: list[str]) -> None:
         """Give those of these customers slots and their histories who have any."""
+
+    def others(self) -> Iterator[Entries]:
+        """The customers with an item who are not in memory."""
 
 
 @dataclass
@@ -68,6 +75,7 @@ class CustomerMemory:
         self.counted = np.zeros(1024, np.uint8)  # per customer: stored with an item
         self.used = np.zeros(1024, np.uint8)  # per customer: since the clock's hand came by
         self.erased: dict[str, int] = {}  # customers to erase from the store, and whether `counted` there
+        self.newest_ms = -1  # of events that brought an item in; noted by machines that tell late
         self.backing: Backing | None = None
         self.whole = True  # all customers are in memory
         self.item_partitions = np.zeros(1024, np.uint16)
@@ -76,6 +84,10 @@ class CustomerMemory:
     def identity(self) -> dict[str, Any]:
         """Settings that the state depends on, as the store's META has them."""
         return {"window": self.settings.window, "partitions": self.partitions}
+
+    def born(self) -> dict[str, Any]:
+        """What META says of the machine from the first record in the store on, be its position still 0."""
+        return {}
 
     def noted(self) -> dict[str, Any]:
         """What META says of the machine beside its position."""
@@ -93,6 +105,14 @@ class CustomerMemory:
             missing = [c for c in dict.fromkeys(customer_ids) if c not in known and c not in erased]
             if missing:
                 self.backing.bring_in(missing)
+
+    def everyone(self) -> Iterator[Entries]:
+        """Every customer with an item, in memory or not. Nothing may change until all are seen."""
+        for slot in np.flatnonzero(self.histories.length[: self.customers.slots]).tolist():
+            entries, _, times_ms, *_ = hs.read(self.histories, slot)
+            yield self.customers.id(slot), entries, times_ms
+        if not self.whole and self.backing is not None:
+            yield from self.backing.others()
 
     def erase(self, slots: npt.NDArray[np.uint32]) -> None:
         """Leave nothing of customers who were forgotten, unless they came back in the same batch."""

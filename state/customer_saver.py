@@ -2,6 +2,7 @@
 
 m            META: window, partitions, log, position to replay from
 k            TOTALS
+f            NEWEST, of a machine that tells late
 H customer   HISTORY, the customer's id hashed (`state.customer_keys`)
 I item id    NUMBER of an item
 N number     ID of an item
@@ -16,6 +17,7 @@ for want of the erased purchases may reach the dead letters.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -25,14 +27,14 @@ from state import codec, history_codec
 from state import histories as hs
 from state.budget import KEPT, records_bytes
 from state.customer_keys import HISTORY, history_key
-from state.customer_memory import CustomerMemory
+from state.customer_memory import CustomerMemory, Entries
 from state.errors import CorruptRecord
 from state.eviction import second_chance
 from state.saving import TOTALS, Saver, key
 from state.store import Records, Store
 from state.stored_ids import StoredIds
 
-PARTITIONS = b"w"
+PARTITIONS, NEWEST = b"w", b"f"
 Machine = TypeVar("Machine", bound=CustomerMemory)
 WRITTEN_AT_ONCE = 256
 
@@ -47,6 +49,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         self._ids = StoredIds(store)
         self._customers = 0  # stored with an item
         self._totals = (0, 0)
+        self._newest_ms = -1
         self._placed = 0
         self._erased: list[bytes] = []  # keys to purge
         self._hand = 0
@@ -86,6 +89,9 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine.customer_count = self._customers
         machine.sent_ids = n_items
         machine.position = self.stored
+        newest = self.store.get(NEWEST)
+        if newest is not None:
+            machine.newest_ms = self._newest_ms = codec.unpack_newest(NEWEST, newest)
         machine.recall(meta or {})
 
     def bring_in(self, customer_ids: list[str]) -> None:
@@ -102,6 +108,21 @@ class CustomerSaver(Saver, Generic[Machine]):
                 if stored_id != customer_id:
                     raise CorruptRecord(f"record {k!r} of customer {customer_id!r} is another customer's")
                 self._fill(customer_id, profiles, k, raw)
+
+    def others(self) -> Iterator[Entries]:
+        """The stored customers with an item who are not in memory.
+
+        Raises
+        ------
+        CorruptRecord
+        """
+        machine = self.machine
+        for k, raw in self.store.scan(HISTORY):
+            customer_id, _ = history_codec.history_customer(k, raw)
+            if customer_id not in machine.customers.numbers and customer_id not in machine.erased:
+                entries, times_ms = history_codec.history_entries(k, raw)
+                if len(entries):
+                    yield customer_id, entries, times_ms
 
     def _fill(self, customer_id: str, profiles: list[str], k: bytes, raw: bytes) -> None:
         machine = self.machine
@@ -136,6 +157,9 @@ class CustomerSaver(Saver, Generic[Machine]):
 
     def _identity(self) -> dict[str, Any]:
         return self.machine.identity()
+
+    def _born(self) -> dict[str, Any]:
+        return self.machine.born()
 
     def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
         return (
@@ -176,6 +200,10 @@ class CustomerSaver(Saver, Generic[Machine]):
         if self._totals != (len(items), self._customers):
             self._totals = len(items), self._customers
             records.append((TOTALS, codec.pack_totals(*self._totals)))
+        if self._newest_ms != machine.newest_ms:
+            # beside what it may be of: a replay skips the events that records include
+            self._newest_ms = machine.newest_ms
+            records.append((NEWEST, codec.pack_newest(self._newest_ms)))
         return records
 
     def _swept(self) -> None:

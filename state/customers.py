@@ -77,6 +77,8 @@ class CustomerMachine(CustomerMemory):
     tells_as
         What it is called by the crossing machine, which is told what comes into histories and goes out of
         them (`state.first_events`); None where there is none.
+    waits
+        Whether a new machine tells nothing until it is asked to (`state.exchange`).
     pairs
         Whether it says which items pair. A machine that does not keeps the same histories, and its batches
         have outcomes but no deltas: what is not asked for costs nothing.
@@ -84,24 +86,42 @@ class CustomerMachine(CustomerMemory):
     Attributes
     ----------
     told_from : int
-        Offset from which on it told everything.
+        Offset from which on it told everything, or will have.
+    silent : bool
+        Whether it told nothing yet.
     event_sources : EventSources
         How far it is with each source that numbers its events.
     """
 
     tells_as: Source | None = None
+    waits: bool = False
     pairs: bool = True
     told_from: int = 0
+    silent: bool = field(default=False, init=False)
     event_sources: EventSources = field(default_factory=EventSources)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.silent = self.waits
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has applied nothing, so that it can tell everything as it comes."""
+        return self.position == self.told_from and len(self.items) == 0
+
+    def born(self) -> dict[str, Any]:
+        """Whether it tells nothing: else a store is of before machines waited, and told all."""
+        return {"silent": True} if self.silent else {}
+
     def noted(self) -> dict[str, Any]:
-        """From where on it tells, and how far it is with its events' sources."""
-        telling = {} if self.tells_as is None else {"told_from": self.told_from}
-        return telling | {"sources": self.event_sources.noted()}
+        """Whether and from where on it tells, and how far it is with its events' sources."""
+        telling = {} if self.tells_as is None and not self.silent else {"told_from": self.told_from}
+        return self.born() | telling | {"sources": self.event_sources.noted()}
 
     def recall(self, meta: dict[str, Any]) -> None:
         """Go on telling, or begin to; and go on with the sources."""
         self.told_from = int(meta.get("told_from", self.position))
+        self.silent = bool(meta.get("silent", self.waits and not meta))
         self.event_sources.recall(meta.get("sources", []))
 
     def batch(self, events: Iterable[Event]) -> EventBatch:
@@ -163,9 +183,12 @@ class CustomerMachine(CustomerMemory):
         self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
         end = batch.end if start + n == len(batch) else int(batch.offsets[start + n])
         messages = list(self._messages(columns, out, n, gone, end)) if self.pairs else []
-        told = (
-            [] if self.tells_as is None else [self._first_events(self.tells_as, columns, out, n, gone, end)]
-        )
+        told: list[FirstEvents] = []
+        if self.waits or self.silent:
+            came_ms = columns[5][:n][out.outcomes[:n] == pairing.NEW]
+            self.newest_ms = max(self.newest_ms, int(came_ms.max(initial=-1)))
+        if self.tells_as is not None and not self.silent:
+            told.append(self._first_events(self.tells_as, columns, out, n, gone, end))
         self.position = end
         self.sent_ids = len(self.items)
         return out.outcomes[:n], messages, told

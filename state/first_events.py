@@ -1,8 +1,9 @@
 """First events: which items a batch of events brought into customers' histories, and took out of them.
 
-Customer machines of purchases and of watches write them, the crossing machine of the same partition reads
-them, in this binary layout (little-endian, every array padded to 8 bytes). A message stands alone: its
-tables have all customers and items that its effects number.
+Customer machines of purchases and of watches write them, purchases' once anything is watched
+(`state.exchange`); the crossing machine of the same partition reads them, in this binary layout
+(little-endian, every array padded to 8 bytes). A message stands alone: its tables have all customers and
+items that its effects number.
 
     header   magic "AF" | u8 version | u8 0 | u16 source topic | u16 source partition
              i64 first | i64 end              source offsets covered: [first, end)

@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from state import event_rings, purchase_logs
 from state import histories as hs
@@ -32,6 +33,14 @@ def history_customer(key: bytes, raw: bytes) -> tuple[str, list[str]]:
     payload = unframe(Kind.HISTORY, key, raw)
     customer_id, *profiles = payload[_history_bytes(payload) :].decode().split("\0")
     return customer_id, profiles
+
+
+def history_entries(key: bytes, raw: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Items of a HISTORY record, and when each was first bought."""
+    payload = unframe(Kind.HISTORY, key, raw)
+    _, _, n, *_ = _HISTORY.unpack_from(payload)
+    items = np.frombuffer(payload, np.uint32, n, _HISTORY.size)
+    return items, np.frombuffer(payload, np.int64, n, _HISTORY.size + 8 * n)
 
 
 def _history_bytes(payload: bytes) -> int:

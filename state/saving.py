@@ -249,9 +249,13 @@ class Saver(abc.ABC):
         records = self._appended() + records
         if not self._has_meta and all(key != META for key, _ in records):
             # records without META would be taken for those of any log and any settings
-            records.append((META, codec.pack_meta(self._complete({"position": self.stored}))))
+            records.append((META, codec.pack_meta(self._complete({"position": self.stored, **self._born()}))))
         self.store.write(records)
         self._has_meta = True
+
+    def _born(self) -> dict[str, Any]:
+        """What META says of a machine before its first sweep has ended."""
+        return {}
 
     def _swept(self) -> None:  # noqa: B027
         """A sweep has ended."""

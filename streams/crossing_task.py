@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,14 @@ from faust.types import TP
 from state.crossing import CrossingMachine
 from state.customer_saver import CustomerSaver
 from state.deltas import Source
-from state.first_events import decode_first
+from state.exchange import Exchange
+from state.first_events import BOUGHT, WATCHED
 from state.pair_changes import encode_pairs
 from state.saving import Saver
 from state.store import RocksStore
+from state.telling import Step, Telling, decode_told, encode_told
 from streams.context import Context
-from streams.customer_task import counting_settings, item_partition
+from streams.customer_task import CustomerTask, counting_settings, item_partition
 from streams.kinds import EVENTS_SOURCE, CrossKind
 from streams.outbox import Record, published_ms
 from streams.tasks import Outgoing, Task
@@ -31,15 +34,42 @@ GATHER_S = 0.1
 
 
 class CrossingTask(Task):
-    """Applies first events and sends what they change to the item partitions of its kind."""
+    """Applies first events and sends what they change to the item partitions of its kind.
+
+    It also has the purchases of its partition told, once somebody has watched something (`state.exchange`).
+
+    Parameters
+    ----------
+    opened
+        The open task of a partition in this process, None without one: a partition's purchases are always
+        where its first events are.
+    """
 
     machine: CrossingMachine
     memory_share = 0.2
 
-    def __init__(self, tp: TP, context: Context, kind: CrossKind) -> None:
+    def __init__(
+        self, tp: TP, context: Context, kind: CrossKind, opened: Callable[[TP], Task | None]
+    ) -> None:
         super().__init__(tp, context)
         self.kind = kind
+        self._opened = opened
+        self._exchange = Exchange(lambda: random.SystemRandom().getrandbits(63))
         self._crossed_at = 0.0
+
+    @property
+    def teller(self) -> CustomerTask | None:
+        """The open task of the partition's purchases."""
+        task = self._opened(TP(self.kind.sides[BOUGHT].events.name, self.tp.partition))
+        return task if isinstance(task, CustomerTask) else None
+
+    @property
+    def acknowledged(self) -> int:
+        """As of any task; but no further than to what a telling follows from, until that has ended."""
+        if not self.is_due:
+            return super().acknowledged
+        since = self.machine.unsettled_at
+        return min(super().acknowledged, since if since >= 0 else max(self._exchange.log_end - 1, 0))
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
@@ -69,19 +99,55 @@ class CrossingTask(Task):
         self._crossed_at = now_s
         return False
 
+    def replays_to(self, end: int) -> None:
+        """Take it that purchases may have been told of up to there."""
+        self._exchange.log_end = end
+
+    def begin(self) -> list[Record]:
+        """Ask for purchases, where those who watched something were told of before anybody asked."""
+        asking = self._ask()
+        if asking:  # nothing counts as crossed until all are asked
+            self.unacknowledged.begin_at(self.position - 1)
+        return asking
+
+    def _ask(self) -> list[Record]:
+        """Ask every partition for its purchases, once there is something watched."""
+        if not self.machine.watched or self.machine.asked:
+            return []
+        self.machine.asked = True
+        asking = encode_told(Telling(Step.ASK, Source(WATCHED, self.tp.partition)))
+        return [
+            Record(self.tp.topic, partition, None, asking) for partition in range(self.context.partitions)
+        ]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the partition's purchases are not told of as they should be, or may be not."""
+        teller = self.teller
+        return teller is not None and not self._exchange.is_settled(teller.machine, self.machine)
+
+    def due(self, teller: CustomerTask) -> list[Record]:
+        """What is to be sent now for the purchases to be told of; in the cycle's thread."""
+        said = self._exchange.due(teller.machine, self.machine)
+        return [Record(self.tp.topic, self.tp.partition, None, encode_told(message)) for message in said]
+
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Cross a chunk of first events."""
         untold = self.machine.untold
         outgoing: list[Record] = []
         for record in records:
             at_ms = published_ms(record)
-            changes = self.machine.apply(decode_first(record.value or b""), record.offset)
+            told = decode_told(record.value or b"")
+            changes = self.machine.apply(told, record.offset)
+            if isinstance(told, Telling):
+                self._exchange.heard(told)
             outgoing += [
                 Record(self.kind.deltas.name, partition, None, encode_pairs(message), at_ms)
                 for partition, messages in enumerate(changes)
                 for message in messages
             ]
         self.machine.position = chunk.end
+        outgoing += self._ask()
         if self.machine.untold > untold:
             log.warning(
                 "%s: was not told of %d earlier events, %s leaves them out: `alsobought rebuild` counts them",

@@ -15,7 +15,7 @@ from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import Source, encode
 from state.events import Kind
-from state.first_events import encode_first
+from state.first_events import BOUGHT, encode_first
 from state.saving import Saver
 from state.settings import CountingSettings
 from state.store import RocksStore
@@ -58,14 +58,15 @@ class CustomerTask(Task):
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
-        partitions = self.context.partitions
+        partitions, tells_as = self.context.partitions, self._source_of_first_events()
         self.machine = CustomerMachine(
             counting_settings(self.context.settings),
             Source(EVENTS_SOURCE, self.tp.partition),
             partitions,
             partial(item_partition, partitions),
             self.memory_bytes(1 / partitions),
-            tells_as=self._source_of_first_events(),
+            tells_as=tells_as,
+            waits=tells_as is not None and tells_as.topic == BOUGHT,
         )
         return CustomerSaver(self.machine, store, self.log_identity)
 

@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from faust.types import TP
 
 from state.saving import Pace
+from streams.crossing_task import CrossingTask
 from streams.item_task import ItemTask
+from streams.outbox import Record
 from streams.refresh import Counts, Ranked
 from streams.tasks import Outgoing, Task
 from streams.threads import in_thread_of
@@ -61,6 +63,14 @@ class _Applied(NamedTuple):
     chunk: Chunk
     position: int
     outgoing: Outgoing | None
+
+
+class _Said(NamedTuple):
+    """What is said for a partition's purchases to be told of (`state.exchange`); where these are, by then."""
+
+    teller: Task
+    position: int
+    records: list[Record]
 
 
 @dataclass
@@ -181,8 +191,11 @@ class Cycle:
         chunks, self._inbox = self._inbox, []
         sources, deltas = self._sorted_out(chunks, begin)
         self._count_inbox()
-        if sources:
-            self._send(context, await self._in_thread(self._apply_all, sources))
+        if sources or any(task.is_due for task in self._crossing_tasks()):
+            before, applied, after = await self._in_thread(self._apply_all, sources)
+            self._say(context, before)
+            self._send(context, applied)
+            self._say(context, after)
             for task in {task.tp: task for task, _ in sources}.values():
                 task.took_in()
         missed, listed = await self._in_thread(self._count_and_rank, deltas, bool(chunks), begin)
@@ -229,6 +242,11 @@ class Cycle:
             else:
                 task.unacknowledged.add(position, context.outbox.send_all(outgoing.records))
 
+    def _say(self, context: Context, said: Sequence[_Said]) -> None:
+        for teller, position, records in said:
+            # all of it is in Kafka before the store says that it is told
+            teller.unacknowledged.add(position, context.outbox.send_all(records))
+
     def _miss(self, task: Task, chunk: Chunk) -> None:
         log.warning("%s is at %d, got a chunk from %d: reading again", task.name, task.position, chunk.start)
         self._again.append(task)
@@ -254,14 +272,26 @@ class Cycle:
 
     # ------------------------------------------------------------------ in the thread
 
-    def _apply_all(self, chunks: Sequence[tuple[Task, Chunk]]) -> list[_Applied]:
+    def _apply_all(
+        self, chunks: Sequence[tuple[Task, Chunk]]
+    ) -> tuple[list[_Said], list[_Applied], list[_Said]]:
+        """What follows from the chunks; and what is to be said before that and after it."""
         begin = time.thread_time()
+        before = self._due()
         applied = []
         for task, chunk in chunks:
             outgoing = task.take(chunk)
             applied.append(_Applied(task, chunk, task.position, outgoing))
+        after = self._due()
         self._counted_s += time.thread_time() - begin
-        return applied
+        return before, applied, after
+
+    def _due(self) -> list[_Said]:
+        return [
+            _Said(teller, teller.position, records)
+            for task in self._crossing_tasks()
+            if (teller := task.teller) is not None and (records := task.due(teller))
+        ]
 
     def _count_and_rank(
         self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
@@ -326,6 +356,9 @@ class Cycle:
 
     def _item_tasks(self) -> list[ItemTask]:
         return [task for task in self._tasks.values() if isinstance(task, ItemTask)]
+
+    def _crossing_tasks(self) -> list[CrossingTask]:
+        return [task for task in self._tasks.values() if isinstance(task, CrossingTask)]
 
     # ------------------------------------------------------------------ storing
 

@@ -63,7 +63,7 @@ PAIR_DELTAS = TopicSpec(
 FIRST_EVENTS = TopicSpec(
     "first-events",
     "none; the partition is the customer's",
-    "internal: which items each batch of purchases and watches brought into histories, or took out",
+    "internal: which items purchases and watches brought into histories, or took out, once one is watched",
     "delete",
     retention_ms=7 * DAY_MS,
     max_message_bytes=16 << 20,

@@ -65,9 +65,9 @@ class Tasks:
         self.settings = settings
         self.lease = Lease(settings.session_ms / 1000)
         self.kinds, self.listed = kinds_of(settings), listed_of(settings)
-        self._makers = self.makers()
         self._context: Context | None = None
         self._open: dict[TP, Task] = {}
+        self._makers = self.makers()
         self.cycle = Cycle(self._open, self.owns, self._seek)
         self._background: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
@@ -77,7 +77,7 @@ class Tasks:
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
         """What makes the tasks of each topic."""
-        return _makers(self.listed)
+        return _makers(self.listed, self._open.get)
 
     def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the cycle, from the first task on; once one of these fails, the process ends."""
@@ -300,7 +300,9 @@ class Tasks:
             await self._context.reader.close()
 
 
-def _makers(kinds: tuple[Kind, ...]) -> dict[str, Callable[[TP, Context], Task]]:
+def _makers(
+    kinds: tuple[Kind, ...], opened: Callable[[TP], Task | None]
+) -> dict[str, Callable[[TP, Context], Task]]:
     """What makes the tasks of each topic."""
     makers: dict[str, Callable[[TP, Context], Task]] = {ITEMS.name: partial(CatalogueTask, kinds=kinds)}
     for kind in kinds:
@@ -308,5 +310,5 @@ def _makers(kinds: tuple[Kind, ...]) -> dict[str, Callable[[TP, Context], Task]]
         if isinstance(kind, EventKind):
             makers[kind.events.name] = partial(CustomerTask, kind=kind)
         elif isinstance(kind, CrossKind):
-            makers[kind.events.name] = partial(CrossingTask, kind=kind)
+            makers[kind.events.name] = partial(CrossingTask, kind=kind, opened=opened)
     return makers

@@ -24,6 +24,9 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="one fault of each kind that differs instead")
     parser.add_argument("--seed", type=int, default=None, help="of purchases and faults; random without it")
     parser.add_argument("--rate", type=float, default=300, help="events a second, one in four a watch")
+    parser.add_argument(
+        "--watches-after", type=int, default=0, help="publish so many purchases before the first watch"
+    )
     parser.add_argument("--json", type=Path, default=None, help="file for the report")
     arguments = parser.parse_args()
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
@@ -36,7 +39,7 @@ def main() -> int:
     say(f"seed {seed}")
     root = Path(tempfile.mkdtemp(prefix="alsobought-chaos-"))
     faults = short_faults() if arguments.short else some_faults(seed, arguments.minutes, arguments.faults)
-    report = run(root, seed, arguments.rate, faults, say)
+    report = run(root, seed, arguments.rate, faults, say, arguments.watches_after)
     print("\n".join(report.lines()))
     if arguments.json is not None:
         arguments.json.write_text(as_json(report))

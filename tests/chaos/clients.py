@@ -166,6 +166,8 @@ class Feeder(_Thread):
         Keys and values by kind.
     rates
         Events a second by kind.
+    after
+        By kind, how many events are to be published before the first of it.
     """
 
     def __init__(
@@ -173,10 +175,11 @@ class Feeder(_Thread):
         bootstrap: str,
         records: dict[EventKind, Iterator[tuple[bytes, bytes]]],
         rates: dict[EventKind, float],
+        after: dict[EventKind, int],
     ) -> None:
         super().__init__(bootstrap)
         self.published = 0
-        self._records, self._rates = records, rates
+        self._records, self._rates, self._after = records, rates, after
         self._batch: list[tuple[str, bytes, bytes]] = []
 
     async def main(self) -> None:
@@ -193,6 +196,7 @@ class Feeder(_Thread):
                 self._batch = [
                     (kind.events.name, key, value)
                     for kind, rate in self._rates.items()
+                    if self.published >= self._after.get(kind, 0)
                     for key, value in islice(self._records[kind], max(1, int(rate * TICK_S)))
                 ]
             async with asyncio.timeout(ANSWER_S):

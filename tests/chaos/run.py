@@ -74,21 +74,24 @@ class Report:
         yield from self.differences.examples
 
 
-def new_feeder(bootstrap: str, seed: int, rate: float) -> Feeder:
-    """What publishes so many purchases and watches a second."""
+def new_feeder(bootstrap: str, seed: int, rate: float, watches_after: int = 0) -> Feeder:
+    """What publishes so many purchases and watches a second, the first watch after so many purchases."""
     records = {kind: feed(seed, kind) for kind in SHARES}
     rates = {kind: rate * share / sum(SHARES.values()) for kind, share in SHARES.items()}
-    return Feeder(bootstrap, records, rates)
+    return Feeder(bootstrap, records, rates, {WATCHED: watches_after})
 
 
-def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callable[[str], None]) -> Report:
+def run(
+    root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callable[[str], None],
+    watches_after: int = 0,
+) -> Report:  # fmt: skip
     """Do the faults one after the other while events come, then compare everything."""
     rng, report = random.Random(seed), Report(seed)
     cluster = Cluster(root)
     try:
         cluster.start()
         listener = Listener(cluster.bootstrap)
-        feeder = new_feeder(cluster.bootstrap, seed, rate)
+        feeder = new_feeder(cluster.bootstrap, seed, rate, watches_after)
         listener.start()
         feeder.start()
         _recovered(listener, time.time())
@@ -101,7 +104,8 @@ def run(root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callab
             told = f"recovered in {recovery_s:.1f} s" if recovery_s is not None else "on to the next"
             say(f"{len(report.faults):4} {fault.__name__} ({time.monotonic() - begin:.1f} s): {told}")
             time.sleep(rng.uniform(0, PAUSE_S))
-        until(lambda: feeder.published >= LEAST_EVENTS or feeder.failed, "enough purchases", ENOUGH_S)
+        least = LEAST_EVENTS + watches_after
+        until(lambda: feeder.published >= least or feeder.failed, "enough purchases", ENOUGH_S)
         feeder.end()
         listener.end()
         report.events = feeder.published

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable
 from itertools import chain
@@ -13,13 +14,15 @@ from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import Source
 from state.events import Event
-from state.first_events import BOUGHT, WATCHED, decode_first, encode_first
+from state.exchange import Exchange
+from state.first_events import BOUGHT, WATCHED
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
 from state.pair_changes import decode_pairs, encode_pairs
 from state.popularity import DAY_MS, DAYS
 from state.settings import CountingSettings
-from state.store import Store
+from state.store import MemoryStore, Store
+from state.telling import Step, Telling, decode_told, encode_told
 from tests.crossing_oracle import CrossingOracle
 from tests.oracle import Oracle
 from tests.state.machines import hashed
@@ -29,7 +32,13 @@ SIDES = BOUGHT, WATCHED
 
 
 class CrossingCluster:
-    """Per partition two customer machines, a crossing machine and an item machine."""
+    """Per partition two customer machines, a crossing machine and an item machine.
+
+    Attributes
+    ----------
+    begun, broken_off, swapped
+        How many tellings began, and how many a crash ended; how often another store took a store's place.
+    """
 
     def __init__(
         self, bought: list[Event], watched: list[Event], settings: CountingSettings, days: int,
@@ -45,17 +54,22 @@ class CrossingCluster:
         ]
         self.first: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
         self.changes: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+        self.late: list[list[bytes]] = [[] for _ in range(PARTITIONS)]  # on their way from who is gone
+        self.set_aside: dict[int, MemoryStore] = {}
+        self.swaps: dict[int, MemoryStore] = {}
+        self.crashes = self.shrunk = self.numbers = self.begun = self.broken_off = self.swapped = 0
         self.customers = [[self.open_customers(side, p) for p in range(PARTITIONS)] for side in SIDES]
         self.crossings = [self.open_crossing(p) for p in range(PARTITIONS)]
         self.items = [self.open_items(p) for p in range(PARTITIONS)]
-        self.crashes = self.shrunk = 0
+        self.exchanges = [self.exchange(p) for p in range(PARTITIONS)]
 
     def open_customers(self, side: int, p: int) -> CustomerSaver[CustomerMachine]:
         machine = CustomerMachine(
             self.settings, Source(0, p), PARTITIONS, self.partition_of, self.rng.choice(self.budgets),
-            tells_as=Source(side, p),
+            tells_as=Source(side, p), waits=side == BOUGHT,
         )  # fmt: skip
-        saver = CustomerSaver(machine, self.open_store(f"customers-{side}-{p}"))
+        swapped = self.swaps.get(p) if side == BOUGHT else None
+        saver = CustomerSaver(machine, swapped or self.open_store(f"customers-{side}-{p}"))
         saver.load()
         return saver
 
@@ -74,22 +88,85 @@ class CrossingCluster:
         saver.load()
         return saver
 
+    def exchange(self, p: int) -> Exchange:
+        """As of a process that just loaded the two machines."""
+        exchange = Exchange(self._number)
+        exchange.log_end = len(self.first[p])
+        return exchange
+
+    def _number(self) -> int:
+        self.numbers += 1
+        return self.numbers
+
     def tell(self, side: int, p: int, n: int) -> None:
         """Apply up to n events of a log."""
+        self.say(p)
         machine = self.customers[side][p].machine
         batch = self.logs[side][p][machine.position : machine.position + n]
         if batch:
             told = machine.apply(machine.batch(batch)).first_events
-            self.first[p] += [encode_first(message) for message in told]
+            self.first[p] += [encode_told(message) for message in told]
 
     def cross(self, p: int, n: int) -> None:
         """Apply up to n messages of first events."""
         machine = self.crossings[p].machine
         for position in range(machine.position, min(len(self.first[p]), machine.position + n)):
-            for log, messages in zip(
-                self.changes, machine.apply(decode_first(self.first[p][position]), position), strict=True
-            ):
+            told = decode_told(self.first[p][position])
+            for log, messages in zip(self.changes, machine.apply(told, position), strict=True):
                 log += [encode_pairs(message) for message in messages]
+            if isinstance(told, Telling):
+                self.exchanges[p].heard(told)
+        if machine.watched and not machine.asked:
+            machine.asked = True
+            for log in self.first:
+                log.append(encode_told(Telling(Step.ASK, Source(WATCHED, p))))
+
+    def say(self, p: int, *, whole: bool = True) -> None:
+        """What the purchases of a partition and its crossing machine have to say.
+
+        If not `whole`, the process ends while it sends; the rest may arrive later than what is sent next.
+        """
+        teller, crossing = self.customers[BOUGHT][p].machine, self.crossings[p].machine
+        messages = list(self.exchanges[p].due(teller, crossing))
+        self.begun += sum(message.step == Step.BEGIN for message in messages)
+        said = [encode_told(message) for message in messages]
+        if whole or not said:
+            self.first[p] += said
+            return
+        sent = self.rng.randrange(len(said) + 1)
+        self.first[p] += said[:sent]
+        self.late[p] += said[sent:] if self.rng.random() < 0.5 else []
+        self.broken_off += 1
+        self.fail(p)
+
+    def fail(self, p: int) -> None:
+        """The process of a partition's purchases and crossing is gone, and another takes over."""
+        self.crash(0, p, BOUGHT)
+        self.crash(1, p, BOUGHT)
+
+    def swap(self, p: int) -> None:
+        """Have another store in the place of that of a partition's purchases: one of before, or the newer."""
+        store = self.customers[BOUGHT][p].store
+        assert isinstance(store, MemoryStore)
+        other = self.set_aside.get(p)
+        if other is None or self.rng.random() < 0.3:
+            self.set_aside[p] = copy.deepcopy(store)
+            return
+        self.set_aside[p], self.swaps[p] = store, other
+        self.swapped += 1
+        self.fail(p)
+
+    def finish(self) -> None:
+        """Apply all that is left, without a fault."""
+        while not self.done:
+            for p in range(PARTITIONS):
+                self.first[p] += self.late[p]
+                self.late[p] = []
+                for side in SIDES:
+                    self.tell(side, p, 1 << 30)
+                self.cross(p, 1 << 30)
+                self.say(p)
+                self.count(p, 1 << 30)
 
     def count(self, p: int, n: int) -> None:
         """Apply up to n messages of pair changes."""
@@ -100,7 +177,9 @@ class CrossingCluster:
     @property
     def done(self) -> bool:
         return all(
-            self.items[p].position() == len(self.changes[p])
+            not self.late[p]
+            and self.exchanges[p].is_settled(self.customers[BOUGHT][p].machine, self.crossings[p].machine)
+            and self.items[p].position() == len(self.changes[p])
             and self.crossings[p].position() == len(self.first[p])
             and all(self.customers[side][p].position() == len(self.logs[side][p]) for side in SIDES)
             for p in range(PARTITIONS)
@@ -112,10 +191,12 @@ class CrossingCluster:
             self._step(self.rng.random(), self.rng.randrange(PARTITIONS), self.rng.choice(SIDES))
 
     def _step(self, dice: float, p: int, side: int) -> None:
+        self.say(p, whole=self.rng.random() < 0.8)  # before and after whatever is applied
         if dice < 0.3:
             self.tell(side, p, self.rng.randrange(1, 80))
         elif dice < 0.5:
             self.cross(p, 4)
+            self.say(p, whole=self.rng.random() < 0.8)
         elif dice < 0.7:
             self.count(p, 5)
         elif dice < 0.9:
@@ -133,6 +214,10 @@ class CrossingCluster:
         elif dice < 0.98:
             self.crossings[p].save_all()
             self.items[p].save_all()
+        elif dice < 0.985 and isinstance(self.customers[BOUGHT][p].store, MemoryStore):
+            self.swap(p)
+        elif self.late[p]:
+            self.first[p].append(self.late[p].pop(0))
 
     def crash(self, which: int, p: int, side: int) -> None:
         """What was not written of one machine is lost."""
@@ -143,7 +228,9 @@ class CrossingCluster:
         elif which == 1:
             self.crossings[p].close()
             self.crossings[p] = self.open_crossing(p)
-        else:
+        if which < 2:
+            self.exchanges[p] = self.exchange(p)
+        if which == 2:
             self.items[p].close()
             self.items[p] = self.open_items(p)
 

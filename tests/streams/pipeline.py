@@ -183,6 +183,7 @@ class Wires:
         self._counted([*(kind.events.name for kind in kinds if not isinstance(kind, CrossKind)), ITEMS.name])
         if told := [kind.events.name for kind in kinds if isinstance(kind, CrossKind)]:
             self._counted(told)
+            self._counted(told)  # what is told may ask other partitions for more
         sent = {
             f"{kind.deltas.name}-{p}": self.producer.send(
                 kind.deltas.name, value=encode_settle(), partition=p

@@ -51,6 +51,8 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
         wires.publish(BOUGHT.events.name, keyed(bought[:2_000]))
         wires.drain()
         assert wires.lists(WATCHED_BOUGHT) == {}
+        assert set(wires.ends(FIRST_EVENTS.name).values()) == {0}
+        assert set(wires.ends(WATCHED_BOUGHT.deltas.name).values()) == {1}  # what `drain` wrote
         wires.publish(WATCHED.events.name, keyed(seen[:1_500]))
         wires.drain()
         check(wires, _oracle(bought[:2_000], seen[:1_500]))

@@ -37,6 +37,7 @@ async def _worker(root: Path, *, at_once: bool = False, **settings: Any) -> tupl
     worker = Offline(root, Broker(at_once=at_once), settings)
     task = CustomerTask(EVENTS, worker.context, BOUGHT)
     await worker.open(task)
+    task.machine.silent = False  # as where somebody watched something
     return worker, task
 
 
@@ -410,6 +411,7 @@ def test_published_times_travel_with_the_deltas(tmp_path: Path) -> None:
         worker, _ = await _worker(tmp_path, at_once=True)
         await worker.once(chunk(EVENTS, 50))
         for topic in (PAIR_DELTAS.name, FIRST_EVENTS.name):
+            assert worker.broker.of(topic)
             for record in worker.broker.of(topic):
                 assert record.headers == [("at", NOW_MS.to_bytes(8, "big"))]
         await worker.close()
