@@ -12,6 +12,7 @@ from alsobought.options import DataDir, Kafka, bootstrap_of, settings_of
 from alsobought.signals import until_signalled
 from serving.server import Server
 from streams.broker.topics_admin import require_topics
+from streams.heap import keep_compact
 from streams.kinds import listed_of, topics_of
 
 
@@ -28,6 +29,7 @@ def serve(
     Prints its address. Any number may run, also far from the workers: each reads the topics into memory, and
     asks the workers for what is computed now. Ctrl-C or SIGTERM stops it.
     """
+    keep_compact()
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))

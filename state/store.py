@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -17,12 +18,14 @@ from rocksdict import (
     Options,
     Rdict,
     WriteBatch,
+    WriteBufferManager,
     WriteOptions,
 )
 
 from state.errors import StoreError, StoreFull, StoreLocked
 
-CACHE_BYTES = 8 << 20
+CACHE_BYTES = 16 << 20  # of all stores of a process together
+WRITE_BUFFERS_BYTES = 64 << 20  # the same
 WRITE_BUFFER_BYTES = 8 << 20
 BLOOM_BITS = 10.0  # a key: asking for an id that is new then reads nothing from disk
 PURGED_SINGLY = 64
@@ -102,11 +105,22 @@ class MemoryStore:
         """Nothing to give back."""
 
 
+@cache
+def _shared_cache() -> Cache:
+    return Cache(CACHE_BYTES)
+
+
+@cache
+def _shared_buffers() -> WriteBufferManager:
+    return WriteBufferManager(WRITE_BUFFERS_BYTES, allow_stall=False)
+
+
 class RocksStore:
     """A store in a folder of its own, held by one process at a time.
 
-    Memory is bounded: two write buffers of 8 MiB and a block cache of 8 MiB (its default is gigabytes);
-    what is hot is in the machine's own arrays.
+    Memory is bounded: all stores of a process have write buffers of 64 MiB together, one of them 16 MiB at
+    most, and a block cache of 16 MiB (RocksDB's default is gigabytes); what is hot is in the machine's own
+    arrays.
 
     RocksDB keeps no log of its own, as Kafka's log is there: a crash leaves the writes up to some moment, no
     later ones, and those of before the last `flush` are among them (docs/decisions/0016).
@@ -139,12 +153,13 @@ class RocksStore:
         options.create_if_missing(True)
         options.set_write_buffer_size(WRITE_BUFFER_BYTES)
         options.set_max_write_buffer_number(2)
+        options.set_write_buffer_manager(_shared_buffers())
         options.set_max_background_jobs(2)
         options.set_max_open_files(256)
         options.set_keep_log_file_num(3)
         options.set_compression_type(DBCompressionType.none())  # hash tables do not compress
         tables = BlockBasedOptions()
-        tables.set_block_cache(Cache(CACHE_BYTES))
+        tables.set_block_cache(_shared_cache())
         tables.set_bloom_filter(BLOOM_BITS, False)
         options.set_block_based_table_factory(tables)
         if large:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import logging
 import sys
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 import faust
 
 from streams.broker.topics_admin import require_topics
+from streams.heap import keep_compact
 from streams.kinds import topics_of
 from streams.settings import Settings
 from streams.topics import TopicSpec
@@ -21,7 +21,6 @@ from streams.transport import Schema, Transport
 from streams.worker import Tasks
 
 log = logging.getLogger("alsobought")
-M_ARENA_MAX = -8  # of mallopt(3)
 COMPUTING_THREADS = 3
 
 
@@ -66,9 +65,7 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
     sys.setswitchinterval(0.0005)
     # Records by the million are short-lived and hold no cycles: looking for cycles cost 5 % of the time.
     gc.set_threshold(100_000, 20, 50)
-    # big short-lived buffers come from several threads, and each arena of glibc keeps its own
-    if sys.platform == "linux":
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+    keep_compact()
     if settings.log_level != "debug":  # they tell of every connection and every look into a topic
         for library in ("kafka", "aiokafka"):
             logging.getLogger(library).setLevel(logging.WARNING)
