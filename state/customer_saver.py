@@ -6,6 +6,7 @@ H customer   HISTORY, the customer's id hashed (`state.customer_keys`)
 I item id    NUMBER of an item
 N number     ID of an item
 w number     NUMBERS: partitions of the items from that number on
+x number     HASHES of these items
 
 A forgotten customer's record is deleted with the next step, though META may still say to replay from before
 the event. That replay changes nothing: what is stored was acknowledged by Kafka before, so item machines
@@ -32,7 +33,7 @@ from state.saving import TOTALS, Saver, key
 from state.store import Records, Store
 from state.stored_ids import StoredIds
 
-PARTITIONS = b"w"
+PARTITIONS, HASHES = b"w", b"x"
 Machine = TypeVar("Machine", bound=CustomerMemory)
 WRITTEN_AT_ONCE = 256
 
@@ -77,6 +78,8 @@ class CustomerSaver(Saver, Generic[Machine]):
         pages = [codec.unpack_numbers(k, v) for k, v in self.store.scan(PARTITIONS)]
         if pages:
             machine.item_partitions = np.concatenate(pages).astype(np.uint16)
+            hashes = [codec.unpack_hashes(k, v) for k, v in self.store.scan(HASHES)]
+            machine.item_hashes = np.concatenate(hashes)
             machine.placed = self._placed = len(machine.item_partitions)
         machine.make_room()
         if machine.budget_bytes is None:
@@ -166,7 +169,9 @@ class CustomerSaver(Saver, Generic[Machine]):
         items.written = len(items)
         if machine.placed > self._placed:
             partitions = machine.item_partitions[self._placed : machine.placed]
+            hashes = machine.item_hashes[self._placed : machine.placed]
             records.append((key(PARTITIONS, self._placed), codec.pack_numbers(partitions)))
+            records.append((key(HASHES, self._placed), codec.pack_hashes(hashes)))
             self._placed = machine.placed
         for customer_id, counted in machine.erased.items():
             records.append((history_key(customer_id), None))

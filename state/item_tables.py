@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from state import popularity as pop
 from state import rows as rw
-from state.counting import Pending, Tables
+from state.counting import BLOCK_BITS, Pending, Tables
+from state.memory import longer
 from state.opportunity import Cells
 
 
@@ -17,6 +16,7 @@ def new_tables(capacity: int, cells: Cells) -> Tables:
     """Empty tables for so many rows and items."""
     return Tables(
         rw.new_rows(capacity), pop.new_popularity(capacity),
+        np.zeros((capacity >> BLOCK_BITS) + 1, np.uint8),
         np.zeros((capacity, 2, len(cells.nodes)), np.uint32),
         np.full(capacity, -1, np.int32), np.full(capacity, -1, np.int32), np.zeros(capacity, np.uint8),
         np.full(capacity, -1, np.int64), np.full(capacity, -1, np.float32), np.zeros(capacity, np.int64),
@@ -24,29 +24,25 @@ def new_tables(capacity: int, cells: Cells) -> Tables:
     )  # fmt: skip
 
 
-def _longer(old: npt.NDArray[Any], n: int, fill: int = 0) -> npt.NDArray[Any]:
-    new = np.full((n, *old.shape[1:]), fill, old.dtype)
-    new[: len(old)] = old
-    return new
-
-
 def more_rows(t: Tables, capacity: int) -> Tables:
     """The same with room for so many rows."""
     return t._replace(
         rows=rw.grow_rows(t.rows, capacity),
-        sizes=_longer(t.sizes, capacity),
-        item_of=_longer(t.item_of, capacity, -1),
-        marks=_longer(t.marks, capacity),
-        included=_longer(t.included, capacity, -1),
-        threshold=_longer(t.threshold, capacity, -1),
-        ranked_buyers=_longer(t.ranked_buyers, capacity),
+        sizes=longer(t.sizes, capacity),
+        item_of=longer(t.item_of, capacity, -1),
+        marks=longer(t.marks, capacity),
+        included=longer(t.included, capacity, -1),
+        threshold=longer(t.threshold, capacity, -1),
+        ranked_buyers=longer(t.ranked_buyers, capacity),
     )
 
 
 def more_items(t: Tables, capacity: int) -> Tables:
     """The same with room for so many items."""
     return t._replace(
-        popularity=pop.grow_popularity(t.popularity, capacity), row_of=_longer(t.row_of, capacity, -1)
+        popularity=pop.grow_popularity(t.popularity, capacity),
+        popular_blocks=longer(t.popular_blocks, (capacity >> BLOCK_BITS) + 1),
+        row_of=longer(t.row_of, capacity, -1),
     )
 
 

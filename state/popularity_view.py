@@ -8,13 +8,15 @@ of the window as any record, or the caller, says that time has passed. So the ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from state.deltas import Source
 from state.ids import Dictionary
+from state.item_ids import ItemIds
 from state.memory import kernel
 from state.popularity import (
     BUYERS,
@@ -62,7 +64,10 @@ class ItemPopularity(NamedTuple):
     customers: int
 
 
-class PopularityView:
+Items = TypeVar("Items", Dictionary, ItemIds)
+
+
+class PopularityView(Generic[Items]):
     """Popularity by number of a dictionary that others may share.
 
     >>> view = PopularityView(Dictionary())
@@ -72,12 +77,18 @@ class PopularityView:
 
     Attributes
     ----------
-    items : Dictionary
+    items
         Ids of the items.
+    changes : int
+        Grows with whatever is taken in.
+    sources : dict
+        By source of deltas how far its events are counted by anyone, and how many customers it had then.
     """
 
-    def __init__(self, items: Dictionary) -> None:
+    def __init__(self, items: Items) -> None:
         self.items = items
+        self.changes = 0
+        self.sources: dict[Source, tuple[int, int]] = {}
         self._popularity: Popularity = new_popularity(1024)
         self.customers = 0
         self._versions = np.full(1024, -1, np.int64)
@@ -90,6 +101,18 @@ class PopularityView:
         """
         self._make_room()
         return self._popularity
+
+    @property
+    def totals(self) -> npt.NDArray[np.int64]:
+        """Those of `popularity`."""
+        return self._popularity.totals
+
+    def note(self, as_of_ms: int, sources: Iterable[tuple[Source, int, int]]) -> None:
+        """Take in how far a machine is: event time, and of its sources the offsets and customers."""
+        self.move_on(as_of_ms)
+        for source, end, customers in sources:
+            self.sources[source] = max((end, customers), self.sources.get(source, (0, 0)))
+        self.changes += 1
 
     @property
     def watermark_ms(self) -> int:
@@ -118,6 +141,7 @@ class PopularityView:
         if not records:
             return
         numbers = [self.items.number(record.item_id) for record in records]
+        self.changes += 1
         self._make_room()
         heads = np.array([
             (n, r.as_of_ms, r.version, r.buyers, r.newest_day, r.first_days, *r.repeats, r.customers)

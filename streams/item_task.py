@@ -80,7 +80,7 @@ class ItemTask(Task):
                 deltas = decode(raw)
                 events = machine.apply(deltas, record.offset)
                 self.counters.events += events
-                self.counters.pair_updates += 2 * len(deltas.near_items)
+                self.counters.pair_updates += 2 * len(deltas.near)
                 self.refresher.counted(events, published_ms(record))
             elif kind == Type.PAIRS:
                 changes = decode_pairs(raw)
