@@ -101,7 +101,7 @@ class Machines:
                 to.apply(deltas)
                 spent.deltas_s += then - at
                 spent.rows_s += time.perf_counter() - then
-                spent.neighbours += len(deltas.near)
+                spent.neighbours += deltas.near
         spent.events += len(events)
 
     def rank(self) -> None:

@@ -19,6 +19,7 @@
                i64 repeats[n, 3] | i64 first_days[n]
                u64 counts m | u64 (day slot * 2^27 + item)[m] | u64 count[m]
     HIDDEN     i32[n]: items that are not available
+    SENT       i64: an offset
     NUMBER     u32: the number of an id
     ID         utf-8: the id of a number
     TOTALS     i64 ids in the dictionary | i64 customers with an item
@@ -47,6 +48,7 @@ from state.errors import CorruptRecord, UnknownLayout
 LAYOUT = 5
 _FRAME = struct.Struct("<BBHI")
 _NUMBER = struct.Struct("<I")
+_SENT = struct.Struct("<q")
 _TOTALS = struct.Struct("<qq")
 
 
@@ -65,6 +67,7 @@ class Kind(IntEnum):
     HASHES = 10
     CLOCK = 11
     HIDDEN = 12
+    SENT = 13
 
 
 def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
@@ -158,6 +161,17 @@ def unpack_number(key: bytes, raw: bytes) -> int:
     """The number of a NUMBER record."""
     number: int = _NUMBER.unpack(unframe(Kind.NUMBER, key, raw))[0]
     return number
+
+
+def pack_sent(offset: int) -> bytes:
+    """A SENT record."""
+    return frame(Kind.SENT, _SENT.pack(offset))
+
+
+def unpack_sent(key: bytes, raw: bytes) -> int:
+    """The offset of a SENT record."""
+    offset: int = _SENT.unpack(unframe(Kind.SENT, key, raw))[0]
+    return offset
 
 
 def pack_id(name: str) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state import rows as rw
-from state.deltas import DISTANCE_BITS, EFFECT_BITS, Effect, Words
+from state.deltas import DISTANCE_BITS, EFFECT_BITS, Effect, Words, columns_of
 from state.entries import LANDMARK_MINUTE, TAU_MINUTES, decay_weight
 from state.memory import kernel
 from state.opportunity import opportunity
@@ -66,6 +66,7 @@ class Pending(NamedTuple):
     neighbour: npt.NDArray[np.int32]
     after: npt.NDArray[np.uint8]
     event: npt.NDArray[np.int32]
+    root: npt.NDArray[np.float32]  # of the neighbour's popularity
 
 
 @kernel
@@ -97,8 +98,8 @@ def run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity:
     latest = np.exp((LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / TAU_MINUTES)
     heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
     side, meta = np.int64(t.rows.side.ctypes.data), np.int64(t.rows.meta.ctypes.data)
-    marks, threshold, roots = t.marks, t.threshold, t.popularity.roots
-    rows, neighbours, afters, events = p.row, p.neighbour, p.after, p.event
+    marks, threshold = t.marks, t.threshold
+    rows, neighbours, afters, events, roots = p.row, p.neighbour, p.after, p.event, p.root
     event = -1
     weight = 0.0
     minute = 0
@@ -116,7 +117,7 @@ def run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity:
         if count == 0:
             rw.make_room(t.rows, row, capacity)
             count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
-        best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * roots[neighbour]
+        best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * roots[i]
         marks[row] |= CHANGED | (QUIET if bounded and best < threshold[row] else CHANGED_LIST)
 
 
@@ -165,12 +166,11 @@ def changed_popularity(t: Tables, item: int) -> None:
 @kernel
 def count(
     t: Tables, position: int, popularity_included: int, skip: int, window: int, capacity: int, bounded: bool,
-    tolerance: float, numbers: npt.NDArray[np.int64], offsets: Words, items: Words, details: Words,
-    near_ends: Words, all_minutes: Words, millis: Words, nears: Words,
-    gone_events: Words, gone_ranks: Words, gone_ends: Words, taken_ends: Words, gone_items: Words,
-    gone_minutes: Words, gone_days: Words, gone_spans: Words, taken: npt.NDArray[np.uint64], pending: Pending,
+    tolerance: float, numbers: npt.NDArray[np.int64], own_items: int, words: Words, n_events: int, n_near: int,
+    n_gone: int, n_histories: int, taken: npt.NDArray[np.uint64], pending: Pending,
 ) -> int:  # fmt: skip
-    """Apply a message; `numbers` are this machine's of the items in its table. Returns the events it applied.
+    """Apply a message; `numbers` are this machine's of the items in its table, the first `own_items` of which have
+    rows. Returns the events it applied.
 
     `position` is the message's own in pair-deltas; events before source offset first + `skip` are dropped,
     what a row or the popularity already includes is skipped.
@@ -180,9 +180,23 @@ def count(
     sizes, row_of, included, cell_of, above = t.sizes, t.row_of, t.included, t.cell_of, t.above
     item_of_row = t.item_of
     to_row, to_neighbour, to_after, to_event = pending.row, pending.neighbour, pending.after, pending.event
+    to_root = pending.root
+    # one look at each item of the message: its arrays are mostly not in the cache, and looks side by side
+    # wait for memory together
+    roots = np.empty(len(numbers), np.float32)
+    for place in range(len(numbers)):
+        roots[place] = popular.roots[numbers[place]]
+    rows = np.empty(own_items, np.int64)
+    for place in range(own_items):
+        rows[place] = row_of[numbers[place]]
     one = np.uint32(1)
+    c = columns_of(words, n_events, n_near, n_gone, n_histories)
+    offsets, items, details, near_ends, all_minutes, millis, nears = (
+        c.offsets, c.items, c.details, c.near_ends, c.minutes, c.millis, c.near,
+    )  # fmt: skip
+    gone_ends, taken_ends, gone_items, gone_minutes = c.gone_ends, c.taken_ends, c.gone_items, c.gone_minutes
     fresh = position > popularity_included
-    minutes = np.empty(len(all_minutes), np.int64)
+    minutes = np.empty(n_events, np.int64)
     n = 0
     near = 0
     gone = 0
@@ -202,7 +216,7 @@ def count(
             history = np.empty(np.int64(gone_ends[gone]) - first, np.int64)
             for rank in range(len(history)):
                 history[rank] = numbers[gone_items[first + rank]]
-            removed = np.int64(np.int32(gone_ranks[gone]))
+            removed = np.int64(np.int32(c.gone_ranks[gone]))
             _unpair(
                 t,
                 position,
@@ -218,7 +232,7 @@ def count(
                         take_buyer(
                             popular, history[rank], np.int64(gone_minutes[first + rank]) // DAY_MINUTES
                         )
-                        days, span = np.int64(gone_days[first + rank]), np.int64(gone_spans[first + rank])
+                        days, span = np.int64(c.gone_days[first + rank]), np.int64(c.gone_spans[first + rank])
                         undo_repeats(popular, history[rank], days, span)
                         changed_popularity(t, history[rank])
                 for j in range(np.int64(taken_ends[gone - 1]) if gone > 0 else 0, np.int64(taken_ends[gone])):
@@ -227,8 +241,9 @@ def count(
                     changed_popularity(t, bought)
             gone += 1
             continue
-        item = numbers[items[i] & _ITEM]
-        own = np.int64(row_of[item])
+        at = np.int64(items[i] & _ITEM)
+        item = numbers[at]
+        own = rows[at] if at < own_items else -1
         if fresh:
             time_ms = minutes[i] * 60_000 + np.int64(millis[i])
             move_own_on(popular, item_of_row, time_ms)
@@ -239,6 +254,7 @@ def count(
                 else:
                     add_repeat(popular, item, np.int64(details[i]))
                 changed_popularity(t, item)
+                roots[at] = popular.roots[item]
         if effect != NEW:
             continue
         rank = np.int64(details[i])
@@ -250,13 +266,16 @@ def count(
             grown = popular.buyers[item] - t.ranked_buyers[own]
             t.marks[own] |= CHANGED | (CHANGED_LIST if grown > tolerance * t.ranked_buyers[own] else QUIET)
         for j in range(start, near):
-            other = numbers[nears[j] & _NEAR_ITEM]
+            place = np.int64(nears[j] & _NEAR_ITEM)
+            other = numbers[place]
             if own >= 0:
                 to_row[n], to_neighbour[n], to_after[n], to_event[n] = own, other, 0, i
+                to_root[n] = roots[place]
                 n += 1
-            row = row_of[other]
+            row = rows[place] if place < own_items else -1
             if row >= 0 and included[row] < position:
                 to_row[n], to_neighbour[n], to_after[n], to_event[n] = row, item, 1, i
+                to_root[n] = roots[at]
                 n += 1
                 distance = np.int64(nears[j] >> np.uint32(DISTANCE_BITS))
                 size = min(rank - distance, window) + distance - 1

@@ -64,6 +64,7 @@ class CustomerMemory:
         self.position = 0  # offset after the last record applied
         self.customer_count = 0  # customers with an item
         self.sent_ids = 0  # item ids that went out in deltas
+        self.sent_to = 0  # what follows from offsets before it is in Kafka, and in what was loaded
         self.histories = hs.new_histories(1024)
         self.included = np.full(1024, -1, np.int64)  # per customer: offset its loaded record has
         self.changed = np.zeros(1024, np.uint8)  # per customer: not stored since it changed

@@ -2,6 +2,7 @@
 
 m            META: window, partitions, log, position to replay from
 k            TOTALS
+t            SENT: before which offset all that follows from events was sent
 H customer   HISTORY, the customer's id hashed (`state.customer_keys`)
 I item id    NUMBER of an item
 N number     ID of an item
@@ -9,9 +10,8 @@ w number     NUMBERS: partitions of the items from that number on
 x number     HASHES of these items
 
 A forgotten customer's record is deleted with the next step, though META may still say to replay from before
-the event. That replay changes nothing: what is stored was acknowledged by Kafka before, so item machines
-drop everything it sends again by its offset; the customer, who begins anew in it, is erased at the same
-event once more; and one who came back has a record that includes what is replayed. Only a return refused
+the event. That replay changes nothing: what is stored was acknowledged by Kafka before (SENT), so nothing
+of it is sent again; the customer, who begins anew in it, is erased at the same event once more; and one who came back has a record that includes what is replayed. Only a return refused
 for want of the erased purchases may reach the dead letters.
 """
 
@@ -33,7 +33,7 @@ from state.saving import TOTALS, Saver, key
 from state.store import Records, Store
 from state.stored_ids import StoredIds
 
-PARTITIONS, HASHES = b"w", b"x"
+PARTITIONS, HASHES, SENT = b"w", b"x", b"t"
 Machine = TypeVar("Machine", bound=CustomerMemory)
 WRITTEN_AT_ONCE = 256
 
@@ -49,6 +49,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         self._customers = 0  # stored with an item
         self._totals = (0, 0)
         self._placed = 0
+        self._sent_to = 0
         self._erased: list[bytes] = []  # keys to purge
         self._hand = 0
         machine.items.keep_in(self._ids)
@@ -88,6 +89,8 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine.whole = machine.budget_bytes is None
         machine.customer_count = self._customers
         machine.sent_ids = n_items
+        if (raw := self.store.get(SENT)) is not None:
+            machine.sent_to = self._sent_to = codec.unpack_sent(SENT, raw)
         machine.position = self.stored
         machine.recall(meta or {})
 
@@ -167,6 +170,10 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine, items = self.machine, self.machine.items
         records = self._ids.records(items.written, list(items.since(items.written)))
         items.written = len(items)
+        sent_to = max(machine.position, machine.sent_to)  # a replay begins before it
+        if sent_to > self._sent_to:
+            records.append((SENT, codec.pack_sent(sent_to)))
+            self._sent_to = sent_to
         if machine.placed > self._placed:
             partitions = machine.item_partitions[self._placed : machine.placed]
             hashes = machine.item_hashes[self._placed : machine.placed]

@@ -100,6 +100,7 @@ class CustomerMachine(CustomerMemory):
         # per item partition the end of the last message to it; of those before a restart all are in Kafka
         self._told = [0] * self.partitions
         self._marks, self._serial = np.zeros(1024, np.int64), 1  # of `state.routing`
+        self._told_ids = np.zeros(1024, np.uint8)  # the same: after a restart ids are told again
 
     def noted(self) -> dict[str, Any]:
         """From where on it tells, and how far it is with its events' sources."""
@@ -173,7 +174,6 @@ class CustomerMachine(CustomerMemory):
             [] if self.tells_as is None else [self._first_events(self.tells_as, columns, out, n, gone, end)]
         )
         self.position = end
-        self.sent_ids = len(self.items)
         return out.outcomes[:n], messages, told
 
     def _room(self, slots: npt.NDArray[np.uint32], events: int) -> int:
@@ -184,32 +184,33 @@ class CustomerMachine(CustomerMemory):
     def _messages(
         self, columns: list[Any], out: pairing.Paired, n: int, end: int
     ) -> Iterator[tuple[int, Deltas]]:
-        """The partitions that a batch concerns, each with its message."""
+        """The partitions that a batch concerns, each with its message.
+
+        Nothing is said again of offsets of which all had been sent when something was stored: a customer erased
+        since the position that is replayed from begins anew in the replay, and would be told of otherwise.
+        """
         if len(self._marks) < len(self.items):
             self._marks = longer(self._marks, 2 * len(self.items))
+            self._told_ids = longer(self._told_ids, 2 * len(self.items))
         r = routing.route(
-            self.partitions, self.item_partitions, self.sent_ids, self._marks, self._serial, self.position,
-            columns[0], columns[3], columns[5], n, out,
+            self.partitions, self.item_partitions, self._told_ids, self._marks, self._serial, self.position,
+            columns[0], columns[3], columns[5], int(np.searchsorted(columns[0][:n], self.sent_to)), n, out,
         )  # fmt: skip
         self._serial += self.partitions
-        ends = r.ends.tolist()
-        starts = [0] * len(ends[0])
-        for partition, stops in enumerate(ends):
-            t, k, e, near, g, h, f = (slice(*of_it) for of_it in zip(starts, stops, strict=True))
-            starts = stops
-            if e.start == e.stop:
-                continue
-            table = r.table[t]
-            new = r.fresh[f]
-            yield partition, Deltas(
-                self.source, self._told[partition], self.position, end, self.customer_count,
-                int(r.own[partition]), self.items.ids(table[new].tolist()) if len(new) else [],
-                self.item_hashes[table], r.taken[k],
-                r.offsets[e], r.items[e], r.details[e], r.near_ends[e], r.minutes[e], r.millis[e], r.near[near],
-                r.gone_events[g], r.gone_ranks[g], r.gone_ends[g], r.taken_ends[g],
-                r.gone_items[h], r.gone_minutes[h], r.gone_days[h], r.gone_spans[h], new,
-            )  # fmt: skip
-            self._told[partition] = end
+        table = t = words = f = 0
+        hashes = self.item_hashes
+        for partition, (to_table, to_taken, to_words, to_fresh) in enumerate(r.ends.tolist()):
+            if to_words > words:
+                numbers, new = r.table[table:to_table], r.fresh[f:to_fresh]
+                events, near, gone, histories, *_ = r.sizes[partition].tolist()
+                yield partition, Deltas(
+                    self.source, self._told[partition], self.position, end, self.customer_count,
+                    int(r.own[partition]), events, near, gone, histories,
+                    self.items.ids(numbers[new].tolist()) if to_fresh > f else [],
+                    hashes[numbers], r.taken[t:to_taken], r.words[words:to_words], new,
+                )  # fmt: skip
+                self._told[partition] = end
+            table, t, words, f = to_table, to_taken, to_words, to_fresh
 
     def _first_events(
         self,

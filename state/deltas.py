@@ -23,8 +23,8 @@ customer's history it owns. Items are numbered by the message's own table, in wh
 `near` of an event: if the partition owns the event's item, all items within the window before it, nearest
 first; else those of them that it owns. `again` is what `state.history_repeats.again` says of a REPEAT, which
 only the item's partition gets. A GONE event carries the whole history as it was before, to each partition that
-owns an item of it; `taken` are those of the partition's items. New ids are those of items that the source has
-never met before.
+owns an item of it; `taken` are those of the partition's items. New ids are those of items whose partitions have
+not been told them by the source since it started.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.errors import BadDelta
+from state.memory import kernel
 from state.wire import Reader, Writer
 
 MAGIC = b"AD"
@@ -83,9 +84,20 @@ class Deltas(NamedTuple):
     end: int
     customers: int
     own: int
+    events: int
+    near: int
+    gone: int
+    histories: int
     new_ids: list[str]
     hashes: npt.NDArray[np.uint64]
     taken: npt.NDArray[np.uint64]
+    words: Words
+    new_items: Words
+
+
+class Columns(NamedTuple):
+    """The columns of a message's words."""
+
     offsets: Words
     items: Words
     details: Words
@@ -101,11 +113,26 @@ class Deltas(NamedTuple):
     gone_minutes: Words
     gone_days: Words
     gone_spans: Words
-    new_items: Words
 
 
-_WORDS = Deltas._fields.index("offsets")
-_LENGTHS = (6, 1, 4, 4, 1)  # columns of events, near, gone, histories, new ids
+_LENGTHS = (6, 1, 4, 4)  # columns of events, near, gone, histories
+
+
+@kernel
+def columns_of(words: Words, events: int, near: int, gone: int, histories: int) -> Columns:
+    """Columns one behind the other."""
+    e, n, g, h = events, near, gone, histories
+    to_near = 6 * e
+    to_gone = to_near + n
+    to_items = to_gone + 4 * g
+    return Columns(
+        words[:e], words[e : 2 * e], words[2 * e : 3 * e], words[3 * e : 4 * e], words[4 * e : 5 * e],
+        words[5 * e : to_near], words[to_near:to_gone],
+        words[to_gone : to_gone + g], words[to_gone + g : to_gone + 2 * g],
+        words[to_gone + 2 * g : to_gone + 3 * g], words[to_gone + 3 * g : to_items],
+        words[to_items : to_items + h], words[to_items + h : to_items + 2 * h],
+        words[to_items + 2 * h : to_items + 3 * h], words[to_items + 3 * h : to_items + 4 * h],
+    )  # fmt: skip
 
 
 def message_type(raw: bytes) -> Type:
@@ -131,23 +158,21 @@ def message_type(raw: bytes) -> Type:
 
 def nothing(source: Source, end: int) -> Deltas:
     """A source's first message, in which nothing happened up to offset `end`."""
-    columns: list[Any] = [np.zeros(0, np.uint32) for _ in range(sum(_LENGTHS))]
-    none = np.zeros(0, np.uint64)
-    return Deltas(source, 0, 0, end, 0, 0, [], none, none, *columns)
+    none, no_words = np.zeros(0, np.uint64), np.zeros(0, np.uint32)
+    return Deltas(source, 0, 0, end, 0, 0, 0, 0, 0, 0, [], none, none, no_words, no_words)
 
 
 def encode(d: Deltas) -> bytes:
     """The bytes of a message."""
     head = _HEADER.pack(
         MAGIC, VERSION, Type.COUNTS, *d.source, d.previous, d.first, d.end, d.customers, len(d.hashes), d.own,
-        len(d.new_ids), len(d.offsets), len(d.near), len(d.gone_events), len(d.gone_items), len(d.taken),
+        len(d.new_ids), d.events, d.near, d.gone, d.histories, len(d.taken),
     )  # fmt: skip
-    words = np.concatenate(d[_WORDS:])
-    parts = [head, d.hashes.tobytes(), d.taken.tobytes(), words.tobytes()]
+    parts: list[Any] = [head, d.hashes, d.taken, d.words]
     if d.new_ids:
         w = Writer()
         w.ids(d.new_ids)
-        parts += w.parts
+        parts += [d.new_items, *w.parts]
     return b"".join(parts)
 
 
@@ -165,23 +190,18 @@ def decode(raw: bytes) -> Deltas:
         header = _HEADER.unpack_from(raw)
     except struct.error as error:
         raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header") from error
-    topic, partition, previous, first, end, customers = header[3:9]
-    items, own, n_new, events, near, gone, gone_items, taken = header[9:]
+    _, _, _, topic, partition, previous, first, end, customers, items, own, n_new, *lengths, taken = header
     r = Reader(raw, _HEADER.size, padded=False)
     hashes, records = r.array(np.uint64, items), r.array(np.uint64, taken)
-    lengths = (events, near, gone, gone_items, n_new)
     words = r.array(np.uint32, sum(n * columns for n, columns in zip(lengths, _LENGTHS, strict=True)))
-    columns: list[Any] = []
-    at = 0
-    for n, of_them in zip(lengths, _LENGTHS, strict=True):
-        for _ in range(of_them):
-            columns.append(words[at : at + n])
-            at += n
-    r.padded = True
-    ids = r.ids(n_new) if n_new else []
+    new_items, ids = r.array(np.uint32, n_new), []
+    if n_new:
+        r.padded = True
+        ids = r.ids(n_new)
     return Deltas(
-        Source(topic, partition), previous, first, end, customers, own, ids, hashes, records, *columns  # type: ignore[arg-type]
-    )
+        Source(topic, partition), previous, first, end, customers, own, *lengths, ids,
+        hashes, records, words, new_items,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 class Availability(NamedTuple):

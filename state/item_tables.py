@@ -48,4 +48,7 @@ def more_items(t: Tables, capacity: int) -> Tables:
 
 def new_pending(n: int) -> Pending:
     """Room for so many increments of one message."""
-    return Pending(np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.int32))
+    return Pending(
+        np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.int32),
+        np.empty(n, np.float32),
+    )  # fmt: skip

@@ -143,11 +143,8 @@ class ItemMachine:
                 applied = counting.count(
                     self.tables, position, self.popularity_included, source.end - deltas.first,
                     self.settings.window, self.settings.row_capacity, self.mode == relatedness.MIX,
-                    self.settings.score_tolerance, numbers, deltas.offsets, deltas.items, deltas.details,
-                    deltas.near_ends, deltas.minutes, deltas.millis, deltas.near,
-                    deltas.gone_events, deltas.gone_ranks, deltas.gone_ends, deltas.taken_ends,
-                    deltas.gone_items, deltas.gone_minutes, deltas.gone_days, deltas.gone_spans, deltas.taken,
-                    self._pending,
+                    self.settings.score_tolerance, numbers, deltas.own, deltas.words,
+                    deltas.events, deltas.near, deltas.gone, deltas.histories, deltas.taken, self._pending,
                 )  # fmt: skip
                 source.end, source.customers = deltas.end, deltas.customers
         self.position = position + 1
@@ -158,7 +155,10 @@ class ItemMachine:
         """The numbers of a message's items, with rows for those that are this partition's."""
         before = len(self.items)
         numbers = self.items.numbers(deltas.hashes)
-        self.make_room(2 * len(deltas.near))
+        self.make_room(2 * deltas.near)
+        own = numbers[: deltas.own]
+        for number in own[self.tables.row_of[own] < 0].tolist():
+            self.add_row(number)
         if len(self.items) > before:
             self.tables.popularity.roots[before : len(self.items)] = -1.0  # in no list without an id
             self._adopt(np.arange(before, len(self.items)))
@@ -167,9 +167,6 @@ class ItemMachine:
             for number, name in zip(new.tolist(), deltas.new_ids, strict=True):
                 self.items.name(number, name)
             pop.refresh_items(self.tables.popularity, new)
-        own = numbers[: deltas.own]
-        for number in own[self.tables.row_of[own] < 0].tolist():
-            self.add_row(number)
         return numbers
 
     def _adopt(self, items: npt.NDArray[np.int64]) -> None:
@@ -337,6 +334,10 @@ class ItemMachine:
         for name, state in told.items():
             newest[name] = max(state, newest.get(name, state))
         return sum(customers for _, customers in newest.values())
+
+    def told(self) -> list[tuple[Source, int, int]]:
+        """Of each source how far its events are counted here, and how many customers it had then."""
+        return [(name, state.end, state.customers) for name, state in self.sources.items()]
 
     @property
     def purchases(self) -> int:

@@ -68,6 +68,7 @@ def count_pairs(
         if pairs.changes[i] > 0:
             pending.row[n], pending.neighbour[n] = row, pairs.bought[i]
             pending.after[n], pending.event[n] = 1, i
+            pending.root[n] = popular.roots[pairs.bought[i]]
             n += 1
         else:
             run(t, pending, n, minutes, capacity, bounded)

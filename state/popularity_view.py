@@ -9,6 +9,7 @@ of the window as any record, or the caller, says that time has passed. So the ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -89,6 +90,7 @@ class PopularityView(Generic[Items]):
         self.items = items
         self.changes = 0
         self.sources: dict[Source, tuple[int, int]] = {}
+        self._noted: dict[int, list[tuple[Source, int, int]]] = {}
         self._popularity: Popularity = new_popularity(1024)
         self.customers = 0
         self._versions = np.full(1024, -1, np.int64)
@@ -107,10 +109,12 @@ class PopularityView(Generic[Items]):
         """Those of `popularity`."""
         return self._popularity.totals
 
-    def note(self, as_of_ms: int, sources: Iterable[tuple[Source, int, int]]) -> None:
-        """Take in how far a machine is: event time, and of its sources the offsets and customers."""
+    def note(self, partition: int, as_of_ms: int, sources: Iterable[tuple[Source, int, int]]) -> None:
+        """Take in how far a partition's machine is: event time, and of its sources the offsets and customers."""
         self.move_on(as_of_ms)
-        for source, end, customers in sources:
+        self._noted[partition] = list(sources)
+        self.sources = {}
+        for source, end, customers in chain.from_iterable(self._noted.values()):
             self.sources[source] = max((end, customers), self.sources.get(source, (0, 0)))
         self.changes += 1
 

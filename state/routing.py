@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.deltas import DISTANCE_BITS, EFFECT_BITS, Effect
+from state.deltas import DISTANCE_BITS, EFFECT_BITS, Effect, columns_of
 from state.memory import kernel
 from state.pairing import Paired
 
@@ -25,52 +25,41 @@ LIVE_EVENTS = 64  # of a message: in one of more, as in a backlog, ids go to the
 
 
 class Routed(NamedTuple):
-    """The columns of all partitions' messages, one partition behind the other, and where each ends.
+    """The parts of all partitions' messages, one partition behind the other, and where each ends.
 
-    Columns are those of `state.deltas.Deltas`; `table` has the numbers of each message's items in the source's
-    dictionary, and `fresh` the places in it of those whose ids are to be told.
+    `table` has the numbers of each message's items in the source's dictionary, `words` its columns as
+    `state.deltas` has them, and `fresh` the places in the table of those whose ids are to be told.
     """
 
     table: npt.NDArray[np.uint32]
     taken: npt.NDArray[np.uint64]
-    offsets: npt.NDArray[np.uint32]
-    items: npt.NDArray[np.uint32]
-    details: npt.NDArray[np.uint32]
-    near_ends: npt.NDArray[np.uint32]
-    minutes: npt.NDArray[np.uint32]
-    millis: npt.NDArray[np.uint32]
-    near: npt.NDArray[np.uint32]
-    gone_events: npt.NDArray[np.uint32]
-    gone_ranks: npt.NDArray[np.uint32]
-    gone_ends: npt.NDArray[np.uint32]
-    taken_ends: npt.NDArray[np.uint32]
-    gone_items: npt.NDArray[np.uint32]
-    gone_minutes: npt.NDArray[np.uint32]
-    gone_days: npt.NDArray[np.uint32]
-    gone_spans: npt.NDArray[np.uint32]
+    words: npt.NDArray[np.uint32]
     fresh: npt.NDArray[np.uint32]
     own: npt.NDArray[np.int64]  # [partitions] items of the table that are the partition's
-    ends: npt.NDArray[np.int64]  # [partitions, 7] of the table, taken, events, near, gone, histories, fresh
+    ends: npt.NDArray[np.int64]  # [partitions, 4] of table, taken, words and fresh
+    sizes: npt.NDArray[np.int64]  # [partitions, 6] see below
 
 
-# columns of `ends`
-TABLE, TAKEN, EVENTS, NEAR, GONES, HISTORIES, FRESH = range(7)
+# columns of `sizes`: how much a partition gets; TABLE at most
+EVENTS, NEAR, GONES, HISTORIES, TAKEN, TABLE = range(6)
 
 
 @kernel
 def _sizes(
-    partitions: int, partition_of: npt.NDArray[np.uint16], items: npt.NDArray[np.uint32], events: int,
-    out: Paired,
+    partitions: int, partition_of: npt.NDArray[np.uint16], items: npt.NDArray[np.uint32], begin: int,
+    events: int, out: Paired,
 ) -> npt.NDArray[np.int64]:  # fmt: skip
-    """How much each partition gets: int64[partitions, 7], of the table and what is new at most."""
-    n = np.zeros((partitions, 7), np.int64)
+    """How much each partition gets."""
+    n = np.zeros((partitions, 6), np.int64)
     met = np.full(partitions, -1, np.int64)  # the last event that each partition got
     start = 0
     g = 0
     for i in range(events):
         end = out.near_ends[i]
         effect = out.outcomes[i]
-        if effect == GONE:
+        if i < begin:
+            g += effect == GONE
+        elif effect == GONE:
             first = out.gone_ends[g - 1] if g > 0 else 0
             for j in range(first, out.gone_ends[g]):
                 q = partition_of[out.gone_items[j]]
@@ -96,35 +85,38 @@ def _sizes(
         start = end
     for q in range(partitions):
         n[q, TABLE] = n[q, EVENTS] + n[q, NEAR] + n[q, HISTORIES]
-        n[q, FRESH] = n[q, TABLE]
     return n
 
 
 @kernel
 def _deal(
-    r: Routed, at: npt.NDArray[np.int64], partition_of: npt.NDArray[np.uint16], first: int,
+    words: npt.NDArray[np.uint32], tags: npt.NDArray[np.uint8], begins: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.int64], to_taken: npt.NDArray[np.uint64], taken_begins: npt.NDArray[np.int64],
+    partition_of: npt.NDArray[np.uint16], first: int,
     offsets: npt.NDArray[np.int64], items: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64],
-    events: int, out: Paired, item_of: npt.NDArray[np.uint32], near_of: npt.NDArray[np.uint32],
-    gone_of: npt.NDArray[np.uint32],
+    begin: int, events: int, out: Paired,
 ) -> None:  # fmt: skip
-    """Put every partition's part down; `at` is where each begins, and then where it ends.
+    """Put every partition's columns down from where its words begin.
 
-    `item_of`, `near_of` and `gone_of` get the source's numbers of the items, of which `_number` makes places in
-    the tables.
+    Items have their numbers in the source's dictionary until `_number` comes; their tags are the effects of
+    events and the distances of neighbours.
     """
-    to_near, to_event = r.near, r.offsets
-    to_items, to_details, to_ends = r.items, r.details, r.near_ends
-    to_minutes, to_millis = r.minutes, r.millis
     near_items, near_ends, outcomes = out.near_items, out.near_ends, out.outcomes
-    begin = at.copy()
-    met = np.full(len(at), -1, np.int64)
-    touched = np.empty(len(at), np.int64)
+    partitions = len(begins)
+    # where the next neighbour of each partition goes, and how many events it has so far
+    near_at = begins + 6 * sizes[:, EVENTS]
+    near_begin = near_at.copy()
+    had = np.zeros(partitions, np.int64)
+    gones, histories, taken = had.copy(), had.copy(), had.copy()
+    met = np.full(partitions, -1, np.int64)
+    touched = np.empty(partitions, np.int64)
     start = 0
     g = 0
     for i in range(events):
         end = near_ends[i]
         effect = np.int64(outcomes[i])
-        if effect > GONE:
+        if effect > GONE or i < begin:
+            g += effect == GONE
             start = end
             continue
         n = 0
@@ -138,22 +130,24 @@ def _deal(
                 met[q] = i
                 touched[n] = q
                 n += 1
-                h = at[q, HISTORIES]
+                of_gone, of_items = sizes[q, GONES], sizes[q, HISTORIES]
+                to_gone = near_begin[q] + sizes[q, NEAR]
+                place = to_gone + 4 * of_gone + histories[q]
                 for k in range(from_item, to_item):
-                    gone_of[h], r.gone_minutes[h] = out.gone_items[k], out.gone_minutes[k]
-                    r.gone_days[h], r.gone_spans[h] = out.gone_days[k], out.gone_spans[k]
-                    h += 1
-                at[q, HISTORIES] = h
+                    words[place], words[place + of_items] = out.gone_items[k], out.gone_minutes[k]
+                    words[place + 2 * of_items] = out.gone_days[k]
+                    words[place + 3 * of_items] = out.gone_spans[k]
+                    place += 1
+                histories[q] += to_item - from_item
                 for k in range(from_taken, out.taken_ends[g]):
                     if np.int64(partition_of[np.int64(out.taken[k] >> _ITEM)]) == q:
-                        r.taken[at[q, TAKEN]] = out.taken[k]
-                        at[q, TAKEN] += 1
-                place = at[q, GONES]
-                r.gone_events[place] = at[q, EVENTS] - begin[q, EVENTS]
-                r.gone_ranks[place] = np.uint32(out.gone_ranks[g])
-                r.gone_ends[place] = h - begin[q, HISTORIES]
-                r.taken_ends[place] = at[q, TAKEN] - begin[q, TAKEN]
-                at[q, GONES] += 1
+                        to_taken[taken_begins[q] + taken[q]] = out.taken[k]
+                        taken[q] += 1
+                place = to_gone + gones[q]
+                words[place] = had[q]
+                words[place + of_gone] = np.uint32(out.gone_ranks[g])
+                words[place + 2 * of_gone], words[place + 3 * of_gone] = histories[q], taken[q]
+                gones[q] += 1
             item, detail = out.gone_items[from_item], np.uint32(0)
             g += 1
         else:
@@ -163,40 +157,37 @@ def _deal(
             met[own] = i
             touched[0] = own
             n = 1
-            of_own = at[own, NEAR]
+            of_own = near_at[own]
             for j in range(start, end):
                 other = near_items[j]
-                distance = np.uint32(j - start + 1) << np.uint32(DISTANCE_BITS)
-                near_of[of_own], to_near[of_own] = other, distance
+                words[of_own], tags[of_own] = other, j - start + 1
                 of_own += 1
                 q = np.int64(partition_of[other])
                 if q != own:
-                    place = at[q, NEAR]
-                    near_of[place], to_near[place] = other, distance
-                    at[q, NEAR] = place + 1
+                    words[near_at[q]], tags[near_at[q]] = other, j - start + 1
+                    near_at[q] += 1
                     if met[q] != i:
                         met[q] = i
                         touched[n] = q
                         n += 1
-            at[own, NEAR] = of_own
+            near_at[own] = of_own
         minute = times_ms[i] // 60_000
         for t in range(n):
             q = touched[t]
-            place = at[q, EVENTS]
-            to_event[place] = np.uint32(offsets[i] - first)
-            item_of[place] = item
-            to_items[place] = np.uint32(effect) << np.uint32(EFFECT_BITS)
-            to_details[place] = detail
-            to_ends[place] = np.uint32(at[q, NEAR] - begin[q, NEAR])
-            to_minutes[place] = np.uint32(minute)
-            to_millis[place] = np.uint32(times_ms[i] - 60_000 * minute)
-            at[q, EVENTS] = place + 1
+            place, size = begins[q] + had[q], sizes[q, EVENTS]
+            had[q] += 1
+            words[place] = np.uint32(offsets[i] - first)
+            words[place + size], tags[place + size] = item, effect
+            words[place + 2 * size] = detail
+            words[place + 3 * size] = np.uint32(near_at[q] - near_begin[q])
+            words[place + 4 * size] = np.uint32(minute)
+            words[place + 5 * size] = np.uint32(times_ms[i] - 60_000 * minute)
         start = end
 
 
 @kernel
 def _look_up(
-    numbers: npt.NDArray[np.uint32], start: int, stop: int, q: int, partition_of: npt.NDArray[np.uint16],
+    numbers: npt.NDArray[np.uint32], q: int, partition_of: npt.NDArray[np.uint16],
     marks: npt.NDArray[np.int64], serial: int, own: int, other: int,
     table: npt.NDArray[np.uint32], begin: int, others: npt.NDArray[np.uint32],
 ) -> tuple[int, int]:  # fmt: skip
@@ -204,7 +195,7 @@ def _look_up(
 
     Returns how many there are of both. A mark has the serial, and a place: of another's item from _OTHER on.
     """
-    for i in range(start, stop):
+    for i in range(len(numbers)):
         number = np.int64(numbers[i])
         if marks[number] >> _SERIAL_BITS == serial:
             continue
@@ -221,88 +212,88 @@ def _look_up(
 
 @kernel
 def _place(
-    numbers: npt.NDArray[np.uint32], start: int, stop: int, marks: npt.NDArray[np.int64], own: int,
-    out: npt.NDArray[np.uint32],
+    numbers: npt.NDArray[np.uint32], tags: npt.NDArray[np.uint8], bits: int, marks: npt.NDArray[np.int64],
+    own: int,
 ) -> None:  # fmt: skip
-    """Add the items' places in the table, those of others being behind its own, to a column."""
-    for i in range(start, stop):
+    """Make places in the table of numbers, below so many bits of tags: others' items are behind its own."""
+    for i in range(len(numbers)):
         place = marks[np.int64(numbers[i])] & _PLACE
-        out[i] |= np.uint32(place if place < _OTHER else own + place - _OTHER)
+        place = place if place < _OTHER else own + place - _OTHER
+        numbers[i] = np.uint32(place | (np.int64(tags[i]) << bits))
 
 
 @kernel
 def _number(
-    r: Routed, sizes: npt.NDArray[np.int64], begins: npt.NDArray[np.int64],
-    partition_of: npt.NDArray[np.uint16], sent_ids: int, marks: npt.NDArray[np.int64], serial: int,
-    item_of: npt.NDArray[np.uint32], near_of: npt.NDArray[np.uint32], gone_of: npt.NDArray[np.uint32],
+    r: Routed, begins: npt.NDArray[np.int64], taken_begins: npt.NDArray[np.int64],
+    partition_of: npt.NDArray[np.uint16], told: npt.NDArray[np.uint8], marks: npt.NDArray[np.int64],
+    serial: int, tags: npt.NDArray[np.uint8],
 ) -> None:  # fmt: skip
-    """Make each partition's table, and numbers of it. `marks` [items] hold what earlier serials left."""
-    table, taken, fresh = r.table, r.taken, r.fresh
+    """Make each partition's table, and places in it. `marks` [items] hold what earlier serials left.
+
+    `told` [items] says whose ids went to their partitions.
+    """
+    table, taken, fresh, sizes = r.table, r.taken, r.fresh, r.sizes
     others = np.empty(sizes[:, TABLE].max(), np.uint32)
     at = np.int64(0)
     new = np.int64(0)
     for q in range(len(sizes)):
         begin = at
-        ends = begins[q] + sizes[q]
-        e, n, h = begins[q, EVENTS], begins[q, NEAR], begins[q, HISTORIES]
-        own, other = _look_up(
-            item_of, e, ends[EVENTS], q, partition_of, marks, serial, 0, 0, table, begin, others
-        )
-        own, other = _look_up(
-            near_of, n, ends[NEAR], q, partition_of, marks, serial, own, other, table, begin, others
-        )
-        own, other = _look_up(
-            gone_of, h, ends[HISTORIES], q, partition_of, marks, serial, own, other, table, begin, others
-        )
+        e, n, g, h = sizes[q, EVENTS], sizes[q, NEAR], sizes[q, GONES], sizes[q, HISTORIES]
+        c = columns_of(r.words[begins[q] :], e, n, g, h)
+        tag = columns_of(tags[begins[q] :], e, n, g, h)
+        own, other = _look_up(c.items, q, partition_of, marks, serial, 0, 0, table, begin, others)
+        own, other = _look_up(c.near, q, partition_of, marks, serial, own, other, table, begin, others)
+        own, other = _look_up(c.gone_items, q, partition_of, marks, serial, own, other, table, begin, others)
         table[begin + own : begin + own + other] = others[:other]
         at = begin + own + other
-        _place(item_of, e, ends[EVENTS], marks, own, r.items)
-        _place(near_of, n, ends[NEAR], marks, own, r.near)
-        _place(gone_of, h, ends[HISTORIES], marks, own, r.gone_items)
-        for i in range(begins[q, TAKEN], ends[TAKEN]):
+        _place(c.items, tag.items, EFFECT_BITS, marks, own)
+        _place(c.near, tag.near, DISTANCE_BITS, marks, own)
+        _place(c.gone_items, tag.gone_items, 0, marks, own)
+        for i in range(taken_begins[q], taken_begins[q] + sizes[q, TAKEN]):
             place = np.uint64(marks[np.int64(taken[i] >> _ITEM)] & _PLACE)
             taken[i] = (place << _ITEM) | (taken[i] & _REST)
         # others have the ids of new items sooner than from their owners where few events are counted at once
         for i in range(begin, at if sizes[q, EVENTS] <= LIVE_EVENTS else begin + own):
-            if np.int64(table[i]) >= sent_ids:
+            if told[np.int64(table[i])] == 0:
                 fresh[new] = i - begin
                 new += 1
         serial += 1
         r.own[q] = own
-        r.ends[q] = ends
-        r.ends[q, TABLE], r.ends[q, FRESH] = at, new
+        r.ends[q, 0], r.ends[q, 1], r.ends[q, 3] = at, taken_begins[q] + sizes[q, TAKEN], new
+    begin = new = 0
+    for q in range(len(sizes)):
+        for i in range(new, r.ends[q, 3]):
+            if np.int64(fresh[i]) < r.own[q]:
+                told[np.int64(table[begin + np.int64(fresh[i])])] = 1
+        begin, new = r.ends[q, 0], r.ends[q, 3]
 
 
 @kernel
 def route(
-    partitions: int, partition_of: npt.NDArray[np.uint16], sent_ids: int, marks: npt.NDArray[np.int64],
-    serial: int, first: int, offsets: npt.NDArray[np.int64], items: npt.NDArray[np.uint32],
-    times_ms: npt.NDArray[np.int64], events: int, out: Paired,
+    partitions: int, partition_of: npt.NDArray[np.uint16], told: npt.NDArray[np.uint8],
+    marks: npt.NDArray[np.int64], serial: int, first: int, offsets: npt.NDArray[np.int64], items: npt.NDArray[np.uint32],
+    times_ms: npt.NDArray[np.int64], begin: int, events: int, out: Paired,
 ) -> Routed:  # fmt: skip
-    """What the first so many events of a batch are to each partition.
+    """What the events of a batch from `begin` to `events` are to each partition.
 
-    Offsets are counted from `first`; items from number `sent_ids` on are new. `marks` has a word for each item
-    of the source, and `serial` is above all that were used with them: it uses one for each partition.
+    Offsets are counted from `first`. `told` and `marks` have a word for each item of the source: whether its id
+    was told to its partition, and what earlier calls left; `serial` is above all that were used with them, one
+    for each partition.
     """
-    sizes = _sizes(partitions, partition_of, items, events, out)
-    begins = np.zeros_like(sizes)
-    for q in range(1, partitions):
-        for c in range(7):
-            begins[q, c] = begins[q - 1, c] + sizes[q - 1, c]
-    n = begins[-1] + sizes[-1]
-    e, h = n[EVENTS], n[HISTORIES]
+    sizes = _sizes(partitions, partition_of, items, begin, events, out)
+    lengths = 6 * sizes[:, EVENTS] + sizes[:, NEAR] + 4 * sizes[:, GONES] + 4 * sizes[:, HISTORIES]
+    ends, taken_ends = np.cumsum(lengths), np.cumsum(sizes[:, TAKEN])
+    begins, taken_begins = ends - lengths, taken_ends - sizes[:, TAKEN]
+    most = sizes[:, TABLE].sum()
     r = Routed(
-        np.empty(n[TABLE], np.uint32), np.empty(n[TAKEN], np.uint64),
-        np.empty(e, np.uint32), np.empty(e, np.uint32), np.empty(e, np.uint32), np.empty(e, np.uint32),
-        np.empty(e, np.uint32), np.empty(e, np.uint32), np.empty(n[NEAR], np.uint32),
-        np.empty(n[GONES], np.uint32), np.empty(n[GONES], np.uint32), np.empty(n[GONES], np.uint32),
-        np.empty(n[GONES], np.uint32), np.zeros(h, np.uint32), np.empty(h, np.uint32),
-        np.empty(h, np.uint32), np.empty(h, np.uint32), np.empty(n[FRESH], np.uint32),
-        np.zeros(partitions, np.int64), np.zeros((partitions, 7), np.int64),
+        np.empty(most, np.uint32), np.empty(taken_ends[-1], np.uint64), np.empty(ends[-1], np.uint32),
+        np.empty(most, np.uint32), np.zeros(partitions, np.int64), np.zeros((partitions, 4), np.int64), sizes,
     )  # fmt: skip
-    item_of, near_of, gone_of = np.empty(e, np.uint32), np.empty(n[NEAR], np.uint32), np.empty(h, np.uint32)
+    r.ends[:, 2] = ends
+    tags = np.zeros(ends[-1], np.uint8)
     _deal(
-        r, begins.copy(), partition_of, first, offsets, items, times_ms, events, out, item_of, near_of, gone_of
-    )
-    _number(r, sizes, begins, partition_of, sent_ids, marks, serial, item_of, near_of, gone_of)
+        r.words, tags, begins, sizes, r.taken, taken_begins, partition_of, first, offsets, items, times_ms,
+        begin, events, out,
+    )  # fmt: skip
+    _number(r, begins, taken_begins, partition_of, told, marks, serial, tags)
     return r

@@ -190,6 +190,7 @@ class Cycle:
             self._miss(task, chunk)
         for task, _ in deltas:
             task.unacknowledged.add(task.position, ())
+            task.took_in()
         if listed:
             await context.lease.wait("lists", lambda: self._stopping)
             for one in listed:

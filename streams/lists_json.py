@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from state.ids import Dictionary
+from state.item_ids import ItemIds
 from state.lists import Lists
-from state.memory import kernel
+from state.memory import kernel, longer
 
 ENTRY_BYTES = 160  # of an entry without its id: the field names and five numbers at their longest
 HEAD_BYTES = 256
@@ -47,33 +47,35 @@ _SCALES = 10.0 ** np.arange(_DIGITS - 1 + _MIDDLE, _DIGITS - 2 - _MIDDLE, -1).cl
 
 
 class JsonIds:
-    """Item ids as JSON strings, one after the other, grown as the dictionary grows.
+    """Item ids as JSON strings, one after the other, in the order in which they became known.
 
-    In memory whatever the budget, 11 bytes an item beside its letters: every list needs a hundred of them.
+    In memory whatever the budget, 19 bytes an item beside its letters: every list needs a hundred of them.
     """
 
-    def __init__(self, items: Dictionary) -> None:
+    def __init__(self, items: ItemIds) -> None:
         self._items = items
-        self._known = 0
+        self._done = self._end = 0
         self.blob = np.zeros(1 << 16, np.uint8)
-        self.ends = np.zeros(1024, np.int64)
+        self.starts, self.ends = np.zeros(1024, np.int64), np.zeros(1024, np.int64)
         self.longest = 0  # bytes of the longest id
 
     def update(self) -> None:
-        """Take in the ids that are new in the dictionary."""
-        fresh = [msgspec.json.encode(name) for name in self._items.since(self._known)]
-        if not fresh:
+        """Take in the ids that have become known."""
+        numbers = self._items.named[self._done :]
+        if not numbers:
             return
-        start = int(self.ends[self._known - 1]) if self._known else 0
-        ends = start + np.cumsum([len(name) for name in fresh])
-        n = self._known + len(fresh)
-        if n > len(self.ends):
-            self.ends = np.concatenate([self.ends, np.zeros(2 * n - len(self.ends), np.int64)])
+        fresh = [msgspec.json.encode(name) for name in self._items.ids(numbers)]
+        ends = self._end + np.cumsum([len(name) for name in fresh])
+        if len(self._items) > len(self.ends):
+            self.starts = longer(self.starts, 2 * len(self._items))
+            self.ends = longer(self.ends, 2 * len(self._items))
         if ends[-1] > len(self.blob):
-            self.blob = np.concatenate([self.blob, np.zeros(2 * int(ends[-1]) - len(self.blob), np.uint8)])
-        self.ends[self._known : n] = ends
-        self.blob[start : ends[-1]] = np.frombuffer(b"".join(fresh), np.uint8)
-        self._known = n
+            self.blob = longer(self.blob, 2 * int(ends[-1]))
+        self.starts[numbers] = np.append(self._end, ends[:-1])
+        self.ends[numbers] = ends
+        self.blob[self._end : ends[-1]] = np.frombuffer(b"".join(fresh), np.uint8)
+        self._done += len(numbers)
+        self._end = int(ends[-1])
         self.longest = max(self.longest, *map(len, fresh))
 
 
@@ -156,7 +158,7 @@ def write_lists(
     out: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], which: npt.NDArray[np.int64], lists: Lists,
     item_of: npt.NDArray[np.int32], heads: npt.NDArray[np.int64],
     mass: int, as_of: int, version: int, kind: npt.NDArray[np.uint8],
-    blob: npt.NDArray[np.uint8], id_ends: npt.NDArray[np.int64],
+    blob: npt.NDArray[np.uint8], id_starts: npt.NDArray[np.int64], id_ends: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Write the messages of lists `which` one after the other; `ends` gets where each ends.
 
@@ -171,7 +173,7 @@ def write_lists(
         row = rows[listed]
         item = np.int64(item_of[row])
         at = put_text(out, at, _ITEM)
-        for j in range(id_ends[item - 1] if item > 0 else 0, id_ends[item]):
+        for j in range(id_starts[item], id_ends[item]):
             out[at] = blob[j]
             at += 1
         at = put_text(out, put_text(out, at, _KIND), kind)
@@ -187,7 +189,7 @@ def write_lists(
                 at += 1
             other = np.int64(all_items[listed, k])
             at = put_text(out, at, _ITEM)
-            for j in range(id_ends[other - 1] if other > 0 else 0, id_ends[other]):
+            for j in range(id_starts[other], id_ends[other]):
                 out[at] = blob[j]
                 at += 1
             at = _put_real(out, put_text(out, at, _SCORE), all_scores[listed, k])
