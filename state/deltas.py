@@ -119,7 +119,7 @@ _LENGTHS = (6, 1, 4, 4)  # columns of events, near, gone, histories
 
 
 @kernel
-def columns_of(words: Words, events: int, near: int, gone: int, histories: int) -> Columns:
+def columns_of(words: npt.NDArray[Any], events: int, near: int, gone: int, histories: int) -> Columns:
     """Columns one behind the other."""
     e, n, g, h = events, near, gone, histories
     to_near = 6 * e
@@ -192,16 +192,15 @@ def decode(raw: bytes) -> Deltas:
         raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header") from error
     _, _, _, topic, partition, previous, first, end, customers, items, own, n_new, *lengths, taken = header
     r = Reader(raw, _HEADER.size, padded=False)
-    hashes, records = r.array(np.uint64, items), r.array(np.uint64, taken)
-    words = r.array(np.uint32, sum(n * columns for n, columns in zip(lengths, _LENGTHS, strict=True)))
-    new_items, ids = r.array(np.uint32, n_new), []
+    arrays: list[Any] = [r.array(np.uint64, items), r.array(np.uint64, taken)]
+    arrays.append(r.array(np.uint32, sum(n * of_them for n, of_them in zip(lengths, _LENGTHS, strict=True))))
+    arrays.append(r.array(np.uint32, n_new))
+    ids: list[str] = []
     if n_new:
         r.padded = True
         ids = r.ids(n_new)
-    return Deltas(
-        Source(topic, partition), previous, first, end, customers, own, *lengths, ids,
-        hashes, records, words, new_items,  # type: ignore[arg-type]
-    )  # fmt: skip
+    source = Source(topic, partition)
+    return Deltas(source, previous, first, end, customers, own, *lengths, ids, *arrays)  # type: ignore[call-arg]
 
 
 class Availability(NamedTuple):

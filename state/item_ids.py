@@ -15,6 +15,7 @@ import numpy.typing as npt
 import xxhash
 
 from state.errors import BadDelta
+from state.ids import Dictionary
 from state.memory import kernel, longer
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -128,6 +129,10 @@ class ItemIds:
         return self.since(0)
 
 
+AnyIds = Dictionary | ItemIds
+"""Ids by number, and numbers by id."""
+
+
 @kernel
 def _place(table: npt.NDArray[np.int32], of: npt.NDArray[np.uint64], hashed: int) -> int:
     """Where in the table a hash is, or would be."""
@@ -135,7 +140,7 @@ def _place(table: npt.NDArray[np.int32], of: npt.NDArray[np.uint64], hashed: int
     at = ((hashed * _MIX) >> np.uint64(20)) & mask
     while table[np.int64(at)] >= 0 and of[table[np.int64(at)]] != hashed:
         at = (at + np.uint64(1)) & mask
-    return np.int64(at)
+    return int(at)
 
 
 @kernel

@@ -87,7 +87,7 @@ class PopularityView(Generic[Items]):
     """
 
     def __init__(self, items: Items) -> None:
-        self.items = items
+        self.items: Items = items
         self.changes = 0
         self.sources: dict[Source, tuple[int, int]] = {}
         self._noted: dict[int, list[tuple[Source, int, int]]] = {}
@@ -148,8 +148,8 @@ class PopularityView(Generic[Items]):
         self.changes += 1
         self._make_room()
         heads = np.array([
-            (n, r.as_of_ms, r.version, r.buyers, r.newest_day, r.first_days, *r.repeats, r.customers)
-            for n, r in zip(numbers, records, strict=True)
+            (r.as_of_ms, r.version, r.buyers, r.newest_day, r.first_days, *r.repeats, r.customers)
+            for r in records
         ], np.int64)  # fmt: skip
         ends = np.cumsum([len(record.purchases) for record in records])
         counts = np.array([count for record in records for count in record.purchases], np.int64)

@@ -6,7 +6,7 @@ what a batch did is dealt out in one pass over events and neighbours, whatever t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -212,7 +212,7 @@ def _look_up(
 
 @kernel
 def _place(
-    numbers: npt.NDArray[np.uint32], tags: npt.NDArray[np.uint8], bits: int, marks: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.uint32], tags: npt.NDArray[Any], bits: int, marks: npt.NDArray[np.int64],
     own: int,
 ) -> None:  # fmt: skip
     """Make places in the table of numbers, below so many bits of tags: others' items are behind its own."""
@@ -234,8 +234,8 @@ def _number(
     """
     table, taken, fresh, sizes = r.table, r.taken, r.fresh, r.sizes
     others = np.empty(sizes[:, TABLE].max(), np.uint32)
-    at = np.int64(0)
-    new = np.int64(0)
+    at = 0
+    new = 0
     for q in range(len(sizes)):
         begin = at
         e, n, g, h = sizes[q, EVENTS], sizes[q, NEAR], sizes[q, GONES], sizes[q, HISTORIES]
@@ -265,7 +265,7 @@ def _number(
         for i in range(new, r.ends[q, 3]):
             if np.int64(fresh[i]) < r.own[q]:
                 told[np.int64(table[begin + np.int64(fresh[i])])] = 1
-        begin, new = r.ends[q, 0], r.ends[q, 3]
+        begin, new = int(r.ends[q, 0]), int(r.ends[q, 3])
 
 
 @kernel

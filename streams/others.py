@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from state.deltas import Source
 from state.item_ids import ItemIds
-from state.popularity_view import PopularityView
+from state.popularity_view import ItemPopularity, PopularityView
 from streams.kinds import EventKind
 from streams.messages import COUNTED, SETTLE, decode_counted
 from streams.popularity_json import popularity_of
@@ -99,7 +99,7 @@ class Others:
     def take(self, topic: str, records: list[Any]) -> None:
         """Take in records of a popularity topic. The machines' lock must be held."""
         view = self._views.setdefault(topic, PopularityView(ItemIds()))
-        found = []
+        found: list[ItemPopularity] = []
         for record in records:
             try:
                 if record.key == COUNTED:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from state.entries import LANDMARK_MINUTE, TAU_MINUTES
 from state.ids import Dictionary
-from state.item_ids import ItemIds
+from state.item_ids import AnyIds
 from state.items import ItemMachine
 from state.lists import Lists
 from state.memory import kernel
@@ -169,9 +169,6 @@ class ListView:
                 self.arrays, lists, which, machine.tables.item_of, to_view, machine.tables.popularity.buyers,
                 landmark_weight(machine.watermark_ms),
             )  # fmt: skip
-
-
-AnyIds = Dictionary | ItemIds
 
 
 class Translation:
