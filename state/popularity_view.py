@@ -144,13 +144,10 @@ class PopularityView(Generic[Items]):
         """Take in what is said of items, in order; what is older than is known of an item is passed over."""
         if not records:
             return
-        numbers = [self.items.number(record.item_id) for record in records]
+        numbers: list[int] = [self.items.number(record.item_id) for record in records]
         self.changes += 1
         self._make_room()
-        heads = np.array([
-            (r.as_of_ms, r.version, r.buyers, r.newest_day, r.first_days, *r.repeats, r.customers)
-            for r in records
-        ], np.int64)  # fmt: skip
+        heads = _heads(numbers, records)
         ends = np.cumsum([len(record.purchases) for record in records])
         counts = np.array([count for record in records for count in record.purchases], np.int64)
         self.customers = int(_put(self._popularity, self._versions, heads, ends, counts, self.customers))
@@ -174,6 +171,13 @@ class PopularityView(Generic[Items]):
             return False
         self._popularity.available[number] = available
         return True
+
+
+def _heads(numbers: list[int], records: Sequence[ItemPopularity]) -> npt.NDArray[np.int64]:
+    return np.array([
+        (n, r.as_of_ms, r.version, r.buyers, r.newest_day, r.first_days, *r.repeats, r.customers)
+        for n, r in zip(numbers, records, strict=True)
+    ], np.int64)  # fmt: skip
 
 
 @kernel

@@ -204,6 +204,6 @@ def test_days_that_began_since_a_block_was_stored_are_not_what_it_says(days: int
     item_codec.unpack_clock(into, KEY, item_codec.pack_clock(p, 0))
     item_codec.unpack_popularity(into, KEY, raw)
     pop.count_recent(into)
-    np.testing.assert_array_equal(into.days, p.days)
-    np.testing.assert_array_equal(into.recent, p.recent)
+    np.testing.assert_array_equal(into.days, p.days[:300])
+    np.testing.assert_array_equal(into.recent, p.recent[:300])
     assert p.days.any() == (days < 28)
