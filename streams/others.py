@@ -118,6 +118,7 @@ class Others:
         partition = record.partition
         if record.value is None:
             view.note(partition, 0, [])
+            self._settled.get(topic, {}).pop(partition, None)
             return
         counted = decode_counted(record.value)
         sources = [(Source(t, p), end, customers) for t, p, end, customers in counted.sources]
