@@ -28,12 +28,12 @@ class Drained:
 def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag) -> Drained:
     """Return when what is published now is counted, and lists and recommendations follow from it.
 
-    First every partition of items and of the kinds' events must be applied to its present end; the deltas
-    are then in Kafka, and so is what machines tell one another, which is waited for next. A settle record
-    written behind the deltas asks each item partition to publish how popular its items are, to refresh its lists
-    once all partitions have, and to report `listed`. Then recommenders must have recommended to everybody with events, and must
-    have read a mark that is written behind the popularity: they say so in `settled` once bestsellers follow
-    from it. Progress of earlier runs is not read: only what is written from now on counts.
+    First every partition of items and of the kinds' events must be applied to its present end; the deltas are
+    then in Kafka, and so is what machines tell one another, which is waited for next. A settle record written
+    behind the deltas asks each item partition to publish how popular its items are, to refresh its lists once
+    all partitions have, and to report `listed`. Then recommenders must have recommended to everybody with
+    events, and must have read a mark that is written behind the popularity: they say so in `settled` once
+    bestsellers follow from it. Progress of earlier runs is not read: only what is written from now on counts.
 
     Raises
     ------

@@ -166,11 +166,11 @@ def changed_popularity(t: Tables, item: int) -> None:
 @kernel
 def count(
     t: Tables, position: int, popularity_included: int, skip: int, window: int, capacity: int, bounded: bool,
-    tolerance: float, numbers: npt.NDArray[np.int64], own_items: int, words: Words, n_events: int, n_near: int,
-    n_gone: int, n_histories: int, taken: npt.NDArray[np.uint64], pending: Pending,
+    tolerance: float, numbers: npt.NDArray[np.int64], own_items: int, words: Words, n_events: int,
+    n_near: int, n_gone: int, n_histories: int, taken: npt.NDArray[np.uint64], pending: Pending,
 ) -> int:  # fmt: skip
-    """Apply a message; `numbers` are this machine's of the items in its table, the first `own_items` of which have
-    rows. Returns the events it applied.
+    """Apply a message; `numbers` are this machine's of the items in its table, the first `own_items` of which
+    have rows. Returns the events it applied.
 
     `position` is the message's own in pair-deltas; events before source offset first + `skip` are dropped,
     what a row or the popularity already includes is skipped.

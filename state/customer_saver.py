@@ -10,9 +10,10 @@ w number     NUMBERS: partitions of the items from that number on
 x number     HASHES of these items
 
 A forgotten customer's record is deleted with the next step, though META may still say to replay from before
-the event. That replay changes nothing: what is stored was acknowledged by Kafka before (SENT), so nothing
-of it is sent again; the customer, who begins anew in it, is erased at the same event once more; and one who came back has a record that includes what is replayed. Only a return refused
-for want of the erased purchases may reach the dead letters.
+the event. That replay changes nothing: what is stored was acknowledged by Kafka before (SENT), so nothing of
+it is sent again; the customer, who begins anew in it, is erased at the same event once more; and one who came
+back has a record that includes what is replayed. Only a return refused for want of the erased purchases may
+reach the dead letters.
 """
 
 from __future__ import annotations

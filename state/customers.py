@@ -149,7 +149,7 @@ class CustomerMachine(CustomerMemory):
     def _apply_some(
         self, batch: EventBatch, start: int, stop: int
     ) -> tuple[npt.NDArray[np.uint8], list[tuple[int, Deltas]], list[FirstEvents]]:
-        """Events start .. stop or fewer, as a message for each partition concerned, and one of first events."""
+        """Events start .. stop or fewer: a message for each partition concerned, and one of first events."""
         columns: list[Any] = [
             column[start:stop]
             for column in (
@@ -186,8 +186,9 @@ class CustomerMachine(CustomerMemory):
     ) -> Iterator[tuple[int, Deltas]]:
         """The partitions that a batch concerns, each with its message.
 
-        Nothing is said again of offsets of which all had been sent when something was stored: a customer erased
-        since the position that is replayed from begins anew in the replay, and would be told of otherwise.
+        Nothing is said again of offsets of which all had been sent when something was stored: a customer
+        erased since the position that is replayed from begins anew in the replay, and would be told of
+        otherwise.
         """
         if len(self._marks) < len(self.items):
             self._marks = longer(self._marks, 2 * len(self.items))

@@ -1,9 +1,9 @@
 """Deltas: what one batch of customers' events changes in the counts of one item partition.
 
 Customer machines write them, item machines read them, in this binary layout (little-endian). A partition gets
-a message only of batches with events that concern it: those of its own items, and those whose neighbours in the
-customer's history it owns. Items are numbered by the message's own table, in which each is the hash of its id
-(`state.item_ids`), those first that the partition owns.
+a message only of batches with events that concern it: those of its own items, and those whose neighbours in
+the customer's history it owns. Items are numbered by the message's own table, in which each is the hash of
+its id (`state.item_ids`), those first that the partition owns.
 
     header   magic "AD" | u8 version | u8 type | u16 source topic | u16 source partition
              i64 previous | i64 first | i64 end   source offsets covered: [first, end); those from previous to
@@ -11,7 +11,8 @@ customer's history it owns. Items are numbered by the message's own table, in wh
              i64 customers                        customers of the source partition that have an item
              u32 items | u32 own | u32 new ids | u32 events | u32 near | u32 histories | u32 history items
              u32 taken
-    u64      hash[items] | taken: records of `state.purchase_logs` of what was removed, but for each item's first
+    u64      hash[items]
+             taken: records of `state.purchase_logs` of what was removed, but for each item's first
     u32      events:   offset - first | effect * 2^30 + item | rank of a NEW, `again` of a REPEAT | near end |
                        minute | milliseconds of it
              near:     distance * 2^24 + item      neighbours of NEW events that the partition needs
@@ -22,9 +23,9 @@ customer's history it owns. Items are numbered by the message's own table, in wh
 
 `near` of an event: if the partition owns the event's item, all items within the window before it, nearest
 first; else those of them that it owns. `again` is what `state.history_repeats.again` says of a REPEAT, which
-only the item's partition gets. A GONE event carries the whole history as it was before, to each partition that
-owns an item of it; `taken` are those of the partition's items. New ids are those of items whose partitions have
-not been told them by the source since it started.
+only the item's partition gets. A GONE event carries the whole history as it was before, to each partition
+that owns an item of it; `taken` are those of the partition's items. New ids are those of items whose
+partitions have not been told them by the source since it started.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """An item machine's items: numbers in the order of first sight, found by the hashes of their ids.
 
-Messages name an item by the 64-bit hash of its id (XXH3), which is the same for all who send and read, so that
-nobody keeps a dictionary for each source. The id itself comes from whoever first met the item, to the item's
-partition and to those whose pairs were in that message; any other machine has it from the item's popularity,
-which the owner publishes. Until then the item has a number and counts, and no list shows it.
+Messages name an item by the 64-bit hash of its id (XXH3), which is the same for all who send and read, so
+that nobody keeps a dictionary for each source. The id itself comes from whoever first met the item, to the
+item's partition and to those whose pairs were in that message; any other machine has it from the item's
+popularity, which the owner publishes. Until then the item has a number and counts, and no list shows it.
 """
 
 from __future__ import annotations

@@ -86,7 +86,6 @@ class ItemSaver(Saver):
         else:
             machine.tables.marks[: machine.row_count] |= ABSENT
             machine.absent = machine.row_count
-        tables = machine.tables
         self._load_popularity()
         machine.position = self.stored
 

@@ -1,10 +1,11 @@
 """The item machine: from deltas to related-item lists, one per partition of the items.
 
-Its state is a function of the messages of its pair-deltas partition alone: a row of co-occurrence counts,
-the buyers' opportunity sizes and the popularity of each item it owns. It drops what a source sends again, and
-counts exactly as long as no row is full. How popular neighbours are that other partitions own, which lists are
-ranked by, and the ids of those that came without one, it has from their machines (`others`): as of a moment ago,
-and exactly once all have said what they counted. What counts pairs of first events (`apply_pairs`) is told of all.
+Its state is a function of the messages of its pair-deltas partition alone: a row of co-occurrence counts, the
+buyers' opportunity sizes and the popularity of each item it owns. It drops what a source sends again, and
+counts exactly as long as no row is full. How popular neighbours are that other partitions own, which lists
+are ranked by, and the ids of those that came without one, it has from their machines (`others`): as of a
+moment ago, and exactly once all have said what they counted. What counts pairs of first events
+(`apply_pairs`) is told of all.
 
 With a store behind it not all rows need be in memory: those a message or a query touches are brought in
 before, and beyond the budget rows not used lately are stored and dropped after it.
@@ -187,7 +188,7 @@ class ItemMachine:
         pop.refresh_items(popularity, items[self.items.known[items]])
 
     def take_in(self) -> None:
-        """Bring what ranking reads of popularity fully up to date, with what is said of others' items by now."""
+        """Bring what ranking reads of popularity up to date, with what is said of others' items by now."""
         popularity, items, others = self.tables.popularity, self.items, self.others
         if others is not None:
             others.move_on(self.watermark_ms)

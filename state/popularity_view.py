@@ -110,7 +110,7 @@ class PopularityView(Generic[Items]):
         return self._popularity.totals
 
     def note(self, partition: int, as_of_ms: int, sources: Iterable[tuple[Source, int, int]]) -> None:
-        """Take in how far a partition's machine is: event time, and of its sources the offsets and customers."""
+        """Take in how far a partition's machine is: event time, and its sources' offsets and customers."""
         self.move_on(as_of_ms)
         self._noted[partition] = list(sources)
         self.sources = {}

@@ -1,7 +1,7 @@
-"""Which item partition needs what of a batch: the customer machine's kernel that writes the parts of messages.
+"""Which item partition needs what of a batch: the kernel that writes the parts of messages.
 
-An event concerns the partition of its item, and those of its neighbours: most partitions have no part in it. So
-what a batch did is dealt out in one pass over events and neighbours, whatever the number of partitions is.
+An event concerns the partition of its item, and those of its neighbours: most partitions have no part in it.
+So what a batch did is dealt out in one pass over events and neighbours, whatever the number of partitions is.
 """
 
 from __future__ import annotations
@@ -271,14 +271,14 @@ def _number(
 @kernel
 def route(
     partitions: int, partition_of: npt.NDArray[np.uint16], told: npt.NDArray[np.uint8],
-    marks: npt.NDArray[np.int64], serial: int, first: int, offsets: npt.NDArray[np.int64], items: npt.NDArray[np.uint32],
-    times_ms: npt.NDArray[np.int64], begin: int, events: int, out: Paired,
+    marks: npt.NDArray[np.int64], serial: int, first: int, offsets: npt.NDArray[np.int64],
+    items: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64], begin: int, events: int, out: Paired,
 ) -> Routed:  # fmt: skip
     """What the events of a batch from `begin` to `events` are to each partition.
 
-    Offsets are counted from `first`. `told` and `marks` have a word for each item of the source: whether its id
-    was told to its partition, and what earlier calls left; `serial` is above all that were used with them, one
-    for each partition.
+    Offsets are counted from `first`. `told` and `marks` have a word for each item of the source: whether its
+    id was told to its partition, and what earlier calls left; `serial` is above all that were used with them,
+    one for each partition.
     """
     sizes = _sizes(partitions, partition_of, items, begin, events, out)
     lengths = 6 * sizes[:, EVENTS] + sizes[:, NEAR] + 4 * sizes[:, GONES] + 4 * sizes[:, HISTORIES]

@@ -1,4 +1,4 @@
-"""How machines of one process tell one another of the popularity of their items: what a topic does for workers."""
+"""How machines of one process tell one another of their items' popularity, as workers do by a topic."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def records(machine: ItemMachine, rows: npt.NDArray[np.int64]) -> list[ItemPopul
     customers = machine.customers
     return [
         ItemPopularity(
-            name, machine.watermark_ms, machine.position, buyers, newest, purchases, first_days, tuple(repeats),
-            customers,
+            name, machine.watermark_ms, machine.position, buyers, newest, purchases, first_days,
+            tuple(repeats), customers,
         )
         for name, buyers, purchases, first_days, repeats in zip(
             machine.items.ids(items.tolist()), p.buyers[items].tolist(), days, p.first_days[items].tolist(),

@@ -73,7 +73,7 @@ class ItemTask(Task):
         self.machine.replayed_to = end
 
     def loops(self) -> list[Any]:
-        """What looks for lists that others wrote, what publishes popularity, and what begins and ends a settling."""
+        """What looks for lists that others wrote, publishes popularity, and begins and ends a settling."""
         publishing = [] if self.popularity is None else [self.popularity.run()]
         refreshing = self.refresher.look_for_others(), self.refresher.finish_settling()
         return [*super().loops(), *refreshing, *publishing, self._begin_settling()]
@@ -84,7 +84,7 @@ class ItemTask(Task):
             self._asks.set()
 
     async def _begin_settling(self) -> None:
-        """Have lists settled that are asked for, once every partition has published its popularity; for ever."""
+        """Have lists settled once every partition has published its popularity; for ever."""
         while True:
             await self._asks.wait()
             self._asks.clear()
@@ -104,7 +104,7 @@ class ItemTask(Task):
                 self.refresher.settle(position)
 
     async def _told(self, number: int) -> bool:
-        """Publish what this partition has counted, and wait for all others; False if a newer one is asked for."""
+        """Publish what is counted here, and wait for all others; False if a newer settling is asked for."""
         if self.popularity is None or not isinstance(self.kind, EventKind):
             return True
         while self.machine.position < self.machine.replayed_to:  # what is newer may have been published

@@ -106,8 +106,8 @@ class PopularityMessage(Struct, kw_only=True):
     """How popular an item is, by its owner; a null value instead when nobody has it or bought it.
 
     The purchases are of the newest 28 days of event time; a day before them counts no more. A record with the
-    key SETTLE (a tab, then "settle") is no item's: it asks recommenders to say when they have read so far. Nor
-    is one with the key COUNTED (a tab, then "counted"): it says how far the partition is, to all workers.
+    key SETTLE (a tab, then "settle") is no item's: it asks recommenders to say when they have read so far.
+    Nor is one with the key COUNTED (a tab, then "counted"): it says how far the partition is, to all workers.
     """
 
     item_id: str

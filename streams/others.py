@@ -1,9 +1,9 @@
-"""What other partitions say of the popularity of their items: read from the popularity topics, for item tasks.
+"""What other partitions say of their items' popularity, read from its topics for item tasks.
 
 Each worker reads the topics of all kinds of events, whole and once, whatever partitions it has. A partition's
-machine counts its own items; those of all others it ranks by are from here, a second or two old. A settling makes
-them exact: every partition publishes what it has counted and then the settling's number (`CountedMessage`), and ranks once
-that number was read of all.
+machine counts its own items; those of all others it ranks by are from here, a second or two old. A settling
+makes them exact: every partition publishes what it has counted and then the settling's number
+(`CountedMessage`), and ranks once that number was read of all.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class PopularityPublisher:
             await asyncio.sleep(min(max(LEAST_PAUSE_S, took / SHARE), max(LEAST_PAUSE_S, longest)))
 
     async def publish(self, settling: int = -1) -> None:
-        """Publish what changed, and how far that is, with the number of a settling; returns when Kafka has it."""
+        """Publish what changed, and how far that is, with a settling's number; returns when Kafka has it."""
         task = self._task
         async with self._one:
             await self._look_for_others()

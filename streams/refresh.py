@@ -139,7 +139,7 @@ class Refresher:
 
     @property
     def ready(self) -> bool:
-        """Whether lists may be published: not before it is known where the partition ended, and popularity."""
+        """Whether lists may be published: once it is known where the partition ended, and popularity."""
         return self._written is not None and self._context.others.ready
 
     @property

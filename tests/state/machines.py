@@ -90,7 +90,7 @@ class Run:
         )
 
     def apply(self, events: Sequence[Event]) -> None:
-        """Apply events, each at its source partition, then what follows from them, and share what it led to."""
+        """Apply events, each at its source partition, then what follows; and have all told of it."""
         for number, machine in enumerate(self.customers):
             own = [e for e in events if self.source_of(e.customer_id) == number]
             for partition, messages in enumerate(machine.apply(machine.batch(own)).deltas):
@@ -116,7 +116,7 @@ def check_histories(
 def check_counts(
     machines: Sequence[ItemMachine], partition_of: Callable[[str], int], oracle: Oracle, f_error: float = 1e-9
 ) -> None:  # fmt: skip
-    """Every count of every item machine is the oracle's, and what it is told of others; F within a relative error.
+    """Every count of every item machine is the oracle's, and what it knows of others; F but for an error.
 
     All have told one another what they counted.
     """

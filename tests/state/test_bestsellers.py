@@ -12,11 +12,10 @@ import pytest
 
 from state import popularity as pop
 from state.bestsellers import EVERYTHING, Bestsellers, Board, Seller
-from state.deltas import Availability, Source, decode, encode
+from state.deltas import Source, decode, encode
 from state.events import Event
 from state.ids import Dictionary
 from state.item_ids import AnyIds
-from state.items import ItemMachine
 from state.settings import CountingSettings
 from tests.events import as_event, real_slice
 from tests.oracle import Oracle, sellers
@@ -163,4 +162,3 @@ def test_every_view_has_the_same_lists(name: str) -> None:
         check(lists.lists, expected)
     assert len(expected[Board(EVERYTHING, False)]) == 100
     assert len(expected) > 5
-

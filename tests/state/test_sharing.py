@@ -120,12 +120,14 @@ def test_only_a_machines_own_popularity_is_stored() -> None:
 
 
 def test_what_was_sent_before_a_restart_is_not_sent_otherwise() -> None:
-    """The record of who was erased is gone, and the replay from before would find a customer without history."""
+    """The record of who was erased is gone: a replay from before finds a customer without history."""
     run = Run.new(CountingSettings(window=4), PARTITIONS)
     (customers,) = run.customers
     events = shop(74, 400, 8, 40, forgets=0.05)
     for start in range(0, len(events), 20):
-        for message in (m for to in customers.apply(customers.batch(events[start : start + 20])).deltas for m in to):
+        for message in (
+            m for to in customers.apply(customers.batch(events[start : start + 20])).deltas for m in to
+        ):
             assert message.first == start
             decode(encode(message))
     customers.position, customers.sent_to = 0, 300  # as if started anew on what was stored then

@@ -19,8 +19,8 @@ from streams.checks import LOG_APPEND_TIME
 from streams.context import Context
 from streams.cycle import Cycle
 from streams.item_task import ItemTask
-from streams.lease import Lease
 from streams.kinds import BUILT_IN
+from streams.lease import Lease
 from streams.messages import COUNTED, CountedMessage, EventMessage, encode
 from streams.opening import Stores
 from streams.outbox import Outbox
@@ -195,7 +195,9 @@ class Offline:
 
     def read_popularity(self) -> None:
         """Take in what is published of popularity; partitions without a task here are settled for ever."""
-        for topic, deltas in {(_POPULARITY[tp.topic], tp.topic) for tp in self.tasks if tp.topic in _POPULARITY}:
+        for topic, deltas in {
+            (_POPULARITY[tp.topic], tp.topic) for tp in self.tasks if tp.topic in _POPULARITY
+        }:
             for partition in range(PARTITIONS):
                 records = self.broker.logs.get(TP(topic, partition), [])
                 if TP(deltas, partition) not in self.tasks:
@@ -203,7 +205,8 @@ class Offline:
                 done = self._read.get((topic, partition), 0)
                 self._read[topic, partition] = len(records)
                 self.context.others.take(
-                    topic, [SimpleNamespace(key=r.key, value=r.value, partition=partition) for r in records[done:]]
+                    topic,
+                    [SimpleNamespace(key=r.key, value=r.value, partition=partition) for r in records[done:]],
                 )
 
     def run(self) -> None:

@@ -33,15 +33,18 @@ def record(key: bytes, value: Any, partition: int = 0) -> Any:
 
 def tea(buyers: int, version: int) -> Any:
     message = PopularityMessage(
-        item_id="tea", kind="bought", as_of=AS_OF, version=version, buyers=buyers, newest_day=DAY, purchases=[buyers],
-        first_days=1, repeaters=0, repeat_days=0, repeat_minutes=0, customers=buyers, available=True,
+        item_id="tea", kind="bought", as_of=AS_OF, version=version, buyers=buyers, newest_day=DAY,
+        purchases=[buyers], first_days=1, repeaters=0, repeat_days=0, repeat_minutes=0, customers=buyers,
+        available=True,
     )  # fmt: skip
     return record(b"tea", message)
 
 
 def test_records_are_taken_in_and_what_is_none_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     others, topic = Others(), BOUGHT.popularity.name
-    others.take(topic, [tea(2, 7), record(SETTLE, SettleMark(9)), record(b"milk", b"{}"), tea(3, 8), tea(2, 7)])
+    others.take(
+        topic, [tea(2, 7), record(SETTLE, SettleMark(9)), record(b"milk", b"{}"), tea(3, 8), tea(2, 7)]
+    )
     view = others.view(BOUGHT)
     assert len(view.items) == 1
     assert int(view.popularity.buyers[0]) == 3

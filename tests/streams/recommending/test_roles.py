@@ -120,8 +120,8 @@ def test_a_worker_alone_counts_and_publishes_popularity(shop: Shop) -> None:
         recent[item] += sum(n for i, n in enumerate(told.purchases) if first - i > newest - 14)
     assert {item: n for item, n in recent.items() if n} == dict(+Counter(shop.oracle.recent()))
     assert {item for item, told in found.items() if not told.available} == GONE & found.keys()
-    # a mark among the records, as drain writes it, is no reason to publish anything again; each partition says
-    # for this settling, too, how far it is
+    # a mark among the records, as drain writes it, is no reason to publish anything again; but each partition
+    # says for this settling, too, how far it is
     before = shop.wires.ends(POPULARITY.name)
     for partition in range(PARTITIONS):
         shop.wires.producer.send(
