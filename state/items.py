@@ -172,7 +172,7 @@ class ItemMachine:
 
     def _adopt(self, items: npt.NDArray[np.int64]) -> None:
         """Take in what is said of these items, if anything is; they may be new here."""
-        if self.others is None or len(items) == 0:
+        if self.others is None or len(items) == 0 or len(self.others.items) == 0:
             return
         theirs = self.others.items
         numbers = theirs.find(self.items.hashes[items])

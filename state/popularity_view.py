@@ -82,14 +82,12 @@ class PopularityView(Generic[Items]):
         Ids of the items.
     changes : int
         Grows with whatever is taken in.
-    sources : dict
-        By source of deltas how far its events are counted by anyone, and how many customers it had then.
     """
 
     def __init__(self, items: Items) -> None:
         self.items: Items = items
         self.changes = 0
-        self.sources: dict[Source, tuple[int, int]] = {}
+        self._sources: dict[Source, tuple[int, int]] | None = None
         self._noted: dict[int, list[tuple[Source, int, int]]] = {}
         self._popularity: Popularity = new_popularity(1024)
         self.customers = 0
@@ -113,10 +111,17 @@ class PopularityView(Generic[Items]):
         """Take in how far a partition's machine is: event time, and its sources' offsets and customers."""
         self.move_on(as_of_ms)
         self._noted[partition] = list(sources)
-        self.sources = {}
-        for source, end, customers in chain.from_iterable(self._noted.values()):
-            self.sources[source] = max((end, customers), self.sources.get(source, (0, 0)))
+        self._sources = None
         self.changes += 1
+
+    @property
+    def sources(self) -> dict[Source, tuple[int, int]]:
+        """By source of deltas how far its events are counted by anyone, and how many customers it had then."""
+        if self._sources is None:
+            self._sources = {}
+            for source, end, customers in chain.from_iterable(self._noted.values()):
+                self._sources[source] = max((end, customers), self._sources.get(source, (0, 0)))
+        return self._sources
 
     @property
     def watermark_ms(self) -> int:
