@@ -116,7 +116,7 @@ class PopularityView(Generic[Items]):
 
     @property
     def sources(self) -> dict[Source, tuple[int, int]]:
-        """By source of deltas how far its events are counted by anyone, and how many customers it had then."""
+        """By source of deltas how far its events are counted by anyone, and its customers then."""
         if self._sources is None:
             self._sources = {}
             for source, end, customers in chain.from_iterable(self._noted.values()):
