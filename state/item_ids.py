@@ -16,9 +16,10 @@ import xxhash
 
 from state.errors import BadDelta
 from state.ids import Dictionary
-from state.memory import kernel, longer
+from state.memory import kernel, longer, prefetch
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_AHEAD = 16  # entries of the table that are asked for before they are looked at
 
 
 def item_hash(item_id: str) -> int:
@@ -57,11 +58,11 @@ class ItemIds:
         self.known = np.zeros(1024, np.bool_)
         self.named: list[int] = []
         self._names: list[str] = []
-        self._table = np.full(4096, -1, np.int32)
+        self._table = np.zeros(2 * 4096, np.uint64)  # pairs of a hash and its number, plus one
 
     def find(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """The number of each hash, -1 of an unknown one."""
-        found: npt.NDArray[np.int64] = _find(self._table, self.hashes, hashes)
+        found: npt.NDArray[np.int64] = _find(self._table, hashes)
         return found
 
     def numbers(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
@@ -70,8 +71,8 @@ class ItemIds:
         if n + len(hashes) > len(self.hashes):
             self.hashes = longer(self.hashes, 2 * (n + len(hashes)))
             self.known = longer(self.known, len(self.hashes))
-        if 2 * len(self.hashes) > len(self._table):
-            self._table = np.full(1 << int(4 * len(self.hashes)).bit_length(), -1, np.int32)
+        if 4 * len(self.hashes) > len(self._table):
+            self._table = np.zeros(2 << int(2 * len(self.hashes)).bit_length(), np.uint64)
             _add(self._table, self.hashes, 0, self.hashes[:n])
         found, now = _add(self._table, self.hashes, n, hashes)
         if now > n:
@@ -134,36 +135,52 @@ AnyIds = Dictionary | ItemIds
 
 
 @kernel
-def _place(table: npt.NDArray[np.int32], of: npt.NDArray[np.uint64], hashed: int) -> int:
-    """Where in the table a hash is, or would be."""
-    mask = np.uint64(len(table) - 1)
-    at = ((hashed * _MIX) >> np.uint64(20)) & mask
-    while table[np.int64(at)] >= 0 and of[table[np.int64(at)]] != hashed:
-        at = (at + np.uint64(1)) & mask
-    return int(at)
+def _home(hashed: int, entries: int) -> int:
+    return np.int64(((hashed * _MIX) >> np.uint64(20)) & np.uint64(entries - 1))
 
 
 @kernel
-def _find(
-    table: npt.NDArray[np.int32], of: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64]
-) -> npt.NDArray[np.int64]:
+def _place(table: npt.NDArray[np.uint64], hashed: int) -> int:
+    """Where in the table a hash is, or would be: the first word of its entry."""
+    entries = len(table) // 2
+    at = _home(hashed, entries)
+    while table[2 * at + 1] != 0 and table[2 * at] != hashed:
+        at = at + 1 if at + 1 < entries else 0
+    return 2 * at
+
+
+@kernel
+def _ask_for(table: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], i: int) -> None:
+    """Have an entry's cache line on its way."""
+    if i < len(hashes):
+        prefetch(np.int64(table.ctypes.data) + 16 * _home(hashes[i], len(table) // 2))
+
+
+@kernel
+def _find(table: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     found = np.empty(len(hashes), np.int64)
+    for i in range(_AHEAD):
+        _ask_for(table, hashes, i)
     for i in range(len(hashes)):
-        found[i] = table[_place(table, of, hashes[i])]
+        _ask_for(table, hashes, i + _AHEAD)
+        found[i] = np.int64(table[_place(table, hashes[i]) + 1]) - 1
     return found
 
 
 @kernel
 def _add(
-    table: npt.NDArray[np.int32], of: npt.NDArray[np.uint64], n: int, hashes: npt.NDArray[np.uint64]
+    table: npt.NDArray[np.uint64], of: npt.NDArray[np.uint64], n: int, hashes: npt.NDArray[np.uint64]
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Numbers of hashes, those that are new from `n` on; and how many there are then."""
     found = np.empty(len(hashes), np.int64)
+    for i in range(_AHEAD):
+        _ask_for(table, hashes, i)
     for i in range(len(hashes)):
-        at = _place(table, of, hashes[i])
-        if table[at] < 0:
+        _ask_for(table, hashes, i + _AHEAD)
+        at = _place(table, hashes[i])
+        if table[at + 1] == 0:
             of[n] = hashes[i]
-            table[at] = n
             n += 1
-        found[i] = table[at]
+            table[at], table[at + 1] = hashes[i], n
+        found[i] = np.int64(table[at + 1]) - 1
     return found, n

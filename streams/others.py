@@ -28,7 +28,7 @@ from streams.threads import in_thread
 
 log = logging.getLogger("alsobought")
 
-POLL_MS = 200
+POLL_MS = 500
 AT_ONCE = 1_000  # records taken in with the machines' lock held: some milliseconds
 AGAIN_S = 1.0
 LOOK_S = 0.02
