@@ -136,7 +136,7 @@ AnyIds = Dictionary | ItemIds
 
 @kernel
 def _home(hashed: int, entries: int) -> int:
-    return int(((hashed * _MIX) >> np.uint64(20)) & np.uint64(entries - 1))
+    return int(np.int64(((hashed * _MIX) >> np.uint64(20)) & np.uint64(entries - 1)))
 
 
 @kernel
