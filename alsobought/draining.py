@@ -31,10 +31,11 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
     First every partition of items and of the kinds' events must be applied to its present end; the deltas
     are then in Kafka, and so is what machines tell one another, which is waited for next: twice, for what is
     told may ask other partitions for more, and these say that they are so far when that is told. A settle
-    record written behind the deltas asks each item partition to refresh its lists, to publish how popular
-    its items are, and to report `listed`. Then recommenders must have recommended to everybody with events,
-    and must have read a mark that is written behind the popularity: they say so in `settled` once bestsellers
-    follow from it. Progress of earlier runs is not read: only what is written from now on counts.
+    record written behind the deltas asks each item partition to publish how popular its items are, to refresh
+    its lists once all partitions have, and to report `listed`. Then recommenders must have recommended to
+    everybody with events, and must have read a mark that is written behind the popularity: they say so in
+    `settled` once bestsellers follow from it. Progress of earlier runs is not read: only what is written from
+    now on counts.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
         for _ in range(2):
             told = _ends_of(bootstrap, [kind.events for kind in kinds if isinstance(kind, CrossKind)])
             waiting.until("what was told is counted", told, _uncounted)
-        settled = _Settle(bootstrap, waiting)
+        settled = _Settle(bootstrap, waiting, time.time_ns() // 1_000_000)
         for kind in kinds:
             settled.ask(kind.deltas, sorted(ends(bootstrap, kind.deltas)))
         waiting.until("every list is refreshed", settled.targets, _unlisted, settled.ask_again)
@@ -155,16 +156,17 @@ class _Waiting:
 class _Settle:
     """Settle records: sent to each item partition, and again to one whose worker changed."""
 
-    def __init__(self, bootstrap: str, waiting: _Waiting) -> None:
+    def __init__(self, bootstrap: str, waiting: _Waiting, number: int) -> None:
         self.targets: dict[str, int] = {}
         self._bootstrap = bootstrap
         self._waiting = waiting
+        self._settle = encode_settle(number)  # grows from one to the next
         self._topics: dict[str, TopicSpec] = {}
         self._seen: dict[str, tuple[str, int]] = {}
 
     def ask(self, deltas: TopicSpec, partitions: list[int]) -> None:
         self._topics[deltas.name] = deltas
-        for partition, offset in send_each(self._bootstrap, deltas, encode_settle(), partitions).items():
+        for partition, offset in send_each(self._bootstrap, deltas, self._settle, partitions).items():
             self.targets[f"{deltas.name}-{partition}"] = offset + 1
 
     def ask_again(self, progress: Progress) -> None:

@@ -21,6 +21,7 @@ from state.deltas import Source, decode, encode
 from state.events import Event
 from state.items import ItemMachine
 from state.settings import CountingSettings
+from state.sharing import Sharing
 from streams.customer_task import item_partition
 from streams.partitioning import partition_for
 
@@ -67,6 +68,7 @@ class Machines:
             CustomerMachine(settings, Source(0, p), self.partitions, to) for p in range(self.partitions)
         ]
         self.items = [ItemMachine(settings, p) for p in range(self.partitions)]
+        self._sharing = Sharing(self.items)
         self._waiting: list[list[Event]] = [[] for _ in range(self.partitions)]
 
     def feed(self, events: Iterable[Event]) -> None:
@@ -101,12 +103,16 @@ class Machines:
                 to.apply(deltas)
                 spent.deltas_s += then - at
                 spent.rows_s += time.perf_counter() - then
-                spent.neighbours += len(deltas.near_items)
+                spent.neighbours += deltas.near
         spent.events += len(events)
 
     def rank(self) -> None:
-        """Rank every row whose list may have changed, and note what is worth publishing as published."""
+        """Rank every row whose list may have changed, and note what is worth publishing as published.
+
+        Before it all machines tell one another how popular their items are.
+        """
         at = time.perf_counter()
+        self._sharing.tell()
         for machine in self.items:
             waiting = machine.waiting()
             for start in range(0, len(waiting), RANK_ROWS):

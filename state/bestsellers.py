@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.ids import Dictionary
+from state.item_ids import AnyIds
 from state.memory import kernel
 from state.popularity import DAY_MS, DAYS, WATERMARK_MS, Popularity
 
@@ -73,13 +73,13 @@ class Bestsellers:
         self._most = most
         self._chosen: dict[Board, bytes] = {}  # what each list was made from
 
-    def update(self, p: Popularity, items: Dictionary, categories: npt.NDArray[np.int32]) -> list[Board]:
+    def update(self, p: Popularity, items: AnyIds, categories: npt.NDArray[np.int32]) -> list[Board]:
         """Count anew; returns which lists changed, those included that are empty now.
 
         Parameters
         ----------
         p, items
-            Of one item machine: each has the popularity of the whole catalogue.
+            Of the whole catalogue.
         categories
             Per item number its category, from 1; 0 or none for one without.
         """
@@ -111,7 +111,7 @@ class Bestsellers:
         self,
         fresh: dict[Board, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]],
         sold: npt.NDArray[np.float64],
-        items: Dictionary,
+        items: AnyIds,
     ) -> list[Board]:
         """Order items by value and id, and keep the lists that come out different; returns which."""
         if not fresh:

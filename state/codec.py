@@ -1,10 +1,11 @@
 """The stored records, byte by byte, and those that are small. Little-endian; every record is framed:
 
-    frame      u8 layout (4) | u8 kind | u16 0 | u32 CRC-32C of the payload | payload
+    frame      u8 layout (5) | u8 kind | u16 0 | u32 CRC-32C of the payload | payload
 
     META       JSON: see the stores
     PAGE       ids: u32 n | u16 bytes[n] | utf-8
     NUMBERS    i32[n]: items of rows, partitions of items, or a source's items, from the key's number on
+    HASHES     u64[n]: hashes of the ids of items (`state.item_ids`), from the key's number on
     HISTORY    i64 included | i64 event ids seen | u32 items n | u32 ring r | u32 log l | u32 0
                u32 item[n] | u32 quantity[n] | i64 first_ms[n] | i64 last_ms[n] | u32 days[n] | f32 recent[n]
                u64 event id hash[r] | u64 record of state.purchase_logs[l]
@@ -13,16 +14,20 @@
                u32 once | u32 repeated | u32 cells c | u32 0 | u32 sizes[2 c]
                u64 entry[once] as in state.entries
                u64 (neighbour, after | before << 32, bits of F)[repeated]
-    POPULARITY i64 included | i64 totals[4] | u64 items n | i64 buyers[n] | i64 repeats[n, 3]
-               i64 first_days[n] | u8 available[n], padded to 8
+    CLOCK      i64 included | i64 newest event time in ms | i64 purchases
+    POPULARITY of a block of items: i64 newest day | u64 items n | i64 item[n] | i64 buyers[n]
+               i64 repeats[n, 3] | i64 first_days[n]
                u64 counts m | u64 (day slot * 2^27 + item)[m] | u64 count[m]
+    HIDDEN     i32[n]: items that are not available
+    SENT       i64: an offset
     NUMBER     u32: the number of an id
     ID         utf-8: the id of a number
     TOTALS     i64 ids in the dictionary | i64 customers with an item
     NEWEST     i64: time of the newest event that brought an item into a history
 
-Layout 2 had no log in HISTORY, so that purchases could not be taken back from their days, and another
-checksum. What it stored cannot be used: `alsobought rebuild` counts anew from the topics.
+What earlier layouts stored cannot be used: `alsobought rebuild` counts anew from the topics. Layout 2 had no
+log in HISTORY, so that purchases could not be taken back from their days; layout 4 had no HASHES, and the
+popularity of the whole catalogue in every item partition.
 
 `included` is the offset of the last record the value includes: a replay skips what it already has.
 `history_codec` packs HISTORY, `item_codec` ROW and POPULARITY.
@@ -41,9 +46,10 @@ import numpy.typing as npt
 
 from state.errors import CorruptRecord, UnknownLayout
 
-LAYOUT = 4
+LAYOUT = 5
 _FRAME = struct.Struct("<BBHI")
 _NUMBER = struct.Struct("<I")
+_SENT = struct.Struct("<q")
 _TOTALS = struct.Struct("<qq")
 _NEWEST = struct.Struct("<q")
 
@@ -60,7 +66,11 @@ class Kind(IntEnum):
     NUMBER = 7
     ID = 8
     TOTALS = 9
-    NEWEST = 10
+    HASHES = 10
+    CLOCK = 11
+    HIDDEN = 12
+    SENT = 13
+    NEWEST = 14
 
 
 def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
@@ -135,6 +145,16 @@ def unpack_numbers(key: bytes, raw: bytes) -> npt.NDArray[np.int32]:
     return np.frombuffer(unframe(Kind.NUMBERS, key, raw), np.int32)
 
 
+def pack_hashes(hashes: npt.NDArray[np.uint64]) -> bytes:
+    """A HASHES record."""
+    return frame(Kind.HASHES, hashes.tobytes())
+
+
+def unpack_hashes(key: bytes, raw: bytes) -> npt.NDArray[np.uint64]:
+    """The hashes of a HASHES record."""
+    return np.frombuffer(unframe(Kind.HASHES, key, raw), np.uint64)
+
+
 def pack_number(number: int) -> bytes:
     """A NUMBER record."""
     return frame(Kind.NUMBER, _NUMBER.pack(number))
@@ -144,6 +164,17 @@ def unpack_number(key: bytes, raw: bytes) -> int:
     """The number of a NUMBER record."""
     number: int = _NUMBER.unpack(unframe(Kind.NUMBER, key, raw))[0]
     return number
+
+
+def pack_sent(offset: int) -> bytes:
+    """A SENT record."""
+    return frame(Kind.SENT, _SENT.pack(offset))
+
+
+def unpack_sent(key: bytes, raw: bytes) -> int:
+    """The offset of a SENT record."""
+    offset: int = _SENT.unpack(unframe(Kind.SENT, key, raw))[0]
+    return offset
 
 
 def pack_id(name: str) -> bytes:

@@ -23,6 +23,7 @@ from state.customers import CustomerMachine
 from state.deltas import Source, decode, encode, nothing
 from state.events import Event, Kind
 from state.first_events import BOUGHT, WATCHED, decode_first, encode_first
+from state.item_ids import ItemIds
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
 from state.murmur2 import hashes
@@ -87,7 +88,9 @@ def _exercise_items() -> None:
     items, store = ItemMachine(SETTINGS), MemoryStore()
     saver = ItemSaver(items, store)
     items.mark_published(items.rank(np.arange(0), exact=True))
+    items.others = PopularityView(ItemIds())
     items.apply(decode(encode(nothing(Source(0, 0), 1))))
+    items.take_in()
     items.apply_pairs(decode_pairs(encode_pairs(no_pairs(Source(1, 0), 1))))
     _best(items)
     saver.save_all()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state import rows as rw
-from state.deltas import Effect
+from state.deltas import DISTANCE_BITS, EFFECT_BITS, Effect, Words, columns_of
 from state.entries import HIGH, LANDMARK_MINUTE, TAU_MINUTES, decay_weight
 from state.memory import kernel, load_any
 from state.opportunity import opportunity
@@ -18,16 +18,19 @@ from state.popularity import (
     add_buyer,
     add_purchase,
     add_repeat,
+    move_own_on,
     refresh_item,
     take_buyer,
     take_purchases,
     undo_repeats,
 )
-from state.purchase_logs import day_of, purchases_of
+from state.purchase_logs import day_of, item_of, purchases_of
 from state.rows import LOOKAHEAD, Rows, add, hint, take
 
 NEW, REPEAT, GONE = map(int, Effect)
 DAY_MINUTES = 24 * 60
+BLOCK_BITS = 8  # of items whose popularity is stored together
+_ITEM, _NEAR_ITEM = np.uint32((1 << EFFECT_BITS) - 1), np.uint32((1 << DISTANCE_BITS) - 1)
 
 # marks of a row: its list may have changed, or hardly; not stored since it changed; used since the clock's
 # hand came by; not in memory; its list may have changed since `ItemMachine.fresh` was last called; all its
@@ -48,6 +51,7 @@ class Tables(NamedTuple):
 
     rows: Rows
     popularity: Popularity
+    popular_blocks: npt.NDArray[np.uint8]  # per block of items: popularity not stored since it changed
     sizes: npt.NDArray[np.uint32]  # [rows, 2, cells] of state.opportunity
     row_of: npt.NDArray[np.int32]  # per item: its row, -1 if another partition owns it
     item_of: npt.NDArray[np.int32]  # per row: its item
@@ -78,6 +82,7 @@ class Pending(NamedTuple):
     neighbour: npt.NDArray[np.int32]
     after: npt.NDArray[np.uint8]
     event: npt.NDArray[np.int32]
+    place: npt.NDArray[np.int32]  # of the neighbour in the message
 
 
 @kernel
@@ -104,15 +109,21 @@ def take_size(t: Tables, row: int, size: int) -> None:
 
 
 @kernel
-def run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity: int, bounded: bool) -> None:
-    """Apply n increments. `bounded`: mark a row for ranking only if the entry may enter its list."""
+def run(
+    t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], roots: npt.NDArray[np.float32],
+    capacity: int, bounded: bool,
+) -> None:  # fmt: skip
+    """Apply n increments. `bounded`: mark a row for ranking only if the entry may enter its list.
+
+    `roots` are of the neighbours' popularity, by their places in the message.
+    """
     latest = np.exp((LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / TAU_MINUTES)
     heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
     side, meta = np.int64(t.rows.side.ctypes.data), np.int64(t.rows.meta.ctypes.data)
-    marks, threshold, roots = t.marks, t.threshold, t.popularity.roots
+    marks, threshold = t.marks, t.threshold
+    rows, neighbours, afters, events, places = p.row, p.neighbour, p.after, p.event, p.place
     touched, room = t.touched.pairs, len(t.touched.pairs)
     known = t.touched.n[0]
-    rows, neighbours, afters, events = p.row, p.neighbour, p.after, p.event
     event = -1
     weight = 0.0
     minute = 0
@@ -130,7 +141,7 @@ def run(t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], capacity:
         if count == 0:
             rw.make_room(t.rows, row, capacity)
             count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
-        best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * roots[neighbour]
+        best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * roots[places[i]]
         if bounded and best < threshold[row]:
             marks[row] |= CHANGED | QUIET
         elif known < room:
@@ -178,20 +189,20 @@ def _unpair(
 
 
 @kernel
+def changed_popularity(t: Tables, item: int) -> None:
+    """Note that an item's popularity is to be stored, and bring what ranking reads of it up to date."""
+    t.popular_blocks[item >> BLOCK_BITS] = 1
+    refresh_item(t.popularity, item)
+
+
+@kernel
 def count(
     t: Tables, position: int, popularity_included: int, skip: int, window: int, capacity: int, bounded: bool,
-    tolerance: float, items: npt.NDArray[np.int64],
-    offsets: npt.NDArray[np.uint32], effects: npt.NDArray[np.uint8],
-    ranks: npt.NDArray[np.uint32], near_ends: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64],
-    again: npt.NDArray[np.uint32], near_items: npt.NDArray[np.int64], near_distances: npt.NDArray[np.uint8],
-    gone_events: npt.NDArray[np.uint32], gone_ranks: npt.NDArray[np.int32],
-    gone_ends: npt.NDArray[np.uint32], taken_ends: npt.NDArray[np.uint32],
-    gone_items: npt.NDArray[np.int64],
-    gone_minutes: npt.NDArray[np.uint32], gone_days: npt.NDArray[np.uint32],
-    gone_spans: npt.NDArray[np.uint32], taken_items: npt.NDArray[np.int64],
-    taken: npt.NDArray[np.uint64], pending: Pending,
+    tolerance: float, numbers: npt.NDArray[np.int64], own_items: int, words: Words, n_events: int,
+    n_near: int, n_gone: int, n_histories: int, taken: npt.NDArray[np.uint64], pending: Pending,
 ) -> int:  # fmt: skip
-    """Apply a message whose item numbers are already this machine's; returns the events it applied.
+    """Apply a message; `numbers` are this machine's of the items in its table, the first `own_items` of which
+    have rows. Returns the events it applied.
 
     `position` is the message's own in pair-deltas; events before source offset first + `skip` are dropped,
     what a row or the popularity already includes is skipped.
@@ -199,27 +210,45 @@ def count(
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     popular = t.popularity
     sizes, row_of, included, cell_of, above = t.sizes, t.row_of, t.included, t.cell_of, t.above
+    item_of_row = t.item_of
     to_row, to_neighbour, to_after, to_event = pending.row, pending.neighbour, pending.after, pending.event
+    to_place = pending.place
+    # one look at each item of the message: its arrays are mostly not in the cache, and looks side by side
+    # wait for memory together
+    roots = np.empty(len(numbers), np.float32)
+    for place in range(len(numbers)):
+        roots[place] = popular.roots[numbers[place]]
+    rows = np.empty(own_items, np.int64)
+    for place in range(own_items):
+        rows[place] = row_of[numbers[place]]
     one = np.uint32(1)
+    c = columns_of(words, n_events, n_near, n_gone, n_histories)
+    offsets, items, details, near_ends, all_minutes, millis, nears = (
+        c.offsets, c.items, c.details, c.near_ends, c.minutes, c.millis, c.near,
+    )  # fmt: skip
+    gone_ends, taken_ends, gone_items, gone_minutes = c.gone_ends, c.taken_ends, c.gone_items, c.gone_minutes
     fresh = position > popularity_included
-    minutes = times_ms // 60_000
+    minutes = np.empty(n_events, np.int64)
     n = 0
     near = 0
     gone = 0
     done = 0
     for i in range(len(items)):
+        minutes[i] = np.int64(np.int32(all_minutes[i]))
         start, near = near, np.int64(near_ends[i])
+        effect = np.int64(items[i] >> np.uint32(EFFECT_BITS))
         if np.int64(offsets[i]) < skip:
-            gone += gone < len(gone_events) and gone_events[gone] == i
+            gone += effect == GONE
             continue
         done += 1
-        item = items[i]
-        if effects[i] == GONE:
-            run(t, pending, n, minutes, capacity, bounded)
+        if effect == GONE:
+            run(t, pending, n, minutes, roots, capacity, bounded)
             n = 0
             first = np.int64(gone_ends[gone - 1]) if gone > 0 else 0
-            history = gone_items[first : np.int64(gone_ends[gone])]
-            removed = np.int64(gone_ranks[gone])
+            history = np.empty(np.int64(gone_ends[gone]) - first, np.int64)
+            for rank in range(len(history)):
+                history[rank] = numbers[gone_items[first + rank]]
+            removed = np.int64(np.int32(c.gone_ranks[gone]))
             _unpair(
                 t,
                 position,
@@ -231,29 +260,36 @@ def count(
             )
             if fresh:
                 for rank in range(len(history)):
-                    if removed < 0 or rank == removed:
+                    if (removed < 0 or rank == removed) and row_of[history[rank]] >= 0:
                         take_buyer(
                             popular, history[rank], np.int64(gone_minutes[first + rank]) // DAY_MINUTES
                         )
-                        days, span = np.int64(gone_days[first + rank]), np.int64(gone_spans[first + rank])
+                        days, span = np.int64(c.gone_days[first + rank]), np.int64(c.gone_spans[first + rank])
                         undo_repeats(popular, history[rank], days, span)
-                        refresh_item(popular, history[rank])
+                        changed_popularity(t, history[rank])
                 for j in range(np.int64(taken_ends[gone - 1]) if gone > 0 else 0, np.int64(taken_ends[gone])):
-                    take_purchases(popular, taken_items[j], day_of(taken[j]), purchases_of(taken[j]))
-                    refresh_item(popular, taken_items[j])
+                    bought = numbers[item_of(taken[j])]
+                    take_purchases(popular, bought, day_of(taken[j]), purchases_of(taken[j]))
+                    changed_popularity(t, bought)
             gone += 1
             continue
+        at = np.int64(items[i] & _ITEM)
+        item = numbers[at]
+        own = rows[at] if at < own_items else -1
         if fresh:
-            add_purchase(popular, item, times_ms[i])
-            if effects[i] == NEW:
-                add_buyer(popular, item, minutes[i] // DAY_MINUTES)
-            else:
-                add_repeat(popular, item, np.int64(again[i]))
-            refresh_item(popular, item)
-        if effects[i] != NEW:
+            time_ms = minutes[i] * 60_000 + np.int64(millis[i])
+            move_own_on(popular, item_of_row, time_ms)
+            if own >= 0:
+                add_purchase(popular, item, time_ms)
+                if effect == NEW:
+                    add_buyer(popular, item, minutes[i] // DAY_MINUTES)
+                else:
+                    add_repeat(popular, item, np.int64(details[i]))
+                changed_popularity(t, item)
+                roots[at] = popular.roots[item]
+        if effect != NEW:
             continue
-        rank = np.int64(ranks[i])
-        own = row_of[item]
+        rank = np.int64(details[i])
         if own >= 0 and included[own] >= position:
             own = -1
         if own >= 0:
@@ -262,22 +298,25 @@ def count(
             grown = popular.buyers[item] - t.ranked_buyers[own]
             t.marks[own] |= CHANGED | (CHANGED_LIST if grown > tolerance * t.ranked_buyers[own] else QUIET)
         for j in range(start, near):
-            other = near_items[j]
+            place = np.int64(nears[j] & _NEAR_ITEM)
+            other = numbers[place]
             if own >= 0:
                 to_row[n], to_neighbour[n], to_after[n], to_event[n] = own, other, 0, i
+                to_place[n] = place
                 n += 1
-            row = row_of[other]
+            row = rows[place] if place < own_items else -1
             if row >= 0 and included[row] < position:
                 to_row[n], to_neighbour[n], to_after[n], to_event[n] = row, item, 1, i
+                to_place[n] = at
                 n += 1
-                distance = np.int64(near_distances[j])
+                distance = np.int64(nears[j] >> np.uint32(DISTANCE_BITS))
                 size = min(rank - distance, window) + distance - 1
                 cell, next_cell = cell_of[size], cell_of[size + 1]
                 sizes[row, 0, cell] -= one
                 sizes[row, 0, next_cell] += one
                 sizes[row, 1, cell] -= np.uint32(above[size])
                 sizes[row, 1, next_cell] += np.uint32(above[size + 1])
-    run(t, pending, n, minutes, capacity, bounded)
+    run(t, pending, n, minutes, roots, capacity, bounded)
     return done
 
 

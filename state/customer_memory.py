@@ -18,6 +18,8 @@ from state import histories as hs
 from state.budget import ids_limit
 from state.deltas import Source
 from state.ids import Dictionary
+from state.item_ids import item_hashes
+from state.memory import longer
 from state.profiles import Profiles
 from state.residents import Residents
 from state.settings import CountingSettings
@@ -69,6 +71,7 @@ class CustomerMemory:
         self.position = 0  # offset after the last record applied
         self.customer_count = 0  # customers with an item
         self.sent_ids = 0  # item ids that went out in deltas
+        self.sent_to = 0  # what follows from offsets before it is in Kafka, and in what was loaded
         self.histories = hs.new_histories(1024)
         self.included = np.full(1024, -1, np.int64)  # per customer: offset its loaded record has
         self.changed = np.zeros(1024, np.uint8)  # per customer: not stored since it changed
@@ -79,7 +82,8 @@ class CustomerMemory:
         self.backing: Backing | None = None
         self.whole = True  # all customers are in memory
         self.item_partitions = np.zeros(1024, np.uint16)
-        self.placed = 0  # items whose partition is known
+        self.item_hashes = np.zeros(1024, np.uint64)
+        self.placed = 0  # items whose partition and hash are known
 
     def identity(self) -> dict[str, Any]:
         """Settings that the state depends on, as the store's META has them."""
@@ -164,9 +168,11 @@ class CustomerMemory:
                 np.append(old, np.zeros_like(old)) for old in (self.changed, self.counted, self.used)
             )
         if len(self.items) > len(self.item_partitions):
-            grown_items = np.zeros(max(len(self.items), 2 * len(self.item_partitions)), np.uint16)
-            grown_items[: len(self.item_partitions)] = self.item_partitions
-            self.item_partitions = grown_items
-        for number, item_id in enumerate(self.items.since(self.placed), self.placed):
-            self.item_partitions[number] = self.partition_of(item_id)
-        self.placed = len(self.items)
+            n = max(len(self.items), 2 * len(self.item_partitions))
+            self.item_partitions = longer(self.item_partitions, n)
+            self.item_hashes = longer(self.item_hashes, n)
+        if len(self.items) > self.placed:
+            fresh = list(self.items.since(self.placed))
+            self.item_partitions[self.placed : len(self.items)] = [self.partition_of(name) for name in fresh]
+            self.item_hashes[self.placed : len(self.items)] = item_hashes(fresh)
+            self.placed = len(self.items)

@@ -3,16 +3,18 @@
 m            META: window, partitions, log, position to replay from
 k            TOTALS
 f            NEWEST, of a machine that tells late
+t            SENT: before which offset all that follows from events was sent
 H customer   HISTORY, the customer's id hashed (`state.customer_keys`)
 I item id    NUMBER of an item
 N number     ID of an item
 w number     NUMBERS: partitions of the items from that number on
+x number     HASHES of these items
 
 A forgotten customer's record is deleted with the next step, though META may still say to replay from before
-the event. That replay changes nothing: what is stored was acknowledged by Kafka before, so item machines
-drop everything it sends again by its offset; the customer, who begins anew in it, is erased at the same
-event once more; and one who came back has a record that includes what is replayed. Only a return refused
-for want of the erased purchases may reach the dead letters.
+the event. That replay changes nothing: what is stored was acknowledged by Kafka before (SENT), so nothing of
+it is sent again; the customer, who begins anew in it, is erased at the same event once more; and one who came
+back has a record that includes what is replayed. Only a return refused for want of the erased purchases may
+reach the dead letters.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from state.saving import TOTALS, Saver, key
 from state.store import Records, Store
 from state.stored_ids import StoredIds
 
-PARTITIONS, NEWEST = b"w", b"f"
+PARTITIONS, HASHES, SENT, NEWEST = b"w", b"x", b"t", b"f"
 Machine = TypeVar("Machine", bound=CustomerMemory)
 WRITTEN_AT_ONCE = 256
 
@@ -51,6 +53,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         self._totals = (0, 0)
         self._newest_ms = -1
         self._placed = 0
+        self._sent_to = 0
         self._erased: list[bytes] = []  # keys to purge
         self._hand = 0
         machine.items.keep_in(self._ids)
@@ -80,6 +83,8 @@ class CustomerSaver(Saver, Generic[Machine]):
         pages = [codec.unpack_numbers(k, v) for k, v in self.store.scan(PARTITIONS)]
         if pages:
             machine.item_partitions = np.concatenate(pages).astype(np.uint16)
+            hashes = [codec.unpack_hashes(k, v) for k, v in self.store.scan(HASHES)]
+            machine.item_hashes = np.concatenate(hashes)
             machine.placed = self._placed = len(machine.item_partitions)
         machine.make_room()
         if machine.budget_bytes is None:
@@ -88,6 +93,8 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine.whole = machine.budget_bytes is None
         machine.customer_count = self._customers
         machine.sent_ids = n_items
+        if (raw := self.store.get(SENT)) is not None:
+            machine.sent_to = self._sent_to = codec.unpack_sent(SENT, raw)
         machine.position = self.stored
         newest = self.store.get(NEWEST)
         if newest is not None:
@@ -188,9 +195,15 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine, items = self.machine, self.machine.items
         records = self._ids.records(items.written, list(items.since(items.written)))
         items.written = len(items)
+        sent_to = max(machine.position, machine.sent_to)  # a replay begins before it
+        if sent_to > self._sent_to:
+            records.append((SENT, codec.pack_sent(sent_to)))
+            self._sent_to = sent_to
         if machine.placed > self._placed:
             partitions = machine.item_partitions[self._placed : machine.placed]
+            hashes = machine.item_hashes[self._placed : machine.placed]
             records.append((key(PARTITIONS, self._placed), codec.pack_numbers(partitions)))
+            records.append((key(HASHES, self._placed), codec.pack_hashes(hashes)))
             self._placed = machine.placed
         for customer_id, counted in machine.erased.items():
             records.append((history_key(customer_id), None))

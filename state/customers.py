@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from state import histories as hs
-from state import pairing
+from state import pairing, routing
 from state.customer_memory import CustomerMemory
 from state.deltas import Deltas, Source
 from state.event_sources import EventSources
 from state.events import Event, EventBatch, Kind
 from state.first_events import FirstEvents
+from state.memory import longer
 
 BATCH_EVENTS = 2_000
 GONE_ITEMS = 250_000  # history items of removals in one message, and days of theirs: 6 MB at most
@@ -56,7 +57,7 @@ class Applied:
     Attributes
     ----------
     deltas : list[list[Deltas]]
-        Per item partition the messages, in order; together they cover the batch's offsets.
+        Per item partition the messages, in order; none where nothing concerns it.
     outcomes : uint8[n]
         Per event a value of `state.pairing` (NEW, REPEAT, GONE, DUPLICATE, ...).
     first_events : list[FirstEvents]
@@ -103,6 +104,10 @@ class CustomerMachine(CustomerMemory):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.silent = self.waits
+        # per item partition the end of the last message to it; of those before a restart all are in Kafka
+        self._told = [0] * self.partitions
+        self._marks, self._serial = np.zeros(1024, np.int64), 1  # of `state.routing`
+        self._told_ids = np.zeros(1024, np.uint8)  # the same: after a restart ids are told again
 
     @property
     def is_new(self) -> bool:
@@ -145,9 +150,8 @@ class CustomerMachine(CustomerMemory):
             applied, messages, first_events = self._apply_some(batch, done, upto)
             told += first_events
             outcomes[done : done + len(applied)] = applied
-            if self.pairs:
-                for to, message in zip(deltas, messages, strict=True):
-                    to.append(message)
+            for partition, message in messages:
+                deltas[partition].append(message)
             done += len(applied)
             if done == len(batch):
                 break
@@ -161,8 +165,8 @@ class CustomerMachine(CustomerMemory):
 
     def _apply_some(
         self, batch: EventBatch, start: int, stop: int
-    ) -> tuple[npt.NDArray[np.uint8], list[Deltas], list[FirstEvents]]:
-        """Events start .. stop or fewer, as one message per item partition, and one of first events."""
+    ) -> tuple[npt.NDArray[np.uint8], list[tuple[int, Deltas]], list[FirstEvents]]:
+        """Events start .. stop or fewer: a message for each partition concerned, and one of first events."""
         columns: list[Any] = [
             column[start:stop]
             for column in (
@@ -182,7 +186,7 @@ class CustomerMachine(CustomerMemory):
         self.customer_count += gained
         self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
         end = batch.end if start + n == len(batch) else int(batch.offsets[start + n])
-        messages = list(self._messages(columns, out, n, gone, end)) if self.pairs else []
+        messages = list(self._messages(columns, out, n, end)) if self.pairs else []
         told: list[FirstEvents] = []
         if self.waits or self.silent:
             came_ms = columns[5][:n][out.outcomes[:n] == pairing.NEW]
@@ -190,7 +194,6 @@ class CustomerMachine(CustomerMemory):
         if self.tells_as is not None and not self.silent:
             told.append(self._first_events(self.tells_as, columns, out, n, gone, end))
         self.position = end
-        self.sent_ids = len(self.items)
         return out.outcomes[:n], messages, told
 
     def _room(self, slots: npt.NDArray[np.uint32], events: int) -> int:
@@ -199,31 +202,36 @@ class CustomerMachine(CustomerMemory):
         return max(GONE_ITEMS, *(int(of_some.max()) + events for of_some in lengths))
 
     def _messages(
-        self, columns: list[npt.NDArray[Any]], out: pairing.Paired, n: int, gone: int, end: int
-    ) -> Iterator[Deltas]:
-        counted = out.outcomes[:n] <= pairing.GONE
-        which = np.flatnonzero(counted)
-        offsets = (columns[0][which] - self.position).astype(np.uint32)
-        items, times = columns[3][which].astype(np.uint32), columns[5][which].astype(np.int64)
-        near_ends = out.near_ends[which]
-        near_items = out.near_items[: near_ends[-1] if len(near_ends) else 0]
-        gone_end, taken_end = (out.gone_ends[gone - 1], out.taken_ends[gone - 1]) if gone else (0, 0)
-        new_ids = list(self.items.since(self.sent_ids))
-        for partition in range(self.partitions):
-            ends, to_items, distances = pairing.route(
-                partition, self.item_partitions, items, near_ends, near_items
-            )
-            yield Deltas(
-                self.source, self.position, end, self.customer_count, self.sent_ids, new_ids,
-                self.item_partitions[self.sent_ids : len(self.items)],
-                offsets, items, out.outcomes[which], out.ranks[which],
-                ends, times, out.again[which], to_items, distances,
-                np.searchsorted(which, out.gone_events[:gone]).astype(np.uint32),
-                out.gone_ranks[:gone], out.gone_ends[:gone].astype(np.uint32),
-                out.taken_ends[:gone].astype(np.uint32),
-                out.gone_items[:gone_end], out.gone_minutes[:gone_end],
-                out.gone_days[:gone_end], out.gone_spans[:gone_end], out.taken[:taken_end],
-            )  # fmt: skip
+        self, columns: list[Any], out: pairing.Paired, n: int, end: int
+    ) -> Iterator[tuple[int, Deltas]]:
+        """The partitions that a batch concerns, each with its message.
+
+        Nothing is said again of offsets of which all had been sent when something was stored: a customer
+        erased since the position that is replayed from begins anew in the replay, and would be told of
+        otherwise.
+        """
+        if len(self._marks) < len(self.items):
+            self._marks = longer(self._marks, 2 * len(self.items))
+            self._told_ids = longer(self._told_ids, 2 * len(self.items))
+        r = routing.route(
+            self.partitions, self.item_partitions, self._told_ids, self._marks, self._serial, self.position,
+            columns[0], columns[3], columns[5], int(np.searchsorted(columns[0][:n], self.sent_to)), n, out,
+        )  # fmt: skip
+        self._serial += self.partitions
+        table = t = words = f = 0
+        hashes = self.item_hashes
+        for partition, (to_table, to_taken, to_words, to_fresh) in enumerate(r.ends.tolist()):
+            if to_words > words:
+                numbers, new = r.table[table:to_table], r.fresh[f:to_fresh]
+                events, near, gone, histories, *_ = r.sizes[partition].tolist()
+                yield partition, Deltas(
+                    self.source, self._told[partition], self.position, end, self.customer_count,
+                    int(r.own[partition]), events, near, gone, histories,
+                    self.items.ids(numbers[new].tolist()) if to_fresh > f else [],
+                    hashes[numbers], r.taken[t:to_taken], r.words[words:to_words], new,
+                )  # fmt: skip
+                self._told[partition] = end
+            table, t, words, f = to_table, to_taken, to_words, to_fresh
 
     def _first_events(
         self,

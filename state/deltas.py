@@ -1,24 +1,31 @@
 """Deltas: what one batch of customers' events changes in the counts of one item partition.
 
-Customer machines write them, item machines read them, in this binary layout (little-endian, every array
-padded to 8 bytes). Item numbers are those of the source's dictionary; only ids the source had not sent
-before travel, so a reader holds the source's dictionary after reading all of its messages.
+Customer machines write them, item machines read them, in this binary layout (little-endian). A partition gets
+a message only of batches with events that concern it: those of its own items, and those whose neighbours in
+the customer's history it owns. Items are numbered by the message's own table, in which each is the hash of
+its id (`state.item_ids`), those first that the partition owns.
 
     header   magic "AD" | u8 version | u8 type | u16 source topic | u16 source partition
-             i64 first | i64 end              source offsets covered: [first, end)
-             i64 customers                    customers of the source partition that have an item
-             u32 base | u32 new ids           numbers base .. base + new - 1 are the new ids
-             u32 events | u32 near | u32 histories | u32 history items | u32 taken
-    ids      u16 partition[new] | u16 bytes[new] | utf-8
-    events   u32 offset - first | u32 item | u8 effect | u32 rank | u32 near end | i64 time_ms | u32 again
-    near     u32 item | u8 distance           neighbours of NEW events that the partition needs
-    gone     u32 event | i32 removed rank (-1: all) | u32 end | u32 taken end,
-             then u32 item | u32 minute | u32 days | u32 span of the histories
-    taken    u64 record of `state.purchase_logs`: purchases of what was removed, but for each item's first
+             i64 previous | i64 first | i64 end   source offsets covered: [first, end); those from previous to
+                                                  first do not concern the partition
+             i64 customers                        customers of the source partition that have an item
+             u32 items | u32 own | u32 new ids | u32 events | u32 near | u32 histories | u32 history items
+             u32 taken
+    u64      hash[items]
+             taken: records of `state.purchase_logs` of what was removed, but for each item's first
+    u32      events:   offset - first | effect * 2^30 + item | rank of a NEW, `again` of a REPEAT | near end |
+                       minute | milliseconds of it
+             near:     distance * 2^24 + item      neighbours of NEW events that the partition needs
+             gone:     event | i32 removed rank (-1: all) | end | taken end,
+                       then item | minute | days | span of the histories
+             new ids:  item                        whose ids follow
+    ids      u16 bytes[new ids], padded to 8 | utf-8
 
 `near` of an event: if the partition owns the event's item, all items within the window before it, nearest
-first; else those of them that it owns. `again` is what `state.history_repeats.again` says of a REPEAT, 0 of
-others. A GONE event carries the whole history as it was before.
+first; else those of them that it owns. `again` is what `state.history_repeats.again` says of a REPEAT, which
+only the item's partition gets. A GONE event carries the whole history as it was before, to each partition
+that owns an item of it; `taken` are those of the partition's items. New ids are those of items whose
+partitions have not been told them by the source since it started.
 """
 
 from __future__ import annotations
@@ -31,11 +38,15 @@ import numpy as np
 import numpy.typing as npt
 
 from state.errors import BadDelta
+from state.memory import kernel
 from state.wire import Reader, Writer
 
 MAGIC = b"AD"
-VERSION = 3
-_HEADER = struct.Struct("<2sBBHHqqqIIIIIII")
+VERSION = 4
+MOST_ITEMS = 1 << 24  # of a message
+EFFECT_BITS = 30  # an item's number is below them
+DISTANCE_BITS = 24
+_HEADER = struct.Struct("<2sBBHHqqqqIIIIIIII")
 
 
 class Effect(IntEnum):
@@ -62,43 +73,67 @@ class Source(NamedTuple):
     partition: int
 
 
+Words = npt.NDArray[np.uint32]
+
+
 class Deltas(NamedTuple):
     """One message. See the module's drawing."""
 
     source: Source
+    previous: int
     first: int
     end: int
     customers: int
-    base: int
+    own: int
+    events: int
+    near: int
+    gone: int
+    histories: int
     new_ids: list[str]
-    new_partitions: npt.NDArray[np.uint16]
-    offsets: npt.NDArray[np.uint32]
-    items: npt.NDArray[np.uint32]
-    effects: npt.NDArray[np.uint8]
-    ranks: npt.NDArray[np.uint32]
-    near_ends: npt.NDArray[np.uint32]
-    times_ms: npt.NDArray[np.int64]
-    again: npt.NDArray[np.uint32]
-    near_items: npt.NDArray[np.uint32]
-    near_distances: npt.NDArray[np.uint8]
-    gone_events: npt.NDArray[np.uint32]
-    gone_ranks: npt.NDArray[np.int32]
-    gone_ends: npt.NDArray[np.uint32]
-    taken_ends: npt.NDArray[np.uint32]
-    gone_items: npt.NDArray[np.uint32]
-    gone_minutes: npt.NDArray[np.uint32]
-    gone_days: npt.NDArray[np.uint32]
-    gone_spans: npt.NDArray[np.uint32]
+    hashes: npt.NDArray[np.uint64]
     taken: npt.NDArray[np.uint64]
+    words: Words
+    new_items: Words
 
 
-_COLUMNS: tuple[tuple[type, ...], ...] = (
-    (np.uint32, np.uint32, np.uint8, np.uint32, np.uint32, np.int64, np.uint32),  # events
-    (np.uint32, np.uint8),  # near
-    (np.uint32, np.int32, np.uint32, np.uint32),  # gone
-    (np.uint32, np.uint32, np.uint32, np.uint32),  # items of gone histories
-    (np.uint64,),  # taken
-)
+class Columns(NamedTuple):
+    """The columns of a message's words."""
+
+    offsets: Words
+    items: Words
+    details: Words
+    near_ends: Words
+    minutes: Words
+    millis: Words
+    near: Words
+    gone_events: Words
+    gone_ranks: Words
+    gone_ends: Words
+    taken_ends: Words
+    gone_items: Words
+    gone_minutes: Words
+    gone_days: Words
+    gone_spans: Words
+
+
+_LENGTHS = (6, 1, 4, 4)  # columns of events, near, gone, histories
+
+
+@kernel
+def columns_of(words: npt.NDArray[Any], events: int, near: int, gone: int, histories: int) -> Columns:
+    """Columns one behind the other."""
+    e, n, g, h = events, near, gone, histories
+    to_near = 6 * e
+    to_gone = to_near + n
+    to_items = to_gone + 4 * g
+    return Columns(
+        words[:e], words[e : 2 * e], words[2 * e : 3 * e], words[3 * e : 4 * e], words[4 * e : 5 * e],
+        words[5 * e : to_near], words[to_near:to_gone],
+        words[to_gone : to_gone + g], words[to_gone + g : to_gone + 2 * g],
+        words[to_gone + 2 * g : to_gone + 3 * g], words[to_gone + 3 * g : to_items],
+        words[to_items : to_items + h], words[to_items + h : to_items + 2 * h],
+        words[to_items + 2 * h : to_items + 3 * h], words[to_items + 3 * h : to_items + 4 * h],
+    )  # fmt: skip
 
 
 def message_type(raw: bytes) -> Type:
@@ -124,28 +159,26 @@ def message_type(raw: bytes) -> Type:
 
 def nothing(source: Source, end: int) -> Deltas:
     """A source's first message, in which nothing happened up to offset `end`."""
-    columns: list[Any] = [np.zeros(0, dtype) for dtypes in _COLUMNS for dtype in dtypes]
-    return Deltas(source, 0, end, 0, 0, [], np.zeros(0, np.uint16), *columns)
+    none, no_words = np.zeros(0, np.uint64), np.zeros(0, np.uint32)
+    return Deltas(source, 0, 0, end, 0, 0, 0, 0, 0, 0, [], none, none, no_words, no_words)
 
 
 def encode(d: Deltas) -> bytes:
     """The bytes of a message."""
-    w = Writer()
-    w.put(
-        _HEADER.pack(
-            MAGIC, VERSION, Type.COUNTS, *d.source, d.first, d.end, d.customers, d.base, len(d.new_ids),
-            len(d.offsets), len(d.near_items), len(d.gone_events), len(d.gone_items), len(d.taken),
-        )
+    head = _HEADER.pack(
+        MAGIC, VERSION, Type.COUNTS, *d.source, d.previous, d.first, d.end, d.customers, len(d.hashes), d.own,
+        len(d.new_ids), d.events, d.near, d.gone, d.histories, len(d.taken),
     )  # fmt: skip
-    w.put(d.new_partitions.tobytes())
-    w.ids(d.new_ids)
-    for column in d[7:]:
-        w.put(column.tobytes())
-    return w.message()
+    parts: list[Any] = [head, d.hashes, d.taken, d.words]
+    if d.new_ids:
+        w = Writer()
+        w.ids(d.new_ids)
+        parts += [d.new_items, *w.parts]
+    return b"".join(parts)
 
 
 def decode(raw: bytes) -> Deltas:
-    """The message of some bytes; its arrays are views of them.
+    """The message of some bytes; its arrays are views of a copy of them.
 
     Raises
     ------
@@ -158,12 +191,17 @@ def decode(raw: bytes) -> Deltas:
         header = _HEADER.unpack_from(raw)
     except struct.error as error:
         raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header") from error
-    topic, partition, first, end, customers, base, n_new, *lengths = header[3:]
-    r = Reader(raw, _HEADER.size + -_HEADER.size % 8)
-    partitions = r.array(np.uint16, n_new)
-    ids = r.ids(n_new)
-    columns = [r.array(dtype, n) for dtypes, n in zip(_COLUMNS, lengths, strict=True) for dtype in dtypes]
-    return Deltas(Source(topic, partition), first, end, customers, base, ids, partitions, *columns)  # type: ignore[arg-type]
+    _, _, _, topic, partition, previous, first, end, customers, items, own, n_new, *lengths, taken = header
+    r = Reader(raw, _HEADER.size, padded=False)
+    arrays: list[Any] = [r.array(np.uint64, items), r.array(np.uint64, taken)]
+    arrays.append(r.array(np.uint32, sum(n * of_them for n, of_them in zip(lengths, _LENGTHS, strict=True))))
+    arrays.append(r.array(np.uint32, n_new))
+    ids: list[str] = []
+    if n_new:
+        r.padded = True
+        ids = r.ids(n_new)
+    source = Source(topic, partition)
+    return Deltas(source, previous, first, end, customers, own, *lengths, ids, *arrays)  # type: ignore[call-arg]
 
 
 class Availability(NamedTuple):
@@ -206,6 +244,23 @@ def decode_availability(raw: bytes) -> Availability:
     return Availability(Source(topic, partition), first, end, ids, r.array(np.uint8, n))  # type: ignore[arg-type]
 
 
-def encode_settle() -> bytes:
-    """A SETTLE message: asks the reader to bring every list exactly up to date and to report it."""
-    return MAGIC + bytes([VERSION, Type.SETTLE]) + bytes(4)
+def encode_settle(settle: int) -> bytes:
+    """A SETTLE message: asks the reader to bring every list exactly up to date and to report it.
+
+    Each partition gets the same number, which grows from one settling to the next: a reader publishes the
+    popularity of its items together with it, and ranks by what all have published with it.
+    """
+    return MAGIC + bytes([VERSION, Type.SETTLE]) + bytes(4) + settle.to_bytes(8, "little")
+
+
+def decode_settle(raw: bytes) -> int:
+    """The number of a SETTLE message.
+
+    Raises
+    ------
+    BadDelta
+        If it has none.
+    """
+    if len(raw) != 16:
+        raise BadDelta(f"SETTLE message of {len(raw)} bytes; it must have 16")
+    return int.from_bytes(raw[8:], "little")

@@ -1,4 +1,4 @@
-"""The records of items, ROW and POPULARITY: their bytes are described in `state.codec`."""
+"""The records of items, ROW, POPULARITY, CLOCK and HIDDEN: their bytes are described in `state.codec`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from state import row_memory
 from state import rows as rw
 from state.codec import Kind, frame, unframe
 from state.errors import CorruptRecord
-from state.popularity import Popularity, count_recent
+from state.popularity import BUYERS, DAY_MS, DAYS, PURCHASES, WATERMARK_MS, Popularity
 
+_CLOCK = struct.Struct("<qqq")
 ROW_BYTES = 56  # of a ROW without sizes and entries
 
 
@@ -52,40 +53,53 @@ def unpack_rows(
         raise CorruptRecord(f"record {records[wrong][0]!r} has not the {sizes.shape[2]} size cells of a row")
 
 
-def pack_popularity(p: Popularity, items: int, included: int) -> bytes:
-    """A POPULARITY record of items 0 .. items - 1."""
-    numbers, slots = np.nonzero(p.days[:items])
-    counts = np.stack([(slots << 27) + numbers, p.days[numbers, slots]]).astype(np.uint64)
+def pack_clock(p: Popularity, included: int) -> bytes:
+    """A CLOCK record."""
+    totals = p.totals
+    return frame(Kind.CLOCK, _CLOCK.pack(included, totals[WATERMARK_MS], totals[PURCHASES]))
+
+
+def unpack_clock(p: Popularity, key: bytes, raw: bytes) -> int:
+    """Put a CLOCK record into empty tables; returns the offset that the POPULARITY records include."""
+    included, p.totals[WATERMARK_MS], p.totals[PURCHASES] = _CLOCK.unpack(unframe(Kind.CLOCK, key, raw))
+    return int(included)
+
+
+def pack_popularity(p: Popularity, items: npt.NDArray[np.int64]) -> bytes:
+    """A POPULARITY record of those of some items of which anything is counted."""
+    days = p.days[items]
+    some = days.any(axis=1) | (p.buyers[items] != 0) | p.repeats[items].any(axis=1)
+    items, days = items[some], days[some]
+    which, slots = np.nonzero(days)
+    counts = np.stack([(slots << 27) + items[which], days[which, slots]]).astype(np.uint64)
     return frame(
         Kind.POPULARITY,
         b"".join((
-            struct.pack("<q", included), p.totals.tobytes(), struct.pack("<Q", items),
-            p.buyers[:items].tobytes(), p.repeats[:items].tobytes(), p.first_days[:items].tobytes(),
-            _padded(p.available[:items].tobytes()),
-            struct.pack("<Q", len(numbers)), counts.tobytes(),
+            struct.pack("<qQ", p.totals[WATERMARK_MS] // DAY_MS, len(items)), items.tobytes(),
+            p.buyers[items].tobytes(), p.repeats[items].tobytes(), p.first_days[items].tobytes(),
+            struct.pack("<Q", len(which)), counts.tobytes(),
         )),
     )  # fmt: skip
 
 
-def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> int:
-    """Put a POPULARITY record into empty tables with room for it; returns the offset it includes."""
+def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> None:
+    """Put a POPULARITY record into tables with room for it, and with the clock of now."""
     payload = unframe(Kind.POPULARITY, key, raw)
-    included, *totals = struct.unpack_from("<q4q", payload)
-    (n,) = struct.unpack_from("<Q", payload, 40)
-    p.totals[:] = totals
-    at = 48
-    p.buyers[:n] = np.frombuffer(payload, np.int64, n, at)
+    day, n = struct.unpack_from("<qQ", payload)
+    items = np.frombuffer(payload, np.int64, n, 16)
+    at = 16 + 8 * n
+    p.buyers[items] = np.frombuffer(payload, np.int64, n, at)
+    p.totals[BUYERS] += p.buyers[items].sum()
     at += 8 * n
-    p.repeats[:n] = np.frombuffer(payload, np.int64, 3 * n, at).reshape(n, 3)
+    p.repeats[items] = np.frombuffer(payload, np.int64, 3 * n, at).reshape(n, 3)
     at += 24 * n
-    p.first_days[:n] = np.frombuffer(payload, np.int64, n, at)
+    p.first_days[items] = np.frombuffer(payload, np.int64, n, at)
     at += 8 * n
-    p.available[:n] = np.frombuffer(payload, np.uint8, n, at)
-    at += n + -n % 8
     slots, numbers, counts = _unpack_days(payload, at)
-    p.days[numbers, slots] = counts
-    count_recent(p)
-    return int(included)
+    newest = p.totals[WATERMARK_MS] // DAY_MS
+    # slots of days that have begun since are of days that have left the window
+    stays = (slots - day - 1) % DAYS >= min(newest - day, DAYS)
+    p.days[numbers[stays], slots[stays]] = counts[stays]
 
 
 def _unpack_days(
@@ -98,5 +112,11 @@ def _unpack_days(
     return (where >> np.uint64(27)).astype(np.int64), (where & item_mask).astype(np.int64), counts
 
 
-def _padded(raw: bytes) -> bytes:
-    return raw + bytes(-len(raw) % 8)
+def pack_hidden(p: Popularity, items: int) -> bytes:
+    """A HIDDEN record of items 0 .. items - 1."""
+    return frame(Kind.HIDDEN, np.flatnonzero(p.available[:items] == 0).astype(np.int32).tobytes())
+
+
+def unpack_hidden(p: Popularity, key: bytes, raw: bytes) -> None:
+    """Put a HIDDEN record into tables in which all are available."""
+    p.available[np.frombuffer(unframe(Kind.HIDDEN, key, raw), np.int32)] = 0

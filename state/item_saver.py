@@ -1,12 +1,13 @@
 """The item machine's store.
 
 m                         META: settings, partition, log, position to replay from, sources as they were then
-k                         TOTALS
-I item id                 NUMBER of an item
-N number                  ID of an item
+h number                  HASHES of the items from that number on
+N number                  ID of an item, once it is known
 w row                     NUMBERS: items of the rows from that row on
 s topic partition number  NUMBERS: a source's items, from that number of the source on
-p                         POPULARITY
+c                         CLOCK
+p block                   POPULARITY of a block of items
+a                         HIDDEN
 r row                     ROW
 """
 
@@ -22,14 +23,13 @@ import numpy.typing as npt
 
 from state import codec, item_codec
 from state import popularity as pop
-from state.counting import ABSENT, SAVE
+from state.counting import ABSENT, BLOCK_BITS, SAVE
 from state.deltas import Source
 from state.items import ItemMachine, SourceState
-from state.saving import TOTALS, Saver, key, number_of
+from state.saving import Saver, key, number_of
 from state.store import Records, Store
-from state.stored_ids import StoredIds
 
-POPULARITY = b"p"
+CLOCK, POPULARITY, HIDDEN = b"c", b"p", b"a"
 WRITTEN_AT_ONCE = 256
 READ_AT_ONCE = 1_024
 _SOURCE = struct.Struct(">HH")
@@ -42,10 +42,8 @@ class ItemSaver(Saver):
         super().__init__(store, log)
         self.machine = machine
         machine.backing = self
-        self._ids = StoredIds(store)
-        self._rows = 0
+        self._hashes = self._names = self._rows = 0
         self._sources: dict[Source, int] = {}
-        machine.items.keep_in(self._ids)
 
     def position(self) -> int:
         """The machine's position."""
@@ -66,9 +64,11 @@ class ItemSaver(Saver):
         meta = self._open()
         for topic, partition, end, customers in (meta or {}).get("sources", ()):
             machine.sources[Source(topic, partition)] = SourceState(end=end, customers=customers)
-        raw = self.store.get(TOTALS)
-        n_items = codec.unpack_totals(TOTALS, raw)[0] if raw is not None else 0
-        machine.items.open(self._ids, n_items, whole=machine.budget_bytes is None)
+        for k, v in self.store.scan(b"h"):
+            machine.items.numbers(codec.unpack_hashes(k, v))
+        for k, v in self.store.scan(b"N"):
+            machine.items.name(number_of(k), codec.unpack_id(k, v))
+        self._hashes, self._names = len(machine.items), len(machine.items.named)
         for k, v in self.store.scan(b"s"):
             source = Source(*_SOURCE.unpack_from(k, 1))
             state = machine.sources.setdefault(source, SourceState())
@@ -86,12 +86,19 @@ class ItemSaver(Saver):
         else:
             machine.tables.marks[: machine.row_count] |= ABSENT
             machine.absent = machine.row_count
-        tables = machine.tables
-        raw = self.store.get(POPULARITY)
-        if raw is not None:
-            machine.popularity_included = item_codec.unpack_popularity(tables.popularity, POPULARITY, raw)
-            pop.refresh(tables.popularity, len(machine.items))
+        self._load_popularity()
         machine.position = self.stored
+
+    def _load_popularity(self) -> None:
+        machine, popularity = self.machine, self.machine.popularity
+        if (raw := self.store.get(HIDDEN)) is not None:
+            item_codec.unpack_hidden(popularity, HIDDEN, raw)
+        if (raw := self.store.get(CLOCK)) is not None:
+            machine.popularity_included = item_codec.unpack_clock(popularity, CLOCK, raw)
+            for k, v in self.store.scan(POPULARITY):
+                item_codec.unpack_popularity(popularity, k, v)
+            pop.count_recent(popularity)
+        machine.take_in()
 
     def bring_in(self, rows: list[int]) -> None:
         """Fill rows from their records, where they have any.
@@ -133,11 +140,26 @@ class ItemSaver(Saver):
             "position": machine.position,
             "sources": [[*source, s.end, s.customers] for source, s in machine.sources.items()],
         }
+        records = self._popularity()
+        changed = np.flatnonzero(machine.tables.marks[: machine.row_count] & SAVE)
+        return meta, records, changed
+
+    def _popularity(self) -> Records:
+        """The popularity that changed, all as of now, and so to be written at once."""
+        machine, tables = self.machine, self.machine.tables
         # during a replay what was loaded may include more than the position
         included = max(machine.position - 1, machine.popularity_included)
-        popularity = item_codec.pack_popularity(machine.tables.popularity, len(machine.items), included)
-        changed = np.flatnonzero(machine.tables.marks[: machine.row_count] & SAVE)
-        return meta, [(POPULARITY, popularity)], changed
+        records: Records = [(CLOCK, item_codec.pack_clock(tables.popularity, included))]
+        for block in np.flatnonzero(tables.popular_blocks).tolist():
+            items = np.arange(block << BLOCK_BITS, min((block + 1) << BLOCK_BITS, len(machine.items)))
+            if machine.others is not None:  # else what it was told of
+                items = items[tables.row_of[items] >= 0]
+            records.append((key(POPULARITY, block), item_codec.pack_popularity(tables.popularity, items)))
+        tables.popular_blocks[:] = 0
+        if not machine.availability_stored:
+            records.append((HIDDEN, item_codec.pack_hidden(tables.popularity, len(machine.items))))
+            machine.availability_stored = True
+        return records
 
     def _pack(self, numbers: list[int]) -> Records:
         tables, position = self.machine.tables, self.machine.position
@@ -155,10 +177,13 @@ class ItemSaver(Saver):
     def _appended(self) -> Records:
         machine, items = self.machine, self.machine.items
         records: Records = []
-        if len(items) > items.written:
-            records += self._ids.records(items.written, list(items.since(items.written)))
-            records.append((TOTALS, codec.pack_totals(len(items), 0)))
-            items.written = len(items)
+        if len(items) > self._hashes:
+            hashes = items.hashes[self._hashes : len(items)]
+            records.append((key(b"h", self._hashes), codec.pack_hashes(hashes)))
+            self._hashes = len(items)
+        for number in items.named[self._names :]:
+            records.append((key(b"N", number), codec.pack_id(items.id(number))))
+        self._names = len(items.named)
         if machine.row_count > self._rows:
             rows = machine.tables.item_of[self._rows : machine.row_count]
             records.append((key(b"w", self._rows), codec.pack_numbers(rows)))

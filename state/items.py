@@ -1,8 +1,11 @@
 """The item machine: from deltas to related-item lists, one per partition of the items.
 
-Its state is a function of the messages of its pair-deltas partition alone: a row of co-occurrence counts
-and the buyers' opportunity sizes for each item it owns, and the popularity of the whole catalogue. It
-drops what a source sends again, and counts exactly as long as no row is full.
+Its state is a function of the messages of its pair-deltas partition alone: a row of co-occurrence counts, the
+buyers' opportunity sizes and the popularity of each item it owns. It drops what a source sends again, and
+counts exactly as long as no row is full. How popular neighbours are that other partitions own, which lists
+are ranked by, and the ids of those that came without one, it has from their machines (`others`): as of a
+moment ago, and exactly once all have said what they counted. What counts pairs of first events
+(`apply_pairs`) is told of all.
 
 With a store behind it not all rows need be in memory: those a message or a query touches are brought in
 before, and beyond the budget rows not used lately are stored and dropped after it.
@@ -19,17 +22,18 @@ import numpy.typing as npt
 
 from state import counting, ranking, relatedness, row_memory
 from state import popularity as pop
-from state.budget import KEPT, ids_limit, records_bytes
+from state.budget import KEPT, records_bytes
 from state.counting import ABSENT, FRESH, QUIET, RANK, SAVE, USED, WHOLE
 from state.deltas import Availability, Deltas, Source
 from state.errors import BadDelta
 from state.eviction import second_chance
-from state.ids import Dictionary
+from state.item_ids import ItemIds
 from state.item_tables import more_items, more_rows, new_pending, new_tables
 from state.lists import CHANGED, SLIGHTLY, Lists, grow_published, mark_published, new_lists, new_published
 from state.opportunity import Cells
 from state.pair_changes import PairChanges
 from state.pair_counting import count_pairs
+from state.popularity_view import PopularityView
 from state.settings import CountingSettings
 
 WAITING = RANK | QUIET | FRESH | WHOLE  # marks that ranking clears
@@ -78,21 +82,26 @@ class ItemMachine:
     partition
         The item partition this machine owns; deltas say which items are in it.
     budget_bytes
-        Memory that rows and ids may take, None for any; may be changed at any time. What one message
-        touches is in memory whatever the budget.
+        Memory that rows may take, None for any; may be changed at any time. What one message touches is in
+        memory whatever the budget.
+    others
+        What is said of the items of all partitions.
     """
 
     settings: CountingSettings = field(default_factory=CountingSettings)
     partition: int = 0
     budget_bytes: int | None = None
+    others: PopularityView[ItemIds] | None = None
 
     def __post_init__(self) -> None:
-        self.items = Dictionary()
+        self.items = ItemIds()
+        self._adopted = 0, 0, -1  # of the others: items, sum of buyers, and how often they had been changed
         self.sources: dict[Source, SourceState] = {}
         self.position = 0  # offset after the last message applied
         self.replayed_to = 0  # what messages before it led to may have been published before a crash
         self.gaps_seen = 0  # messages dropped because one before them is missing
         self.popularity_included = -1  # last message the loaded popularity has
+        self.availability_stored = True
         self.row_count = 0
         self.absent = 0  # rows that are not in memory
         self.backing: Backing | None = None
@@ -127,34 +136,84 @@ class ItemMachine:
             If a message that follows what is applied does not fit it.
         """
         position = self.position if position is None else position
-        source = self._source(deltas.source, deltas.first, begins=deltas.base == 0)
-        if source is None:
-            self.position = position + 1
-            return 0
-        self._learn(source, deltas, rows=True)
-        self.make_room(2 * len(deltas.near_items))
+        source = self.sources.setdefault(deltas.source, SourceState())
         applied = 0
-        if deltas.end > source.end:
-            near = source.items[deltas.near_items].astype(np.int64)
-            gone = source.items[deltas.gone_items].astype(np.int64)
-            items = source.items[deltas.items].astype(np.int64)
-            taken = source.items[(deltas.taken >> 32).astype(np.int64)].astype(np.int64)
-            if self.absent:
-                touched = np.concatenate([items, near, gone])
-                self.bring_in(counting.absent_rows(self.tables, touched))
-            applied = counting.count(
-                self.tables, position, self.popularity_included, source.end - deltas.first,
-                self.settings.window, self.settings.row_capacity, self.mode == relatedness.MIX,
-                self.settings.score_tolerance,
-                items, deltas.offsets, deltas.effects, deltas.ranks,
-                deltas.near_ends, deltas.times_ms, deltas.again, near, deltas.near_distances,
-                deltas.gone_events, deltas.gone_ranks, deltas.gone_ends, deltas.taken_ends, gone,
-                deltas.gone_minutes, deltas.gone_days, deltas.gone_spans, taken, deltas.taken, self._pending,
-            )  # fmt: skip
-            source.end, source.customers = deltas.end, deltas.customers
+        if deltas.previous > source.end:
+            self.gaps_seen += 1
+        else:
+            numbers = self._number(deltas)
+            if deltas.end > source.end:
+                if self.absent:
+                    self.bring_in(counting.absent_rows(self.tables, numbers[: deltas.own]))
+                applied = counting.count(
+                    self.tables, position, self.popularity_included, source.end - deltas.first,
+                    self.settings.window, self.settings.row_capacity, self.mode == relatedness.MIX,
+                    self.settings.score_tolerance, numbers, deltas.own, deltas.words,
+                    deltas.events, deltas.near, deltas.gone, deltas.histories, deltas.taken, self._pending,
+                )  # fmt: skip
+                source.end, source.customers = deltas.end, deltas.customers
         self.position = position + 1
         self.shrink()
         return int(applied)
+
+    def _number(self, deltas: Deltas) -> npt.NDArray[np.int64]:
+        """The numbers of a message's items, with rows for those that are this partition's."""
+        before = len(self.items)
+        numbers = self.items.numbers(deltas.hashes)
+        self.make_room(2 * deltas.near)
+        own = numbers[: deltas.own]
+        for number in own[self.tables.row_of[own] < 0].tolist():
+            self.add_row(number)
+        if len(self.items) > before:
+            self.tables.popularity.roots[before : len(self.items)] = -1.0  # in no list without an id
+            self._adopt(np.arange(before, len(self.items)))
+        if deltas.new_ids:
+            new = numbers[deltas.new_items]
+            for number, name in zip(new.tolist(), deltas.new_ids, strict=True):
+                self.items.name(number, name)
+            pop.refresh_items(self.tables.popularity, new)
+        return numbers
+
+    def _adopt(self, items: npt.NDArray[np.int64]) -> None:
+        """Take in what is said of these items, if anything is; they may be new here."""
+        if self.others is None or len(items) == 0 or len(self.others.items) == 0:
+            return
+        theirs = self.others.items
+        numbers = theirs.find(self.items.hashes[items])
+        told = np.flatnonzero(numbers >= 0)
+        if len(told) == 0:
+            return
+        items, numbers = items[told], numbers[told]
+        for place in np.flatnonzero(~self.items.known[items]).tolist():
+            if name := theirs.id(int(numbers[place])):
+                self.items.name(int(items[place]), name)
+        popularity = self.tables.popularity
+        pop.adopt(popularity, self.tables.row_of, items, self.others.popularity, numbers)
+        pop.refresh_items(popularity, items[self.items.known[items]])
+
+    def take_in(self) -> None:
+        """Bring what ranking reads of popularity up to date, with what is said of others' items by now."""
+        popularity, items, others = self.tables.popularity, self.items, self.others
+        if others is not None:
+            others.move_on(self.watermark_ms)
+            pop.move_own_on(popularity, self.tables.item_of, others.watermark_ms)
+            theirs = others.popularity
+            known = items.find(others.items.hashes[: len(others.items)])
+            self._adopt(known[known >= 0])
+            pop.adopt_total(
+                popularity, self.tables.item_of, self.row_count, self.tables.row_of, theirs, known
+            )
+            self._adopted = len(known), int(theirs.totals[pop.BUYERS]), others.changes
+        pop.refresh(popularity, len(items))
+        popularity.roots[: len(items)][~items.known[: len(items)]] = -1.0
+
+    def _take_in_news(self) -> None:
+        """Take in items that are new to the others, too, so that lists need not wait for their ids."""
+        others, (items, buyers, changes) = self.others, self._adopted
+        if others is not None and len(others.items) > items:
+            fresh = self.items.find(others.items.hashes[items : len(others.items)])
+            self._adopt(fresh[fresh >= 0])
+            self._adopted = len(others.items), buyers, changes
 
     def apply_pairs(self, changes: PairChanges, position: int | None = None) -> int:
         """Apply one message of a crossing machine as `apply` does others; returns how many effects were new.
@@ -165,7 +224,7 @@ class ItemMachine:
         source = self._source(changes.source, changes.first, begins=changes.base == 0)
         applied = 0
         if source is not None:
-            self._learn(source, changes, rows=False)
+            self._learn(source, changes)
             if changes.end > source.end:
                 self._count_pairs(source, changes, position)
                 applied = changes.end - max(changes.first, source.end)
@@ -198,7 +257,6 @@ class ItemMachine:
         source = self._source(message.source, message.first, begins=False)
         changed = 0
         if source is not None and message.end > source.end:
-            self._prefetch(message.ids)
             for name, available in zip(message.ids, message.available.tolist(), strict=True):
                 number = self.items.get(name)
                 if number is None and available:
@@ -208,6 +266,7 @@ class ItemMachine:
                 popularity = self.tables.popularity
                 if popularity.available[number] != available:
                     popularity.available[number] = available
+                    self.availability_stored = False
                     pop.refresh_item(popularity, number)
                     counting.mark_holders(self.tables, self.row_count, number)
                     changed += 1
@@ -226,25 +285,18 @@ class ItemMachine:
         self.gaps_seen += 1
         return None
 
-    def _learn(self, source: SourceState, deltas: Deltas | PairChanges, *, rows: bool) -> None:
-        """Give the source's new items numbers here, and with `rows` rows to those this partition owns."""
+    def _learn(self, source: SourceState, changes: PairChanges) -> None:
+        """Give the source's new items numbers here."""
         known = len(source.items)
-        if deltas.base > known:
+        if changes.base > known:
             raise BadDelta(
-                f"source {tuple(deltas.source)} numbers items from {deltas.base}, {known} are known"
+                f"source {tuple(changes.source)} numbers items from {changes.base}, {known} are known"
             )
-        fresh = deltas.new_ids[known - deltas.base :]
-        if not fresh:
-            return
-        self._prefetch(fresh)
-        numbers = [self.items.number(name) for name in fresh]
-        self.make_room()
-        source.items = np.append(source.items, np.array(numbers, np.int32))
-        for number, partition in zip(
-            numbers, deltas.new_partitions[known - deltas.base :].tolist(), strict=True
-        ):
-            if rows and partition == self.partition and self.tables.row_of[number] < 0:
-                self.add_row(number)
+        fresh = changes.new_ids[known - changes.base :]
+        if fresh:
+            numbers = [self.items.number(name) for name in fresh]
+            self.make_room()
+            source.items = np.append(source.items, np.array(numbers, np.int32))
 
     def add_row(self, item: int) -> int:
         """Give an item of this partition a row; returns its number."""
@@ -282,11 +334,19 @@ class ItemMachine:
     @property
     def customers(self) -> int:
         """Customers with an item, over all sources."""
-        return sum(source.customers for source in self.sources.values())
+        told = {} if self.others is None else self.others.sources
+        newest = {name: (state.end, state.customers) for name, state in self.sources.items()}
+        for name, state in told.items():
+            newest[name] = max(state, newest.get(name, state))
+        return sum(customers for _, customers in newest.values())
+
+    def told(self) -> list[tuple[Source, int, int]]:
+        """Of each source how far its events are counted here, and how many customers it had then."""
+        return [(name, state.end, state.customers) for name, state in self.sources.items()]
 
     @property
     def purchases(self) -> int:
-        """Purchases, by anyone, of what customers have."""
+        """Purchases of this partition's items, by anyone, of what customers have."""
         return int(self.tables.popularity.totals[pop.PURCHASES])
 
     def waiting(self) -> npt.NDArray[np.int64]:
@@ -313,7 +373,7 @@ class ItemMachine:
         """Rank rows and clear their marks; `difference` says what is worth publishing.
 
         With `exact` the popularity every score depends on is brought fully up to date first; without,
-        it may lag by one buyer in 200.
+        it may lag by one buyer in 200, and others' by as much as their machines say it late.
         """
         lists = self._rank(rows, exact=exact)
         self.shrink()
@@ -334,9 +394,10 @@ class ItemMachine:
         self, rows: npt.NDArray[np.int64], *, exact: bool, touched: npt.NDArray[np.uint64] | None = None
     ) -> Lists:
         self.bring_in(rows)
-        popularity = self.tables.popularity
-        if pop.is_changed(popularity) if exact else pop.is_stale(popularity):
-            pop.refresh(popularity, len(self.items))
+        if self._is_changed() if exact else self._is_stale():
+            self.take_in()
+        else:
+            self._take_in_news()
         lists = new_lists(rows, self.settings.list_length)
         ranking.rank(
             self.tables, self.published, lists, self.mode, self.customers, self.settings.score_tolerance,
@@ -344,6 +405,22 @@ class ItemMachine:
         )  # fmt: skip
         self.tables.marks[rows] &= np.uint8(0xFF ^ WAITING)
         return lists
+
+    def _is_changed(self) -> bool:
+        """Whether what ranking reads of any item is not that of now."""
+        told = self.others is not None and self.others.changes != self._adopted[2]
+        return bool(told or pop.is_changed(self.tables.popularity))
+
+    def _is_stale(self) -> bool:
+        """Whether it is older than ranking allows."""
+        popularity, others = self.tables.popularity, self.others
+        if others is not None:
+            if others.watermark_ms // pop.DAY_MS > self.watermark_ms // pop.DAY_MS:
+                return True
+            moved = abs(int(others.totals[pop.BUYERS]) - self._adopted[1])
+            if moved * 200 > popularity.totals[pop.BUYERS]:
+                return True
+        return bool(pop.is_stale(popularity))
 
     def mark_published(self, lists: Lists, *, exact: bool = False) -> npt.NDArray[np.int64]:
         """Note as published the lists that changed (with `exact`: in anything); returns their indices."""
@@ -420,10 +497,6 @@ class ItemMachine:
         self.backing.bring_in(missing.tolist())
         marks[missing] &= np.uint8(0xFF ^ ABSENT)
         self.absent -= len(missing)
-
-    def _prefetch(self, names: Iterable[str]) -> None:
-        self.items.limit = ids_limit(self.budget_bytes)
-        self.items.prefetch(names)
 
     def over_budget(self) -> bool:
         """Whether rows take more than the budget allows."""

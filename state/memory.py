@@ -54,6 +54,13 @@ def give_back(arena: npt.NDArray[np.uint64], start: int, end: int) -> None:
         region.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
+def longer(old: npt.NDArray[Any], n: int, fill: int = 0) -> npt.NDArray[Any]:
+    """An array with room for n, filled up."""
+    new = np.full((n, *old.shape[1:]), fill, old.dtype)
+    new[: len(old)] = old
+    return new
+
+
 def _pointer(builder: Any, address: Any, bits: int) -> Any:
     return builder.inttoptr(address, ir.IntType(bits).as_pointer())
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from state import rows as rw
-from state.counting import CHANGED, CHANGED_LIST, QUIET, Pending, Tables, buyers_of, put_size, run, take_size
+from state.counting import (
+    CHANGED,
+    CHANGED_LIST,
+    QUIET,
+    Pending,
+    Tables,
+    buyers_of,
+    changed_popularity,
+    put_size,
+    run,
+    take_size,
+)
 from state.entries import decay_weight
 from state.memory import kernel
 from state.pair_changes import Buyers, Pairs, Sizes
-from state.popularity import DAY_MS, add_buyer, add_purchase, refresh_item, take_buyer
+from state.popularity import DAY_MS, add_buyer, add_purchase, take_buyer
 
 
 @kernel
@@ -33,7 +44,7 @@ def count_pairs(
             add_buyer(popular, item, day)
         else:
             take_buyer(popular, item, day)
-        refresh_item(popular, item)
+        changed_popularity(t, item)
     for i in range(len(sizes.items)):
         row = int(t.row_of[sizes.items[i]])
         if np.int64(sizes.offsets[i]) < skip or row < 0 or t.included[row] >= position:
@@ -57,10 +68,11 @@ def count_pairs(
         if pairs.changes[i] > 0:
             pending.row[n], pending.neighbour[n] = row, pairs.bought[i]
             pending.after[n], pending.event[n] = 1, i
+            pending.place[n] = pairs.bought[i]
             n += 1
         else:
-            run(t, pending, n, minutes, capacity, bounded)
+            run(t, pending, n, minutes, popular.roots, capacity, bounded)
             n = 0
             rw.take(t.rows, row, int(pairs.bought[i]), 1, decay_weight(minutes[i]))
             t.marks[row] |= CHANGED_LIST | CHANGED
-    run(t, pending, n, minutes, capacity, bounded)
+    run(t, pending, n, minutes, popular.roots, capacity, bounded)

@@ -160,29 +160,3 @@ def pair(
         out.outcomes[i] = outcome
         out.near_ends[i] = near
     return len(offsets), gone, gained
-
-
-@kernel
-def route(
-    partition: int,
-    partition_of: npt.NDArray[np.uint16],
-    event_items: npt.NDArray[np.uint32],
-    near_ends: npt.NDArray[np.int64],
-    near_items: npt.NDArray[np.uint32],
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
-    """The neighbours one item partition needs: (ends per event, items, distances)."""
-    ends = np.empty(len(near_ends), np.uint32)
-    items = np.empty(len(near_items), np.uint32)
-    distances = np.empty(len(near_items), np.uint8)
-    n = 0
-    start = 0
-    for i in range(len(near_ends)):
-        whole = partition_of[event_items[i]] == partition
-        for j in range(start, near_ends[i]):
-            if whole or partition_of[near_items[j]] == partition:
-                items[n] = near_items[j]
-                distances[n] = j - start + 1
-                n += 1
-        start = near_ends[i]
-        ends[i] = n
-    return ends, items[:n].copy(), distances[:n].copy()

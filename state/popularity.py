@@ -1,4 +1,4 @@
-"""Popularity of the whole catalogue, as every item partition keeps it.
+"""Popularity: of a machine's own items as it counts them, of all others as their machines say.
 
 Buyers per item (customers who have it), their total, and purchases by day of event time: the day of the
 newest event and the 27 days before it. Late events count in their day as long as it is among these. What
@@ -125,6 +125,14 @@ def age_days(p: Popularity, item: int) -> float:
 
 
 @kernel
+def begin_day(p: Popularity, item: int, newest: int, day: int) -> None:
+    """Move the window of an item on from day `newest` to a later one."""
+    for d in range(max(newest + 1, day - DAYS + 1), day + 1):
+        p.days[item, d % DAYS] = np.uint32(0)
+    p.recent[item] = purchases_of(p, item, day, RECENT_DAYS)
+
+
+@kernel
 def move_on(p: Popularity, time_ms: int) -> None:
     """Move the window on to a time, if it is newer than all before."""
     if time_ms <= p.totals[WATERMARK_MS]:
@@ -132,15 +140,29 @@ def move_on(p: Popularity, time_ms: int) -> None:
     newest, day = p.totals[WATERMARK_MS] // DAY_MS, time_ms // DAY_MS
     p.totals[WATERMARK_MS] = time_ms
     if day > newest:
-        for d in range(max(newest + 1, day - DAYS + 1), day + 1):
-            p.days[:, d % DAYS] = 0
-        count_recent(p)
+        for item in range(len(p.recent)):
+            begin_day(p, item, newest, day)
+        p.totals[REFRESHED_AT] = -1
+
+
+@kernel
+def move_own_on(p: Popularity, own: npt.NDArray[np.int32], time_ms: int) -> None:
+    """The same where only the items `own`, up to the first -1, are counted: others' wait for what is said."""
+    if time_ms <= p.totals[WATERMARK_MS]:
+        return
+    newest, day = p.totals[WATERMARK_MS] // DAY_MS, time_ms // DAY_MS
+    p.totals[WATERMARK_MS] = time_ms
+    if day > newest:
+        for item in own:
+            if item < 0:
+                break
+            begin_day(p, np.int64(item), newest, day)
         p.totals[REFRESHED_AT] = -1
 
 
 @kernel
 def count_recent(p: Popularity) -> None:
-    """Add the newest days of every item up: once for each day of event time."""
+    """Add the newest days of every item up."""
     newest = p.totals[WATERMARK_MS] // DAY_MS
     for item in range(len(p.recent)):
         p.recent[item] = purchases_of(p, item, newest, RECENT_DAYS)
@@ -187,6 +209,41 @@ def refresh(p: Popularity, items: int) -> None:
     for item in range(items):
         refresh_item(p, item)
     p.totals[REFRESHED_AT] = p.totals[BUYERS]
+
+
+@kernel
+def refresh_items(p: Popularity, items: npt.NDArray[np.int64]) -> None:
+    """Bring what ranking reads of some items up to date."""
+    for item in items:
+        refresh_item(p, item)
+
+
+@kernel
+def adopt(
+    p: Popularity, row_of: npt.NDArray[np.int32], items: npt.NDArray[np.int64], theirs: Popularity,
+    numbers: npt.NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Take over what ranking reads of items without a row from others; `numbers` are theirs, -1: none."""
+    for i in range(len(items)):
+        item, number = items[i], numbers[i]
+        if number >= 0 and row_of[item] < 0:
+            p.buyers[item] = theirs.buyers[number]
+            p.recent[item] = theirs.recent[number]
+
+
+@kernel
+def adopt_total(
+    p: Popularity, item_of: npt.NDArray[np.int32], rows: int, row_of: npt.NDArray[np.int32],
+    theirs: Popularity, items: npt.NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Make the total of buyers that of own items, and of others as told; `items` are our numbers."""
+    total = 0
+    for row in range(rows):
+        total += p.buyers[item_of[row]]
+    for number in range(len(items)):
+        if items[number] < 0 or row_of[items[number]] < 0:
+            total += theirs.buyers[number]
+    p.totals[BUYERS] = total
 
 
 @kernel

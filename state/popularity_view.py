@@ -8,13 +8,16 @@ of the window as any record, or the caller, says that time has passed. So the ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from state.deltas import Source
 from state.ids import Dictionary
+from state.item_ids import ItemIds
 from state.memory import kernel
 from state.popularity import (
     BUYERS,
@@ -62,7 +65,10 @@ class ItemPopularity(NamedTuple):
     customers: int
 
 
-class PopularityView:
+Items = TypeVar("Items", Dictionary, ItemIds)
+
+
+class PopularityView(Generic[Items]):
     """Popularity by number of a dictionary that others may share.
 
     >>> view = PopularityView(Dictionary())
@@ -72,12 +78,17 @@ class PopularityView:
 
     Attributes
     ----------
-    items : Dictionary
+    items
         Ids of the items.
+    changes : int
+        Grows with whatever is taken in.
     """
 
-    def __init__(self, items: Dictionary) -> None:
-        self.items = items
+    def __init__(self, items: Items) -> None:
+        self.items: Items = items
+        self.changes = 0
+        self._sources: dict[Source, tuple[int, int]] | None = None
+        self._noted: dict[int, list[tuple[Source, int, int]]] = {}
         self._popularity: Popularity = new_popularity(1024)
         self.customers = 0
         self._versions = np.full(1024, -1, np.int64)
@@ -90,6 +101,27 @@ class PopularityView:
         """
         self._make_room()
         return self._popularity
+
+    @property
+    def totals(self) -> npt.NDArray[np.int64]:
+        """Those of `popularity`."""
+        return self._popularity.totals
+
+    def note(self, partition: int, as_of_ms: int, sources: Iterable[tuple[Source, int, int]]) -> None:
+        """Take in how far a partition's machine is: event time, and its sources' offsets and customers."""
+        self.move_on(as_of_ms)
+        self._noted[partition] = list(sources)
+        self._sources = None
+        self.changes += 1
+
+    @property
+    def sources(self) -> dict[Source, tuple[int, int]]:
+        """By source of deltas how far its events are counted by anyone, and its customers then."""
+        if self._sources is None:
+            self._sources = {}
+            for source, end, customers in chain.from_iterable(self._noted.values()):
+                self._sources[source] = max((end, customers), self._sources.get(source, (0, 0)))
+        return self._sources
 
     @property
     def watermark_ms(self) -> int:
@@ -117,12 +149,10 @@ class PopularityView:
         """Take in what is said of items, in order; what is older than is known of an item is passed over."""
         if not records:
             return
-        numbers = [self.items.number(record.item_id) for record in records]
+        numbers: list[int] = [self.items.number(record.item_id) for record in records]
+        self.changes += 1
         self._make_room()
-        heads = np.array([
-            (n, r.as_of_ms, r.version, r.buyers, r.newest_day, r.first_days, *r.repeats, r.customers)
-            for n, r in zip(numbers, records, strict=True)
-        ], np.int64)  # fmt: skip
+        heads = _heads(numbers, records)
         ends = np.cumsum([len(record.purchases) for record in records])
         counts = np.array([count for record in records for count in record.purchases], np.int64)
         self.customers = int(_put(self._popularity, self._versions, heads, ends, counts, self.customers))
@@ -146,6 +176,13 @@ class PopularityView:
             return False
         self._popularity.available[number] = available
         return True
+
+
+def _heads(numbers: list[int], records: Sequence[ItemPopularity]) -> npt.NDArray[np.int64]:
+    return np.array([
+        (n, r.as_of_ms, r.version, r.buyers, r.newest_day, r.first_days, *r.repeats, r.customers)
+        for n, r in zip(numbers, records, strict=True)
+    ], np.int64)  # fmt: skip
 
 
 @kernel

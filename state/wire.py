@@ -34,7 +34,7 @@ class Writer:
 
 
 class Reader:
-    """Takes a message apart, from byte `at` on.
+    """Takes a message apart, from byte `at` on; without `padded`, columns follow each other at once.
 
     Raises
     ------
@@ -42,14 +42,14 @@ class Reader:
         From every method, where the bytes end too early or are no text; `what` names the message.
     """
 
-    def __init__(self, raw: bytes, at: int, what: str = "pair-deltas") -> None:
+    def __init__(self, raw: bytes, at: int, what: str = "pair-deltas", *, padded: bool = True) -> None:
         # writable, so that kernels see one type of array whether a message was decoded or not
-        self.raw, self.at, self._what = bytearray(raw), at, what
+        self.raw, self.at, self._what, self.padded = bytearray(raw), at, what, padded
 
     def array(self, dtype: type, n: int) -> npt.NDArray[np.generic]:
         """A column of n values."""
         start, n_bytes = self.at, np.dtype(dtype).itemsize * n
-        self.at += n_bytes + -n_bytes % 8
+        self.at += n_bytes + (-n_bytes % 8 if self.padded else 0)
         if start + n_bytes > len(self.raw):
             raise BadDelta(
                 f"{self._what} message ends after {len(self.raw)} bytes, {start + n_bytes} expected"

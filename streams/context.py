@@ -12,6 +12,7 @@ from faust.types import TP
 from streams.foreign import TopicReader
 from streams.lease import Lease
 from streams.opening import Stores
+from streams.others import Others
 from streams.outbox import Outbox
 from streams.settings import Settings
 
@@ -26,6 +27,8 @@ class Context:
     ----------
     owns
         Whether a partition is this process's by the newest assignment.
+    others
+        What other partitions, of any worker, say of the popularity of their items.
     lock
         Held by whoever uses a machine: the cycle, a query, the opening and closing of tasks.
     """
@@ -37,6 +40,7 @@ class Context:
     lease: Lease
     reader: TopicReader
     owns: Callable[[TP], bool]
+    others: Others = field(default_factory=Others)
     warned: set[str] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

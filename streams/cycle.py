@@ -203,6 +203,7 @@ class Cycle:
             self._miss(task, chunk)
         for task, _ in deltas:
             task.unacknowledged.add(task.position, ())
+            task.took_in()
         if listed:
             await context.lease.wait("lists", lambda: self._stopping)
             for one in listed:
@@ -372,7 +373,7 @@ class Cycle:
             if now - saved_at < SAVE_EVERY_S:
                 return
             if not task.saver.sweeping and now - saved_at < SWEEP_PAUSE * SAVE_EVERY_S:
-                continue  # what begins a sweep costs as much as a catalogue is large, however little changed
+                continue  # what changes all the time is written once in a while
             if task.position == position and task.saver.stored >= position:
                 self._saved_at[tp] = now, position  # nothing new
                 await self._in_thread(task.saver.check)

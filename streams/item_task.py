@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from state.deltas import Type, decode, decode_availability, message_type
+from state.deltas import Type, decode, decode_availability, decode_settle, message_type
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
 from state.pair_changes import decode_pairs
@@ -25,6 +28,11 @@ from streams.tasks import Outgoing, Task
 if TYPE_CHECKING:
     from streams.transport import Chunk
 
+log = logging.getLogger("alsobought")
+
+AGAIN_S = 1.0
+REPLAY_LOOK_S = 0.05
+
 
 class ItemTask(Task):
     """Applies the deltas of a kind and keeps the lists of its items published."""
@@ -37,11 +45,16 @@ class ItemTask(Task):
         self.kind = kind
         self.refresher: Refresher
         self.popularity: PopularityPublisher | None = None
+        self._asked: tuple[int, int] | None = None  # position and number of a settling that is to begin
+        self._asks = asyncio.Event()
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
         memory_bytes = self.memory_bytes(1 / self.context.partitions)
-        self.machine = ItemMachine(counting_settings(self.context.settings), self.tp.partition, memory_bytes)
+        others = self.context.others.view(self.kind) if isinstance(self.kind, EventKind) else None
+        self.machine = ItemMachine(
+            counting_settings(self.context.settings), self.tp.partition, memory_bytes, others
+        )
         self.refresher = Refresher(self, self.context)
         if isinstance(self.kind, EventKind):
             self.popularity = PopularityPublisher(self, self.kind.popularity)
@@ -60,10 +73,45 @@ class ItemTask(Task):
         self.machine.replayed_to = end
 
     def loops(self) -> list[Any]:
-        """What looks for lists that others wrote, what publishes popularity, and what ends a settling."""
+        """What looks for lists that others wrote, publishes popularity, and begins and ends a settling."""
         publishing = [] if self.popularity is None else [self.popularity.run()]
         refreshing = self.refresher.look_for_others(), self.refresher.finish_settling()
-        return [*super().loops(), *refreshing, *publishing]
+        return [*super().loops(), *refreshing, *publishing, self._begin_settling()]
+
+    def took_in(self) -> None:
+        """Be told, in the event loop, that chunks were applied."""
+        if self._asked is not None:
+            self._asks.set()
+
+    async def _begin_settling(self) -> None:
+        """Have lists settled once every partition has published its popularity; for ever."""
+        while True:
+            await self._asks.wait()
+            self._asks.clear()
+            asked, self._asked = self._asked, None
+            if asked is None:
+                continue
+            position, number = asked
+            try:
+                told = await self._told(number)
+            except KafkaError as error:
+                log.info("%s: settling: %s; again", self.name, error)
+                self._asked = self._asked or asked
+                self._asks.set()
+                await asyncio.sleep(AGAIN_S)
+                continue
+            if told:
+                self.refresher.settle(position)
+
+    async def _told(self, number: int) -> bool:
+        """Publish what is counted here, and wait for all others; False if a newer settling is asked for."""
+        if self.popularity is None or not isinstance(self.kind, EventKind):
+            return True
+        while self.machine.position < self.machine.replayed_to:  # what is newer may have been published
+            await asyncio.sleep(REPLAY_LOOK_S)
+        await self.popularity.publish(number)
+        context = self.context
+        return await context.others.reached(self.kind, context.partitions, number, self._asks)
 
     async def settled(self) -> None:
         """Publish what popularity is not published yet: all lists are, exact as of now."""
@@ -80,7 +128,7 @@ class ItemTask(Task):
                 deltas = decode(raw)
                 events = machine.apply(deltas, record.offset)
                 self.counters.events += events
-                self.counters.pair_updates += 2 * len(deltas.near_items)
+                self.counters.pair_updates += 2 * deltas.near
                 self.refresher.counted(events, published_ms(record))
             elif kind == Type.PAIRS:
                 changes = decode_pairs(raw)
@@ -93,7 +141,7 @@ class ItemTask(Task):
                 machine.apply_availability(decode_availability(raw), record.offset)
                 self.refresher.counted(0, None)
             else:
-                self.refresher.settle(record.offset + 1)
+                self._asked = record.offset + 1, decode_settle(raw)
         machine.position = chunk.end
         self.unacknowledged.add(chunk.end, ())  # it sends nothing that another task's state follows from
         return Outgoing()

@@ -70,9 +70,12 @@ def put_bytes(at: int, source: int, size: int) -> int:
 
 
 @kernel
-def put_id(at: int, blob: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], item: int) -> int:
+def put_id(
+    at: int, blob: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64],
+    item: int,
+) -> int:  # fmt: skip
     """Write an item's id, quoted (`streams.lists_json.JsonIds`); returns the address behind it."""
-    start = int(ends[item - 1]) if item > 0 else 0
+    start = int(starts[item])
     return put_bytes(at, address_of(blob) + start, int(ends[item]) - start)
 
 

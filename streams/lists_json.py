@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from state.ids import Dictionary
+from state.item_ids import ItemIds
 from state.lists import Lists
-from state.memory import address_of, kernel
+from state.memory import address_of, kernel, longer
 from streams.json_text import OVERRUN, put_array, put_id, put_real, put_text, put_whole, text_of
 from streams.record_batches import Parts, parts_of
 
@@ -39,43 +39,44 @@ _ENDS = text_of("]}")
 
 
 class JsonIds:
-    """Item ids as JSON strings, one after the other, grown as the dictionary grows.
+    """Item ids as JSON strings, one after the other, in the order in which they became known.
 
-    In memory whatever the budget, 11 bytes an item beside its letters: every list needs a hundred of them.
+    In memory whatever the budget, 19 bytes an item beside its letters: every list needs a hundred of them.
     """
 
-    def __init__(self, items: Dictionary) -> None:
+    def __init__(self, items: ItemIds) -> None:
         self._items = items
-        self._known = 0
+        self._done = self._end = 0
         self.blob = np.zeros(1 << 16, np.uint8)
-        self.ends = np.zeros(1024, np.int64)
+        self.starts, self.ends = np.zeros(1024, np.int64), np.zeros(1024, np.int64)
         self.longest = 0  # bytes of the longest id
         self._plain = True  # no id has a letter that JSON writes otherwise
 
     def update(self) -> None:
-        """Take in the ids that are new in the dictionary."""
-        if self._known == len(self._items):
+        """Take in the ids that have become known."""
+        numbers = self._items.named[self._done :]
+        if not numbers:
             return
-        fresh = [msgspec.json.encode(name) for name in self._items.since(self._known)]
-        start = int(self.ends[self._known - 1]) if self._known else 0
+        fresh = [msgspec.json.encode(name) for name in self._items.ids(numbers)]
+        start = self._end
         ends = start + np.cumsum([len(name) for name in fresh])
-        n = self._known + len(fresh)
-        if n > len(self.ends):
-            self.ends = np.concatenate([self.ends, np.zeros(2 * n - len(self.ends), np.int64)])
+        if len(self._items) > len(self.ends):
+            self.starts = longer(self.starts, 2 * len(self._items))
+            self.ends = longer(self.ends, 2 * len(self._items))
         if ends[-1] + OVERRUN > len(self.blob):  # whole words are read
-            room = 2 * int(ends[-1]) + OVERRUN - len(self.blob)
-            self.blob = np.concatenate([self.blob, np.zeros(room, np.uint8)])
-        self.ends[self._known : n] = ends
+            self.blob = longer(self.blob, 2 * int(ends[-1]) + OVERRUN)
+        self.starts[numbers] = np.append(start, ends[:-1])
+        self.ends[numbers] = ends
         self.blob[start : ends[-1]] = np.frombuffer(b"".join(fresh), np.uint8)
-        self._known = n
+        self._done += len(numbers)
+        self._end = int(ends[-1])
         self.longest = max(self.longest, *map(len, fresh))
         self._plain = self._plain and b"\\" not in self.blob[start : ends[-1]].tobytes()
 
     def plain(self, items: npt.NDArray[np.int64]) -> Parts:
         """The ids of items as they are, not quoted, as keys of records."""
         if self._plain:
-            starts = np.where(items > 0, self.ends[items - 1], 0)
-            return Parts(self.blob, starts + 1, self.ends[items] - 1)
+            return Parts(self.blob, self.starts[items] + 1, self.ends[items] - 1)
         return parts_of([name.encode() for name in self._items.ids(items.tolist())])
 
 
@@ -84,7 +85,7 @@ def write_lists(
     out: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], which: npt.NDArray[np.int64], lists: Lists,
     item_of: npt.NDArray[np.int32], heads: npt.NDArray[np.int64],
     mass: int, as_of: int, version: int, kind: npt.NDArray[np.uint8],
-    blob: npt.NDArray[np.uint8], id_ends: npt.NDArray[np.int64],
+    blob: npt.NDArray[np.uint8], id_starts: npt.NDArray[np.int64], id_ends: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Write the messages of lists `which` one after the other; `ends` gets where each ends.
 
@@ -98,7 +99,7 @@ def write_lists(
     for i in range(len(which)):
         listed = which[i]
         row = rows[listed]
-        at = put_id(put_text(at, _ITEM), blob, id_ends, np.int64(item_of[row]))
+        at = put_id(put_text(at, _ITEM), blob, id_starts, id_ends, np.int64(item_of[row]))
         at = put_array(put_text(at, _KIND), kind)
         at = put_whole(put_text(at, _AS_OF), as_of)
         at = put_whole(put_text(at, _VERSION), version)
@@ -110,7 +111,7 @@ def write_lists(
         after, recent, expected = all_after[listed], all_recent[listed], all_expected[listed]
         for k in range(lengths[listed]):
             at = put_text(at, _NEXT if k > 0 else _ITEM)
-            at = put_id(at, blob, id_ends, np.int64(items[k]))
+            at = put_id(at, blob, id_starts, id_ends, np.int64(items[k]))
             at = put_real(put_text(at, _SCORE), scores[k])
             at = put_whole(put_text(at, _TOGETHER), together[k])
             at = put_whole(put_text(at, _AFTER), after[k])

@@ -107,6 +107,7 @@ class PopularityMessage(Struct, kw_only=True):
 
     The purchases are of the newest 28 days of event time; a day before them counts no more. A record with the
     key SETTLE (a tab, then "settle") is no item's: it asks recommenders to say when they have read so far.
+    Nor is one with the key COUNTED (a tab, then "counted"): it says how far the partition is, to all workers.
     """
 
     item_id: str
@@ -144,8 +145,19 @@ class SettleMark(Struct):
     settle: Annotated[int, Meta(description="grows from one to the next")]
 
 
-SETTLE = b"\tsettle"
-"""Ids have no control characters, so that no item has this key."""
+class CountedMessage(Struct):
+    """The value of a record with the key COUNTED, which a partition writes behind what it publishes."""
+
+    as_of: Annotated[int, Meta(description="newest event time that the partition had seen, ms since 1970")]
+    settle: Annotated[int, Meta(description="the last settling that what is published is complete for")]
+    sources: Annotated[
+        list[tuple[int, int, int, int]],
+        Meta(description="topic, partition, counted up to which offset, and customers of each source"),
+    ]
+
+
+SETTLE, COUNTED = b"\tsettle", b"\tcounted"
+"""Ids have no control characters, so that no item has these keys."""
 
 
 class DeadLetter(Struct):
@@ -223,6 +235,7 @@ decode_event = msgspec.json.Decoder(EventMessage).decode
 decode_item = msgspec.json.Decoder(CatalogueItem).decode
 decode_related = msgspec.json.Decoder(RelatedItems).decode
 decode_popularity = msgspec.json.Decoder(PopularityMessage).decode
+decode_counted = msgspec.json.Decoder(CountedMessage).decode
 decode_settle_mark = msgspec.json.Decoder(SettleMark).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 decode_progress = msgspec.json.Decoder(Progress).decode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +18,15 @@ from state.popularity import (
     WATERMARK_MS,
     Popularity,
 )
+from state.popularity_view import ItemPopularity
 from streams.json_text import OVERRUN, eight_digits, put_array, put_id, put_text, put_whole, text_of
 from streams.lists_json import JsonIds
+from streams.messages import decode_popularity
 
 if TYPE_CHECKING:
     from state.items import ItemMachine
 
+_EPOCH = date(1970, 1, 1).toordinal()
 RECORD_BYTES = 320 + DAYS * 11 + OVERRUN  # of a record without its id and kind, every number at its longest
 
 _ITEM = text_of('{"item_id":')
@@ -61,8 +65,9 @@ def popularity_records(
     out = np.empty(len(rows) * (RECORD_BYTES + ids.longest + len(kind)), np.uint8)
     ends = np.empty(len(rows), np.int64)
     write_popularity(
-        out, ends, items, machine.popularity, machine.position, machine.customers, kind, ids.blob, ids.ends
-    )
+        out, ends, items, machine.popularity, machine.position, machine.customers, kind, ids.blob,
+        ids.starts, ids.ends,
+    )  # fmt: skip
     raw = out[: ends[-1]].tobytes()
     names = machine.items.ids(items.tolist())
     records: list[tuple[bytes, bytes | None]] = []
@@ -71,6 +76,20 @@ def popularity_records(
         records.append((name.encode(), raw[start:end] if end > start else None))
         start = end
     return records
+
+
+def popularity_of(raw: bytes) -> ItemPopularity:
+    """What a message says.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+    """
+    m = decode_popularity(raw)
+    return ItemPopularity(
+        m.item_id, m.as_of, m.version, m.buyers, m.newest_day.toordinal() - _EPOCH, m.purchases,
+        m.first_days, (m.repeaters, m.repeat_days, m.repeat_minutes), m.customers,
+    )  # fmt: skip
 
 
 @kernel
@@ -96,7 +115,7 @@ def _put_date(at: int, day: int) -> int:
 def write_popularity(
     out: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], items: npt.NDArray[np.int64], p: Popularity,
     version: int, customers: int, kind: npt.NDArray[np.uint8], blob: npt.NDArray[np.uint8],
-    id_ends: npt.NDArray[np.int64],
+    id_starts: npt.NDArray[np.int64], id_ends: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Write the messages of items, nothing for a tombstone; `ends` gets where each ends."""
     newest = p.totals[WATERMARK_MS] // DAY_MS
@@ -114,7 +133,7 @@ def write_popularity(
             if p.days[item, day % DAYS] > 0:
                 first = day
                 break
-        at = put_id(put_text(at, _ITEM), blob, id_ends, item)
+        at = put_id(put_text(at, _ITEM), blob, id_starts, id_ends, item)
         at = put_array(put_text(at, _KIND), kind)
         at = put_whole(put_text(at, _AS_OF), p.totals[WATERMARK_MS])
         at = put_whole(put_text(at, _VERSION), version)

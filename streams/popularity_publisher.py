@@ -20,7 +20,7 @@ from faust.types import TP
 from state.popularity_changes import PopularityChanges
 from streams.foreign import Written
 from streams.lists_json import JsonIds
-from streams.messages import SETTLE
+from streams.messages import COUNTED, SETTLE, CountedMessage, encode
 from streams.popularity_json import popularity_records
 from streams.threads import in_thread
 
@@ -44,6 +44,7 @@ class PopularityPublisher:
         self._ids = JsonIds(task.machine.items)
         self._kind = np.frombuffer(msgspec.json.encode(task.kind.name), np.uint8).copy()
         self._position = -1
+        self._settled = -1  # number of the last settling
         self._written: Written | None = None
         self._one = asyncio.Lock()
 
@@ -65,24 +66,31 @@ class PopularityPublisher:
             took = time.monotonic() - begin
             await asyncio.sleep(min(max(LEAST_PAUSE_S, took / SHARE), max(LEAST_PAUSE_S, longest)))
 
-    async def publish(self) -> None:
-        """Publish what changed; returns when Kafka has it."""
+    async def publish(self, settling: int = -1) -> None:
+        """Publish what changed, and how far that is, with a settling's number; returns when Kafka has it."""
         task = self._task
         async with self._one:
             await self._look_for_others()
-            if task.position == self._position:
+            if task.position == self._position and settling <= self._settled:
                 return
             await task.confirmed()
             # one hold of the lock for both: what is noted as published is what the records say
             async with task.lock:
                 position = task.position
                 records = await in_thread(self._records)
+                self._settled = max(self._settled, settling)
+                records.append((COUNTED, self._counted()))
             for start in range(0, len(records), AT_ONCE):
                 some = records[start : start + AT_ONCE]
                 first = await task.context.outbox.send_keyed(self._tp, some)
                 if self._written is not None:
                     self._written.own(first, len(some))
             self._position = position
+
+    def _counted(self) -> bytes:
+        machine = self._task.machine
+        sources = [(*source, end, customers) for source, end, customers in machine.told()]
+        return encode(CountedMessage(machine.watermark_ms, self._settled, sources))
 
     def _records(self) -> list[tuple[bytes, bytes | None]]:
         return popularity_records(self._task.machine, self._changes.take(), self._ids, self._kind)
@@ -96,8 +104,8 @@ class PopularityPublisher:
         self._written.reached(end)
         while self._written.foreign:
             keys = await reader.keys(self._tp, *self._written.foreign[0])
-            names = [key.decode() for key in keys if key != SETTLE]  # `drain` writes that one
-            if names:
+            names = [key.decode() for key in keys if key not in (SETTLE, COUNTED)]
+            if names or COUNTED in keys:  # SETTLE is what `drain` writes
                 async with self._task.lock:
                     self._changes.forget(self._task.machine.rows_of(names))
                 self._position = -1

@@ -139,8 +139,8 @@ class Refresher:
 
     @property
     def ready(self) -> bool:
-        """Whether lists may be published: not before it is known where the partition ended."""
-        return self._written is not None
+        """Whether lists may be published: once it is known where the partition ended, and popularity."""
+        return self._written is not None and self._context.others.ready
 
     @property
     def behind(self) -> bool:
@@ -272,7 +272,7 @@ class Refresher:
         ends = np.empty(len(which), np.int64)
         write_lists(
             out, ends, which, lists, machine.tables.item_of, machine.tables.rows.heads, MASS,
-            machine.watermark_ms, machine.position, self._kind, ids.blob, ids.ends,
+            machine.watermark_ms, machine.position, self._kind, ids.blob, ids.starts, ids.ends,
         )  # fmt: skip
         return out, ends
 

@@ -27,6 +27,7 @@ from streams.lease import Lease
 from streams.log_identity import log_identity
 from streams.messages import encode
 from streams.opening import Stores
+from streams.others import Others
 from streams.outbox import Outbox, Record
 from streams.partitioning import partition_for
 from streams.settings import Settings
@@ -81,8 +82,11 @@ class Tasks:
 
     def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the cycle, from the first task on; once one of these fails, the process ends."""
-        del context
-        return []
+        return [context.others.run(self.settings.kafka or "", context.partitions, context.lock)]
+
+    def others(self) -> Others:
+        """What is to be read of other partitions' popularity."""
+        return Others(self.kinds)
 
     def look_at_stores(self) -> None:
         """Read how far the stores of this host are, for the group to be told: call it before joining."""
@@ -198,7 +202,7 @@ class Tasks:
             self._context = Context(
                 settings, Outbox(producer), partitions,
                 Stores(settings.data_dir / self.folder, checkpoints, identity.of), self.lease,
-                TopicReader(bootstrap), self.owns,
+                TopicReader(bootstrap), self.owns, self.others(),
             )  # fmt: skip
             background = [self.cycle.run(self._context), *self.background(self._context)]
             self._background = [asyncio.create_task(one) for one in background]

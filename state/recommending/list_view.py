@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from state.entries import LANDMARK_MINUTE, TAU_MINUTES
 from state.ids import Dictionary
+from state.item_ids import AnyIds
 from state.items import ItemMachine
 from state.lists import Lists
 from state.memory import kernel
@@ -187,7 +188,7 @@ class Translation:
         What `up_to_date` gave last.
     """
 
-    def __init__(self, source: Dictionary, target: Dictionary, *, adding: bool) -> None:
+    def __init__(self, source: AnyIds, target: AnyIds, *, adding: bool) -> None:
         self._source, self._target, self._adding = source, target, adding
         self.numbers = np.zeros(0, np.int32)
         self._numbers = self.numbers

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from state import histories as hs
 from state.customers import CustomerMachine
-from state.ids import Dictionary
+from state.item_ids import AnyIds
 from state.popularity import Popularity
 from state.recommending import picking
 from state.recommending.candidates import (
@@ -88,7 +88,7 @@ class Popular(Protocol):
     """The popularity of a whole catalogue: an item machine's, or `state.popularity_view`."""
 
     @property
-    def items(self) -> Dictionary:
+    def items(self) -> AnyIds:
         """Ids of the items."""
 
     @property

@@ -15,7 +15,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 import msgspec
@@ -24,14 +23,14 @@ from aiokafka.errors import KafkaError
 
 from state.popularity_view import ItemPopularity
 from streams.messages import (
+    COUNTED,
     SETTLE,
-    PopularityMessage,
     Progress,
     decode_item,
-    decode_popularity,
     decode_progress,
     decode_settle_mark,
 )
+from streams.popularity_json import popularity_of
 from streams.readers import new_reader
 from streams.recommending.board import Board, Boards
 from streams.recommending.messages import decode_model, decode_quality, decode_ranker
@@ -49,7 +48,6 @@ AT_ONCE = 2_000  # records taken in with the boards' locks held
 QUIET_S = 30.0  # without new lists, until those that wait are decoded: a load publishes most of them again
 IDLE_LISTS = 400  # decoded at once: some 30 ms
 SILENT_S = 5.0  # a worker that says nothing for so long is away
-_EPOCH = date(1970, 1, 1).toordinal()
 
 
 class Following:
@@ -197,12 +195,14 @@ class Following:
                 try:
                     if record.key == SETTLE:
                         board.marks[record.partition] = decode_settle_mark(record.value).settle
+                    elif record.key == COUNTED:
+                        continue  # what workers tell one another
                     elif record.value is None:
                         _put(board, found)
                         found = []
                         board.popularity.remove((record.key or b"").decode())
                     else:
-                        found.append(_popularity(decode_popularity(record.value)))
+                        found.append(popularity_of(record.value))
                 except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
                     continue
             _put(board, found)
@@ -256,10 +256,3 @@ def _put(board: Board, records: list[ItemPopularity]) -> None:
         board.popularity.put(records)
     except OverflowError as error:
         log.warning("%d records of %s are passed over: %s", len(records), board.kind.popularity.name, error)
-
-
-def _popularity(m: PopularityMessage) -> ItemPopularity:
-    return ItemPopularity(
-        m.item_id, m.as_of, m.version, m.buyers, m.newest_day.toordinal() - _EPOCH, m.purchases,
-        m.first_days, (m.repeaters, m.repeat_days, m.repeat_minutes), m.customers,
-    )  # fmt: skip

@@ -18,6 +18,7 @@ from state.items import ItemMachine
 from state.popularity import DAY_MS, DAYS, RECENT_DAYS
 from state.saving import stored_position
 from state.settings import CountingSettings
+from state.sharing import Sharing
 from state.store import RocksStore
 from streams.kinds import EventKind
 from streams.partitioning import partition_for
@@ -98,24 +99,29 @@ def compare_stores(
     pairs: dict[tuple[str, str], tuple[int, int]] = {}
     found_sizes: dict[str, Any] = {}
     expected_sizes: dict[str, Any] = {}
+    savers = []
     for partition in range(PARTITIONS):
         store = newest_store(disks, f"{kind.deltas.name}-{partition}", ends[kind.deltas.name][partition])
-        machine = ItemMachine(CountingSettings(), partition)
-        item_saver = ItemSaver(machine, store)
-        item_saver.load()
+        savers.append(ItemSaver(ItemMachine(CountingSettings(), partition), store))
+        savers[-1].load()
+    machines = [saver.machine for saver in savers]
+    Sharing(machines).tell()
+    purchases = sum(machine.purchases for machine in machines)
+    owned: set[str] = set()
+    for machine, item_saver in zip(machines, savers, strict=True):
+        machine.take_in()
         tables = machine.tables
         same(
             "totals",
-            {
-                "customers": machine.customers, "watermark": machine.watermark_ms,
-                "purchases": machine.purchases,
-            },
+            {"customers": machine.customers, "watermark": machine.watermark_ms, "purchases": purchases},
             {
                 "customers": oracle.customers(), "watermark": oracle.watermark_ms(),
                 "purchases": by_day.total(),
             },
         )  # fmt: skip
         names = list(machine.items)
+        own = [int(item) for item in tables.item_of[: machine.row_count]]
+        owned |= {names[i] for i in own}
         same(
             "buyers (N_X)", {n: int(tables.popularity.buyers[i]) for i, n in enumerate(names)},
             {n: buyers[n] for n in names},
@@ -129,17 +135,16 @@ def compare_stores(
             "repeats and first days",
             {
                 n: (tables.popularity.repeats[i].tolist(), int(tables.popularity.first_days[i]))
-                for i, n in enumerate(names)
+                for i, n in ((i, names[i]) for i in own)
             },
-            {n: (repeats[n], first_days[n]) for n in names},
+            {names[i]: (repeats[names[i]], first_days[names[i]]) for i in own},
         )
         window = range(newest - DAYS + 1, newest + 1)
         same(
             "popularity by day",
-            {n: [int(tables.popularity.days[i, day % DAYS]) for day in window] for i, n in enumerate(names)},
-            {n: [by_day[n, day] for day in window] for n in names},
+            {names[i]: [int(tables.popularity.days[i, day % DAYS]) for day in window] for i in own},
+            {names[i]: [by_day[names[i], day] for day in window] for i in own},
         )
-        assert set(buyers) <= set(names), "items that no item machine knows"
         for row in range(machine.row_count):
             name = names[int(tables.item_of[row])]
             cells = np.zeros_like(tables.sizes[row])
@@ -150,6 +155,7 @@ def compare_stores(
             for neighbour, later, earlier, _ in zip(*machine.neighbours(row), strict=True):
                 pairs[name, names[int(neighbour)]] = int(later), int(earlier)
         item_saver.close()
+    assert set(buyers) <= owned, "items that no item machine knows"
     same("opportunity sizes", found_sizes, expected_sizes)
     both = after.keys() | {(y, x) for x, y in after}
     same("pairs (after, before)", pairs, {(x, y): (after[x, y], after[y, x]) for x, y in both})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import numpy as np
+
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import Source, decode, encode
@@ -12,6 +14,7 @@ from state.events import Event
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
 from state.settings import CountingSettings
+from state.sharing import Sharing
 from state.store import Store
 from tests.oracle import Oracle
 from tests.state.machines import check_counts, check_histories, hashed
@@ -34,6 +37,7 @@ class Cluster:
         self.partition_of = hashed(PARTITIONS)
         self.logs = [[e for e in events if self.partition_of(e.customer_id) == p] for p in range(PARTITIONS)]
         self.deltas: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+        self.sharing = Sharing()
         self.customers = [self._open_customers(p) for p in range(PARTITIONS)]
         self.items = [self._open_items(p) for p in range(PARTITIONS)]
         self.crashes = self.shrunk = 0
@@ -48,9 +52,11 @@ class Cluster:
         return saver
 
     def _open_items(self, p: int) -> ItemSaver:
-        machine = ItemMachine(self.settings, p, self.rng.choice(self.budgets))
+        machine = ItemMachine(self.settings, p, self.rng.choice(self.budgets), self.sharing.view)
         saver = ItemSaver(machine, self.open_store(f"items-{p}"))
         saver.load()
+        machine.replayed_to = len(self.deltas[p])
+        self.sharing.add(machine)
         return saver
 
     def run(self) -> None:
@@ -78,6 +84,10 @@ class Cluster:
             items = self.items[p].machine
             for position in range(items.position, min(len(self.deltas[p]), items.position + 5)):
                 items.apply(decode(self.deltas[p][position]), position)
+            if self.rng.random() < 0.3:  # after a crash others know more for a while
+                self.sharing.tell()
+            if self.rng.random() < 0.3:
+                items.rank(np.arange(items.row_count))
             self.most_absent = max(self.most_absent, items.absent)
         elif dice < 0.85:
             self.customers[p].step(self.rng.random() * 0.5)
@@ -101,5 +111,6 @@ class Cluster:
     def check(self, events: list[Event]) -> None:
         """Everything is the oracle's."""
         oracle = Oracle(self.settings.window, partition_of=self.partition_of).feed(events)
+        self.sharing.tell()
         check_histories([saver.machine for saver in self.customers], self.partition_of, oracle)
         check_counts([saver.machine for saver in self.items], self.partition_of, oracle)

@@ -13,9 +13,12 @@ from state.bestsellers import Bestsellers
 from state.customers import CustomerMachine
 from state.deltas import Source, decode, encode
 from state.events import Event, Kind
+from state.ids import Dictionary
 from state.items import ItemMachine
-from state.popularity import DAY_MS, DAYS
+from state.popularity import BUYERS, DAY_MS, DAYS
+from state.popularity_view import PopularityView
 from state.settings import CountingSettings
+from state.sharing import Sharing, records
 from tests.oracle import Oracle
 
 START_MS = 1_480_000_000_000
@@ -60,6 +63,7 @@ class Run:
     items: list[ItemMachine]
     partition_of: Callable[[str], int]
     source_of: Callable[[str], int]
+    sharing: Sharing
 
     @staticmethod
     def over(
@@ -76,20 +80,23 @@ class Run:
     def new(settings: CountingSettings, partitions: int = 1, sources: int = 1) -> Run:
         """Empty machines."""
         partition_of = hashed(partitions)
+        items = [ItemMachine(settings, p) for p in range(partitions)]
         return Run(
             [CustomerMachine(settings, Source(0, s), partitions, partition_of) for s in range(sources)],
-            [ItemMachine(settings, p) for p in range(partitions)],
+            items,
             partition_of,
             hashed(sources),
+            Sharing(items),
         )
 
     def apply(self, events: Sequence[Event]) -> None:
-        """Apply events, each at its source partition, then what follows from them."""
+        """Apply events, each at its source partition, then what follows; and have all told of it."""
         for number, machine in enumerate(self.customers):
             own = [e for e in events if self.source_of(e.customer_id) == number]
             for partition, messages in enumerate(machine.apply(machine.batch(own)).deltas):
                 for message in messages:
                     self.items[partition].apply(decode(encode(message)))
+        self.sharing.tell()
 
 
 def check_histories(
@@ -109,29 +116,36 @@ def check_histories(
 def check_counts(
     machines: Sequence[ItemMachine], partition_of: Callable[[str], int], oracle: Oracle, f_error: float = 1e-9
 ) -> None:  # fmt: skip
-    """Every count of every item machine is the oracle's, and its bestsellers; F within a relative error."""
+    """Every count of every item machine is the oracle's, and what it knows of others; F but for an error.
+
+    All have told one another what they counted.
+    """
     buyers, recent, sizes = oracle.buyers(), oracle.recent(), oracle.sizes()
     after, decayed, watermark_ms = oracle.after(), oracle.decayed(), oracle.watermark_ms()
     first_days, all_repeats = oracle.first_days(), oracle.repeats()
     by_day, newest = oracle.by_day(), watermark_ms // DAY_MS
     found: dict[tuple[str, str], tuple[int, int]] = {}
+    assert sum(machine.purchases for machine in machines) == by_day.total()
     for machine in machines:
-        tables = machine.tables
+        machine.take_in()
+        tables, p = machine.tables, machine.tables.popularity
         assert machine.customers == oracle.customers()
         assert machine.watermark_ms == watermark_ms
-        assert machine.purchases == by_day.total()
-        check_sellers(machine, oracle)
+        assert p.totals[BUYERS] == buyers.total()
         for number, name in enumerate(machine.items):
-            assert tables.popularity.buyers[number] == buyers[name], name
-            assert tables.popularity.recent[number] == recent[name], name
-            assert tables.popularity.first_days[number] == first_days[name], name
-            assert tables.popularity.repeats[number].tolist() == all_repeats[name], name
-            for day in range(newest - DAYS + 1, newest + 1):
-                assert tables.popularity.days[number, day % DAYS] == by_day[name, day], (name, day)
+            assert name
+            assert p.buyers[number] == buyers[name], name
+            assert p.recent[number] == recent[name], name
+            assert p.roots[number] == (np.float32(np.sqrt(recent[name] + 0.5)) if p.available[number] else -1)
             row = int(tables.row_of[number])
             assert (row >= 0) == (partition_of(name) == machine.partition), name
             if row < 0:
+                assert not p.days[number].any(), name
                 continue
+            assert p.first_days[number] == first_days[name], name
+            assert p.repeats[number].tolist() == all_repeats[name], name
+            for day in range(newest - DAYS + 1, newest + 1):
+                assert p.days[number, day % DAYS] == by_day[name, day], (name, day)
             neighbours = machine.neighbours(row)  # brings the row in, if it is not in memory
             expected = np.zeros_like(tables.sizes[row])
             for size, count in sizes[name].items():
@@ -144,14 +158,20 @@ def check_counts(
                 found[name, other] = later, earlier
                 assert abs(f - decayed[name, other]) <= f_error * decayed[name, other], (name, other)
     assert found == {pair: (after[pair], after[pair[::-1]]) for x, y in after for pair in ((x, y), (y, x))}
+    check_sellers(machines, oracle)
 
 
-def check_sellers(machine: ItemMachine, oracle: Oracle) -> None:
-    """Bestsellers and trending items are the oracle's, of those that can be bought."""
-    popularity, lists = machine.tables.popularity, Bestsellers()
-    gone = {name for number, name in enumerate(machine.items) if not popularity.available[number]}
-    lists.update(popularity, machine.items, np.zeros(len(machine.items), np.int32))
-    expected = oracle.sellers(gone)
+def check_sellers(machines: Sequence[ItemMachine], oracle: Oracle) -> None:
+    """Bestsellers and trending items by what all say are the oracle's, of those that can be bought."""
+    view, lists = all_popularity(machines), Bestsellers()
+    hidden = {
+        name for machine in machines for number, name in enumerate(machine.items)
+        if not machine.popularity.available[number]
+    }  # fmt: skip
+    for name in hidden:
+        view.offer(name, available=False)
+    lists.update(view.popularity, view.items, np.zeros(len(view.items), np.int32))
+    expected = oracle.sellers(hidden)
     assert lists.lists.keys() == expected.keys()
     for board, sellers in expected.items():
         found = lists.lists[board]
@@ -159,3 +179,12 @@ def check_sellers(machine: ItemMachine, oracle: Oracle) -> None:
         if board.trending:
             rises, expected_rises = ([s.rise or 0.0 for s in some] for some in (found, sellers))
             np.testing.assert_allclose(rises, expected_rises, rtol=1e-12)
+
+
+def all_popularity(machines: Sequence[ItemMachine]) -> PopularityView[Dictionary]:
+    """What machines have counted of their items, all together."""
+    view = PopularityView(Dictionary())
+    view.move_on(max(machine.watermark_ms for machine in machines))
+    for machine in machines:
+        view.put(records(machine, np.arange(machine.row_count)))
+    return view

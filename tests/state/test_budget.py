@@ -73,11 +73,14 @@ def test_crashes_and_evictions_change_nothing(
     assert sum(s.machine.customer_count for s in cluster.customers) == oracle.customers()
     if capacity > 150:
         cluster.check(events)
+    cluster.sharing.tell()
     for p in range(PARTITIONS):
-        plain = ItemMachine(settings, p)
+        plain = ItemMachine(settings, p, None, cluster.sharing.view)
         for position, raw in enumerate(cluster.deltas[p]):
             plain.apply(decode(raw), position)
         assert (plain.tables.rows.heads[:, rw.DROPPED].sum() > 0) == (capacity < 150)
+        cluster.items[p].machine.take_in()
+        plain.take_in()
         check_same(cluster.items[p].machine, plain)
 
 
@@ -123,7 +126,6 @@ def test_a_tenth_of_the_memory_gives_the_same(tmp_path: Path, *, on_disk: bool) 
     customers, items = savers[0].machine, savers[1].machine
     assert items.absent > items.row_count / 2
     assert len(customers.customers) < len(plain.customers) / 2
-    assert len(items.items.numbers) < len(expected.items.numbers) / 2
     oracle = Oracle(8).feed(events)
     check_histories([customers], lambda _: 0, oracle)
     check_counts([items], lambda _: 0, oracle)
@@ -143,7 +145,7 @@ def test_a_store_larger_than_the_budget_is_not_read_at_the_start() -> None:
     CustomerSaver(again, stores[0]).load()
     ItemSaver(items_again, stores[1]).load()
     assert len(again.customers) == 0
-    assert len(again.items.numbers) == len(items_again.items.numbers) == 0
+    assert len(again.items.numbers) == 0
     assert items_again.absent == items_again.row_count == items.row_count
     assert row_memory.footprint_bytes(items_again.tables.rows) == 0
     assert again.customer_count == customers.customer_count == Oracle(4).feed(events).customers()

@@ -78,9 +78,19 @@ RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
         lambda raw: _unpack_row(rw.new_rows(2), np.zeros_like(SIZES), raw),
     ),
     "popularity": (
-        item_codec.pack_popularity(_popularity(10), 10, 42),
+        item_codec.pack_popularity(_popularity(10), np.arange(10)),
         lambda raw: item_codec.unpack_popularity(pop.new_popularity(10), KEY, raw),
     ),
+    "clock": (
+        item_codec.pack_clock(_popularity(10), 42),
+        lambda raw: item_codec.unpack_clock(pop.new_popularity(1), KEY, raw),
+    ),
+    "hidden": (
+        item_codec.pack_hidden(_popularity(10), 10),
+        lambda raw: item_codec.unpack_hidden(pop.new_popularity(10), KEY, raw),
+    ),
+    "hashes": (codec.pack_hashes(np.arange(5, dtype=np.uint64)), lambda raw: codec.unpack_hashes(KEY, raw)),
+    "sent": (codec.pack_sent(7), lambda raw: codec.unpack_sent(KEY, raw)),
 }
 
 
@@ -104,10 +114,11 @@ def test_a_damaged_record_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", RECORDS)
 def test_another_layout_is_refused(name: str) -> None:
     raw, unpack = RECORDS[name]
-    with pytest.raises(UnknownLayout, match="has layout 5, this program reads 4; a newer version wrote it"):
-        unpack(b"\x05" + raw[1:])
-    with pytest.raises(UnknownLayout, match=r"has layout 2, .* run `alsobought rebuild`"):
-        unpack(b"\x02" + raw[1:])
+    with pytest.raises(UnknownLayout, match="has layout 6, this program reads 5; a newer version wrote it"):
+        unpack(b"\x06" + raw[1:])
+    for older in (b"\x02", b"\x04"):
+        with pytest.raises(UnknownLayout, match=rf"has layout {older[0]}, .* run `alsobought rebuild`"):
+            unpack(older + raw[1:])
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -169,8 +180,30 @@ def test_a_row_of_another_window_is_refused() -> None:
 @pytest.mark.parametrize("items", [0, 1, 7, 8, 500])
 def test_popularity_round_trips(items: int) -> None:
     p, into = _popularity(items), pop.new_popularity(items + 5)
-    raw = item_codec.pack_popularity(p, items, 42)
-    assert item_codec.unpack_popularity(into, KEY, raw) == 42
-    assert item_codec.pack_popularity(into, items, 42) == raw
-    np.testing.assert_array_equal(into.recent[:items], p.recent[:items])
-    np.testing.assert_array_equal(into.totals, p.totals)
+    clock, hidden = item_codec.pack_clock(p, 42), item_codec.pack_hidden(p, items)
+    blocks = [item_codec.pack_popularity(p, some) for some in np.array_split(np.arange(items), 3)]
+    assert item_codec.unpack_clock(into, KEY, clock) == 42
+    item_codec.unpack_hidden(into, KEY, hidden)
+    for raw in blocks:
+        item_codec.unpack_popularity(into, KEY, raw)
+    pop.count_recent(into)
+    assert [item_codec.pack_popularity(into, some) for some in np.array_split(np.arange(items), 3)] == blocks
+    for name in ("buyers", "recent", "days", "first_days", "repeats", "available"):
+        np.testing.assert_array_equal(getattr(into, name)[:items], getattr(p, name)[:items], name)
+    for total in (pop.WATERMARK_MS, pop.PURCHASES):
+        assert into.totals[total] == p.totals[total]
+    assert into.totals[pop.BUYERS] == p.buyers.sum()
+
+
+@pytest.mark.parametrize("days", [0, 1, 5, 13, 27, 28, 40])
+def test_days_that_began_since_a_block_was_stored_are_not_what_it_says(days: int) -> None:
+    """A block is stored when it changes; the window moves on without it."""
+    p, into = _popularity(300), pop.new_popularity(300)
+    raw = item_codec.pack_popularity(p, np.arange(300))
+    pop.move_on(p, int(p.totals[pop.WATERMARK_MS]) + days * pop.DAY_MS)
+    item_codec.unpack_clock(into, KEY, item_codec.pack_clock(p, 0))
+    item_codec.unpack_popularity(into, KEY, raw)
+    pop.count_recent(into)
+    np.testing.assert_array_equal(into.days, p.days[:300])
+    np.testing.assert_array_equal(into.recent, p.recent[:300])
+    assert p.days.any() == (days < 28)

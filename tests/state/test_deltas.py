@@ -8,8 +8,9 @@ import pytest
 from state import deltas as dl
 from state.customers import CustomerMachine
 from state.errors import BadDelta
+from state.events import Event
 from state.settings import CountingSettings
-from tests.state.machines import hashed, shop
+from tests.state.machines import START_MS, hashed, shop
 
 
 def _messages() -> list[dl.Deltas]:
@@ -25,14 +26,15 @@ def _messages() -> list[dl.Deltas]:
 
 def test_deltas_round_trip() -> None:
     messages = _messages()
-    assert any(len(m.gone_events) for m in messages)
+    assert any(m.gone for m in messages)
     assert any(len(m.taken) for m in messages)
     for message in messages:
         raw = dl.encode(message)
         assert dl.message_type(raw) == dl.Type.COUNTS
         decoded = dl.decode(raw)
-        assert decoded[:6] == message[:6]
-        for name in message._fields[6:]:
+        arrays = message._fields.index("hashes")
+        assert decoded[:arrays] == message[:arrays]
+        for name in message._fields[arrays:]:
             one, other = getattr(message, name), getattr(decoded, name)
             np.testing.assert_array_equal(one, other, name)
             assert one.dtype == other.dtype, name
@@ -40,10 +42,44 @@ def test_deltas_round_trip() -> None:
 
 
 def test_a_message_of_nothing_round_trips() -> None:
-    machine = CustomerMachine()
-    message = machine.apply(machine.batch([])).deltas[0][0]
-    decoded = dl.decode(dl.encode(message))
-    assert (decoded.first, decoded.end, len(decoded.offsets)) == (0, 0, 0)
+    decoded = dl.decode(dl.encode(dl.nothing(dl.Source(0, 3), 7)))
+    assert (decoded.source, decoded.first, decoded.end, decoded.events) == (dl.Source(0, 3), 0, 7, 0)
+
+
+def test_a_partition_gets_what_concerns_it_and_nothing_else() -> None:
+    """Its own items and those whose neighbours it owns; no message without such an event."""
+    machine = CustomerMachine(CountingSettings(window=2), partitions=4, partition_of=int)
+    first, second, third = (
+        [[dl.columns_of(m.words, m.events, m.near, m.gone, m.histories) for m in to] for to in deltas]
+        for deltas in (
+            machine.apply(machine.batch([Event("ann", item, START_MS + n)])).deltas
+            for n, item in enumerate("012")
+        )
+    )
+    assert [len(to) for to in first] == [1, 0, 0, 0]
+    assert [len(to) for to in second] == [1, 1, 0, 0]
+    assert [len(to) for to in third] == [1, 1, 1, 0]
+    distances = [[int(near) >> dl.DISTANCE_BITS for near in to[0].near] for to in third[:3]]
+    assert distances == [[2], [1], [1, 2]]  # all of the item's, one of each neighbour's
+    again = machine.apply(machine.batch([Event("ann", "2", START_MS)])).deltas
+    assert [len(to) for to in again] == [0, 0, 1, 0]  # a repeat changes no pair
+    (message,) = again[2]
+    assert (message.previous, message.first, message.end) == (3, 3, 4)
+    (message,) = machine.apply(machine.batch([Event("ann", "1", START_MS)])).deltas[1]
+    assert (message.previous, message.first) == (3, 4)  # what is between did not concern it
+
+
+def test_an_id_is_told_once_and_to_others_where_few_events_are_counted_at_once() -> None:
+    def told(events: list[Event]) -> list[list[list[str]]]:
+        return [[m.new_ids for m in to] for to in machine.apply(machine.batch(events)).deltas]
+
+    machine = CustomerMachine(CountingSettings(window=2), partitions=2, partition_of=len)
+    machine.partition_of = lambda name: len(name) - 1
+    assert told([Event("ann", "a", START_MS)]) == [[["a"]], []]
+    assert told([Event("ann", "bb", START_MS)]) == [[["bb"]], [["bb"]]]
+    assert told([Event("bob", "a", START_MS), Event("bob", "bb", START_MS)]) == [[[]], [[]]]
+    many = [Event(f"c{n}", item, START_MS) for n in range(70) for item in ("c", "dd")]
+    assert told(many) == [[["c"]], [["dd"]]]
 
 
 @pytest.mark.parametrize("ids", [[], ["tea"], ["Grüße", "日本", "x" * 256]])
@@ -63,21 +99,25 @@ def test_what_is_no_message_is_refused() -> None:
         (b"", "not a pair-deltas message: starts with b''"),
         (b"AD", "not a pair-deltas message"),
         (b"{}" + raw[2:], r"not a pair-deltas message: starts with b'\{\}"),
-        (b"AD\x04" + raw[3:], "has layout 4, this program reads 3"),
-        (b"AD\x02" + raw[3:], "has layout 2, this program reads 3.*alsobought rebuild"),
-        (b"AD\x03\x09" + raw[4:], "has unknown type 9"),
+        (b"AD\x05" + raw[3:], "has layout 5, this program reads 4"),
+        (b"AD\x03" + raw[3:], "has layout 3, this program reads 4.*alsobought rebuild"),
+        (b"AD\x04\x09" + raw[4:], "has unknown type 9"),
     ):
         with pytest.raises(BadDelta, match=reason):
             dl.message_type(bad)
     with pytest.raises(BadDelta, match="is SETTLE, not COUNTS"):
-        dl.decode(dl.encode_settle())
+        dl.decode(dl.encode_settle(1))
     with pytest.raises(BadDelta, match="is COUNTS, not CATALOGUE"):
         dl.decode_availability(raw)
-    assert dl.message_type(dl.encode_settle()) == dl.Type.SETTLE
+    settle = dl.encode_settle(1 << 50)
+    assert dl.message_type(settle) == dl.Type.SETTLE
+    assert dl.decode_settle(settle) == 1 << 50
+    with pytest.raises(BadDelta, match="SETTLE message of 8 bytes; it must have 16"):
+        dl.decode_settle(settle[:8])
 
 
 def test_a_truncated_message_is_refused_wherever_it_ends() -> None:
-    raw = dl.encode(max(_messages(), key=lambda m: len(m.gone_items)))
+    raw = dl.encode(max(_messages(), key=lambda m: m.histories))
     for size in range(0, len(raw) - 8, 3):
         with pytest.raises(BadDelta, match=r"not a pair-deltas message|no whole header|message ends after"):
             dl.decode(raw[:size])

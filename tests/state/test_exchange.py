@@ -16,7 +16,7 @@ from state.deltas import Source
 from state.errors import BadDelta
 from state.events import Event, Kind
 from state.first_events import BOUGHT, WATCHED, FirstEvents
-from state.item_saver import POPULARITY
+from state.item_saver import CLOCK
 from state.saving import META
 from state.settings import CountingSettings
 from state.store import MemoryStore, Store
@@ -99,7 +99,7 @@ def test_purchases_that_nobody_watched_cost_nothing(seed: int) -> None:
     for saver in (*cluster.crossings, *cluster.items):
         saver.save_all()
         assert isinstance(saver.store, MemoryStore)
-        assert not saver.store.records.keys() - {META, POPULARITY}
+        assert not saver.store.records.keys() - {META, CLOCK}
     assert _silent(cluster)
     assert not any(saver.machine.row_count or len(saver.machine.items) for saver in cluster.items)
 

@@ -36,17 +36,22 @@ def said(machine: ItemMachine, changes: PopularityChanges) -> list[ItemPopularit
     return [record(machine, int(machine.tables.item_of[row])) for row in changes.take()]
 
 
-def check(view: PopularityView, machines: list[ItemMachine]) -> None:
-    """Every number of the view is the one that a machine counted, which knows the whole catalogue."""
-    whole = max(machines, key=lambda machine: machine.watermark_ms)
-    view.move_on(whole.watermark_ms)
-    names = list(whole.items)
-    numbers = [view.items.number(name) for name in names]
-    for column in ("buyers", "recent", "days", "first_days", "repeats"):
-        theirs = getattr(whole.popularity, column)[: len(names)]
-        assert np.array_equal(getattr(view.popularity, column)[numbers], theirs), column
-    assert view.popularity.totals[pop.BUYERS] == whole.popularity.totals[pop.BUYERS]
-    assert view.watermark_ms == whole.watermark_ms
+def check(view: PopularityView[Dictionary], machines: list[ItemMachine]) -> None:
+    """Every number of the view is the one that the item's machine counted."""
+    newest_ms = max(machine.watermark_ms for machine in machines)
+    view.move_on(newest_ms)
+    total = 0
+    for machine in machines:
+        machine.take_in()  # its own window moves on, too
+        items = machine.tables.item_of[: machine.row_count]
+        numbers = [view.items.number(name) for name in machine.items.ids(items.tolist())]
+        for column in ("buyers", "recent", "days", "first_days", "repeats"):
+            theirs = getattr(machine.popularity, column)[items]
+            assert np.array_equal(getattr(view.popularity, column)[numbers], theirs), column
+        total += machine.popularity.buyers[items].sum()
+        assert machine.watermark_ms == newest_ms
+    assert view.popularity.totals[pop.BUYERS] == total == machines[0].popularity.totals[pop.BUYERS]
+    assert view.watermark_ms == newest_ms
 
 
 @pytest.mark.parametrize("seed", [1, 2])

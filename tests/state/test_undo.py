@@ -135,6 +135,7 @@ def test_real_purchases_with_returns_and_erasures() -> None:
     for customer in {e.customer_id for e in bought}:
         run.apply([forget(customer)])
     for machine in run.items:
+        machine.take_in()
         p = machine.tables.popularity
         assert machine.purchases == 0
         for counts in (p.buyers, p.recent, p.days, p.first_days, p.repeats):

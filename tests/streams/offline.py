@@ -19,8 +19,9 @@ from streams.checks import LOG_APPEND_TIME
 from streams.context import Context
 from streams.cycle import Cycle
 from streams.item_task import ItemTask
+from streams.kinds import BUILT_IN
 from streams.lease import Lease
-from streams.messages import EventMessage
+from streams.messages import COUNTED, CountedMessage, EventMessage, encode
 from streams.opening import Stores
 from streams.outbox import Outbox
 from streams.record_batches import RecordBatch
@@ -32,6 +33,7 @@ from tests.events import purchases
 PARTITIONS = 3
 WAIT_S = 20.0
 NOW_MS = 1_800_000_000_000
+_POPULARITY = {kind.deltas.name: kind.popularity.name for kind in BUILT_IN}
 
 
 @dataclass
@@ -150,6 +152,7 @@ class Offline:
     owned: Callable[[TP], bool] = lambda _tp: True
     sought: list[tuple[TP, int]] = field(default_factory=list)
     tasks: dict[TP, Task] = field(default_factory=dict)
+    _read: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lease = Lease(3600)
@@ -186,8 +189,25 @@ class Offline:
 
     async def settle(self) -> None:
         """Let everything go on that waits for nothing."""
+        self.read_popularity()
         for _ in range(20):
             await asyncio.sleep(0)
+
+    def read_popularity(self) -> None:
+        """Take in what is published of popularity; partitions without a task here are settled for ever."""
+        for topic, deltas in {
+            (_POPULARITY[tp.topic], tp.topic) for tp in self.tasks if tp.topic in _POPULARITY
+        }:
+            for partition in range(PARTITIONS):
+                records = self.broker.logs.get(TP(topic, partition), [])
+                if TP(deltas, partition) not in self.tasks:
+                    records = [*records, Sent(len(records), COUNTED, encode(CountedMessage(0, 1 << 62, [])))]
+                done = self._read.get((topic, partition), 0)
+                self._read[topic, partition] = len(records)
+                self.context.others.take(
+                    topic,
+                    [SimpleNamespace(key=r.key, value=r.value, partition=partition) for r in records[done:]],
+                )
 
     def run(self) -> None:
         """Run cycles as a worker does, in the background."""
@@ -199,6 +219,7 @@ class Offline:
             while not condition():
                 if self.cycling is not None and self.cycling.done():
                     self.cycling.result()
+                self.read_popularity()
                 await asyncio.sleep(0.001)
 
     async def halt(self) -> None:

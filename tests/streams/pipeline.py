@@ -21,7 +21,7 @@ from kafka.errors import KafkaTimeoutError
 from state.deltas import encode_settle
 from streams.blocking_reader import BlockingReader
 from streams.kinds import BOUGHT, LISTED, CrossKind, Kind, topics_of_kinds
-from streams.messages import Progress, decode_progress
+from streams.messages import COUNTED, SETTLE, Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, TopicSpec
 
 PARTITIONS = 4
@@ -184,9 +184,10 @@ class Wires:
         if told := [kind.events.name for kind in kinds if isinstance(kind, CrossKind)]:
             self._counted(told)
             self._counted(told)  # what is told may ask other partitions for more
+        number = time.time_ns() // 1_000_000
         sent = {
             f"{kind.deltas.name}-{p}": self.producer.send(
-                kind.deltas.name, value=encode_settle(), partition=p
+                kind.deltas.name, value=encode_settle(number), partition=p
             )
             for kind in kinds
             for p in range(PARTITIONS)
@@ -215,4 +216,8 @@ class Wires:
     def newest(self, spec: TopicSpec) -> dict[str, dict[str, Any]]:
         """The newest message of every key of a topic that is not a tombstone, as JSON."""
         newest = {record.key: record.value for record in self.read(spec.name)}
-        return {key.decode(): json.loads(value) for key, value in newest.items() if value is not None}
+        return {
+            key.decode(): json.loads(value)
+            for key, value in newest.items()
+            if value is not None and key not in (SETTLE, COUNTED)
+        }

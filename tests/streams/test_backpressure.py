@@ -83,7 +83,8 @@ def _whole_and_in_order(broker: Broker) -> None:
     """Every partition got messages that follow one another from the first offset to the last, once."""
     for partition in range(OFFLINE_PARTITIONS):
         deltas = [decode(record.value or b"") for record in broker.logs[TP(PAIR_DELTAS.name, partition)]]
-        assert [d.first for d in deltas] == [0, *(d.end for d in deltas[:-1])]
+        assert [d.previous for d in deltas] == [0, *(d.end for d in deltas[:-1])]
+        assert all(d.previous <= d.first < d.end for d in deltas)
         assert deltas[-1].end == CHUNKS * CHUNK
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from state.customers import CustomerMachine
 from state.events import Event
-from state.ids import Dictionary
+from state.item_ids import ItemIds, item_hashes
 from state.items import ItemMachine
 from state.rows import MASS
 from state.settings import CountingSettings
@@ -53,7 +53,7 @@ def _written(machine: ItemMachine) -> list[bytes]:
     tables = machine.tables
     write_lists(
         out, ends, which, lists, tables.item_of, tables.rows.heads, MASS,
-        machine.watermark_ms, machine.position, KIND, ids.blob, ids.ends,
+        machine.watermark_ms, machine.position, KIND, ids.blob, ids.starts, ids.ends,
     )  # fmt: skip
     raw = out.tobytes()
     return [raw[a:b] for a, b in zip([0, *ends.tolist()], ends.tolist(), strict=False)]
@@ -86,16 +86,18 @@ def test_fields_come_in_the_order_of_the_type() -> None:
 
 
 def test_ids_are_taken_in_as_the_dictionary_grows() -> None:
-    items = Dictionary()
+    """Also where a number comes before its id."""
+    items = ItemIds()
     ids = JsonIds(items)
     ids.update()
     names = [*NAMES, *(f"item {n} " + "x" * 100 for n in range(3000))]
+    items.numbers(item_hashes(names))
     for start in range(0, len(names), 700):
-        for name in names[start : start + 700]:
+        for name in reversed(names[start : start + 700]):
             items.number(name)
         ids.update()
         ids.update()
-    starts = [0, *ids.ends[: len(names) - 1].tolist()]
+    starts = ids.starts[: len(names)].tolist()
     raw = ids.blob.tobytes()
     assert [json.loads(raw[a:b]) for a, b in zip(starts, ids.ends.tolist(), strict=False)] == names
     assert ids.longest == max(len(msgspec.json.encode(name)) for name in names)
@@ -103,7 +105,7 @@ def test_ids_are_taken_in_as_the_dictionary_grows() -> None:
 
 @pytest.mark.parametrize("names", [NAMES, ["7", "Grüße", "a/b", "日本"]])
 def test_ids_are_keys_as_they_are(names: list[str]) -> None:
-    items = Dictionary()
+    items = ItemIds()
     ids = JsonIds(items)
     for name in names:
         items.number(name)

@@ -68,11 +68,18 @@ class _Shop:
 
     async def settle(self) -> list[int]:
         """Ask every item task to list exactly; the positions at which they will have."""
+        settle = encode_settle(time.time_ns())
         for task in self.items:
-            self.worker.outbox.send(Record(task.tp.topic, task.tp.partition, None, encode_settle()))
+            self.worker.outbox.send(Record(task.tp.topic, task.tp.partition, None, settle))
         await self.worker.settle()
         self.broker.acknowledge(PAIR_DELTAS.name)
         await self.worker.once(*self.deltas())
+
+        def told() -> bool:
+            self.broker.acknowledge(BOUGHT.popularity.name)
+            return all(task.refresher.settling for task in self.items)
+
+        await self.worker.until(told)
         return [task.position for task in self.items]
 
     def lists(self) -> dict[str, Any]:

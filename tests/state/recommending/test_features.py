@@ -50,11 +50,11 @@ def test_every_feature_is_the_oracles(name: str) -> None:
 @pytest.mark.parametrize("name", WORLDS)
 def test_the_repeat_model_is_the_oracles(name: str) -> None:
     world = world_of(name)
-    machine, now = world.run.items[1], world.counts.now_ms
-    p, several, early = machine.tables.popularity, 0, 0
+    view, now = world.run.sharing.view, world.counts.now_ms
+    p, several, early = view.popularity, 0, 0
     for customer in world.some_customers(6):
         for b in world.history(customer):
-            number = machine.items.get(b.item_id)
+            number = view.items.get(b.item_id)
             assert number is not None
             expected = oracle.repeats(world, b)
             own = b.first_ms, b.last_ms, b.days

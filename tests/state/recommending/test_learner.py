@@ -165,7 +165,7 @@ def test_nothing_of_the_basket_is_in_its_test() -> None:
     now = world.counts.now_ms
     case = learner.before(world.recommender.history(customer))
     before = copy.deepcopy(case)
-    shown = world.view.items.ids(case.shown["ours"].tolist())
+    shown = world.view.items.ids(np.concatenate(list(case.shown.values())).tolist())
     unseen = [y for y in world.view.items if y not in shown][:3]
     basket = [*unseen, "never seen before"]
     world.apply([Event(customer, y, now + n) for n, y in enumerate(basket * 50)])

@@ -108,6 +108,8 @@ class World:
         for machine in self.run.items:
             first = machine.sources[CATALOGUE].end if CATALOGUE in machine.sources else 0
             machine.apply_availability(Availability(CATALOGUE, first, first + 1, ids, flags))
+        for item in ids:
+            self.run.sharing.view.offer(item, available=available)
         if available:
             self.gone -= set(ids)
         else:
@@ -191,7 +193,7 @@ def build(events: Sequence[Event], *, list_length: int = 100, gone: int = 3) -> 
     settings = CountingSettings(window=20, list_length=list_length, score_tolerance=0.02)
     run, view = Run.new(settings, partitions=2), ListView(list_length)
     catalogue = Catalogue()
-    world = World(run, view, Recommender(view, run.customers[0], run.items[0]), Oracle(20), set())
+    world = World(run, view, Recommender(view, run.customers[0], run.sharing.view), Oracle(20), set())
     some = len(events) * 4 // 5
     world.apply(events[:some])
     world.take_away(item for item, _ in world.log.recent().most_common(gone))
@@ -203,7 +205,7 @@ def build(events: Sequence[Event], *, list_length: int = 100, gone: int = 3) -> 
     world.log.feed(events[some:])
     for machine in run.items:
         world.publish(machine, as_messages=machine.partition > 0)
-    world.recommender = Recommender(view, run.customers[0], run.items[0], catalogue)
+    world.recommender = Recommender(view, run.customers[0], run.sharing.view, catalogue)
     world.recommender.synchronise()
     return world
 

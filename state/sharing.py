@@ -1,0 +1,62 @@
+"""How machines of one process tell one another of their items' popularity, as workers do by a topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from state.item_ids import ItemIds
+from state.items import ItemMachine
+from state.popularity import DAY_MS, DAYS
+from state.popularity_changes import PopularityChanges
+from state.popularity_view import ItemPopularity, PopularityView
+
+
+def records(machine: ItemMachine, rows: npt.NDArray[np.int64]) -> list[ItemPopularity]:
+    """What a machine says of the items of some rows."""
+    p = machine.popularity
+    newest = machine.watermark_ms // DAY_MS
+    items = machine.tables.item_of[rows]
+    days = p.days[items][:, (newest - np.arange(DAYS)) % DAYS].tolist()
+    customers = machine.customers
+    return [
+        ItemPopularity(
+            name, machine.watermark_ms, machine.position, buyers, newest, purchases, first_days,
+            tuple(repeats), customers,
+        )
+        for name, buyers, purchases, first_days, repeats in zip(
+            machine.items.ids(items.tolist()), p.buyers[items].tolist(), days, p.first_days[items].tolist(),
+            p.repeats[items].tolist(), strict=True,
+        )
+    ]  # fmt: skip
+
+
+class Sharing:
+    """What the machines of all partitions say, each of its own items.
+
+    Attributes
+    ----------
+    view : PopularityView
+        All of it, for every machine.
+    """
+
+    def __init__(self, machines: Iterable[ItemMachine] = ()) -> None:
+        self.view = PopularityView(ItemIds())
+        self._machines: dict[int, tuple[ItemMachine, PopularityChanges]] = {}
+        for machine in machines:
+            self.add(machine)
+
+    def add(self, machine: ItemMachine) -> None:
+        """Share with another machine, or one that follows that of its partition."""
+        machine.others = self.view
+        self._machines[machine.partition] = machine, PopularityChanges(machine)
+
+    def tell(self) -> None:
+        """Have all know what any has counted, but for one that replays: it may have said what is newer."""
+        for machine, changes in self._machines.values():
+            if machine.position < machine.replayed_to:
+                continue
+            self.view.put(records(machine, changes.take()))
+            self.view.note(machine.partition, machine.watermark_ms, machine.told())
