@@ -18,6 +18,7 @@ setup: .venv/ready
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@echo "Compiling the kernels (once, a minute or two) ..."
 	@$(BIN)/python -m state.compile
+	@$(BIN)/python -m streams.compile
 	@touch .venv/ready
 
 test: lint types

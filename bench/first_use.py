@@ -49,7 +49,10 @@ def _help() -> float:
 
 
 def _compile(cache: Path) -> float:
-    return _timed([sys.executable, "-m", "state.compile"], NUMBA_CACHE_DIR=str(cache))[0]
+    return sum(
+        _timed([sys.executable, "-m", name], NUMBA_CACHE_DIR=str(cache))[0]
+        for name in ("state.compile", "streams.compile")
+    )
 
 
 def _clone(clone: Path, options: argparse.Namespace) -> dict[str, float]:

@@ -300,7 +300,11 @@ def add(
 
 @kernel
 def take(rows: Rows, row: int, neighbour: int, after: int, weight: float) -> None:
-    """Take one pair back. A neighbour that a full row has dropped is no longer there to take from."""
+    """Take one pair back.
+
+    A neighbour that a full row has dropped is no longer there to take from; one that came back since has not
+    all of its pairs.
+    """
     rows.heads[row, MASS] -= 1
     rows.heads_f[row, RECENT_MASS] -= weight
     slot = find(rows, row, neighbour)
@@ -309,13 +313,17 @@ def take(rows: Rows, row: int, neighbour: int, after: int, weight: float) -> Non
     payload = rows.arena[slot] >> HIGH
     if payload & REPEATED:
         index = np.int64(payload & INDEX)
-        step = np.uint64(1) if after else np.uint64(1) << HIGH
-        both = rows.side[2 * index] - step
+        both = rows.side[2 * index]
+        if (both & ID if after else both >> HIGH) == 0:
+            return
+        both -= np.uint64(1) if after else np.uint64(1) << HIGH
         if np.int64(both & ID) + np.int64(both >> HIGH) > 0:
             rows.side[2 * index] = both
             rows.side_f[2 * index + 1] = max(rows.side_f[2 * index + 1] - weight, 0.0)
             return
         free_side(rows, index)
+    elif ((payload & AFTER) != 0) != (after != 0):
+        return
     rows.arena[slot] = DELETED
     rows.heads[row, LIVE] -= 1
     rows.heads[row, DEAD] += 1

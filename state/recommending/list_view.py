@@ -1,9 +1,8 @@
 """The lists of all items of a kind as arrays: what the recommender reads.
 
-Filled from messages, or from item machines of this process. Messages come by the hundred thousand and hold
-a hundred entries each: their heads are taken in at once, their entries when a customer needs them, or when
-there is nothing else to do (`Backing`). F travels decayed to the moment of its list; here it is kept as of a
-fixed landmark (`state.entries.LANDMARK_MINUTE`), so that sums over lists of different moments need no care.
+Filled from messages, or from item machines of this process. F travels decayed to the moment of its list; here
+it is kept as of a fixed landmark (`state.entries.LANDMARK_MINUTE`), so that sums over lists of different
+moments need no care.
 """
 
 from __future__ import annotations
@@ -76,39 +75,20 @@ class Entry(NamedTuple):
     expected: float
 
 
+@kernel
 def landmark_weight(time_ms: int) -> float:
     """What F of a moment is to be multiplied with to be as of the landmark; F is as of whole minutes."""
     return float(np.exp((time_ms // 60_000 - LANDMARK_MINUTE) / TAU_MINUTES))
 
 
-class Backing(Protocol):
-    """Where entries are that are not in the view yet."""
-
-    def bring_in(self, numbers: npt.NDArray[np.int32]) -> None:
-        """Put the entries of the lists of these items (-1: none) that wait. `lock` is held."""
-
-
 class ListView:
-    """Lists of up to k entries. `lock` is held while it is changed, and to be held while it is read.
-
-    Attributes
-    ----------
-    backing : Backing or None
-        Has entries that were not taken in yet.
-    """
+    """Lists of up to k entries. `lock` is held while it is changed, and to be held while it is read."""
 
     def __init__(self, k: int) -> None:
         self.k = k
         self.items = Dictionary()
         self.lock = threading.Lock()
-        self.backing: Backing | None = None
         self.arrays = _new(1024, k)
-
-    def bring_in(self, numbers: npt.NDArray[np.int32]) -> None:
-        """Have the lists of items in the arrays, and room for every item known by now. Lock held."""
-        if self.backing is not None:
-            self.backing.bring_in(numbers)
-        self.make_room()
 
     def make_room(self) -> None:
         """Room for every item known by now."""

@@ -224,7 +224,7 @@ class Recommender:
 
         Without `flawed` their sums for the algorithm of this name are 0.
         """
-        self.view.bring_in(history.item[newest_first(history.last_ms)])
+        self.view.make_room()
         if len(self._scratch.place) < len(self.view.items):
             n = 2 * len(self.view.items)
             self._scratch, self._owned = new_scratch(n), new_scratch(n)

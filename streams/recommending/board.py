@@ -11,9 +11,9 @@ from state.recommending.chronological import ChronologicalModel
 from state.recommending.list_view import ListView
 from state.recommending.ranker import Ranker, average
 from state.recommending.recommender import new_rankers
+from streams.recommending.list_reading import ListReader
 from streams.recommending.messages import ModelAnnounced, Quality, RankerState
 from streams.recommending.pacing import Pacing
-from streams.recommending.pending import PendingLists
 
 if TYPE_CHECKING:
     from streams.kinds import EventKind
@@ -58,7 +58,7 @@ class Board:
     model: ChronologicalModel | None = None
 
     def __post_init__(self) -> None:
-        self.lists = PendingLists(self.view)
+        self.lists = ListReader(self.view)
         self.popularity = PopularityView(self.view.items)
 
     def offer(self, item_id: str, *, available: bool) -> None:

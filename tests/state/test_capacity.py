@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -82,3 +83,23 @@ def test_counts_of_what_was_never_dropped_stay_exact() -> None:
     assert small.tables.rows.arena[:end].tobytes() == again.tables.rows.arena[:end].tobytes()
     assert small.tables.rows.heads.tobytes() == again.tables.rows.heads.tobytes()
     assert [small.related(name) for name in small.items] == [again.related(name) for name in again.items]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_dropped_and_came_back_is_never_less_than_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    rows = rw.new_rows(1)
+    added: list[tuple[int, int, int]] = []
+    for _ in range(5_000):
+        if added and rng.random() < 0.45:
+            neighbour, after, minute = added.pop(rng.randrange(len(added)))
+            rw.take(rows, 0, neighbour, after, decay_weight(minute))
+        else:
+            neighbour, after, minute = rng.randrange(40), rng.randrange(2), MINUTE + rng.randrange(50_000)
+            rw.add(rows, 0, neighbour, after, minute, decay_weight(minute), 8)
+            added.append((neighbour, after, minute))
+        most = Counter((neighbour, after) for neighbour, after, _ in added)
+        for neighbour, after, before, f in zip(*(c.tolist() for c in row_memory.read(rows, 0)), strict=True):
+            assert 0 <= after <= most[neighbour, 1]
+            assert 0 <= before <= most[neighbour, 0]
+            assert f >= 0.0

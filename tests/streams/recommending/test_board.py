@@ -123,14 +123,13 @@ def test_lists_from_messages_are_those_of_machines() -> None:
         by_machine.view.put_lists(machine, lists, which, numbers)
         for i in which.tolist():
             owner, one = owners(machine, lists)[i], listed(machine, lists, i)
-            by_message.lists.take(owner.encode(), message(owner, one))
-        by_message.lists.decode_some(len(by_message.lists))
+            by_message.lists.take([(owner.encode(), message(owner, one))])
         mine, theirs = contents(by_message.view), contents(by_machine.view)
         assert len(mine) > 40
         assert {name: theirs[name] for name in mine} == mine
     name = max(mine, key=lambda name: len(mine[name][2]))  # type: ignore[arg-type]
     total = by_message.view.arrays.total[0]
-    by_message.lists.take(name.encode(), None)
+    by_message.lists.take([(name.encode(), None)])
     assert contents(by_message.view)[name] == (0, 0.0, [])
     assert 0 < by_message.view.arrays.total[0] < total
     assert by_message.view.arrays.total[0] == pytest.approx(by_message.view.arrays.recent_mass.sum())

@@ -1,0 +1,293 @@
+"""Lists as they come, straight into a view's arrays.
+
+During a load and after a settle, lists come by the ten thousand a second, of a hundred entries each. Decoded
+into objects one takes 150 us; the kernel here takes a tenth. It reads exactly what workers write
+(`streams.lists_json`): anything else, and ids with letters that JSON escapes, is decoded by msgspec.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from state.memory import address_of, kernel, load_any
+from state.recommending.id_table import IdArrays, IdTable, find
+from state.recommending.list_view import ListArrays, ListView, landmark_weight
+from state.relatedness import SHRINK
+from streams.json_text import Text, text_of
+
+log = logging.getLogger("alsobought")
+
+PADDING = 64  # bytes behind messages that the kernel may look at
+DONE, NEW_IDS, UNUSUAL = range(3)  # why the kernel stops
+
+_ITEM = text_of('{"item_id":"')
+_KIND = text_of('","kind":"')
+_AS_OF = text_of('","as_of":')
+_VERSION = text_of(',"version":')
+_BUYERS = text_of(',"buyers":')
+_MASS = text_of(',"mass":')
+_RECENT_MASS = text_of(',"recent_mass":')
+_RELATED = text_of(',"related":[')
+_SCORE = text_of('","score":')
+_TOGETHER = text_of(',"together":')
+_AFTER = text_of(',"after":')
+_RECENT = text_of(',"recent":')
+_EXPECTED = text_of(',"expected":')
+_END = text_of("}")
+_COMMA = text_of(",")
+_ENDS = text_of("]}")
+_QUOTE, _ESCAPE, _SPACE, _ZERO, _POINT, _EXPONENT, _MINUS = (ord(c) for c in '"\\ 0.e-')
+_BYTE, _ALL, _BITS = np.uint64(0xFF), np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(8)
+_MOST_DIGITS = 18
+_MOST_COUNT = 0xFFFFFFFF
+_EXACT = 22  # powers of ten up to this one are exact floats
+_POWERS = 10.0 ** np.arange(_EXACT + 1)
+
+
+class _Entry(msgspec.Struct, gc=False):
+    item_id: str
+    together: int
+    after: int
+    recent: float
+    expected: float
+
+
+class _List(msgspec.Struct):
+    item_id: str
+    as_of: int
+    buyers: int
+    recent_mass: float
+    related: list[_Entry]
+
+
+_decode = msgspec.json.Decoder(_List).decode
+
+
+class ListReader:
+    """Puts messages of lists into a view. To be used with the view's lock held."""
+
+    def __init__(self, view: ListView) -> None:
+        self._view, self._table = view, IdTable(view.items)
+
+    def take(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Take in records of a lists topic in their order; of what is no list, what was known stays."""
+        values: list[bytes] = []
+        for key, value in records:
+            if value is not None:
+                values.append(value)
+                continue
+            self._take_values(values)
+            values = []
+            self._remove(key)
+        self._take_values(values)
+
+    def _remove(self, key: bytes) -> None:
+        try:
+            name = key.decode()
+        except UnicodeDecodeError:
+            return
+        number = self._view.put_head(name, buyers=0, recent_mass=0.0, as_of_ms=0)
+        self._view.put_entries(number, [], as_of_ms=0)
+
+    def _take_values(self, values: Sequence[bytes]) -> None:
+        if not values:
+            return
+        view, items = self._view, self._view.items
+        raw = np.frombuffer(b"".join((*values, bytes(PADDING))), np.uint8)
+        ends = np.cumsum([len(value) for value in values])
+        starts = np.append(0, ends[:-1])
+        spans = np.empty((view.k + 1, 2), np.int64)
+        at = 0
+        while at < len(values):
+            view.make_room()
+            at, why, found = put_messages(raw, starts, ends, at, self._table.up_to_date(), view.arrays, spans)
+            if why == NEW_IDS:
+                try:
+                    names = [raw[start:end].tobytes().decode() for start, end in spans[:found].tolist()]
+                except UnicodeDecodeError:
+                    why = UNUSUAL
+                else:
+                    for name in names:
+                        items.number(name)
+            if why == UNUSUAL:
+                self._take_unusual(values[at])
+                at += 1
+
+    def _take_unusual(self, value: bytes) -> None:
+        view = self._view
+        try:
+            told = _decode(value)
+            counts = (told.buyers, *(n for e in told.related for n in (e.together, e.after)))
+            if not all(0 <= count <= _MOST_COUNT for count in counts):
+                raise OverflowError("a count is out of range")
+        except (msgspec.MsgspecError, OverflowError, UnicodeDecodeError) as error:
+            log.warning("a list is not as workers write it (%s): the one before it is used", error)
+            return
+        number = view.put_head(
+            told.item_id, buyers=told.buyers, recent_mass=told.recent_mass, as_of_ms=told.as_of
+        )
+        view.put_entries(number, told.related, as_of_ms=told.as_of)
+
+
+@kernel
+def _masked(size: int) -> np.uint64:
+    """Ones in the lowest so many bytes, 1 to 8."""
+    return _ALL >> (_BITS * np.uint64(8 - size))
+
+
+@kernel
+def _after(at: int, text: Text) -> int:
+    """The address behind a text that is at an address; 0 if something else is there, or `at` is 0."""
+    if at == 0:
+        return 0
+    size = text[3]
+    if size <= 8:
+        return at + size if (load_any(at) ^ text[0]) & _masked(size) == 0 else 0
+    if load_any(at) != text[0]:
+        return 0
+    if size <= 16:
+        return at + size if (load_any(at + 8) ^ text[1]) & _masked(size - 8) == 0 else 0
+    if load_any(at + 8) != text[1] or (load_any(at + 16) ^ text[2]) & _masked(size - 16) != 0:
+        return 0
+    return at + size
+
+
+@kernel
+def _string(at: int) -> int:
+    """The address of the quote that ends the string whose text is at an address; 0 if it has escapes."""
+    while at != 0:
+        letter = np.int64(load_any(at) & _BYTE)
+        if letter == _QUOTE:
+            return at
+        if letter == _ESCAPE or letter < _SPACE:
+            return 0
+        at += 1
+    return 0
+
+
+@kernel
+def _digits(at: int, value: int) -> tuple[int, int, int]:
+    """A number whose digits follow those of `value`; the address behind them, and how many they are."""
+    n = 0
+    while n < _MOST_DIGITS:
+        digit = int(load_any(at) & _BYTE) - _ZERO
+        if digit < 0 or digit > 9:
+            break
+        value = 10 * value + digit
+        at += 1
+        n += 1
+    return value, at, n
+
+
+@kernel
+def _whole(at: int) -> tuple[int, int]:
+    """The whole number at an address, and the address behind it; 0 if there is none that is read here."""
+    if at == 0:
+        return 0, 0
+    value, end, n = _digits(at, 0)
+    return value, (end if 0 < n < _MOST_DIGITS else 0)
+
+
+@kernel
+def _real(at: int) -> tuple[float, int]:
+    """The number at an address, and the address behind it; 0 if there is none that is read here."""
+    if at == 0:
+        return 0.0, 0
+    value, at, n = _digits(at, 0)
+    scale, fraction = 0, 0
+    if n == 0 or n > 15:
+        return 0.0, 0
+    if np.int64(load_any(at) & _BYTE) == _POINT:
+        value, at, fraction = _digits(at + 1, value)
+        if fraction == 0 or n + fraction > 15:
+            return 0.0, 0
+    if np.int64(load_any(at) & _BYTE) == _EXPONENT:
+        at += 1
+        negative = np.int64(load_any(at) & _BYTE) == _MINUS
+        scale, at, n = _digits(at + negative, 0)
+        if n == 0 or n > 3:
+            return 0.0, 0
+        if negative:
+            scale = -scale
+    scale -= fraction
+    if scale < -_EXACT or scale > _EXACT:
+        return 0.0, 0
+    return (value / _POWERS[-scale] if scale < 0 else value * _POWERS[scale]), at
+
+
+@kernel
+def put_messages(
+    raw: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], first: int,
+    table: IdArrays, a: ListArrays, spans: npt.NDArray[np.int64],
+) -> tuple[int, int, int]:  # fmt: skip
+    """Put messages from the first on into the arrays, which have room for every id in the table.
+
+    Returns the message at which it stopped, why, and with NEW_IDS how many ids of it are new: `spans` has
+    where they are in `raw`, which has `PADDING` bytes behind the messages.
+    """
+    k = a.item.shape[1]
+    base = address_of(raw)
+    numbers, together, after = np.empty(k, np.int64), np.empty(k, np.int64), np.empty(k, np.int64)
+    recent, expected = np.empty(k), np.empty(k)
+    for i in range(first, len(starts)):
+        end = base + ends[i]
+        new = 0
+        start = _after(base + starts[i], _ITEM)
+        at = _string(start)
+        owner = find(table, start, at - start) if at else np.int64(-1)
+        if at and owner < 0:
+            spans[new, 0], spans[new, 1] = start - base, at - base
+            new += 1
+        at = _string(_after(at, _KIND))
+        as_of, at = _whole(_after(at, _AS_OF))
+        _, at = _whole(_after(at, _VERSION))
+        buyers, at = _whole(_after(at, _BUYERS))
+        _, at = _whole(_after(at, _MASS))
+        recent_mass, at = _real(_after(at, _RECENT_MASS))
+        at = _after(at, _RELATED)
+        n = 0
+        while at and not _after(at, _ENDS):
+            if n > 0:
+                at = _after(at, _COMMA)
+            start = _after(at, _ITEM)
+            at = _string(start)
+            number = find(table, start, at - start) if at else np.int64(-1)
+            if at and number < 0 and n < k:
+                spans[new, 0], spans[new, 1] = start - base, at - base
+                new += 1
+            _, at = _real(_after(at, _SCORE))
+            both, at = _whole(_after(at, _TOGETHER))
+            later, at = _whole(_after(at, _AFTER))
+            f, at = _real(_after(at, _RECENT))
+            e, at = _real(_after(at, _EXPECTED))
+            at = _after(at, _END)
+            if both > _MOST_COUNT or later > _MOST_COUNT:
+                at = 0
+            if n < k:
+                numbers[n], together[n], after[n], recent[n], expected[n] = number, both, later, f, e
+                n += 1
+        if at == 0 or _after(at, _ENDS) != end:
+            return i, UNUSUAL, 0
+        if new:
+            return i, NEW_IDS, new
+        weight = landmark_weight(as_of)
+        a.buyers[owner] = buyers
+        mass = recent_mass * weight
+        a.total[0] += mass - a.recent_mass[owner]
+        a.recent_mass[owner] = mass
+        a.root[owner] = 1.0 / np.sqrt(mass) if mass > 0.0 else 0.0
+        a.length[owner] = n
+        for j in range(n):
+            a.item[owner, j] = numbers[j]
+            a.together[owner, j] = together[j]
+            a.after[owner, j] = after[j]
+            a.recent[owner, j] = recent[j] * weight
+            a.expected[owner, j] = expected[j]
+            e = np.float64(a.expected[owner, j])
+            a.z[owner, j] = (together[j] - e) / np.sqrt(e + SHRINK)
+    return len(starts), DONE, 0
