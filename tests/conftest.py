@@ -1,9 +1,12 @@
-"""Fixtures for all tests: one real Kafka for the whole session, started when a test first asks for it."""
+"""Fixtures for all tests: two real Kafkas for the whole session, started when a test first asks for them.
+
+One has many tests' topics side by side; of the other each test or file has everything, one after the other.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,3 +43,23 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
         tmp_path_factory.mktemp("kafka"), cache_dir=Settings.model_validate({}).cache_dir
     ) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def new_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], EmbeddedKafka]]:
+    """Gives a Kafka with all our topics and nothing in them, until it is asked for the next one."""
+    from streams.broker.embedded import EmbeddedKafka
+    from tests.streams.anew import make_anew
+
+    kafka = EmbeddedKafka(
+        tmp_path_factory.mktemp("new-kafka"), cache_dir=Settings.model_validate({}).cache_dir
+    )
+
+    def new() -> EmbeddedKafka:
+        if not kafka.alive:
+            kafka.start()
+        make_anew(kafka.bootstrap)
+        return kafka
+
+    yield new
+    kafka.stop()

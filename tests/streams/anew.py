@@ -1,0 +1,33 @@
+"""A Kafka that other tests had is made as new: starting one takes longer than what most tests do with it."""
+
+from __future__ import annotations
+
+from kafka import KafkaAdminClient
+from kafka.admin import MemberToRemove
+from kafka.errors import NoError
+
+from streams.broker.topics_admin import admin_client, create_topics
+from tests.streams.pipeline import PARTITIONS, TOPICS
+
+
+def make_anew(bootstrap: str) -> None:
+    """Delete all groups and topics, and create ours; no process of an earlier test runs any more."""
+    with admin_client(bootstrap) as admin:
+        _delete_groups(admin)
+        if topics := [name for name in admin.list_topics() if not name.startswith("__")]:
+            admin.delete_topics(topics)
+    create_topics(bootstrap, TOPICS, PARTITIONS, 1)
+
+
+def _delete_groups(admin: KafkaAdminClient) -> None:
+    groups = [group["group_id"] for group in admin.list_groups()]
+    for group, described in admin.describe_groups(groups).items():
+        # one that was killed is a member for some seconds still
+        dead = [
+            MemberToRemove(member["member_id"], member["group_instance_id"])
+            for member in described["members"]
+        ]
+        if dead:
+            admin.remove_group_members(group, dead)
+    refused = [(group, error) for group, error in admin.delete_groups(groups) if error is not NoError]
+    assert not refused, f"a test before this one left members in groups: {refused}"
