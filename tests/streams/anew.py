@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
-from kafka.errors import NoError
 
 from streams.broker.topics_admin import admin_client, create_topics
 from tests.streams.pipeline import PARTITIONS, TOPICS
@@ -29,5 +28,5 @@ def _delete_groups(admin: KafkaAdminClient) -> None:
         ]
         if dead:
             admin.remove_group_members(group, dead)
-    refused = [(group, error) for group, error in admin.delete_groups(groups) if error is not NoError]
-    assert not refused, f"a test before this one left members in groups: {refused}"
+    deleted = admin.delete_groups(groups)
+    assert set(deleted.values()) <= {"OK"}, f"does a worker of a test before this one still run? {deleted}"
