@@ -6,7 +6,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 
 from streams.broker.topics_admin import admin_client, create_topics
-from tests.streams.pipeline import PARTITIONS, TOPICS
+from tests.streams.pipeline import PARTITIONS, TOPICS, until
 
 
 def make_anew(bootstrap: str) -> None:
@@ -15,6 +15,8 @@ def make_anew(bootstrap: str) -> None:
         _delete_groups(admin)
         if topics := [name for name in admin.list_topics() if not name.startswith("__")]:
             admin.delete_topics(topics)
+            # the broker hears of it after the controller: what is still there would not be created
+            until(lambda: not {*topics} & {*admin.list_topics()}, "the end of the topics")
     create_topics(bootstrap, TOPICS, PARTITIONS, 1)
 
 
