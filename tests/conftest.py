@@ -1,9 +1,13 @@
-"""Fixtures for all tests: one real Kafka for the whole session, started when a test first asks for it."""
+"""Fixtures for all tests: two real Kafkas for the whole session, started when a test first asks for them.
+
+One has many tests' topics side by side; of the other each test or file has everything, one after the other.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,9 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files of long tests, which have timeouts of their own: else one is left at the end."""
-    long = {item.path for item in items if item.get_closest_marker("timeout")}
-    items.sort(key=lambda item: item.path not in long)
+    """Begin with the files whose tests may take longest, by their timeouts: else one is left at the end."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        if marker := item.get_closest_marker("timeout"):
+            longest[item.path] = max(longest.get(item.path, 0), marker.args[0])
+    items.sort(key=lambda item: -longest.get(item.path, 0))
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +47,23 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
         tmp_path_factory.mktemp("kafka"), cache_dir=Settings.model_validate({}).cache_dir
     ) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def new_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], EmbeddedKafka]]:
+    """Gives a Kafka with all our topics and nothing in them, until it is asked for the next one."""
+    from streams.broker.embedded import EmbeddedKafka
+    from tests.streams.anew import make_anew
+
+    kafka = EmbeddedKafka(
+        tmp_path_factory.mktemp("new-kafka"), cache_dir=Settings.model_validate({}).cache_dir
+    )
+
+    def new() -> EmbeddedKafka:
+        if not kafka.alive:
+            kafka.start()
+        make_anew(kafka.bootstrap)
+        return kafka
+
+    yield new
+    kafka.stop()

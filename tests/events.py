@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain, islice
 
 import numpy as np
 import numpy.typing as npt
 
 from alsobought.sources import open_purchases
+from alsobought.sources.events import messages_of
 from state.events import Event, Kind
 from streams.messages import EventMessage
 
@@ -185,5 +185,11 @@ def real_slice(n: int, seed: int = 0) -> list[EventMessage]:
 @lru_cache(maxsize=8)
 def _real_slice(n: int, seed: int) -> tuple[EventMessage, ...]:
     start = int(np.random.default_rng(seed).integers(max(1, REAL_EVENTS - n))) if seed else 0
-    events = chain.from_iterable(open_purchases("complete-journey").messages())
-    return tuple(islice(events, start, start + n))
+    found: list[EventMessage] = []
+    for batch in open_purchases("complete-journey").batches():
+        skipped = min(start, batch.num_rows)
+        start -= skipped
+        found += messages_of(batch.slice(skipped, n - len(found)))
+        if len(found) == n:
+            break
+    return tuple(found)

@@ -6,14 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.topics_admin import create_topics
-from streams.settings import Settings
-from tests.streams.pipeline import PARTITIONS, TOPICS, Wires, Worker
+from tests.streams.pipeline import Wires, Worker
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,26 +44,24 @@ def test_clean_clone_make_demo(tmp_path: Path) -> None:
     assert left.stdout == ""
 
 
-def test_readme_programs(tmp_path: Path) -> None:
+def test_readme_programs(new_kafka: Callable[[], EmbeddedKafka], tmp_path: Path) -> None:
     publish, consume = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    cache = Settings.model_validate({}).cache_dir
-    with EmbeddedKafka(tmp_path / "kafka", cache_dir=cache) as kafka:
-        create_topics(kafka.bootstrap, TOPICS, PARTITIONS, 1)
-        worker, wires = Worker(kafka.bootstrap, tmp_path / "data"), Wires(kafka.bootstrap)
-        try:
-            program = publish.replace("localhost:9092", kafka.bootstrap)
-            subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
-            wires.drain()
-            program = consume.replace("localhost:9092", kafka.bootstrap)
-            command = [sys.executable, "-u", "-c", program]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
-                assert reader.stdout is not None
-                lines: set[str] = set()  # a list may be published more than once
-                while len(lines) < 2:
-                    lines.add(line := reader.stdout.readline())
-                    assert line, "the program ended"
-                reader.kill()
-        finally:
-            wires.close()
-            assert worker.stop() == 0
+    kafka = new_kafka()
+    worker, wires = Worker(kafka.bootstrap, tmp_path / "data"), Wires(kafka.bootstrap)
+    try:
+        program = publish.replace("localhost:9092", kafka.bootstrap)
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+        wires.drain()
+        program = consume.replace("localhost:9092", kafka.bootstrap)
+        command = [sys.executable, "-u", "-c", program]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+            assert reader.stdout is not None
+            lines: set[str] = set()  # a list may be published more than once
+            while len(lines) < 2:
+                lines.add(line := reader.stdout.readline())
+                assert line, "the program ended"
+            reader.kill()
+    finally:
+        wires.close()
+        assert worker.stop() == 0
     assert sorted(lines) == ["milk [('tea', 2)]\n", "tea [('milk', 2)]\n"]

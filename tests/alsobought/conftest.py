@@ -1,4 +1,4 @@
-"""A Kafka of a test's own, as tests/streams has it."""
+"""A Kafka that a test has for itself, as tests/streams has it."""
 
 from __future__ import annotations
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -109,7 +111,10 @@ def test_without_a_stack_it_says_how_to_start_one(words: tuple[str, ...], tmp_pa
 
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 @pytest.mark.timeout(30)
-def test_a_wrong_address_is_named(words: tuple[str, ...]) -> None:
+def test_a_wrong_address_is_named(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()  # each look at it finds that a second has passed
+    passing = SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _seconds: None)
+    monkeypatch.setattr("streams.broker.topics_admin.time", passing)
     result = run(*words, "--kafka", CLOSED)
     assert result.exit_code == 1
     assert f"no Kafka answers at {CLOSED}" in result.stderr

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,17 +31,9 @@ NOON = 1_769_860_800
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+def kafka(new_kafka: Callable[[], EmbeddedKafka]) -> EmbeddedKafka:
     """One for all tests of this file: each looks at what is new."""
-    from streams.broker.embedded import EmbeddedKafka
-    from streams.broker.topics_admin import create_topics
-    from streams.settings import Settings
-    from tests.streams.pipeline import PARTITIONS, TOPICS
-
-    cache = Settings.model_validate({}).cache_dir
-    with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), cache_dir=cache) as running:
-        create_topics(running.bootstrap, TOPICS, PARTITIONS, 1)
-        yield running
+    return new_kafka()
 
 
 def run(kafka: EmbeddedKafka, *words: object, stdin: str | None = None) -> Result:

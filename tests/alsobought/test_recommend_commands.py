@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
 from alsobought.recommending import Recommenders
+from streams.broker.embedded import EmbeddedKafka
 from streams.messages import EventMessage
 from streams.topics import BESTSELLERS, QUALITY, RECOMMENDATIONS
 from tests.events import DAY_MS, START_MS
@@ -29,8 +30,8 @@ pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with opened(tmp_path_factory.mktemp("shop"), variants=VARIANTS) as shop:
+def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with opened(new_kafka(), tmp_path_factory.mktemp("shop"), variants=VARIANTS) as shop:
         bought = events(21, 40, 800, days=30)
         shop.publish(bought[:500])
         shop.settle()  # so that those of the others come back to something

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,24 +13,14 @@ import pytest
 
 from alsobought.draining import drain
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.topics_admin import create_topics
 from streams.kinds import LISTED
 from streams.messages import REPORTED
-from streams.settings import Settings
 from streams.topics import PURCHASES
 from tests.events import purchases
-from tests.streams.pipeline import PARTITIONS, TOPICS, Wires, until
+from tests.streams.pipeline import PARTITIONS, Wires, until
 from tests.streams.test_pipeline import keyed
 
 COMMAND = [sys.executable, "-P", "-m", "alsobought.cli"]
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    home = tmp_path_factory.mktemp("commands")
-    with EmbeddedKafka(home, cache_dir=Settings.model_validate({}).cache_dir) as kafka:
-        create_topics(kafka.bootstrap, TOPICS, PARTITIONS, 1)
-        yield kafka
 
 
 @pytest.mark.timeout(240)

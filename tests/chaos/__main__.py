@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="of purchases and faults; random without it")
     parser.add_argument("--rate", type=float, default=300, help="events a second, one in four a watch")
     parser.add_argument(
-        "--watches-after", type=int, default=0, help="publish so many purchases before the first watch"
+        "--watches-after", type=int, default=0, help="begin to publish watches after so many faults"
     )
     parser.add_argument("--json", type=Path, default=None, help="file for the report")
     arguments = parser.parse_args()

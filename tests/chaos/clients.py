@@ -166,8 +166,8 @@ class Feeder(_Thread):
         Keys and values by kind.
     rates
         Events a second by kind.
-    after
-        By kind, how many events are to be published before the first of it.
+    kinds
+        Those that are published; more may be added while it runs.
     """
 
     def __init__(
@@ -175,11 +175,12 @@ class Feeder(_Thread):
         bootstrap: str,
         records: dict[EventKind, Iterator[tuple[bytes, bytes]]],
         rates: dict[EventKind, float],
-        after: dict[EventKind, int],
+        kinds: tuple[EventKind, ...],
     ) -> None:
         super().__init__(bootstrap)
         self.published = 0
-        self._records, self._rates, self._after = records, rates, after
+        self.kinds = kinds
+        self._records, self._rates = records, rates
         self._batch: list[tuple[str, bytes, bytes]] = []
 
     async def main(self) -> None:
@@ -195,9 +196,8 @@ class Feeder(_Thread):
                 await asyncio.sleep(TICK_S)
                 self._batch = [
                     (kind.events.name, key, value)
-                    for kind, rate in self._rates.items()
-                    if self.published >= self._after.get(kind, 0)
-                    for key, value in islice(self._records[kind], max(1, int(rate * TICK_S)))
+                    for kind in self.kinds
+                    for key, value in islice(self._records[kind], max(1, int(self._rates[kind] * TICK_S)))
                 ]
             async with asyncio.timeout(ANSWER_S):
                 sent = [await producer.send(topic, key=key, value=value) for topic, key, value in self._batch]

@@ -18,7 +18,7 @@ from streams.broker.topics_admin import create_topics
 from streams.checkpoints import Checkpoints
 from streams.settings import Settings
 from streams.store_folder import RECOMMENDER_FOLDER
-from tests.streams.pipeline import PARTITIONS, TOPICS, Recommender, Worker
+from tests.streams.pipeline import PARTITIONS, TOPICS, WAIT_S, Recommender, Worker
 
 SESSION_MS = 6_000
 RECOMMENDER = "-recommender"  # after the name of its host
@@ -76,16 +76,20 @@ class Cluster:
         self._watcher.start()
 
     def stop(self) -> None:
-        """Let all workers save and end; the broker stays."""
+        """Let all workers save and end, all at once: one left over would take over what the others had.
+
+        It may have an older store of it, and then sends once more what came since. The broker stays.
+        """
         self._stopping.set()
         if self._watcher.is_alive():
             self._watcher.join()
         for name in self.running():
             self.signal(name, signal.SIGCONT)
+        for name in self.running():
+            self.signal(name, signal.SIGTERM)
         for host in self.hosts:
             for worker in host.workers.values():
-                if worker.process.poll() is None:
-                    worker.stop(signal.SIGTERM)
+                worker.process.wait(WAIT_S)
 
     # ------------------------------------------------------------------ workers
 

@@ -74,28 +74,35 @@ class Report:
         yield from self.differences.examples
 
 
-def new_feeder(bootstrap: str, seed: int, rate: float, watches_after: int = 0) -> Feeder:
-    """What publishes so many purchases and watches a second, the first watch after so many purchases."""
+def new_feeder(bootstrap: str, seed: int, rate: float, kinds: tuple[EventKind, ...] = BUILT_IN) -> Feeder:
+    """What publishes so many purchases and watches a second, to begin with those of these kinds."""
     records = {kind: feed(seed, kind) for kind in SHARES}
     rates = {kind: rate * share / sum(SHARES.values()) for kind, share in SHARES.items()}
-    return Feeder(bootstrap, records, rates, {WATCHED: watches_after})
+    return Feeder(bootstrap, records, rates, kinds)
 
 
 def run(
     root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callable[[str], None],
     watches_after: int = 0,
 ) -> Report:  # fmt: skip
-    """Do the faults one after the other while events come, then compare everything."""
+    """Do the faults one after the other while events come, then compare everything.
+
+    The first watch comes after so many faults, and the next fault while all purchases are told because of it.
+    """
     rng, report = random.Random(seed), Report(seed)
     cluster = Cluster(root)
     try:
         cluster.start()
         listener = Listener(cluster.bootstrap)
-        feeder = new_feeder(cluster.bootstrap, seed, rate, watches_after)
+        feeder = new_feeder(cluster.bootstrap, seed, rate, (BOUGHT,) if watches_after else BUILT_IN)
+        least = LEAST_EVENTS
         listener.start()
         feeder.start()
         _recovered(listener, time.time())
         for fault in faults:
+            if watches_after and len(report.faults) == watches_after:
+                least += feeder.published
+                feeder.kinds = BUILT_IN
             begin = time.monotonic()
             fault(cluster, rng)
             # now and then the next fault comes while this one is being dealt with
@@ -104,7 +111,6 @@ def run(
             told = f"recovered in {recovery_s:.1f} s" if recovery_s is not None else "on to the next"
             say(f"{len(report.faults):4} {fault.__name__} ({time.monotonic() - begin:.1f} s): {told}")
             time.sleep(rng.uniform(0, PAUSE_S))
-        least = LEAST_EVENTS + watches_after
         until(lambda: feeder.published >= least or feeder.failed, "enough purchases", ENOUGH_S)
         feeder.end()
         listener.end()

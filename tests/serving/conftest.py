@@ -6,7 +6,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from kafka import KafkaProducer
 
+    from streams.broker.embedded import EmbeddedKafka
     from tests.serving.shop import FakeRecommender, Message
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -60,10 +61,8 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def start_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """Starts Kafkas with all topics; what it returns are addresses."""
-    import contextlib
-
+def kafka_of_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A Kafka with all topics."""
     from streams.broker.embedded import EmbeddedKafka
     from streams.broker.topics_admin import create_topics
     from streams.kinds import topics_of
@@ -71,19 +70,13 @@ def start_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
     from tests.serving.shop import PARTITIONS
 
     settings = Settings.model_validate({})
-    with contextlib.ExitStack() as stack:
-
-        def start() -> str:
-            folder = tmp_path_factory.mktemp("kafka-of-serving")
-            kafka = stack.enter_context(EmbeddedKafka(folder, cache_dir=settings.cache_dir))
-            create_topics(kafka.bootstrap, topics_of(settings), PARTITIONS, 1)
-            return kafka.bootstrap
-
-        yield start
+    with EmbeddedKafka(tmp_path_factory.mktemp("kafka-of-shop"), cache_dir=settings.cache_dir) as kafka:
+        create_topics(kafka.bootstrap, topics_of(settings), PARTITIONS, 1)
+        yield kafka
 
 
 @pytest.fixture(scope="session")
-def shop(start_kafka: Callable[[], str]) -> Iterator[Shop]:
+def shop(kafka_of_shop: EmbeddedKafka) -> Iterator[Shop]:
     """The shop of tests/serving/shop.py, published and served."""
     from kafka import KafkaProducer
 
@@ -92,7 +85,7 @@ def shop(start_kafka: Callable[[], str]) -> Iterator[Shop]:
     from tests.serving.shop import FakeRecommender, messages
     from tests.streams.pipeline import until
 
-    recommender, bootstrap = FakeRecommender(), start_kafka()
+    recommender, bootstrap = FakeRecommender(), kafka_of_shop.bootstrap
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
     thread = ServerThread(Server(bootstrap, LISTED, "127.0.0.1", 0))
     shop = Shop(bootstrap, "", recommender, producer)

@@ -10,13 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from serving.server import CannotServe, Server, ServerThread
+from streams.broker.embedded import EmbeddedKafka
 from streams.kinds import BOUGHT, LISTED
 from streams.messages import REPORTED, Progress
 from streams.recommending.messages import Recommended
 from tests.serving import shop as made
 from tests.serving.conftest import Shop, get
 from tests.serving.shop import NASTY, NOW_MS, Message, a_list, message, offered
-from tests.streams.pipeline import until
+from tests.streams.pipeline import PARTITIONS, until
 
 
 def test_related(shop: Shop) -> None:
@@ -201,8 +202,8 @@ def test_the_page_loads_only_from_here(shop: Shop) -> None:
     assert get(f"{shop.address}/../api.py")[0] == 404
 
 
-def test_an_empty_system(start_kafka: Callable[[], str], shop: Shop) -> None:
-    bootstrap = start_kafka()
+def test_an_empty_system(new_kafka: Callable[[], EmbeddedKafka], shop: Shop) -> None:
+    bootstrap = new_kafka().bootstrap
     thread = ServerThread(Server(bootstrap, LISTED, "127.0.0.1", 0))
     empty = Shop(bootstrap, thread.start(), shop.recommender, shop.producer)
     try:
@@ -211,7 +212,7 @@ def test_an_empty_system(start_kafka: Callable[[], str], shop: Shop) -> None:
         status, told = empty.ask_any("/api/recommend/ann")
         assert status == 503
         assert told["what"].startswith("no recommender has reported to hold purchases-")
-        until(lambda: len(empty.ask("/api/status")["missing"]) == 14 + 4, "the ends")
+        until(lambda: len(empty.ask("/api/status")["missing"]) == (7 + 2) * PARTITIONS, "the ends")
     finally:
         thread.stop()
 

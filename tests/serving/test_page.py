@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from serving.server import Server, ServerThread
+from streams.broker.embedded import EmbeddedKafka
 from streams.kinds import LISTED
 from tests.serving.conftest import Shop, get
 from tests.serving.shop import NASTY
@@ -156,8 +157,8 @@ def test_it_is_drawn(shop: Shop, browser: Browser, tmp_path: Path) -> None:
     assert len(picture) > 20_000  # an empty page has a few thousand bytes
 
 
-def test_an_empty_system_says_what_to_do(start_kafka: Callable[[], str], browser: Browser) -> None:
-    thread = ServerThread(Server(start_kafka(), LISTED, "127.0.0.1", 0))
+def test_an_empty_system_says_what_to_do(new_kafka: Callable[[], EmbeddedKafka], browser: Browser) -> None:
+    thread = ServerThread(Server(new_kafka().bootstrap, LISTED, "127.0.0.1", 0))
     address = thread.start()
     try:
         until(lambda: b'"ready":true' in get(f"{address}/api/status")[1], "the read model")

@@ -1,9 +1,8 @@
-"""A Kafka of a test's own with all topics, for tests that run whole workers."""
+"""A Kafka that a test has for itself, with all topics, for tests that run whole workers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,15 +13,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    from streams.broker.embedded import EmbeddedKafka
-    from streams.broker.topics_admin import create_topics
-    from streams.settings import Settings
-    from tests.streams.pipeline import PARTITIONS, TOPICS
-
-    with EmbeddedKafka(tmp_path / "kafka", cache_dir=Settings.model_validate({}).cache_dir) as running:
-        create_topics(running.bootstrap, TOPICS, PARTITIONS, 1)
-        yield running
+def kafka(new_kafka: Callable[[], EmbeddedKafka]) -> EmbeddedKafka:
+    return new_kafka()
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from streams.topics import ITEMS, PROGRESS, TopicSpec
 PARTITIONS = 4
 TOPICS = topics_of_kinds(LISTED)
 WAIT_S = 120.0
+LOOK_S = 0.02
 BATCH_BYTES = 256 << 10
 SETTINGS = {"progress_ms": "200", "session_ms": "6000"}
 """Of every worker, unless a test says otherwise: what is waited for most comes soon."""
@@ -37,6 +38,7 @@ def until(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) ->
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         assert time.monotonic() < end, f"waited {timeout_s:.0f} s for {what}"
+        time.sleep(LOOK_S)  # else looking takes the core from what is waited for
     return value
 
 

@@ -6,6 +6,8 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.settings import Settings
@@ -22,6 +24,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+@pytest.mark.timeout(240)
 def test_hosts_that_start_again_go_on_with_their_own_units(tmp_path: Path) -> None:
     places = [tmp_path / "red", tmp_path / "blue"]
     with EmbeddedKafka(

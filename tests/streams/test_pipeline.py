@@ -25,6 +25,8 @@ REAL = 12_000
 WINDOW = 50
 LISTED = 100
 
+pytestmark = pytest.mark.timeout(240)
+
 
 def real_records(n: int) -> list[tuple[bytes, bytes]]:
     records: list[tuple[bytes, bytes]] = []

@@ -18,14 +18,12 @@ import msgspec
 
 from state.events import Event
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.topics_admin import create_topics
 from streams.messages import REPORTED, CatalogueItem, EventMessage, encode
 from streams.partitioning import partition_for
-from streams.settings import Settings
 from streams.topics import ITEMS, PURCHASES, RECOMMENDATIONS
 from tests.events import as_event, purchases
 from tests.oracle import Bought, Oracle
-from tests.streams.pipeline import PARTITIONS, TOPICS, Recommender, Wires, Worker, until
+from tests.streams.pipeline import PARTITIONS, Recommender, Wires, Worker, until
 from tests.streams.test_pipeline import WINDOW, keyed
 
 ITEM_COUNT = 80
@@ -143,20 +141,18 @@ def with_profile(message: EventMessage) -> Event:
 
 
 @contextlib.contextmanager
-def opened(home: Path, **settings: str) -> Iterator[Shop]:
-    """A shop with its catalogue; a worker and a recommender run."""
-    with EmbeddedKafka(home / "kafka", cache_dir=Settings.model_validate({}).cache_dir) as kafka:
-        create_topics(kafka.bootstrap, TOPICS, PARTITIONS, 1)
-        wires = Wires(kafka.bootstrap)
-        always = {"instance": "one"}  # so that one that is killed can be started again at once
-        shop = Shop(
-            kafka, wires, home / "data", always, Worker(kafka.bootstrap, home / "data", **always, **settings),
-            Recommender(kafka.bootstrap, home / "data", **always, **settings),
-        )  # fmt: skip
-        try:
-            wires.publish(ITEMS.name, [(name.encode(), encode(told)) for name, told in CATALOGUE.items()])
-            wires.drain()
-            yield shop
-        finally:
-            wires.close()
-            shop.stop()
+def opened(kafka: EmbeddedKafka, data: Path, **settings: str) -> Iterator[Shop]:
+    """A shop with its catalogue on a new Kafka; a worker and a recommender run."""
+    wires = Wires(kafka.bootstrap)
+    always = {"instance": "one"}  # so that one that is killed can be started again at once
+    shop = Shop(
+        kafka, wires, data, always, Worker(kafka.bootstrap, data, **always, **settings),
+        Recommender(kafka.bootstrap, data, **always, **settings),
+    )  # fmt: skip
+    try:
+        wires.publish(ITEMS.name, [(name.encode(), encode(told)) for name, told in CATALOGUE.items()])
+        wires.drain()
+        yield shop
+    finally:
+        wires.close()
+        shop.stop()

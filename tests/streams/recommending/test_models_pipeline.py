@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
 from chronological.model import Model, decode
+from streams.broker.embedded import EmbeddedKafka
 from streams.messages import REPORTED
 from streams.recommending.messages import ModelAnnounced, decode_model
 from streams.recommending.models import announce, newest_version, write
@@ -28,8 +29,8 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with opened(tmp_path_factory.mktemp("shop")) as shop:
+def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with opened(new_kafka(), tmp_path_factory.mktemp("shop")) as shop:
         shop.publish(events(31, CUSTOMERS, 1_200, days=45))
         shop.settle()
         yield shop

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import signal
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from state.recommending.experiments import parse, variant_of
 from state.recommending.features import FEATURES
 from state.recommending.recommender import new_rankers
+from streams.broker.embedded import EmbeddedKafka
 from streams.messages import EventMessage
 from streams.topics import BESTSELLERS, QUALITY, RANKER, RECOMMENDATIONS
 from tests.events import DAY_MS, START_MS
@@ -33,8 +34,8 @@ pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with opened(tmp_path_factory.mktemp("shop")) as shop:
+def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with opened(new_kafka(), tmp_path_factory.mktemp("shop")) as shop:
         bought = events(11, CUSTOMERS, 1_500, days=40)
         shop.publish(bought[:FIRST])
         shop.settle()  # so that those of the others come back to something

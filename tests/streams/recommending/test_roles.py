@@ -9,13 +9,12 @@ import json
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.topics_admin import create_topics
 from streams.messages import (
     REPORTED,
     SETTLE,
@@ -25,10 +24,9 @@ from streams.messages import (
     decode_popularity,
     encode,
 )
-from streams.settings import Settings
 from streams.topics import BESTSELLERS, ITEMS, POPULARITY, PURCHASES, RECOMMENDATIONS
 from tests.events import DAY_MS, START_MS
-from tests.streams.pipeline import PARTITIONS, TOPICS, Recommender, Wires, Worker, until
+from tests.streams.pipeline import PARTITIONS, Recommender, Wires, Worker, until
 from tests.streams.recommending.shop import CATALOGUE, GONE, Shop, events
 
 CUSTOMERS = 60
@@ -39,19 +37,18 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A shop whose recommender runs; nobody counts."""
     home = tmp_path_factory.mktemp("roles")
-    with EmbeddedKafka(home / "kafka", cache_dir=Settings.model_validate({}).cache_dir) as kafka:
-        create_topics(kafka.bootstrap, TOPICS, PARTITIONS, 1)
-        wires = Wires(kafka.bootstrap)
-        recommender = Recommender(kafka.bootstrap, home / "data", **ALWAYS)
-        shop = Shop(kafka, wires, home / "data", ALWAYS, None, recommender)
-        try:
-            yield shop
-        finally:
-            wires.close()
-            shop.stop()
+    kafka = new_kafka()
+    wires = Wires(kafka.bootstrap)
+    recommender = Recommender(kafka.bootstrap, home / "data", **ALWAYS)
+    shop = Shop(kafka, wires, home / "data", ALWAYS, None, recommender)
+    try:
+        yield shop
+    finally:
+        wires.close()
+        shop.stop()
 
 
 def served(shop: Shop) -> dict[str, int]:

@@ -1,0 +1,34 @@
+"""A Kafka that other tests had is made as new: starting one takes longer than what most tests do with it."""
+
+from __future__ import annotations
+
+from kafka import KafkaAdminClient
+from kafka.admin import MemberToRemove
+
+from streams.broker.topics_admin import admin_client, create_topics
+from tests.streams.pipeline import PARTITIONS, TOPICS, until
+
+
+def make_anew(bootstrap: str) -> None:
+    """Delete all groups and topics, and create ours; no process of an earlier test runs any more."""
+    with admin_client(bootstrap) as admin:
+        _delete_groups(admin)
+        if topics := [name for name in admin.list_topics() if not name.startswith("__")]:
+            admin.delete_topics(topics)
+            # the broker hears of it after the controller: what is still there would not be created
+            until(lambda: not {*topics} & {*admin.list_topics()}, "the end of the topics")
+    create_topics(bootstrap, TOPICS, PARTITIONS, 1)
+
+
+def _delete_groups(admin: KafkaAdminClient) -> None:
+    groups = [group["group_id"] for group in admin.list_groups()]
+    for group, described in admin.describe_groups(groups).items():
+        # one that was killed is a member for some seconds still
+        dead = [
+            MemberToRemove(member["member_id"], member["group_instance_id"])
+            for member in described["members"]
+        ]
+        if dead:
+            admin.remove_group_members(group, dead)
+    deleted = admin.delete_groups(groups)
+    assert set(deleted.values()) <= {"OK"}, f"does a worker of a test before this one still run? {deleted}"
