@@ -18,6 +18,7 @@ from state.popularity import (
     add_buyer,
     add_purchase,
     add_repeat,
+    expect_purchase,
     move_own_on,
     refresh_item,
     take_buyer,
@@ -287,6 +288,11 @@ def count(
                     add_repeat(popular, item, np.int64(details[i]))
                 changed_popularity(t, item)
                 roots[at] = popular.roots[item]
+            elif effect == NEW:
+                expect_purchase(popular, item, time_ms)
+                if popular.roots[item] >= 0.0:
+                    refresh_item(popular, item)
+                    roots[at] = popular.roots[item]
         if effect != NEW:
             continue
         rank = np.int64(details[i])

@@ -199,6 +199,7 @@ class ItemMachine:
             pop.move_own_on(popularity, self.tables.item_of, others.watermark_ms)
             theirs = others.popularity
             known = items.find(others.items.hashes[: len(others.items)])
+            pop.forget_others(popularity, self.tables.row_of, len(items))
             self._adopt(known[known >= 0])
             pop.adopt_total(
                 popularity, self.tables.item_of, self.row_count, self.tables.row_of, theirs, known

@@ -219,6 +219,27 @@ def refresh_items(p: Popularity, items: npt.NDArray[np.int64]) -> None:
 
 
 @kernel
+def expect_purchase(p: Popularity, item: int, time_ms: int) -> None:
+    """Count a new buyer of another machine's item until that one says how popular it is (`adopt`).
+
+    Without it an item that is new would be thought unpopular just when its first lists are made.
+    """
+    p.buyers[item] += 1
+    p.recent[item] += time_ms // DAY_MS > p.totals[WATERMARK_MS] // DAY_MS - RECENT_DAYS
+    if p.totals[REFRESHED_AT] >= 0:
+        p.totals[REFRESHED_AT] = -2 - p.totals[REFRESHED_AT]  # not exact any more, but not stale
+
+
+@kernel
+def forget_others(p: Popularity, row_of: npt.NDArray[np.int32], items: int) -> None:
+    """Take back what was said or expected of those of items 0 .. items - 1 that have no row."""
+    for item in range(items):
+        if row_of[item] < 0:
+            p.buyers[item] = 0
+            p.recent[item] = 0
+
+
+@kernel
 def adopt(
     p: Popularity, row_of: npt.NDArray[np.int32], items: npt.NDArray[np.int64], theirs: Popularity,
     numbers: npt.NDArray[np.int64],

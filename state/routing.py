@@ -21,7 +21,7 @@ _REST = np.uint64(0xFFFFFFFF)
 _SERIAL_BITS = 26
 _PLACE = (1 << _SERIAL_BITS) - 1
 _OTHER = 1 << (_SERIAL_BITS - 1)
-LIVE_EVENTS = 64  # of a message: in one of more, as in a backlog, ids go to the items' partitions alone
+LIVE_EVENTS = 500  # of a message: in one of more, as in a backlog, ids go to the items' partitions alone
 
 
 class Routed(NamedTuple):

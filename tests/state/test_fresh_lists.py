@@ -7,6 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from state.counting import FRESH, RANK, WHOLE
+from state.deltas import decode, encode
+from state.events import Event
 from state.items import ItemMachine
 from state.lists import Lists
 from state.ranking import PARTLY
@@ -120,3 +122,30 @@ def test_more_than_a_machine_can_note_is_looked_at_whole() -> None:
     assert all(machine.tables.marks[row] & WHOLE for row in set(rows.tolist()) - noted)
     before = entries(machine.peek(rows), 0)
     assert before == entries(machine.rank_fresh(rows), 0)
+
+
+@pytest.mark.parametrize("batch", [1, 40])
+def test_an_item_that_is_new_is_in_the_lists_of_other_partitions_at_once(batch: int) -> None:
+    """Before its owner has said how popular it is."""
+    run = Run.over(shop(7, 1_200, 60, 90), CountingSettings(window=8, list_length=40), partitions=2)
+    for machine in run.items:
+        machine.mark_published(machine.rank(np.arange(machine.row_count), exact=True))
+        machine.fresh(MOST)
+    now = max(machine.watermark_ms for machine in run.items)
+    tables = run.items[0].tables
+    roomy = np.flatnonzero(tables.threshold[: run.items[0].row_count] < 0.3)[-8:]
+    known = [run.items[0].items.id(int(tables.item_of[row])) for row in roomy]
+    assert len(known) == 8
+    new = next(name for name in (f"new-{n}" for n in range(99)) if run.partition_of(name) == 1)
+    others = [Event(f"other-{n}", f"i{n}", now) for n in range(batch - 1)]
+    events = [Event("somebody", name, now) for name in known] + [*others, Event("somebody", new, now)]
+    source = run.customers[0]
+    for message in source.apply(source.batch(events)).deltas[0]:
+        run.items[0].apply(decode(encode(message)))  # nobody tells anything
+    machine = run.items[0]
+    rows, _ = machine.fresh(MOST)
+    lists = machine.rank_fresh(rows)
+    number = machine.items.get(new)
+    found = {int(row): entries(lists, i) for i, row in enumerate(rows.tolist())}
+    holding = {row for row, one in found.items() if number in one}
+    assert holding >= set(roomy.tolist())
