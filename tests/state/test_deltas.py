@@ -9,6 +9,7 @@ from state import deltas as dl
 from state.customers import CustomerMachine
 from state.errors import BadDelta
 from state.events import Event
+from state.routing import LIVE_EVENTS
 from state.settings import CountingSettings
 from tests.state.machines import START_MS, hashed, shop
 
@@ -78,7 +79,7 @@ def test_an_id_is_told_once_and_to_others_where_few_events_are_counted_at_once()
     assert told([Event("ann", "a", START_MS)]) == [[["a"]], []]
     assert told([Event("ann", "bb", START_MS)]) == [[["bb"]], [["bb"]]]
     assert told([Event("bob", "a", START_MS), Event("bob", "bb", START_MS)]) == [[[]], [[]]]
-    many = [Event(f"c{n}", item, START_MS) for n in range(70) for item in ("c", "dd")]
+    many = [Event(f"c{n}", item, START_MS) for n in range(LIVE_EVENTS + 1) for item in ("c", "dd")]
     assert told(many) == [[["c"]], [["dd"]]]
 
 
