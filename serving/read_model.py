@@ -112,7 +112,8 @@ class KindModel:
             self.buyers.pop(item_id, None)
             return
         self.buyers[item_id] = _decode_head(value).buyers
-        self._lists[item_id] = pack(value)
+        # a copy: what the compressor gives was cut from a block as large as the list, and leaves a hole behind it
+        self._lists[item_id] = bytes(memoryview(pack(value)))
 
     def take_sellers(self, key: str, value: bytes | None) -> None:
         """A record of the bestsellers topic."""
