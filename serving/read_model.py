@@ -112,7 +112,7 @@ class KindModel:
             self.buyers.pop(item_id, None)
             return
         self.buyers[item_id] = _decode_head(value).buyers
-        # a copy: what the compressor gives was cut from a block as large as the list, and leaves a hole behind it
+        # a copy: what the compressor gives is cut from a block as large as the list, with a hole behind it
         self._lists[item_id] = bytes(memoryview(pack(value)))
 
     def take_sellers(self, key: str, value: bytes | None) -> None:
