@@ -191,15 +191,19 @@ class ItemMachine:
         pop.adopt(popularity, self.tables.row_of, items, self.others.popularity, numbers)
         pop.refresh_items(popularity, items[self.items.known[items]])
 
-    def take_in(self) -> None:
-        """Bring what ranking reads of popularity up to date, with what is said of others' items by now."""
+    def take_in(self, *, exact: bool = True) -> None:
+        """Bring what ranking reads of popularity up to date, with what is said of others' items by now.
+
+        What was expected of those of which nothing is said is forgotten if it is to be exact, and else kept.
+        """
         popularity, items, others = self.tables.popularity, self.items, self.others
         if others is not None:
             others.move_on(self.watermark_ms)
             pop.move_own_on(popularity, self.tables.item_of, others.watermark_ms)
             theirs = others.popularity
             known = items.find(others.items.hashes[: len(others.items)])
-            pop.forget_others(popularity, self.tables.row_of, len(items))
+            if exact:
+                pop.forget_others(popularity, self.tables.row_of, len(items))
             self._adopt(known[known >= 0])
             pop.adopt_total(
                 popularity, self.tables.item_of, self.row_count, self.tables.row_of, theirs, known
@@ -396,7 +400,7 @@ class ItemMachine:
     ) -> Lists:
         self.bring_in(rows)
         if self._is_changed() if exact else self._is_stale():
-            self.take_in()
+            self.take_in(exact=exact)
         else:
             self._take_in_news()
         lists = new_lists(rows, self.settings.list_length)

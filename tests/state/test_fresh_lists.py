@@ -140,12 +140,19 @@ def test_an_item_that_is_new_is_in_the_lists_of_other_partitions_at_once(batch: 
     others = [Event(f"other-{n}", f"i{n}", now) for n in range(batch - 1)]
     events = [Event("somebody", name, now) for name in known] + [*others, Event("somebody", new, now)]
     source = run.customers[0]
-    for message in source.apply(source.batch(events)).deltas[0]:
+    here, there = source.apply(source.batch(events)).deltas
+    for message in here:
         run.items[0].apply(decode(encode(message)))  # nobody tells anything
     machine = run.items[0]
     rows, _ = machine.fresh(MOST)
     lists = machine.rank_fresh(rows)
-    number = machine.items.get(new)
+    number = machine.items.number(new)
     found = {int(row): entries(lists, i) for i, row in enumerate(rows.tolist())}
     holding = {row for row, one in found.items() if number in one}
     assert holding >= set(roomy.tolist())
+    for message in there:
+        run.items[1].apply(decode(encode(message)))
+    run.sharing.tell()
+    exact = machine.rank(roomy, exact=True)
+    for i, row in enumerate(roomy.tolist()):
+        assert found[row][number][0] == pytest.approx(entries(exact, i)[number][0], rel=0.05)
