@@ -211,6 +211,8 @@ class ItemMachine:
             self._adopted = len(known), int(theirs.totals[pop.BUYERS]), others.changes
         pop.refresh(popularity, len(items))
         popularity.roots[: len(items)][~items.known[: len(items)]] = -1.0
+        if not exact and others is not None:
+            pop.mark_inexact(popularity)
 
     def _take_in_news(self) -> None:
         """Take in items that are new to the others, too, so that lists need not wait for their ids."""
@@ -403,10 +405,11 @@ class ItemMachine:
             self.take_in(exact=exact)
         else:
             self._take_in_news()
-        lists = new_lists(rows, self.settings.list_length)
+        k, grown = self.settings.list_length, _NONE if touched is None else touched
+        lists = new_lists(rows, k)
         ranking.rank(
             self.tables, self.published, lists, self.mode, self.customers, self.settings.score_tolerance,
-            self.gaps, self.matrix, touched is None, _NONE if touched is None else touched,
+            self.gaps, self.matrix, touched is None, grown, ranking.heap_room(k, len(grown)),
         )  # fmt: skip
         self.tables.marks[rows] &= np.uint8(0xFF ^ WAITING)
         return lists

@@ -104,14 +104,19 @@ def add_buyer(p: Popularity, item: int, day: int) -> None:
 
 
 @kernel
+def mark_inexact(p: Popularity) -> None:
+    """Note that what ranking reads is not exact any more, though it may be recent enough."""
+    if p.totals[REFRESHED_AT] >= 0:
+        p.totals[REFRESHED_AT] = -2 - p.totals[REFRESHED_AT]
+
+
+@kernel
 def take_buyer(p: Popularity, item: int, day: int) -> None:
     """Take back what `add_buyer` and the purchase on that day added."""
     p.buyers[item] -= 1
     p.totals[BUYERS] -= 1
     p.first_days[item] -= day
-    if p.totals[REFRESHED_AT] >= 0:
-        # the total may come back to what it was: that all are as of the same one would not be noticed
-        p.totals[REFRESHED_AT] = -2 - p.totals[REFRESHED_AT]
+    mark_inexact(p)  # the total may come back to what it was, and that all are not as of it go unnoticed
     take_purchases(p, item, day, 1)
 
 
@@ -226,8 +231,7 @@ def expect_purchase(p: Popularity, item: int, time_ms: int) -> None:
     """
     p.buyers[item] += 1
     p.recent[item] += time_ms // DAY_MS > p.totals[WATERMARK_MS] // DAY_MS - RECENT_DAYS
-    if p.totals[REFRESHED_AT] >= 0:
-        p.totals[REFRESHED_AT] = -2 - p.totals[REFRESHED_AT]  # not exact any more, but not stale
+    mark_inexact(p)
 
 
 @kernel

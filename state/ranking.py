@@ -11,7 +11,7 @@ from state import rows as rw
 from state.counting import WHOLE, Tables, buyers_of
 from state.entries import AFTER, DELETED, HIGH, ID, INDEX, LANDMARK_MINUTE, MINUTE, REPEATED, TAU_MINUTES
 from state.lists import Lists, Published, compare, counts_hash
-from state.memory import float_bits, float_of_bits, kernel, load, prefetch, store
+from state.memory import address_of, float_bits, float_of_bits, kernel, load, prefetch, store
 from state.popularity import WATERMARK_MS
 from state.relatedness import MIX, SHRINK, SHRINK_RECENT, score
 
@@ -110,6 +110,11 @@ def _grid_of(
             for g in range(points):
                 out[g] += weight * matrix[j, g]
     out[points] = out[points - 1]
+
+
+def heap_room(k: int, touched: int) -> npt.NDArray[np.uint64]:
+    """Room for as many pairs of words as a row may have candidates: a list of k, and entries that grew."""
+    return np.empty(2 * (k + touched), np.uint64)
 
 
 class _Now(NamedTuple):
@@ -265,7 +270,7 @@ def _take_worst(heap: int, n: int) -> tuple[int, int]:
 def rank(
     t: Tables, published: Published, lists: Lists, mode: int, customers: int, tolerance: float,
     gaps: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64], whole: bool,
-    touched: npt.NDArray[np.uint64],
+    touched: npt.NDArray[np.uint64], room: npt.NDArray[np.uint64],
 ) -> None:  # fmt: skip
     """Fill `lists` for its rows and compare each with what is published.
 
@@ -274,6 +279,9 @@ def rank(
     whole
         Whether to look at all entries of every row; else only at those of its published list and those in
         `touched` (sorted; `state.counting.Touched`), where that is enough, and PARTLY times at most.
+    room
+        Of `heap_room`, for the best entries of a row. It is the caller's, for numba frees an array after its
+        last use, whatever still has its address.
     """
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     arena, positions, buyers = t.rows.arena, t.popularity.positions, t.popularity.buyers
@@ -283,8 +291,7 @@ def rank(
     minute = t.popularity.totals[WATERMARK_MS] // 60_000
     latest = np.exp((LANDMARK_MINUTE - minute) / TAU_MINUTES)
     expectation = np.empty(matrix.shape[1] + 1)
-    pairs = np.empty(2 * (k + len(touched)), np.uint64)
-    heap = np.int64(pairs.ctypes.data)
+    heap = address_of(room)
     for i in range(len(lists.row)):
         row = lists.row[i]
         _grid_of(t.sizes[row], gaps, matrix, expectation)
@@ -323,4 +330,3 @@ def rank(
             _, expecteds[i, j] = score(mode, after + before, f, e, f_share, 1.0, now.per_buyer * buyers[item])
         lists.hash[i] = counts_hash(own_buyers, t.rows.heads[row, rw.MASS], together[i, :n], afters[i, :n])
         lists.difference[i] = compare(published, lists, i, tolerance)
-    pairs[0] = 0  # numba frees an array after its last use, whatever still has its address

@@ -156,3 +156,21 @@ def test_an_item_that_is_new_is_in_the_lists_of_other_partitions_at_once(batch: 
     exact = machine.rank(roomy, exact=True)
     for i, row in enumerate(roomy.tolist()):
         assert found[row][number][0] == pytest.approx(entries(exact, i)[number][0], rel=0.05)
+
+
+def test_what_was_expected_is_forgotten_once_lists_are_to_be_exact() -> None:
+    """Also after a ranking that kept it, and where nothing was said since."""
+    run = Run.over(shop(7, 400, 30, 60), CountingSettings(window=8, list_length=12), partitions=2)
+    machine = run.items[0]
+    rows = np.arange(machine.row_count)
+    machine.rank(rows, exact=True)
+    known = machine.items.id(int(machine.tables.item_of[0]))
+    new = next(name for name in (f"new-{n}" for n in range(99)) if run.partition_of(name) == 1)
+    events = [Event("somebody", name, machine.watermark_ms) for name in (known, new)]
+    for message in run.customers[0].apply(run.customers[0].batch(events)).deltas[0]:
+        machine.apply(decode(encode(message)))
+    number, popularity = machine.items.number(new), machine.tables.popularity
+    machine.take_in(exact=False)
+    assert (popularity.buyers[number], popularity.recent[number]) == (1, 1)
+    machine.rank(rows, exact=True)
+    assert (popularity.buyers[number], popularity.recent[number]) == (0, 0)
