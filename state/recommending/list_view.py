@@ -115,10 +115,7 @@ class ListView:
         owner = self.items.number(item_id)
         self.make_room()
         a, weight = self.arrays, landmark_weight(as_of_ms)
-        a.buyers[owner] = buyers
-        a.total[0] += recent_mass * weight - a.recent_mass[owner]
-        a.recent_mass[owner] = recent_mass * weight
-        a.root[owner] = 1.0 / np.sqrt(recent_mass * weight) if recent_mass > 0 else 0.0
+        put_head(a, owner, buyers, recent_mass * weight)
         return owner
 
     def put_entries(self, owner: int, entries: Sequence[AnyEntry], *, as_of_ms: int) -> None:
@@ -223,6 +220,30 @@ def _new(capacity: int, k: int) -> ListArrays:
 
 
 @kernel
+def put_head(a: ListArrays, owner: int, buyers: int, recent_mass: float) -> None:
+    """Put down what is known of a list's item itself; `recent_mass` is as of the landmark."""
+    a.buyers[owner] = buyers
+    a.total[0] += recent_mass - a.recent_mass[owner]
+    a.recent_mass[owner] = recent_mass
+    a.root[owner] = 1.0 / np.sqrt(recent_mass) if recent_mass > 0.0 else 0.0
+
+
+@kernel
+def put_entry(
+    a: ListArrays, owner: int, place: int, item: int, together: int, after: int, recent: float,
+    expected: float,
+) -> None:  # fmt: skip
+    """Put down an entry of a list; `recent` is as of the landmark."""
+    a.item[owner, place] = item
+    a.together[owner, place] = together
+    a.after[owner, place] = after
+    a.recent[owner, place] = recent
+    a.expected[owner, place] = expected
+    e = np.float64(a.expected[owner, place])
+    a.z[owner, place] = (together - e) / np.sqrt(e + SHRINK)
+
+
+@kernel
 def _put_lists(
     a: ListArrays, lists: Lists, which: npt.NDArray[np.int64], item_of: npt.NDArray[np.int32],
     to_view: npt.NDArray[np.int32], buyers: npt.NDArray[np.int64], weight: float,
@@ -231,17 +252,10 @@ def _put_lists(
         item = np.int64(item_of[lists.row[i]])
         owner = np.int64(to_view[item])
         n = min(lists.length[i], a.item.shape[1])
+        put_head(a, owner, buyers[item], lists.recent_mass[i] * weight)
         a.length[owner] = n
-        a.buyers[owner] = buyers[item]
-        mass = lists.recent_mass[i] * weight
-        a.total[0] += mass - a.recent_mass[owner]
-        a.recent_mass[owner] = mass
-        a.root[owner] = 1.0 / np.sqrt(mass) if mass > 0.0 else 0.0
         for j in range(n):
-            a.item[owner, j] = to_view[lists.item[i, j]]
-            a.together[owner, j] = lists.together[i, j]
-            a.after[owner, j] = lists.after[i, j]
-            a.recent[owner, j] = lists.recent[i, j] * weight
-            a.expected[owner, j] = lists.expected[i, j]
-            e = np.float64(a.expected[owner, j])
-            a.z[owner, j] = (lists.together[i, j] - e) / np.sqrt(e + SHRINK)
+            put_entry(
+                a, owner, j, to_view[lists.item[i, j]], lists.together[i, j], lists.after[i, j],
+                lists.recent[i, j] * weight, lists.expected[i, j],
+            )  # fmt: skip

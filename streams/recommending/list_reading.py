@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from state.memory import address_of, kernel, load_any
 from state.recommending.id_table import IdArrays, IdTable, find
-from state.recommending.list_view import ListArrays, ListView, landmark_weight
-from state.relatedness import SHRINK
+from state.recommending.list_view import ListArrays, ListView, landmark_weight, put_entry, put_head
 from streams.json_text import Text, text_of
 
 log = logging.getLogger("alsobought")
@@ -221,6 +220,26 @@ def _real(at: int) -> tuple[float, int]:
 
 
 @kernel
+def _item(
+    table: IdArrays, base: int, at: int, spans: npt.NDArray[np.int64], new: int
+) -> tuple[int, int, int]:
+    """The item whose id a field at an address has: its number, -1 if it is new; the address of what follows.
+
+    Where a new id is, from `base` on, is put into `spans` as the `new`th, as long as there is room. How many
+    there are by then is returned, too.
+    """
+    start = _after(at, _ITEM)
+    end = _string(start)
+    if end == 0:
+        return -1, 0, new
+    number = find(table, start, end - start)
+    if number < 0 and new < len(spans):
+        spans[new, 0], spans[new, 1] = start - base, end - base
+        new += 1
+    return number, end, new
+
+
+@kernel
 def put_messages(
     raw: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], first: int,
     table: IdArrays, a: ListArrays, spans: npt.NDArray[np.int64],
@@ -236,13 +255,7 @@ def put_messages(
     recent, expected = np.empty(k), np.empty(k)
     for i in range(first, len(starts)):
         end = base + ends[i]
-        new = 0
-        start = _after(base + starts[i], _ITEM)
-        at = _string(start)
-        owner = find(table, start, at - start) if at else np.int64(-1)
-        if at and owner < 0:
-            spans[new, 0], spans[new, 1] = start - base, at - base
-            new += 1
+        owner, at, new = _item(table, base, base + int(starts[i]), spans, 0)
         at = _string(_after(at, _KIND))
         as_of, at = _whole(_after(at, _AS_OF))
         _, at = _whole(_after(at, _VERSION))
@@ -254,12 +267,7 @@ def put_messages(
         while at and not _after(at, _ENDS):
             if n > 0:
                 at = _after(at, _COMMA)
-            start = _after(at, _ITEM)
-            at = _string(start)
-            number = find(table, start, at - start) if at else np.int64(-1)
-            if at and number < 0 and n < k:
-                spans[new, 0], spans[new, 1] = start - base, at - base
-                new += 1
+            number, at, met = _item(table, base, at, spans, new)
             _, at = _real(_after(at, _SCORE))
             both, at = _whole(_after(at, _TOGETHER))
             later, at = _whole(_after(at, _AFTER))
@@ -270,24 +278,14 @@ def put_messages(
                 at = 0
             if n < k:
                 numbers[n], together[n], after[n], recent[n], expected[n] = number, both, later, f, e
-                n += 1
+                n, new = n + 1, met
         if at == 0 or _after(at, _ENDS) != end:
             return i, UNUSUAL, 0
         if new:
             return i, NEW_IDS, new
         weight = landmark_weight(as_of)
-        a.buyers[owner] = buyers
-        mass = recent_mass * weight
-        a.total[0] += mass - a.recent_mass[owner]
-        a.recent_mass[owner] = mass
-        a.root[owner] = 1.0 / np.sqrt(mass) if mass > 0.0 else 0.0
+        put_head(a, owner, buyers, recent_mass * weight)
         a.length[owner] = n
         for j in range(n):
-            a.item[owner, j] = numbers[j]
-            a.together[owner, j] = together[j]
-            a.after[owner, j] = after[j]
-            a.recent[owner, j] = recent[j] * weight
-            a.expected[owner, j] = expected[j]
-            e = np.float64(a.expected[owner, j])
-            a.z[owner, j] = (together[j] - e) / np.sqrt(e + SHRINK)
+            put_entry(a, owner, j, numbers[j], together[j], after[j], recent[j] * weight, expected[j])
     return len(starts), DONE, 0
