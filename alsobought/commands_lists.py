@@ -24,7 +24,7 @@ from alsobought.options import (
     find_listed,
 )
 from alsobought.tables import print_table, time_of
-from streams.messages import decode_item, decode_related
+from streams.messages import decode_item, decode_related, key_text
 from streams.recommending.messages import decode_recommendations
 from streams.topics import ITEMS, TopicSpec
 from streams.views import Follower, Row, ends, read_all
@@ -123,11 +123,11 @@ def watch(
 def _change_as_json(row: Row) -> str:
     if row.value is not None:
         return row.value.decode()
-    return json.dumps({"item_id": (row.key or b"").decode(), "related": None})
+    return json.dumps({"item_id": key_text(row.key), "related": None})
 
 
 def _change(row: Row) -> str:
-    head = f"{time_of(row.timestamp_ms)}  {(row.key or b'').decode():<12}"
+    head = f"{time_of(row.timestamp_ms)}  {key_text(row.key):<12}"
     if row.value is None:
         return f"{head}  no list any more"
     message = decode_related(row.value)
@@ -135,7 +135,7 @@ def _change(row: Row) -> str:
 
 
 def _recommended(row: Row) -> str:
-    name = (row.key or b"").decode()
+    name = key_text(row.key)
     if row.value is None:
         return f"{time_of(row.timestamp_ms)} {name}: nothing any more"
     told = decode_recommendations(row.value)

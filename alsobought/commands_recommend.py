@@ -28,6 +28,7 @@ from alsobought.recommending import Recommenders
 from alsobought.sources.id_list import read_ids
 from alsobought.tables import print_table
 from state.recommending.experiments import interval, p_value
+from streams.messages import key_text
 from streams.recommending.messages import decode_quality, decode_sellers, encode
 from streams.topics import QUALITY
 from streams.views import read_all
@@ -129,14 +130,15 @@ def bestsellers(
     key = ("trending" if trending else "category") + f":{category}"
     if category is None:
         key = "trending" if trending else "all"
-    newest, prefix = None, b"trending:" if trending else b"category:"
+    newest, prefix = None, "trending:" if trending else "category:"
     categories: set[str] = set()
     for row in read_all(bootstrap, of.bestsellers):
-        if row.key is not None and row.key.decode() == key:
+        which = key_text(row.key)
+        if which == key:
             newest = row.value
-        elif row.key is not None and row.key.startswith(prefix):
+        elif which.startswith(prefix):
             change = categories.discard if row.value is None else categories.add
-            change(row.key.removeprefix(prefix).decode())
+            change(which.removeprefix(prefix))
     if newest is None:
         hint = f" of category {category!r}" if category else ""
         known = f"; categories are {', '.join(sorted(categories)[:20])}" if category and categories else ""

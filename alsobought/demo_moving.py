@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from streams.messages import RelatedItems, decode_related
+from streams.messages import RelatedItems, decode_related, key_text
 from streams.topics import RELATED_ITEMS
 from streams.views import Follower
 
@@ -45,7 +45,7 @@ class MovingLists:
         first, lines, start = None, 0, time.monotonic()
         while lines < LINES and time.monotonic() < start + PATIENCE_S:
             for row in self._follower.poll(POLL_MS):
-                item = (row.key or b"").decode()
+                item = key_text(row.key)
                 if row.value is None or item not in self._shown or lines == LINES:
                     continue
                 line = _line(decode_related(row.value), titles)

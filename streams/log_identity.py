@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from streams.broker.topics_admin import topic_ids
 from streams.kinds import BOUGHT, CrossKind, Kind, counted_of_kinds
-from streams.messages import Progress, decode_progress
+from streams.messages import Progress, decode_progress, key_text
 from streams.topics import ITEMS, PROGRESS
 from streams.views import read_all
 
@@ -92,7 +92,8 @@ def beginnings(bootstrap: str) -> dict[tuple[str, int], int]:
     """Offsets at which counting begins, by topic and partition; empty if it is the first ones."""
     found: dict[tuple[str, int], int] = {}
     for row in read_all(bootstrap, PROGRESS):
-        if row.key and row.value and row.key.decode().startswith(BEGINNING):
-            topic, _, partition = row.key.decode().removeprefix(BEGINNING).rpartition("-")
+        task = key_text(row.key)
+        if row.value and task.startswith(BEGINNING):
+            topic, _, partition = task.removeprefix(BEGINNING).rpartition("-")
             found[topic, int(partition)] = decode_progress(row.value).applied
     return found

@@ -156,6 +156,11 @@ class CountedMessage(Struct):
     ]
 
 
+def key_text(key: bytes | None) -> str:
+    """The text of a record's key. Anybody may have written the record, so the key need not be a text."""
+    return (key or b"").decode(errors="replace")
+
+
 SETTLE, COUNTED = b"\tsettle", b"\tcounted"
 """Ids have no control characters, so that no item has these keys."""
 

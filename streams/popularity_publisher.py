@@ -20,7 +20,7 @@ from faust.types import TP
 from state.popularity_changes import PopularityChanges
 from streams.foreign import Written
 from streams.lists_json import JsonIds
-from streams.messages import COUNTED, SETTLE, CountedMessage, encode
+from streams.messages import COUNTED, SETTLE, CountedMessage, encode, key_text
 from streams.popularity_json import popularity_records
 from streams.threads import in_thread
 
@@ -104,7 +104,7 @@ class PopularityPublisher:
         self._written.reached(end)
         while self._written.foreign:
             keys = await reader.keys(self._tp, *self._written.foreign[0])
-            names = [key.decode() for key in keys if key not in (SETTLE, COUNTED)]
+            names = [key_text(key) for key in keys if key not in (SETTLE, COUNTED)]
             if names or COUNTED in keys:  # SETTLE is what `drain` writes
                 async with self._task.lock:
                     self._changes.forget(self._task.machine.rows_of(names))

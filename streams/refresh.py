@@ -33,6 +33,7 @@ from state.rows import MASS
 from streams.foreign import Written
 from streams.freshness import Latency, Longest
 from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
+from streams.messages import key_text
 from streams.record_batches import Framed, compressed, frame, successive
 
 if TYPE_CHECKING:
@@ -358,7 +359,7 @@ class Refresher:
             while written.foreign:
                 keys = await reader.keys(self.tp, *written.foreign[0])
                 async with self._context.lock:
-                    self._task.machine.mark_unknown(key.decode() for key in keys)
+                    self._task.machine.mark_unknown(map(key_text, keys))
                     self._counts.since = self._counts.since or time.monotonic()
                     self._overflowed = True
                 written.foreign.pop(0)

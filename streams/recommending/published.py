@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.foreign import Written
+from streams.messages import key_text
 from streams.recommending.offers import Offers
 from streams.recommending.unfinished import published_before
 
@@ -87,4 +88,4 @@ class Published:
 
 def customers_of(keys: set[bytes] | list[bytes]) -> set[str]:
     """The customers whose keys these are, or whose profiles'."""
-    return {key.decode(errors="replace").partition("\t")[0] for key in keys}
+    return {key_text(key).partition("\t")[0] for key in keys}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from faust.types import TP
 
-from streams.messages import decode_progress
+from streams.messages import decode_progress, key_text
 from streams.partitioning import partition_for
 from streams.recommending.offers import Offers
 from streams.threads import in_thread
@@ -46,13 +46,13 @@ async def customers_between(
     reader, partition = context.reader, task.tp.partition
     keys = await reader.keys(TP(kind.events.name, partition), start, end)
     async with task.lock:
-        customers = [key.decode(errors="replace") for key in keys]
+        customers = [key_text(key) for key in keys]
         gone = {name for name in customers if not task.machine.history(name)}
     erased: list[bytes] = []
     if gone:  # also what profiles had, whose names are not known any more
         to = TP(kind.recommendations.name, partition)
         published = await reader.keys(to, 0, await reader.end_of(to))
-        erased = [key for key in published if key.decode().partition("\t")[0] in gone]
+        erased = [key for key in published if key_text(key).partition("\t")[0] in gone]
     return [name for name in customers if name not in gone], erased
 
 

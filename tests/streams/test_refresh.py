@@ -19,7 +19,7 @@ from streams.customer_task import CustomerTask
 from streams.freshness import NONE
 from streams.item_task import ItemTask
 from streams.kinds import BOUGHT
-from streams.messages import EventMessage
+from streams.messages import EventMessage, key_text
 from streams.outbox import Record
 from streams.topics import PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
@@ -85,9 +85,7 @@ class _Shop:
     def lists(self) -> dict[str, Any]:
         """The newest list of every item."""
         newest = {record.key: record.value for record in self.broker.of(LISTS)}
-        return {
-            (key or b"").decode(): json.loads(value) for key, value in newest.items() if value is not None
-        }
+        return {key_text(key): json.loads(value) for key, value in newest.items() if value is not None}
 
     def published(self) -> int:
         return len(self.broker.of(LISTS))
@@ -312,11 +310,12 @@ def test_lists_that_others_wrote_are_published_again(tmp_path: Path) -> None:
         victims = [record.key for record in log[:3]]
         log += [Sent(len(log) + i, key, b'{"of":"another"}') for i, key in enumerate(victims)]
         log.append(Sent(len(log), b"nobody's", b"{}"))
+        log.append(Sent(len(log), b"\xff\xfe no text", b"{}"))
         sent = shop.published()
         await task.refresher.look_once()
         assert shop.worker.cycle._pause_s() == 0
         await shop.worker.once()
-        assert {key: value for key, value in shop.lists().items() if key != "nobody's"} == mine
+        assert {key: value for key, value in shop.lists().items() if key in mine} == mine
         assert shop.published() == sent + 3
         await task.refresher.look_once()
         await shop.worker.once()
