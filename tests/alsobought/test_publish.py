@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -210,7 +209,6 @@ def test_sigterm_leaves_no_files_of_sorting(kafka: EmbeddedKafka, tmp_path: Path
     environment = {**os.environ, "TMPDIR": str(folder)}
     with subprocess.Popen([sys.executable, "-c", program, *words], env=environment) as child:
         until(lambda: list(folder.glob("alsobought-sort-*/*.arrow")), "a file of sorting")
-        time.sleep(0.5)
         child.send_signal(signal.SIGTERM)
         assert child.wait(30) == 130
     assert list(folder.iterdir()) == []
