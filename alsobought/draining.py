@@ -29,8 +29,8 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
     """Return when what is published now is counted, and lists and recommendations follow from it.
 
     First every partition of items and of the kinds' events must be applied to its present end; the deltas
-    are then in Kafka, and so is what machines tell one another, which is waited for next: twice, for what is
-    told may ask other partitions for more, and these say that they are so far when that is told. A settle
+    are then in Kafka, and so are the first events, which are waited for next: twice, for these may ask other
+    partitions for their purchases, and these report that they are so far when those are published. A settle
     record written behind the deltas asks each item partition to publish how popular its items are, to refresh
     its lists once all partitions have, and to report `listed`. Then recommenders must have recommended to
     everybody with events, and must have read a mark that is written behind the popularity: they say so in
@@ -49,8 +49,8 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
         waiting = _Waiting(follower, begin + timeout_s, timeout_s, on_lag)
         waiting.until("everything is counted", targets, _uncounted)
         for _ in range(2):
-            told = _ends_of(bootstrap, [kind.events for kind in kinds if isinstance(kind, CrossKind)])
-            waiting.until("what was told is counted", told, _uncounted)
+            first = _ends_of(bootstrap, [kind.events for kind in kinds if isinstance(kind, CrossKind)])
+            waiting.until("first events are counted", first, _uncounted)
         settled = _Settle(bootstrap, waiting, time.time_ns() // 1_000_000)
         for kind in kinds:
             settled.ask(kind.deltas, sorted(ends(bootstrap, kind.deltas)))

@@ -109,10 +109,10 @@ class Machines:
     def rank(self) -> None:
         """Rank every row whose list may have changed, and note what is worth publishing as published.
 
-        Before it all machines tell one another how popular their items are.
+        Before it all machines share how popular their items are.
         """
         at = time.perf_counter()
-        self._sharing.tell()
+        self._sharing.share()
         for machine in self.items:
             waiting = machine.waiting()
             for start in range(0, len(waiting), RANK_ROWS):

@@ -73,7 +73,7 @@ def exercise() -> int:
 
 
 def _exercise_customers() -> None:
-    """Histories, what is told of them, and recommending to a customer where no item has a list."""
+    """Histories, their first events, and recommending to a customer where no item has a list."""
     customers, store = CustomerMachine(SETTINGS), MemoryStore()
     saver = CustomerSaver(customers, store)
     customers.apply(customers.batch(EVENTS))
@@ -101,9 +101,9 @@ def _cross(items: ItemMachine | None) -> None:
     """The same as watches, and as what was then bought."""
     crossing = CrossingMachine(SETTINGS)
     for side in (BOUGHT, WATCHED):
-        machine = CustomerMachine(SETTINGS, tells_as=Source(side, 0))
-        for told in machine.apply(machine.batch(EVENTS)).first_events:
-            for changes in crossing.apply(decode_first(encode_first(told)))[0]:
+        machine = CustomerMachine(SETTINGS, publishes_as=Source(side, 0))
+        for message in machine.apply(machine.batch(EVENTS)).first_events:
+            for changes in crossing.apply(decode_first(encode_first(message)))[0]:
                 if items is not None:
                     items.apply_pairs(decode_pairs(encode_pairs(changes)))
 

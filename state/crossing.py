@@ -4,12 +4,12 @@ Its state is a function of the first events of its partition alone: per customer
 items bought, each with the time of the event that brought it into the history. A watched X and a bought Y of
 a customer pair if Y was first bought within `days` of event time after X was first watched, X itself
 included: who watches a film and then buys it went on to buy it. Nothing depends on how the logs of
-watches and of purchases come in between one another, only on what is in the histories at last. What of
-purchases was not told as it came is told later, all at once (`state.exchange`).
+watches and of purchases come in between one another, only on what is in the histories at last. Purchases
+that were not published as they came are transferred later, all at once (`state.exchange`).
 
 Histories lie in memory and in the store as a customer machine's do (`state.histories`). The number of an
 entry is twice the item's, one more for a watch; the quantity of a watch is how many items it pairs with,
-and one. What its messages number as offsets are the effects that it was told and had not applied before.
+and one. What its messages number as offsets are the effects that it got and had not applied before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from state.first_events import BOUGHT, WATCHED, FirstEvents
 from state.histories import Histories
 from state.memory import kernel
 from state.pair_changes import Buyers, PairChanges, Pairs, Sizes
-from state.telling import Step, Telling
+from state.transfer import Step, Transfer
 
 DAY_MS = 86_400_000
 ROOM = 20_000  # pairs in one message, beyond those of one effect: 340 KB
@@ -59,23 +59,23 @@ class CrossingMachine(CustomerMemory):
         Effects applied so far.
     ends : dict[Source, int]
         By source, up to which offset its events are applied.
-    gaps_seen, untold : int
-        Messages dropped because one before them is missing; offsets that a source never told of, as it
-        was not asked to then.
+    gaps_seen, unpublished : int
+        Messages dropped because one before them is missing; offsets that a source never published first
+        events of, as it was not asked to then.
     watched, asked : bool
-        Whether anything watched was ever told of, and whether all partitions' purchases were asked for since.
+        Whether any watch was ever published here, and whether all partitions' purchases were asked for since.
     wanted : bool
-        Whether purchases are to be told of: somebody watched something, in whichever partition.
+        Whether purchases are to be published here: somebody watched something, in whichever partition.
     begun, finished : dict[Source, int]
-        By source, the number of the telling that is under way, and of the one that ended last.
+        By source, the number of the transfer that is under way, and of the one that ended last.
     unsettled_at : int
-        Position of the message that the telling under way, or to come, follows from; -1 without any.
+        Position of the message that the transfer under way, or to come, follows from; -1 without any.
     """
 
     days: int = 30
     applied: int = 0
     gaps_seen: int = 0
-    untold: int = 0
+    unpublished: int = 0
     ends: dict[Source, int] = field(default_factory=dict)
     watched: bool = False
     asked: bool = False
@@ -105,62 +105,62 @@ class CrossingMachine(CustomerMemory):
         )
         self.applied, self.unsettled_at = int(meta.get("applied", 0)), int(meta.get("unsettled_at", -1))
         self.asked = bool(meta.get("asked"))
-        # a store of before anybody was asked has been told of everything here, but others may wait
+        # a store of before anybody was asked has got everything that is here, but others may wait
         topics = {source.topic for source in self.ends}
         self.watched = bool(meta.get("watched", WATCHED in topics))
         self.wanted = bool(meta.get("wanted", BOUGHT in topics))
 
-    def apply(self, told: FirstEvents | Telling, position: int | None = None) -> list[list[PairChanges]]:
+    def apply(self, message: FirstEvents | Transfer, position: int | None = None) -> list[list[PairChanges]]:
         """Apply one message; returns per item partition what that changes, nothing of a message known before.
 
         As an item machine does, it drops what it has applied, and a message before which one is missing.
 
         Parameters
         ----------
-        told
-            The message.
+        message
+            First events, or a message of a transfer.
         position
             Its offset in first-events, where it comes from there; one after the last, else.
         """
         position = self.position if position is None else position
         messages: list[list[PairChanges]] = [[] for _ in range(self.partitions)]
-        end = self.ends.get(told.source, 0)
-        if isinstance(told, Telling):
-            self._apply_telling(told, position, messages)
-        elif told.source in self.begun:
-            self.gaps_seen += 1  # what the source has is about to be told anew
-        elif told.first > max(end, told.since):
+        end = self.ends.get(message.source, 0)
+        if isinstance(message, Transfer):
+            self._apply_transfer(message, position, messages)
+        elif message.source in self.begun:
+            self.gaps_seen += 1  # what the source has is about to be transferred anew
+        elif message.first > max(end, message.since):
             self.gaps_seen += 1
-        elif told.end > end:
-            self.untold += max(0, told.first - end)
-            self.ends[told.source] = told.end
-            self.wanted |= told.source.topic == BOUGHT
-            fresh = int(np.searchsorted(told.offsets, max(0, end - told.first)))
-            if fresh < len(told.offsets):
-                self.watched |= told.source.topic == WATCHED
-                self._apply_fresh(told, fresh, position, messages)
+        elif message.end > end:
+            self.unpublished += max(0, message.first - end)
+            self.ends[message.source] = message.end
+            self.wanted |= message.source.topic == BOUGHT
+            fresh = int(np.searchsorted(message.offsets, max(0, end - message.first)))
+            if fresh < len(message.offsets):
+                self.watched |= message.source.topic == WATCHED
+                self._apply_fresh(message, fresh, position, messages)
         self.position = position + 1
         return messages
 
-    def _apply_telling(self, said: Telling, position: int, messages: list[list[PairChanges]]) -> None:
-        source = said.source
-        if said.step == Step.ASK:
+    def _apply_transfer(self, message: Transfer, position: int, messages: list[list[PairChanges]]) -> None:
+        source = message.source
+        if message.step == Step.ASK:
             if not self.wanted:
                 self.wanted, self.unsettled_at = True, position
-        elif said.step == Step.BEGIN:
-            if said.number == self.finished.get(source):
+        elif message.step == Step.BEGIN:
+            if message.number == self.finished.get(source):
                 return
             if source not in self.begun and (source in self.ends or self.unsettled_at < 0):
                 self.unsettled_at = position
-            self.begun[source] = said.number
-        elif said.told is None or said.number != self.begun.get(source):
+            self.begun[source] = message.number
+        elif message.changes is None or message.number != self.begun.get(source):
             self.gaps_seen += 1
         else:
-            if len(said.told.offsets):
-                self._apply_fresh(said.told, 0, position, messages)
-            if said.step == Step.LAST:
+            if len(message.changes.offsets):
+                self._apply_fresh(message.changes, 0, position, messages)
+            if message.step == Step.LAST:
                 self.finished[source] = self.begun.pop(source)
-                self.ends[source], self.unsettled_at = said.told.end, -1
+                self.ends[source], self.unsettled_at = message.changes.end, -1
 
     def side(self, side: int) -> dict[str, dict[str, int]]:
         """What customers watched, or bought: times in ms by customer and item."""
@@ -173,21 +173,21 @@ class CrossingMachine(CustomerMemory):
         return found
 
     def _apply_fresh(
-        self, told: FirstEvents, done: int, position: int, messages: list[list[PairChanges]]
+        self, events: FirstEvents, done: int, position: int, messages: list[list[PairChanges]]
     ) -> None:
         self.items.limit = ids_limit(self.budget_bytes)
-        self.bring_in(told.customers, told.item_ids)
-        slots = np.array([self.customers.number(name) for name in told.customers], np.int64)
-        numbers = np.array([self.items.number(name) for name in told.item_ids], np.int64)
+        self.bring_in(events.customers, events.item_ids)
+        slots = np.array([self.customers.number(name) for name in events.customers], np.int64)
+        numbers = np.array([self.items.number(name) for name in events.item_ids], np.int64)
         self.make_room()
-        whose, items = slots[told.whose], numbers[told.items]
+        whose, items = slots[events.whose], numbers[events.items]
         within, most = self.days * DAY_MS, 2 * self.settings.window
         while done < len(items):
             room = int(self.histories.length[slots].max()) + 1 + ROOM
             out = _new_crossed(len(items) - done, room)
             n, buyers, sizes, pairs, gained = cross(
-                self.histories, self.included, self.changed, position, told.source.topic == WATCHED, within,
-                most, whose[done:], items[done:], told.effects[done:], told.times_ms[done:], out,
+                self.histories, self.included, self.changed, position, events.source.topic == WATCHED, within,
+                most, whose[done:], items[done:], events.effects[done:], events.times_ms[done:], out,
             )  # fmt: skip
             self.customer_count += gained
             crossed = Crossed(
@@ -271,7 +271,7 @@ def cross(
 
     Stops before an effect whose pairs may not fit into what is left of `out`. `position` is where in the log
     the effects are, `included` the last position a customer's history already has. An effect that finds its
-    item in the history already, or gone already, changes nothing: its source had not told all.
+    item in the history already, or gone already, changes nothing: its source had not published all.
     """
     side = WATCHED if watched else BOUGHT
     buyers = 0

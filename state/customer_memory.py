@@ -78,7 +78,7 @@ class CustomerMemory:
         self.counted = np.zeros(1024, np.uint8)  # per customer: stored with an item
         self.used = np.zeros(1024, np.uint8)  # per customer: since the clock's hand came by
         self.erased: dict[str, int] = {}  # customers to erase from the store, and whether `counted` there
-        self.newest_ms = -1  # of events that brought an item in; noted by machines that tell late
+        self.newest_ms = -1  # of events that brought an item in; noted by machines that publish late
         self.backing: Backing | None = None
         self.whole = True  # all customers are in memory
         self.item_partitions = np.zeros(1024, np.uint16)

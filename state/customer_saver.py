@@ -2,7 +2,7 @@
 
 m            META: window, partitions, log, position to replay from
 k            TOTALS
-f            NEWEST, of a machine that tells late
+f            NEWEST, of a machine that publishes late
 t            SENT: before which offset all that follows from events was sent
 H customer   HISTORY, the customer's id hashed (`state.customer_keys`)
 I item id    NUMBER of an item

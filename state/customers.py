@@ -61,7 +61,8 @@ class Applied:
     outcomes : uint8[n]
         Per event a value of `state.pairing` (NEW, REPEAT, GONE, DUPLICATE, ...).
     first_events : list[FirstEvents]
-        What the crossing machine is told, if it is; together they cover the batch's offsets, too.
+        What is published to the crossing machine, if anything is; together they cover the batch's offsets,
+        too.
     """
 
     deltas: list[list[Deltas]]
@@ -75,29 +76,29 @@ class CustomerMachine(CustomerMemory):
 
     Parameters
     ----------
-    tells_as
-        What it is called by the crossing machine, which is told what comes into histories and goes out of
-        them (`state.first_events`); None where there is none.
+    publishes_as
+        As which source it publishes to the crossing machine what comes into histories and goes out of them
+        (`state.first_events`); None where there is none.
     waits
-        Whether a new machine tells nothing until it is asked to (`state.exchange`).
+        Whether a new machine publishes no first events until it is asked to (`state.exchange`).
     pairs
         Whether it says which items pair. A machine that does not keeps the same histories, and its batches
         have outcomes but no deltas: what is not asked for costs nothing.
 
     Attributes
     ----------
-    told_from : int
-        Offset from which on it told everything, or will have.
+    published_from : int
+        Offset from which on it has published all first events, or will have.
     silent : bool
-        Whether it told nothing yet.
+        Whether it has published no first events yet.
     event_sources : EventSources
         How far it is with each source that numbers its events.
     """
 
-    tells_as: Source | None = None
+    publishes_as: Source | None = None
     waits: bool = False
     pairs: bool = True
-    told_from: int = 0
+    published_from: int = 0
     silent: bool = field(default=False, init=False)
     event_sources: EventSources = field(default_factory=EventSources)
 
@@ -105,27 +106,28 @@ class CustomerMachine(CustomerMemory):
         super().__post_init__()
         self.silent = self.waits
         # per item partition the end of the last message to it; of those before a restart all are in Kafka
-        self._told = [0] * self.partitions
+        self._sent_ends = [0] * self.partitions
         self._marks, self._serial = np.zeros(1024, np.int64), 1  # of `state.routing`
-        self._told_ids = np.zeros(1024, np.uint8)  # the same: after a restart ids are told again
+        self._named = np.zeros(1024, np.uint8)  # the same: after a restart ids are sent again
 
     @property
     def is_new(self) -> bool:
-        """Whether it has applied nothing, so that it can tell everything as it comes."""
-        return self.position == self.told_from and len(self.items) == 0
+        """Whether it has applied nothing, so that it can publish everything as it comes."""
+        return self.position == self.published_from and len(self.items) == 0
 
     def born(self) -> dict[str, Any]:
-        """Whether it tells nothing: else a store is of before machines waited, and told all."""
+        """Whether it publishes nothing: else a store is of before machines waited, and published all."""
         return {"silent": True} if self.silent else {}
 
     def noted(self) -> dict[str, Any]:
-        """Whether and from where on it tells, and how far it is with its events' sources."""
-        telling = {} if self.tells_as is None and not self.silent else {"told_from": self.told_from}
-        return self.born() | telling | {"sources": self.event_sources.noted()}
+        """Whether and from where on it publishes, and how far it is with its events' sources."""
+        publishes = self.publishes_as is not None or self.silent
+        publishing = {"published_from": self.published_from} if publishes else {}
+        return self.born() | publishing | {"sources": self.event_sources.noted()}
 
     def recall(self, meta: dict[str, Any]) -> None:
-        """Go on telling, or begin to; and go on with the sources."""
-        self.told_from = int(meta.get("told_from", self.position))
+        """Go on publishing, or begin to; and go on with the sources."""
+        self.published_from = int(meta.get("published_from", self.position))
         self.silent = bool(meta.get("silent", self.waits and not meta))
         self.event_sources.recall(meta.get("sources", []))
 
@@ -143,12 +145,12 @@ class CustomerMachine(CustomerMemory):
         self.event_sources.make_room()
         deltas: list[list[Deltas]] = [[] for _ in range(self.partitions)]
         outcomes = np.empty(len(batch), np.uint8)
-        told: list[FirstEvents] = []
+        published: list[FirstEvents] = []
         done = 0
         while True:
             upto = min(done + BATCH_EVENTS, len(batch))
             applied, messages, first_events = self._apply_some(batch, done, upto)
-            told += first_events
+            published += first_events
             outcomes[done : done + len(applied)] = applied
             for partition, message in messages:
                 deltas[partition].append(message)
@@ -161,7 +163,7 @@ class CustomerMachine(CustomerMemory):
         if batch.sources.any():
             self._drop_strangers(batch.customers[outcomes == pairing.DUPLICATE])
             self.event_sources.tidy()
-        return Applied(deltas, outcomes, told)
+        return Applied(deltas, outcomes, published)
 
     def _apply_some(
         self, batch: EventBatch, start: int, stop: int
@@ -187,14 +189,14 @@ class CustomerMachine(CustomerMemory):
         self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
         end = batch.end if start + n == len(batch) else int(batch.offsets[start + n])
         messages = list(self._messages(columns, out, n, end)) if self.pairs else []
-        told: list[FirstEvents] = []
+        published: list[FirstEvents] = []
         if self.waits or self.silent:
             came_ms = columns[5][:n][out.outcomes[:n] == pairing.NEW]
             self.newest_ms = max(self.newest_ms, int(came_ms.max(initial=-1)))
-        if self.tells_as is not None and not self.silent:
-            told.append(self._first_events(self.tells_as, columns, out, n, gone, end))
+        if self.publishes_as is not None and not self.silent:
+            published.append(self._first_events(self.publishes_as, columns, out, n, gone, end))
         self.position = end
-        return out.outcomes[:n], messages, told
+        return out.outcomes[:n], messages, published
 
     def _room(self, slots: npt.NDArray[np.uint32], events: int) -> int:
         """Of how many items, and days, of histories a message has room; one event's fit in any case."""
@@ -206,15 +208,15 @@ class CustomerMachine(CustomerMemory):
     ) -> Iterator[tuple[int, Deltas]]:
         """The partitions that a batch concerns, each with its message.
 
-        Nothing is said again of offsets of which all had been sent when something was stored: a customer
-        erased since the position that is replayed from begins anew in the replay, and would be told of
-        otherwise.
+        Nothing is sent again of offsets of which all had been sent when something was stored: a customer
+        erased since the position that is replayed from begins anew in the replay, and other messages would
+        follow from that.
         """
         if len(self._marks) < len(self.items):
             self._marks = longer(self._marks, 2 * len(self.items))
-            self._told_ids = longer(self._told_ids, 2 * len(self.items))
+            self._named = longer(self._named, 2 * len(self.items))
         r = routing.route(
-            self.partitions, self.item_partitions, self._told_ids, self._marks, self._serial, self.position,
+            self.partitions, self.item_partitions, self._named, self._marks, self._serial, self.position,
             columns[0], columns[3], columns[5], int(np.searchsorted(columns[0][:n], self.sent_to)), n, out,
         )  # fmt: skip
         self._serial += self.partitions
@@ -225,12 +227,12 @@ class CustomerMachine(CustomerMemory):
                 numbers, new = r.table[table:to_table], r.fresh[f:to_fresh]
                 events, near, gone, histories, *_ = r.sizes[partition].tolist()
                 yield partition, Deltas(
-                    self.source, self._told[partition], self.position, end, self.customer_count,
+                    self.source, self._sent_ends[partition], self.position, end, self.customer_count,
                     int(r.own[partition]), events, near, gone, histories,
                     self.items.ids(numbers[new].tolist()) if to_fresh > f else [],
                     hashes[numbers], r.taken[t:to_taken], r.words[words:to_words], new,
                 )  # fmt: skip
-                self._told[partition] = end
+                self._sent_ends[partition] = end
             table, t, words, f = to_table, to_taken, to_words, to_fresh
 
     def _first_events(
@@ -260,7 +262,7 @@ class CustomerMachine(CustomerMemory):
         customers, whose = np.unique(columns[2][at], return_inverse=True)
         numbers, which = np.unique(np.concatenate(items)[order], return_inverse=True)
         return FirstEvents(
-            source, self.position, end, self.told_from,
+            source, self.position, end, self.published_from,
             [self.customers.id(slot) for slot in customers.tolist()], self.items.ids(numbers.tolist()),
             (columns[0][at] - self.position).astype(np.uint32), whose.astype(np.uint32),
             which.astype(np.uint32), np.concatenate(effects)[order], columns[5][at].astype(np.int64),

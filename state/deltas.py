@@ -25,7 +25,7 @@ its id (`state.item_ids`), those first that the partition owns.
 first; else those of them that it owns. `again` is what `state.history_repeats.again` says of a REPEAT, which
 only the item's partition gets. A GONE event carries the whole history as it was before, to each partition
 that owns an item of it; `taken` are those of the partition's items. New ids are those of items whose
-partitions have not been told them by the source since it started.
+partitions have not got from the source since it started.
 """
 
 from __future__ import annotations

@@ -1,21 +1,22 @@
-"""Telling late: purchases are told to the crossing machine only once somebody has watched something.
+"""Publishing late: the crossing machine gets purchases only once somebody has watched something.
 
-A shop without watches has nothing to cross, so its customer machines of purchases begin *silent*: they tell
-nothing, and nothing is kept of them twice. The first watch that a crossing machine is told of makes it ask
-the crossing machines of all partitions (ASK), for buyers and popularity are counted over all customers. Where
-one is asked, and the machine of the same partition's purchases is silent, the `Exchange` between the two
+A shop without watches has nothing to cross, so its customer machines of purchases begin *silent*: they
+publish no first events, and nothing is kept of purchases twice. The first watch that is published to a
+crossing machine makes it ask the crossing machines of all partitions (ASK), for buyers and popularity are
+counted over all customers. Where one is asked, and the machine of the same partition's purchases is silent,
+the `Exchange` between the two transfers the histories (`state.transfer`). It
 
     1. sends a BEGIN with a number of its own. From where the crossing machine reads it, nothing of purchases
-       counts there any more but the parts of this very telling;
+       counts there any more but the parts of this very transfer;
     2. once it has been read: compares what the crossing machine has with what the customer machine has, both
-       as they are, and sends the difference (PART ..., LAST). From then on the machine tells its events as
-       they come, and its stored state says so as soon as Kafka has all of it.
+       as they are, and sends the difference (PART ..., LAST). From then on the machine publishes first events
+       as its events come, and its stored state says so as soon as Kafka has all of the difference.
 
-It does not matter what was told before, by whom, or how far the machines' stores are: what is compared is
-what the two have at that moment, and the log keeps out what others send who do not know of it. After a crash
-in between the customer machine is silent as before, and the next exchange begins anew.
+It does not matter what was published before, by whom, or how far the machines' stores are: what is compared
+is what the two have at that moment, and the log keeps out what others send who do not know of it. After a
+crash in between the customer machine is silent as before, and the next exchange begins a new transfer.
 
-What histories do not say any more counts only as the newest event time: it is told as an item that came to
+What histories no longer contain counts only as the newest event time: it is sent as an item that came to
 nobody, and went.
 """
 
@@ -29,7 +30,7 @@ from state.crossing import CrossingMachine
 from state.customers import CustomerMachine
 from state.deltas import Effect, Source
 from state.first_events import FirstEvents
-from state.telling import Step, Telling
+from state.transfer import Step, Transfer
 
 PART_EFFECTS = 10_000  # half of what `state.crossing.ROOM` has room for, were all of them one customer's
 NOBODY = ""
@@ -44,92 +45,92 @@ class Exchange:
     Parameters
     ----------
     draw
-        Returns a number that no telling had before, in whichever process.
+        Returns a number that no transfer had before, in whichever process.
 
     Attributes
     ----------
     log_end : int
-        Where first-events ended when the two were loaded: up to there is what was told before.
+        Where first-events ended when the two were loaded: what was published before ends there.
     """
 
     def __init__(self, draw: Callable[[], int]) -> None:
         self._draw = draw
         self.log_end = 0
-        self._loaded_at: int | None = None  # the teller's position when it was loaded
-        self._compared = False  # whether what was told before is known to reach that
-        self._number: int | None = None  # of our last telling
-        self._read = self._told = False  # whether its BEGIN was read, and whether its parts were sent
+        self._loaded_at: int | None = None  # the customer machine's position when it was loaded
+        self._compared = False  # whether what was published before is known to reach that
+        self._number: int | None = None  # of our last transfer
+        self._read = self._sent = False  # whether its BEGIN was read, and whether its parts were sent
 
-    def heard(self, said: Telling) -> None:
+    def note_applied(self, message: Transfer) -> None:
         """Note a message that the crossing machine has applied."""
-        if said.step == Step.BEGIN and said.number == self._number:
+        if message.step == Step.BEGIN and message.number == self._number:
             self._read = True
 
-    def is_settled(self, teller: CustomerMachine, crossing: CrossingMachine) -> bool:
-        """Whether all that is to be told was told, or is told as it comes: nothing is to be said."""
-        if not self._compared or crossing.begun or (teller.silent and crossing.wanted):
+    def is_settled(self, machine: CustomerMachine, crossing: CrossingMachine) -> bool:
+        """Whether all purchases that are wanted were published, or are as they come: nothing is due."""
+        if not self._compared or crossing.begun or (machine.silent and crossing.wanted):
             return False
         return self._number is None or self._read
 
-    def due(self, teller: CustomerMachine, crossing: CrossingMachine) -> Iterator[Telling]:
+    def due(self, machine: CustomerMachine, crossing: CrossingMachine) -> Iterator[Transfer]:
         """What is to be sent now. Call it before anything is applied, and whenever something was."""
         if self._loaded_at is None:
-            self._loaded_at = teller.position
-        said = self._due(teller, crossing)
+            self._loaded_at = machine.position
+        messages = self._due(machine, crossing)
         self._compared = self._compared or crossing.position >= self.log_end
-        return said
+        return messages
 
-    def _due(self, teller: CustomerMachine, crossing: CrossingMachine) -> Iterator[Telling]:
-        source, nothing = teller.tells_as, iter(())
-        if source is None or self.is_settled(teller, crossing):
+    def _due(self, machine: CustomerMachine, crossing: CrossingMachine) -> Iterator[Transfer]:
+        source, nothing = machine.publishes_as, iter(())
+        if source is None or self.is_settled(machine, crossing):
             return nothing
         begun = crossing.begun.get(source)
         if begun is not None and begun == self._number:
-            if self._told:
+            if self._sent:
                 return nothing
-            self._told, teller.silent = True, False
-            return whole(teller, crossing, begun)
+            self._sent, machine.silent = True, False
+            return whole(machine, crossing, begun)
         if self._number is not None and not self._read:
             return nothing  # ours is on its way, and keeps others out
-        if begun is None and not self._is_missing(teller, crossing, source):
-            if not (teller.silent and crossing.wanted):
+        if begun is None and not self._is_missing(machine, crossing, source):
+            if not (machine.silent and crossing.wanted):
                 return nothing
-            if teller.is_new:
-                teller.silent = False
+            if machine.is_new:
+                machine.silent = False
                 return nothing
-        self._read = self._told = False
+        self._read = self._sent = False
         self._number = self._draw()
-        return iter([Telling(Step.BEGIN, source, self._number)])
+        return iter([Transfer(Step.BEGIN, source, self._number)])
 
-    def _is_missing(self, teller: CustomerMachine, crossing: CrossingMachine, source: Source) -> bool:
-        """Whether the teller has told what the crossing machine has not, and will not read.
+    def _is_missing(self, machine: CustomerMachine, crossing: CrossingMachine, source: Source) -> bool:
+        """Whether first events were published that the crossing machine has not applied, and will not read.
 
-        That is where somebody with an older store told everything in between, and not as much.
+        That is where somebody with an older store transferred everything in between, and not as much.
         """
         if self._compared or crossing.position < self.log_end or self._loaded_at is None:
             return False
-        tells = not teller.silent and teller.told_from < self._loaded_at
-        return tells and crossing.ends.get(source, 0) < self._loaded_at
+        publishes = not machine.silent and machine.published_from < self._loaded_at
+        return publishes and crossing.ends.get(source, 0) < self._loaded_at
 
 
-def whole(teller: CustomerMachine, crossing: CrossingMachine, number: int) -> Iterator[Telling]:
+def whole(machine: CustomerMachine, crossing: CrossingMachine, number: int) -> Iterator[Transfer]:
     """What has to change for the crossing machine to have what the customer machine has."""
-    assert teller.tells_as is not None
+    assert machine.publishes_as is not None
     part: list[Change] = []
-    for change in _changes(teller, crossing, teller.tells_as):
+    for change in _changes(machine, crossing, machine.publishes_as):
         part.append(change)
         if len(part) == PART_EFFECTS:
-            yield Telling(Step.PART, teller.tells_as, number, _message(teller, part))
+            yield Transfer(Step.PART, machine.publishes_as, number, _message(machine, part))
             part = []
-    yield Telling(Step.LAST, teller.tells_as, number, _message(teller, part))
+    yield Transfer(Step.LAST, machine.publishes_as, number, _message(machine, part))
 
 
-def _changes(teller: CustomerMachine, crossing: CrossingMachine, source: Source) -> Iterator[Change]:
+def _changes(machine: CustomerMachine, crossing: CrossingMachine, source: Source) -> Iterator[Change]:
     new, gone = int(Effect.NEW), int(Effect.GONE)
     known = crossing.side(source.topic)
     newest_ms = -1
-    for customer, items, times_ms in teller.everyone():
-        names, times = teller.items.ids(items.tolist()), times_ms.tolist()
+    for customer, items, times_ms in machine.everyone():
+        names, times = machine.items.ids(items.tolist()), times_ms.tolist()
         newest_ms = max(newest_ms, *times)
         before = known.pop(customer, None)
         if before is None:
@@ -140,20 +141,21 @@ def _changes(teller: CustomerMachine, crossing: CrossingMachine, source: Source)
         yield from ((customer, name, new, t) for name, t in now.items() if before.get(name) != t)
     for customer, before in known.items():
         yield from ((customer, name, gone, 0) for name in before)
-    if teller.newest_ms > newest_ms:
-        item = teller.items.id(0)
-        yield NOBODY, item, new, teller.newest_ms
+    if machine.newest_ms > newest_ms:
+        item = machine.items.id(0)
+        yield NOBODY, item, new, machine.newest_ms
         yield NOBODY, item, gone, 0
 
 
-def _message(teller: CustomerMachine, changes: list[Change]) -> FirstEvents:
-    assert teller.tells_as is not None
+def _message(machine: CustomerMachine, changes: list[Change]) -> FirstEvents:
+    assert machine.publishes_as is not None
     customers: dict[str, int] = {}
     items: dict[str, int] = {}
     whose = [customers.setdefault(customer, len(customers)) for customer, *_ in changes]
     which = [items.setdefault(item, len(items)) for _, item, *_ in changes]
     return FirstEvents(
-        teller.tells_as, teller.position, teller.position, teller.told_from, list(customers), list(items),
+        machine.publishes_as, machine.position, machine.position, machine.published_from,
+        list(customers), list(items),
         np.zeros(len(changes), np.uint32), np.array(whose, np.uint32), np.array(which, np.uint32),
         np.array([effect for *_, effect, _ in changes], np.uint8),
         np.array([time_ms for *_, time_ms in changes], np.int64),

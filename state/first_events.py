@@ -7,7 +7,7 @@ items that its effects number.
 
     header   magic "AF" | u8 version | u8 0 | u16 source topic | u16 source partition
              i64 first | i64 end              source offsets covered: [first, end)
-             i64 since                        source offset from which on it tells all its effects
+             i64 since                        source offset from which on it publishes all its effects
              u32 customers | u32 items | u32 effects
     tables   u16 bytes[customers] | utf-8 | u16 bytes[items] | utf-8
     effects  u32 offset - first | u32 customer | u32 item | u8 effect | i64 time_ms

@@ -5,7 +5,7 @@ buyers' opportunity sizes and the popularity of each item it owns. It drops what
 counts exactly as long as no row is full. How popular neighbours are that other partitions own, which lists
 are ranked by, and the ids of those that came without one, it has from their machines (`others`): as of a
 moment ago, and exactly once all have said what they counted. What counts pairs of first events
-(`apply_pairs`) is told of all.
+(`apply_pairs`) gets the buyers of all items in its messages.
 
 With a store behind it not all rows need be in memory: those a message or a query touches are brought in
 before, and beyond the budget rows not used lately are stored and dropped after it.
@@ -180,10 +180,10 @@ class ItemMachine:
             return
         theirs = self.others.items
         numbers = theirs.find(self.items.hashes[items])
-        told = np.flatnonzero(numbers >= 0)
-        if len(told) == 0:
+        found = np.flatnonzero(numbers >= 0)
+        if len(found) == 0:
             return
-        items, numbers = items[told], numbers[told]
+        items, numbers = items[found], numbers[found]
         for place in np.flatnonzero(~self.items.known[items]).tolist():
             if name := theirs.id(int(numbers[place])):
                 self.items.name(int(items[place]), name)
@@ -341,13 +341,13 @@ class ItemMachine:
     @property
     def customers(self) -> int:
         """Customers with an item, over all sources."""
-        told = {} if self.others is None else self.others.sources
+        theirs = {} if self.others is None else self.others.sources
         newest = {name: (state.end, state.customers) for name, state in self.sources.items()}
-        for name, state in told.items():
+        for name, state in theirs.items():
             newest[name] = max(state, newest.get(name, state))
         return sum(customers for _, customers in newest.values())
 
-    def told(self) -> list[tuple[Source, int, int]]:
+    def counted(self) -> list[tuple[Source, int, int]]:
         """Of each source how far its events are counted here, and how many customers it had then."""
         return [(name, state.end, state.customers) for name, state in self.sources.items()]
 
@@ -416,8 +416,8 @@ class ItemMachine:
 
     def _is_changed(self) -> bool:
         """Whether what ranking reads of any item is not that of now."""
-        told = self.others is not None and self.others.changes != self._adopted[2]
-        return bool(told or pop.is_changed(self.tables.popularity))
+        news = self.others is not None and self.others.changes != self._adopted[2]
+        return bool(news or pop.is_changed(self.tables.popularity))
 
     def _is_stale(self) -> bool:
         """Whether it is older than ranking allows."""

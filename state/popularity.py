@@ -261,7 +261,7 @@ def adopt_total(
     p: Popularity, item_of: npt.NDArray[np.int32], rows: int, row_of: npt.NDArray[np.int32],
     theirs: Popularity, items: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Make the total of buyers that of own items, and of others as told; `items` are our numbers."""
+    """Make the total of buyers that of own items, and of others as published; `items` are our numbers."""
     total = 0
     for row in range(rows):
         total += p.buyers[item_of[row]]

@@ -28,7 +28,7 @@ class Routed(NamedTuple):
     """The parts of all partitions' messages, one partition behind the other, and where each ends.
 
     `table` has the numbers of each message's items in the source's dictionary, `words` its columns as
-    `state.deltas` has them, and `fresh` the places in the table of those whose ids are to be told.
+    `state.deltas` has them, and `fresh` the places in the table of those whose ids are to be sent.
     """
 
     table: npt.NDArray[np.uint32]
@@ -225,12 +225,12 @@ def _place(
 @kernel
 def _number(
     r: Routed, begins: npt.NDArray[np.int64], taken_begins: npt.NDArray[np.int64],
-    partition_of: npt.NDArray[np.uint16], told: npt.NDArray[np.uint8], marks: npt.NDArray[np.int64],
+    partition_of: npt.NDArray[np.uint16], named: npt.NDArray[np.uint8], marks: npt.NDArray[np.int64],
     serial: int, tags: npt.NDArray[np.uint8],
 ) -> None:  # fmt: skip
     """Make each partition's table, and places in it. `marks` [items] hold what earlier serials left.
 
-    `told` [items] says whose ids went to their partitions.
+    `named` [items] says whose ids were sent to their partitions.
     """
     table, taken, fresh, sizes = r.table, r.taken, r.fresh, r.sizes
     others = np.empty(sizes[:, TABLE].max(), np.uint32)
@@ -254,7 +254,7 @@ def _number(
             taken[i] = (place << _ITEM) | (taken[i] & _REST)
         # others have the ids of new items sooner than from their owners where few events are counted at once
         for i in range(begin, at if sizes[q, EVENTS] <= LIVE_EVENTS else begin + own):
-            if told[np.int64(table[i])] == 0:
+            if named[np.int64(table[i])] == 0:
                 fresh[new] = i - begin
                 new += 1
         serial += 1
@@ -264,20 +264,20 @@ def _number(
     for q in range(len(sizes)):
         for i in range(new, r.ends[q, 3]):
             if np.int64(fresh[i]) < r.own[q]:
-                told[np.int64(table[begin + np.int64(fresh[i])])] = 1
+                named[np.int64(table[begin + np.int64(fresh[i])])] = 1
         begin, new = int(r.ends[q, 0]), int(r.ends[q, 3])
 
 
 @kernel
 def route(
-    partitions: int, partition_of: npt.NDArray[np.uint16], told: npt.NDArray[np.uint8],
+    partitions: int, partition_of: npt.NDArray[np.uint16], named: npt.NDArray[np.uint8],
     marks: npt.NDArray[np.int64], serial: int, first: int, offsets: npt.NDArray[np.int64],
     items: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64], begin: int, events: int, out: Paired,
 ) -> Routed:  # fmt: skip
     """What the events of a batch from `begin` to `events` are to each partition.
 
-    Offsets are counted from `first`. `told` and `marks` have a word for each item of the source: whether its
-    id was told to its partition, and what earlier calls left; `serial` is above all that were used with them,
+    Offsets are counted from `first`. `named` and `marks` have a word for each item of the source: whether its
+    id was sent to its partition, and what earlier calls left; `serial` is above all that were used with them,
     one for each partition.
     """
     sizes = _sizes(partitions, partition_of, items, begin, events, out)
@@ -295,5 +295,5 @@ def route(
         r.words, tags, begins, sizes, r.taken, taken_begins, partition_of, first, offsets, items, times_ms,
         begin, events, out,
     )  # fmt: skip
-    _number(r, begins, taken_begins, partition_of, told, marks, serial, tags)
+    _number(r, begins, taken_begins, partition_of, named, marks, serial, tags)
     return r

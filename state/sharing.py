@@ -1,4 +1,4 @@
-"""How machines of one process tell one another of their items' popularity, as workers do by a topic."""
+"""How machines of one process share their items' popularity, as workers do by a topic."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class Sharing:
         machine.others = self.view
         self._machines[machine.partition] = machine, PopularityChanges(machine)
 
-    def tell(self) -> None:
-        """Have all know what any has counted, but for one that replays: it may have said what is newer."""
+    def share(self) -> None:
+        """Have all know what any has counted, but for one that replays: what it shared may be newer."""
         for machine, changes in self._machines.values():
             if machine.position < machine.replayed_to:
                 continue
             self.view.put(records(machine, changes.take()))
-            self.view.note(machine.partition, machine.watermark_ms, machine.told())
+            self.view.note(machine.partition, machine.watermark_ms, machine.counted())

@@ -1,4 +1,4 @@
-"""First events to pair changes: a partition of what is told of histories, and its crossing machine."""
+"""First events to pair changes: a partition of what is published of histories, and its crossing machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from state.first_events import BOUGHT, WATCHED
 from state.pair_changes import encode_pairs
 from state.saving import Saver
 from state.store import RocksStore
-from state.telling import Step, Telling, decode_told, encode_told
+from state.transfer import Step, Transfer, decode_message, encode_message
 from streams.context import Context
 from streams.customer_task import CustomerTask, counting_settings, item_partition
 from streams.kinds import EVENTS_SOURCE, CrossKind
@@ -36,7 +36,8 @@ GATHER_S = 0.1
 class CrossingTask(Task):
     """Applies first events and sends what they change to the item partitions of its kind.
 
-    It also has the purchases of its partition told, once somebody has watched something (`state.exchange`).
+    It also has the purchases of its partition published, once somebody has watched something
+    (`state.exchange`).
 
     Parameters
     ----------
@@ -58,14 +59,14 @@ class CrossingTask(Task):
         self._crossed_at = 0.0
 
     @property
-    def teller(self) -> CustomerTask | None:
+    def customer_task(self) -> CustomerTask | None:
         """The open task of the partition's purchases."""
         task = self._opened(TP(self.kind.sides[BOUGHT].events.name, self.tp.partition))
         return task if isinstance(task, CustomerTask) else None
 
     @property
     def acknowledged(self) -> int:
-        """As of any task; but no further than to what a telling follows from, until that has ended."""
+        """As of any task; but no further than to what a transfer follows from, until that has ended."""
         if not self.is_due:
             return super().acknowledged
         since = self.machine.unsettled_at
@@ -100,11 +101,11 @@ class CrossingTask(Task):
         return False
 
     def replays_to(self, end: int) -> None:
-        """Take it that purchases may have been told of up to there."""
+        """Take it that purchases may have been published up to there."""
         self._exchange.log_end = end
 
     def begin(self) -> list[Record]:
-        """Ask for purchases, where those who watched something were told of before anybody asked."""
+        """Ask for purchases, where watches were published here before anybody asked."""
         asking = self._ask()
         if asking:  # nothing counts as crossed until all are asked
             self.unacknowledged.begin_at(self.position - 1)
@@ -115,32 +116,34 @@ class CrossingTask(Task):
         if not self.machine.watched or self.machine.asked:
             return []
         self.machine.asked = True
-        asking = encode_told(Telling(Step.ASK, Source(WATCHED, self.tp.partition)))
+        asking = encode_message(Transfer(Step.ASK, Source(WATCHED, self.tp.partition)))
         return [
             Record(self.tp.topic, partition, None, asking) for partition in range(self.context.partitions)
         ]
 
     @property
     def is_due(self) -> bool:
-        """Whether the partition's purchases are not told of as they should be, or may be not."""
-        teller = self.teller
-        return teller is not None and not self._exchange.is_settled(teller.machine, self.machine)
+        """Whether the partition's purchases are not published as they should be, or may be not."""
+        task = self.customer_task
+        return task is not None and not self._exchange.is_settled(task.machine, self.machine)
 
-    def due(self, teller: CustomerTask) -> list[Record]:
-        """What is to be sent now for the purchases to be told of; in the cycle's thread."""
-        said = self._exchange.due(teller.machine, self.machine)
-        return [Record(self.tp.topic, self.tp.partition, None, encode_told(message)) for message in said]
+    def due(self, task: CustomerTask) -> list[Record]:
+        """What is to be sent now for the purchases to be published; in the cycle's thread."""
+        messages = self._exchange.due(task.machine, self.machine)
+        return [
+            Record(self.tp.topic, self.tp.partition, None, encode_message(message)) for message in messages
+        ]
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Cross a chunk of first events."""
-        untold = self.machine.untold
+        unpublished = self.machine.unpublished
         outgoing: list[Record] = []
         for record in records:
             at_ms = published_ms(record)
-            told = decode_told(record.value or b"")
-            changes = self.machine.apply(told, record.offset)
-            if isinstance(told, Telling):
-                self._exchange.heard(told)
+            read = decode_message(record.value or b"")
+            changes = self.machine.apply(read, record.offset)
+            if isinstance(read, Transfer):
+                self._exchange.note_applied(read)
             outgoing += [
                 Record(self.kind.deltas.name, partition, None, encode_pairs(message), at_ms)
                 for partition, messages in enumerate(changes)
@@ -148,9 +151,10 @@ class CrossingTask(Task):
             ]
         self.machine.position = chunk.end
         outgoing += self._ask()
-        if self.machine.untold > untold:
+        if self.machine.unpublished > unpublished:
             log.warning(
-                "%s: was not told of %d earlier events, %s leaves them out: `alsobought rebuild` counts them",
-                self.name, self.machine.untold - untold, self.kind.name,
+                "%s: %d earlier events were not published to it, and %s leaves them out: "
+                "`alsobought rebuild` counts them",
+                self.name, self.machine.unpublished - unpublished, self.kind.name,
             )  # fmt: skip
         return Outgoing(outgoing)

@@ -58,15 +58,15 @@ class CustomerTask(Task):
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
-        partitions, tells_as = self.context.partitions, self._source_of_first_events()
+        partitions, publishes_as = self.context.partitions, self._source_of_first_events()
         self.machine = CustomerMachine(
             counting_settings(self.context.settings),
             Source(EVENTS_SOURCE, self.tp.partition),
             partitions,
             partial(item_partition, partitions),
             self.memory_bytes(1 / partitions),
-            tells_as=tells_as,
-            waits=tells_as is not None and tells_as.topic == BOUGHT,
+            publishes_as=publishes_as,
+            waits=publishes_as is not None and publishes_as.topic == BOUGHT,
         )
         return CustomerSaver(self.machine, store, self.log_identity)
 

@@ -65,10 +65,10 @@ class _Applied(NamedTuple):
     outgoing: Outgoing | None
 
 
-class _Said(NamedTuple):
-    """What is said for a partition's purchases to be told of (`state.exchange`); where these are, by then."""
+class _Transferred(NamedTuple):
+    """What is sent for a partition's purchases to be published (`state.exchange`); where these are then."""
 
-    teller: Task
+    task: Task
     position: int
     records: list[Record]
 
@@ -193,9 +193,9 @@ class Cycle:
         self._count_inbox()
         if sources or any(task.is_due for task in self._crossing_tasks()):
             before, applied, after = await self._in_thread(self._apply_all, sources)
-            self._say(context, before)
+            self._send_transfers(context, before)
             self._send(context, applied)
-            self._say(context, after)
+            self._send_transfers(context, after)
             for task in {task.tp: task for task, _ in sources}.values():
                 task.took_in()
         missed, listed = await self._in_thread(self._count_and_rank, deltas, bool(chunks), begin)
@@ -243,10 +243,10 @@ class Cycle:
             else:
                 task.unacknowledged.add(position, context.outbox.send_all(outgoing.records))
 
-    def _say(self, context: Context, said: Sequence[_Said]) -> None:
-        for teller, position, records in said:
-            # all of it is in Kafka before the store says that it is told
-            teller.unacknowledged.add(position, context.outbox.send_all(records))
+    def _send_transfers(self, context: Context, transferred: Sequence[_Transferred]) -> None:
+        for task, position, records in transferred:
+            # all of it is in Kafka before the store says that it is published
+            task.unacknowledged.add(position, context.outbox.send_all(records))
 
     def _miss(self, task: Task, chunk: Chunk) -> None:
         log.warning("%s is at %d, got a chunk from %d: reading again", task.name, task.position, chunk.start)
@@ -275,8 +275,8 @@ class Cycle:
 
     def _apply_all(
         self, chunks: Sequence[tuple[Task, Chunk]]
-    ) -> tuple[list[_Said], list[_Applied], list[_Said]]:
-        """What follows from the chunks; and what is to be said before that and after it."""
+    ) -> tuple[list[_Transferred], list[_Applied], list[_Transferred]]:
+        """What follows from the chunks; and what is to be transferred before that and after it."""
         begin = time.thread_time()
         before = self._due()
         applied = []
@@ -287,11 +287,11 @@ class Cycle:
         self._counted_s += time.thread_time() - begin
         return before, applied, after
 
-    def _due(self) -> list[_Said]:
+    def _due(self) -> list[_Transferred]:
         return [
-            _Said(teller, teller.position, records)
-            for task in self._crossing_tasks()
-            if (teller := task.teller) is not None and (records := task.due(teller))
+            _Transferred(task, task.position, records)
+            for crossing in self._crossing_tasks()
+            if (task := crossing.customer_task) is not None and (records := crossing.due(task))
         ]
 
     def _count_and_rank(

@@ -79,7 +79,7 @@ class ItemTask(Task):
         return [*super().loops(), *refreshing, *publishing, self._begin_settling()]
 
     def took_in(self) -> None:
-        """Be told, in the event loop, that chunks were applied."""
+        """Note, in the event loop, that chunks were applied."""
         if self._asked is not None:
             self._asks.set()
 
@@ -93,17 +93,17 @@ class ItemTask(Task):
                 continue
             position, number = asked
             try:
-                told = await self._told(number)
+                shared = await self._share(number)
             except KafkaError as error:
                 log.info("%s: settling: %s; again", self.name, error)
                 self._asked = self._asked or asked
                 self._asks.set()
                 await asyncio.sleep(AGAIN_S)
                 continue
-            if told:
+            if shared:
                 self.refresher.settle(position)
 
-    async def _told(self, number: int) -> bool:
+    async def _share(self, number: int) -> bool:
         """Publish what is counted here, and wait for all others; False if a newer settling is asked for."""
         if self.popularity is None or not isinstance(self.kind, EventKind):
             return True

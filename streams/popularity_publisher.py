@@ -89,7 +89,7 @@ class PopularityPublisher:
 
     def _counted(self) -> bytes:
         machine = self._task.machine
-        sources = [(*source, end, customers) for source, end, customers in machine.told()]
+        sources = [(*source, end, customers) for source, end, customers in machine.counted()]
         return encode(CountedMessage(machine.watermark_ms, self._settled, sources))
 
     def _records(self) -> list[tuple[bytes, bytes | None]]:

@@ -189,7 +189,7 @@ class Following:
                     if record.key == SETTLE:
                         board.marks[record.partition] = decode_settle_mark(record.value).settle
                     elif record.key == COUNTED:
-                        continue  # what workers tell one another
+                        continue  # what workers share with one another
                     elif record.value is None:
                         _put(board, found)
                         found = []

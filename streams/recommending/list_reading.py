@@ -120,17 +120,17 @@ class ListReader:
     def _take_unusual(self, value: bytes) -> None:
         view = self._view
         try:
-            told = _decode(value)
-            counts = (told.buyers, *(n for e in told.related for n in (e.together, e.after)))
+            message = _decode(value)
+            counts = (message.buyers, *(n for e in message.related for n in (e.together, e.after)))
             if not all(0 <= count <= _MOST_COUNT for count in counts):
                 raise OverflowError("a count is out of range")
         except (msgspec.MsgspecError, OverflowError, UnicodeDecodeError) as error:
             log.warning("a list is not as workers write it (%s): the one before it is used", error)
             return
         number = view.put_head(
-            told.item_id, buyers=told.buyers, recent_mass=told.recent_mass, as_of_ms=told.as_of
+            message.item_id, buyers=message.buyers, recent_mass=message.recent_mass, as_of_ms=message.as_of
         )
-        view.put_entries(number, told.related, as_of_ms=told.as_of)
+        view.put_entries(number, message.related, as_of_ms=message.as_of)
 
 
 @kernel

@@ -105,7 +105,7 @@ def compare_stores(
         savers.append(ItemSaver(ItemMachine(CountingSettings(), partition), store))
         savers[-1].load()
     machines = [saver.machine for saver in savers]
-    Sharing(machines).tell()
+    Sharing(machines).share()
     purchases = sum(machine.purchases for machine in machines)
     owned: set[str] = set()
     for machine, item_saver in zip(machines, savers, strict=True):

@@ -87,7 +87,7 @@ def run(
 ) -> Report:  # fmt: skip
     """Do the faults one after the other while events come, then compare everything.
 
-    The first watch comes after so many faults, and the next fault while all purchases are told because of it.
+    The first watch comes after so many faults, and the next fault while all purchases are then transferred.
     """
     rng, report = random.Random(seed), Report(seed)
     cluster = Cluster(root)

@@ -85,7 +85,7 @@ class Cluster:
             for position in range(items.position, min(len(self.deltas[p]), items.position + 5)):
                 items.apply(decode(self.deltas[p][position]), position)
             if self.rng.random() < 0.3:  # after a crash others know more for a while
-                self.sharing.tell()
+                self.sharing.share()
             if self.rng.random() < 0.3:
                 items.rank(np.arange(items.row_count))
             self.most_absent = max(self.most_absent, items.absent)
@@ -111,6 +111,6 @@ class Cluster:
     def check(self, events: list[Event]) -> None:
         """Everything is the oracle's."""
         oracle = Oracle(self.settings.window, partition_of=self.partition_of).feed(events)
-        self.sharing.tell()
+        self.sharing.share()
         check_histories([saver.machine for saver in self.customers], self.partition_of, oracle)
         check_counts([saver.machine for saver in self.items], self.partition_of, oracle)

@@ -22,7 +22,7 @@ from state.pair_changes import decode_pairs, encode_pairs
 from state.popularity import DAY_MS, DAYS
 from state.settings import CountingSettings
 from state.store import MemoryStore, Store
-from state.telling import Step, Telling, decode_told, encode_told
+from state.transfer import Step, Transfer, decode_message, encode_message
 from tests.crossing_oracle import CrossingOracle
 from tests.oracle import Oracle
 from tests.state.machines import hashed
@@ -37,7 +37,7 @@ class CrossingCluster:
     Attributes
     ----------
     begun, broken_off, swapped
-        How many tellings began, and how many a crash ended; how often another store took a store's place.
+        How many transfers began, and how many a crash ended; how often another store took a store's place.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CrossingCluster:
     def open_customers(self, side: int, p: int) -> CustomerSaver[CustomerMachine]:
         machine = CustomerMachine(
             self.settings, Source(0, p), PARTITIONS, self.partition_of, self.rng.choice(self.budgets),
-            tells_as=Source(side, p), waits=side == BOUGHT,
+            publishes_as=Source(side, p), waits=side == BOUGHT,
         )  # fmt: skip
         swapped = self.swaps.get(p) if side == BOUGHT else None
         saver = CustomerSaver(machine, swapped or self.open_store(f"customers-{side}-{p}"))
@@ -98,44 +98,44 @@ class CrossingCluster:
         self.numbers += 1
         return self.numbers
 
-    def tell(self, side: int, p: int, n: int) -> None:
+    def apply_events(self, side: int, p: int, n: int) -> None:
         """Apply up to n events of a log."""
-        self.say(p)
+        self.transfer(p)
         machine = self.customers[side][p].machine
         batch = self.logs[side][p][machine.position : machine.position + n]
         if batch:
-            told = machine.apply(machine.batch(batch)).first_events
-            self.first[p] += [encode_told(message) for message in told]
+            messages = machine.apply(machine.batch(batch)).first_events
+            self.first[p] += [encode_message(message) for message in messages]
 
     def cross(self, p: int, n: int) -> None:
         """Apply up to n messages of first events."""
         machine = self.crossings[p].machine
         for position in range(machine.position, min(len(self.first[p]), machine.position + n)):
-            told = decode_told(self.first[p][position])
-            for log, messages in zip(self.changes, machine.apply(told, position), strict=True):
+            read = decode_message(self.first[p][position])
+            for log, messages in zip(self.changes, machine.apply(read, position), strict=True):
                 log += [encode_pairs(message) for message in messages]
-            if isinstance(told, Telling):
-                self.exchanges[p].heard(told)
+            if isinstance(read, Transfer):
+                self.exchanges[p].note_applied(read)
         if machine.watched and not machine.asked:
             machine.asked = True
             for log in self.first:
-                log.append(encode_told(Telling(Step.ASK, Source(WATCHED, p))))
+                log.append(encode_message(Transfer(Step.ASK, Source(WATCHED, p))))
 
-    def say(self, p: int, *, whole: bool = True) -> None:
-        """What the purchases of a partition and its crossing machine have to say.
+    def transfer(self, p: int, *, whole: bool = True) -> None:
+        """Send what is due of a transfer from a partition's purchases to its crossing machine.
 
         If not `whole`, the process ends while it sends; the rest may arrive later than what is sent next.
         """
-        teller, crossing = self.customers[BOUGHT][p].machine, self.crossings[p].machine
-        messages = list(self.exchanges[p].due(teller, crossing))
+        machine, crossing = self.customers[BOUGHT][p].machine, self.crossings[p].machine
+        messages = list(self.exchanges[p].due(machine, crossing))
         self.begun += sum(message.step == Step.BEGIN for message in messages)
-        said = [encode_told(message) for message in messages]
-        if whole or not said:
-            self.first[p] += said
+        encoded = [encode_message(message) for message in messages]
+        if whole or not encoded:
+            self.first[p] += encoded
             return
-        sent = self.rng.randrange(len(said) + 1)
-        self.first[p] += said[:sent]
-        self.late[p] += said[sent:] if self.rng.random() < 0.5 else []
+        sent = self.rng.randrange(len(encoded) + 1)
+        self.first[p] += encoded[:sent]
+        self.late[p] += encoded[sent:] if self.rng.random() < 0.5 else []
         self.broken_off += 1
         self.fail(p)
 
@@ -163,9 +163,9 @@ class CrossingCluster:
                 self.first[p] += self.late[p]
                 self.late[p] = []
                 for side in SIDES:
-                    self.tell(side, p, 1 << 30)
+                    self.apply_events(side, p, 1 << 30)
                 self.cross(p, 1 << 30)
-                self.say(p)
+                self.transfer(p)
                 self.count(p, 1 << 30)
 
     def count(self, p: int, n: int) -> None:
@@ -191,12 +191,12 @@ class CrossingCluster:
             self._step(self.rng.random(), self.rng.randrange(PARTITIONS), self.rng.choice(SIDES))
 
     def _step(self, dice: float, p: int, side: int) -> None:
-        self.say(p, whole=self.rng.random() < 0.8)  # before and after whatever is applied
+        self.transfer(p, whole=self.rng.random() < 0.8)  # before and after whatever is applied
         if dice < 0.3:
-            self.tell(side, p, self.rng.randrange(1, 80))
+            self.apply_events(side, p, self.rng.randrange(1, 80))
         elif dice < 0.5:
             self.cross(p, 4)
-            self.say(p, whole=self.rng.random() < 0.8)
+            self.transfer(p, whole=self.rng.random() < 0.8)
         elif dice < 0.7:
             self.count(p, 5)
         elif dice < 0.9:

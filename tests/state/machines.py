@@ -90,13 +90,13 @@ class Run:
         )
 
     def apply(self, events: Sequence[Event]) -> None:
-        """Apply events, each at its source partition, then what follows; and have all told of it."""
+        """Apply events, each at its source partition, then what follows; and have all machines share."""
         for number, machine in enumerate(self.customers):
             own = [e for e in events if self.source_of(e.customer_id) == number]
             for partition, messages in enumerate(machine.apply(machine.batch(own)).deltas):
                 for message in messages:
                     self.items[partition].apply(decode(encode(message)))
-        self.sharing.tell()
+        self.sharing.share()
 
 
 def check_histories(
@@ -118,7 +118,7 @@ def check_counts(
 ) -> None:  # fmt: skip
     """Every count of every item machine is the oracle's, and what it knows of others; F but for an error.
 
-    All have told one another what they counted.
+    All have shared what they counted.
     """
     buyers, recent, sizes = oracle.buyers(), oracle.recent(), oracle.sizes()
     after, decayed, watermark_ms = oracle.after(), oracle.decayed(), oracle.watermark_ms()

@@ -145,7 +145,7 @@ def test_every_view_has_the_same_lists(name: str) -> None:
         for machine, messages in zip(other.items, deltas, strict=True):
             for message in messages:
                 machine.apply(decode(encode(message)))
-    other.sharing.tell()
+    other.sharing.share()
     views = [run.sharing.view, other.sharing.view]
     numbers = [[view.items.get(item) for item in views[0].items] for view in views]
     assert numbers[0] != numbers[1]

@@ -73,7 +73,7 @@ def test_crashes_and_evictions_change_nothing(
     assert sum(s.machine.customer_count for s in cluster.customers) == oracle.customers()
     if capacity > 150:
         cluster.check(events)
-    cluster.sharing.tell()
+    cluster.sharing.share()
     for p in range(PARTITIONS):
         plain = ItemMachine(settings, p, None, cluster.sharing.view)
         for position, raw in enumerate(cluster.deltas[p]):

@@ -49,7 +49,7 @@ def _cluster(seed: int, days: int = 2, budgets: tuple[int | None, ...] = (None,)
 
 def _whole(cluster: CrossingCluster, side: int) -> None:
     for p in range(PARTITIONS):
-        cluster.tell(side, p, 1 << 30)
+        cluster.apply_events(side, p, 1 << 30)
 
 
 def _finish(cluster: CrossingCluster) -> None:
@@ -87,7 +87,7 @@ def test_through_rocksdb(tmp_path: Path) -> None:
     for p in range(PARTITIONS):
         for which in range(3):
             cluster.crash(which, p, 0)
-        cluster.say(p)
+        cluster.transfer(p)
     assert cluster.done
     cluster.check()
     for saver in (*cluster.crossings, *cluster.items, *(s for some in cluster.customers for s in some)):
@@ -155,40 +155,40 @@ def test_the_time_between_decides() -> None:
 
 
 def test_a_message_after_a_missing_one_is_dropped_until_both_come() -> None:
-    machine = CustomerMachine(SETTINGS, tells_as=Source(BOUGHT, 0))
-    told = [
+    machine = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0))
+    messages = [
         message
         for n in range(3)
         for message in machine.apply(machine.batch([Event("ann", f"i{n}", START_MS)])).first_events
     ]
     crossing = CrossingMachine(SETTINGS, days=2)
-    assert crossing.apply(told[1]) == [[]]  # the very first failed
+    assert crossing.apply(messages[1]) == [[]]  # the very first failed
     assert crossing.gaps_seen == 1
-    for message in told:
+    for message in messages:
         assert len(crossing.apply(message)[0]) == 1
-    assert crossing.apply(told[1]) == [[]]
-    assert (crossing.applied, crossing.gaps_seen, crossing.untold) == (3, 1, 0)
+    assert crossing.apply(messages[1]) == [[]]
+    assert (crossing.applied, crossing.gaps_seen, crossing.unpublished) == (3, 1, 0)
 
 
-def test_a_source_that_told_nothing_before_is_followed_from_where_it_begins() -> None:
+def test_a_source_that_published_nothing_before_is_followed_from_where_it_begins() -> None:
     """Stores of before there was this relation, and a relation that was switched off for a while."""
     bought, _ = _logs(4, 300)
     silent = CustomerMachine(SETTINGS, Source(0, 0))
     silent.apply(silent.batch(bought[:100]))
     assert silent.apply(silent.batch(bought[100:200])).first_events == []
-    assert "told_from" not in silent.noted()
-    telling = CustomerMachine(SETTINGS, Source(0, 0), tells_as=Source(BOUGHT, 0))
-    telling.position = 200
-    telling.recall(silent.noted())
+    assert "published_from" not in silent.noted()
+    publishing = CustomerMachine(SETTINGS, Source(0, 0), publishes_as=Source(BOUGHT, 0))
+    publishing.position = 200
+    publishing.recall(silent.noted())
     crossing = CrossingMachine(SETTINGS, days=2)
-    told = telling.apply(telling.batch(bought[200:])).first_events
-    assert [message.since for message in told] == [200] * len(told)
-    assert crossing.apply(told[0])[0]
-    assert (crossing.gaps_seen, crossing.untold) == (0, 200)
-    again = CustomerMachine(SETTINGS, Source(0, 0), tells_as=Source(BOUGHT, 0))
+    messages = publishing.apply(publishing.batch(bought[200:])).first_events
+    assert [message.since for message in messages] == [200] * len(messages)
+    assert crossing.apply(messages[0])[0]
+    assert (crossing.gaps_seen, crossing.unpublished) == (0, 200)
+    again = CustomerMachine(SETTINGS, Source(0, 0), publishes_as=Source(BOUGHT, 0))
     again.position = 250
-    again.recall(telling.noted())
-    assert again.told_from == 200
+    again.recall(publishing.noted())
+    assert again.published_from == 200
 
 
 def test_other_days_are_refused() -> None:
@@ -202,7 +202,7 @@ def test_other_days_are_refused() -> None:
 
 
 def test_first_events_of_another_layout_or_cut_short_are_refused() -> None:
-    machine = CustomerMachine(SETTINGS, tells_as=Source(WATCHED, 3))
+    machine = CustomerMachine(SETTINGS, publishes_as=Source(WATCHED, 3))
     (message,) = machine.apply(machine.batch([Event("ann", "tea", START_MS)])).first_events
     raw = encode_first(message)
     again = decode_first(raw)
@@ -231,7 +231,7 @@ def _again() -> list[Event]:
 def test_of_a_message_known_in_part_the_rest_counts() -> None:
     """A source that replays may put other events together than before."""
     events = _again()
-    first, replayed = (CustomerMachine(SETTINGS, tells_as=Source(BOUGHT, 0)) for _ in range(2))
+    first, replayed = (CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0)) for _ in range(2))
     (start,) = first.apply(first.batch(events[:3])).first_events
     (whole,) = replayed.apply(replayed.batch(events)).first_events
     crossing = CrossingMachine(SETTINGS, days=2)
@@ -244,10 +244,10 @@ def test_of_a_message_known_in_part_the_rest_counts() -> None:
 def test_of_pair_changes_known_in_part_the_rest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A replay may cut them elsewhere: where buffers are full depends on who is in memory."""
     watched = [Event("ann", item, START_MS) for item in ("film", "show", "play")]
-    teller = CustomerMachine(SETTINGS, tells_as=Source(WATCHED, 0))
-    buyer = CustomerMachine(SETTINGS, tells_as=Source(BOUGHT, 0))
-    told = [
-        *teller.apply(teller.batch(watched)).first_events,
+    watcher = CustomerMachine(SETTINGS, publishes_as=Source(WATCHED, 0))
+    buyer = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0))
+    first = [
+        *watcher.apply(watcher.batch(watched)).first_events,
         *buyer.apply(buyer.batch(_again())).first_events,
     ]
     whole: list[PairChanges] = []
@@ -255,7 +255,7 @@ def test_of_pair_changes_known_in_part_the_rest_counts(monkeypatch: pytest.Monke
     for room, messages in ((1_000, whole), (1, cut)):
         monkeypatch.setattr("state.crossing.ROOM", room)
         crossing = CrossingMachine(SETTINGS, days=2)
-        for message in told:
+        for message in first:
             messages += crossing.apply(message)[0]
     assert len(whole) == 2 < len(cut)
     expected, found = ItemMachine(SETTINGS), ItemMachine(SETTINGS)

@@ -70,17 +70,17 @@ def test_a_partition_gets_what_concerns_it_and_nothing_else() -> None:
     assert (message.previous, message.first) == (3, 4)  # what is between did not concern it
 
 
-def test_an_id_is_told_once_and_to_others_where_few_events_are_counted_at_once() -> None:
-    def told(events: list[Event]) -> list[list[list[str]]]:
+def test_an_id_is_sent_once_and_to_others_where_few_events_are_counted_at_once() -> None:
+    def sent(events: list[Event]) -> list[list[list[str]]]:
         return [[m.new_ids for m in to] for to in machine.apply(machine.batch(events)).deltas]
 
     machine = CustomerMachine(CountingSettings(window=2), partitions=2, partition_of=len)
     machine.partition_of = lambda name: len(name) - 1
-    assert told([Event("ann", "a", START_MS)]) == [[["a"]], []]
-    assert told([Event("ann", "bb", START_MS)]) == [[["bb"]], [["bb"]]]
-    assert told([Event("bob", "a", START_MS), Event("bob", "bb", START_MS)]) == [[[]], [[]]]
+    assert sent([Event("ann", "a", START_MS)]) == [[["a"]], []]
+    assert sent([Event("ann", "bb", START_MS)]) == [[["bb"]], [["bb"]]]
+    assert sent([Event("bob", "a", START_MS), Event("bob", "bb", START_MS)]) == [[[]], [[]]]
     many = [Event(f"c{n}", item, START_MS) for n in range(LIVE_EVENTS + 1) for item in ("c", "dd")]
-    assert told(many) == [[["c"]], [["dd"]]]
+    assert sent(many) == [[["c"]], [["dd"]]]
 
 
 @pytest.mark.parametrize("ids", [[], ["tea"], ["Grüße", "日本", "x" * 256]])

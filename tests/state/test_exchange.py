@@ -1,4 +1,4 @@
-"""Purchases that are told late: nothing while nobody watches, and then everything, over whatever crashes."""
+"""Purchases that are published late: none while nobody watches, and then all, over whatever crashes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from state.item_saver import CLOCK
 from state.saving import META
 from state.settings import CountingSettings
 from state.store import MemoryStore, Store
-from state.telling import Step, Telling, decode_told, encode_told
+from state.transfer import Step, Transfer, decode_message, encode_message
 from tests.state.crossing_cluster import PARTITIONS, CrossingCluster
 from tests.state.machines import START_MS, shop
 
@@ -104,7 +104,7 @@ def test_purchases_that_nobody_watched_cost_nothing(seed: int) -> None:
     assert not any(saver.machine.row_count or len(saver.machine.items) for saver in cluster.items)
 
 
-def test_who_watches_first_has_purchases_told_as_they_come() -> None:
+def test_who_watches_first_has_purchases_published_as_they_come() -> None:
     """A machine that has applied nothing has nothing to make up for."""
     cluster = _cluster([])
     _come(cluster, WATCHED, _watched(3))
@@ -142,7 +142,7 @@ def test_purchases_first_and_then_watches(watching: tuple[int, ...]) -> None:
     assert cluster.begun == PARTITIONS
 
 
-def test_it_is_as_if_it_had_been_told_from_the_beginning() -> None:
+def test_it_is_as_if_all_had_been_published_from_the_beginning() -> None:
     """Every list of the two is the same, with its scores."""
     late, early = (_cluster([]) for _ in range(2))
     bought, watched = _bought(8), _watched(8)
@@ -183,7 +183,7 @@ def test_any_interleaving_with_crashes_and_other_stores_is_the_oracle(seed: int)
 
 
 def _asked(seed: int) -> CrossingCluster:
-    """All purchases are applied and stored, nothing is told, and partition 0 has been asked for its own."""
+    """All purchases are applied and stored, none are published, and partition 0 has been asked for its."""
     cluster = _cluster(_bought(seed), seed)
     _come(cluster, BOUGHT, _returned_last(cluster))
     cluster.finish()
@@ -191,19 +191,19 @@ def _asked(seed: int) -> CrossingCluster:
         saver.save_all()
     _come(cluster, WATCHED, _watched(seed))
     for p in range(PARTITIONS):
-        cluster.tell(WATCHED, p, 1 << 30)
+        cluster.apply_events(WATCHED, p, 1 << 30)
         cluster.cross(p, 1 << 30)
     cluster.cross(0, 1 << 30)
     assert _silent(cluster)
     return cluster
 
 
-def test_killed_after_any_part_before_it_is_stored_that_it_was_told() -> None:
+def test_killed_after_any_part_before_it_is_stored_that_all_was_sent() -> None:
     cluster = _asked(2)
-    cluster.say(0)
+    cluster.transfer(0)
     cluster.cross(0, 1 << 30)
     parts = [
-        encode_told(message)
+        encode_message(message)
         for message in cluster.exchanges[0].due(
             cluster.customers[BOUGHT][0].machine, cluster.crossings[0].machine
         )
@@ -231,11 +231,11 @@ def test_killed_after_any_part_before_it_is_stored_that_it_was_told() -> None:
         after.check()
 
 
-def test_a_store_that_is_behind_what_was_told_and_one_ahead_of_it() -> None:
-    """Another host's store goes on, from before anything was told, and then the first one's again."""
+def test_a_store_that_is_behind_what_was_published_and_one_ahead_of_it() -> None:
+    """Another host's store goes on, from before anything was published, and then the first one's again."""
     cluster = _cluster(_bought(4))
     for p in range(PARTITIONS):
-        cluster.tell(BOUGHT, p, 100)
+        cluster.apply_events(BOUGHT, p, 100)
         cluster.customers[BOUGHT][p].save_all()
     older = [copy.deepcopy(saver.store) for saver in cluster.customers[BOUGHT]]
     _come(cluster, WATCHED, _watched(4))
@@ -247,11 +247,11 @@ def test_a_store_that_is_behind_what_was_told_and_one_ahead_of_it() -> None:
     for p in range(PARTITIONS):
         cluster.swaps[p] = older[p]  # type: ignore[assignment]
         cluster.fail(p)
-        cluster.tell(BOUGHT, p, 50)
+        cluster.apply_events(BOUGHT, p, 50)
         for _ in range(4):
-            cluster.say(p)
+            cluster.transfer(p)
             cluster.cross(p, 1 << 30)
-        cluster.tell(BOUGHT, p, 20)
+        cluster.apply_events(BOUGHT, p, 20)
         cluster.cross(p, 1 << 30)
         assert cluster.crossings[p].machine.ends[Source(BOUGHT, p)] == 170
         cluster.swaps[p] = newer[p]  # type: ignore[assignment]
@@ -262,45 +262,45 @@ def test_a_store_that_is_behind_what_was_told_and_one_ahead_of_it() -> None:
     assert cluster.begun == 3 * PARTITIONS
 
 
-def test_nothing_but_the_telling_that_began_last_counts() -> None:
-    teller = CustomerMachine(SETTINGS, tells_as=Source(BOUGHT, 0), waits=True)
-    teller.apply(teller.batch([Event("ann", "tea", START_MS), Event("bob", "milk", START_MS)]))
+def test_nothing_but_the_transfer_that_began_last_counts() -> None:
+    machine = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0), waits=True)
+    machine.apply(machine.batch([Event("ann", "tea", START_MS), Event("bob", "milk", START_MS)]))
     crossing = CrossingMachine(SETTINGS)
     source = Source(BOUGHT, 0)
-    (mine,) = exchange.whole(teller, crossing, 2)
-    (others,) = exchange.whole(teller, crossing, 1)
-    for said in (Telling(Step.BEGIN, source, 1), Telling(Step.BEGIN, source, 2), others):
-        crossing.apply(said)
+    (mine,) = exchange.whole(machine, crossing, 2)
+    (others,) = exchange.whole(machine, crossing, 1)
+    for message in (Transfer(Step.BEGIN, source, 1), Transfer(Step.BEGIN, source, 2), others):
+        crossing.apply(message)
     assert (crossing.gaps_seen, crossing.crossed("ann")[1]) == (1, {})
-    teller.silent = False
-    (event,) = teller.apply(teller.batch([Event("ann", "rum", START_MS)])).first_events
+    machine.silent = False
+    (event,) = machine.apply(machine.batch([Event("ann", "rum", START_MS)])).first_events
     crossing.apply(event)
     assert (crossing.gaps_seen, crossing.crossed("ann")[1]) == (2, {})
     crossing.apply(mine)
     assert crossing.crossed("ann")[1] == {"tea": START_MS}
-    for again in (mine, others, Telling(Step.BEGIN, source, 2)):
+    for again in (mine, others, Transfer(Step.BEGIN, source, 2)):
         crossing.apply(again)
     crossing.apply(event)
     assert crossing.crossed("ann")[1] == {"tea": START_MS, "rum": START_MS}
-    assert (crossing.ends, crossing.begun, crossing.untold) == ({source: 3}, {}, 0)
+    assert (crossing.ends, crossing.begun, crossing.unpublished) == ({source: 3}, {}, 0)
 
 
-def test_while_all_is_told_anew_events_do_not_count() -> None:
-    """They may be of one who thinks that it tells: what was compared would not be what there is."""
+def test_while_all_is_transferred_anew_events_do_not_count() -> None:
+    """They may be of one who thinks that it publishes: what was compared would not be what there is."""
     source = Source(BOUGHT, 0)
     events = [
         Event("ann", "milk", START_MS), Event("ann", "rum", START_MS),
         Event("ann", "rum", START_MS, kind=Kind.RETURN),
     ]  # fmt: skip
-    gone, here = (CustomerMachine(SETTINGS, tells_as=source) for _ in range(2))
+    gone, here = (CustomerMachine(SETTINGS, publishes_as=source) for _ in range(2))
     (milk,), (rum,) = (gone.apply(gone.batch([event])).first_events for event in events[:2])
     here.apply(here.batch(events))
     crossing = CrossingMachine(SETTINGS)
     crossing.apply(milk)
-    crossing.apply(Telling(Step.BEGIN, source, 1))
+    crossing.apply(Transfer(Step.BEGIN, source, 1))
     (last,) = exchange.whole(here, crossing, 1)
-    for told in (rum, last, rum):
-        crossing.apply(told)
+    for message in (rum, last, rum):
+        crossing.apply(message)
     assert crossing.crossed("ann")[1] == {"milk": START_MS}
     assert crossing.ends == {source: 3}
 
@@ -312,7 +312,7 @@ def test_what_a_store_says_from_its_first_record_on() -> None:
     store = MemoryStore()
 
     def opened() -> CustomerSaver[CustomerMachine]:
-        saver = CustomerSaver(CustomerMachine(SETTINGS, tells_as=Source(BOUGHT, 0), waits=True), store)
+        saver = CustomerSaver(CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0), waits=True), store)
         saver.load()
         return saver
 
@@ -326,24 +326,24 @@ def test_what_a_store_says_from_its_first_record_on() -> None:
     assert (again.silent, again.position, again.newest_ms) == (True, 0, START_MS + 99)
     saver.save_all()
     again = opened().machine
-    assert (again.silent, again.told_from, again.newest_ms) == (True, 0, START_MS + 99)
+    assert (again.silent, again.published_from, again.newest_ms) == (True, 0, START_MS + 99)
     assert not again.is_new
     again.apply(again.batch([Event("ann", "tea", START_MS + 500)]))
     again.silent = False
     CustomerSaver(again, store).save_all()
-    assert (opened().machine.silent, opened().machine.told_from) == (False, 0)
-    # switched off for a while it remembers that it told nothing
+    assert (opened().machine.silent, opened().machine.published_from) == (False, 0)
+    # switched off for a while it remembers that it published nothing
     off = CustomerMachine(SETTINGS)
-    off.recall({"silent": True, "told_from": 0})
+    off.recall({"silent": True, "published_from": 0})
     assert off.noted()["silent"]
 
 
-def test_stores_of_before_machines_waited_go_on_telling() -> None:
-    told_all = CustomerMachine(SETTINGS, tells_as=Source(BOUGHT, 0))
-    waits = CustomerMachine(SETTINGS, tells_as=Source(BOUGHT, 0), waits=True)
-    waits.recall(told_all.noted())
+def test_stores_of_before_machines_waited_go_on_publishing() -> None:
+    published_all = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0))
+    waits = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0), waits=True)
+    waits.recall(published_all.noted())
     assert not waits.silent
-    # a crossing machine that was told of watches has yet to ask; and what was told of purchases is wanted
+    # a crossing machine that got watches has yet to ask; and if it got purchases, they are wanted
     crossing = CrossingMachine(SETTINGS)
     crossing.recall({"applied": 7, "ends": [[WATCHED, 0, 5]]})
     assert (crossing.watched, crossing.asked, crossing.wanted) == (True, False, False)
@@ -356,23 +356,23 @@ def test_stores_of_before_machines_waited_go_on_telling() -> None:
 
 
 def test_messages_are_what_they_were_encoded_from() -> None:
-    teller = CustomerMachine(SETTINGS, tells_as=Source(BOUGHT, 3), waits=True)
-    teller.apply(teller.batch([Event("änn", "tea", START_MS)]))
-    (last,) = exchange.whole(teller, CrossingMachine(SETTINGS), 1 << 62)
-    for said in (Telling(Step.ASK, Source(WATCHED, 2)), Telling(Step.BEGIN, Source(BOUGHT, 3), 5), last):
-        again = decode_told(encode_told(said))
-        assert isinstance(again, Telling)
-        assert again[:3] == said[:3]
-    assert isinstance(again, Telling)
-    assert isinstance(again.told, FirstEvents)
-    assert (again.told.customers, again.told.item_ids, again.told.end) == (["änn"], ["tea"], 1)
-    raw = encode_told(last)
-    for damaged, said_of_it in (
+    machine = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 3), waits=True)
+    machine.apply(machine.batch([Event("änn", "tea", START_MS)]))
+    (last,) = exchange.whole(machine, CrossingMachine(SETTINGS), 1 << 62)
+    for message in (Transfer(Step.ASK, Source(WATCHED, 2)), Transfer(Step.BEGIN, Source(BOUGHT, 3), 5), last):
+        again = decode_message(encode_message(message))
+        assert isinstance(again, Transfer)
+        assert again[:3] == message[:3]
+    assert isinstance(again, Transfer)
+    assert isinstance(again.changes, FirstEvents)
+    assert (again.changes.customers, again.changes.item_ids, again.changes.end) == (["änn"], ["tea"], 1)
+    raw = encode_message(last)
+    for damaged, error in (
         (raw[:12], "no whole header"),
         (raw[:2] + b"\x09" + raw[3:], "layout 9"),
         (raw[:3] + b"\x09" + raw[4:], "step 9"),
         (raw[:16], "not a first-events message"),
         (b"XX" + raw[2:], "not a first-events message"),
     ):
-        with pytest.raises(BadDelta, match=said_of_it):
-            decode_told(damaged)
+        with pytest.raises(BadDelta, match=error):
+            decode_message(damaged)

@@ -142,7 +142,7 @@ def test_an_item_that_is_new_is_in_the_lists_of_other_partitions_at_once(batch: 
     source = run.customers[0]
     here, there = source.apply(source.batch(events)).deltas
     for message in here:
-        run.items[0].apply(decode(encode(message)))  # nobody tells anything
+        run.items[0].apply(decode(encode(message)))  # nobody shares anything
     machine = run.items[0]
     rows, _ = machine.fresh(MOST)
     lists = machine.rank_fresh(rows)
@@ -152,7 +152,7 @@ def test_an_item_that_is_new_is_in_the_lists_of_other_partitions_at_once(batch: 
     assert holding >= set(roomy.tolist())
     for message in there:
         run.items[1].apply(decode(encode(message)))
-    run.sharing.tell()
+    run.sharing.share()
     exact = machine.rank(roomy, exact=True)
     for i, row in enumerate(roomy.tolist()):
         assert found[row][number][0] == pytest.approx(entries(exact, i)[number][0], rel=0.05)

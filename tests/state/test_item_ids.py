@@ -23,7 +23,7 @@ def test_numbers_are_in_the_order_of_first_sight_however_many_there_are() -> Non
     assert (items.hashes[: len(items)] == item_hashes(list(expected))).all()
 
 
-def test_an_id_is_known_once_it_is_told() -> None:
+def test_an_id_is_known_once_it_is_named() -> None:
     items = ItemIds()
     items.numbers(item_hashes(["tea", "milk", "bread"]))
     assert items.get("milk") is None

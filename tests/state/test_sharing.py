@@ -1,4 +1,4 @@
-"""What machines know of one another's items: late, in any order, and exactly once all have told."""
+"""What machines know of one another's items: late, in any order, and exactly once all have shared it."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from tests.state.test_lists import check_lists
 PARTITIONS = 3
 
 
-def _run_untold(events: list[Event], rng: random.Random, told: float) -> Run:
-    """All events counted; now and then lists are ranked, and machines tell one another what they counted."""
+def _run_rarely_shared(events: list[Event], rng: random.Random, shared: float) -> Run:
+    """All events counted; now and then lists are ranked, and machines share what they counted."""
     run = Run.new(CountingSettings(window=4, list_length=10), PARTITIONS, 2)
-    tell, run.sharing.tell = run.sharing.tell, lambda: None  # type: ignore[method-assign]
+    share, run.sharing.share = run.sharing.share, lambda: None  # type: ignore[method-assign]
     for start in range(0, len(events), 50):
         run.apply(events[start : start + 50])
         for machine in run.items:
             if rng.random() < 0.3:
                 machine.rank(machine.waiting())
-        if rng.random() < told:
-            tell()
-    run.sharing.tell = tell  # type: ignore[method-assign]
+        if rng.random() < shared:
+            share()
+    run.sharing.share = share  # type: ignore[method-assign]
     return run
 
 
-def test_lists_are_exact_once_all_have_told_whenever_they_told_before() -> None:
+def test_lists_are_exact_once_all_have_shared_whenever_they_shared_before() -> None:
     events = shop(71, 3_000, 60, 120)
     oracle = Oracle(4).feed(events)
-    for seed, told in enumerate((0.0, 0.1, 0.7)):
-        run = _run_untold(events, random.Random(seed), told)
-        run.sharing.tell()
+    for seed, shared in enumerate((0.0, 0.1, 0.7)):
+        run = _run_rarely_shared(events, random.Random(seed), shared)
+        run.sharing.share()
         for machine in run.items:
             machine.rank(np.arange(machine.row_count), exact=True)
         assert check_lists(run, oracle, "mix", 10) > 500
@@ -53,7 +53,7 @@ def test_no_list_shows_an_item_whose_id_is_not_known() -> None:
     """Many events at once: ids go to the items' partitions alone, and from there to all others."""
     events = shop(72, 2_000, 40, 100)
     run = Run.new(CountingSettings(window=4), PARTITIONS)
-    run.sharing.tell = lambda: None  # type: ignore[method-assign]
+    run.sharing.share = lambda: None  # type: ignore[method-assign]
     run.apply(events)
     nameless = sum(len(machine.items) - len(machine.items.named) for machine in run.items)
     assert nameless > 50
@@ -62,18 +62,18 @@ def test_no_list_shows_an_item_whose_id_is_not_known() -> None:
         lists = machine.rank(np.arange(machine.row_count), exact=True)
         for items, length in zip(lists.item, lists.length.tolist(), strict=True):
             assert all(machine.items.ids(items[:length].tolist()))
-    Sharing.tell(run.sharing)
+    Sharing.share(run.sharing)
     assert sum(int(m.rank(np.arange(m.row_count)).length.sum()) for m in run.items) > 0
     assert all(len(machine.items) == len(machine.items.named) for machine in run.items)
 
 
-def test_a_machine_that_learns_of_an_item_later_takes_in_what_was_told_before() -> None:
+def test_a_machine_that_learns_of_an_item_later_takes_in_what_was_shared_before() -> None:
     run = Run.new(CountingSettings(window=4), 2)
     run.partition_of = run.customers[0].partition_of = lambda name: int(name[0])
     run.apply([Event(f"c{n}", "1 milk", START_MS + n) for n in range(5)])
     (first, second) = run.items
     assert first.items.get("1 milk") is None
-    run.sharing.tell = lambda: None  # type: ignore[method-assign]
+    run.sharing.share = lambda: None  # type: ignore[method-assign]
     run.apply([Event("c1", "0 tea", START_MS + 9)])
     assert [entry.item_id for entry in first.related("0 tea")] == ["1 milk"]
     milk = first.items.get("1 milk")

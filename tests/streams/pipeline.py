@@ -183,9 +183,9 @@ class Wires:
     def drain(self, kinds: Sequence[Kind] = LISTED) -> None:
         """Wait until everything published is counted and listed."""
         self._counted([*(kind.events.name for kind in kinds if not isinstance(kind, CrossKind)), ITEMS.name])
-        if told := [kind.events.name for kind in kinds if isinstance(kind, CrossKind)]:
-            self._counted(told)
-            self._counted(told)  # what is told may ask other partitions for more
+        if first := [kind.events.name for kind in kinds if isinstance(kind, CrossKind)]:
+            self._counted(first)
+            self._counted(first)  # first events may ask other partitions for more
         number = time.time_ns() // 1_000_000
         sent = {
             f"{kind.deltas.name}-{p}": self.producer.send(

@@ -101,7 +101,7 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
 
 @pytest.mark.timeout(400)
 def test_switched_on_after_a_while(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
-    """Machines tell from then on; a rebuild counts what was before. Without it nothing is told."""
+    """Machines publish from then on; a rebuild counts what was before. Without it nothing is published."""
     bought = purchases(3, 60, 40, 1_200)
     seen = watches(4, 60, 40, 1_000)
     worker = Worker(kafka.bootstrap, tmp_path / "data", watched_bought_days="0")
@@ -118,7 +118,7 @@ def test_switched_on_after_a_while(kafka: EmbeddedKafka, wires: Wires, tmp_path:
         wires.publish(WATCHED.events.name, keyed(seen[500:]))
         wires.drain()
         assert wires.lists(WATCHED_BOUGHT)
-        assert "was not told of" in worker.log.read_text()
+        assert "were not published to it" in worker.log.read_text()
     finally:
         assert worker.stop() == 0
     done = CliRunner().invoke(
@@ -130,6 +130,6 @@ def test_switched_on_after_a_while(kafka: EmbeddedKafka, wires: Wires, tmp_path:
     try:
         wires.drain()
         check(wires, _oracle(bought, seen))
-        assert "was not told of" not in worker.log.read_text()
+        assert "were not published to it" not in worker.log.read_text()
     finally:
         assert worker.stop() == 0

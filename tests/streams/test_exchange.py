@@ -1,4 +1,4 @@
-"""Purchases that are told late, in a worker without Kafka: what is sent, what is stored, what is reported."""
+"""Purchases that are published late, in a worker without Kafka: what is sent, stored, and reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from state.deltas import Source
 from state.first_events import WATCHED as WATCHED_SIDE
 from state.first_events import FirstEvents
 from state.saving import Pace
-from state.telling import Step, Telling, decode_told
+from state.transfer import Step, Transfer, decode_message
 from streams import crossing_task
 from streams import cycle as cycles
 from streams.crossing_task import CrossingTask
@@ -94,8 +94,8 @@ class _Shop:
         while await self.cycle() or self._unread():
             pass
 
-    def told(self) -> list[list[FirstEvents | Telling]]:
-        return [[decode_told(r.value or b"") for r in self._log(FIRST_EVENTS.name, p)] for p in PARTS]
+    def first_events(self) -> list[list[FirstEvents | Transfer]]:
+        return [[decode_message(r.value or b"") for r in self._log(FIRST_EVENTS.name, p)] for p in PARTS]
 
     def _log(self, topic: str, p: int) -> list[Sent]:
         return self.worker.broker.logs.get(TP(topic, p), [])
@@ -116,8 +116,8 @@ def _of_partition(events: list[EventMessage], p: int) -> list[EventMessage]:
     return [event for event in events if int(event.customer_id[1:]) % PARTITIONS == p]
 
 
-def _steps(told: list[FirstEvents | Telling]) -> list[Step]:
-    return [message.step for message in told if isinstance(message, Telling)]
+def _steps(messages: list[FirstEvents | Transfer]) -> list[Step]:
+    return [message.step for message in messages if isinstance(message, Transfer)]
 
 
 BOUGHT_EVENTS = purchases(1, 60, 40, 900, returns=0.05)
@@ -131,7 +131,7 @@ def test_without_watches_nothing_is_sent_and_nothing_is_stored(tmp_path: Path) -
         shop.publish(PURCHASES.name, BOUGHT_EVENTS)
         await shop.quiet()
         await shop.cycle()
-        assert shop.told() == [[]] * PARTITIONS
+        assert shop.first_events() == [[]] * PARTITIONS
         assert shop.worker.broker.of(WATCHED_BOUGHT.deltas.name) == []
         for p in PARTS:
             assert shop.task(PURCHASES.name, p).saver.stored > 100
@@ -140,13 +140,13 @@ def test_without_watches_nothing_is_sent_and_nothing_is_stored(tmp_path: Path) -
         await shop.again()
         await shop.cycle()
         assert all(shop.task(PURCHASES.name, p).machine.silent for p in PARTS)
-        assert shop.told() == [[]] * PARTITIONS
+        assert shop.first_events() == [[]] * PARTITIONS
         await shop.worker.close()
 
     run(body())
 
 
-def test_the_first_watch_in_any_partition_has_all_told(tmp_path: Path) -> None:
+def test_the_first_watch_in_any_partition_has_all_published(tmp_path: Path) -> None:
     async def body() -> None:
         shop = _Shop(tmp_path)
         await shop.open()
@@ -155,30 +155,30 @@ def test_the_first_watch_in_any_partition_has_all_told(tmp_path: Path) -> None:
         shop.publish(WATCHED.events.name, _of_partition(WATCHED_EVENTS, 1))
         await shop.quiet()
         shop.check()
-        for p, told in enumerate(shop.told()):
-            assert _steps(told) == [Step.ASK, Step.BEGIN, Step.LAST]
-            assert next(m.source for m in told if isinstance(m, Telling)) == Source(WATCHED_SIDE, 1)
-            assert p == 1 or not any(isinstance(m, FirstEvents) for m in told)
+        for p, messages in enumerate(shop.first_events()):
+            assert _steps(messages) == [Step.ASK, Step.BEGIN, Step.LAST]
+            assert next(m.source for m in messages if isinstance(m, Transfer)) == Source(WATCHED_SIDE, 1)
+            assert p == 1 or not any(isinstance(m, FirstEvents) for m in messages)
         shop.publish(PURCHASES.name, BOUGHT_EVENTS[700:])
         shop.publish(WATCHED.events.name, _of_partition(WATCHED_EVENTS, 0))
         await shop.quiet()
         shop.check()
-        assert [_steps(told)[:4] for told in shop.told()] == [
+        assert [_steps(messages)[:4] for messages in shop.first_events()] == [
             [Step.ASK, Step.BEGIN, Step.LAST, Step.ASK]
         ] * PARTITIONS
-        # it is stored that all is told, and goes on
+        # it is stored that all is published, and goes on
         await shop.cycle()
         await shop.again()
         shop.publish(PURCHASES.name, purchases(5, 60, 40, 100))
         await shop.quiet()
         shop.check()
-        assert all(len(_steps(told)) == 4 for told in shop.told())
+        assert all(len(_steps(messages)) == 4 for messages in shop.first_events())
         await shop.worker.close()
 
     run(body())
 
 
-def test_until_all_is_told_it_is_neither_reported_as_counted_nor_stored_as_told(tmp_path: Path) -> None:
+def test_until_all_is_published_neither_progress_nor_the_store_says_so(tmp_path: Path) -> None:
     """Messages are acknowledged one by one: `drain` must not take any moment in between for the end."""
 
     async def body() -> None:
@@ -187,21 +187,21 @@ def test_until_all_is_told_it_is_neither_reported_as_counted_nor_stored_as_told(
         shop.publish(PURCHASES.name, BOUGHT_EVENTS)
         while await shop.cycle():
             shop.worker.broker.acknowledge()
-        crossing, teller = shop.task(FIRST_EVENTS.name, 2), shop.task(PURCHASES.name, 2)
+        crossing, buying = shop.task(FIRST_EVENTS.name, 2), shop.task(PURCHASES.name, 2)
         shop.worker.broker.acknowledge()
         await shop.cycle()
-        assert teller.saver.stored == teller.position > 0
+        assert buying.saver.stored == buying.position > 0
         shop.publish(WATCHED.events.name, _of_partition(WATCHED_EVENTS, 0))
         seen = []
         for _ in range(40):
             asked_at = next((r.offset for r in shop._log(FIRST_EVENTS.name, 2)), None)
             await shop.cycle()
-            ended = Step.LAST in _steps(shop.told()[2]) and not crossing.machine.begun
+            ended = Step.LAST in _steps(shop.first_events()[2]) and not crossing.machine.begun
             if asked_at is not None and not ended:
                 assert crossing.progress("").applied <= asked_at
-            seen.append((crossing.machine.wanted, bool(crossing.machine.begun), teller.machine.silent, ended))
-            if not teller.machine.silent and any(b.tp == crossing.tp for b in shop.worker.broker.waiting):
-                assert not teller.may_be_stored
+            seen.append((crossing.machine.wanted, bool(crossing.machine.begun), buying.machine.silent, ended))
+            if not buying.machine.silent and any(b.tp == crossing.tp for b in shop.worker.broker.waiting):
+                assert not buying.may_be_stored
             if shop.worker.broker.waiting:
                 shop.worker.broker.waiting.pop(0).acknowledge()
                 await shop.worker.settle()
