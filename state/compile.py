@@ -88,7 +88,7 @@ def _exercise_items() -> None:
     items, store = ItemMachine(SETTINGS), MemoryStore()
     saver = ItemSaver(items, store)
     items.mark_published(items.rank(np.arange(0), exact=True))
-    items.others = PopularityView(ItemIds())
+    items.others.view = PopularityView(ItemIds())
     items.apply(decode(encode(nothing(Source(0, 0), 1))))
     items.take_in()
     items.apply_pairs(decode_pairs(encode_pairs(no_pairs(Source(1, 0), 1))))

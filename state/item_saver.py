@@ -152,7 +152,7 @@ class ItemSaver(Saver):
         records: Records = [(CLOCK, item_codec.pack_clock(tables.popularity, included))]
         for block in np.flatnonzero(tables.popular_blocks).tolist():
             items = np.arange(block << BLOCK_BITS, min((block + 1) << BLOCK_BITS, len(machine.items)))
-            if machine.others is not None:  # else messages are of all items
+            if machine.others.view is not None:  # else messages are of all items
                 items = items[tables.row_of[items] >= 0]
             records.append((key(POPULARITY, block), item_codec.pack_popularity(tables.popularity, items)))
         tables.popular_blocks[:] = 0

@@ -3,9 +3,9 @@
 Its state is a function of the messages of its pair-deltas partition alone: a row of co-occurrence counts, the
 buyers' opportunity sizes and the popularity of each item it owns. It drops what a source sends again, and
 counts exactly as long as no row is full. How popular neighbours are that other partitions own, which lists
-are ranked by, and the ids of those that came without one, it has from their machines (`others`): as of a
-moment ago, and exactly once all have said what they counted. What counts pairs of first events
-(`apply_pairs`) gets the buyers of all items in its messages.
+are ranked by, and the ids of those that came without one, it has from their machines
+(`state.neighbour_popularity`): as of a moment ago, and exactly once all have published what they counted.
+What counts pairs of first events (`apply_pairs`) gets the buyers of all items in its messages.
 
 With a store behind it not all rows need be in memory: those a message or a query touches are brought in
 before, and beyond the budget rows not used lately are stored and dropped after it.
@@ -30,10 +30,10 @@ from state.eviction import second_chance
 from state.item_ids import ItemIds
 from state.item_tables import more_items, more_rows, new_pending, new_tables
 from state.lists import CHANGED, SLIGHTLY, Lists, grow_published, mark_published, new_lists, new_published
+from state.neighbour_popularity import NeighbourPopularity
 from state.opportunity import Cells
 from state.pair_changes import PairChanges
 from state.pair_counting import count_pairs
-from state.popularity_view import PopularityView
 from state.settings import CountingSettings
 
 WAITING = RANK | QUIET | FRESH | WHOLE  # marks that ranking clears
@@ -85,17 +85,16 @@ class ItemMachine:
         Memory that rows may take, None for any; may be changed at any time. What one message touches is in
         memory whatever the budget.
     others
-        What is said of the items of all partitions.
+        How popular the items of other partitions are.
     """
 
     settings: CountingSettings = field(default_factory=CountingSettings)
     partition: int = 0
     budget_bytes: int | None = None
-    others: PopularityView[ItemIds] | None = None
+    others: NeighbourPopularity = field(default_factory=NeighbourPopularity)
 
     def __post_init__(self) -> None:
         self.items = ItemIds()
-        self._adopted = 0, 0, -1  # of the others: items, sum of buyers, and how often they had been changed
         self.sources: dict[Source, SourceState] = {}
         self.position = 0  # offset after the last message applied
         self.replayed_to = 0  # what messages before it led to may have been published before a crash
@@ -166,61 +165,13 @@ class ItemMachine:
             self.add_row(number)
         if len(self.items) > before:
             self.tables.popularity.roots[before : len(self.items)] = -1.0  # in no list without an id
-            self._adopt(np.arange(before, len(self.items)))
+            self.others.adopt(self.items, self.tables, np.arange(before, len(self.items)))
         if deltas.new_ids:
             new = numbers[deltas.new_items]
             for number, name in zip(new.tolist(), deltas.new_ids, strict=True):
                 self.items.name(number, name)
             pop.refresh_items(self.tables.popularity, new)
         return numbers
-
-    def _adopt(self, items: npt.NDArray[np.int64]) -> None:
-        """Take in what is said of these items, if anything is; they may be new here."""
-        if self.others is None or len(items) == 0 or len(self.others.items) == 0:
-            return
-        theirs = self.others.items
-        numbers = theirs.find(self.items.hashes[items])
-        found = np.flatnonzero(numbers >= 0)
-        if len(found) == 0:
-            return
-        items, numbers = items[found], numbers[found]
-        for place in np.flatnonzero(~self.items.known[items]).tolist():
-            if name := theirs.id(int(numbers[place])):
-                self.items.name(int(items[place]), name)
-        popularity = self.tables.popularity
-        pop.adopt(popularity, self.tables.row_of, items, self.others.popularity, numbers)
-        pop.refresh_items(popularity, items[self.items.known[items]])
-
-    def take_in(self, *, exact: bool = True) -> None:
-        """Bring what ranking reads of popularity up to date, with what is said of others' items by now.
-
-        What was expected of those of which nothing is said is forgotten if it is to be exact, and else kept.
-        """
-        popularity, items, others = self.tables.popularity, self.items, self.others
-        if others is not None:
-            others.move_on(self.watermark_ms)
-            pop.move_own_on(popularity, self.tables.item_of, others.watermark_ms)
-            theirs = others.popularity
-            known = items.find(others.items.hashes[: len(others.items)])
-            if exact:
-                pop.forget_others(popularity, self.tables.row_of, len(items))
-            self._adopt(known[known >= 0])
-            pop.adopt_total(
-                popularity, self.tables.item_of, self.row_count, self.tables.row_of, theirs, known
-            )
-            self._adopted = len(known), int(theirs.totals[pop.BUYERS]), others.changes
-        pop.refresh(popularity, len(items))
-        popularity.roots[: len(items)][~items.known[: len(items)]] = -1.0
-        if not exact and others is not None:
-            pop.mark_inexact(popularity)
-
-    def _take_in_news(self) -> None:
-        """Take in items that are new to the others, too, so that lists need not wait for their ids."""
-        others, (items, buyers, changes) = self.others, self._adopted
-        if others is not None and len(others.items) > items:
-            fresh = self.items.find(others.items.hashes[items : len(others.items)])
-            self._adopt(fresh[fresh >= 0])
-            self._adopted = len(others.items), buyers, changes
 
     def apply_pairs(self, changes: PairChanges, position: int | None = None) -> int:
         """Apply one message of a crossing machine as `apply` does others; returns how many effects were new.
@@ -341,9 +292,8 @@ class ItemMachine:
     @property
     def customers(self) -> int:
         """Customers with an item, over all sources."""
-        theirs = {} if self.others is None else self.others.sources
         newest = {name: (state.end, state.customers) for name, state in self.sources.items()}
-        for name, state in theirs.items():
+        for name, state in self.others.sources.items():
             newest[name] = max(state, newest.get(name, state))
         return sum(customers for _, customers in newest.values())
 
@@ -376,11 +326,15 @@ class ItemMachine:
         touched.n[0] = 0
         return out[:n], left
 
+    def take_in(self, *, exact: bool = True) -> None:
+        """Bring what ranking reads of popularity up to date: see `NeighbourPopularity.take_in`."""
+        self.others.take_in(self.items, self.tables, self.row_count, exact=exact)
+
     def rank(self, rows: npt.NDArray[np.int64], *, exact: bool = False) -> Lists:
         """Rank rows and clear their marks; `difference` says what is worth publishing.
 
         With `exact` the popularity every score depends on is brought fully up to date first; without,
-        it may lag by one buyer in 200, and others' by as much as their machines say it late.
+        it may lag by one buyer in 200, and others' by as much as their machines publish it late.
         """
         lists = self._rank(rows, exact=exact)
         self.shrink()
@@ -401,10 +355,7 @@ class ItemMachine:
         self, rows: npt.NDArray[np.int64], *, exact: bool, touched: npt.NDArray[np.uint64] | None = None
     ) -> Lists:
         self.bring_in(rows)
-        if self._is_changed() if exact else self._is_stale():
-            self.take_in(exact=exact)
-        else:
-            self._take_in_news()
+        self.others.prepare(self.items, self.tables, self.row_count, exact=exact)
         k, grown = self.settings.list_length, _NONE if touched is None else touched
         lists = new_lists(rows, k)
         ranking.rank(
@@ -413,22 +364,6 @@ class ItemMachine:
         )  # fmt: skip
         self.tables.marks[rows] &= np.uint8(0xFF ^ WAITING)
         return lists
-
-    def _is_changed(self) -> bool:
-        """Whether what ranking reads of any item is not that of now."""
-        news = self.others is not None and self.others.changes != self._adopted[2]
-        return bool(news or pop.is_changed(self.tables.popularity))
-
-    def _is_stale(self) -> bool:
-        """Whether it is older than ranking allows."""
-        popularity, others = self.tables.popularity, self.others
-        if others is not None:
-            if others.watermark_ms // pop.DAY_MS > self.watermark_ms // pop.DAY_MS:
-                return True
-            moved = abs(int(others.totals[pop.BUYERS]) - self._adopted[1])
-            if moved * 200 > popularity.totals[pop.BUYERS]:
-                return True
-        return bool(pop.is_stale(popularity))
 
     def mark_published(self, lists: Lists, *, exact: bool = False) -> npt.NDArray[np.int64]:
         """Note as published the lists that changed (with `exact`: in anything); returns their indices."""

@@ -50,7 +50,7 @@ class Sharing:
 
     def add(self, machine: ItemMachine) -> None:
         """Share with another machine, or one that follows that of its partition."""
-        machine.others = self.view
+        machine.others.view = self.view
         self._machines[machine.partition] = machine, PopularityChanges(machine)
 
     def share(self) -> None:

@@ -13,6 +13,7 @@ from faust.types import TP
 from state.deltas import Type, decode, decode_availability, decode_settle, message_type
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.neighbour_popularity import NeighbourPopularity
 from state.pair_changes import decode_pairs
 from state.saving import Saver
 from state.store import RocksStore
@@ -51,7 +52,8 @@ class ItemTask(Task):
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
         memory_bytes = self.memory_bytes(1 / self.context.partitions)
-        others = self.context.others.view(self.kind) if isinstance(self.kind, EventKind) else None
+        view = self.context.others.view(self.kind) if isinstance(self.kind, EventKind) else None
+        others = NeighbourPopularity(view)
         self.machine = ItemMachine(
             counting_settings(self.context.settings), self.tp.partition, memory_bytes, others
         )

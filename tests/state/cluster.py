@@ -13,6 +13,7 @@ from state.deltas import Source, decode, encode
 from state.events import Event
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.neighbour_popularity import NeighbourPopularity
 from state.settings import CountingSettings
 from state.sharing import Sharing
 from state.store import Store
@@ -52,7 +53,8 @@ class Cluster:
         return saver
 
     def _open_items(self, p: int) -> ItemSaver:
-        machine = ItemMachine(self.settings, p, self.rng.choice(self.budgets), self.sharing.view)
+        others = NeighbourPopularity(self.sharing.view)
+        machine = ItemMachine(self.settings, p, self.rng.choice(self.budgets), others)
         saver = ItemSaver(machine, self.open_store(f"items-{p}"))
         saver.load()
         machine.replayed_to = len(self.deltas[p])

@@ -18,6 +18,7 @@ from state.deltas import Availability, Source, decode, encode
 from state.events import Event
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.neighbour_popularity import NeighbourPopularity
 from state.settings import CountingSettings
 from state.store import MemoryStore, RocksStore, Store
 from tests.oracle import Oracle
@@ -75,7 +76,7 @@ def test_crashes_and_evictions_change_nothing(
         cluster.check(events)
     cluster.sharing.share()
     for p in range(PARTITIONS):
-        plain = ItemMachine(settings, p, None, cluster.sharing.view)
+        plain = ItemMachine(settings, p, None, NeighbourPopularity(cluster.sharing.view))
         for position, raw in enumerate(cluster.deltas[p]):
             plain.apply(decode(raw), position)
         assert (plain.tables.rows.heads[:, rw.DROPPED].sum() > 0) == (capacity < 150)

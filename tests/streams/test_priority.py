@@ -18,9 +18,9 @@ print(AUTOGROUP.read_text() if AUTOGROUP.exists() else "")
 
 
 def test_a_session_without_a_terminal_steps_back_as_a_whole() -> None:
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, start_new_session=True
     ).stdout.splitlines()
-    assert told[0] == str(min(19, os.nice(0) + 7))
+    assert printed[0] == str(min(19, os.nice(0) + 7))
     if AUTOGROUP.exists():
-        assert told[1].endswith(" nice 7")
+        assert printed[1].endswith(" nice 7")

@@ -44,7 +44,7 @@ def entry(item_id: str) -> CatalogueItem:
 
 
 CATALOGUE = {name: entry(name) for name in (f"i{n}" for n in range(ITEM_COUNT))}
-GONE = {name for name, told in CATALOGUE.items() if not told.available}
+GONE = {name for name, item in CATALOGUE.items() if not item.available}
 
 
 def events(seed: int, customers: int, count: int, **more: Any) -> list[EventMessage]:
@@ -150,7 +150,7 @@ def opened(kafka: EmbeddedKafka, data: Path, **settings: str) -> Iterator[Shop]:
         Recommender(kafka.bootstrap, data, **always, **settings),
     )  # fmt: skip
     try:
-        wires.publish(ITEMS.name, [(name.encode(), encode(told)) for name, told in CATALOGUE.items()])
+        wires.publish(ITEMS.name, [(name.encode(), encode(item)) for name, item in CATALOGUE.items()])
         wires.drain()
         yield shop
     finally:
