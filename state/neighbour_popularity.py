@@ -57,7 +57,7 @@ class NeighbourPopularity:
         pop.refresh_items(tables.popularity, numbers[items.known[numbers]])
 
     def prepare(self, items: ItemIds, tables: Tables, rows: int, *, exact: bool) -> None:
-        """Bring what ranking reads up to date if it is too old for ranking, with `exact` if it changed at all."""
+        """Bring what ranking reads up to date if it is too old, with `exact` if it changed at all."""
         if self._is_changed(tables) if exact else self._is_stale(tables):
             self.take_in(items, tables, rows, exact=exact)
         else:
