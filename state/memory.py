@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 
 from state.errors import OutOfReservedMemory
 
+CACHE_LINE = 64  # bytes
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 

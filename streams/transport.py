@@ -13,11 +13,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiokafka
 import faust
-from aiokafka.errors import NoOffsetForPartitionError
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -50,17 +50,29 @@ class Chunk:
         The offsets it covers, [start, end): also those that hold no record (compacted, transaction marks).
     records
         As aiokafka delivers them; none where all that was fetched are such marks.
+    left
+        Offsets that the log had behind it when it was fetched, as far as it is known.
     """
 
     tp: TP
     start: int
     end: int
     records: list[Any]
+    left: int = 0
 
     @cached_property
     def size_bytes(self) -> int:
         """Of the records' values."""
         return sum(len(record.value) for record in self.records if record.value is not None)
+
+
+class _Fetched(NamedTuple):
+    """A `Chunk` without its partition."""
+
+    start: int
+    end: int
+    records: list[Any]
+    left: int
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -102,7 +114,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         active_partitions: Any,
         timeout: Any = None,
         max_records: Any = None,  # noqa: ARG002
-    ) -> dict[Any, tuple[int, int, list[Any]]]:
+    ) -> dict[Any, _Fetched]:
         if not self.consumer.flow_active:
             return {}
         try:
@@ -112,9 +124,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             await asyncio.sleep(UNKNOWN_POSITION_S)
             return {}
 
-    async def _fetch_chunks(
-        self, consumer: Any, active_partitions: Any, timeout: Any
-    ) -> dict[Any, tuple[int, int, list[Any]]]:
+    async def _fetch_chunks(self, consumer: Any, active_partitions: Any, timeout: Any) -> dict[Any, _Fetched]:
         before = _positions(consumer)
         self._hold_events(consumer)
         records = await super()._fetch_records(consumer, active_partitions, timeout, None)
@@ -123,11 +133,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         for tp, some in records.items():
             if some:
                 start = min(before.get(tp, some[0].offset), some[0].offset)
-                fetched[tp] = (start, max(after.get(tp, 0), some[-1].offset + 1), some)
+                end = max(after.get(tp, 0), some[-1].offset + 1)
+                fetched[tp] = _Fetched(start, end, some, _left(consumer, tp, end))
         for tp, end in after.items():
             # else the end of a log that ends with a mark would never be reached
             if tp not in fetched and before.get(tp, end) < end:
-                fetched[tp] = (before[tp], end, [])
+                fetched[tp] = _Fetched(before[tp], end, [], _left(consumer, tp, end))
         return fetched
 
     def _hold_events(self, consumer: Any) -> None:
@@ -141,6 +152,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer.resume(*(paused - held))
         consumer.pause(*(held - paused))
         self._held = holds
+
+
+def _left(consumer: Any, tp: Any, end: int) -> int:
+    try:
+        return max(0, (consumer.last_stable_offset(tp) or end) - end)
+    except IllegalStateError:  # no longer assigned
+        return 0
 
 
 def _positions(consumer: Any) -> dict[Any, int]:
@@ -187,10 +205,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         # more comes. What is from before it the task knows by its offsets
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        chunks = [
-            Chunk(TP(tp.topic, tp.partition), start, end, records)
-            for tp, (start, end, records) in (fetched or {}).items()
-        ]
+        chunks = [Chunk(TP(tp.topic, tp.partition), *fetch) for tp, fetch in (fetched or {}).items()]
         if chunks and not self.should_stop:
             self._fetches += 1
             yield chunks[0].tp, _message(chunks, self._fetches, self.app.consumer_generation_id)

@@ -17,7 +17,7 @@ from state.entries import LANDMARK_MINUTE, TAU_MINUTES
 from state.memory import kernel
 from state.popularity import DAY_MS, WATERMARK_MS, Popularity
 from state.recommending import features, tastes
-from state.recommending.gathering import QUERY_ITEMS, Scratch, Sums, gather, weights
+from state.recommending.gathering import Scratch, Sums, gather, newest_first, weights
 from state.recommending.list_view import ListArrays
 from state.recommending.tastes import Tastes
 
@@ -60,13 +60,6 @@ class Bestsellers(NamedTuple):
 def number_of(to_popularity: npt.NDArray[np.int32], item: int) -> int:
     """An item's number in the popularity, -1 if it has none, or came to the view since."""
     return np.int64(to_popularity[item]) if item < len(to_popularity) else -1
-
-
-@kernel
-def newest_first(last_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Indices of the newest items of a history."""
-    order = np.argsort(-last_ms, kind="mergesort")
-    return order[:QUERY_ITEMS]
 
 
 @kernel
@@ -147,17 +140,11 @@ def find(
         for i in range(n_sums):
             chosen = by_n[i] >= least_n or by_f[i] >= least_f or directed[i] >= least_d
             if chosen and n < 3 * OF_LISTS:
-                items[n], sources[n] = sums.item[i], RELATED
-                n += 1
+                n = _consider(items, sources, n, owned, sums.item[i], RELATED)
         for item in predicted[:OF_PREDICTED]:
             if not p.available[to_popularity[item]]:  # not any more
                 continue
-            known = False
-            for i in range(n):
-                known |= items[i] == item
-            if not known:
-                items[n], sources[n] = item, PREDICTED
-                n += 1
+            n = _consider(items, sources, n, owned, item, PREDICTED)
         for window in range(2):
             most = n + OF_BESTSELLERS
             for item in best.of_3_days if window == 0 else best.of_14_days:
@@ -165,12 +152,8 @@ def find(
                     continue
                 if not p.available[to_popularity[item]]:  # not any more
                     continue
-                known = False
-                for i in range(n):
-                    known |= items[i] == item
-                if not known and n < most:
-                    items[n], sources[n] = item, BESTSELLER
-                    n += 1
+                if n < most:
+                    n = _consider(items, sources, n, owned, item, BESTSELLER)
     if own:
         n = _add_own(items, sources, n, p, to_popularity, history, now_ms, allowed)
     x = np.zeros((n, features.N_ALL))
@@ -191,6 +174,20 @@ def find(
             )  # fmt: skip
     tastes.forget(t, query)
     return Candidates(items[:n].copy(), x, sources[:n].copy(), places)
+
+
+@kernel
+def _consider(
+    items: npt.NDArray[np.int32], sources: npt.NDArray[np.uint8], n: int, owned: Scratch, item: int,
+    source: int,
+) -> int:  # fmt: skip
+    """Put an item that is not owned behind the others, if it is not there; returns how many there are."""
+    considered = -owned.epoch[0]  # a stamp that no epoch has
+    if owned.stamp[item] != considered:
+        owned.stamp[item] = considered
+        items[n], sources[n] = item, source
+        n += 1
+    return n
 
 
 @kernel

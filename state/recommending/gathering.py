@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.memory import kernel
+from state.memory import CACHE_LINE, address_of, kernel, prefetch
 from state.recommending.list_view import ListArrays
 from state.relatedness import SHRINK, SHRINK_RECENT
 
@@ -67,6 +67,13 @@ def new_scratch(capacity: int) -> Scratch:
 
 
 @kernel
+def newest_first(last_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Indices of the newest items of a history."""
+    order = np.argsort(-last_ms, kind="mergesort")
+    return order[:QUERY_ITEMS]
+
+
+@kernel
 def weights(last_ms: npt.NDArray[np.int64], now_ms: int) -> npt.NDArray[np.float64]:
     """q of past items by the times of their newest purchases."""
     q = np.empty(len(last_ms))
@@ -76,35 +83,45 @@ def weights(last_ms: npt.NDArray[np.int64], now_ms: int) -> npt.NDArray[np.float
 
 
 @kernel
-def place_of(scratch: Scratch, sums: Sums, item: int, n: int) -> int:
-    """Where a candidate's sums are; begins them at place n if it is new, -1 if there is no room."""
-    if scratch.stamp[item] == scratch.epoch[0]:
-        return np.int64(scratch.place[item])
-    if n == MOST:
-        return -1
-    scratch.stamp[item] = scratch.epoch[0]
-    scratch.place[item] = n
-    sums.item[n] = item
-    sums.n[n] = sums.e[n] = sums.after[n] = sums.z_n[n] = sums.z_f[n] = sums.z_f_last[n] = 0.0
-    sums.cosine[n] = sums.raw[n] = sums.flawed[n] = sums.corrected[n] = 0.0
-    return n
+def pair_z(z: float, recent: float, mass: float, inverse: float, e_x: float) -> tuple[float, float]:
+    """(z_n, z_f) of an entry y in the list of x, neither below 0.
 
-
-@kernel
-def pair_z(a: ListArrays, x: int, j: int, inverse: float, e_x: float) -> tuple[float, float]:
-    """(z_n, z_f) of entry j in the list of x, neither below 0.
-
-    F times `inverse` is as of now; `e_x` is R_x as of now, over T.
+    Parameters
+    ----------
+    z, recent, mass
+        (N - E) / sqrt(E + 20), F as of the landmark, and R_y as of the landmark.
+    inverse
+        F times it is as of now.
+    e_x
+        R_x as of now, over T: `expects`.
     """
-    e_f = e_x * a.recent_mass[a.item[x, j]]
-    z_f = (a.recent[x, j] * inverse - e_f) / np.sqrt(e_f + SHRINK_RECENT)
-    return max(np.float64(a.z[x, j]), 0.0), max(z_f, 0.0)
+    e_f = e_x * mass
+    z_f = (recent * inverse - e_f) / np.sqrt(e_f + SHRINK_RECENT)
+    return max(np.float64(z), 0.0), max(z_f, 0.0)
 
 
 @kernel
 def expects(a: ListArrays, x: int, inverse: float) -> float:
     """`e_x` of `pair_z`."""
     return a.recent_mass[x] * inverse / max(a.total[0], 1e-300)
+
+
+@kernel
+def _ask_for_bytes(at: int, size: int) -> None:
+    for byte in range(0, size, CACHE_LINE):
+        prefetch(at + byte)
+
+
+@kernel
+def _ask_for(a: ListArrays, x: int) -> None:
+    """Prefetch the list of x: lists are far apart in memory, and of one history each is read once."""
+    first, n = x * np.int64(a.item.shape[1]), np.int64(a.length[x])
+    _ask_for_bytes(address_of(a.item) + 4 * first, 4 * n)
+    _ask_for_bytes(address_of(a.together) + 4 * first, 4 * n)
+    _ask_for_bytes(address_of(a.after) + 4 * first, 4 * n)
+    _ask_for_bytes(address_of(a.expected) + 4 * first, 4 * n)
+    _ask_for_bytes(address_of(a.z) + 4 * first, 4 * n)
+    _ask_for_bytes(address_of(a.recent) + 8 * first, 8 * n)
 
 
 @kernel
@@ -116,37 +133,54 @@ def gather(
 
     `flawed` needs `customers`, and is left at 0 with 0 of them: only who asks for it pays for it.
     """
+    # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
+    items, recent, recent_mass, root = a.item, a.recent, a.recent_mass, a.root
+    together, afters, expected, z = a.together, a.after, a.expected, a.z
+    stamp, place = scratch.stamp, scratch.place
+    n_sum, e_sum, after_sum, z_n_sum, z_f_sum, z_f_last = (
+        sums.n, sums.e, sums.after, sums.z_n, sums.z_f, sums.z_f_last,
+    )  # fmt: skip
+    cosine, raw, flawed, corrected = sums.cosine, sums.raw, sums.flawed, sums.corrected
     scratch.epoch[0] += 1
+    epoch = scratch.epoch[0]
     n = 0
     for h in range(len(history)):
+        if h + 1 < len(history) and history[h + 1] >= 0:
+            _ask_for(a, np.int64(history[h + 1]))
         x = np.int64(history[h])
         if x < 0:
             continue
         weight = q[h]
-        mass_x, root_x, e_x = a.recent_mass[x], a.root[x], expects(a, x, inverse)
+        mass_x, root_x, e_x = recent_mass[x], root[x], expects(a, x, inverse)
         for j in range(a.length[x]):
-            y = np.int64(a.item[x, j])
-            at = place_of(scratch, sums, y, n)
-            if at < 0:
+            y = np.int64(items[x, j])
+            if stamp[y] == epoch:
+                at = np.int64(place[y])
+            elif n == MOST:
                 continue
-            n += at == n
-            z_n, z_f = pair_z(a, x, j, inverse, e_x)
-            count = np.float64(a.together[x, j])
-            sums.n[at] += weight * count
-            sums.e[at] += weight * a.expected[x, j]
-            sums.after[at] += weight * a.after[x, j]
-            sums.z_n[at] += weight * z_n
-            sums.z_f[at] += weight * z_f
-            f, mass_y = a.recent[x, j], a.recent_mass[y]
-            if f <= mass_x and f <= mass_y:
-                sums.cosine[at] += weight * f * root_x * a.root[y]
             else:
-                sums.cosine[at] += weight * f / np.sqrt(max(max(mass_x, f) * max(mass_y, f), 1e-300))
-            sums.raw[at] += count
-            sums.corrected[at] += np.float64(a.z[x, j])
+                at = n
+                n += 1
+                stamp[y], place[y] = epoch, at
+                sums.item[at] = y
+                n_sum[at] = e_sum[at] = after_sum[at] = z_n_sum[at] = z_f_sum[at] = z_f_last[at] = 0.0
+                cosine[at] = raw[at] = flawed[at] = corrected[at] = 0.0
+            f, mass_y, count = recent[x, j], recent_mass[y], np.float64(together[x, j])
+            z_n, z_f = pair_z(z[x, j], f, mass_y, inverse, e_x)
+            n_sum[at] += weight * count
+            e_sum[at] += weight * expected[x, j]
+            after_sum[at] += weight * afters[x, j]
+            z_n_sum[at] += weight * z_n
+            z_f_sum[at] += weight * z_f
+            if f <= mass_x and f <= mass_y:
+                cosine[at] += weight * f * root_x * root[y]
+            else:
+                cosine[at] += weight * f / np.sqrt(max(max(mass_x, f) * max(mass_y, f), 1e-300))
+            raw[at] += count
+            corrected[at] += np.float64(z[x, j])
             if customers > 0:
                 chance = np.float64(a.buyers[x]) * np.float64(a.buyers[y]) / customers
-                sums.flawed[at] += (count - chance) / np.sqrt(chance + SHRINK)
+                flawed[at] += (count - chance) / np.sqrt(chance + SHRINK)
             if h < LAST:
-                sums.z_f_last[at] = max(sums.z_f_last[at], z_f)
+                z_f_last[at] = max(z_f_last[at], z_f)
     return n

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from state.memory import kernel
-from state.recommending.gathering import Scratch, expects, pair_z
+from state.recommending.gathering import Scratch, expects, newest_first, pair_z, weights
 from state.recommending.list_view import ListArrays
 
 REASONS = 3
 P = 0.75
+PICKED_FROM = 5  # times as many candidates as are shown take part
 
 
 @kernel
@@ -50,7 +51,7 @@ def reasons(
             y = np.int64(a.item[x, j])
             if wanted[y] == 0:
                 continue
-            z_n, z_f = pair_z(a, x, j, inverse, e_x)
+            z_n, z_f = pair_z(a.z[x, j], a.recent[x, j], a.recent_mass[y], inverse, e_x)
             part = q[h] * (z_n + z_f)
             c = np.int64(scratch.place[y])
             at = REASONS
@@ -109,3 +110,42 @@ def cover(
                 count += 1
         each += each  # all is covered: begin anew
     return np.flatnonzero(taken)
+
+
+@kernel
+def pick(
+    a: ListArrays, scratch: Scratch, items: npt.NDArray[np.int32], own: npt.NDArray[np.bool_],
+    scores: npt.NDArray[np.float64], history: npt.NDArray[np.int32], last_ms: npt.NDArray[np.int64],
+    now_ms: int, inverse: float, k: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:  # fmt: skip
+    """The candidates to show, and why.
+
+    Parameters
+    ----------
+    items, own, scores
+        Of the candidates their numbers of the view, whether the customer has them, and their scores.
+    history, last_ms
+        The customer's items, and when each was bought last.
+    inverse
+        What F as of the landmark is to be multiplied with to be as of now.
+
+    Returns
+    -------
+    int64[m], int32[m, REASONS]
+        Indices of at most k candidates, best first; the items of the history that speak most for each,
+        strongest first, -1 for none. One that is bought again needs no other reason, and has none.
+    """
+    order = np.argsort(-scores, kind="mergesort")[: PICKED_FROM * k]
+    newest = newest_first(last_ms)
+    query = history[newest]
+    which, parts = reasons(a, scratch, items[order], query, weights(last_ms[newest], now_ms), inverse)
+    for c in range(len(order)):
+        if own[order[c]]:
+            parts[c] = 0.0
+    taken = cover(which, parts, k, len(query))
+    because = np.full((len(taken), REASONS), -1, np.int32)
+    for i in range(len(taken)):
+        for r in range(REASONS):
+            if parts[taken[i], r] > 0.0:
+                because[i, r] = query[which[taken[i], r]]
+    return order[taken], because

@@ -5,10 +5,11 @@ candidates of the case. When a customer comes back, what was bought among the ca
 the gradient sum_i (p_i - y_i / |y|) z_i of the cross-entropy; or, where any hit will do (`any_of`), with
 y_i p_i / sum_pos p in place of y_i / |y|. Steps are Adagrad's (Duchi, Hazan and Singer, JMLR 2011), rate 0.1,
 but that the squared gradients are slowly forgotten. The scale is the features' standard deviation among the
-candidates of a case, the root of a running mean of variances; of a feature that has never varied, such as one
-whose source is not there yet, the mean begins with the first case in which it does. In scores it is at least
-that of a tenth of the feature's usual variance: one that hardly varied in the first cases must not decide
-alone.
+candidates of a case, the root of a running mean of variances that begins with the feature's usual variance,
+as if 20 cases had had it. Where that is not known, the mean begins with the first case in which the feature
+varies. In scores the deviation is at least that of a tenth of the usual variance: a feature that hardly
+varied in the first cases must not decide alone. The squared gradients begin as if some ten lessons had been
+had, so that the weights, which begin with what suits most shops, are not lost to the noise of the first ones.
 
 After n lessons a weight is off its start by 0.1 n at most, and no score is further from 0 than 20 times the
 sum of the weights' sizes.
@@ -29,7 +30,8 @@ Floats = npt.NDArray[np.float64]
 
 RATE = 0.1
 STEADY_CASES = 500.0  # cases the running deviation remembers
-EPSILON = 1e-8
+USUAL_CASES = 20.0  # that the usual variance counts as
+FIRST_SQUARES = 10.0  # about what ten lessons add to the squared gradients of a weight
 LEAST_SHARE = 0.1  # of a feature's usual variance, that its variance is taken to be in scores, at least
 LEAST_VARIANCE = 1e-4  # a feature that never varied may begin to
 LARGEST_DEVIATION = 20.0  # of 400 candidates, none is further from their mean by their own deviation
@@ -68,9 +70,12 @@ def score(x: Floats, weights: Floats, variance: Floats, least: Floats) -> Floats
 @kernel
 def _lesson(
     x: Floats, hits: npt.NDArray[np.bool_], any_of: bool, weights: Floats, squares: Floats, variance: Floats,
-    share: float,
+    cases: float, usual: Floats,
 ) -> bool:  # fmt: skip
-    """One lesson in place; False where there is nothing to learn. `share`: of this case in the variance."""
+    """One lesson in place; False where there is nothing to learn.
+
+    `cases` are the lessons before; `usual` says as how many of them each usual variance counts.
+    """
     n, d = x.shape
     n_hits = 0
     for i in range(n):
@@ -89,9 +94,9 @@ def _lesson(
         for i in range(n):
             squared += (x[i, j] - mean) ** 2
         if squares[j] > 0.0:
-            variance[j] += share * (squared / n - variance[j])
+            variance[j] += (squared / n - variance[j]) / min(cases + usual[j] + 1.0, STEADY_CASES)
         elif squared > 0.0:  # the first lesson of this feature
-            variance[j] = squared / n
+            variance[j] += (squared / n - variance[j]) / (usual[j] + 1.0)
     z = standardised(x, variance)
     p = np.zeros(n)
     for i in range(n):
@@ -112,7 +117,7 @@ def _lesson(
             gradient[j] += (p[i] - wanted) * z[i, j]
     for j in range(d):
         squares[j] += gradient[j] ** 2 - FORGET * squares[j]
-        step = RATE * gradient[j] / np.sqrt(squares[j] + EPSILON)  # at most RATE
+        step = RATE * gradient[j] / np.sqrt(squares[j] + FIRST_SQUARES)  # at most RATE
         weights[j] = min(max(weights[j] - step, -LARGEST_WEIGHT), LARGEST_WEIGHT)
     return True
 
@@ -143,7 +148,7 @@ class Ranker:
 
     def __post_init__(self) -> None:
         self.squares = np.zeros(len(self.names))
-        self.variance = np.ones(len(self.names))
+        self.variance = np.where(self.least > 0.0, self.least / LEAST_SHARE, 1.0)
 
     @staticmethod
     def new(
@@ -167,9 +172,11 @@ class Ranker:
 
         Nothing is learnt from a case without any, without others, or with features that are odd: huge or NaN.
         """
-        share = 1.0 / min(self.cases + 1.0, STEADY_CASES)
+        usual = np.where(self.least > 0.0, USUAL_CASES, 0.0)
         x = np.ascontiguousarray(x)
-        self.cases += _lesson(x, hits, self.any_of, self.weights, self.squares, self.variance, share)
+        self.cases += _lesson(
+            x, hits, self.any_of, self.weights, self.squares, self.variance, self.cases, usual
+        )
 
     def state(self) -> dict[str, Any]:
         """What `restore` takes, by feature."""

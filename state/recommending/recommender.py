@@ -22,12 +22,11 @@ from state.recommending.candidates import (
     History,
     bestsellers,
     find,
-    newest_first,
 )
 from state.recommending.catalogue import Catalogue, Filter, Known
 from state.recommending.chronological import ChronologicalModel, Predictor
 from state.recommending.features import CHRONOLOGICAL, DAY14, FEATURES, N_NEW, NEW_FEATURES
-from state.recommending.gathering import new_scratch, new_sums, weights
+from state.recommending.gathering import new_scratch, new_sums
 from state.recommending.list_view import ListView, Translation, landmark_weight
 from state.recommending.ranker import Ranker
 from state.recommending.tastes import new_tastes, no_groups
@@ -39,7 +38,6 @@ ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 SOURCES: tuple[Source, ...] = get_args(Source)
 REFRESH_PURCHASES = 500
-PICKED_FROM = 5  # times as many candidates as are shown take part in picking
 
 NO_HISTORY = History(
     np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
@@ -47,8 +45,16 @@ NO_HISTORY = History(
 _ALL = np.zeros(0, np.uint8)
 _NOTHING = np.zeros(0, np.int32)
 
-START_NEW = {"day3": 0.3, "day14": 0.8, "recent": 0.3, "together": 0.1, "lift": 0.1}
-START_ALL = {"day14": 0.5, "recent": 0.2, "days": 1.0, "often": 0.8, "owned": 0.5}
+# weights that suit shops and films alike: between what was learnt from a year of groceries and from watches
+START_NEW = {
+    "day3": 0.25, "day14": 0.3, "age": -0.05, "trend": 0.1, "recent": 0.15, "lift": 0.25, "lift_after": 0.05,
+    "cosine": 0.1, "together": 0.1, "category": 0.1, "brand": 0.1, "raw": 0.05, "corrected": 0.1,
+}  # fmt: skip
+START_ALL = {
+    "day3": 0.2, "day14": 0.45, "buyers": -0.1, "trend": 0.1, "recent": 0.1, "lift": 0.15, "lift_after": 0.05,
+    "category": 0.1, "raw": 0.05, "corrected": 0.1, "owned": 0.3, "days": 0.7, "often": 0.4, "since": -0.15,
+    "gap": 0.15, "due": 0.25, "repeat": 0.5, "rate": 0.25,
+}  # fmt: skip
 # variances among the candidates of a customer, about those of a year of groceries and of watches of films;
 # that of the chronological feature depends on the model, and may well be a thousandth
 USUAL = {
@@ -281,31 +287,17 @@ class Recommender:
             history, unowned=shelf != "again", own=shelf != "new", wanted=wanted, flawed=algorithm == "flawed"
         )
         scores = self.scores(found, shelf, algorithm)
-        order = np.argsort(-scores, kind="stable")[: PICKED_FROM * k]
-        newest = newest_first(history.last_ms)
-        query = history.item[newest]
         now_ms = self.popular.watermark_ms
-        which, parts = picking.reasons(
-            self.view.arrays, self._scratch, found.item[order], query,
-            weights(history.last_ms[newest], now_ms), 1.0 / landmark_weight(now_ms),
+        chosen, because = picking.pick(
+            self.view.arrays, self._scratch, found.item, found.source == OWN, scores, history.item,
+            history.last_ms, now_ms, 1.0 / landmark_weight(now_ms), k,
         )  # fmt: skip
-        parts[found.source[order] == OWN] = 0.0  # what is bought again needs no other reason
-        taken = picking.cover(which, parts, k, len(query))
-        chosen = order[taken]
-        by = parts[taken] > 0  # whose indices are of the query; of nothing there is none
-        reasons = np.full(by.shape, -1)
-        reasons[by] = query[which[taken][by]]
-        numbers = found.item[chosen].tolist()
-        ids = self.view.items.ids([*numbers, *reasons.ravel().clip(0).tolist()])
-        several, at = picking.REASONS, len(numbers)
+        names = self.view.items.ids
+        columns = scores[chosen].tolist(), found.source[chosen].tolist(), because.tolist()
         shown: list[Recommendation] = []
-        columns = (scores[chosen].tolist(), found.source[chosen].tolist(), reasons.tolist())
-        for item_id, score, source, because in zip(ids, *columns, strict=False):
-            names = [ids[at + n] for n, reason in enumerate(because) if reason >= 0]
-            at += several
-            if source == OWN:
-                names = [item_id]
-            elif source != RELATED and names:
+        for item_id, score, source, by in zip(names(found.item[chosen].tolist()), *columns, strict=True):
+            reasons = [item_id] if source == OWN else names([number for number in by if number >= 0])
+            if source != OWN and reasons:
                 source = RELATED
-            shown.append(Recommendation(item_id, score, names, SOURCES[source]))
+            shown.append(Recommendation(item_id, score, reasons, SOURCES[source]))
         return shown

@@ -80,14 +80,14 @@ class Advice:
     def before(self, decoded: Decoded) -> list[lessons.Test]:
         """Look at what would be shown to those who come back, before their events are in the histories."""
         learner = self.learner()
-        if learner is None:
+        if learner is None or self._following.is_late(self._board):
             return []
         granted = self._pacing.lessons.granted()
-        begin = time.perf_counter()
         with self._board.view.lock:
             learner.recommender.synchronise()
+            begin = time.thread_time()  # of this core's time: waiting for others is no reason for fewer
             tests = lessons.before(learner, self._machine, decoded.batch, granted)
-        self._pacing.lessons.took(time.perf_counter() - begin, len(tests))
+            self._pacing.lessons.took(time.thread_time() - begin, len(tests))
         return tests
 
     def after(self, decoded: Decoded, tests: list[lessons.Test], outcomes: Any) -> None:

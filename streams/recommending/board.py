@@ -11,6 +11,7 @@ from state.recommending.chronological import ChronologicalModel
 from state.recommending.list_view import ListView
 from state.recommending.ranker import Ranker, average
 from state.recommending.recommender import new_rankers
+from streams.recommending.alignment import Alignment
 from streams.recommending.list_reading import ListReader
 from streams.recommending.messages import ModelAnnounced, Quality, RankerState
 from streams.recommending.pacing import Pacing
@@ -23,7 +24,7 @@ QualityKey = tuple[int, str, str, str]  # partition, day, algorithm, variant
 
 @dataclass
 class Board:
-    """The board of one kind. All of it is changed, and read, with `view.lock` held.
+    """The board of one kind. All of it but `alignment` is changed, and read, with `view.lock` held.
 
     Attributes
     ----------
@@ -43,6 +44,8 @@ class Board:
         The chronological model that should be in use.
     model : ChronologicalModel or None
         The one that is; `streams.recommending.models` follows.
+    alignment : Alignment
+        How far the events are.
     """
 
     kind: EventKind
@@ -59,6 +62,7 @@ class Board:
 
     def __post_init__(self) -> None:
         self.lists = ListReader(self.view)
+        self.alignment = Alignment()
         self.popularity = PopularityView(self.view.items)
 
     def offer(self, item_id: str, *, available: bool) -> None:

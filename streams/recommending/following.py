@@ -6,7 +6,8 @@ popularity of each kind     all of it
 ranker, quality, models     all of it
 progress                    how far the workers are
 
-It never waits for whoever recommends: records are taken in as they come, in slices.
+It never waits for whoever recommends: records are taken in as they come, in slices; but lists and popularity
+not before the events that they have counted (`alignment`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from streams.messages import (
 )
 from streams.popularity_json import popularity_of
 from streams.readers import new_reader
+from streams.recommending.alignment import as_of_ms
 from streams.recommending.board import Board, Boards
 from streams.recommending.messages import decode_model, decode_quality, decode_ranker
 from streams.stopping import stop
@@ -47,6 +49,7 @@ LOOK_S = 0.02
 AT_ONCE = 2_000  # records taken in with the boards' locks held
 LISTS_AT_ONCE = 100  # with a board's lock held: some 2 ms
 SILENT_S = 5.0  # a worker that says nothing for so long is away
+LATE_MS = 2_000  # since what was read last was published, while there is more
 
 
 class Following:
@@ -67,6 +70,8 @@ class Following:
         self._pace: dict[str, int] = {}
         self._heard: dict[str, float] = {}
         self._consumer: Any = None
+        self._kept: dict[Any, list[Any]] = {}  # fetched, but later than events
+        self._late: dict[Any, int] = {}  # when what was read last was published, of partitions that have more
         self._rounds = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._takes: dict[str, Callable[[bytes | None, bytes | None], None]] = {
@@ -108,18 +113,45 @@ class Following:
         for tp in topics:
             begin = ends[tp] if tp.topic == PROGRESS.name else begins[tp]  # what workers say from now on
             consumer.seek(tp, self._positions.get(tp, begin))
-        self._consumer = consumer
+        self._consumer, self._kept = consumer, {}
         while True:
             fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
-            for tp, records in fetched.items():
-                await in_thread(self._take, tp.topic, records)
-                self._positions[tp] = records[-1].offset + 1
+            for tp, records in (self._kept | fetched).items():  # of what is kept nothing is fetched
+                await self._take_or_keep(consumer, tp, records)
             self._rounds += 1
             if not self.caught_up.is_set():
                 left = [tp for tp in topics if await consumer.position(tp) < ends[tp]]
-                if not left:
+                if not left and not self._kept:
                     self.caught_up.set()
                     self.changed.set()
+
+    async def _take_or_keep(self, consumer: Any, tp: Any, records: list[Any]) -> None:
+        """Take records in; while events are behind keep them, and have no more of their partition fetched."""
+        board = self._lists.get(tp.topic) or self._popular.get(tp.topic)
+        kept = tp in self._kept
+        if board is not None and board.alignment.holds_up(records):
+            if not kept:
+                consumer.pause(tp)
+                self._kept[tp] = records
+            return
+        await in_thread(self._take, tp.topic, records)
+        self._positions[tp] = records[-1].offset + 1
+        if self._positions[tp] < (consumer.highwater(tp) or 0):
+            self._late[tp] = records[-1].timestamp
+        else:
+            self._late.pop(tp, None)
+        if kept:
+            del self._kept[tp]
+            consumer.resume(tp)
+
+    def is_late(self, board: Board) -> bool:
+        """Whether lists or popularity of a board are read so late that lessons would be of another time."""
+        now_ms, topics = time.time() * 1000, (board.kind.lists.name, board.kind.popularity.name)
+        late = list(self._late.items())  # at once: the event loop changes it meanwhile
+        return any(
+            now_ms - published_ms > LATE_MS and tp.topic in topics and tp not in self._kept
+            for tp, published_ms in late
+        )
 
     async def reach(self, specs: list[str]) -> None:
         """Return when what these topics hold now has been taken in."""
@@ -132,7 +164,8 @@ class Following:
                     wanted = [tp for tp in consumer.assignment() if tp.topic in specs]
                     ends, asked = await consumer.end_offsets(wanted), consumer
                 # by position: the last offsets may hold no record
-                if all([await consumer.position(tp) >= end for tp, end in ends.items()]):
+                reached = all([await consumer.position(tp) >= end for tp, end in ends.items()])
+                if reached and not self._kept.keys() & ends.keys():
                     break
             await asyncio.sleep(LOOK_S)
         rounds = self._rounds
@@ -174,6 +207,8 @@ class Following:
                 self._takes[topic](record.key, record.value)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue  # who owns the topic has refused it; others write what is right
+        if topic == ITEMS.name:
+            self._wake()
 
     def _take_lists(self, board: Board, records: list[Any]) -> None:
         for start in range(0, len(records), LISTS_AT_ONCE):
@@ -199,6 +234,8 @@ class Following:
                 except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
                     continue
             _put(board, found)
+        if (counted_ms := as_of_ms(records)) >= 0:
+            board.alignment.counted(records[-1].partition, counted_ms)
         self._wake()
 
     def _take_item(self, key: bytes | None, value: bytes | None) -> None:
@@ -216,7 +253,6 @@ class Following:
                 else:
                     catalogue.put(item_id, item.category, item.brand, item.price)
                 board.offer(item_id, available=not hidden)
-        self._wake()
 
     def _wake(self) -> None:
         if self._loop is not None:

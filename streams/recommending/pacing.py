@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 from state.recommending.visits import MOST_CASES
 
-LESSONS_SHARE = 0.05  # of the time that passes, of all partitions together
+LESSONS_SHARE = 0.05  # of a core, of all partitions together
 SAVED_S = 1.0  # that lessons may have saved up: live traffic takes them all
-CASE_S = 0.001  # until it is measured
+CASE_S = 0.001  # of a core, until it is measured
 RECOMMENDING_SHARE = 0.9  # of a core, of all partitions together
 
 
@@ -36,7 +36,7 @@ class Lessons:
         return max(1, min(MOST_CASES, int(self._saved_s / self._case_s)))
 
     def took(self, seconds: float, cases: int) -> None:
-        """Take what some cases cost."""
+        """Take the seconds of a core that some cases cost."""
         self._saved_s = max(0.0, self._saved_s - seconds)
         if cases:
             self._case_s += 0.1 * (seconds / cases - self._case_s)

@@ -85,6 +85,7 @@ class RecommenderTask(Task):
         self._hidden = -1  # of the board, when what is published was last looked through
         self._wake = asyncio.Event()
         self._behind_ms, self._chunk_at = 0.0, 0.0
+        self._event_ms = 0  # newest event time applied
         self.replayed_from = self.replayed_to = 0
         self.recommended = 0
         self.remembers = False
@@ -145,6 +146,7 @@ class RecommenderTask(Task):
 
     def postpones(self, now_s: float) -> bool:
         """Wait while it is far ahead of the worker: a lesson needs the lists of what was before it."""
+        self._board.alignment.has_more(self.tp.partition, self._event_ms)
         new = self.position >= self.replayed_to
         waits = new and self._following.ahead(self.name, self.position, LEAD_EVENTS)
         if waits:
@@ -154,6 +156,7 @@ class RecommenderTask(Task):
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Bring a chunk of events into the histories; what is no event the worker has refused."""
         self._news.append((chunk.start, self._changed_by(chunk, records)))
+        self._board.alignment.applied(self.tp.partition, self._event_ms, chunk.left)
         self.counters.events += len(records)
         return Outgoing()
 
@@ -175,14 +178,16 @@ class RecommenderTask(Task):
             customer_id = machine.customers.id(slot)
             for profile in (None, *filter(None, machine.profiles.of(slot))):
                 self._waiting.erased[key_of(customer_id, profile).encode()] = None
-        tests = self.advice.before(decoded) if self.position >= self.replayed_to else []
+        learns = self.position >= self.replayed_to and self._board.alignment.is_fresh(self._event_ms)
+        tests = self.advice.before(decoded) if learns else []
         outcomes = machine.apply(batch).outcomes
         self.advice.after(decoded, tests, outcomes)
         counted = (outcomes == NEW) | (outcomes == REPEAT)
         # as in a worker time passes with purchases: an erasure says when it was asked for
         if counted.any():
+            self._event_ms = max(self._event_ms, int(batch.times_ms[counted].max()))
             with self._board.view.lock:
-                self._board.popularity.move_on(int(batch.times_ms[counted].max()))
+                self._board.popularity.move_on(self._event_ms)
         self._behind_ms = now_ms - decoded.published_ms if decoded.published_ms else 0.0
         # a replay may bring what the state had already, but no recommendation had
         news = (outcomes < DUPLICATE) | (outcomes == INCLUDED)
@@ -191,6 +196,11 @@ class RecommenderTask(Task):
             for slot in np.unique(batch.customers[news]).tolist()
             if machine.customers.known(slot)
         ]
+
+    async def close(self, *, save: bool) -> None:
+        """Hold up nobody any more, and see `Task`."""
+        self._board.alignment.closed(self.tp.partition)
+        await super().close(save=save)
 
     # ------------------------------------------------------------------ publishing
 

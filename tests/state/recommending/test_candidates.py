@@ -12,9 +12,9 @@ from state.recommending.candidates import (
     OF_LISTS,
     OWN,
     RELATED,
-    newest_first,
 )
 from state.recommending.catalogue import Filter
+from state.recommending.gathering import newest_first
 from state.recommending.recommender import NO_HISTORY
 from tests.state.recommending import oracle
 from tests.state.recommending.world import WORLDS, World, build, events_of, world_of

@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from state.recommending.candidates import newest_first
-from state.recommending.gathering import LAST, MOST, QUERY_ITEMS, Sums, gather, new_scratch, new_sums, weights
+from state.recommending.gathering import (
+    LAST,
+    MOST,
+    QUERY_ITEMS,
+    Sums,
+    gather,
+    new_scratch,
+    new_sums,
+    newest_first,
+    weights,
+)
 from state.recommending.list_view import Entry, ListView, landmark_weight
 from tests.state.recommending import oracle
 from tests.state.recommending.world import WORLDS, World, world_of

@@ -14,7 +14,7 @@ from state.recommending.candidates import OWN
 from state.recommending.features import FEATURES, NEW_FEATURES
 from state.recommending.learner import SHOWN, Case, Learner
 from state.recommending.ranker import LARGEST_DEVIATION
-from state.recommending.recommender import ALGORITHMS
+from state.recommending.recommender import ALGORITHMS, USUAL
 from tests.state.recommending import oracle
 from tests.state.recommending.world import World, build, events_of, world_of
 
@@ -27,21 +27,23 @@ class PlainRanker:
     def __init__(self, names: tuple[str, ...], weights: dict[str, float], *, any_of: bool) -> None:
         self.names, self.any_of, self.cases = names, any_of, 0
         self.weights = {name: weights.get(name, 0.0) for name in names}
-        self.squares, self.variance = dict.fromkeys(names, 0.0), dict.fromkeys(names, 1.0)
+        self.squares = dict.fromkeys(names, 0.0)
+        self.variance = {name: USUAL.get(name, 1.0) for name in names}
 
     def learn(self, rows: list[dict[str, float]], hits: list[bool]) -> None:
         if not any(hits) or all(hits):
             return
         self.cases += 1
-        n, share = len(rows), 1 / min(self.cases, 500)
+        n = len(rows)
         z: list[dict[str, float]] = [{} for _ in rows]
         for name in self.names:
             mean = sum(row[name] for row in rows) / n
             variance = sum((row[name] - mean) ** 2 for row in rows) / n
+            usual = 20 if name in USUAL else 0
             if self.squares[name]:
-                self.variance[name] += share * (variance - self.variance[name])
+                self.variance[name] += (variance - self.variance[name]) / min(self.cases + usual, 500)
             elif variance:
-                self.variance[name] = variance
+                self.variance[name] += (variance - self.variance[name]) / (1 + usual)
             scale = math.sqrt(self.variance[name] + 1e-4)
             for standard, row in zip(z, rows, strict=True):
                 standard[name] = min(max((row[name] - mean) / scale, -LARGEST_DEVIATION), LARGEST_DEVIATION)
@@ -53,7 +55,7 @@ class PlainRanker:
         for name in self.names:
             g = sum((a - b) * standard[name] for a, b, standard in zip(p, target, z, strict=True))
             self.squares[name] = self.squares[name] * (1 - 1 / 4000) + g * g
-            self.weights[name] -= 0.1 * g / math.sqrt(self.squares[name] + 1e-8)
+            self.weights[name] -= 0.1 * g / math.sqrt(self.squares[name] + 10)
 
 
 def baskets(events: list[Event]) -> list[tuple[str, list[Event]]]:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from state.recommending import picking
-from state.recommending.candidates import newest_first
-from state.recommending.gathering import new_scratch, weights
+from state.recommending.gathering import new_scratch, newest_first, weights
 from state.recommending.list_view import landmark_weight
 from state.recommending.picking import REASONS, cover, explanation
 from tests.state.recommending import oracle

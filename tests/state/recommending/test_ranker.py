@@ -10,7 +10,7 @@ import pytest
 
 from state.recommending.features import FEATURES
 from state.recommending.ranker import (
-    EPSILON,
+    FIRST_SQUARES,
     FORGET,
     LARGEST_DEVIATION,
     LARGEST_WEIGHT,
@@ -73,7 +73,7 @@ def test_a_lesson_is_adagrads_step_down_the_loss(any_of: bool) -> None:
         z = standard(x, mean)
         g = gradient(weights, z, hits, any_of=any_of)
         squares = squares * (1 - FORGET) + g**2
-        weights -= RATE * g / np.sqrt(squares + EPSILON)
+        weights -= RATE * g / np.sqrt(squares + FIRST_SQUARES)
         before = loss(ranker.weights, z, hits, any_of=any_of)
         ranker.learn(x, hits)
         assert ranker.cases == n + 1
@@ -83,6 +83,22 @@ def test_a_lesson_is_adagrads_step_down_the_loss(any_of: bool) -> None:
         if n > 5:
             assert loss(ranker.weights, z, hits, any_of=any_of) < before
         np.testing.assert_allclose(ranker.scores(x), z @ weights, rtol=1e-3, atol=1e-4)
+
+
+def test_the_usual_variance_counts_as_some_cases() -> None:
+    rng = np.random.default_rng(8)
+    ranker = Ranker.new(NAMES, {}, {"a": 0.25, "b": 4.0})
+    assert ranker.variance.tolist() == pytest.approx([0.25, 4.0, 1.0, 1.0, 1.0])
+    found = []
+    for _ in range(30):
+        x, hits = case(rng)
+        found.append(np.var(x, axis=0))
+        ranker.learn(x, hits)
+    mean = np.sum(found, axis=0)
+    assert ranker.variance[:2].tolist() == pytest.approx(
+        [(20 * 0.25 + mean[0]) / 50, (20 * 4 + mean[1]) / 50]
+    )
+    assert ranker.variance[2:].tolist() == pytest.approx((mean[2:] / 30).tolist())
 
 
 def test_the_scale_remembers_the_last_cases() -> None:
@@ -255,7 +271,8 @@ def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump(
         with_it.learn(np.column_stack([x, np.zeros(len(x))]), hits)
         without.learn(x, hits)
     assert with_it.weights[:5].tolist() == pytest.approx(without.weights.tolist(), rel=1e-9)
-    assert (with_it.weights[5], with_it.squares[5], with_it.variance[5]) == (0.0, 0.0, 1.0)
+    assert (with_it.weights[5], with_it.squares[5]) == (0.0, 0.0)
+    assert with_it.variance[5] == pytest.approx(0.1)
     found = {"with": 0, "without": 0}
     for n in range(600):
         x, hits = stream(rng, truth)
@@ -266,7 +283,7 @@ def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump(
         with_it.learn(wide, hits)
         without.learn(x, hits)
         if n == 0:
-            assert with_it.variance[5] == pytest.approx(noise.var())
+            assert with_it.variance[5] == pytest.approx((20 * 0.1 + noise.var()) / 21)
     assert found["with"] > found["without"] - 12
     assert abs(with_it.weights[5]) < 0.2
     assert with_it.variance[5] == pytest.approx(0.09, rel=0.2)
@@ -287,7 +304,8 @@ def test_weights_of_before_a_feature_are_adopted_and_it_begins() -> None:
     assert new.scores(wide).tolist() == pytest.approx(old.scores(x).tolist(), rel=1e-6)
     late = np.column_stack([x, hits.astype(np.float64)])
     new.learn(late, hits)
-    assert new.weights[5] == pytest.approx(RATE, rel=1e-3)
+    squared = new.squares[5]
+    assert new.weights[5] == pytest.approx(RATE * math.sqrt(squared / (squared + FIRST_SQUARES)))
     assert new.variance[5] == pytest.approx(late[:, 5].var())
     # an old worker takes the weights of a new one, and passes over what it does not know
     old.adopt(new.state())
