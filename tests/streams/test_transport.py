@@ -21,10 +21,10 @@ def _records(*offsets: int) -> list[Any]:
     return [SimpleNamespace(offset=offset) for offset in offsets]
 
 
-def _fetches(consumer: Consumer, fetched: dict[TP, tuple[int, int, list[Any]]]) -> None:
+def _fetches(consumer: Consumer, fetched: dict[TP, tuple[Any, ...]]) -> None:
     """Have the consumer's thread fetch this."""
 
-    async def getmany(*_args: object, **_kwargs: object) -> dict[TP, tuple[int, int, list[Any]]]:
+    async def getmany(*_args: object, **_kwargs: object) -> dict[TP, tuple[Any, ...]]:
         return fetched
 
     consumer._thread.getmany = getmany
@@ -45,10 +45,10 @@ async def _messages(consumer: Consumer) -> list[Any]:
 
 def test_a_fetch_is_one_message_of_all_partitions(tmp_path: Path) -> None:
     async def body(consumer: Consumer) -> None:
-        _fetches(consumer, {TP0: (3, 20, _records(5, 6, 11)), TP1: (7, 9, [])})
+        _fetches(consumer, {TP0: (3, 20, _records(5, 6, 11), 4), TP1: (7, 9, [])})
         (message,) = await _messages(consumer)
         first, second = message.value
-        assert (first.tp, first.start, first.end) == (TP0, 3, 20)
+        assert (first.tp, first.start, first.end, first.left) == (TP0, 3, 20, 4)
         assert [record.offset for record in first.records] == [5, 6, 11]
         assert (second.tp, second.start, second.end, second.records) == (TP1, 7, 9, [])
 
