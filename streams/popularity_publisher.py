@@ -78,19 +78,20 @@ class PopularityPublisher:
             async with task.lock:
                 position = task.position
                 records = await in_thread(self._records)
-                self._settled = max(self._settled, settling)
-                records.append((COUNTED, self._counted()))
+                settled = max(self._settled, settling)
+                records.append((COUNTED, self._counted(settled)))
             for start in range(0, len(records), AT_ONCE):
                 some = records[start : start + AT_ONCE]
                 first = await task.context.outbox.send_keyed(self._tp, some)
                 if self._written is not None:
                     self._written.own(first, len(some))
-            self._position = position
+            # not before: what could not be sent is to be sent again
+            self._position, self._settled = position, settled
 
-    def _counted(self) -> bytes:
+    def _counted(self, settled: int) -> bytes:
         machine = self._task.machine
         sources = [(*source, end, customers) for source, end, customers in machine.counted()]
-        return encode(CountedMessage(machine.watermark_ms, self._settled, sources))
+        return encode(CountedMessage(machine.watermark_ms, settled, sources))
 
     def _records(self) -> list[tuple[bytes, bytes | None]]:
         return popularity_records(self._task.machine, self._changes.take(), self._ids, self._kind)

@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from state.popularity_changes import PopularityChanges
 from streams.customer_task import CustomerTask, item_partition
 from streams.item_task import ItemTask
 from streams.kinds import BOUGHT
-from streams.messages import EventMessage, decode_popularity
+from streams.messages import COUNTED, EventMessage, decode_counted, decode_popularity
 from streams.topics import PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import purchases
@@ -64,7 +65,7 @@ def test_an_item_that_changes_while_it_is_published_and_changes_back_is_publishe
 
             if changes._machine is owner and not cycles:
                 loop.call_soon_threadsafe(begin)
-                assert waits.wait(10)
+                assert waits.wait(60)
             return found
 
         await send(bought)
@@ -83,6 +84,32 @@ def test_an_item_that_changes_while_it_is_published_and_changes_back_is_publishe
                 value = published[machine.items.id(item).encode()]
                 buyers = 0 if value is None else decode_popularity(value).buyers
                 assert buyers == machine.popularity.buyers[item]
+        await worker.close()
+
+    run(body())
+
+
+def test_a_settling_that_could_not_be_sent_is_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        worker = Offline(tmp_path, settings={"watched_bought_days": 0})
+        task = ItemTask(TP(PAIR_DELTAS.name, 0), worker.context, BOUGHT)
+        await worker.open(task)
+        publisher, send_keyed = task.popularity, worker.context.outbox.send_keyed
+        assert publisher is not None
+        await publisher.publish()
+
+        async def fails(*_args: Any) -> int:
+            raise KafkaError
+
+        monkeypatch.setattr(worker.context.outbox, "send_keyed", fails)
+        with pytest.raises(KafkaError):
+            await publisher.publish(settling=5)
+        monkeypatch.setattr(worker.context.outbox, "send_keyed", send_keyed)
+        await publisher.publish(settling=5)
+        marks = [r.value for r in worker.broker.of(BOUGHT.popularity.name) if r.key == COUNTED]
+        assert [decode_counted(value).settle for value in marks if value is not None][-1] == 5
         await worker.close()
 
     run(body())
