@@ -49,6 +49,7 @@ _NOTHING = np.zeros(0, np.int32)
 START_NEW = {
     "day3": 0.25, "day14": 0.3, "age": -0.05, "trend": 0.1, "recent": 0.15, "lift": 0.25, "lift_after": 0.05,
     "cosine": 0.1, "together": 0.1, "category": 0.1, "brand": 0.1, "raw": 0.05, "corrected": 0.1,
+    "chronological": 0.15,
 }  # fmt: skip
 START_ALL = {
     "day3": 0.2, "day14": 0.45, "buyers": -0.1, "trend": 0.1, "recent": 0.1, "lift": 0.15, "lift_after": 0.05,
