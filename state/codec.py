@@ -1,6 +1,6 @@
 """The stored records, byte by byte, and those that are small. Little-endian; every record is framed:
 
-    frame      u8 layout (5) | u8 kind | u16 0 | u32 CRC-32C of the payload | payload
+    frame      u8 layout (6) | u8 kind | u16 0 | u32 CRC-32C of the payload | payload
 
     META       JSON: see the stores
     PAGE       ids: u32 n | u16 bytes[n] | utf-8
@@ -27,7 +27,7 @@
 
 What earlier layouts stored cannot be used: `alsobought rebuild` counts anew from the topics. Layout 2 had no
 log in HISTORY, so that purchases could not be taken back from their days; layout 4 had no HASHES, and the
-popularity of the whole catalogue in every item partition.
+popularity of the whole catalogue in every item partition; layout 5 had a record for the id of every item.
 
 `included` is the offset of the last record the value includes: a replay skips what it already has.
 `history_codec` packs HISTORY, `item_codec` ROW and POPULARITY.
@@ -46,8 +46,9 @@ import numpy.typing as npt
 
 from state.errors import CorruptRecord, UnknownLayout
 
-LAYOUT = 5
+LAYOUT = 6
 _FRAME = struct.Struct("<BBHI")
+FRAME_BYTES = _FRAME.size
 _NUMBER = struct.Struct("<I")
 _SENT = struct.Struct("<q")
 _TOTALS = struct.Struct("<qq")
@@ -79,7 +80,13 @@ def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
 
 
 def unframe(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
-    """The payload of a record of this layout, or of one from `oldest` on that is the same.
+    """The payload of a record of this layout, or of one from `oldest` on that is the same: see `check`."""
+    check(kind, key, raw, oldest)
+    return raw[FRAME_BYTES:]
+
+
+def check(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> None:
+    """Make sure that a record is of a kind and whole: its payload begins after FRAME_BYTES.
 
     Raises
     ------
@@ -88,7 +95,7 @@ def unframe(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
     CorruptRecord
         If its bytes are not what was written.
     """
-    if len(raw) < _FRAME.size:
+    if len(raw) < FRAME_BYTES:
         raise CorruptRecord(f"record {key!r} has {len(raw)} bytes, less than a frame")
     written, found, zero, crc = _FRAME.unpack_from(raw)
     if not oldest <= written <= LAYOUT:
@@ -98,10 +105,8 @@ def unframe(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
             else "a newer version wrote it: run that one"
         )
         raise UnknownLayout(f"record {key!r} has layout {written}, this program reads {LAYOUT}; {what_to_do}")
-    payload = raw[_FRAME.size :]
-    if found != kind or zero or crc != crc32c.crc32c(payload):
+    if found != kind or zero or crc != crc32c.crc32c(memoryview(raw)[FRAME_BYTES:]):
         raise CorruptRecord(f"record {key!r} is damaged: kind {found}, or a wrong checksum")
-    return payload
 
 
 def pack_meta(meta: dict[str, Any]) -> bytes:

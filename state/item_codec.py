@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from state import row_memory
 from state import rows as rw
-from state.codec import Kind, frame, unframe
+from state.codec import FRAME_BYTES, Kind, check, frame, unframe
 from state.errors import CorruptRecord
 from state.popularity import BUYERS, DAY_MS, DAYS, PURCHASES, WATERMARK_MS, Popularity
 
@@ -42,12 +42,14 @@ def unpack_rows(
     ------
     CorruptRecord, UnknownLayout
     """
-    payloads = [unframe(Kind.ROW, key, raw) for key, raw in records]
-    for (key, _), payload in zip(records, payloads, strict=True):
-        if len(payload) < ROW_BYTES or len(payload) % 8:
-            raise CorruptRecord(f"record {key!r} has {len(payload)} bytes, which no row has")
-    words = np.frombuffer(bytearray(b"".join(payloads)), np.uint64)
-    ends = np.cumsum([len(payload) // 8 for payload in payloads])
+    for key, raw in records:
+        check(Kind.ROW, key, raw)
+        if len(raw) < FRAME_BYTES + ROW_BYTES or len(raw) % 8:
+            raise CorruptRecord(f"record {key!r} has {len(raw)} bytes, which no row has")
+    ends = np.cumsum([(len(raw) - FRAME_BYTES) // 8 for _, raw in records])
+    words = np.empty(ends[-1], np.uint64)
+    for (_, raw), start, end in zip(records, [0, *ends.tolist()], ends.tolist(), strict=False):
+        words[start:end] = np.frombuffer(raw, np.uint64, offset=FRAME_BYTES)
     wrong = row_memory.restore(rows, np.array(which, np.int64), words, ends, sizes, included)
     if wrong >= 0:
         raise CorruptRecord(f"record {records[wrong][0]!r} has not the {sizes.shape[2]} size cells of a row")

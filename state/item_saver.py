@@ -2,7 +2,7 @@
 
 m                         META: settings, partition, log, position to replay from, sources as they were then
 h number                  HASHES of the items from that number on
-N number                  ID of an item, once it is known
+n place, N place          NUMBERS and PAGE: items whose ids are known, from that place of them on, and the ids
 w row                     NUMBERS: items of the rows from that row on
 s topic partition number  NUMBERS: a source's items, from that number of the source on
 c                         CLOCK
@@ -66,8 +66,11 @@ class ItemSaver(Saver):
             machine.sources[Source(topic, partition)] = SourceState(end=end, customers=customers)
         for k, v in self.store.scan(b"h"):
             machine.items.numbers(codec.unpack_hashes(k, v))
-        for k, v in self.store.scan(b"N"):
-            machine.items.name(number_of(k), codec.unpack_id(k, v))
+        pages = zip(self.store.scan(b"n"), self.store.scan(b"N"), strict=True)
+        for (number_key, numbers), (page_key, page) in pages:
+            ids = codec.unpack_page(page_key, page)
+            for number, name in zip(codec.unpack_numbers(number_key, numbers).tolist(), ids, strict=True):
+                machine.items.name(number, name)
         self._hashes, self._names = len(machine.items), len(machine.items.named)
         for k, v in self.store.scan(b"s"):
             source = Source(*_SOURCE.unpack_from(k, 1))
@@ -181,9 +184,10 @@ class ItemSaver(Saver):
             hashes = items.hashes[self._hashes : len(items)]
             records.append((key(b"h", self._hashes), codec.pack_hashes(hashes)))
             self._hashes = len(items)
-        for number in items.named[self._names :]:
-            records.append((key(b"N", number), codec.pack_id(items.id(number))))
-        self._names = len(items.named)
+        if named := items.named[self._names :]:
+            records.append((key(b"n", self._names), codec.pack_numbers(np.array(named))))
+            records.append((key(b"N", self._names), codec.pack_page(items.ids(named))))
+            self._names = len(items.named)
         if machine.row_count > self._rows:
             rows = machine.tables.item_of[self._rows : machine.row_count]
             records.append((key(b"w", self._rows), codec.pack_numbers(rows)))

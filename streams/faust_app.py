@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import faust
+from faust.tables.manager import TableManager
 
 from streams.broker.topics_admin import require_topics
 from streams.heap import keep_compact
@@ -32,6 +33,15 @@ class Service(Protocol):
 
     async def stop(self) -> None:
         """Stop answering."""
+
+
+class Tables(TableManager):  # type: ignore[misc]
+    """No tables: a start does not wait a second for agents to declare some."""
+
+    async def on_start(self) -> None:
+        """Go on to the partitions that are assigned."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -77,6 +87,7 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
+        TableManager=Tables,
         stream_wait_empty=False,
         stream_buffer_maxsize=16,
         broker_session_timeout=settings.session_ms / 1000,

@@ -39,6 +39,7 @@ from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
 
+BEGIN_S = 0.05  # between two looks whether there is something to report for the first time
 EQUAL_PART = 0.25
 """Of the memory of a class of tasks, that they share alike; the rest goes by what each holds."""
 
@@ -270,13 +271,15 @@ class Tasks:
         context.outbox.send_all(records)
 
     async def report_for_ever(self) -> None:
-        """Publish progress now and then, and stop the worker when a cycle or a task failed."""
+        """Publish progress at once and now and then, and stop the worker when a cycle or a task failed."""
+        pause_s = BEGIN_S
         while True:
-            await asyncio.sleep(self.settings.progress_ms / 1000)
+            await asyncio.sleep(pause_s)
             self._raise_failures()
             self._share_memory()
             if self._open and self.lease.held:
                 await self.report()
+                pause_s = self.settings.progress_ms / 1000
 
     async def _close(self, tp: TP, *, save: bool) -> None:
         task = self._open.pop(tp)

@@ -114,9 +114,9 @@ def test_a_damaged_record_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", RECORDS)
 def test_another_layout_is_refused(name: str) -> None:
     raw, unpack = RECORDS[name]
-    with pytest.raises(UnknownLayout, match="has layout 6, this program reads 5; a newer version wrote it"):
-        unpack(b"\x06" + raw[1:])
-    for older in (b"\x02", b"\x04"):
+    with pytest.raises(UnknownLayout, match="has layout 7, this program reads 6; a newer version wrote it"):
+        unpack(b"\x07" + raw[1:])
+    for older in (b"\x02", b"\x05"):
         with pytest.raises(UnknownLayout, match=rf"has layout {older[0]}, .* run `alsobought rebuild`"):
             unpack(older + raw[1:])
 

@@ -21,11 +21,13 @@ from aiokafka.consumer.subscription_state import (
 )
 from aiokafka.producer import message_accumulator
 from aiokafka.producer.message_accumulator import BatchBuilder
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
 from streams import app as topology
+from streams.faust_app import Tables
 from streams.record_batches import RecordBatch
 from streams.transport import Consumer, ConsumerThread, Producer, Schema
 
@@ -41,6 +43,7 @@ OVERRIDDEN: list[tuple[type, type, str, str]] = [
     (Consumer, driver.Consumer, "_wait_next_records", "self timeout"),
     (Consumer, driver.Consumer, "getmany", "self timeout"),
     (Producer, driver.Producer, "_settings_extra", "self"),
+    (Tables, TableManager, "on_start", "self"),
     (Schema, faust.Schema, "loads_key", "self app message loads serializer"),
     (Schema, faust.Schema, "loads_value", "self app message loads serializer"),
 ]  # fmt: skip
@@ -52,6 +55,7 @@ CALLED: list[tuple[type, str, str]] = [
     (driver.Consumer, "perform_seek", "self"),
     (driver.AIOKafkaConsumerThread, "getmany", "self active_partitions timeout"),
     (driver.Producer, "_ensure_producer", "self"),
+    (TableManager, "_update_channels", "self"),
     (faust.App, "_new_transport", "self"),
     (faust.App, "_new_producer_transport", "self"),
     (GroupCoordinator, "_do_heartbeat", "self"),
