@@ -48,7 +48,7 @@ Rows = npt.NDArray[np.int64]
 SWEEP_STEP_S = 1.0
 LOOK_S = 1.0  # between looks for other writers
 COUNTING_S = 0.5  # nothing counted for so long, and there is no backlog
-AGAIN_MS = 100  # between two times that a row is ranked at once
+AGAIN_MS = 60  # between two times that a row is ranked at once
 PASS_AGE = 0.7  # of `catch_up_ms`: how old a count may be when the pass that lists it begins
 
 
