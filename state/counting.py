@@ -327,53 +327,27 @@ def count(
 
 
 @kernel
-def take_fresh(
-    marks: npt.NDArray[np.uint8], out: npt.NDArray[np.int64], taken_at: npt.NDArray[np.int64], now: int,
-    pause: int,
-) -> tuple[int, int, int]:  # fmt: skip
+def take_fresh(marks: npt.NDArray[np.uint8], out: npt.NDArray[np.int64]) -> tuple[int, int]:
     """Clear the marks FRESH: write the numbers of their rows as long as there is room, mark the others WHOLE.
 
-    Rows that were taken less than a pause ago, by `taken_at`, stay as they are. Returns how many rows were
-    written, how many there was no room for, and how many stay.
+    Returns how many rows were written, and how many were not.
     """
     at = np.int64(marks.ctypes.data)
-    n = left = held = row = 0
+    n = left = row = 0
     while row < len(marks):
         if row + 8 <= len(marks) and load_any(at + row) & _FRESH_OF_EIGHT == 0:
             row += 8
             continue
         if marks[row] & FRESH:
-            if now - taken_at[row] < pause:
-                held += 1
+            marks[row] &= _NOT_FRESH
+            if n < len(out):
+                out[n] = row
+                n += 1
             else:
-                marks[row] &= _NOT_FRESH
-                if n < len(out):
-                    out[n] = row
-                    taken_at[row] = now
-                    n += 1
-                else:
-                    marks[row] |= WHOLE
-                    left += 1
+                marks[row] |= WHOLE
+                left += 1
         row += 1
-    return n, left, held
-
-
-@kernel
-def take_touched(touched: Touched, marks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """Take out the entries of all rows but those that are marked FRESH; sorted."""
-    pairs, known = touched.pairs, touched.n[0]
-    taken = np.empty(known, np.uint64)
-    n = kept = 0
-    for i in range(known):
-        pair = pairs[i]
-        if marks[np.int64(pair >> HIGH)] & FRESH:
-            pairs[kept] = pair
-            kept += 1
-        else:
-            taken[n] = pair
-            n += 1
-    touched.n[0] = kept
-    return np.sort(taken[:n])
+    return n, left
 
 
 @kernel

@@ -30,7 +30,6 @@ from state.eviction import second_chance
 from state.item_ids import ItemIds
 from state.item_tables import more_items, more_rows, new_pending, new_tables
 from state.lists import CHANGED, SLIGHTLY, Lists, grow_published, mark_published, new_lists, new_published
-from state.memory import longer
 from state.neighbour_popularity import NeighbourPopularity
 from state.opportunity import Cells
 from state.pair_changes import PairChanges
@@ -39,7 +38,6 @@ from state.settings import CountingSettings
 
 WAITING = RANK | QUIET | FRESH | WHOLE  # marks that ranking clears
 _NONE = np.zeros(0, np.uint64)
-_LONG_AGO = -(1 << 62)
 
 
 @dataclass
@@ -115,8 +113,6 @@ class ItemMachine:
         self.published = new_published(1024, self.settings.list_length)
         self._pending = new_pending(1 << 16)
         self._touched = _NONE  # sorted, of the rows that `fresh` returned last
-        self._fresh_at = np.zeros(0, np.int64)  # when rows were returned by `fresh`
-        self.held = 0
 
     # ------------------------------------------------------------------ counting
 
@@ -318,18 +314,16 @@ class ItemMachine:
         """Which of the rows, by their place in `rows`, have not been ranked since they were marked."""
         return np.flatnonzero(self.tables.marks[rows] & RANK)
 
-    def fresh(self, most: int, now: int = 0, pause: int = 0) -> tuple[npt.NDArray[np.int64], int]:
-        """Rows whose list may have changed since they were last returned, without those ranked since.
+    def fresh(self, most: int) -> tuple[npt.NDArray[np.int64], int]:
+        """Rows whose list may have changed since this was last called, without those ranked since.
 
         Returns the first `most` of them, to be ranked by `rank_fresh` before anything else is counted, and
-        how many more there are; `waiting` has those. Rows that were returned less than a `pause` before
-        `now`, by whatever clock the caller has, are kept back until it is over; `held` says how many.
+        how many more there are; `waiting` has those.
         """
-        out, marks = np.empty(min(most, self.row_count), np.int64), self.tables.marks[: self.row_count]
-        if self.row_count > len(self._fresh_at):
-            self._fresh_at = longer(self._fresh_at, len(self.tables.marks), _LONG_AGO)
-        n, left, self.held = counting.take_fresh(marks, out, self._fresh_at, now, pause)
-        self._touched = counting.take_touched(self.tables.touched, marks)
+        out, touched = np.empty(min(most, self.row_count), np.int64), self.tables.touched
+        n, left = counting.take_fresh(self.tables.marks[: self.row_count], out)
+        self._touched = np.sort(touched.pairs[: touched.n[0] if n else 0])
+        touched.n[0] = 0
         return out[:n], left
 
     def take_in(self, *, exact: bool = True) -> None:

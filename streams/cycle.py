@@ -29,7 +29,7 @@ from state.saving import Pace
 from streams.crossing_task import CrossingTask
 from streams.item_task import ItemTask
 from streams.outbox import Record
-from streams.refresh import Counts, Ranked, together
+from streams.refresh import Counts, Ranked
 from streams.tasks import Outgoing, Task
 from streams.threads import in_thread_of
 
@@ -47,7 +47,6 @@ SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
 FRESH_ROWS = 2_048  # of a cycle, over all tasks
 WAITING_ROWS = 192  # of passes in a cycle that had something else to do
 BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it while a backlog is counted
-KEPT_BACK_S = 0.02  # between two cycles while rows are kept back
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
 SAVE_EVERY_S = 0.5
@@ -337,7 +336,7 @@ class Cycle:
             if ended is not None:
                 one = listed[task]
                 one.settled = max(one.settled, ended.position)
-                one.counts = together([one.counts, ended.counts])
+                one.counts = _together(one.counts, ended.counts)
             if len(rows) and time.monotonic() - begin > limit_s:
                 break
 
@@ -354,8 +353,6 @@ class Cycle:
         """How long the next cycle may wait for something to be fetched."""
         if any(task.refresher.ready and task.refresher.has_waiting for task in self._item_tasks()):
             return 0.0
-        if any(task.refresher.keeps_back for task in self._item_tasks()):
-            return KEPT_BACK_S
         return POSTPONED_S if self._kept else IDLE_S
 
     def _item_tasks(self) -> list[ItemTask]:
@@ -409,3 +406,8 @@ class Cycle:
 def _add(listed: _Listed, ranked: Ranked | None) -> None:
     if ranked is not None:
         listed.batches.append(ranked)
+
+
+def _together(some: Counts, others: Counts) -> Counts:
+    since = min((c.since for c in (some, others) if c.since), default=0.0)
+    return Counts(since, some.events + others.events)

@@ -3,8 +3,7 @@
 A count changes some fifty rows, and ranking a row and writing its list costs more than counting. So counting
 marks the rows whose list may have changed, and the cycle (`streams.cycle`) asks here for rows to rank:
 
-fresh    rows that were marked in this very cycle: in live traffic all of them are ranked at once, but for
-         those that were a moment ago: a basket changes the same rows again with each of its items
+fresh    rows that were marked in this very cycle: in live traffic all of them are ranked at once
 a pass   rows that wait for longer, a few at a time: what a backlog left, rows of the background sweep (so
          that within the sweep bound every list is scored with the popularity of the day), or, when a SETTLE
          message asks for it, all rows, each brought exactly up to date
@@ -48,7 +47,6 @@ Rows = npt.NDArray[np.int64]
 SWEEP_STEP_S = 1.0
 LOOK_S = 1.0  # between looks for other writers
 COUNTING_S = 0.5  # nothing counted for so long, and there is no backlog
-AGAIN_MS = 60  # between two times that a row is ranked at once
 PASS_AGE = 0.7  # of `catch_up_ms`: how old a count may be when the pass that lists it begins
 
 
@@ -66,12 +64,6 @@ class Counts:
 
     since: float = 0.0
     events: list[tuple[float, int]] = field(default_factory=list)
-
-
-def together(some: Sequence[Counts]) -> Counts:
-    """What was counted in all of these."""
-    since = min((counts.since for counts in some if counts.since), default=0.0)
-    return Counts(since, [event for counts in some for event in counts.events])
 
 
 @dataclass
@@ -116,8 +108,6 @@ class Refresher:
         self._kind = np.frombuffer(msgspec.json.encode(task.kind.name), np.uint8).copy()
         self.tp = TP(task.kind.lists.name, task.tp.partition)
         self._counts = Counts()
-        self._kept_back: list[tuple[int, Counts]] = []  # when counted (ms), with rows that were kept back
-        self._fresh_ms = 0  # when asked for fresh rows last
         self._overflowed = False  # fresh rows were left to the next pass
         self._pass: Pass | None = None
         self._last_sent: asyncio.Future[int] | None = None
@@ -171,32 +161,16 @@ class Refresher:
 
     def fresh(self, most: int) -> Rows:
         """Rows that were marked since last asked, at most so many; the others are left to a pass."""
-        machine, behind = self._task.machine, self.behind
-        self._fresh_ms = int(time.monotonic() * 1000)
-        rows, left = machine.fresh(0 if behind else most, self._fresh_ms, 0 if behind else AGAIN_MS)
+        rows, left = self._task.machine.fresh(0 if self.behind else most)
         self._overflowed = self._overflowed or left > 0
         return rows
 
-    @property
-    def keeps_back(self) -> bool:
-        """Whether rows wait because they were ranked a moment ago."""
-        return self._task.machine.held > 0
-
     def listed_counts(self) -> Counts:
-        """What the lists of the fresh rows bring out: all that was counted, unless some rows were left.
-
-        With rows kept back, what was counted before any of them.
-        """
+        """What the lists of the fresh rows bring out: all that was counted, unless some rows were left."""
         if self._overflowed:
             return Counts()
         counts, self._counts = self._counts, Counts()
-        if self.keeps_back:
-            self._kept_back.append((self._fresh_ms, counts))
-            counts = Counts()
-        until = self._fresh_ms - AGAIN_MS if self.keeps_back else self._fresh_ms
-        listed = [some for at, some in self._kept_back if at <= until]
-        self._kept_back = self._kept_back[len(listed) :]
-        return together([*listed, counts])
+        return counts
 
     def waiting(self, most: int) -> tuple[Rows, bool]:
         """The next rows of the pass, at most so many, and whether they are ranked exactly."""
@@ -240,8 +214,7 @@ class Refresher:
             self._pass = Pass(rows, self._take_counts())
 
     def _take_counts(self) -> Counts:
-        counts = together([*(some for _, some in self._kept_back), self._counts])
-        self._counts, self._kept_back, self._overflowed = Counts(), [], False
+        counts, self._counts, self._overflowed = self._counts, Counts(), False
         return counts
 
     def _sweep_rows(self, now: float) -> Rows:
@@ -341,8 +314,8 @@ class Refresher:
         for some in rows:
             self._task.machine.mark_rows_unknown(some)
         self._settle_at = max(self._settle_at, settled)
-        self._counts = together([counts, self._counts])
-        self._counts.since = self._counts.since or time.monotonic()
+        since = [c.since for c in (counts, self._counts) if c.since]
+        self._counts = Counts(min(since, default=time.monotonic()), counts.events + self._counts.events)
         self._overflowed = True
 
     async def finish_settling(self) -> None:

@@ -174,39 +174,3 @@ def test_what_was_expected_is_forgotten_once_lists_are_to_be_exact() -> None:
     assert (popularity.buyers[number], popularity.recent[number]) == (1, 1)
     machine.rank(rows, exact=True)
     assert (popularity.buyers[number], popularity.recent[number]) == (0, 0)
-
-
-def test_rows_returned_a_moment_ago_are_kept_back_with_what_grew_in_them() -> None:
-    settings = CountingSettings(window=8, list_length=40)
-    events = shop(8, 1_200, 60, 90)
-    run, plain = Run.over(events[:900], settings), Run.over(events[:900], settings)
-    machine = run.items[0]
-    for one in (machine, plain.items[0]):
-        one.mark_published(one.rank(np.arange(one.row_count)))
-        one.fresh(MOST)
-    returned_at: dict[int, int] = {}
-    kept_back = 0
-    for now, start in enumerate(range(900, 1_200, 6)):
-        for each in (run, plain):
-            each.apply(events[start : start + 6])
-        marked = set(np.flatnonzero(machine.tables.marks[: machine.row_count] & FRESH).tolist())
-        rows, left = machine.fresh(MOST, now, pause=4)
-        due = {row for row in marked if now - returned_at.get(row, -4) >= 4}
-        assert (set(rows.tolist()), left, machine.held) == (due, 0, len(marked) - len(due))
-        returned_at |= dict.fromkeys(due, now)
-        kept_back += machine.held
-        ranked(machine, rows, whole=False)
-        ranked(plain.items[0], plain.items[0].fresh(MOST)[0], whole=False)
-    assert kept_back > 100
-    rows, left = machine.fresh(MOST, 999, pause=4)
-    ranked(machine, rows, whole=False)
-    assert (left, machine.held, int(machine.tables.touched.n[0])) == (0, 0, 0)
-    everything = np.arange(machine.row_count)
-    for here, there in zip(*(_items(m) for m in (machine, plain.items[0])), strict=True):
-        assert here == there
-    assert machine.peek(everything).length.sum() > 0
-
-
-def _items(machine: ItemMachine) -> list[set[int]]:
-    """What is published of each row."""
-    return [set(machine.published.item[row, :n].tolist()) for row, n in _lengths(machine)]
