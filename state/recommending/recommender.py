@@ -54,7 +54,7 @@ START_NEW = {
 START_ALL = {
     "day3": 0.2, "day14": 0.45, "buyers": -0.1, "trend": 0.1, "recent": 0.1, "lift": 0.15, "lift_after": 0.05,
     "category": 0.1, "raw": 0.05, "corrected": 0.1, "owned": 0.3, "days": 0.7, "often": 0.4, "since": -0.15,
-    "gap": 0.15, "due": 0.25, "repeat": 0.5, "rate": 0.25,
+    "gap": 0.15, "due": 0.25, "repeat": 0.9, "rate": 0.25,
 }  # fmt: skip
 # variances among the candidates of a customer, about those of a year of groceries and of watches of films;
 # that of the chronological feature depends on the model, and may well be a thousandth
