@@ -113,10 +113,11 @@ class Following:
         for tp in topics:
             begin = ends[tp] if tp.topic == PROGRESS.name else begins[tp]  # what workers say from now on
             consumer.seek(tp, self._positions.get(tp, begin))
-        self._consumer, self._kept = consumer, {}
+        self._consumer, self._kept, self._late = consumer, {}, {}
         while True:
             fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
-            for tp, records in (self._kept | fetched).items():  # of what is kept nothing is fetched
+            for tp in self._kept | fetched:
+                records = [*self._kept.get(tp, ()), *fetched.get(tp, ())]
                 await self._take_or_keep(consumer, tp, records)
             self._rounds += 1
             if not self.caught_up.is_set():
@@ -132,7 +133,7 @@ class Following:
         if board is not None and board.alignment.holds_up(records):
             if not kept:
                 consumer.pause(tp)
-                self._kept[tp] = records
+            self._kept[tp] = records
             return
         await in_thread(self._take, tp.topic, records)
         self._positions[tp] = records[-1].offset + 1

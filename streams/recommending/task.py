@@ -146,7 +146,8 @@ class RecommenderTask(Task):
 
     def postpones(self, now_s: float) -> bool:
         """Wait while it is far ahead of the worker: a lesson needs the lists of what was before it."""
-        self._board.alignment.has_more(self.tp.partition, self._event_ms)
+        read_ms = max(self._event_ms, self.machine.newest_ms)  # also of before it was opened
+        self._board.alignment.has_more(self.tp.partition, read_ms)
         new = self.position >= self.replayed_to
         waits = new and self._following.ahead(self.name, self.position, LEAD_EVENTS)
         if waits:
