@@ -72,21 +72,24 @@ def measure(options: argparse.Namespace) -> Result:
     first = len(records) - held - load
     if first < load:
         raise SystemExit(f"--limit {options.limit} is too few for these rates: take {4 * (held + load):,}")
-    time_ms = int(decode_event(records[first + load][1]).timestamp)
     figures: dict[str, float] = {}
     series: dict[str, list[float]] = {name: [] for name in ("rate", "p50_ms", "p99_ms", "worker_cores")}
     with running() as system:
         system.publish_year(first)
         system.drain()
-        known = _known(system, time_ms, "trial")
         at = first + load
+        time_ms = _time_ms(records[at + coming])
+        known = _known(system, time_ms, "trial-after-load")
         figures |= _after_load(system, records[first:at], records[at : at + coming], known, time_ms)
         at += coming
-        system.drain()
-        time.sleep(SETTLE_S)
-        known = _known(system, time_ms, "second-trial")
         for phase in phases:
-            told = _phase(system, phase, records[at : at + phase.purchases], known, time_ms)
+            system.drain()
+            time.sleep(SETTLE_S)
+            beside = records[at : at + phase.purchases]
+            # no earlier than what is bought beside it: an older pair loses its place to those
+            time_ms = _time_ms(beside[-1])
+            known = _known(system, time_ms, f"trial-{phase.rate:g}")
+            told = _phase(system, phase, beside, known, time_ms)
             at += phase.purchases
             rate = f"{phase.rate:g}"
             figures |= {f"{name.replace('RATE', rate)}": value for name, value in told.items()}
@@ -98,6 +101,10 @@ def measure(options: argparse.Namespace) -> Result:
     if (cpu := figures.get("recommendation_cpu_200_ms")) is not None:
         figures["recommendation_cpu_ms"] = cpu
     return Result(figures, per_s, series)
+
+
+def _time_ms(record: Record) -> int:
+    return int(decode_event(record[1]).timestamp)
 
 
 def _seconds(rate: float, options: argparse.Namespace) -> float:
