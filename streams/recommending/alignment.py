@@ -70,7 +70,7 @@ class Alignment:
         >>> alignment.applied(0, 60_000, left=5)
         >>> alignment.holds_up(records)
         True
-        >>> alignment.applied(0, 80_000, left=2)
+        >>> alignment.applied(0, 90_000, left=2)
         >>> alignment.holds_up(records)
         False
         """

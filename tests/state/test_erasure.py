@@ -18,6 +18,7 @@ from state.store import MemoryStore, RocksStore, Store
 from tests.oracle import Oracle
 from tests.state.cluster import Cluster
 from tests.state.machines import START_MS, shop
+from tests.state.stored_bytes import bytes_in
 
 ANN = "ann.of.green.gables@example.org"
 EVENT = "order-4711-of-ann"
@@ -72,7 +73,7 @@ def bought(n: int = 300) -> list[Event]:
 def all_bytes(store: Store, path: Path) -> bytes:
     if isinstance(store, MemoryStore):
         return b"".join(part for record in store.records.items() for part in record)
-    return b"".join(file.read_bytes() for file in sorted(path.iterdir()))
+    return bytes_in(path)
 
 
 @pytest.mark.parametrize("on_disk", [False, True])

@@ -94,10 +94,10 @@ def test_what_was_purged_is_not_on_disk(tmp_path: Path, n: int) -> None:
         store.write([(b"%04d" % key, random.randbytes(1000)) for key in range(n, 10_000)])
     store.flush(wait=True)
     secret = b"secret" * 3
-    assert any(secret in path.read_bytes() for path in tmp_path.iterdir())
+    assert secret in bytes_in(tmp_path)
     store.write([(b"%04d" % key, None if key else b"replaced") for key in range(n)])
     store.purge([b"%04d" % key for key in range(n)])
-    assert not any(secret in path.read_bytes() for path in tmp_path.iterdir())
+    assert secret not in bytes_in(tmp_path)
     store.close()
 
 
@@ -204,6 +204,8 @@ def test_a_store_does_not_close_on_a_full_disk(tmp_path: Path) -> None:
 _WRITER = """
 import os, pathlib, sys
 from state.store import RocksStore
+from tests.state.stored_bytes import bytes_in
+from tests.state.stored_bytes import bytes_in
 store = RocksStore(pathlib.Path(sys.argv[1]))
 for n in range(400):
     store.write([(b"%03d" % n, os.urandom(100_000)), (b"newest", b"%d" % n)])

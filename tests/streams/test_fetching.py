@@ -57,10 +57,11 @@ def _fetched(kafka: EmbeddedKafka, tmp_path: Path, transactions: list[int], end:
 def test_a_fetch_says_which_offsets_it_covers(broker: EmbeddedKafka, tmp_path: Path) -> None:
     fetched = _fetched(broker, tmp_path, [3, 0, 1], end=6)  # a mark each at 3 and 5; nothing for no records
     assert len(fetched) > 1
-    assert [start for start, _, _ in fetched] == [0, *(end for _, end, _ in fetched[:-1])]
-    assert [record.offset for _, _, some in fetched for record in some] == [0, 1, 2, 4]
-    for start, end, some in fetched:
-        assert all(start <= record.offset < end for record in some)
+    assert [one.start for one in fetched] == [0, *(one.end for one in fetched[:-1])]
+    assert [record.offset for one in fetched for record in one.records] == [0, 1, 2, 4]
+    for one in fetched:
+        assert all(one.start <= record.offset < one.end for record in one.records)
+        assert one.left == 6 - one.end
 
 
 def test_a_log_that_ends_with_a_mark_is_counted_to_its_end(
