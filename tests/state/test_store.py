@@ -15,6 +15,7 @@ import pytest
 
 from state.errors import StoreError, StoreFull, StoreLocked
 from state.store import MemoryStore, RocksStore, Store
+from tests.state.stored_bytes import bytes_in
 
 
 @pytest.fixture(params=["memory", "rocks"])
