@@ -17,12 +17,14 @@ from streams.broker.topics_admin import require_topics
 from streams.heap import keep_compact
 from streams.kinds import topics_of
 from streams.settings import Settings
+from streams.stopping import end_without_kafka
 from streams.topics import TopicSpec
 from streams.transport import Schema, Transport
 from streams.worker import Tasks
 
 log = logging.getLogger("alsobought")
 COMPUTING_THREADS = 3
+KAFKA_AWAY_LOOKS = 30  # half a second each, after the session: so long a process that stops waits for Kafka
 
 
 class Service(Protocol):
@@ -55,6 +57,11 @@ class App(faust.App):  # type: ignore[misc]
         await asyncio.to_thread(require_topics, bootstrap_of(settings), topics_of(settings))
         await asyncio.to_thread(self.tasks.look_at_stores)
         await super().on_start()
+
+    async def stop(self) -> None:
+        """Stop, if need be without Kafka."""
+        end_without_kafka(lambda: self.tasks.lease.held, KAFKA_AWAY_LOOKS)
+        await super().stop()
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

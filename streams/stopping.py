@@ -1,14 +1,19 @@
-"""Stopping aiokafka's clients, whatever befell their broker."""
+"""Stopping clients and whole processes, whatever befell their broker."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 log = logging.getLogger("alsobought")
 
 STOP_S = 20.0
+LOOK_S = 0.5
 
 
 async def stop(client: Any) -> None:
@@ -23,3 +28,40 @@ async def stop(client: Any) -> None:
         log.info("a client of Kafka did not stop in %.0f s and is left to itself", STOP_S)
     elif not stopping.cancelled() and (error := stopping.exception()) is not None:
         log.info("a client of Kafka stopped with an error: %r", error)
+
+
+def end_without_kafka(
+    held: Callable[[], bool], looks: int, *, look_s: float = LOOK_S, end: Callable[[int], object] = os._exit
+) -> threading.Thread:
+    """End a process that is stopping once Kafka has not answered it for long; returns the thread that looks.
+
+    What waits for acknowledgements waits for ever while Kafka is away. A process that ends at once is like one
+    that was killed: the state it stored is whole, and the next start replays what came after that.
+
+    Parameters
+    ----------
+    held
+        Whether the group confirmed this process lately (`Lease.held`): while it did, saving may take its time.
+    looks : int
+        So many without `held`, one after the other: looks and not seconds, for a process may be frozen.
+    look_s : float
+        Seconds between two looks.
+    end
+        Called with exit code 1.
+    """
+
+    def look() -> None:
+        unanswered = 0
+        while unanswered < looks:
+            time.sleep(look_s)
+            unanswered = 0 if held() else unanswered + 1
+        log.error(
+            "Kafka has not answered for %.0f s: this process ends without storing what Kafka may not have."
+            " Nothing is lost; the next start replays more.",
+            looks * look_s,
+        )
+        end(1)
+
+    thread = threading.Thread(target=look, name="end without Kafka", daemon=True)
+    thread.start()
+    return thread

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 
 import pytest
 
@@ -39,3 +40,17 @@ def test_a_client_that_does_not_stop_is_given_up(monkeypatch: pytest.MonkeyPatch
         return client.stopped
 
     assert not asyncio.run(main())
+
+
+def test_a_process_that_kafka_does_not_answer_ends_and_one_that_it_answers_does_not() -> None:
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+    answers = iter([False, False, True, False, False, True, False, False, False])
+
+    def held() -> bool:
+        assert ended.empty()
+        return next(answers)
+
+    thread = stopping.end_without_kafka(held, 3, look_s=0.001, end=ended.put)
+    thread.join(60.0)
+    assert ended.get(timeout=60.0) == 1
+    assert next(answers, None) is None  # it looked on until three in a row were not answered
