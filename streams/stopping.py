@@ -35,13 +35,13 @@ def end_without_kafka(
 ) -> threading.Thread:
     """End a process that is stopping once Kafka has not answered it for long; returns the thread that looks.
 
-    What waits for acknowledgements waits for ever while Kafka is away. A process that ends at once is like one
-    that was killed: the state it stored is whole, and the next start replays what came after that.
+    What waits for acknowledgements waits for ever while Kafka is away. A process that ends at once is like
+    one that was killed: the state it stored is whole, and the next start replays what came after that.
 
     Parameters
     ----------
     held
-        Whether the group confirmed this process lately (`Lease.held`): while it did, saving may take its time.
+        Whether the group confirmed this process lately (`Lease.held`): while it did, saving may take long.
     looks : int
         So many without `held`, one after the other: looks and not seconds, for a process may be frozen.
     look_s : float

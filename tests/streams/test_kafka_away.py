@@ -43,6 +43,6 @@ def test_a_worker_and_a_recommender_end_without_kafka_and_the_next_go_on(
         wires.drain()
         check(wires.lists(), Oracle(50).feed(as_event(event) for event in events))
     finally:
-        for process in (worker, recommender, again):
-            if process is not None and process.process.poll() is None:
-                process.stop(signal.SIGKILL)
+        for left in (worker, recommender, again):
+            if left is not None and left.process.poll() is None:
+                left.stop(signal.SIGKILL)
