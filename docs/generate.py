@@ -50,8 +50,9 @@ EXAMPLES: dict[str, tuple[Struct, ...]] = {
     "popularity": (
         ms.PopularityMessage(
             item_id="tea-500g", kind="bought", as_of=1_750_075_200_000, version=8123, buyers=412,
-            newest_day=date(2025, 6, 16), purchases=[3, 0, 5, 1], first_days=8_263_000, repeaters=96,
-            repeat_days=181, repeat_minutes=7_430_400, customers=2_481, available=True,
+            newest_day=date(2025, 6, 16), purchases=[3, 0, 5, 1], first_days=8_263_000,
+            recent_buyers=38.21, repeaters=96, repeat_days=181, repeat_minutes=7_430_400,
+            customers=2_481, available=True,
         ),
     ),
     "bestsellers": (

@@ -1,6 +1,6 @@
 """The stored records, byte by byte, and those that are small. Little-endian; every record is framed:
 
-    frame      u8 layout (6) | u8 kind | u16 0 | u32 CRC-32C of the payload | payload
+    frame      u8 layout (7) | u8 kind | u16 0 | u32 CRC-32C of the payload | payload
 
     META       JSON: see the stores
     PAGE       ids: u32 n | u16 bytes[n] | utf-8
@@ -16,7 +16,7 @@
                u64 (neighbour, after | before << 32, bits of F)[repeated]
     CLOCK      i64 included | i64 newest event time in ms | i64 purchases
     POPULARITY of a block of items: i64 newest day | u64 items n | i64 item[n] | i64 buyers[n]
-               i64 repeats[n, 3] | i64 first_days[n]
+               i64 repeats[n, 3] | i64 first_days[n] | f64 recent_buyers[n]
                u64 counts m | u64 (day slot * 2^27 + item)[m] | u64 count[m]
     HIDDEN     i32[n]: items that are not available
     SENT       i64: an offset
@@ -27,7 +27,8 @@
 
 What earlier layouts stored cannot be used: `alsobought rebuild` counts anew from the topics. Layout 2 had no
 log in HISTORY, so that purchases could not be taken back from their days; layout 4 had no HASHES, and the
-popularity of the whole catalogue in every item partition; layout 5 had a record for the id of every item.
+popularity of the whole catalogue in every item partition; layout 5 had a record for the id of every
+item; layout 6 had no buyers decayed by age in POPULARITY.
 
 `included` is the offset of the last record the value includes: a replay skips what it already has.
 `history_codec` packs HISTORY, `item_codec` ROW and POPULARITY.
@@ -46,7 +47,7 @@ import numpy.typing as npt
 
 from state.errors import CorruptRecord, UnknownLayout
 
-LAYOUT = 6
+LAYOUT = 7
 _FRAME = struct.Struct("<BBHI")
 FRAME_BYTES = _FRAME.size
 _NUMBER = struct.Struct("<I")

@@ -126,7 +126,7 @@ def _recommend(customers: CustomerMachine, items: ItemMachine) -> None:
     _best(items)
     PopularityChanges(items).take()
     popular = PopularityView(view.items)
-    popular.put([ItemPopularity("item-7", START_MS, 1, 2, 17_000, [1, 2], 16_000, (1, 1, 60), 9)])
+    popular.put([ItemPopularity("item-7", START_MS, 1, 2, 17_000, [1, 2], 16_000, 1.5, (1, 1, 60), 9)])
     popular.move_on(START_MS + 1)
 
 

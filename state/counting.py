@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from state import rows as rw
 from state.deltas import DISTANCE_BITS, EFFECT_BITS, Effect, Words, columns_of
-from state.entries import HIGH, LANDMARK_MINUTE, TAU_MINUTES, decay_weight
+from state.entries import HIGH, decay_weight
 from state.memory import kernel, load_any
 from state.opportunity import opportunity
 from state.popularity import (
+    DAY_MINUTES,
     WATERMARK_MS,
     Popularity,
     add_buyer,
@@ -29,7 +30,6 @@ from state.purchase_logs import day_of, item_of, purchases_of
 from state.rows import LOOKAHEAD, Rows, add, hint, take
 
 NEW, REPEAT, GONE = map(int, Effect)
-DAY_MINUTES = 24 * 60
 BLOCK_BITS = 8  # of items whose popularity is stored together
 _ITEM, _NEAR_ITEM = np.uint32((1 << EFFECT_BITS) - 1), np.uint32((1 << DISTANCE_BITS) - 1)
 
@@ -118,7 +118,7 @@ def run(
 
     `roots` are of the neighbours' popularity, by their places in the message.
     """
-    latest = np.exp((LANDMARK_MINUTE - t.popularity.totals[WATERMARK_MS] / 60_000.0) / TAU_MINUTES)
+    latest = 1.0 / decay_weight(t.popularity.totals[WATERMARK_MS] / 60_000.0)
     heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
     side, meta = np.int64(t.rows.side.ctypes.data), np.int64(t.rows.meta.ctypes.data)
     marks, threshold = t.marks, t.threshold

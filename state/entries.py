@@ -14,8 +14,9 @@ import numpy as np
 
 from state.memory import kernel
 
-LANDMARK_MINUTE = 26_297_280  # 2020-01-01: any fixed moment; keeps exp() in range from 1963 to 2077
+LANDMARK_MINUTE = 26_297_280  # 2020-01-01: any fixed moment
 TAU_MINUTES = 30 * 24 * 60
+LARGEST_AGE = 600.0  # in TAU, of which exp() and sums of it are in range
 SIDE_BYTES = 16
 
 ID = np.uint64(0xFFFFFFFF)
@@ -29,5 +30,5 @@ INDEX = np.uint64((1 << 31) - 1)
 
 @kernel
 def decay_weight(minute: int) -> float:
-    """F of one pair at `minute`."""
-    return np.exp((minute - LANDMARK_MINUTE) / TAU_MINUTES)
+    """F of one pair at `minute`; before 1971 and after 2069 it is that of these years."""
+    return np.exp(min(max((minute - LANDMARK_MINUTE) / TAU_MINUTES, -LARGEST_AGE), LARGEST_AGE))

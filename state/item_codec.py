@@ -79,7 +79,7 @@ def pack_popularity(p: Popularity, items: npt.NDArray[np.int64]) -> bytes:
         b"".join((
             struct.pack("<qQ", p.totals[WATERMARK_MS] // DAY_MS, len(items)), items.tobytes(),
             p.buyers[items].tobytes(), p.repeats[items].tobytes(), p.first_days[items].tobytes(),
-            struct.pack("<Q", len(which)), counts.tobytes(),
+            p.recent_buyers[items].tobytes(), struct.pack("<Q", len(which)), counts.tobytes(),
         )),
     )  # fmt: skip
 
@@ -96,6 +96,8 @@ def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> None:
     p.repeats[items] = np.frombuffer(payload, np.int64, 3 * n, at).reshape(n, 3)
     at += 24 * n
     p.first_days[items] = np.frombuffer(payload, np.int64, n, at)
+    at += 8 * n
+    p.recent_buyers[items] = np.frombuffer(payload, np.float64, n, at)
     at += 8 * n
     slots, numbers, counts = _unpack_days(payload, at)
     newest = p.totals[WATERMARK_MS] // DAY_MS

@@ -4,13 +4,13 @@ Buyers per item (customers who have it), their total, and purchases by day of ev
 newest event and the 27 days before it. Late events count in their day as long as it is among these. What
 lists are ranked by is the sum of the newest 14.
 
-Of the buyers of each item it keeps the sum of the days they first bought it on, and what their histories say
-of repeats (`state.histories`): how many bought it on more than one day, on how many days beyond their first,
-and over how many minutes.
+Of the buyers of each item it keeps the sum of the days they first bought it on, how many they are when each
+counts exp(-age of that day / 30 days), and what their histories say of repeats (`state.histories`): how many
+bought it on more than one day, on how many days beyond their first, and over how many minutes.
 
 Everything here is a sum over what customers have now, so that a return or an erasure takes back exactly what
-the purchases added (docs/decisions/0017-undo-of-popularity.md). Only the newest event time stays: it is the
-clock of the events.
+the purchases added (docs/decisions/0017-undo-of-popularity.md); of decayed buyers, which are real numbers,
+all but a 10^15th part of the largest. Only the newest event time stays: it is the clock of the events.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from state.entries import decay_weight
 from state.history_repeats import DAY_ADDED, REPEATER, SPAN_BITS
 from state.memory import kernel
 from state.relatedness import grid_position
 
 DAY_MS = 86_400_000
+DAY_MINUTES = 24 * 60
 DAYS = 28
 RECENT_DAYS = 14
 
@@ -42,6 +44,7 @@ class Popularity(NamedTuple):
     recent: npt.NDArray[np.int64]  # purchases of the last RECENT_DAYS days
     days: npt.NDArray[np.uint32]  # [items, DAYS], day d in slot d % DAYS
     first_days: npt.NDArray[np.int64]  # sum over the buyers of the days, since 1970, they first bought it on
+    recent_buyers: npt.NDArray[np.float64]  # decayed by the age of that day, as of the landmark of F
     repeats: npt.NDArray[np.int64]  # [items, 3], see REPEATERS
     available: npt.NDArray[np.uint8]
     positions: npt.NDArray[np.float32]  # on the grid of `state.relatedness`
@@ -56,6 +59,7 @@ def new_popularity(capacity: int) -> Popularity:
         np.zeros(capacity, np.int64),
         np.zeros((capacity, DAYS), np.uint32),
         np.zeros(capacity, np.int64),
+        np.zeros(capacity),
         np.zeros((capacity, 3), np.int64),
         np.ones(capacity, np.uint8),
         np.zeros(capacity, np.float32),
@@ -101,6 +105,7 @@ def add_buyer(p: Popularity, item: int, day: int) -> None:
     p.buyers[item] += 1
     p.totals[BUYERS] += 1
     p.first_days[item] += day
+    p.recent_buyers[item] += decay_weight(day * DAY_MINUTES)
 
 
 @kernel
@@ -116,6 +121,8 @@ def take_buyer(p: Popularity, item: int, day: int) -> None:
     p.buyers[item] -= 1
     p.totals[BUYERS] -= 1
     p.first_days[item] -= day
+    recent = p.recent_buyers[item] - decay_weight(day * DAY_MINUTES)
+    p.recent_buyers[item] = max(recent, 0.0) if p.buyers[item] > 0 else 0.0  # not what was rounded
     mark_inexact(p)  # the total may come back to what it was, and that all are not as of it go unnoticed
     take_purchases(p, item, day, 1)
 

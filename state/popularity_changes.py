@@ -25,6 +25,7 @@ class Said(NamedTuple):
     newest: npt.NDArray[np.int64]  # the watermark's day then
     days: npt.NDArray[np.uint32]  # [rows, DAYS], as in the popularity
     first_days: npt.NDArray[np.int64]
+    recent_buyers: npt.NDArray[np.float64]
     repeats: npt.NDArray[np.int64]  # [rows, 3]
     available: npt.NDArray[np.uint8]
 
@@ -58,7 +59,7 @@ class PopularityChanges:
 def _new(capacity: int) -> Said:
     return Said(
         np.full(capacity, UNKNOWN, np.int64), np.zeros(capacity, np.int64),
-        np.zeros((capacity, DAYS), np.uint32), np.zeros(capacity, np.int64),
+        np.zeros((capacity, DAYS), np.uint32), np.zeros(capacity, np.int64), np.zeros(capacity),
         np.zeros((capacity, 3), np.int64), np.zeros(capacity, np.uint8),
     )  # fmt: skip
 
@@ -73,6 +74,7 @@ def _take(said: Said, p: Popularity, item_of: npt.NDArray[np.int32], rows: int) 
         changed = (
             said.buyers[row] != p.buyers[item]
             or said.first_days[row] != p.first_days[item]
+            or said.recent_buyers[row] != p.recent_buyers[item]
             or said.available[row] != p.available[item]
             or said.repeats[row, 0] != p.repeats[item, 0]
             or said.repeats[row, 1] != p.repeats[item, 1]
@@ -88,6 +90,7 @@ def _take(said: Said, p: Popularity, item_of: npt.NDArray[np.int32], rows: int) 
         if changed:
             said.buyers[row], said.newest[row] = p.buyers[item], newest
             said.first_days[row], said.available[row] = p.first_days[item], p.available[item]
+            said.recent_buyers[row] = p.recent_buyers[item]
             for r in range(3):
                 said.repeats[row, r] = p.repeats[item, r]
             for d in range(DAYS):

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.deltas import Source
+from state.entries import decay_weight
 from state.ids import Dictionary
 from state.item_ids import ItemIds
 from state.memory import kernel
@@ -48,6 +49,8 @@ class ItemPopularity(NamedTuple):
         Purchases of a day of event time (days since 1970), of the day before, and so on; at most 28.
     first_days
         The days, since 1970, on which its buyers first bought it, all together.
+    recent_buyers
+        Its buyers when each counts exp(-age / 30 days), age being that of that day at `as_of_ms`.
     repeats
         Buyers who bought it on several days, their days beyond the first, and minutes from first to last.
     customers
@@ -61,6 +64,7 @@ class ItemPopularity(NamedTuple):
     newest_day: int
     purchases: Sequence[int]
     first_days: int
+    recent_buyers: float
     repeats: tuple[int, int, int]
     customers: int
 
@@ -72,7 +76,7 @@ class PopularityView(Generic[Items]):
     """Popularity by number of a dictionary that others may share.
 
     >>> view = PopularityView(Dictionary())
-    >>> view.put([ItemPopularity("tea", 20_000 * DAY_MS, 7, 2, 20_000, [3, 0, 1], 39_998, (1, 1, 2880), 5)])
+    >>> view.put([ItemPopularity("tea", 20_000 * DAY_MS, 7, 2, 20_000, [3, 1], 39_998, 1.9, (1, 1, 1440), 5)])
     >>> int(view.popularity.recent[0]), view.purchases, view.customers
     (4, 4, 5)
 
@@ -154,15 +158,18 @@ class PopularityView(Generic[Items]):
         self._make_room()
         heads = _heads(numbers, records)
         ends = np.cumsum([len(record.purchases) for record in records])
+        recent = np.array([r.recent_buyers * decay_weight(r.as_of_ms // 60_000) for r in records])
         counts = np.array([count for record in records for count in record.purchases], np.int64)
-        self.customers = int(_put(self._popularity, self._versions, heads, ends, counts, self.customers))
+        self.customers = int(
+            _put(self._popularity, self._versions, heads, recent, ends, counts, self.customers)
+        )
 
     def remove(self, item_id: str) -> None:
         """Nothing is said of an item any more."""
         number = self.items.get(item_id)
         if number is not None and number < len(self._versions) and self._versions[number] >= 0:
             version = int(self._versions[number])
-            self.put([ItemPopularity(item_id, 0, version, 0, 0, [], 0, (0, 0, 0), self.customers)])
+            self.put([ItemPopularity(item_id, 0, version, 0, 0, [], 0, 0.0, (0, 0, 0), self.customers)])
             self._versions[number] = -1
 
     def offer(self, item_id: str, *, available: bool) -> bool:
@@ -188,9 +195,12 @@ def _heads(numbers: list[int], records: Sequence[ItemPopularity]) -> npt.NDArray
 @kernel
 def _put(
     p: Popularity, versions: npt.NDArray[np.int64], heads: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], customers: int,
+    recent_buyers: npt.NDArray[np.float64], ends: npt.NDArray[np.int64], counts: npt.NDArray[np.int64],
+    customers: int,
 ) -> int:  # fmt: skip
-    """Take in records: `heads` has the fields of `ItemPopularity` in columns, `counts` the purchases.
+    """Take in records: `heads` has the whole numbers of `ItemPopularity` in columns, `counts` the purchases.
+
+    `recent_buyers` are as of the landmark.
 
     Returns the number of customers by the newest record.
     """
@@ -221,7 +231,7 @@ def _put(
         p.totals[BUYERS] += heads[i, 3] - p.buyers[item]
         p.totals[PURCHASES] += abs(sold - before)
         p.buyers[item] = heads[i, 3]
-        p.first_days[item] = heads[i, 5]
+        p.first_days[item], p.recent_buyers[item] = heads[i, 5], recent_buyers[i]
         p.repeats[item, 0], p.repeats[item, 1], p.repeats[item, 2] = heads[i, 6], heads[i, 7], heads[i, 8]
         start = stop
     return customers

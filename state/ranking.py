@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from state import rows as rw
 from state.counting import WHOLE, Tables, buyers_of
-from state.entries import AFTER, DELETED, HIGH, ID, INDEX, LANDMARK_MINUTE, MINUTE, REPEATED, TAU_MINUTES
+from state.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, TAU_MINUTES, decay_weight
 from state.lists import Lists, Published, compare, counts_hash
 from state.memory import address_of, float_bits, float_of_bits, kernel, load, prefetch, store
 from state.popularity import WATERMARK_MS
@@ -289,7 +289,7 @@ def rank(
     recents, expecteds = lists.recent, lists.expected
     k = all_items.shape[1]
     minute = t.popularity.totals[WATERMARK_MS] // 60_000
-    latest = np.exp((LANDMARK_MINUTE - minute) / TAU_MINUTES)
+    latest = 1.0 / decay_weight(minute)
     expectation = np.empty(matrix.shape[1] + 1)
     heap = address_of(room)
     for i in range(len(lists.row)):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from state.entries import decay_weight
 from state.item_ids import ItemIds
 from state.items import ItemMachine
 from state.popularity import DAY_MS, DAYS
@@ -20,15 +21,16 @@ def records(machine: ItemMachine, rows: npt.NDArray[np.int64]) -> list[ItemPopul
     newest = machine.watermark_ms // DAY_MS
     items = machine.tables.item_of[rows]
     days = p.days[items][:, (newest - np.arange(DAYS)) % DAYS].tolist()
+    recent = p.recent_buyers[items] / decay_weight(machine.watermark_ms // 60_000)
     customers = machine.customers
     return [
         ItemPopularity(
             name, machine.watermark_ms, machine.position, buyers, newest, purchases, first_days,
-            tuple(repeats), customers,
+            recent_buyers, tuple(repeats), customers,
         )
-        for name, buyers, purchases, first_days, repeats in zip(
+        for name, buyers, purchases, first_days, recent_buyers, repeats in zip(
             machine.items.ids(items.tolist()), p.buyers[items].tolist(), days, p.first_days[items].tolist(),
-            p.repeats[items].tolist(), strict=True,
+            recent.tolist(), p.repeats[items].tolist(), strict=True,
         )
     ]  # fmt: skip
 

@@ -130,6 +130,12 @@ class PopularityMessage(Struct, kw_only=True):
             " buyers, their mean"
         ),
     ]
+    recent_buyers: Annotated[
+        float,
+        Meta(
+            description="its buyers, each counting exp(-age / 30 days), age being that of that day at `as_of`"
+        ),
+    ]
     repeaters: Annotated[int, Meta(description="buyers who bought it on several days")]
     repeat_days: Annotated[int, Meta(description="their days beyond the first, all together")]
     repeat_minutes: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from state.entries import decay_weight
 from state.memory import address_of, kernel, store_any
 from state.popularity import (
     DAY_MS,
@@ -19,7 +20,7 @@ from state.popularity import (
     Popularity,
 )
 from state.popularity_view import ItemPopularity
-from streams.json_text import OVERRUN, eight_digits, put_array, put_id, put_text, put_whole, text_of
+from streams.json_text import OVERRUN, eight_digits, put_array, put_id, put_real, put_text, put_whole, text_of
 from streams.lists_json import JsonIds
 from streams.messages import decode_popularity
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from state.items import ItemMachine
 
 _EPOCH = date(1970, 1, 1).toordinal()
-RECORD_BYTES = 320 + DAYS * 11 + OVERRUN  # of a record without its id and kind, every number at its longest
+RECORD_BYTES = 360 + DAYS * 11 + OVERRUN  # of a record without its id and kind, every number at its longest
 
 _ITEM = text_of('{"item_id":')
 _KIND = text_of(',"kind":')
@@ -37,6 +38,7 @@ _BUYERS = text_of(',"buyers":')
 _NEWEST = text_of(',"newest_day":"')
 _PURCHASES = text_of('","purchases":[')
 _FIRST = text_of('],"first_days":')
+_RECENT = text_of(',"recent_buyers":')
 _REPEATERS = text_of(',"repeaters":')
 _REPEAT_DAYS = text_of(',"repeat_days":')
 _MINUTES = text_of(',"repeat_minutes":')
@@ -88,7 +90,7 @@ def popularity_of(raw: bytes) -> ItemPopularity:
     m = decode_popularity(raw)
     return ItemPopularity(
         m.item_id, m.as_of, m.version, m.buyers, m.newest_day.toordinal() - _EPOCH, m.purchases,
-        m.first_days, (m.repeaters, m.repeat_days, m.repeat_minutes), m.customers,
+        m.first_days, m.recent_buyers, (m.repeaters, m.repeat_days, m.repeat_minutes), m.customers,
     )  # fmt: skip
 
 
@@ -119,6 +121,7 @@ def write_popularity(
 ) -> None:  # fmt: skip
     """Write the messages of items, nothing for a tombstone; `ends` gets where each ends."""
     newest = p.totals[WATERMARK_MS] // DAY_MS
+    weight = decay_weight(p.totals[WATERMARK_MS] // 60_000)
     at = begin = address_of(out)
     for i in range(len(items)):
         item = items[i]
@@ -148,6 +151,7 @@ def write_popularity(
                     at += 1
                 at = put_whole(at, int(p.days[item, day % DAYS]))
         at = put_whole(put_text(at, _FIRST), p.first_days[item])
+        at = put_real(put_text(at, _RECENT), p.recent_buyers[item] / weight)
         at = put_whole(put_text(at, _REPEATERS), p.repeats[item, REPEATERS])
         at = put_whole(put_text(at, _REPEAT_DAYS), p.repeats[item, REPEAT_DAYS])
         at = put_whole(put_text(at, _MINUTES), p.repeats[item, SPAN_MINUTES])

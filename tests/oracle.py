@@ -157,6 +157,15 @@ class Oracle:
                 first[b.item] += b.times_ms[0] // DAY_MS
         return first
 
+    def recent_buyers(self) -> dict[str, float]:
+        """Per item its buyers, each counting by the age of the day of its first purchase."""
+        recent: dict[str, float] = defaultdict(float)
+        for history in self.histories.values():
+            for b in history:
+                minute = b.times_ms[0] // DAY_MS * (DAY_MS // 60_000)
+                recent[b.item] += math.exp((minute - LANDMARK_MINUTE) / TAU_MINUTES)
+        return recent
+
     def sellers(self, gone: Set[str] = frozenset()) -> dict[Board, list[Seller]]:
         """Bestsellers and trending items of everything, without those that are gone."""
         return sellers(self.purchases(), self.watermark_ms(), gone, lambda _item: EVERYTHING, 100)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state import popularity as pop
-from state.entries import LANDMARK_MINUTE, TAU_MINUTES
+from state.entries import decay_weight
 from state.memory import kernel
 from state.popularity import DAY_MS, WATERMARK_MS, Popularity
 from state.recommending import features, tastes
@@ -109,11 +109,16 @@ def find(
     unowned, own
         Whether to look for items the customer does not have, and for those the customer has.
     """
-    inverse = np.exp((LANDMARK_MINUTE - now_ms // 60_000) / TAU_MINUTES)
+    inverse = 1.0 / decay_weight(now_ms // 60_000)
     order = newest_first(history.last_ms)
     query = history.item[order]
     q = weights(history.last_ms[order], now_ms)
-    n_sums = gather(a, scratch, sums, query, q, inverse, customers)
+    recent_buyers = np.zeros(len(query))
+    for h in range(len(query)):
+        number = number_of(to_popularity, query[h]) if query[h] >= 0 else -1
+        if number >= 0:
+            recent_buyers[h] = max(p.recent_buyers[number], 0.0) * inverse
+    n_sums = gather(a, scratch, sums, query, q, recent_buyers, inverse, customers)
     tastes.learn(t, query, q)
     owned.epoch[0] += 1
     for h in range(len(history.item)):
@@ -163,7 +168,7 @@ def find(
         numbers[i] = number_of(to_popularity, item)
         if scratch.stamp[item] == scratch.epoch[0]:
             places[i] = scratch.place[item]
-    features.fill(x, p, numbers, sums, places, t, items[:n])
+    features.fill(x, p, numbers, sums, places, t, items[:n], inverse)
     for i in range(n):
         item, number = np.int64(items[i]), numbers[i]
         if sources[i] == OWN:

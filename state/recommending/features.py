@@ -10,7 +10,7 @@ Of any candidate y (now is the customer's event time; windows of days end with t
     lift             log((n + 1) / (e + 1))
     lift_after       log((after + 1) / (e / 2 + 1))
     recent_last      log(1 + z_f_last)
-    cosine           log(cosine + 1/1000)
+    cosine           log(cosine / sqrt(f + 0.3) + 1/1000), f its buyers, each decayed with 30 days
     together         log(1 + z_n)
     raw, corrected   log(1 + raw), log(1 + max(0, corrected))
     category, brand  log((share of q in y's category + a P) / (P + a P)), P the category's share of all
@@ -34,7 +34,7 @@ import numpy.typing as npt
 
 from state.memory import kernel
 from state.popularity import DAY_MS, REPEATERS, WATERMARK_MS, Popularity, age_days, purchases_of
-from state.recommending.gathering import Sums
+from state.recommending.gathering import COSINE_SHRINK, Sums
 from state.recommending.repeats import due_ratio, rate
 from state.recommending.tastes import Tastes, taste
 
@@ -52,7 +52,7 @@ N_NEW, N_ALL = len(NEW_FEATURES), len(FEATURES)
 @kernel
 def fill(
     x: npt.NDArray[np.float64], p: Popularity, numbers: npt.NDArray[np.int64], sums: Sums,
-    places: npt.NDArray[np.int32], tastes: Tastes, items: npt.NDArray[np.int32],
+    places: npt.NDArray[np.int32], tastes: Tastes, items: npt.NDArray[np.int32], inverse: float,
 ) -> None:  # fmt: skip
     """The features of any candidates, but for the chronological, which is 0.
 
@@ -64,6 +64,8 @@ def fill(
         A row a candidate, to fill.
     numbers, places, items
         Of each its number in the popularity, its place in the sums (-1: none), and its number in the view.
+    inverse
+        What decayed sums as of the landmark are to be multiplied with to be as of now.
     """
     newest = np.int64(p.totals[WATERMARK_MS]) // DAY_MS
     for i in range(len(items)):
@@ -79,7 +81,8 @@ def fill(
             row[6] = np.log((sums.n[at] + 1.0) / (sums.e[at] + 1.0))
             row[7] = np.log((sums.after[at] + 1.0) / (sums.e[at] / 2.0 + 1.0))
             row[8] = np.log(1.0 + sums.z_f_last[at])
-            row[9] = np.log(sums.cosine[at] + 1e-3)
+            recent_buyers = max(p.recent_buyers[item], 0.0) * inverse
+            row[9] = np.log(sums.cosine[at] / np.sqrt(recent_buyers + COSINE_SHRINK) + 1e-3)
             row[10] = np.log(1.0 + sums.z_n[at])
             row[13] = np.log(1.0 + sums.raw[at])
             row[14] = np.log(1.0 + max(sums.corrected[at], 0.0))

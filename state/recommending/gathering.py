@@ -9,7 +9,8 @@ and R a row's sum of F, T the sum of all R:
     z_n         sum q max(0, (N - E) / sqrt(E + 20))
     z_f         sum q max(0, (F - R_x R_y / T) / sqrt(R_x R_y / T + 5))
     z_f_last    the largest such z_f, unweighted, over the last five items
-    cosine      sum q F / sqrt(max(R_x, F) max(R_y, F)): F is part of both R, but R may be from an older list
+    cosine      sum q F / sqrt(f_x + 0.3), f_x the decayed buyers of x (`state.popularity`): divided by
+                sqrt(f_y + 0.3) it is the cosine of decayed counts
     raw, flawed, corrected     sums over the history, unweighted, of the historical scores
 """
 
@@ -29,6 +30,7 @@ QUERY_ITEMS = 120
 LAST = 5
 Q_TAU_MS = 30.0 * 86_400_000
 Q_OLD = 0.001
+COSINE_SHRINK = 0.3
 
 
 class Sums(NamedTuple):
@@ -127,14 +129,15 @@ def _ask_for(a: ListArrays, x: int) -> None:
 @kernel
 def gather(
     a: ListArrays, scratch: Scratch, sums: Sums, history: npt.NDArray[np.int32], q: npt.NDArray[np.float64],
-    inverse: float, customers: int,
+    recent_buyers: npt.NDArray[np.float64], inverse: float, customers: int,
 ) -> int:  # fmt: skip
     """Fill `sums` from the lists of a history, newest item first; returns how many candidates there are.
 
-    `flawed` needs `customers`, and is left at 0 with 0 of them: only who asks for it pays for it.
+    `recent_buyers` are those of the history's items as of now, f above. `flawed` needs `customers`, and is
+    left at 0 with 0 of them: only who asks for it pays for it.
     """
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
-    items, recent, recent_mass, root = a.item, a.recent, a.recent_mass, a.root
+    items, recent, recent_mass = a.item, a.recent, a.recent_mass
     together, afters, expected, z = a.together, a.after, a.expected, a.z
     stamp, place = scratch.stamp, scratch.place
     n_sum, e_sum, after_sum, z_n_sum, z_f_sum, z_f_last = (
@@ -151,7 +154,8 @@ def gather(
         if x < 0:
             continue
         weight = q[h]
-        mass_x, root_x, e_x = recent_mass[x], root[x], expects(a, x, inverse)
+        e_x = expects(a, x, inverse)
+        of_cosine = weight * inverse / np.sqrt(recent_buyers[h] + COSINE_SHRINK)
         for j in range(a.length[x]):
             y = np.int64(items[x, j])
             if stamp[y] == epoch:
@@ -172,10 +176,7 @@ def gather(
             after_sum[at] += weight * afters[x, j]
             z_n_sum[at] += weight * z_n
             z_f_sum[at] += weight * z_f
-            if f <= mass_x and f <= mass_y:
-                cosine[at] += weight * f * root_x * root[y]
-            else:
-                cosine[at] += weight * f / np.sqrt(max(max(mass_x, f) * max(mass_y, f), 1e-300))
+            cosine[at] += of_cosine * f
             raw[at] += count
             corrected[at] += np.float64(z[x, j])
             if customers > 0:

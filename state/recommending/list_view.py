@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from state.entries import LANDMARK_MINUTE, TAU_MINUTES
+from state.entries import decay_weight
 from state.ids import Dictionary
 from state.item_ids import AnyIds
 from state.items import ItemMachine
@@ -36,7 +36,6 @@ class ListArrays(NamedTuple):
     expected: npt.NDArray[np.float32]
     buyers: npt.NDArray[np.int64]
     recent_mass: npt.NDArray[np.float64]
-    root: npt.NDArray[np.float64]  # one over the root of recent_mass, 0 without any
     z: npt.NDArray[np.float32]  # (N - E) / sqrt(E + 20)
     total: npt.NDArray[np.float64]  # [1]: sum of recent_mass
 
@@ -78,7 +77,7 @@ class Entry(NamedTuple):
 @kernel
 def landmark_weight(time_ms: int) -> float:
     """What F of a moment is to be multiplied with to be as of the landmark; F is as of whole minutes."""
-    return float(np.exp((time_ms // 60_000 - LANDMARK_MINUTE) / TAU_MINUTES))
+    return float(decay_weight(time_ms // 60_000))
 
 
 class ListView:
@@ -214,7 +213,7 @@ def _new(capacity: int, k: int) -> ListArrays:
     return ListArrays(
         np.zeros(capacity, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.uint32),
         np.zeros(shape, np.uint32), np.zeros(shape), np.zeros(shape, np.float32),
-        np.zeros(capacity, np.int64), np.zeros(capacity), np.zeros(capacity), np.zeros(shape, np.float32),
+        np.zeros(capacity, np.int64), np.zeros(capacity), np.zeros(shape, np.float32),
         np.zeros(1),
     )  # fmt: skip
 
@@ -225,7 +224,6 @@ def put_head(a: ListArrays, owner: int, buyers: int, recent_mass: float) -> None
     a.buyers[owner] = buyers
     a.total[0] += recent_mass - a.recent_mass[owner]
     a.recent_mass[owner] = recent_mass
-    a.root[owner] = 1.0 / np.sqrt(recent_mass) if recent_mass > 0.0 else 0.0
 
 
 @kernel

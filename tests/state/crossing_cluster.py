@@ -263,7 +263,7 @@ def check_pairs(machines: list[ItemMachine], oracle: CrossingOracle, f_error: fl
     """Every count of the item machines is the oracle's."""
     buyers, recent, by_day = oracle.bought.buyers(), oracle.recent(), oracle.by_day()
     first_days, newest = oracle.bought.first_days(), oracle.watermark_ms() // DAY_MS
-    decayed, sizes = oracle.decayed(), oracle.sizes()
+    decayed, sizes, recent_buyers = oracle.decayed(), oracle.sizes(), oracle.bought.recent_buyers()
     found: dict[tuple[str, str], int] = {}
     counted: set[str] = set()
     for machine in machines:
@@ -275,6 +275,8 @@ def check_pairs(machines: list[ItemMachine], oracle: CrossingOracle, f_error: fl
             assert tables.popularity.buyers[number] == buyers[name], name
             assert tables.popularity.recent[number] == recent[name], name
             assert tables.popularity.first_days[number] == first_days[name], name
+            recently = recent_buyers[name]
+            assert abs(tables.popularity.recent_buyers[number] - recently) <= f_error * recently, name
             for day in range(newest - DAYS + 1, newest + 1):
                 assert tables.popularity.days[number, day % DAYS] == by_day[name, day], (name, day)
             row = int(tables.row_of[number])

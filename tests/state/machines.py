@@ -122,7 +122,7 @@ def check_counts(
     """
     buyers, recent, sizes = oracle.buyers(), oracle.recent(), oracle.sizes()
     after, decayed, watermark_ms = oracle.after(), oracle.decayed(), oracle.watermark_ms()
-    first_days, all_repeats = oracle.first_days(), oracle.repeats()
+    first_days, recent_buyers, all_repeats = oracle.first_days(), oracle.recent_buyers(), oracle.repeats()
     by_day, newest = oracle.by_day(), watermark_ms // DAY_MS
     found: dict[tuple[str, str], tuple[int, int]] = {}
     assert sum(machine.purchases for machine in machines) == by_day.total()
@@ -143,6 +143,7 @@ def check_counts(
                 assert not p.days[number].any(), name
                 continue
             assert p.first_days[number] == first_days[name], name
+            assert abs(p.recent_buyers[number] - recent_buyers[name]) <= f_error * recent_buyers[name], name
             assert p.repeats[number].tolist() == all_repeats[name], name
             for day in range(newest - DAYS + 1, newest + 1):
                 assert p.days[number, day % DAYS] == by_day[name, day], (name, day)

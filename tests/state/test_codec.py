@@ -41,7 +41,7 @@ def _popularity(items: int) -> pop.Popularity:
     p = pop.new_popularity(max(items, 1) + 3)
     for n in range(items):
         pop.add_purchase(p, n, (17_000 + n % 20) * pop.DAY_MS)
-        p.buyers[n], p.first_days[n] = n, 17_000 * n
+        p.buyers[n], p.first_days[n], p.recent_buyers[n] = n, 17_000 * n, n / 7
         p.available[n] = n % 2
         p.repeats[n] = n // 2, n, 10**10 + n
     return p
@@ -114,9 +114,9 @@ def test_a_damaged_record_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", RECORDS)
 def test_another_layout_is_refused(name: str) -> None:
     raw, unpack = RECORDS[name]
-    with pytest.raises(UnknownLayout, match="has layout 7, this program reads 6; a newer version wrote it"):
-        unpack(b"\x07" + raw[1:])
-    for older in (b"\x02", b"\x05"):
+    with pytest.raises(UnknownLayout, match="has layout 8, this program reads 7; a newer version wrote it"):
+        unpack(b"\x08" + raw[1:])
+    for older in (b"\x02", b"\x06"):
         with pytest.raises(UnknownLayout, match=rf"has layout {older[0]}, .* run `alsobought rebuild`"):
             unpack(older + raw[1:])
 
@@ -188,7 +188,7 @@ def test_popularity_round_trips(items: int) -> None:
         item_codec.unpack_popularity(into, KEY, raw)
     pop.count_recent(into)
     assert [item_codec.pack_popularity(into, some) for some in np.array_split(np.arange(items), 3)] == blocks
-    for name in ("buyers", "recent", "days", "first_days", "repeats", "available"):
+    for name in ("buyers", "recent", "days", "first_days", "recent_buyers", "repeats", "available"):
         np.testing.assert_array_equal(getattr(into, name)[:items], getattr(p, name)[:items], name)
     for total in (pop.WATERMARK_MS, pop.PURCHASES):
         assert into.totals[total] == p.totals[total]

@@ -113,8 +113,9 @@ def test_erasing_everybody_leaves_no_count() -> None:
         assert not machine.tables.sizes.any()
         popularity = machine.tables.popularity
         assert popularity.totals[[pop.BUYERS, pop.PURCHASES]].tolist() == [0, 0]
-        for counts in (popularity.buyers, popularity.recent, popularity.days, popularity.first_days):
+        for counts in (popularity.buyers, popularity.recent, popularity.days, popularity.recent_buyers):
             assert not counts.any()
+        assert not popularity.first_days.any()
         assert not popularity.repeats.any()
         assert not machine.tables.rows.heads[:, 2].any()  # neighbours
         assert not machine.tables.rows.heads[:, 4:6].any()  # mass, and that of F without what rounding left

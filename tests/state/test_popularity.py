@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from state import popularity as pop
+from state.entries import LANDMARK_MINUTE, TAU_MINUTES
 
 DAY = pop.DAY_MS
 FIRST = 17_000 * DAY
@@ -36,6 +38,10 @@ class Plain:
             firsts[item].append(times[0] // DAY)
         assert p.buyers.tolist() == [len(first) for first in firsts]
         assert p.first_days.tolist() == [sum(first) for first in firsts]
+        weight = [math.exp((day * 1440 - LANDMARK_MINUTE) / TAU_MINUTES) for day in range(newest + 1)]
+        recently = [sum(weight[day] for day in first) for first in firsts]
+        assert p.recent_buyers == pytest.approx(recently, rel=1e-9, abs=1e-12 * weight[newest])
+        assert not p.recent_buyers[p.buyers == 0].any()
         for item, first in enumerate(firsts):
             mean = sum(first) / len(first) if first else newest
             assert pop.age_days(p, item) == pytest.approx(newest - mean)
@@ -98,7 +104,7 @@ def test_growing_keeps_everything() -> None:
     grown = pop.grow_popularity(p, 10)
     p.repeats[:] = np.arange(9).reshape(3, 3)
     grown = pop.grow_popularity(p, 10)
-    for name in ("buyers", "recent", "days", "first_days", "repeats", "available", "positions", "roots"):
+    for name in pop.Popularity._fields[1:]:
         np.testing.assert_array_equal(getattr(p, name), getattr(grown, name)[:3], name)
     assert grown.available[3:].all()
     np.testing.assert_array_equal(grown.roots[3:], pop.new_popularity(7).roots)

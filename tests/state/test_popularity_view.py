@@ -9,6 +9,7 @@ import pytest
 
 from state import popularity as pop
 from state.deltas import Availability, Source
+from state.entries import decay_weight
 from state.ids import Dictionary
 from state.items import ItemMachine
 from state.popularity_changes import PopularityChanges
@@ -27,7 +28,8 @@ def record(machine: ItemMachine, item: int) -> ItemPopularity:
     days = [int(p.days[item, day % pop.DAYS]) for day in range(newest, newest - pop.DAYS, -1)]
     return ItemPopularity(
         machine.items.id(item), machine.watermark_ms, machine.position, int(p.buyers[item]), newest, days,
-        int(p.first_days[item]), tuple(p.repeats[item].tolist()), machine.customers,
+        int(p.first_days[item]), float(p.recent_buyers[item] / decay_weight(machine.watermark_ms // 60_000)),
+        tuple(p.repeats[item].tolist()), machine.customers,
     )  # fmt: skip
 
 
@@ -48,6 +50,8 @@ def check(view: PopularityView[Dictionary], machines: list[ItemMachine]) -> None
         for column in ("buyers", "recent", "days", "first_days", "repeats"):
             theirs = getattr(machine.popularity, column)[items]
             assert np.array_equal(getattr(view.popularity, column)[numbers], theirs), column
+        recent_buyers = machine.popularity.recent_buyers[items]
+        np.testing.assert_allclose(view.popularity.recent_buyers[numbers], recent_buyers, rtol=1e-9)
         total += machine.popularity.buyers[items].sum()
         assert machine.watermark_ms == newest_ms
     assert view.popularity.totals[pop.BUYERS] == total == machines[0].popularity.totals[pop.BUYERS]
@@ -97,14 +101,14 @@ def test_only_what_changed_is_due_and_days_that_pass_are_no_change() -> None:
 def test_an_older_record_does_not_replace_a_newer_one_and_a_removed_item_begins_anew() -> None:
     view = PopularityView(Dictionary())
     day = 20_000
-    newer = ItemPopularity("tea", day * pop.DAY_MS, 9, 5, day, [4], 5 * (day - 3), (1, 1, 60), 7)
+    newer = ItemPopularity("tea", day * pop.DAY_MS, 9, 5, day, [4], 5 * (day - 3), 4.5, (1, 1, 60), 7)
     older = newer._replace(version=8, buyers=4, purchases=[3])
     view.put([newer, older])
     assert (view.popularity.buyers[0], view.popularity.recent[0]) == (5, 4)
     view.remove("tea")
     view.remove("unheard of")
     assert (view.popularity.buyers[0], view.popularity.recent[0]) == (0, 0)
-    assert view.popularity.first_days[0] == 0
+    assert (view.popularity.first_days[0], view.popularity.recent_buyers[0]) == (0, 0)
     assert view.popularity.totals[pop.BUYERS] == 0
     view.put([older])  # after a rebuild versions may be any
     assert view.popularity.buyers[0] == 4
@@ -117,7 +121,7 @@ def test_what_can_be_bought_is_said_apart() -> None:
     assert view.offer("tea", available=False)
     assert not view.offer("tea", available=False)
     day = 20_000
-    view.put([ItemPopularity("tea", day * pop.DAY_MS, 1, 5, day, [4], day, (0, 0, 0), 7)])
+    view.put([ItemPopularity("tea", day * pop.DAY_MS, 1, 5, day, [4], day, 0.1, (0, 0, 0), 7)])
     assert view.popularity.available[0] == 0
     assert view.offer("tea", available=True)
 
@@ -136,7 +140,7 @@ def test_a_late_record_counts_what_is_still_in_the_window() -> None:
     view, day = PopularityView(Dictionary()), 20_000
     view.move_on(day * pop.DAY_MS)
     late = day - 20
-    view.put([ItemPopularity("tea", late * pop.DAY_MS, 1, 9, late, list(range(1, 29)), 3, (0, 0, 0), 7)])
+    view.put([ItemPopularity("tea", late * pop.DAY_MS, 1, 9, late, list(range(1, 29)), 3, 2.0, (0, 0, 0), 7)])
     assert pop.purchases_of(view.popularity, 0, day, pop.DAYS) == sum(range(1, 9))
     assert view.popularity.recent[0] == 0
     assert view.watermark_ms == day * pop.DAY_MS

@@ -98,7 +98,7 @@ def test_a_sweep_stores_the_popularity_that_changed_and_no_more() -> None:
     assert changed == [b"p" + (number >> BLOCK_BITS).to_bytes(4, "big")]
     again = ItemMachine(CountingSettings(window=4))
     ItemSaver(again, store).load()
-    for column in ("buyers", "recent", "days", "first_days", "repeats"):
+    for column in ("buyers", "recent", "days", "first_days", "recent_buyers", "repeats"):
         ours, theirs = (getattr(m.popularity, column)[:2_000] for m in (machine, again))
         np.testing.assert_array_equal(ours, theirs, column)
     assert again.popularity.recent[:2_000].sum() == 1

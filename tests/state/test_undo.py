@@ -75,6 +75,7 @@ def test_of_the_only_purchase_erased_nothing_is_left() -> None:
     p = machine.tables.popularity
     assert (machine.purchases, p.totals[pop.BUYERS], int(p.days.sum()), int(p.recent.sum())) == (0, 0, 0, 0)
     assert not p.first_days.any()
+    assert not p.recent_buyers.any()
 
 
 def test_a_return_in_part_takes_back_nothing_but_the_quantity() -> None:
@@ -138,5 +139,5 @@ def test_real_purchases_with_returns_and_erasures() -> None:
         machine.take_in()
         p = machine.tables.popularity
         assert machine.purchases == 0
-        for counts in (p.buyers, p.recent, p.days, p.first_days, p.repeats):
+        for counts in (p.buyers, p.recent, p.days, p.first_days, p.recent_buyers, p.repeats):
             assert not counts.any()

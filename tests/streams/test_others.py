@@ -34,7 +34,8 @@ def record(key: bytes, value: Any, partition: int = 0) -> Any:
 def tea(buyers: int, version: int) -> Any:
     message = PopularityMessage(
         item_id="tea", kind="bought", as_of=AS_OF, version=version, buyers=buyers, newest_day=DAY,
-        purchases=[buyers], first_days=1, repeaters=0, repeat_days=0, repeat_minutes=0, customers=buyers,
+        purchases=[buyers], first_days=1, recent_buyers=0.5, repeaters=0,
+        repeat_days=0, repeat_minutes=0, customers=buyers,
         available=True,
     )  # fmt: skip
     return record(b"tea", message)

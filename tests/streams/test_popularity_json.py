@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from state import popularity as pop
+from state.entries import decay_weight
 from state.events import Event, Kind
 from state.items import ItemMachine
 from state.settings import CountingSettings
@@ -35,11 +36,13 @@ def expected(machine: ItemMachine, item: int) -> PopularityMessage:
     last = next((n for n, count in enumerate(days) if count), None)
     while days and not days[-1]:
         days.pop()
+    weight = decay_weight(machine.watermark_ms // 60_000)
     repeaters, repeat_days, minutes = p.repeats[item].tolist()
     return PopularityMessage(
         item_id=machine.items.id(item), kind="bought", as_of=machine.watermark_ms, version=machine.position,
         buyers=int(p.buyers[item]), newest_day=EPOCH + timedelta(newest - (last or 0)),
-        purchases=days[last or 0 :], first_days=int(p.first_days[item]), repeaters=repeaters,
+        purchases=days[last or 0 :], first_days=int(p.first_days[item]),
+        recent_buyers=float(f"{p.recent_buyers[item] / weight:.5g}"), repeaters=repeaters,
         repeat_days=repeat_days, repeat_minutes=minutes, customers=machine.customers,
         available=bool(p.available[item]),
     )  # fmt: skip
@@ -54,7 +57,7 @@ def test_messages_are_what_the_machine_counted() -> None:
     for name, value in found.items():
         item = machine.items.number(name)
         if value is None:
-            assert (p.buyers[item], p.first_days[item]) == (0, 0)
+            assert (p.buyers[item], p.first_days[item], p.recent_buyers[item]) == (0, 0, 0)
             continue
         message = decode_popularity(value)
         assert message == expected(machine, item)

@@ -26,9 +26,11 @@ def gathered(world: World, customer: str) -> dict[str, dict[str, float]]:
     history, view, now = world.recommender.history(customer), world.view, world.counts.now_ms
     order = newest_first(history.last_ms)
     found = new_sums()
+    items = view.items.ids(history.item[order].tolist())
+    recent_buyers = np.array([world.counts.recent_buyers[item] for item in items])
     n = gather(
         view.arrays, new_scratch(len(view.items)), found, history.item[order],
-        weights(history.last_ms[order], now), 1 / landmark_weight(now), world.counts.customers,
+        weights(history.last_ms[order], now), recent_buyers, 1 / landmark_weight(now), world.counts.customers,
     )  # fmt: skip
     names = view.items.ids(found.item[:n].tolist())
     assert len(set(names)) == n
@@ -58,15 +60,16 @@ def test_weights_of_ages() -> None:
     assert q.tolist() == pytest.approx([1.001, np.exp(-1) + 0.001, 1.001])  # the future counts as now
 
 
-def test_a_list_older_than_those_of_its_items_stays_within_bounds() -> None:
-    """Of y no message has come yet: its mass is not known, the cosine is at most 1 all the same."""
+def test_of_an_item_of_which_nothing_has_come_yet() -> None:
+    """Its row's sum and its decayed buyers are not known."""
     view = ListView(2)
     now = 1_600_000_000_000
     view.put("x", [Entry("y", 8, 3, 4.0, 1.0)], buyers=5, recent_mass=2.0, as_of_ms=now)
     sums = new_sums()
     query, q = np.array([view.items.number("x")], np.int32), np.ones(1)
-    assert gather(view.arrays, new_scratch(8), sums, query, q, 1 / landmark_weight(now), 10) == 1
-    assert sums.cosine[0] == pytest.approx(1.0)
+    f = np.array([1.7])
+    assert gather(view.arrays, new_scratch(8), sums, query, q, f, 1 / landmark_weight(now), 10) == 1
+    assert sums.cosine[0] == pytest.approx(4 / 2**0.5)
     assert sums.z_f[0] == pytest.approx(4 / 5**0.5)
     assert sums.flawed[0] == pytest.approx(8 / 20**0.5)
 
@@ -77,7 +80,10 @@ def test_unknown_items_and_the_last_five() -> None:
         view.put(f"x{x}", [Entry("y", 1, 1, x + 1.0, 1.0)], buyers=1, recent_mass=1.0, as_of_ms=0)
     sums = new_sums()
     query = np.array([-1, *(view.items.number(f"x{x}") for x in range(8))], np.int32)
-    assert gather(view.arrays, new_scratch(16), sums, query, np.ones(9), 1 / landmark_weight(0), 10) == 1
+    assert (
+        gather(view.arrays, new_scratch(16), sums, query, np.ones(9), np.zeros(9), 1 / landmark_weight(0), 10)
+        == 1
+    )
     assert sums.raw[0] == 8
     assert sums.z_f_last[0] == pytest.approx(max((x + 1.0) / 5**0.5 for x in range(LAST - 1)))
 
@@ -90,6 +96,6 @@ def test_more_candidates_than_there_is_room_for() -> None:
     sums = new_sums()
     query = np.array([view.items.number(f"x{x}") for x in range(lists)], np.int32)
     q = np.ones(lists)
-    n = gather(view.arrays, new_scratch(len(view.items)), sums, query, q, 1 / landmark_weight(0), 10)
+    n = gather(view.arrays, new_scratch(len(view.items)), sums, query, q, q, 1 / landmark_weight(0), 10)
     assert n == MOST
     assert (sums.raw == 1).all()

@@ -17,7 +17,7 @@ from state.events import Event
 from state.items import ItemMachine
 from state.lists import Lists
 from state.recommending.catalogue import Catalogue
-from state.recommending.list_view import Entry, ListView, Translation
+from state.recommending.list_view import Entry, ListView, Translation, landmark_weight
 from state.recommending.recommender import Recommender
 from state.settings import CountingSettings
 from tests.events import DAY_MS, as_event, purchases, real_slice
@@ -126,6 +126,7 @@ class Counts:
     buyers: Counter[str]
     recent: dict[tuple[int, int], Counter[str]]  # (days, days before the newest)
     first_days: Counter[str]
+    recent_buyers: dict[str, float]  # as of now
     repeats: dict[str, list[int]]
     mass: dict[str, float]  # recent_mass as of now
     of_groups: tuple[Counter[str], Counter[str]]  # buyers by category, by brand
@@ -134,7 +135,7 @@ class Counts:
     def of(world: World) -> Counts:
         log = world.log
         now = log.watermark_ms()
-        buyers = log.buyers()
+        buyers, weight = log.buyers(), landmark_weight(now)
         of_groups: tuple[Counter[str], Counter[str]] = Counter(), Counter()
         for item, groups in world.groups.items():
             for of_group, group in zip(of_groups, groups, strict=True):
@@ -142,7 +143,7 @@ class Counts:
         windows = (3, 0), (7, 0), (14, 0), (21, 7)
         return Counts(
             log.fed, now, log.customers(), buyers, {w: log.recent(*w) for w in windows},
-            log.first_days(), log.repeats(),
+            log.first_days(), {item: n / weight for item, n in log.recent_buyers().items()}, log.repeats(),
             {y: as_of(m.recent_mass, m.as_of_ms, now) for y, m in world.lists.items()}, of_groups,
         )  # fmt: skip
 

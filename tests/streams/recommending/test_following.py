@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from state.entries import decay_weight
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED
 from streams.messages import SETTLE, CatalogueItem, PopularityMessage, Progress, SettleMark, encode
 from streams.recommending import following as module
@@ -32,6 +33,7 @@ def popularity(item_id: str, version: int = 1, **more: Any) -> bytes:
     told: dict[str, Any] = {
         "item_id": item_id, "kind": "bought", "as_of": 1_750_075_200_000, "version": version, "buyers": 3,
         "newest_day": date(2025, 6, 16), "purchases": [2, 0, 1], "first_days": 3 * 20_089,
+        "recent_buyers": 2.5,
         "repeaters": 1, "repeat_days": 2, "repeat_minutes": 3, "customers": 9, "available": True,
     }  # fmt: skip
     return encode(PopularityMessage(**(told | more)))
@@ -52,6 +54,8 @@ def test_popularity_of_a_kind_goes_to_its_board_and_odd_records_are_passed_over(
     assert (view.customers, view.watermark_ms) == (9, 1_750_075_200_000)
     assert view.popularity.recent[view.items.number("tea")] == 3
     assert view.popularity.first_days[view.items.number("tea")] == 3 * 20_089
+    weight = decay_weight(1_750_075_200_000 // 60_000)
+    assert view.popularity.recent_buyers[view.items.number("tea")] == pytest.approx(2.5 * weight)
     assert view.popularity.repeats[view.items.number("tea")].tolist() == [1, 2, 3]
     assert len(watched.popularity.items) == 0
 
