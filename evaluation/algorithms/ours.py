@@ -1,14 +1,16 @@
 """Ours: the machines and the ranking of production, in process, with the weights that they learn on the way.
 
 The events go through in order, once for all cutoffs: a chunk's visits are tested and learnt from, then the
-chunk is counted; the lists that some chunks changed are ranked after them, as `streams` does it over Kafka
-under a full load. Every eight weeks of event time the chronological model is trained anew on what came so
-far, as in a shop that runs `alsobought train` now and then. Nothing is implemented here.
+chunk is counted, and the lists that it changed are ranked. In a live shop every visit is a lesson and lists
+are never older than a moment; here they are as far as that is affordable. Every eight weeks of event time the
+chronological model is trained anew on what came so far, as in a shop that runs `alsobought train` now and
+then. Nothing is implemented here.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from evaluation.models import trained
 from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, Progress, untold
@@ -20,13 +22,13 @@ from state.recommending.catalogue import Catalogue
 from state.recommending.learner import Hits, Learner
 from state.recommending.list_view import ListView, Translation
 from state.recommending.recommender import Recommender, Shelf
-from state.recommending.visits import MOST_CASES
 from state.settings import CountingSettings
 
 TRAIN_MS = 56 * DAY_MS
-CHUNK = 2_000  # events, of a full load: what a live shop counts at once is far less
-ROWS = 4_096  # that are ranked at once: some 20 MB
-RANKED = 4 * CHUNK  # as a worker under a full load, whose lists lag by seconds ...
+CHUNK = 500  # events: what a live shop counts at once is far less, but looking at visits costs time
+MOST_CASES = 100  # of a chunk: nearly all visits of most shops
+ROWS = 4_096  # that are ranked at once, some 20 MB: no more than so many are ranked after every chunk
+RANKED = 8_000  # where a chunk changes more lists, they lag as those of a worker under a full load do ...
 RANKED_MS = 2 * DAY_MS  # ... but not by weeks of a shop that has few events
 
 
@@ -39,6 +41,8 @@ class Ours:
         Events that are counted at once, and how many of their visits are tested and learnt from at most.
     ranked, ranked_ms
         Events, or event time, after which the lists they changed are ranked, at the end of a chunk.
+    at_once
+        Lists that are ranked earlier: after every chunk that leaves no more than so many to be ranked.
     train_ms
         Event time between two trainings of the chronological model; None: there is none.
     """
@@ -51,11 +55,12 @@ class Ours:
         most_cases: int = MOST_CASES,
         ranked: int = RANKED,
         ranked_ms: int = RANKED_MS,
+        at_once: int = ROWS,
         train_ms: int | None = TRAIN_MS,
     ) -> None:
         self.progress: Progress = untold
         self._chunk, self._most_cases = chunk, most_cases
-        self._ranked, self._ranked_ms = ranked, ranked_ms
+        self._ranked, self._ranked_ms, self._at_once = ranked, ranked_ms, at_once
         settings = CountingSettings()
         self._catalogue = Catalogue()
         self._known_items = 0
@@ -89,7 +94,9 @@ class Ours:
             self._done = stop
             passed_ms = before.time_ms[stop - 1] - before.time_ms[self._listed]
             if stop - self._listed >= self._ranked or passed_ms >= self._ranked_ms or stop == len(before):
-                self._rank()
+                self._rank(self._items.waiting())
+            elif len(waiting := self._items.waiting()) <= self._at_once:
+                self._rank(waiting)
             self.progress((stop - start) / (len(before) - start))
         with self._view.lock:
             self.recommender.synchronise()
@@ -125,9 +132,8 @@ class Ours:
         for deltas in applied.deltas[0]:
             self._items.apply(deltas)
 
-    def _rank(self) -> None:
+    def _rank(self, waiting: npt.NDArray[np.int64]) -> None:
         self._listed = self._done
-        waiting = self._items.waiting()
         for start in range(0, len(waiting), ROWS):
             lists = self._items.rank(waiting[start : start + ROWS])
             self._view.put_lists(self._items, lists, self._items.mark_published(lists), self._to_view)

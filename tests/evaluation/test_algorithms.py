@@ -176,7 +176,7 @@ def test_ours_does_not_change_when_later_events_do() -> None:
 def test_ours_ranks_lists_after_so_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
     events = drifting(5, 150, 80, 3_000)
     days = int(events.time_ms[1_799] - events.time_ms[0]) // DAY_MS + 1
-    ours = Ours(chunk=100, ranked=400, ranked_ms=days * DAY_MS, train_ms=None)
+    ours = Ours(chunk=100, ranked=400, ranked_ms=days * DAY_MS, at_once=0, train_ms=None)
     ranked: list[int] = []
     rank = ItemMachine.rank
 
@@ -190,9 +190,11 @@ def test_ours_ranks_lists_after_so_many_events(monkeypatch: pytest.MonkeyPatch) 
     ours.fit(events.part(0, 1_800), int(events.time_ms[1_800]))
     assert ranked[4:] == [1_750, 1_800]
     ranked.clear()
-    ours = Ours(chunk=100, ranked=400, ranked_ms=1, train_ms=None)
-    ours.fit(events.part(0, 300), int(events.time_ms[300]))
-    assert ranked == [100, 200, 300]
+    for early in ({"ranked_ms": 1, "at_once": 0}, {"ranked_ms": days * DAY_MS, "at_once": 80}):
+        ranked.clear()
+        ours = Ours(chunk=100, ranked=400, train_ms=None, **early)
+        ours.fit(events.part(0, 300), int(events.time_ms[300]))
+        assert ranked == [100, 200, 300]
 
 
 def test_chosen() -> None:
