@@ -197,7 +197,7 @@ def main() -> None:
     options = made.parse_args()
     data = sets(options.watches, options.limit)
     if options.curve is not None:
-        return tell_curve(*_known(options.curve, list(data), "set"), data)
+        return tell_curve(_known(options.curve, list(data), "set")[0], data)
     if options.only is not None:
         data = {name: data[name] for name in _known(options.only, list(data), "set")}
     chosen, questions = _choices(options), _known(options.questions, list(SIMPLE), "question")

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from bench.zipf import START_MS
 from evaluation.protocol import DAY_MS, Events
 
-ZIPF = 0.9  # exponent of the popularity
 TAIL = 1.8  # Pareto exponent of how often a customer comes
 MOST_OFTEN = 60.0  # times as often as the rarest, at most
 TASTES = np.array([0.6, 0.3, 0.1])  # shares of a customer's groups at a time
@@ -47,6 +46,8 @@ class Shop:
     ----------
     visits, basket
         Means: visits of a customer, heavy-tailed; items of a basket, before doubles are left out.
+    zipf
+        Exponent of popularity: 0.8 gives the first of 5,000 items 4 % of what is bought, 0.5 gives it 0.7 %.
     repeat
         Share of purchases of something that the customer has, mostly of late.
     groups
@@ -70,6 +71,7 @@ class Shop:
     visits: float
     basket: float
     days: int = 365
+    zipf: float = 0.8
     repeat: float = 0.3
     groups: int = 30
     loyalty: float = 0.7
@@ -92,7 +94,7 @@ SHOPS = {
     "200-items": Shop(items=200, customers=3_000, visits=12, basket=2.5, groups=8),
     "200000-items": Shop(items=200_000, customers=5_000, visits=9, basket=3, groups=300),
     "gift-retailer": Shop(
-        items=3_700, customers=4_000, visits=4.5, basket=29, repeat=0.25, groups=40, loyalty=0.5,
+        items=3_700, customers=4_000, visits=4.5, basket=25, zipf=0.5, repeat=0.25, groups=40, loyalty=0.5,
         companions=0.25, life_days=250, taste_days=120, seasonal=0.35,
     ),
 }  # fmt: skip
@@ -154,7 +156,7 @@ def _items(shop: Shop, rng: np.random.Generator) -> _Items:
     launched = np.zeros(shop.items)
     if shop.life_days is not None:
         launched = rng.uniform(-2.0 * shop.life_days, shop.days, shop.items)
-    popularity = (1.0 + rng.permutation(shop.items)) ** -ZIPF
+    popularity: Floats = np.power(1.0 + rng.permutation(shop.items), -shop.zipf)
     peak = rng.uniform(0.0, YEAR_DAYS, shop.items)
     peak[rng.random(shop.items) >= shop.seasonal] = np.nan
     order = np.lexsort((launched, group))
