@@ -48,7 +48,14 @@ def chosen(names: list[str] | None, *, new_only: bool) -> list[str]:
 
 
 def make(name: str) -> Algorithm:
-    """A new one of a name of `NAMES`; what it needs is imported now."""
+    """A new one of a name of `NAMES`; what it needs is imported now.
+
+    A name with a colon, `bench.choices:as-is`, is one that the `make` of another module knows.
+    """
+    if ":" in name:
+        other, _, choice = name.partition(":")
+        elsewhere: Algorithm = import_module(other).make(choice)
+        return elsewhere
     module, _, cls = WHERE[name].partition(":")
     algorithm: Algorithm = getattr(import_module(f"evaluation.algorithms.{module}"), cls)()
     return algorithm

@@ -1,0 +1,84 @@
+"""Variants of ours that `bench.generality` compares, by name; none of them trains, unless it says so.
+
+as-is            the product as it counts a full load
+trained          the same with the chronological model, trained every eight weeks
+chunk-500        500 events counted at once, lists ranked after as many: as a shop that is not flooded
+every-visit      each visit is a test and a lesson, none is skipped
+live             both
+without-FEATURE  as-is, but the ranker does not see a feature
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluation.algorithms.ours import TRAIN_MS, Ours
+from evaluation.errors import EvaluationError
+from state.recommending.features import FEATURES
+from state.recommending.ranker import Floats, Ranker
+
+FEW = 500
+EVERY = 1 << 30
+CHOICES: dict[str, dict[str, Any]] = {
+    "as-is": {},
+    "trained": {"train_ms": TRAIN_MS},
+    "chunk-500": {"chunk": FEW, "ranked": FEW},
+    "every-visit": {"most_cases": EVERY},
+    "live": {"chunk": FEW, "ranked": FEW, "most_cases": EVERY},
+}
+"""Arguments of `Ours`."""
+
+WITHOUT = "without-"
+
+
+@dataclass
+class Blind(Ranker):
+    """A ranker that sees 0 instead of a feature, so that its weight decides nothing and is never learnt."""
+
+    column: int = 0
+
+    def scores(self, x: Floats) -> Floats:
+        """As of a ranker, without the feature."""
+        return super().scores(self._hidden(x))
+
+    def learn(self, x: Floats, hits: npt.NDArray[np.bool_]) -> None:
+        """As of a ranker, without the feature."""
+        super().learn(self._hidden(x), hits)
+
+    def _hidden(self, x: Floats) -> Floats:
+        seen = x.copy()
+        seen[:, self.column : self.column + 1] = 0.0  # of new items there are fewer columns
+        return seen
+
+
+def known(name: str) -> str:
+    """The name of a choice.
+
+    Raises
+    ------
+    EvaluationError
+        There is none of this name.
+    """
+    if name in CHOICES or (name.startswith(WITHOUT) and name.removeprefix(WITHOUT) in FEATURES):
+        return name
+    raise EvaluationError(
+        f"there is no choice {name!r}: there are {', '.join(CHOICES)}, and {WITHOUT} with one of"
+        f" {', '.join(FEATURES)}"
+    )
+
+
+def make(name: str) -> Ours:
+    """Ours as a choice has it."""
+    if name in CHOICES:
+        return Ours(**({"train_ms": None} | CHOICES[name]))
+    column = FEATURES.index(known(name).removeprefix(WITHOUT))
+    ours = Ours(train_ms=None)
+    ours.recommender.rankers = {
+        shelf: Blind(ranker.names, ranker.weights, ranker.least, ranker.any_of, column=column)
+        for shelf, ranker in ours.recommender.rankers.items()
+    }
+    return ours

@@ -1,0 +1,78 @@
+"""The sets of events that `bench.generality` measures on: each, its halves, and synthetic shops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+
+import numpy as np
+
+from alsobought.evaluating import kind_of, read
+from alsobought.options import settings_of
+from alsobought.sources.complete_journey import NAME as BUNDLED
+from bench.shops import SHOPS
+from bench.shops import events as events_of
+from evaluation.protocol import Events
+from streams.kinds import kinds_of
+
+SEED = 20_240_601
+Sets = dict[str, Callable[[], Events]]
+"""By name what gives the events."""
+
+
+def sets(watches: str | None, limit: int | None) -> Sets:
+    """All sets: purchases, watches where a file of them is given, halves of both, and shops.
+
+    Parameters
+    ----------
+    limit
+        Events of a set at most: the first.
+    """
+    found: Sets = {}
+    for name, file in {"purchases": BUNDLED, "watches": watches}.items():
+        if file is not None:
+            found |= halves(name, cache(partial(_of_file, file, limit)))
+    return found | {name: partial(_of_shop, name, limit) for name in SHOPS}
+
+
+def halves(name: str, whole: Callable[[], Events]) -> Sets:
+    """A set, what happened before and after the middle of its time, and two halves of its customers."""
+    return {
+        name: whole,
+        f"{name}-first-half": lambda: in_time(whole(), 0),
+        f"{name}-second-half": lambda: in_time(whole(), 1),
+        f"{name}-customers-a": lambda: by_customers(whole(), 0),
+        f"{name}-customers-b": lambda: by_customers(whole(), 1),
+    }
+
+
+def in_time(events: Events, half: int) -> Events:
+    """The events before the middle of the time (0), or from it on (1)."""
+    middle_ms = int(events.time_ms[0] + events.time_ms[-1]) // 2
+    if half == 0:
+        return events.before(middle_ms)
+    return events.between(middle_ms, int(events.time_ms[-1]) + 1)
+
+
+def by_customers(events: Events, half: int) -> Events:
+    """All events of a random half of the customers (0), or of the others (1)."""
+    chosen = np.random.default_rng(SEED).permutation(events.n_customers) % 2 == half
+    some = chosen[events.customer]
+    return Events(
+        events.customer[some], events.item[some], events.time_ms[some],
+        events.n_customers, events.n_items, events.catalogue,
+    )  # fmt: skip
+
+
+def _of_file(file: str, limit: int | None) -> Events:
+    kind = kind_of(file, kinds_of(settings_of()))
+    events = read(file, kind, BUNDLED if file == BUNDLED else None)
+    return _first(events, limit)
+
+
+def _of_shop(name: str, limit: int | None) -> Events:
+    return _first(events_of(SHOPS[name], SEED), limit)
+
+
+def _first(events: Events, limit: int | None) -> Events:
+    return events if limit is None else events.part(0, limit)

@@ -1,0 +1,223 @@
+"""Is ours at least the best simple method everywhere? On purchases, watches, their halves, and seeded shops.
+
+    python -m bench.generality [--watches FILE] [--only SET,...] [--questions new,all] [--choice NAME,...]
+                               [--without FEATURE,...|all] [--curve SET] [--limit N] [--out DIR]
+
+At cutoffs in the second half of each set six items are recommended to customers who come back within two
+weeks (`evaluation.protocol`). A choice (`bench.choices`) holds on a set if it hits at least as often as the
+best simple method within one standard error of its own. The ratio to the best simple method is told of every
+set, its worst and its mean of all. --curve tells instead, of one set, how ours compares as its lessons grow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+
+from alsobought.bars import told
+from alsobought.tables import table_of
+from bench import choices, learning_curve
+from bench.event_sets import Sets, sets
+from bench.results import machine, parser
+from evaluation.running import Evaluation, Question, evaluate
+from state.recommending.features import FEATURES, NEW_FEATURES
+from state.recommending.recommender import ALGORITHMS
+
+BESTSELLERS, EASE, OWN = "bestsellers-2w", "ease", "buy-again"
+SIMPLE = {"new": (BESTSELLERS, "item-corrected", EASE), "all": (BESTSELLERS, "item-corrected", EASE, OWN)}
+"""The simple methods by question: only what recommends owned items can be judged by all items."""
+MODULE = "bench.choices:"
+WIDTH = 150  # of tables: they are read from files, too
+
+
+@dataclass(frozen=True)
+class Row:
+    """How often each hit on a set, and the standard error of that, by name of the algorithm or choice."""
+
+    data: str
+    question: str
+    asked: int
+    hits: dict[str, float]
+    errors: dict[str, float]
+    seconds: float
+
+    def best(self) -> float:
+        """The hit rate of the best simple method."""
+        return max(self.hits.get(name, 0.0) for name in SIMPLE[self.question])
+
+    def ratio(self, choice: str, other: str | None = None) -> float:
+        """Of a choice to another algorithm, or to the best simple method."""
+        base = self.best() if other is None else self.hits.get(other, float("nan"))
+        return self.hits[choice] / base if base else float("inf")
+
+    def holds(self, choice: str) -> bool:
+        """Whether a choice is at least the best simple method, within one standard error."""
+        return self.hits[choice] >= self.best() - self.errors[choice]
+
+
+def row_of(found: Evaluation, question: str, seconds: float) -> Row:
+    """What an evaluation brought."""
+    measured = {verdict.name.removeprefix(MODULE): verdict.measured for verdict in found.verdicts}
+    return Row(
+        found.data, question, sum(found.asked),
+        {name: one.hit for name, one in measured.items()}, {name: one.se for name, one in measured.items()},
+        seconds,
+    )  # fmt: skip
+
+
+def measure(
+    data: Sets, questions: Sequence[str], chosen: Sequence[str], options: argparse.Namespace
+) -> list[Row]:  # fmt: skip
+    """Ask every question on every set; what failed is told on standard error, and left out."""
+    found = []
+    for name, events_of in data.items():
+        events = events_of()
+        for question in questions:
+            algorithms = [*SIMPLE[question], *(MODULE + choice for choice in chosen)]
+            asked = Question(options.cutoffs, new_only=question == "new", customers=options.customers)
+            begin = time.perf_counter()
+            evaluation = evaluate(name, events, algorithms, asked, told, jobs=options.jobs)
+            for failure in evaluation.failures:
+                print(f"{name}: {failure}", file=sys.stderr, flush=True)
+            row = row_of(evaluation, question, time.perf_counter() - begin)
+            if all(choice in row.hits for choice in chosen):
+                found.append(row)
+            _say(f"{name}, {question}: {len(events):,} events, {row.seconds:.0f} s")
+    return found
+
+
+def table(rows: Sequence[Row], question: str, chosen: Sequence[str]) -> tuple[list[str], list[list[object]]]:
+    """Columns and rows of a question; ratios are those of the first choice."""
+    first, simple = chosen[0], SIMPLE[question]
+    columns = ["set", "asked", *simple, *chosen, "error", "/ best", "/ ease", "/ bestsellers", "holds"]
+    return columns, [
+        [
+            row.data, row.asked,
+            *(f"{row.hits[name]:.4f}" if name in row.hits else "failed" for name in (*simple, *chosen)),
+            f"{row.errors[first]:.4f}",
+            *(f"{row.ratio(first, other):.3f}" for other in (None, EASE, BESTSELLERS)),
+            "yes" if row.holds(first) else "no",
+        ]
+        for row in rows
+        if row.question == question
+    ]  # fmt: skip
+
+
+def summary(rows: Sequence[Row], chosen: Sequence[str]) -> dict[str, float]:
+    """Per question and choice the worst and the mean ratio to the best simple method, and the sets held."""
+    figures: dict[str, float] = {}
+    for question in dict.fromkeys(row.question for row in rows):
+        some = [row for row in rows if row.question == question]
+        for choice in chosen:
+            ratios = [row.ratio(choice) for row in some]
+            figures[f"{question}_{choice}_worst_ratio"] = min(ratios)
+            figures[f"{question}_{choice}_mean_ratio"] = sum(ratios) / len(ratios)
+            figures[f"{question}_{choice}_sets_held"] = sum(row.holds(choice) for row in some)
+        figures[f"{question}_sets"] = len(some)
+    return figures
+
+
+def tell(rows: Sequence[Row], chosen: Sequence[str]) -> None:
+    """Print a table a question, and the summary."""
+    figures = summary(rows, chosen)
+    for question in dict.fromkeys(row.question for row in rows):
+        _print(*table(rows, question, chosen), f"hit@6, {question} items")
+        told_of = [
+            [
+                choice,
+                *(f"{figures[f'{question}_{choice}_{name}_ratio']:.3f}" for name in ("worst", "mean")),
+                f"{figures[f'{question}_{choice}_sets_held']:.0f} of {figures[f'{question}_sets']:.0f}",
+            ]
+            for choice in chosen
+        ]
+        _print(["choice", "worst / best", "mean / best", "holds on"], told_of, f"all sets, {question} items")
+
+
+def tell_curve(name: str, data: Sets) -> None:
+    """Print the learning curve of a set."""
+    with told("percent:", 100) as done:
+        points = learning_curve.curve(data[name](), lambda share: done(round(100 * share)))
+    _print(
+        ["lessons", "visits", *ALGORITHMS],
+        learning_curve.rows(points),
+        f"{name}: share of visits hit, new items, in stretches that end with so many lessons",
+    )
+    for other in ALGORITHMS:
+        if other != "ours":
+            lessons = learning_curve.ahead_from(points, other)
+            _say(f"ahead of {other}: " + ("not yet" if lessons is None else f"from {lessons:,} lessons on"))
+
+
+def _print(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str) -> None:
+    Console(markup=False, highlight=False, width=WIDTH).print(table_of(columns, rows, title))
+    _say("")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _known(names: str, of: Sequence[str], what: str) -> list[str]:
+    found = names.split(",")
+    if unknown := [name for name in found if name not in of]:
+        raise SystemExit(f"there is no {what} {', '.join(unknown)}: there are {', '.join(of)}")
+    return found
+
+
+def _choices(options: argparse.Namespace) -> list[str]:
+    found = [choices.known(name) for name in options.choice.split(",")]
+    if options.without is not None:
+        features = NEW_FEATURES if options.without == "all" else _known(options.without, FEATURES, "feature")
+        found += [f"{choices.WITHOUT}{name}" for name in features]
+    return list(dict.fromkeys(found))
+
+
+def main() -> None:
+    """Run it."""
+    made = parser(__doc__)
+    made.add_argument("--watches", metavar="FILE", help="events of the kind watched, as for publish")
+    made.add_argument("--only", metavar="SET,...", help="only these sets")
+    made.add_argument(
+        "--choice", metavar="NAME,...", default="as-is", help="of bench.choices; ratios: the first"
+    )
+    made.add_argument(
+        "--without", metavar="FEATURE,...", help="also as-is without each of these; all: of new"
+    )
+    made.add_argument("--questions", metavar="new,all", default="new,all")
+    made.add_argument("--cutoffs", type=int, default=4)
+    made.add_argument("--customers", type=int, default=2_000, help="asked at a cutoff at most")
+    made.add_argument("--jobs", type=int, default=1, help="algorithms at the same time")
+    made.add_argument("--curve", metavar="SET", help="the learning curve of one set, and nothing else")
+    options = made.parse_args()
+    data = sets(options.watches, options.limit)
+    if options.curve is not None:
+        return tell_curve(_known(options.curve, list(data), "set")[0], data)
+    if options.only is not None:
+        data = {name: data[name] for name in _known(options.only, list(data), "set")}
+    chosen, questions = _choices(options), _known(options.questions, list(SIMPLE), "question")
+    rows = measure(data, questions, chosen, options)
+    tell(rows, chosen)
+    result = {
+        "bench": "generality",
+        "ended": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "machine": machine(),
+        "limit": options.limit,
+        "runs": 1,
+        "figures": summary(rows, chosen),
+        "in_process_per_s": 0.0,
+        "series": {},
+        "rows": [asdict(row) for row in rows],
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "generality.json").write_text(json.dumps(result, indent=1) + "\n", encoding="ascii")
+    return None
+
+
+if __name__ == "__main__":
+    main()
