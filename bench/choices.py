@@ -1,8 +1,9 @@
 """Variants of ours that `bench.generality` compares, by name; none of them trains, unless it says so.
 
-as-is            the product as it counts a full load
+as-is            the product as `evaluation.algorithms.ours` runs it
 trained          the same with the chronological model, trained every eight weeks
-chunk-500        500 events counted at once, lists ranked after as many: as a shop that is not flooded
+full-load        2,000 events are counted at once, lists lag by 8,000, and of a chunk 20 visits are lessons
+fresh-lists      all lists are ranked after every 500 events
 every-visit      each visit is a test and a lesson, none is skipped
 live             both
 without-FEATURE  as-is, but the ranker does not see a feature
@@ -26,9 +27,10 @@ EVERY = 1 << 30
 CHOICES: dict[str, dict[str, Any]] = {
     "as-is": {},
     "trained": {"train_ms": TRAIN_MS},
-    "chunk-500": {"chunk": FEW, "ranked": FEW},
+    "full-load": {"chunk": 2_000, "most_cases": 20, "at_once": 0},
+    "fresh-lists": {"ranked": FEW},
     "every-visit": {"most_cases": EVERY},
-    "live": {"chunk": FEW, "ranked": FEW, "most_cases": EVERY},
+    "live": {"ranked": FEW, "most_cases": EVERY},
 }
 """Arguments of `Ours`."""
 

@@ -132,9 +132,7 @@ class PopularityMessage(Struct, kw_only=True):
     ]
     recent_buyers: Annotated[
         float,
-        Meta(
-            description="its buyers, each counting exp(-age / 30 days), age being that of that day at `as_of`"
-        ),
+        Meta(description="its buyers, each counting exp(-d / 30), d days after its first purchase"),
     ]
     repeaters: Annotated[int, Meta(description="buyers who bought it on several days")]
     repeat_days: Annotated[int, Meta(description="their days beyond the first, all together")]
