@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache, partial
 
 import numpy as np
+import numpy.typing as npt
 
 from alsobought.evaluating import kind_of, read
 from alsobought.options import settings_of
@@ -26,7 +27,7 @@ def sets(watches: str | None, limit: int | None) -> Sets:
     Parameters
     ----------
     limit
-        Events of a set at most: the first.
+        Events of a set, about: of more, those of some random customers, so that it is as long as it was.
     """
     found: Sets = {}
     for name, file in {"purchases": BUNDLED, "watches": watches}.items():
@@ -56,23 +57,33 @@ def in_time(events: Events, half: int) -> Events:
 
 def by_customers(events: Events, half: int) -> Events:
     """All events of a random half of the customers (0), or of the others (1)."""
-    chosen = np.random.default_rng(SEED).permutation(events.n_customers) % 2 == half
-    some = chosen[events.customer]
-    return Events(
-        events.customer[some], events.item[some], events.time_ms[some],
-        events.n_customers, events.n_items, events.catalogue,
-    )  # fmt: skip
+    return _of_customers(events, np.random.default_rng(SEED).permutation(events.n_customers) % 2 == half)
 
 
 def _of_file(file: str, limit: int | None) -> Events:
     kind = kind_of(file, kinds_of(settings_of()))
     events = read(file, kind, BUNDLED if file == BUNDLED else None)
-    return _first(events, limit)
+    return limited(events, limit)
 
 
 def _of_shop(name: str, limit: int | None) -> Events:
-    return _first(events_of(SHOPS[name], SEED), limit)
+    return limited(events_of(SHOPS[name], SEED), limit)
 
 
-def _first(events: Events, limit: int | None) -> Events:
-    return events if limit is None else events.part(0, limit)
+def limited(events: Events, limit: int | None) -> Events:
+    """About so many events at most: those of some random customers."""
+    if limit is None or len(events) <= limit:
+        return events
+    counts = np.bincount(events.customer, minlength=events.n_customers)
+    order = np.random.default_rng(SEED).permutation(events.n_customers)
+    chosen = np.zeros(events.n_customers, np.bool_)
+    chosen[order[np.cumsum(counts[order]) <= limit]] = True
+    return _of_customers(events, chosen)
+
+
+def _of_customers(events: Events, chosen: npt.NDArray[np.bool_]) -> Events:
+    some = chosen[events.customer]
+    return Events(
+        events.customer[some], events.item[some], events.time_ms[some],
+        events.n_customers, events.n_items, events.catalogue,
+    )  # fmt: skip

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.console import Console
 
@@ -24,7 +25,8 @@ from alsobought.bars import told
 from alsobought.tables import table_of
 from bench import choices, learning_curve
 from bench.event_sets import Sets, sets
-from bench.results import machine, parser
+from bench.results import OUT, machine
+from evaluation.errors import EvaluationError
 from evaluation.running import Evaluation, Question, evaluate
 from state.recommending.features import FEATURES, NEW_FEATURES
 from state.recommending.recommender import ALGORITHMS
@@ -33,7 +35,7 @@ BESTSELLERS, EASE, OWN = "bestsellers-2w", "ease", "buy-again"
 SIMPLE = {"new": (BESTSELLERS, "item-corrected", EASE), "all": (BESTSELLERS, "item-corrected", EASE, OWN)}
 """The simple methods by question: only what recommends owned items can be judged by all items."""
 MODULE = "bench.choices:"
-WIDTH = 150  # of tables: they are read from files, too
+WIDTH = 180  # of tables: they are read from files, too
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,11 @@ def measure(
             algorithms = [*SIMPLE[question], *(MODULE + choice for choice in chosen)]
             asked = Question(options.cutoffs, new_only=question == "new", customers=options.customers)
             begin = time.perf_counter()
-            evaluation = evaluate(name, events, algorithms, asked, told, jobs=options.jobs)
+            try:
+                evaluation = evaluate(name, events, algorithms, asked, told, jobs=options.jobs)
+            except EvaluationError as error:  # one set that is too short is no reason to lose the others
+                print(f"{name} is left out: {error}", file=sys.stderr, flush=True)
+                continue
             for failure in evaluation.failures:
                 print(f"{name}: {failure}", file=sys.stderr, flush=True)
             row = row_of(evaluation, question, time.perf_counter() - begin)
@@ -180,7 +186,9 @@ def _choices(options: argparse.Namespace) -> list[str]:
 
 def main() -> None:
     """Run it."""
-    made = parser(__doc__)
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    made.add_argument("--limit", type=int, help="events of a set, about: of more, those of some customers")
+    made.add_argument("--out", type=Path, default=OUT, help=f"folder for generality.json; {OUT} without it")
     made.add_argument("--watches", metavar="FILE", help="events of the kind watched, as for publish")
     made.add_argument("--only", metavar="SET,...", help="only these sets")
     made.add_argument(

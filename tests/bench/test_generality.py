@@ -40,6 +40,23 @@ def test_halves_are_all_of_a_set() -> None:
     assert len(np.unique(parts["-customers-a"].customer)) == pytest.approx(40, abs=5)
 
 
+def test_a_limited_set_has_whole_customers_and_is_as_long() -> None:
+    whole = events(TINY, 1)
+    some = event_sets.limited(whole, len(whole) // 2)
+    assert len(whole) // 4 < len(some) <= len(whole) // 2
+    counts, of_whole = (np.bincount(each.customer, minlength=TINY.customers) for each in (some, whole))
+    assert np.array_equal(counts[counts > 0], of_whole[counts > 0])
+    assert some.time_ms[-1] - some.time_ms[0] > 0.9 * (whole.time_ms[-1] - whole.time_ms[0])
+    assert event_sets.limited(whole, None) is whole
+
+
+def test_a_set_that_is_too_short_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    options = argparse.Namespace(cutoffs=1, customers=50, jobs=1)
+    data = {"short": lambda: event_sets.in_time(events(Shop(60, 80, 3, 2, days=20), 1), 0)}
+    assert generality.measure(data, ["new"], ["as-is"], options) == []
+    assert "short is left out: the events span " in capsys.readouterr().err
+
+
 def test_all_sets_have_names_and_watches_only_with_a_file() -> None:
     names = set(event_sets.sets(None, None))
     assert {"purchases", "purchases-first-half", "purchases-customers-b", "steady", "200000-items"} <= names
