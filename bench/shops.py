@@ -93,7 +93,7 @@ SHOPS = {
     "steady": Shop(items=5_000, customers=3_000, visits=12, basket=2.5, repeat=0.1),
     "200-items": Shop(items=200, customers=3_000, visits=12, basket=2.5, groups=8),
     "200000-items": Shop(items=200_000, customers=5_000, visits=9, basket=3, groups=300),
-    # as large as one that sells gifts to wholesalers; EASE hits some 1.25 times as often as bestsellers
+    # as large as one that sells gifts to wholesalers
     "gift-retailer": Shop(
         items=3_700, customers=4_000, visits=4.5, basket=26, zipf=0.5, repeat=0.25, groups=40, loyalty=0.65,
         companions=0.25, life_days=350, seasonal=0.25,

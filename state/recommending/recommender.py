@@ -45,16 +45,17 @@ NO_HISTORY = History(
 _ALL = np.zeros(0, np.uint8)
 _NOTHING = np.zeros(0, np.int32)
 
-# weights that suit shops and films alike: between what was learnt from a year of groceries and from watches
+# weights that suit shops and films alike: between what was learnt from a year of groceries and from watches;
+# those of all items lean a little to what synthetic shops taught (docs/decisions/0025)
 START_NEW = {
     "day3": 0.25, "day14": 0.3, "age": -0.05, "trend": 0.1, "recent": 0.15, "lift": 0.25, "lift_after": 0.05,
     "cosine": 0.1, "together": 0.1, "category": 0.1, "brand": 0.1, "raw": 0.05, "corrected": 0.1,
     "chronological": 0.15,
 }  # fmt: skip
 START_ALL = {
-    "day3": 0.2, "day14": 0.45, "buyers": -0.1, "trend": 0.1, "recent": 0.1, "lift": 0.15, "lift_after": 0.05,
-    "category": 0.1, "raw": 0.05, "corrected": 0.1, "owned": 0.3, "days": 0.7, "often": 0.4, "since": -0.15,
-    "gap": 0.15, "due": 0.25, "repeat": 0.9, "rate": 0.25,
+    "day3": 0.19, "day14": 0.4, "buyers": -0.06, "trend": 0.08, "recent": 0.1, "lift": 0.15,
+    "lift_after": 0.05, "category": 0.1, "raw": 0.06, "corrected": 0.12, "owned": 0.32, "days": 0.66,
+    "often": 0.37, "since": -0.12, "gap": 0.12, "due": 0.23, "repeat": 0.8, "rate": 0.2,
 }  # fmt: skip
 # variances among the candidates of a customer, about those of a year of groceries and of watches of films;
 # that of the chronological feature depends on the model, and may well be a thousandth
