@@ -1,12 +1,14 @@
 """Is ours at least the best simple method everywhere? On purchases, watches, their halves, and seeded shops.
 
     python -m bench.generality [--watches FILE] [--only SET,...] [--questions new,all] [--choice NAME,...]
-                               [--without FEATURE,...|all] [--curve SET] [--limit N] [--out DIR]
+                               [--without FEATURE,...|all] [--limit N] [--out DIR]
+    python -m bench.generality --curve SET | --weights SET,...
 
 At cutoffs in the second half of each set six items are recommended to customers who come back within two
 weeks (`evaluation.protocol`). A choice (`bench.choices`) holds on a set if it hits at least as often as the
 best simple method within one standard error of its own. The ratio to the best simple method is told of every
-set, its worst and its mean of all. --curve tells instead, of one set, how ours compares as its lessons grow.
+set, its worst and its mean of all. --curve tells instead, of one set, how ours compares as its lessons grow;
+--weights what the ranker learnt on some sets.
 """
 
 from __future__ import annotations
@@ -15,15 +17,16 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from alsobought.bars import told
 from alsobought.tables import table_of
-from bench import choices, learning_curve
+from bench import choices, learning_curve, learnt_weights
 from bench.event_sets import Sets, sets
 from bench.results import OUT, machine
 from evaluation.errors import EvaluationError
@@ -148,7 +151,7 @@ def tell(rows: Sequence[Row], chosen: Sequence[str]) -> None:
 def tell_curve(name: str, data: Sets) -> None:
     """Print the learning curve of a set."""
     with told("percent:", 100) as done:
-        points = learning_curve.curve(data[name](), lambda share: done(round(100 * share)))
+        points = learning_curve.curve(data[name](), partial(_tell_share, done))
     _print(
         ["lessons", "visits", *ALGORITHMS],
         learning_curve.rows(points),
@@ -160,9 +163,22 @@ def tell_curve(name: str, data: Sets) -> None:
             _say(f"ahead of {other}: " + ("not yet" if lessons is None else f"from {lessons:,} lessons on"))
 
 
+def tell_weights(data: Sets) -> None:
+    """Print what the ranker learnt on each set."""
+    of_sets = {}
+    for name, events_of in data.items():
+        with told("percent:", 100) as done:
+            of_sets[name] = learnt_weights.learnt(events_of(), partial(_tell_share, done))
+    _print(["feature", "start", *of_sets], learnt_weights.rows(of_sets), "weights of standardised features")
+
+
 def _print(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str) -> None:
     Console(markup=False, highlight=False, width=WIDTH).print(table_of(columns, rows, title))
     _say("")
+
+
+def _tell_share(tell: Callable[[int], None], share: float) -> None:
+    tell(round(100 * share))
 
 
 def _say(text: str) -> None:
@@ -202,10 +218,15 @@ def main() -> None:
     made.add_argument("--customers", type=int, default=2_000, help="asked at a cutoff at most")
     made.add_argument("--jobs", type=int, default=1, help="algorithms at the same time")
     made.add_argument("--curve", metavar="SET", help="the learning curve of one set, and nothing else")
+    made.add_argument(
+        "--weights", metavar="SET,...", help="what the ranker learnt on these, and nothing else"
+    )
     options = made.parse_args()
     data = sets(options.watches, options.limit)
     if options.curve is not None:
         return tell_curve(_known(options.curve, list(data), "set")[0], data)
+    if options.weights is not None:
+        return tell_weights({name: data[name] for name in _known(options.weights, list(data), "set")})
     if options.only is not None:
         data = {name: data[name] for name in _known(options.only, list(data), "set")}
     chosen, questions = _choices(options), _known(options.questions, list(SIMPLE), "question")

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bench import choices, event_sets, generality, learning_curve
+from bench import choices, event_sets, generality, learning_curve, learnt_weights
 from bench.choices import Blind
 from bench.generality import Row
 from bench.learning_curve import Point
@@ -149,3 +149,19 @@ def test_ours_is_ahead_from_where_its_lead_only_grows() -> None:
 def test_every_feature_of_new_items_can_be_left_out() -> None:
     options = argparse.Namespace(choice="as-is", without="all")
     assert generality._choices(options) == ["as-is", *(f"without-{name}" for name in NEW_FEATURES)]
+
+
+def test_weights_are_those_that_ours_learnt() -> None:
+    whole = events(TINY, 3)
+    shares: list[float] = []
+    found = learnt_weights.learnt(whole, shares.append)
+    ours = choices.make("as-is")
+    ours.fit(whole, int(whole.time_ms[-1]) + 1)
+    ranker = ours.recommender.rankers["new"]
+    assert [found[name] for name in ranker.names] == ranker.weights.tolist()
+    assert found[learnt_weights.LESSONS] == ranker.cases > 50
+    assert shares[-1] == 1.0
+    table = learnt_weights.rows({"shop": found, "again": found})
+    assert table[0][0] == "lessons"
+    assert [row[0] for row in table[1:]] == list(NEW_FEATURES)
+    assert table[1][1:] == ["0.25", f"{found['day3']:.2f}", f"{found['day3']:.2f}"]

@@ -1,0 +1,35 @@
+"""What the ranker of new items learnt on a set: the weights of its standardised features.
+
+A feature's deviation among the candidates of a case is 1, so that weights compare: one of 0.5 moves a
+candidate that stands out by one deviation half a unit up in the exponent of the softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.choices import make
+from evaluation.protocol import Events, Progress
+from state.recommending.features import NEW_FEATURES
+from state.recommending.recommender import START_NEW
+
+LESSONS = "lessons"
+
+
+def learnt(events: Events, progress: Progress) -> dict[str, float]:
+    """The weight of every feature after all events, and how many lessons there were."""
+    ours = make("as-is")
+    ours.progress = progress
+    ours.fit(events, int(events.time_ms[-1]) + 1)
+    ranker = ours.recommender.rankers["new"]
+    weights = dict(zip(ranker.names, ranker.weights.tolist(), strict=True))
+    return {LESSONS: ranker.cases} | weights
+
+
+def rows(of_sets: Mapping[str, Mapping[str, float]]) -> list[list[object]]:
+    """A row a feature: its weight at the start, then what was learnt on each set."""
+    table: list[list[object]] = [[LESSONS, "", *(f"{weights[LESSONS]:,.0f}" for weights in of_sets.values())]]
+    for name in NEW_FEATURES:
+        learnt_of = (f"{weights[name]:.2f}" for weights in of_sets.values())
+        table.append([name, f"{START_NEW.get(name, 0.0):.2f}", *learnt_of])
+    return table
