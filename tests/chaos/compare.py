@@ -13,6 +13,7 @@ from state.bestsellers import EVERYTHING, Board
 from state.customer_saver import CustomerSaver
 from state.customers import CustomerMachine
 from state.deltas import Source
+from state.entries import decay_weight
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
 from state.popularity import DAY_MS, DAYS, RECENT_DAYS
@@ -138,6 +139,15 @@ def compare_stores(
                 for i, n in ((i, names[i]) for i in own)
             },
             {names[i]: (repeats[names[i]], first_days[names[i]]) for i in own},
+        )
+        decayed, weight = oracle.recent_buyers(), decay_weight(oracle.watermark_ms() // 60_000)
+        same(
+            "decayed buyers, but for what was rounded",
+            {
+                names[i]: abs(float(tables.popularity.recent_buyers[i]) - decayed[names[i]]) < 1e-9 * weight
+                for i in own
+            },
+            {names[i]: True for i in own},
         )
         window = range(newest - DAYS + 1, newest + 1)
         same(
