@@ -10,6 +10,7 @@ import pytest
 from state import popularity as pop
 from state.deltas import Availability, Source
 from state.entries import decay_weight
+from state.events import Event, Kind
 from state.ids import Dictionary
 from state.items import ItemMachine
 from state.popularity_changes import PopularityChanges
@@ -144,3 +145,23 @@ def test_a_late_record_counts_what_is_still_in_the_window() -> None:
     assert pop.purchases_of(view.popularity, 0, day, pop.DAYS) == sum(range(1, 9))
     assert view.popularity.recent[0] == 0
     assert view.watermark_ms == day * pop.DAY_MS
+
+
+def test_buyers_of_other_days_with_the_same_sum_are_a_change() -> None:
+    run = Run.new(CountingSettings(window=5))
+    machine, changes = run.items[0], PopularityChanges(run.items[0])
+    begin = 17_000 * pop.DAY_MS
+    run.apply([Event("ann", "tea", begin + 10 * pop.DAY_MS), Event("bob", "tea", begin + 20 * pop.DAY_MS)])
+    run.apply([Event("cleo", "milk", begin + 60 * pop.DAY_MS)])
+    assert len(changes.take()) == 2
+    first_days, recent_buyers = machine.popularity.first_days[0], machine.popularity.recent_buyers[0]
+    for name in ("ann", "bob"):
+        run.apply(
+            [
+                Event(name, "tea", begin + 60 * pop.DAY_MS, kind=Kind.RETURN),
+                Event(name, "tea", begin + 15 * pop.DAY_MS),
+            ]
+        )
+    assert machine.popularity.first_days[0] == first_days
+    assert machine.popularity.recent_buyers[0] != pytest.approx(recent_buyers, rel=0.01)
+    assert changes.take().tolist() == [0]
