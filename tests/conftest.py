@@ -61,6 +61,7 @@ def new_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[],
 
     def new() -> EmbeddedKafka:
         if not kafka.alive:
+            kafka.stop()  # a test may have killed it
             kafka.start()
         make_anew(kafka.bootstrap)
         return kafka
