@@ -10,7 +10,7 @@ Of any candidate y (now is the customer's event time; windows of days end with t
     lift             log((n + 1) / (e + 1))
     lift_after       log((after + 1) / (e / 2 + 1))
     recent_last      log(1 + z_f_last)
-    cosine           log(cosine / sqrt(f + 0.3) + 1/1000), f its buyers, each decayed with 30 days
+    cosine           log(cosine / sqrt(f + 0.3) + 0.03), f its buyers, each decayed with 30 days
     together         log(1 + z_n)
     raw, corrected   log(1 + raw), log(1 + max(0, corrected))
     category, brand  log((share of q in y's category + a P) / (P + a P)), P the category's share of all
@@ -46,6 +46,7 @@ OWN_FEATURES = ("owned", "days", "often", "since", "gap", "due", "repeat", "rate
 FEATURES = NEW_FEATURES + OWN_FEATURES
 DAY14 = NEW_FEATURES.index("day14")
 CHRONOLOGICAL = NEW_FEATURES.index("chronological")
+LEAST_COSINE = 0.03  # so much more than nothing has an item that is in no list
 N_NEW, N_ALL = len(NEW_FEATURES), len(FEATURES)
 
 
@@ -82,13 +83,13 @@ def fill(
             row[7] = np.log((sums.after[at] + 1.0) / (sums.e[at] / 2.0 + 1.0))
             row[8] = np.log(1.0 + sums.z_f_last[at])
             recent_buyers = max(p.recent_buyers[item], 0.0) * inverse
-            row[9] = np.log(sums.cosine[at] / np.sqrt(recent_buyers + COSINE_SHRINK) + 1e-3)
+            row[9] = np.log(sums.cosine[at] / np.sqrt(recent_buyers + COSINE_SHRINK) + LEAST_COSINE)
             row[10] = np.log(1.0 + sums.z_n[at])
             row[13] = np.log(1.0 + sums.raw[at])
             row[14] = np.log(1.0 + max(sums.corrected[at], 0.0))
         else:
             row[5] = row[6] = row[7] = row[8] = row[10] = row[13] = row[14] = 0.0
-            row[9] = np.log(1e-3)
+            row[9] = np.log(LEAST_COSINE)
         row[11], row[12] = taste(tastes, np.int64(items[i]))
         row[15] = 0.0
 

@@ -61,7 +61,7 @@ START_ALL = {
 # that of the chronological feature depends on the model, and may well be a thousandth
 USUAL = {
     "day3": 0.8, "day14": 0.8, "buyers": 0.9, "age": 0.15, "trend": 0.7, "recent": 0.2, "lift": 0.15,
-    "lift_after": 0.25, "recent_last": 0.1, "cosine": 1.2, "together": 0.13, "category": 1.0, "brand": 0.3,
+    "lift_after": 0.25, "recent_last": 0.1, "cosine": 0.5, "together": 0.13, "category": 1.0, "brand": 0.3,
     "raw": 1.0, "corrected": 0.2, "owned": 0.06, "days": 0.03, "often": 0.02,
     "since": 0.25, "gap": 0.3, "due": 0.3, "repeat": 0.6, "rate": 3.0,
 }  # fmt: skip
