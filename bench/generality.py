@@ -6,9 +6,9 @@
 
 At cutoffs in the second half of each set six items are recommended to customers who come back within two
 weeks (`evaluation.protocol`). A choice (`bench.choices`) holds on a set if it hits at least as often as the
-best simple method within one standard error of its own. The ratio to the best simple method is told of every
-set, its worst and its mean of all. --curve tells instead, of one set, how ours compares as its lessons grow;
---weights what the ranker learnt on some sets.
+best simple method within one standard error of its own. The table shows the ratio to the best simple method
+on every set, the summary its worst and its mean. With --curve the bench shows instead how ours compares on one
+set as its lessons grow; with --weights what the ranker learnt on some sets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -28,58 +28,20 @@ from alsobought.bars import told
 from alsobought.tables import table_of
 from bench import choices, learning_curve, learnt_weights
 from bench.event_sets import Sets, sets
+from bench.hit_rates import MODULE, SIMPLE, Row, row_of, summary, table
 from bench.results import OUT, machine
 from evaluation.errors import EvaluationError
-from evaluation.running import Evaluation, Question, evaluate
+from evaluation.running import Question, evaluate
 from state.recommending.features import FEATURES, NEW_FEATURES
 from state.recommending.recommender import ALGORITHMS
 
-BESTSELLERS, EASE, OWN = "bestsellers-2w", "ease", "buy-again"
-SIMPLE = {"new": (BESTSELLERS, "item-corrected", EASE), "all": (BESTSELLERS, "item-corrected", EASE, OWN)}
-"""The simple methods by question: only what recommends owned items can be judged by all items."""
-MODULE = "bench.choices:"
 WIDTH = 180  # of tables: they are read from files, too
-
-
-@dataclass(frozen=True)
-class Row:
-    """How often each hit on a set, and the standard error of that, by name of the algorithm or choice."""
-
-    data: str
-    question: str
-    asked: int
-    hits: dict[str, float]
-    errors: dict[str, float]
-    seconds: float
-
-    def best(self) -> float:
-        """The hit rate of the best simple method."""
-        return max(self.hits.get(name, 0.0) for name in SIMPLE[self.question])
-
-    def ratio(self, choice: str, other: str | None = None) -> float:
-        """Of a choice to another algorithm, or to the best simple method."""
-        base = self.best() if other is None else self.hits.get(other, float("nan"))
-        return self.hits[choice] / base if base else float("inf")
-
-    def holds(self, choice: str) -> bool:
-        """Whether a choice is at least the best simple method, within one standard error."""
-        return self.hits[choice] >= self.best() - self.errors[choice]
-
-
-def row_of(found: Evaluation, question: str, seconds: float) -> Row:
-    """What an evaluation brought."""
-    measured = {verdict.name.removeprefix(MODULE): verdict.measured for verdict in found.verdicts}
-    return Row(
-        found.data, question, sum(found.asked),
-        {name: one.hit for name, one in measured.items()}, {name: one.se for name, one in measured.items()},
-        seconds,
-    )  # fmt: skip
 
 
 def measure(
     data: Sets, questions: Sequence[str], chosen: Sequence[str], options: argparse.Namespace
 ) -> list[Row]:  # fmt: skip
-    """Ask every question on every set; what failed is told on standard error, and left out."""
+    """Ask every question on every set; what failed is reported on standard error and left out."""
     found = []
     for name, events_of in data.items():
         events = events_of()
@@ -101,43 +63,12 @@ def measure(
     return found
 
 
-def table(rows: Sequence[Row], question: str, chosen: Sequence[str]) -> tuple[list[str], list[list[object]]]:
-    """Columns and rows of a question; ratios are those of the first choice."""
-    first, simple = chosen[0], SIMPLE[question]
-    columns = ["set", "asked", *simple, *chosen, "error", "/ best", "/ ease", "/ bestsellers", "holds"]
-    return columns, [
-        [
-            row.data, row.asked,
-            *(f"{row.hits[name]:.4f}" if name in row.hits else "failed" for name in (*simple, *chosen)),
-            f"{row.errors[first]:.4f}",
-            *(f"{row.ratio(first, other):.3f}" for other in (None, EASE, BESTSELLERS)),
-            "yes" if row.holds(first) else "no",
-        ]
-        for row in rows
-        if row.question == question
-    ]  # fmt: skip
-
-
-def summary(rows: Sequence[Row], chosen: Sequence[str]) -> dict[str, float]:
-    """Per question and choice the worst and the mean ratio to the best simple method, and the sets held."""
-    figures: dict[str, float] = {}
-    for question in dict.fromkeys(row.question for row in rows):
-        some = [row for row in rows if row.question == question]
-        for choice in chosen:
-            ratios = [row.ratio(choice) for row in some]
-            figures[f"{question}_{choice}_worst_ratio"] = min(ratios)
-            figures[f"{question}_{choice}_mean_ratio"] = sum(ratios) / len(ratios)
-            figures[f"{question}_{choice}_sets_held"] = sum(row.holds(choice) for row in some)
-        figures[f"{question}_sets"] = len(some)
-    return figures
-
-
-def tell(rows: Sequence[Row], chosen: Sequence[str]) -> None:
+def print_results(rows: Sequence[Row], chosen: Sequence[str]) -> None:
     """Print a table a question, and the summary."""
     figures = summary(rows, chosen)
     for question in dict.fromkeys(row.question for row in rows):
         _print(*table(rows, question, chosen), f"hit@6, {question} items")
-        told_of = [
+        lines = [
             [
                 choice,
                 *(f"{figures[f'{question}_{choice}_{name}_ratio']:.3f}" for name in ("worst", "mean")),
@@ -145,13 +76,13 @@ def tell(rows: Sequence[Row], chosen: Sequence[str]) -> None:
             ]
             for choice in chosen
         ]
-        _print(["choice", "worst / best", "mean / best", "holds on"], told_of, f"all sets, {question} items")
+        _print(["choice", "worst / best", "mean / best", "holds on"], lines, f"all sets, {question} items")
 
 
-def tell_curve(name: str, data: Sets) -> None:
+def print_curve(name: str, data: Sets) -> None:
     """Print the learning curve of a set."""
     with told("percent:", 100) as done:
-        points = learning_curve.curve(data[name](), partial(_tell_share, done))
+        points = learning_curve.curve(data[name](), partial(_show_share, done))
     _print(
         ["lessons", "visits", *ALGORITHMS],
         learning_curve.rows(points),
@@ -163,12 +94,12 @@ def tell_curve(name: str, data: Sets) -> None:
             _say(f"ahead of {other}: " + ("not yet" if lessons is None else f"from {lessons:,} lessons on"))
 
 
-def tell_weights(data: Sets) -> None:
+def print_weights(data: Sets) -> None:
     """Print what the ranker learnt on each set."""
     of_sets = {}
     for name, events_of in data.items():
         with told("percent:", 100) as done:
-            of_sets[name] = learnt_weights.learnt(events_of(), partial(_tell_share, done))
+            of_sets[name] = learnt_weights.learnt(events_of(), partial(_show_share, done))
     _print(["feature", "start", *of_sets], learnt_weights.rows(of_sets), "weights of standardised features")
 
 
@@ -177,8 +108,8 @@ def _print(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str)
     _say("")
 
 
-def _tell_share(tell: Callable[[int], None], share: float) -> None:
-    tell(round(100 * share))
+def _show_share(show: Callable[[int], None], share: float) -> None:
+    show(round(100 * share))
 
 
 def _say(text: str) -> None:
@@ -224,14 +155,14 @@ def main() -> None:
     options = made.parse_args()
     data = sets(options.watches, options.limit)
     if options.curve is not None:
-        return tell_curve(_known(options.curve, list(data), "set")[0], data)
+        return print_curve(_known(options.curve, list(data), "set")[0], data)
     if options.weights is not None:
-        return tell_weights({name: data[name] for name in _known(options.weights, list(data), "set")})
+        return print_weights({name: data[name] for name in _known(options.weights, list(data), "set")})
     if options.only is not None:
         data = {name: data[name] for name in _known(options.only, list(data), "set")}
     chosen, questions = _choices(options), _known(options.questions, list(SIMPLE), "question")
     rows = measure(data, questions, chosen, options)
-    tell(rows, chosen)
+    print_results(rows, chosen)
     result = {
         "bench": "generality",
         "ended": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),

@@ -4,7 +4,7 @@ Items belong to groups and have a popularity by Zipf's law, which fades with the
 and rises once a year where they are of a season. A customer sticks to a few groups. A basket is drawn item by
 item: one the customer has, or one that goes with the item before, or one of the basket's main group, or of
 another group of the customer, or any. So there is something to find for bestsellers, for lists, for linear
-models and for own counts, and how much of each is told by the numbers of `Shop` alone.
+models and for own counts, and the numbers of `Shop` alone say how much of each.
 """
 
 from __future__ import annotations
@@ -25,11 +25,8 @@ COMPANIONS = 3  # items that go with one
 ALIVE = 0.1  # of its first popularity, below which an item is not bought with another any more
 SEASON_DAYS = 18.0  # standard deviation of the time of year in which an item of a season sells
 IN_SEASON, OFF_SEASON = 4.0, 0.05  # times an item's popularity
-YEAR_DAYS, FESTIVE_DAY, FESTIVE_DAYS = (
-    365.0,
-    320.0,
-    30.0,
-)  # visits of a shop with seasons peak before Christmas
+YEAR_DAYS = 365.0
+FESTIVE_DAY, FESTIVE_DAYS = 320.0, 30.0  # mean and deviation: visits of a shop with seasons peak in November
 FESTIVE = 2.0  # times more visits than usual at that peak, beside the usual
 MOST_IN_BASKET = 150
 WEEK = 7

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bench import choices, event_sets, generality, learning_curve, learnt_weights
+from bench import choices, event_sets, generality, hit_rates, learning_curve, learnt_weights
 from bench.choices import Blind
-from bench.generality import Row
+from bench.hit_rates import Row
 from bench.learning_curve import Point
 from bench.shops import Shop, events
 from evaluation.algorithms import make
@@ -68,10 +68,10 @@ def test_all_sets_have_names_and_watches_only_with_a_file() -> None:
 
 @pytest.mark.parametrize("name", [*choices.CHOICES, "without-lift", "without-due"])
 def test_choices_are_made_in_the_processes_of_algorithms_by_name(name: str) -> None:
-    assert isinstance(make(f"{generality.MODULE}{choices.known(name)}"), Ours)
+    assert isinstance(make(f"{hit_rates.MODULE}{choices.known(name)}"), Ours)
 
 
-def test_a_choice_that_is_not_there_is_told() -> None:
+def test_a_choice_that_is_not_there_is_refused() -> None:
     with pytest.raises(EvaluationError, match="there is no choice 'without-luck': there are as-is, "):
         choices.known("without-luck")
 
@@ -94,23 +94,23 @@ def test_a_blind_ranker_neither_weighs_nor_learns_a_feature() -> None:
 
 
 def test_ratios_are_quotients_and_one_standard_error_is_forgiven() -> None:
-    columns, told = generality.table(ROWS, "new", ["as-is"])
-    of = [dict(zip(columns, row, strict=True)) for row in told]
+    columns, lines = hit_rates.table(ROWS, "new", ["as-is"])
+    of = [dict(zip(columns, row, strict=True)) for row in lines]
     assert [(row["set"], row["/ best"], row["/ ease"], row["/ bestsellers"], row["holds"]) for row in of] == [
         ("a", "1.200", "1.200", "1.500", "yes"),
         ("b", "0.950", "1.900", "0.950", "no"),
     ]
     assert Row("c", "new", 1, {"ease": 0.385, "as-is": 0.38}, {"as-is": 0.01}, 1.0).holds("as-is")
-    figures = generality.summary(ROWS, ["as-is"])
+    figures = hit_rates.summary(ROWS, ["as-is"])
     assert figures["new_as-is_worst_ratio"] == pytest.approx(0.95)
     assert figures["new_as-is_mean_ratio"] == pytest.approx((1.2 + 0.95) / 2)
     assert (figures["new_as-is_sets_held"], figures["new_sets"]) == (1, 2)
 
 
-def test_a_small_shop_is_measured_and_told(
+def test_a_small_shop_is_measured_and_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(generality.SIMPLE, "new", ("bestsellers-2w",))  # a process each: few are enough
+    monkeypatch.setitem(hit_rates.SIMPLE, "new", ("bestsellers-2w",))  # a process each: few are enough
     options = argparse.Namespace(cutoffs=1, customers=50, jobs=1)
     data = {"tiny": lambda: events(TINY, 1)}
     (row,) = generality.measure(data, ["new"], ["as-is"], options)
@@ -119,7 +119,7 @@ def test_a_small_shop_is_measured_and_told(
     assert row.ratio("as-is") == row.hits["as-is"] / row.hits["bestsellers-2w"]
     assert row.ratio("as-is", "bestsellers-2w") == row.ratio("as-is")
     capsys.readouterr()
-    generality.tell([row], ["as-is"])
+    generality.print_results([row], ["as-is"])
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("tiny"))
     assert f"{row.hits['as-is']:.4f}" in line.split()
     assert f"{row.ratio('as-is'):.3f}" in line.split()
