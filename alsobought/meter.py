@@ -111,7 +111,7 @@ class Meter:
             f"{statistics.median(p.latency_p50_ms for p in newest):,.0f} ms p50,"
             f" {max(p.latency_p99_ms for p in newest):,.0f} ms p99 to a changed list"
             if newest
-            else "no list changed"
+            else "no latency reported just now"
         )
         return (
             f"{now:5.0f} s  {(events_now - events) / s:>9,.0f} events/s"

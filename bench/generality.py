@@ -7,8 +7,8 @@
 At cutoffs in the second half of each set six items are recommended to customers who come back within two
 weeks (`evaluation.protocol`). A choice (`bench.choices`) holds on a set if it hits at least as often as the
 best simple method within one standard error of its own. The table shows the ratio to the best simple method
-on every set, the summary its worst and its mean. With --curve the bench shows instead how ours compares on one
-set as its lessons grow; with --weights what the ranker learnt on some sets.
+on every set, the summary its worst and its mean. With --curve the bench shows instead how ours compares on
+one set as its lessons grow; with --weights what the ranker learnt on some sets.
 """
 
 from __future__ import annotations
