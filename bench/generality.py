@@ -25,11 +25,12 @@ from pathlib import Path
 from rich.console import Console
 
 from alsobought.bars import told
+from alsobought.sources import SourceError
 from alsobought.tables import table_of
 from bench import choices, learning_curve, learnt_weights
 from bench.event_sets import Sets, sets
 from bench.hit_rates import MODULE, SIMPLE, Row, row_of, summary, table
-from bench.results import OUT, machine
+from bench.results import OUT, machine, positive
 from evaluation.errors import EvaluationError
 from evaluation.running import Question, evaluate
 from state.recommending.features import FEATURES, NEW_FEATURES
@@ -131,10 +132,11 @@ def _choices(options: argparse.Namespace) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def main() -> None:
-    """Run it."""
+def _options() -> argparse.Namespace:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    made.add_argument("--limit", type=int, help="events of a set, about: of more, those of some customers")
+    made.add_argument(
+        "--limit", type=positive, help="events of a set, about: of more, those of some customers"
+    )
     made.add_argument("--out", type=Path, default=OUT, help=f"folder for generality.json; {OUT} without it")
     made.add_argument("--watches", metavar="FILE", help="events of the kind watched, as for publish")
     made.add_argument("--only", metavar="SET,...", help="only these sets")
@@ -145,23 +147,38 @@ def main() -> None:
         "--without", metavar="FEATURE,...", help="also as-is without each of these; all: of new"
     )
     made.add_argument("--questions", metavar="new,all", default="new,all")
-    made.add_argument("--cutoffs", type=int, default=4)
-    made.add_argument("--customers", type=int, default=2_000, help="asked at a cutoff at most")
-    made.add_argument("--jobs", type=int, default=1, help="algorithms at the same time")
+    made.add_argument("--cutoffs", type=positive, default=4)
+    made.add_argument("--customers", type=positive, default=2_000, help="asked at a cutoff at most")
+    made.add_argument("--jobs", type=positive, default=1, help="algorithms at the same time")
     made.add_argument("--curve", metavar="SET", help="the learning curve of one set, and nothing else")
     made.add_argument(
         "--weights", metavar="SET,...", help="what the ranker learnt on these, and nothing else"
     )
-    options = made.parse_args()
+    return made.parse_args()
+
+
+def main() -> None:
+    """Run it."""
+    try:
+        _run(_options())
+    except (SourceError, EvaluationError) as error:
+        raise SystemExit(str(error)) from None
+
+
+def _run(options: argparse.Namespace) -> None:
     data = sets(options.watches, options.limit)
     if options.curve is not None:
-        return print_curve(_known(options.curve, list(data), "set")[0], data)
+        print_curve(_known(options.curve, list(data), "set")[0], data)
+        return
     if options.weights is not None:
-        return print_weights({name: data[name] for name in _known(options.weights, list(data), "set")})
+        print_weights({name: data[name] for name in _known(options.weights, list(data), "set")})
+        return
     if options.only is not None:
         data = {name: data[name] for name in _known(options.only, list(data), "set")}
     chosen, questions = _choices(options), _known(options.questions, list(SIMPLE), "question")
     rows = measure(data, questions, chosen, options)
+    if not rows:
+        raise SystemExit("no set could be measured")
     print_results(rows, chosen)
     result = {
         "bench": "generality",
@@ -176,7 +193,6 @@ def main() -> None:
     }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "generality.json").write_text(json.dumps(result, indent=1) + "\n", encoding="ascii")
-    return None
 
 
 if __name__ == "__main__":

@@ -42,11 +42,18 @@ class Result:
 Measure = Callable[[argparse.Namespace], Result]
 
 
+def positive(text: str) -> int:
+    """A whole number of at least 1, as the type of an option."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """Return a parser with the options that every bench takes."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawTextHelpFormatter)
-    made.add_argument("--limit", type=int, help="only the first so many events: a short run, to try it")
-    made.add_argument("--runs", type=int, default=1, help="how often to measure; medians are told")
+    made.add_argument("--limit", type=positive, help="only the first so many events: a short run, to try it")
+    made.add_argument("--runs", type=positive, default=1, help="how often to measure; medians are reported")
     made.add_argument("--out", type=Path, default=OUT, help=f"folder for NAME.json; {OUT} without it")
     made.add_argument("--json", action="store_true", help="print the JSON, too")
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,3 +166,38 @@ def test_weights_are_those_that_ours_learnt() -> None:
     assert table[0][0] == "lessons"
     assert [row[0] for row in table[1:]] == list(NEW_FEATURES)
     assert table[1][1:] == ["0.25", f"{found['day3']:.2f}", f"{found['day3']:.2f}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "nowhere"], "there is no set nowhere: there are purchases, "),
+        (["--curve", "nowhere"], "there is no set nowhere"),
+        (["--weights", "nowhere"], "there is no set nowhere"),
+        (["--questions", "maybe"], "there is no question maybe"),
+        (["--choice", "best"], "there is no choice 'best': there are as-is, "),
+        (["--without", "luck"], "there is no feature luck"),
+        (["--only", "watches", "--watches", "nothing.csv"], "nothing.csv cannot be opened"),
+        (["--only", "tiny-baskets", "--limit", "1"], "no set could be measured"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["generality", *arguments])
+    with pytest.raises(SystemExit) as refused:
+        generality.main()
+    assert str(refused.value).startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--limit", "--cutoffs", "--customers", "--jobs"])
+@pytest.mark.parametrize("value", ["0", "-5", "many"])
+def test_numbers_are_at_least_one(
+    option: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["generality", option, value])
+    with pytest.raises(SystemExit):
+        generality.main()
+    assert f"argument {option}: '{value}' is not a whole number of at least 1" in capsys.readouterr().err
