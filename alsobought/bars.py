@@ -21,7 +21,7 @@ LINE_EVERY_S = 5.0
 
 
 @contextmanager
-def told(what: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Callable[..., None]]:
+def progress_bar(what: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Callable[..., None]]:
     """Give a function that shows how many of `total` are done, `what` being what was done to them.
 
     It takes the count and, if need be, what is being worked on.

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from alsobought.bars import told
+from alsobought.bars import progress_bar
 from alsobought.clients import WorkerRefused, heard_now, take_checkpoints
 from alsobought.commands_stack import say
 from alsobought.options import CheckpointUrl, CommandError, DataDir, Json, Kafka, bootstrap_of, settings_of
@@ -60,7 +60,7 @@ def now(kafka: Kafka = None, data_dir: DataDir = None, as_json: Json = False) ->
 def _ask(workers: list[str], tasks: int) -> tuple[list[dict[str, Any]], list[str]]:
     taken: list[dict[str, Any]] = []
     troubles: list[str] = []
-    with told("checkpoints taken", tasks) as on_progress, ThreadPoolExecutor(ASKED_AT_ONCE) as asking:
+    with progress_bar("checkpoints taken", tasks) as on_progress, ThreadPoolExecutor(ASKED_AT_ONCE) as asking:
         for answer in as_completed([asking.submit(take_checkpoints, worker) for worker in workers]):
             try:
                 taken += answer.result()
@@ -98,7 +98,7 @@ def verify(task: Task = None, url: CheckpointUrl = None, as_json: Json = False) 
         raise CommandError(f"there is no checkpoint{f' of {task}' if task else ''} at {checkpoints.url}.")
     done = 0
     problems: list[tuple[Checkpoint, str]] = []
-    with told("verified", sum(c.bytes for c in known), in_bytes=True) as on_progress:
+    with progress_bar("verified", sum(c.bytes for c in known), in_bytes=True) as on_progress:
 
         def read(file: StoredFile) -> None:
             nonlocal done

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alsobought.bars import told
+from alsobought.bars import progress_bar
 from alsobought.evaluating import kind_of, read
 from alsobought.options import Json, kind_named, settings_of
 from alsobought.publish_options import FORMATS
@@ -85,9 +85,9 @@ def evaluate(
     events = read(file, of_kind, BUNDLED if items is None and file == BUNDLED else items)
     question = Question(cutoffs, days, k, new_only, customers)
     with interruptible():
-        found = evaluate(file, events, names, question, told, prequential=prequential, jobs=jobs)
+        found = evaluate(file, events, names, question, progress_bar, prequential=prequential, jobs=jobs)
     if as_json:
-        typer.echo(json.dumps(found.told()))
+        typer.echo(json.dumps(found.to_dict()))
     else:
         _print(found)
     if report is not None:

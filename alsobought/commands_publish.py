@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from alsobought.bars import told
+from alsobought.bars import progress_bar
 from alsobought.options import CommandError, DataDir, Kafka, bootstrap_of, find_kind, settings_of
 from alsobought.publish_options import (
     Again,
@@ -144,7 +144,7 @@ def items(
     bootstrap = bootstrap_of(settings_of(kafka, data_dir))
     found = open_items(file, separator_of(separator))
     if not skip_bad and found.repeatable and found.name != BUNDLED:
-        with told(f"read {file}", None) as done:
+        with progress_bar(f"read {file}", None) as done:
             found.check(lambda position: done(position.done))
     _send(bootstrap, ITEMS, first(found.records(skip_bad=skip_bad), limit), limit, None)
     _tell(found)
@@ -186,7 +186,7 @@ def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) 
     by_time = how.sort if how.sort is not None else found.repeatable
     source = source_of(found, how, by_time=by_time)
     with interruptible(), ExitStack() as stack:  # however it ends, files of sorting are removed
-        with told(f"read {found.name}", None) as done:
+        with progress_bar(f"read {found.name}", None) as done:
             batches = stack.enter_context(
                 found.ordered(
                     skip_bad=how.skip_bad, by_time=by_time, on_position=lambda position: done(position.done)
@@ -211,7 +211,7 @@ def _send(
     limit: int | None,
     rate: float | None,
 ) -> None:
-    with told("published", limit) as on_progress:
+    with progress_bar("published", limit) as on_progress:
         report = run(bootstrap, spec, batches, rate, on_progress)
     per_s = report.records / max(report.seconds, 1e-9)
     typer.echo(f"{report.records:,} records in {report.seconds:.2f} s: {per_s:,.0f} records/s")

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from alsobought import rebuilding
-from alsobought.bars import told
+from alsobought.bars import progress_bar
 from alsobought.commands_stack import say
 from alsobought.options import CheckpointUrl, DataDir, Kafka, bootstrap_of, settings_of
 from alsobought.restoring import refuse_local_workers
@@ -54,7 +54,7 @@ def rebuild(
         rebuilding.refuse_workers(settings, bootstrap)
     with contextlib.ExitStack() as bars:
         done = rebuilding.rebuild(
-            settings, bootstrap, lambda total: bars.enter_context(told("lists read", total))
+            settings, bootstrap, lambda total: bars.enter_context(progress_bar("lists read", total))
         )
     typer.echo(
         f"gave up {done.stores} stores, {done.checkpoints} checkpoints and {done.lists:,} lists."

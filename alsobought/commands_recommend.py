@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from alsobought.bars import told as progress
+from alsobought.bars import progress_bar as progress
 from alsobought.commands_lists import titles
 from alsobought.options import (
     DEFAULT_KIND,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from alsobought.bars import told
+from alsobought.bars import progress_bar
 from alsobought.options import (
     DEFAULT_KIND,
     DataDir,
@@ -56,10 +56,10 @@ def train(
     of, bootstrap = kind_named(kind, settings), bootstrap_of(settings)
     require_topics(bootstrap, [MODELS])
     begin = time.monotonic()
-    with told("events read", None) as on_events:
+    with progress_bar("events read", None) as on_events:
         collected = collect(of, kinds_of(settings), bootstrap, file, on_events)
     fit = Fit(settings.data_dir, of, collected, seed, resume=resume)
-    with told("batches learnt", None) as on_batches:
+    with progress_bar("batches learnt", None) as on_batches:
         report = fit.run(lambda now: on_batches(now.batches))
     model = fit.model(newest_version(bootstrap, of.name) + 1)
     announced = write(settings.models_url, model)

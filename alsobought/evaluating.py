@@ -6,7 +6,7 @@ from array import array
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from alsobought.bars import told
+from alsobought.bars import progress_bar
 from alsobought.sources import BadRowsError, open_events, open_items
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.sources.opening import is_stream
@@ -50,7 +50,7 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
     items: dict[str, int] = {}
     customer, item, time, quantity = array("i"), array("i"), array("q"), array("q")
     source = open_events(file, kind)
-    with told(f"read {file}", None) as done:
+    with progress_bar(f"read {file}", None) as done:
         for event in chain.from_iterable(source.messages()):
             customer.append(customers.setdefault(event.customer_id, len(customers)))
             item.append(ERASURE if event.type == "forget" else items.setdefault(event.item_id, len(items)))

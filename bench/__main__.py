@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from alsobought.tables import print_table
-from bench.report import read, told
+from bench.report import read, target_rows
 from bench.results import parser
 
 BENCHES = (
@@ -40,7 +40,7 @@ def main() -> None:
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
     print()
-    print_table(["measure", "value", "target", ""], told(read(chosen.out)), "all targets")
+    print_table(["measure", "value", "target", ""], target_rows(read(chosen.out)), "all targets")
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
 

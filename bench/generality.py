@@ -24,7 +24,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alsobought.bars import told
+from alsobought.bars import progress_bar
 from alsobought.sources import SourceError
 from alsobought.tables import table_of
 from bench import choices, learning_curve, learnt_weights
@@ -51,7 +51,7 @@ def measure(
             asked = Question(options.cutoffs, new_only=question == "new", customers=options.customers)
             begin = time.perf_counter()
             try:
-                evaluation = evaluate(name, events, algorithms, asked, told, jobs=options.jobs)
+                evaluation = evaluate(name, events, algorithms, asked, progress_bar, jobs=options.jobs)
             except EvaluationError as error:  # one set that is too short is no reason to lose the others
                 print(f"{name} is left out: {error}", file=sys.stderr, flush=True)
                 continue
@@ -82,7 +82,7 @@ def print_results(rows: Sequence[Row], chosen: Sequence[str]) -> None:
 
 def print_curve(name: str, data: Sets) -> None:
     """Print the learning curve of a set."""
-    with told("percent:", 100) as done:
+    with progress_bar("percent:", 100) as done:
         points = learning_curve.curve(data[name](), partial(_show_share, done))
     _print(
         ["lessons", "visits", *ALGORITHMS],
@@ -99,7 +99,7 @@ def print_weights(data: Sets) -> None:
     """Print what the ranker learnt on each set."""
     of_sets = {}
     for name, events_of in data.items():
-        with told("percent:", 100) as done:
+        with progress_bar("percent:", 100) as done:
             of_sets[name] = learnt_weights.learnt(events_of(), partial(_show_share, done))
     _print(["feature", "start", *of_sets], learnt_weights.rows(of_sets), "weights of standardised features")
 

@@ -32,7 +32,7 @@ def read(folder: Path) -> Results:
     return found
 
 
-def told(results: Results) -> list[list[str]]:
+def target_rows(results: Results) -> list[list[str]]:
     """Return a row for every target: what, the value, the target, met or missed."""
     rows = []
     for target in TARGETS:
@@ -46,7 +46,7 @@ def told(results: Results) -> list[list[str]]:
 
 def section(results: Results, plots: Sequence[str]) -> str:
     """Return the section as Markdown: the table of targets, the plots, and every figure of every bench."""
-    lines = [_table(["measure", "measured", "target", ""], told(results))]
+    lines = [_table(["measure", "measured", "target", ""], target_rows(results))]
     lines += [f"![{Path(plot).stem.replace('-', ' ')}]({plot})" for plot in plots]
     for name, result in results.items():
         lines.append(f"### `python -m bench.{name}`")

@@ -25,7 +25,7 @@ class Tell(Protocol):
 
 
 class Bar(Protocol):
-    """Opens a bar: a text and a total; gives what tells how many are done. As `alsobought.bars.told`."""
+    """Opens a bar and gives what shows how many are done, as `alsobought.bars.progress_bar` does."""
 
     def __call__(self, what: str, total: int, /) -> AbstractContextManager[Tell]:
         """Open it."""
@@ -40,7 +40,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """As it is told."""
+        """Its name on the bar and in messages."""
         return self.algorithm if self.task == "answer" else self.task
 
     @property

@@ -27,7 +27,7 @@ Progress = Callable[[float], None]
 """Told, now and then, which share of a `fit` is done: 0 to 1."""
 
 
-def untold(_share: float) -> None:
+def no_progress(_share: float) -> None:
     """Progress that nobody wants to know."""
 
 

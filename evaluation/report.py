@@ -15,8 +15,8 @@ def page(evaluation: Evaluation) -> str:
     """The page."""
     templates = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    told = evaluation.told()
-    told["algorithms"].sort(key=lambda one: -one["hit"])
+    found = evaluation.to_dict()
+    found["algorithms"].sort(key=lambda one: -one["hit"])
     # what matplotlib draws has names of algorithms alone, of a fixed list, and numbers
     drawn = {
         "hits": Markup(plots.hits(evaluation)),
@@ -27,7 +27,7 @@ def page(evaluation: Evaluation) -> str:
     if evaluation.prequential:
         drawn["over_time"] = Markup(plots.over_time(evaluation.prequential))
     return environment.get_template("report.html").render(
-        told=told, plots=drawn, months=_by_month(evaluation)
+        evaluation=found, plots=drawn, months=_by_month(evaluation)
     )
 
 

@@ -59,11 +59,11 @@ class Verdict:
     recommend_us: float
     peak_mib: float
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Everything at one level but the comparisons."""
-        told = asdict(self)
-        measured = told.pop("measured")
-        return {"name": told.pop("name"), **measured, **told}
+        found = asdict(self)
+        measured = found.pop("measured")
+        return {"name": found.pop("name"), **measured, **found}
 
 
 @dataclass(frozen=True)
@@ -96,18 +96,18 @@ class Evaluation:
     jobs: int = 1
     failures: list[str] = field(default_factory=list)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         at = [datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds") for ms in self.cutoffs]
-        told: dict[str, Any] = {
+        found: dict[str, Any] = {
             "data": self.data,
             "events": self.events, "items": self.items, "customers": self.all_customers,
             "k": self.question.k, "days": self.question.days, "new_only": self.question.new_only,
             "cutoffs": [{"at": a, "customers": n} for a, n in zip(at, self.asked, strict=True)],
             "jobs": self.jobs, "failures": self.failures,
-            "algorithms": [verdict.told() for verdict in self.verdicts],
+            "algorithms": [verdict.to_dict() for verdict in self.verdicts],
         }  # fmt: skip
-        return told if self.prequential is None else told | {"prequential": self.prequential}
+        return found if self.prequential is None else found | {"prequential": self.prequential}
 
 
 def evaluate(

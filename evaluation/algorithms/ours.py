@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.models import trained
-from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, Progress, untold
+from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, Progress, no_progress
 from state.customers import CustomerMachine
 from state.events import Event
 from state.items import ItemMachine
@@ -58,7 +58,7 @@ class Ours:
         at_once: int = ROWS,
         train_ms: int | None = TRAIN_MS,
     ) -> None:
-        self.progress: Progress = untold
+        self.progress: Progress = no_progress
         self._chunk, self._most_cases = chunk, most_cases
         self._ranked, self._ranked_ms, self._at_once = ranked, ranked_ms, at_once
         settings = CountingSettings()
@@ -108,7 +108,7 @@ class Ours:
         periods = int(events.time_ms[stop - 1] - events.time_ms[0]) // self._train_ms
         if periods > self._models:
             self._models = periods
-            model = trained(events.part(0, self._done), periods, untold)
+            model = trained(events.part(0, self._done), periods, no_progress)
             if model is not None:
                 self.recommender.use(model)
 

@@ -17,7 +17,7 @@ from bench.shops import Shop, events
 from evaluation.algorithms import make
 from evaluation.algorithms.ours import Ours
 from evaluation.errors import EvaluationError
-from evaluation.protocol import untold
+from evaluation.protocol import no_progress
 from state.recommending.features import FEATURES, NEW_FEATURES
 from state.recommending.recommender import ALGORITHMS, new_rankers
 
@@ -127,7 +127,7 @@ def test_a_small_shop_is_measured_and_printed(
 
 
 def test_a_learning_curve_grows_from_nothing_to_all_visits() -> None:
-    points = learning_curve.curve(events(TINY, 1), untold)
+    points = learning_curve.curve(events(TINY, 1), no_progress)
     assert points[0] == Point(0, 0, dict.fromkeys(ALGORITHMS, 0))
     assert points[-1].lessons > 100
     for before, after in pairwise(points):

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from alsobought.bars import told as bar
+from alsobought.bars import progress_bar as bar
 from evaluation.children import Tell
 from evaluation.errors import EvaluationError
 from evaluation.running import Question, evaluate
@@ -82,7 +82,7 @@ def test_those_that_fail_say_why_and_the_others_go_on(
         f" Leave it out with --algorithms, {or_correct}",
         f"prequential failed: {matrix}. Leave --prequential out, {or_correct}",
     ]
-    assert found.failures == found.told()["failures"] == expected
+    assert found.failures == found.to_dict()["failures"] == expected
     with pytest.raises(EvaluationError, match=r"bestsellers failed: MemoryError: no room for a matrix"):
         evaluate("films", drifting(), ["bestsellers"], QUESTION, bar)
 

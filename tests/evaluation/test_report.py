@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alsobought.bars import told as bar
+from alsobought.bars import progress_bar as bar
 from evaluation import prequential
 from evaluation.errors import EvaluationError
 from evaluation.metrics import found
@@ -32,7 +32,7 @@ def evaluation() -> Evaluation:
 
 
 def test_all_are_told_with_the_contracts_names(evaluation: Evaluation) -> None:
-    told: dict[str, Any] = json.loads(json.dumps(evaluation.told()))
+    told: dict[str, Any] = json.loads(json.dumps(evaluation.to_dict()))
     assert told["data"] == "<b>films</b>"
     assert [set(one) for one in told["cutoffs"]] == [{"at", "customers"}] * 2
     assert [one["name"] for one in told["algorithms"]] == NAMES
