@@ -192,3 +192,28 @@ def test_a_task_holds_lists_up_until_it_has_applied_its_events(tmp_path: Path) -
         assert not alignment.holds_up(lists(newest + 1))
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("popularity_days", "late", "learns"), [(0, False, True), (2, False, False), (0, True, False)]
+)
+def test_a_task_learns_only_from_what_is_fresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, popularity_days: int, late: bool, learns: bool
+) -> None:
+    async def main() -> None:
+        task = new_task(tmp_path)
+        following, board = task.advice._following, task._board
+        following.caught_up.set()
+        monkeypatch.setattr(following, "is_late", lambda asked: late and asked is board)
+        events = purchases(3, 5, 20, 60)
+        records = [_Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(events)]
+        task.take(Chunk(task.tp, 0, 30, records[:30]))
+        newest_ms = max(int(event.timestamp) for event in events[:30])
+        board.alignment.counted(0, newest_ms - popularity_days * DAY_MS)
+        learner = task.advice.learner()
+        assert learner is not None
+        before = sum(learner.quality.cases.values())
+        task.take(Chunk(task.tp, 30, 60, records[30:]))
+        assert (sum(learner.quality.cases.values()) > before) == learns
+
+    asyncio.run(main())
