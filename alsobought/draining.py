@@ -126,21 +126,22 @@ class _Waiting:
     ) -> None:
         """Wait until nothing is left of every task's target; `look` may raise targets."""
         while True:
+            left = self._left(targets, left_of)
+            if not left:
+                return
+            if self.newest:
+                self.on_lag(left)
+            if time.monotonic() > self.deadline:
+                raise CommandError(
+                    f"waited {self.timeout_s:g} s until {what}, and it is not: {left}. Are a worker and a"
+                    " recommender running? See their logs, or wait longer with --timeout."
+                )
             for row in self.follower.poll():
                 if row.value:
                     progress = decode_progress(row.value)
                     self.newest[progress.task] = progress
                     if look is not None and progress.task in targets:
                         look(progress)
-            left = self._left(targets, left_of)
-            if not left:
-                return
-            self.on_lag(left)
-            if time.monotonic() > self.deadline:
-                raise CommandError(
-                    f"waited {self.timeout_s:g} s until {what}, and it is not: {left}. Are a worker and a"
-                    " recommender running? See their logs, or wait longer with --timeout."
-                )
 
     def _left(self, targets: dict[str, int], left_of: Left) -> str:
         heard = [task for task in targets if task in self.newest]

@@ -336,7 +336,7 @@ class Cycle:
             if ended is not None:
                 one = listed[task]
                 one.settled = max(one.settled, ended.position)
-                one.counts = _together(one.counts, ended.counts)
+                one.counts = one.counts.with_later(ended.counts)
             if len(rows) and time.monotonic() - begin > limit_s:
                 break
 
@@ -406,8 +406,3 @@ class Cycle:
 def _add(listed: _Listed, ranked: Ranked | None) -> None:
     if ranked is not None:
         listed.batches.append(ranked)
-
-
-def _together(some: Counts, others: Counts) -> Counts:
-    since = min((c.since for c in (some, others) if c.since), default=0.0)
-    return Counts(since, some.events + others.events)

@@ -24,7 +24,7 @@ from streams.messages import Progress
 from streams.outbox import published_ms
 from streams.popularity_publisher import PopularityPublisher
 from streams.refresh import Refresher
-from streams.tasks import Outgoing, Task
+from streams.tasks import Outgoing, Reached, Task
 
 if TYPE_CHECKING:
     from streams.transport import Chunk
@@ -144,9 +144,15 @@ class ItemTask(Task):
                 self.refresher.counted(0, None)
             else:
                 self._asked = record.offset + 1, decode_settle(raw)
+                self.refresher.expect_settling()
         machine.position = chunk.end
         self.unacknowledged.add(chunk.end, ())  # it sends nothing that another task's state follows from
         return Outgoing()
+
+    @property
+    def reached(self) -> Reached:
+        """Up to where every list is exactly up to date."""
+        return (self.refresher.listed,)
 
     def progress(self, worker: str) -> Progress:
         """How far it is, and how fresh its lists are."""

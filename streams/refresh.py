@@ -47,6 +47,7 @@ Rows = npt.NDArray[np.int64]
 SWEEP_STEP_S = 1.0
 LOOK_S = 1.0  # between looks for other writers
 COUNTING_S = 0.5  # nothing counted for so long, and there is no backlog
+HOLD_S = 5.0  # that passes wait at most for a settling that was asked for: it ranks every row anyway
 PASS_AGE = 0.7  # of `catch_up_ms`: how old a count may be when the pass that lists it begins
 
 
@@ -64,6 +65,11 @@ class Counts:
 
     since: float = 0.0
     events: list[tuple[float, int]] = field(default_factory=list)
+
+    def with_later(self, later: Counts) -> Counts:
+        """These and what was counted later."""
+        since = min((counts.since for counts in (self, later) if counts.since), default=0.0)
+        return Counts(since, self.events + later.events)
 
 
 @dataclass
@@ -112,6 +118,7 @@ class Refresher:
         self._pass: Pass | None = None
         self._last_sent: asyncio.Future[int] | None = None
         self._settle_at = -1
+        self._held_until = 0.0  # passes, for a settling that was asked for
         self._lag_ms = 0.0  # age of the newest events counted
         self._counted_at = float("-inf")
         self._swept = 0  # rows of the sweep under way that are done
@@ -134,6 +141,10 @@ class Refresher:
         self._counted_at = time.monotonic()
         self._counts.since = self._counts.since or self._counted_at
 
+    def expect_settling(self) -> None:
+        """Hold passes for a moment: `settle` will be called, and what they ranked would be ranked again."""
+        self._held_until = time.monotonic() + HOLD_S
+
     def settle(self, position: int) -> None:
         """Have every list brought exactly up to date, and `listed` say so."""
         self._settle_at = position
@@ -152,7 +163,10 @@ class Refresher:
     @property
     def has_waiting(self) -> bool:
         """Whether there are rows to rank, now that nothing is counted."""
-        return self.settling or self._pass is not None or (self._counts.since > 0 and not self.behind)
+        if self.settling:
+            return True
+        waits = self._pass is not None or (self._counts.since > 0 and not self.behind)
+        return waits and time.monotonic() >= self._held_until
 
     @property
     def settling(self) -> bool:
@@ -174,6 +188,11 @@ class Refresher:
 
     def waiting(self, most: int) -> tuple[Rows, bool]:
         """The next rows of the pass, at most so many, and whether they are ranked exactly."""
+        if self._settle_at >= 0 and self._pass is not None and not self._pass.exact:
+            # the settling ranks its rows, too
+            self._counts, self._pass = self._pass.counts.with_later(self._counts), None
+        if not self.settling and time.monotonic() < self._held_until:
+            return np.zeros(0, np.int64), False
         if self._pass is None:
             self._begin_pass()
         under_way = self._pass
@@ -314,8 +333,8 @@ class Refresher:
         for some in rows:
             self._task.machine.mark_rows_unknown(some)
         self._settle_at = max(self._settle_at, settled)
-        since = [c.since for c in (counts, self._counts) if c.since]
-        self._counts = Counts(min(since, default=time.monotonic()), counts.events + self._counts.events)
+        self._counts = counts.with_later(self._counts)
+        self._counts.since = self._counts.since or time.monotonic()
         self._overflowed = True
 
     async def finish_settling(self) -> None:

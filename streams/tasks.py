@@ -59,6 +59,9 @@ class Outgoing:
     refused: list[Refused] = field(default_factory=list)
 
 
+Reached = tuple[int, ...]
+
+
 class Task(abc.ABC):
     """One partition's machine.
 
@@ -100,6 +103,11 @@ class Task(abc.ABC):
     def reports(self) -> bool:
         """Whether it may say how far it is: not before it knows what its last owner said."""
         return True
+
+    @property
+    def reached(self) -> Reached:
+        """What is reported as soon as it changes: what somebody may wait for."""
+        return ()
 
     @property
     def position(self) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,14 +33,14 @@ from streams.outbox import Outbox, Record
 from streams.partitioning import partition_for
 from streams.settings import Settings
 from streams.stores_here import StoresHere
-from streams.tasks import Task
+from streams.tasks import Reached, Task
 from streams.threads import in_thread
 from streams.topics import ITEMS, PROGRESS, PURCHASES
 from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
 
-BEGIN_S = 0.05  # between two looks whether there is something to report for the first time
+LOOK_S = 0.05  # between two looks whether there is something to report
 EQUAL_PART = 0.25
 """Of the memory of a class of tasks, that they share alike; the rest goes by what each holds."""
 
@@ -74,6 +75,7 @@ class Tasks:
         self._background: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}
+        self._reached: dict[TP, Reached] = {}  # as it was reported
         self._stores_here = StoresHere(settings.data_dir / self.folder, counted_of(settings))
         self.address = ""  # of this worker's queries, once they are served
 
@@ -259,27 +261,35 @@ class Tasks:
             raise NoCheckpoints()
         return [await take(task) for task in self.all()]
 
-    async def report(self) -> None:
-        """Publish how far every task is, once."""
+    async def report(self, tasks: Sequence[Task] | None = None) -> None:
+        """Publish how far these tasks are, or every task, once."""
         context = await self._shared()
         records = []
-        for task in self.all():
+        for task in self.all() if tasks is None else tasks:
             if task.reports:
+                self._reached[task.tp] = task.reached
                 progress = task.progress(self.address)
                 key, value = progress.task.encode(), encode(progress)
                 records.append(Record(PROGRESS.name, partition_for(key, context.partitions), key, value))
         context.outbox.send_all(records)
 
     async def report_for_ever(self) -> None:
-        """Publish progress at once and now and then, and stop the worker when a cycle or a task failed."""
-        pause_s = BEGIN_S
+        """Publish progress now and then, and at once what `drain` waits for.
+
+        Stop the worker when a cycle or a task failed.
+        """
+        due = 0.0
         while True:
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(LOOK_S)
             self._raise_failures()
-            self._share_memory()
-            if self._open and self.lease.held:
+            if not self._open or not self.lease.held:
+                continue
+            if time.monotonic() >= due:
+                self._share_memory()
                 await self.report()
-                pause_s = self.settings.progress_ms / 1000
+                due = time.monotonic() + self.settings.progress_ms / 1000
+            elif news := [task for task in self.all() if self._reached.get(task.tp) != task.reached]:
+                await self.report(news)
 
     async def _close(self, tp: TP, *, save: bool) -> None:
         task = self._open.pop(tp)

@@ -40,7 +40,7 @@ from streams.recommending.messages import Recommendations, encode, key_of
 from streams.recommending.published import Published
 from streams.recommending.unfinished import customers_between, recommended_before
 from streams.recommending.waiting import Waiting
-from streams.tasks import Outgoing, Task
+from streams.tasks import Outgoing, Reached, Task
 from streams.threads import in_thread
 
 if TYPE_CHECKING:
@@ -133,6 +133,12 @@ class RecommenderTask(Task):
     def reports(self) -> bool:
         """Not before it is known how far recommendations were."""
         return self.remembers
+
+    @property
+    def reached(self) -> Reached:
+        """The newest settle mark, and where everybody is recommended to once nothing is newer."""
+        done = self.recommended if self.recommended >= self.position else -1
+        return (self._board.settled, done)
 
     def progress(self, worker: str) -> Progress:
         """How far it is, how far its recommendations are, and which model they use."""
