@@ -10,10 +10,11 @@ import typer
 from alsobought.commands_stack import say
 from alsobought.options import DataDir, Kafka, bootstrap_of, settings_of
 from alsobought.signals import until_signalled
-from serving.server import Server
+from serving.server import NICE, Server
 from streams.broker.topics_admin import require_topics
 from streams.heap import keep_compact
 from streams.kinds import listed_of, topics_of
+from streams.priority import step_back
 
 
 def serve(
@@ -30,6 +31,7 @@ def serve(
     asks the workers for what is computed now. Ctrl-C or SIGTERM stops it.
     """
     keep_compact()
+    step_back(NICE)
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))

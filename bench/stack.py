@@ -77,7 +77,8 @@ def running(*, workers: int = 1, **settings: object) -> Iterator[Running]:
     with tempfile.TemporaryDirectory(prefix="alsobought-bench-") as folder, Processes() as processes:
         chosen = Settings(data_dir=Path(folder), kafka=None, **settings)  # type: ignore[arg-type]
         with Stack(chosen, port=0, workers=workers, recommenders=workers, say=lambda _text: None) as stack:
-            api = _start("serve", "--port", "0", "--kafka", stack.bootstrap)
+            # a session of its own, as a service has: it steps back as a whole
+            api = _start("serve", "--port", "0", "--kafka", stack.bootstrap, start_new_session=True)
             try:
                 yield Running(Path(folder), chosen, stack, processes)
             finally:
@@ -136,9 +137,11 @@ def finished(process: subprocess.Popen[bytes]) -> None:
         raise subprocess.CalledProcessError(status, process.args)
 
 
-def _start(*arguments: str) -> subprocess.Popen[bytes]:
+def _start(*arguments: str, start_new_session: bool = False) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "alsobought.cli", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=start_new_session
+    )
 
 
 def _command(*arguments: str) -> None:
