@@ -129,9 +129,10 @@ class _Waiting:
             left = self._left(targets, left_of)
             if not left:
                 return
-            if self.newest:
+            late = time.monotonic() > self.deadline
+            if self.newest or late:  # before anybody is heard, nobody is known to be missing
                 self.on_lag(left)
-            if time.monotonic() > self.deadline:
+            if late:
                 raise CommandError(
                     f"waited {self.timeout_s:g} s until {what}, and it is not: {left}. Are a worker and a"
                     " recommender running? See their logs, or wait longer with --timeout."

@@ -8,6 +8,8 @@ expects of another's item by its own messages (`state.popularity.expect_purchase
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,7 +23,8 @@ from state.popularity_view import PopularityView
 class NeighbourPopularity:
     """Takes what other machines published into the tables of one machine.
 
-    Its methods are given the machine's ids, its tables, and how many rows these have.
+    Its methods are given the machine's ids, its tables, and how many rows these have. Machines in several
+    threads may share the view: each takes from it with its lock held.
 
     Parameters
     ----------
@@ -32,6 +35,9 @@ class NeighbourPopularity:
 
     def __init__(self, view: PopularityView[ItemIds] | None = None) -> None:
         self.view = view
+        self._lock: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+        if view is not None:
+            self._lock = view.lock
         # of the view, as of when it was taken over last: items, sum of buyers, how often it had changed
         self._items, self._buyers, self._changes = 0, 0, -1
 
@@ -42,6 +48,10 @@ class NeighbourPopularity:
 
     def adopt(self, items: ItemIds, tables: Tables, numbers: npt.NDArray[np.int64]) -> None:
         """Take over what is published of these items, if anything is; they may be new to the machine."""
+        with self._lock:
+            self._adopt(items, tables, numbers)
+
+    def _adopt(self, items: ItemIds, tables: Tables, numbers: npt.NDArray[np.int64]) -> None:
         if self.view is None or len(numbers) == 0 or len(self.view.items) == 0:
             return
         theirs = self.view.items
@@ -58,10 +68,11 @@ class NeighbourPopularity:
 
     def prepare(self, items: ItemIds, tables: Tables, rows: int, *, exact: bool) -> None:
         """Bring what ranking reads up to date if it is too old, with `exact` if it changed at all."""
-        if self._is_changed(tables) if exact else self._is_stale(tables):
-            self.take_in(items, tables, rows, exact=exact)
-        else:
-            self._take_in_news(items, tables)
+        with self._lock:
+            if self._is_changed(tables) if exact else self._is_stale(tables):
+                self._take_in(items, tables, rows, exact=exact)
+            else:
+                self._take_in_news(items, tables)
 
     def take_in(self, items: ItemIds, tables: Tables, rows: int, *, exact: bool) -> None:
         """Bring what ranking reads of popularity up to date, with what is published of others' items by now.
@@ -69,6 +80,10 @@ class NeighbourPopularity:
         What was expected of those of which nothing is published is forgotten if it is to be exact, and else
         kept.
         """
+        with self._lock:
+            self._take_in(items, tables, rows, exact=exact)
+
+    def _take_in(self, items: ItemIds, tables: Tables, rows: int, *, exact: bool) -> None:
         popularity, view = tables.popularity, self.view
         if view is not None:
             view.move_on(int(popularity.totals[pop.WATERMARK_MS]))
@@ -77,7 +92,7 @@ class NeighbourPopularity:
             known = items.find(view.items.hashes[: len(view.items)])
             if exact:
                 pop.forget_others(popularity, tables.row_of, len(items))
-            self.adopt(items, tables, known[known >= 0])
+            self._adopt(items, tables, known[known >= 0])
             pop.adopt_total(popularity, tables.item_of, rows, tables.row_of, theirs, known)
             self._items, self._buyers = len(known), int(theirs.totals[pop.BUYERS])
             self._changes = view.changes
@@ -91,7 +106,7 @@ class NeighbourPopularity:
         view = self.view
         if view is not None and len(view.items) > self._items:
             fresh = items.find(view.items.hashes[self._items : len(view.items)])
-            self.adopt(items, tables, fresh[fresh >= 0])
+            self._adopt(items, tables, fresh[fresh >= 0])
             self._items = len(view.items)
 
     def _is_changed(self, tables: Tables) -> bool:

@@ -8,6 +8,7 @@ of the window as any record, or the caller, says that time has passed. So the ar
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
@@ -86,10 +87,13 @@ class PopularityView(Generic[Items]):
         Ids of the items.
     changes : int
         Grows with whatever is taken in.
+    lock
+        Held, where threads share it, by whoever changes it or takes it over.
     """
 
     def __init__(self, items: Items) -> None:
         self.items: Items = items
+        self.lock = threading.RLock()
         self.changes = 0
         self._sources: dict[Source, tuple[int, int]] | None = None
         self._noted: dict[int, list[tuple[Source, int, int]]] = {}

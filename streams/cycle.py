@@ -5,10 +5,12 @@
     3. rows                                  ranked; the lists that changed are sent
     4. state                                 a slice of it is stored
 
-All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop
-moves chunks. What comes while a cycle works is the next cycle's batch, so load batches itself and nothing
-waits for anything but the cycle before. Nothing waits for Kafka either: what was sent is acknowledged by and
-by, and only what is acknowledged is stored.
+All computing happens in threads, apart from the event loop and mostly outside Python's lock; the loop
+moves chunks. Where there is much to do, as in a backlog, 1 is done beside 2 and 3, and these for some
+partitions beside others; where there is little, threads would only wait for one another. What comes while
+a cycle works is the next cycle's batch, so load batches itself and nothing waits for anything but the cycle
+before. Nothing waits for Kafka either: what was sent is acknowledged by and by, and only what is
+acknowledged is stored.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,6 +45,8 @@ log = logging.getLogger("alsobought")
 
 Result = TypeVar("Result")
 
+THREADS = min(4, os.cpu_count() or 1)
+SIDE_BY_SIDE_BYTES = 4 << 10  # of deltas: from so much on it pays to count some partitions beside others
 MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in Kafka
 MOST_BYTES = 16 << 20
 SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
@@ -63,6 +69,14 @@ class _Applied(NamedTuple):
     chunk: Chunk
     position: int
     outgoing: Outgoing | None
+
+
+class _Part(NamedTuple):
+    """The item tasks that one thread works on in a cycle, and what came for them."""
+
+    tasks: list[ItemTask]
+    deltas: list[tuple[ItemTask, Chunk]]
+    fresh_rows: int  # at most
 
 
 class _Transferred(NamedTuple):
@@ -118,9 +132,10 @@ class Cycle:
         self._inbox: list[Chunk] = []
         self._kept: list[Chunk] = []  # of tasks that postpone them
         self._wake = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, "machines")
+        self._threads = ThreadPoolExecutor(THREADS + 1, "machines")
         self._turn = 0
         self._counted_s = 0.0  # of a core, that all applying of chunks took
+        self._noting = threading.Lock()
         self._paces: dict[TP, Pace] = {}
         self._stopping = False
         self._again: list[Task] = []  # something before what came is missing
@@ -178,11 +193,11 @@ class Cycle:
         self._stopping = True
 
     def close(self) -> None:
-        """Give the thread back."""
-        self._thread.shutdown(wait=False)
+        """Give the threads back."""
+        self._threads.shutdown(wait=False)
 
     async def _in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
-        return await in_thread_of(self._thread, partial(function, *args))
+        return await in_thread_of(self._threads, partial(function, *args))
 
     # ------------------------------------------------------------------ one cycle
 
@@ -191,26 +206,55 @@ class Cycle:
         chunks, self._inbox = self._inbox, []
         sources, deltas = self._sorted_out(chunks, begin)
         self._count_inbox()
-        if sources or any(task.is_due for task in self._crossing_tasks()):
-            before, applied, after = await self._in_thread(self._apply_all, sources)
-            self._send_transfers(context, before)
-            self._send(context, applied)
-            self._send_transfers(context, after)
-            for task in {task.tp: task for task, _ in sources}.values():
-                task.took_in()
-        missed, listed = await self._in_thread(self._count_and_rank, deltas, bool(chunks), begin)
-        for task, chunk in missed:
-            self._miss(task, chunk)
-        for task, _ in deltas:
-            task.unacknowledged.add(task.position, ())
-            task.took_in()
-        if listed:
-            await context.lease.wait("lists", lambda: self._stopping)
-            for one in listed:
-                self._send_lists(context, one)
+        parts = self._parts(deltas)
+        if len(parts) > 1:
+            applying = self._apply(context, sources)
+            await _all(applying, self._count(context, parts, bool(chunks), begin))
+        else:
+            await self._apply(context, sources)
+            await self._count(context, parts, bool(chunks), begin)
         self._look_at_outstanding(context)
         await self._save(context, begin)
         await self._shrink()
+
+    async def _apply(self, context: Context, sources: Sequence[tuple[Task, Chunk]]) -> None:
+        """Apply what follows something to be sent from, and send it."""
+        if not sources and not any(task.is_due for task in self._crossing_tasks()):
+            return
+        before, applied, after = await self._in_thread(self._apply_all, sources)
+        self._send_transfers(context, before)
+        self._send(context, applied)
+        self._send_transfers(context, after)
+        for task in {task.tp: task for task, _ in sources}.values():
+            task.took_in()
+
+    async def _count(self, context: Context, parts: Sequence[_Part], busy: bool, begin: float) -> None:
+        """Count deltas, and rank and send the lists that follow."""
+        done = await _all(*(self._in_thread(self._count_and_rank, part, busy, begin) for part in parts))
+        for task, chunk in (one for missed, _ in done for one in missed):
+            self._miss(task, chunk)
+        for task, _ in (one for part in parts for one in part.deltas):
+            task.unacknowledged.add(task.position, ())
+            task.took_in()
+        if listed := [one for _, some in done for one in some]:
+            await context.lease.wait("lists", lambda: self._stopping)
+            for one in listed:
+                self._send_lists(context, one)
+
+    def _parts(self, deltas: list[tuple[ItemTask, Chunk]]) -> list[_Part]:
+        """The item tasks, divided among threads if there is much to do; another one comes first each time."""
+        tasks = self._item_tasks()
+        self._turn += 1
+        tasks = tasks[self._turn % max(1, len(tasks)) :] + tasks[: self._turn % max(1, len(tasks))]
+        much = sum(chunk.size_bytes for _, chunk in deltas) >= SIDE_BY_SIDE_BYTES
+        much = much or any(task.refresher.ready and task.refresher.has_waiting for task in tasks)
+        n = max(1, min(THREADS, len(tasks))) if much else 1
+        parts = []
+        for i in range(n):
+            some = tasks[i::n]
+            theirs = [(task, chunk) for task, chunk in deltas if task in some]
+            parts.append(_Part(some, theirs, FRESH_ROWS // n))
+        return parts
 
     def _sorted_out(
         self, chunks: Sequence[Chunk], now: float
@@ -284,7 +328,7 @@ class Cycle:
             outgoing = task.take(chunk)
             applied.append(_Applied(task, chunk, task.position, outgoing))
         after = self._due()
-        self._counted_s += time.thread_time() - begin
+        self._note_counted(time.thread_time() - begin)
         return before, applied, after
 
     def _due(self) -> list[_Transferred]:
@@ -294,28 +338,29 @@ class Cycle:
             if (task := crossing.customer_task) is not None and (records := crossing.due(task))
         ]
 
+    def _note_counted(self, seconds: float) -> None:
+        with self._noting:
+            self._counted_s += seconds
+
     def _count_and_rank(
-        self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
+        self, part: _Part, busy: bool, begin: float
     ) -> tuple[list[tuple[ItemTask, Chunk]], list[_Listed]]:
         start = time.thread_time()
-        missed = [(task, chunk) for task, chunk in deltas if task.take(chunk) is None]
+        missed = [(task, chunk) for task, chunk in part.deltas if task.take(chunk) is None]
         counted_s = time.monotonic() - begin
-        self._counted_s += time.thread_time() - start
-        tasks = [task for task in self._item_tasks() if task.refresher.ready]
+        self._note_counted(time.thread_time() - start)
+        tasks = [task for task in part.tasks if task.refresher.ready]
         if not tasks:
             return missed, []
-        self._turn += 1
-        tasks = tasks[self._turn % len(tasks) :] + tasks[: self._turn % len(tasks)]
         listed = {task: _Listed(task) for task in tasks}
-        self._rank_fresh(tasks, listed)
+        self._rank_fresh(tasks, listed, part.fresh_rows)
         self._rank_waiting(tasks, listed, busy, counted_s)
         return missed, [one for one in listed.values() if one.says_something]
 
-    def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, _Listed]) -> None:
-        left = FRESH_ROWS
+    def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, _Listed], most: int) -> None:
         for task in tasks:
-            rows = task.refresher.fresh(left)
-            left -= len(rows)
+            rows = task.refresher.fresh(most)
+            most -= len(rows)
             for start in range(0, len(rows), SLICE_ROWS):
                 _add(listed[task], task.refresher.rank_fresh(rows[start : start + SLICE_ROWS]))
             listed[task].counts = task.refresher.listed_counts()
@@ -401,6 +446,15 @@ class Cycle:
             if task.saver.over_budget():
                 await task.unacknowledged.wait()
                 await self._in_thread(task.saver.shrink)
+
+
+async def _all(*jobs: Awaitable[Result]) -> list[Result]:
+    """What the jobs return; the first error of one of them, once all have ended: they use the machines."""
+    done = await asyncio.gather(*jobs, return_exceptions=True)
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+    return done  # type: ignore[return-value]
 
 
 def _add(listed: _Listed, ranked: Ranked | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,6 +129,7 @@ def test_lists_of_fresh_rows_go_out_in_the_cycle_that_counts_them(tmp_path: Path
 def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cycles, "THREADS", 1)
     monkeypatch.setattr(cycles, "FRESH_ROWS", 10)
     monkeypatch.setattr(cycles, "WAITING_ROWS", 4)
     monkeypatch.setattr(cycles, "SLICE_ROWS", 4)
@@ -148,6 +150,131 @@ def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
         assert min(task.refresher.staleness.take() for task in shop.items) > 0
         assert len(shop.lists()) > 50
         assert shop.worker.cycle._pause_s() > 0
+        await shop.worker.close()
+
+    run(body())
+
+
+def test_much_is_counted_side_by_side_and_as_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cycles, "THREADS", PARTITIONS)
+    together = threading.Barrier(PARTITIONS + 1)
+    met: list[int] = []
+
+    async def body() -> None:
+        shop = _Shop(tmp_path)
+        await shop.open()
+        cycle = shop.worker.cycle
+        count, apply_all = cycle._count_and_rank, cycle._apply_all
+
+        def meeting(function: Any) -> Any:
+            def called(*args: Any) -> Any:
+                met.append(together.wait(20))
+                return function(*args)
+
+            return called
+
+        messages = purchases(5, customers=30, items=60, events=1_200, returns=0.1, duplicates=0.05)
+        await shop.worker.once(shop.bought(messages[:400]))
+        for start in (400, 800):
+            # what all three partitions count, and the events behind it, at the same time
+            cycle._count_and_rank = meeting(count)  # type: ignore[method-assign]
+            cycle._apply_all = meeting(apply_all)  # type: ignore[method-assign]
+            await shop.worker.once(*shop.deltas(), shop.bought(messages[start : start + 400]))
+            cycle._count_and_rank, cycle._apply_all = count, apply_all  # type: ignore[method-assign]
+        assert len(met) == 2 * (PARTITIONS + 1)
+        await shop.worker.once(*shop.deltas())
+        await shop.settle()
+        while cycle._pause_s() == 0:
+            await shop.worker.once()
+        check(shop.lists(), _oracle(messages))
+        await shop.worker.close()
+
+    run(body())
+
+
+def test_an_error_beside_others_is_raised_once_all_have_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a machine would be saved while it counts."""
+    monkeypatch.setattr(cycles, "THREADS", PARTITIONS)
+    ended = 0
+
+    async def body() -> None:
+        shop = _Shop(tmp_path)
+        await shop.open()
+        await shop.worker.once(shop.bought(purchases(5, customers=30, items=60, events=400)))
+        count, failing = shop.worker.cycle._count_and_rank, threading.Event()
+
+        def called(part: Any, *args: Any) -> Any:
+            nonlocal ended
+            if shop.items[0] in part.tasks:
+                failing.set()
+                raise MemoryError("no room")
+            assert failing.wait(20)
+            time.sleep(0.05)  # the error is there by now
+            counted = count(part, *args)
+            ended += 1
+            return counted
+
+        shop.worker.cycle._count_and_rank = called  # type: ignore[method-assign, assignment]
+        with pytest.raises(MemoryError, match="no room"):
+            await shop.worker.once(*shop.deltas())
+        assert ended == PARTITIONS - 1
+
+    run(body())
+
+
+def test_a_settling_takes_over_the_pass_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cycles, "FRESH_ROWS", 0)  # all is left to a pass
+    monkeypatch.setattr(cycles, "SLICE_ROWS", 5)
+    monkeypatch.setattr(cycles, "WAITING_ROWS", 5)
+
+    async def body() -> None:
+        shop = _Shop(tmp_path)
+        await shop.open()
+        messages = purchases(3, customers=30, items=60, events=600)
+        await shop.count(messages)
+        await shop.worker.once()
+        listed, rows = shop.published(), sum(task.machine.row_count for task in shop.items)
+        assert 0 < listed < rows / 2
+        # from the moment it is asked for, the pass waits for the settling
+        for task in shop.items:
+            task.refresher.expect_settling()
+        assert shop.worker.cycle._pause_s() > 0
+        await shop.worker.once()
+        assert shop.published() == listed
+        marks = await shop.settle()
+        while shop.worker.cycle._pause_s() == 0:
+            await shop.worker.once()
+        await shop.worker.until(lambda: [task.refresher.listed for task in shop.items] == marks)
+        assert shop.published() <= listed + rows
+        assert min(task.refresher.staleness.take() for task in shop.items) > 0
+        check(shop.lists(), _oracle(messages))
+        await shop.worker.close()
+
+    run(body())
+
+
+def test_a_pass_waits_no_longer_for_a_settling_than_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycles, "FRESH_ROWS", 0)
+    monkeypatch.setattr(refresh, "HOLD_S", 0.1)
+
+    async def body() -> None:
+        shop = _Shop(tmp_path)
+        await shop.open()
+        for task in shop.items:
+            task.refresher.expect_settling()
+        await shop.count(purchases(3, customers=30, items=60, events=600))
+
+        def goes_on() -> bool:
+            return shop.worker.cycle._pause_s() == 0
+
+        await shop.worker.until(goes_on)
+        while shop.waiting:
+            await shop.worker.once()
+        assert len(shop.lists()) > 50
         await shop.worker.close()
 
     run(body())

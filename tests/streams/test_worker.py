@@ -13,6 +13,8 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.customer_task import CustomerTask
+from streams.item_task import ItemTask
+from streams.messages import decode_progress
 from streams.topics import PAIR_DELTAS, PROGRESS, PURCHASES
 from streams.transport import Chunk
 from streams.worker import LogTooShort, Tasks
@@ -190,6 +192,32 @@ def test_a_loop_of_a_task_that_fails_ends_the_worker(tmp_path: Path, monkeypatch
             with pytest.raises(RuntimeError, match="who knows"):
                 await worker.tasks.report_for_ever()
             await worker.tasks.close()
+
+    run(body())
+
+
+def test_what_somebody_waits_for_is_reported_at_once(tmp_path: Path) -> None:
+    async def body() -> None:
+        worker = _Worker(tmp_path)
+        worker.tasks.settings = worker.tasks.settings.model_copy(update={"progress_ms": 3_600_000})
+        await worker.assign(EVENTS, DELTAS)
+        reporting = asyncio.create_task(worker.tasks.report_for_ever())
+
+        def listed() -> list[int]:
+            reports = worker.offline.broker.of(PROGRESS.name)
+            return [decode_progress(r.value or b"").listed for r in reports if r.key == b"pair-deltas-0"]
+
+        async with asyncio.timeout(20):
+            while not listed():
+                await asyncio.sleep(0.01)
+            task = worker.tasks._open[DELTAS]
+            assert isinstance(task, ItemTask)
+            task.refresher.listed = 17
+            while listed() != [0, 17]:
+                await asyncio.sleep(0.01)
+        assert len(worker.offline.broker.of(PROGRESS.name)) == 3  # of nobody else
+        reporting.cancel()
+        await worker.tasks.close()
 
     run(body())
 
