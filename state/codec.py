@@ -1,6 +1,6 @@
 """The stored records, byte by byte, and those that are small. Little-endian; every record is framed:
 
-    frame      u8 layout (7) | u8 kind | u16 0 | u32 CRC-32C of the payload | payload
+    frame      u8 layout (8) | u8 kind | u16 0 | u32 CRC-32C of the payload | payload
 
     META       JSON: see the stores
     PAGE       ids: u32 n | u16 bytes[n] | utf-8
@@ -11,9 +11,10 @@
                u64 event id hash[r] | u64 record of state.purchase_logs[l]
                the customer's id and those of the profiles in utf-8, NUL in between
     ROW        i64 included | i64 mass | f64 recent mass | i64 dropped | f64 lost
-               u32 once | u32 repeated | u32 cells c | u32 0 | u32 sizes[2 c]
-               u64 entry[once] as in state.entries
-               u64 (neighbour, after | before << 32, bits of F)[repeated]
+               u32 once | u32 repeated | u32 cells c | u32 least minute | u8 bits of a neighbour
+               u8 of a minute | u8 of a count after | u8 of a count before | u32 0 | u32 sizes[2 c]
+               bits (neighbour, after (1), minute - least minute)[once], (neighbour, after, before)[repeated]
+               up to a word's end | f64 F[repeated]
     CLOCK      i64 included | i64 newest event time in ms | i64 purchases
     POPULARITY of a block of items: i64 newest day | u64 items n | i64 item[n] | i64 buyers[n]
                i64 repeats[n, 3] | i64 first_days[n] | f64 recent_buyers[n]
@@ -28,7 +29,7 @@
 What earlier layouts stored cannot be used: `alsobought rebuild` counts anew from the topics. Layout 2 had no
 log in HISTORY, so that purchases could not be taken back from their days; layout 4 had no HASHES, and the
 popularity of the whole catalogue in every item partition; layout 5 had a record for the id of every
-item; layout 6 had no buyers decayed by age in POPULARITY.
+item; layout 6 had no buyers decayed by age in POPULARITY; layout 7 had the words of entries in ROW.
 
 `included` is the offset of the last record the value includes: a replay skips what it already has.
 `history_codec` packs HISTORY, `item_codec` ROW and POPULARITY.
@@ -47,7 +48,7 @@ import numpy.typing as npt
 
 from state.errors import CorruptRecord, UnknownLayout
 
-LAYOUT = 7
+LAYOUT = 8
 _FRAME = struct.Struct("<BBHI")
 FRAME_BYTES = _FRAME.size
 _NUMBER = struct.Struct("<I")

@@ -9,14 +9,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from state import row_memory
+from state import row_packing
 from state import rows as rw
 from state.codec import FRAME_BYTES, Kind, check, frame, unframe
 from state.errors import CorruptRecord
 from state.popularity import BUYERS, DAY_MS, DAYS, PURCHASES, WATERMARK_MS, Popularity
 
 _CLOCK = struct.Struct("<qqq")
-ROW_BYTES = 56  # of a ROW without sizes and entries
+ROW_BYTES = 8 * row_packing.HEAD_WORDS  # of a ROW without sizes and entries
 
 
 def pack_rows(
@@ -24,7 +24,7 @@ def pack_rows(
     included: npt.NDArray[np.int64],
 ) -> list[bytes]:  # fmt: skip
     """A ROW record of each of n rows; `sizes` uint32[n, 2, cells] and `included` int64[n] are theirs."""
-    words, ends = row_memory.dump(rows, which, sizes, included)
+    words, ends = row_packing.dump(rows, which, sizes, included)
     raw = words.data.cast("B")
     bounds = [0, *(8 * ends).tolist()]
     return [frame(Kind.ROW, raw[start:end]) for start, end in pairwise(bounds)]
@@ -50,9 +50,9 @@ def unpack_rows(
     words = np.empty(ends[-1], np.uint64)
     for (_, raw), start, end in zip(records, [0, *ends.tolist()], ends.tolist(), strict=False):
         words[start:end] = np.frombuffer(raw, np.uint64, offset=FRAME_BYTES)
-    wrong = row_memory.restore(rows, np.array(which, np.int64), words, ends, sizes, included)
+    wrong = row_packing.restore(rows, np.array(which, np.int64), words, ends, sizes, included)
     if wrong >= 0:
-        raise CorruptRecord(f"record {records[wrong][0]!r} has not the {sizes.shape[2]} size cells of a row")
+        raise CorruptRecord(f"record {records[wrong][0]!r} is no row of {sizes.shape[2]} size cells")
 
 
 def pack_clock(p: Popularity, included: int) -> bytes:

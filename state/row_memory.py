@@ -1,4 +1,4 @@
-"""Rows in and out of memory: reading, storing and bringing back, dropping, and closing the gaps.
+"""Rows in and out of memory: reading, filling, dropping, and closing the gaps; `row_packing` stores them.
 
 A row that is not in memory has no block and no side records; its head keeps MASS and what follows it.
 Blocks that were freed leave gaps that only rows of the same size fill, so what resident memory the rows
@@ -17,12 +17,8 @@ from state.memory import give_back, kernel
 from state.rows import (
     CLASSES,
     DEAD,
-    DROPPED,
     LINE_WORDS,
     LIVE,
-    LOST,
-    MASS,
-    RECENT_MASS,
     SIDE_END,
     SIDE_FREE,
     SIDE_USED,
@@ -89,60 +85,6 @@ def read(
 
 
 @kernel
-def dump(
-    rows: Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Rows for storing, one behind the other as `state.codec` has a ROW: the words, and each row's end.
-
-    `sizes` uint32[n, 2, cells] and `included` int64[n] are of the n rows.
-    """
-    cells = sizes.shape[2]
-    most = longest = np.int64(1)
-    for row in which:
-        most += 7 + cells + 3 * rows.heads[row, LIVE]
-        longest = max(longest, rows.heads[row, LIVE] + 1)
-    words = np.empty(most, np.uint64)
-    repeated = np.empty(longest, np.uint64)
-    floats = words.view(np.float64)
-    ends = np.empty(len(which), np.int64)
-    at = np.int64(0)
-    for i in range(len(which)):
-        row = which[i]
-        words[at] = np.uint64(included[i])
-        words[at + 1] = np.uint64(rows.heads[row, MASS])
-        floats[at + 2] = rows.heads_f[row, RECENT_MASS]
-        words[at + 3] = np.uint64(rows.heads[row, DROPPED])
-        floats[at + 4] = rows.heads_f[row, LOST]
-        head = at + 5
-        at += 7
-        flat = sizes[i].reshape(-1)
-        for c in range(cells):
-            words[at] = np.uint64(flat[2 * c]) | (np.uint64(flat[2 * c + 1]) << HIGH)
-            at += 1
-        start, n_words = rows.heads[row, START], CLASSES[rows.heads[row, SIZE]] * LINE_WORDS
-        n = m = np.int64(0)
-        for slot in range(start, start + n_words):  # every word is put down, and kept if it counts: no jumps
-            entry = rows.arena[slot]
-            used = (entry != 0) & ((entry & ID) != DELETED)
-            many = ((entry >> HIGH) & REPEATED) != 0
-            words[at + n] = entry
-            repeated[m] = entry
-            n += np.int64(used & ~many)
-            m += np.int64(used & many)
-        at += n
-        for entry in repeated[:m]:
-            index = np.int64((entry >> HIGH) & INDEX)
-            words[at] = (entry & ID) - np.uint64(1)
-            words[at + 1] = rows.side[2 * index]
-            words[at + 2] = rows.side[2 * index + 1]
-            at += 3
-        words[head] = np.uint64(n) | (np.uint64(m) << HIGH)
-        words[head + 1] = np.uint64(cells)
-        ends[i] = at
-    return words[:at], ends
-
-
-@kernel
 def fill(rows: Rows, row: int, once: npt.NDArray[np.uint64], repeated: npt.NDArray[np.uint64]) -> None:
     """Put a ROW's entries into a row without any: seen once, and [n, 3] neighbour, counts, bits of F."""
     n = len(once) + len(repeated)
@@ -166,38 +108,6 @@ def fill(rows: Rows, row: int, once: npt.NDArray[np.uint64], repeated: npt.NDArr
     rows.heads[row, START] = start
     rows.heads[row, SIZE] = size
     rows.heads[row, LIVE] = n
-
-
-@kernel
-def restore(
-    rows: Rows, which: npt.NDArray[np.int64], words: npt.NDArray[np.uint64], ends: npt.NDArray[np.int64],
-    sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64],
-) -> int:  # fmt: skip
-    """Put what `dump` gave into rows without entries; their sizes and what they include into those arrays.
-
-    Returns the index of the first row that has another number of size cells than expected, -1 without any.
-    """
-    cells = sizes.shape[2]
-    floats = words.view(np.float64)
-    at = np.int64(0)
-    for i in range(len(which)):
-        row = which[i]
-        if np.int64(words[at + 6] & ID) != cells:
-            return i
-        n, m = np.int64(words[at + 5] & ID), np.int64(words[at + 5] >> HIGH)
-        included[row] = np.int64(words[at])
-        flat = sizes[row].reshape(-1)
-        for c in range(cells):
-            both = words[at + 7 + c]
-            flat[2 * c], flat[2 * c + 1] = np.uint32(both & ID), np.uint32(both >> HIGH)
-        once = at + 7 + cells
-        fill(rows, row, words[once : once + n], words[once + n : once + n + 3 * m].reshape(-1, 3))
-        rows.heads[row, MASS] = np.int64(words[at + 1])
-        rows.heads_f[row, RECENT_MASS] = floats[at + 2]
-        rows.heads[row, DROPPED] = np.int64(words[at + 3])
-        rows.heads_f[row, LOST] = floats[at + 4]
-        at = ends[i]
-    return -1
 
 
 @kernel

@@ -114,9 +114,9 @@ def test_a_damaged_record_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", RECORDS)
 def test_another_layout_is_refused(name: str) -> None:
     raw, unpack = RECORDS[name]
-    with pytest.raises(UnknownLayout, match="has layout 8, this program reads 7; a newer version wrote it"):
-        unpack(b"\x08" + raw[1:])
-    for older in (b"\x02", b"\x06"):
+    with pytest.raises(UnknownLayout, match="has layout 9, this program reads 8; a newer version wrote it"):
+        unpack(b"\x09" + raw[1:])
+    for older in (b"\x02", b"\x07"):
         with pytest.raises(UnknownLayout, match=rf"has layout {older[0]}, .* run `alsobought rebuild`"):
             unpack(older + raw[1:])
 
@@ -173,8 +173,15 @@ def test_rows_round_trip(entries: int) -> None:
 
 def test_a_row_of_another_window_is_refused() -> None:
     raw = _pack_row(_rows(3))
-    with pytest.raises(CorruptRecord, match="has not the 5 size cells"):
+    with pytest.raises(CorruptRecord, match="is no row of 5 size cells"):
         _unpack_row(rw.new_rows(2), np.zeros((2, 5), np.uint32), raw)
+
+
+def test_a_row_of_another_length_is_refused() -> None:
+    payload = codec.unframe(codec.Kind.ROW, KEY, _pack_row(_rows(20)))
+    for changed in (payload[:-8], payload + bytes(8)):
+        with pytest.raises(CorruptRecord, match="is no row of"):
+            _unpack_row(rw.new_rows(2), np.zeros_like(SIZES), codec.frame(codec.Kind.ROW, changed))
 
 
 @pytest.mark.parametrize("items", [0, 1, 7, 8, 500])

@@ -80,6 +80,41 @@ def test_growing_the_table_of_rows_keeps_them() -> None:
     assert list(_read(rows, 9)) == [4]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("minutes", [(0, 0), (0, (1 << 30) - 1), (26_000_000, 26_000_001)])
+@pytest.mark.parametrize("neighbours", [(0,), (7, 8, 9), (0, 100_000, (1 << 32) - 3)])
+def test_numbers_of_any_size_are_stored(
+    neighbours: tuple[int, ...], minutes: tuple[int, int], times: int
+) -> None:
+    rows, into = rw.new_rows(1), rw.new_rows(1)
+    for i, neighbour in enumerate(neighbours):
+        for _ in range(times):
+            minute = minutes[i % 2]
+            rw.add(rows, 0, neighbour, i % 2, minute, decay_weight(minute), CAPACITY)
+    if times > 1:  # as large as counts may be
+        rows.side[0], rows.side[2] = np.uint64((1 << 64) - 1), np.uint64(1 << 63)
+    sizes = np.array([[[1, 2, 3], [(1 << 32) - 1, 0, 5]]], np.uint32)
+    (packed,) = item_codec.pack_rows(rows, np.array([0]), sizes, np.array([1 << 40]))
+    back, included = np.zeros((1, 2, 3), np.uint32), np.zeros(1, np.int64)
+    item_codec.unpack_rows(into, [0], [(b"r", packed)], back, included)
+    assert _read(into, 0) == _read(rows, 0)
+    assert len(_read(into, 0)) == len(neighbours)
+    assert (back.tolist(), included.tolist()) == (sizes.tolist(), [1 << 40])
+
+
+def test_stored_pairs_take_few_bytes() -> None:
+    """Of a year, and of a catalogue of 100,000 items."""
+    rng = np.random.default_rng(1)
+    rows = rw.new_rows(2)
+    for neighbour in rng.permutation(100_000)[:4_000].tolist():
+        minute = MINUTE + int(rng.integers(525_600))
+        rw.add(rows, 0, neighbour, 1, minute, decay_weight(minute), CAPACITY)
+        for _ in range(5):
+            rw.add(rows, 1, neighbour, 1, minute, decay_weight(minute), CAPACITY)
+    packed = item_codec.pack_rows(rows, np.arange(2), np.zeros((2, 2, 1), np.uint32), np.zeros(2, np.int64))
+    assert [len(raw) // 4_000 for raw in packed] == [4, 10]
+
+
 @pytest.mark.parametrize("n", [0, 1, 6, 7, 8, 9, 100, 5000])
 def test_filling_is_the_inverse_of_dumping(n: int) -> None:
     rng = np.random.default_rng(n)

@@ -1,0 +1,177 @@
+"""Rows as they are stored: every number in as few bits as those of its row take.
+
+A neighbour of a catalogue of 100,000 items takes 17 bits, the minute of a pair within a year 20. A year of
+groceries takes half of the bytes that its entries take in memory, and so do the disk and what a start reads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from state.bits import Whole, bits_of, get, put, words_of
+from state.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED
+from state.memory import kernel
+from state.row_memory import fill
+from state.rows import CLASSES, DROPPED, LINE_WORDS, LIVE, LOST, MASS, RECENT_MASS, SIZE, START, Rows
+
+HEAD_WORDS = 8  # before the sizes
+_BYTE = np.uint64(0xFF)
+_ONE = np.uint64(1)
+_WIDTH_BITS = np.uint64(8)
+
+
+@kernel
+def dump(
+    rows: Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Rows for storing, one behind the other as `state.codec` has a ROW: the words, and each row's end.
+
+    `sizes` uint32[n, 2, cells] and `included` int64[n] are of the n rows.
+    """
+    cells = sizes.shape[2]
+    most = longest = np.int64(1)
+    for row in which:
+        most += HEAD_WORDS + cells + 3 * rows.heads[row, LIVE] + 2
+        longest = max(longest, rows.heads[row, LIVE] + 1)
+    words = np.zeros(most, np.uint64)
+    once, repeated = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
+    floats = words.view(np.float64)
+    ends = np.empty(len(which), np.int64)
+    at = np.int64(0)
+    for i in range(len(which)):
+        row = which[i]
+        words[at] = np.uint64(included[i])
+        words[at + 1] = np.uint64(rows.heads[row, MASS])
+        floats[at + 2] = rows.heads_f[row, RECENT_MASS]
+        words[at + 3] = np.uint64(rows.heads[row, DROPPED])
+        floats[at + 4] = rows.heads_f[row, LOST]
+        flat = sizes[i].reshape(-1)
+        for c in range(cells):
+            words[at + HEAD_WORDS + c] = np.uint64(flat[2 * c]) | (np.uint64(flat[2 * c + 1]) << HIGH)
+        start, n_words = rows.heads[row, START], CLASSES[rows.heads[row, SIZE]] * LINE_WORDS
+        n = m = np.int64(0)
+        for slot in range(start, start + n_words):  # every word is put down, and kept if it counts: no jumps
+            entry = rows.arena[slot]
+            used = (entry != 0) & ((entry & ID) != DELETED)
+            many = ((entry >> HIGH) & REPEATED) != 0
+            once[n] = entry
+            repeated[m] = entry
+            n += np.int64(used & ~many)
+            m += np.int64(used & many)
+        head = words[at + 5 : at + HEAD_WORDS]
+        body = words[at + HEAD_WORDS + cells :]
+        at += HEAD_WORDS + cells + _pack_entries(rows.side, head, body, once[:n], repeated[:m])
+        head[1] |= np.uint64(cells)
+        ends[i] = at
+    return words[:at], ends
+
+
+@kernel
+def _pack_entries(
+    side: npt.NDArray[np.uint64], head: npt.NDArray[np.uint64], body: npt.NDArray[np.uint64],
+    once: npt.NDArray[np.uint64], repeated: npt.NDArray[np.uint64],
+) -> Whole:  # fmt: skip
+    """Write a row's entries: how many and how wide into `head`, the rest into `body`; returns its words."""
+    ids, least, latest = np.uint64(0), MINUTE, np.uint64(0)
+    for entry in once:
+        minute = (entry >> HIGH) & MINUTE
+        ids |= (entry & ID) - _ONE
+        least, latest = min(least, minute), max(latest, minute)
+    counts = np.uint64(0)
+    for entry in repeated:
+        ids |= (entry & ID) - _ONE
+        counts |= side[2 * np.int64((entry >> HIGH) & INDEX)]
+    if len(once) == 0:
+        least = np.uint64(0)
+    id_bits, minute_bits = bits_of(ids), bits_of(latest - min(least, latest))
+    after_bits, before_bits = bits_of(counts & ID), bits_of(counts >> HIGH)
+    at: Whole = 0
+    for entry in once:
+        payload = entry >> HIGH
+        pair = (((payload & MINUTE) - least) << _ONE) | np.uint64((payload & AFTER) != 0)
+        at = put(body, at, (entry & ID) - _ONE | pair << np.uint64(id_bits), id_bits + minute_bits + 1)
+    for entry in repeated:
+        both = side[2 * np.int64((entry >> HIGH) & INDEX)]
+        at = put(body, at, (entry & ID) - _ONE, id_bits)
+        at = put(body, at, both & ID, after_bits)
+        at = put(body, at, both >> HIGH, before_bits)
+    end = words_of(at)
+    for entry in repeated:
+        body[end] = side[2 * np.int64((entry >> HIGH) & INDEX) + 1]
+        end += 1
+    head[0] = np.uint64(len(once)) | (np.uint64(len(repeated)) << HIGH)
+    head[1] = least << HIGH
+    widths = np.uint64(0)
+    for bits in (before_bits, after_bits, minute_bits, id_bits):
+        widths = widths << _WIDTH_BITS | np.uint64(bits)
+    head[2] = widths
+    return end
+
+
+@kernel
+def restore(
+    rows: Rows, which: npt.NDArray[np.int64], words: npt.NDArray[np.uint64], ends: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64],
+) -> int:  # fmt: skip
+    """Put what `dump` gave into rows without entries; their sizes and what they include into those arrays.
+
+    Returns the index of the first row that has another number of size cells than expected, or another
+    length than its entries take; -1 without any.
+    """
+    cells = sizes.shape[2]
+    floats = words.view(np.float64)
+    at = np.int64(0)
+    for i in range(len(which)):
+        row, size = which[i], ends[i] - at
+        if size < HEAD_WORDS + cells or np.int64(words[at + 6] & ID) != cells:
+            return i
+        included[row] = np.int64(words[at])
+        flat = sizes[row].reshape(-1)
+        for c in range(cells):
+            both = words[at + HEAD_WORDS + c]
+            flat[2 * c], flat[2 * c + 1] = np.uint32(both & ID), np.uint32(both >> HIGH)
+        if not _unpack_entries(
+            rows, row, words[at + 5 : at + HEAD_WORDS], words[at + HEAD_WORDS + cells : ends[i]]
+        ):
+            return i
+        rows.heads[row, MASS] = np.int64(words[at + 1])
+        rows.heads_f[row, RECENT_MASS] = floats[at + 2]
+        rows.heads[row, DROPPED] = np.int64(words[at + 3])
+        rows.heads_f[row, LOST] = floats[at + 4]
+        at = ends[i]
+    return -1
+
+
+@kernel
+def _unpack_entries(rows: Rows, row: int, head: npt.NDArray[np.uint64], body: npt.NDArray[np.uint64]) -> bool:
+    """Put entries that `_pack_entries` wrote into a row without any; False if they are of another length."""
+    n, m = np.int64(head[0] & ID), np.int64(head[0] >> HIGH)
+    least, widths = head[1] >> HIGH, head[2]
+    id_bits, minute_bits = np.int64(widths & _BYTE), np.int64(widths >> _WIDTH_BITS & _BYTE)
+    after_bits = np.int64(widths >> (_WIDTH_BITS + _WIDTH_BITS) & _BYTE)
+    before_bits = np.int64(widths >> (_WIDTH_BITS + _WIDTH_BITS + _WIDTH_BITS) & _BYTE)
+    once_bits = id_bits + minute_bits + 1
+    packed = words_of(n * once_bits + m * (id_bits + after_bits + before_bits))
+    if once_bits > 63 or after_bits > 32 or before_bits > 32 or len(body) != packed + m:
+        return False
+    once, repeated = np.empty(n, np.uint64), np.empty((m, 3), np.uint64)
+    ids = (_ONE << np.uint64(id_bits)) - _ONE
+    at: Whole = 0
+    for i in range(n):
+        entry = get(body, at, once_bits)
+        at += once_bits
+        pair = entry >> np.uint64(id_bits)
+        payload = (pair >> _ONE) + least
+        if pair & _ONE:
+            payload |= AFTER
+        once[i] = payload << HIGH | ((entry & ids) + _ONE)
+    for i in range(m):
+        repeated[i, 0] = get(body, at, id_bits)
+        after = get(body, at + id_bits, after_bits)
+        before = get(body, at + id_bits + after_bits, before_bits)
+        at += id_bits + after_bits + before_bits
+        repeated[i, 1] = after | before << HIGH
+        repeated[i, 2] = body[packed + i]
+    fill(rows, row, once, repeated)
+    return True
