@@ -26,8 +26,6 @@ class Jvm:
         return [
             str(self.java),
             "-XX:+UseSerialGC",  # a small heap on few cores: nothing for parallel collectors to win
-            # the other compiler took half of the broker's CPU in its first minute, and won nothing after it
-            "-XX:TieredStopAtLevel=1",
             "-Djava.awt.headless=true",
             f"-Dalsobought.logs={logs}",
             f"-Dlog4j2.configurationFile={config.as_uri()}",
@@ -51,8 +49,12 @@ def format_storage(jvm: Jvm, place: BrokerDir, timeout_s: float) -> None:
     ------
     BrokerDied
     """
+    # C1 only: this JVM lives for a second.
+    flags = ("-XX:TieredStopAtLevel=1",)
     config = ("--config", str(place.properties), "--cluster-id", _cluster_id())
-    command = jvm.command(place.logs, (), "kafka.tools.StorageTool", "format", "--ignore-formatted", *config)
+    command = jvm.command(
+        place.logs, flags, "kafka.tools.StorageTool", "format", "--ignore-formatted", *config
+    )
     try:
         done = subprocess.run(
             command,
