@@ -9,16 +9,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from state.bits import Whole, bits_of, get, put, words_of
-from state.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED
-from state.memory import kernel
+from state.bits import ONE, ZERO, bits_of, get, push, words_of
+from state.entries import DELETED, HIGH, ID, INDEX, MINUTE, REPEATED
+from state.memory import address_of, kernel, load, store
 from state.row_memory import fill
 from state.rows import CLASSES, DROPPED, LINE_WORDS, LIVE, LOST, MASS, RECENT_MASS, SIZE, START, Rows
 
 HEAD_WORDS = 8  # before the sizes
 _BYTE = np.uint64(0xFF)
-_ONE = np.uint64(1)
 _WIDTH_BITS = np.uint64(8)
+_MOST_BITS = np.uint64(63)
+_AFTER_BIT = np.uint64(30)  # of AFTER
 
 
 @kernel
@@ -34,7 +35,7 @@ def dump(
     for row in which:
         most += HEAD_WORDS + cells + 3 * rows.heads[row, LIVE] + 2
         longest = max(longest, rows.heads[row, LIVE] + 1)
-    words = np.zeros(most, np.uint64)
+    words = np.empty(most, np.uint64)
     once, repeated = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
     floats = words.view(np.float64)
     ends = np.empty(len(which), np.int64)
@@ -71,42 +72,48 @@ def dump(
 def _pack_entries(
     side: npt.NDArray[np.uint64], head: npt.NDArray[np.uint64], body: npt.NDArray[np.uint64],
     once: npt.NDArray[np.uint64], repeated: npt.NDArray[np.uint64],
-) -> Whole:  # fmt: skip
+) -> int:  # fmt: skip
     """Write a row's entries: how many and how wide into `head`, the rest into `body`; returns its words."""
-    ids, least, latest = np.uint64(0), MINUTE, np.uint64(0)
+    ids, least, latest = ZERO, MINUTE, ZERO
     for entry in once:
         minute = (entry >> HIGH) & MINUTE
-        ids |= (entry & ID) - _ONE
+        ids |= (entry & ID) - ONE
         least, latest = min(least, minute), max(latest, minute)
-    counts = np.uint64(0)
+    counts = ZERO
     for entry in repeated:
-        ids |= (entry & ID) - _ONE
+        ids |= (entry & ID) - ONE
         counts |= side[2 * np.int64((entry >> HIGH) & INDEX)]
     if len(once) == 0:
-        least = np.uint64(0)
-    id_bits, minute_bits = bits_of(ids), bits_of(latest - min(least, latest))
+        least = ZERO
+    id_bits, minute_bits = bits_of(ids), bits_of(latest - least)
     after_bits, before_bits = bits_of(counts & ID), bits_of(counts >> HIGH)
-    at: Whole = 0
+    open_word = used = ZERO
+    at = begin = address_of(body)
+    records = address_of(side)
+    width = id_bits + minute_bits + ONE
     for entry in once:
         payload = entry >> HIGH
-        pair = (((payload & MINUTE) - least) << _ONE) | np.uint64((payload & AFTER) != 0)
-        at = put(body, at, (entry & ID) - _ONE | pair << np.uint64(id_bits), id_bits + minute_bits + 1)
+        pair = (((payload & MINUTE) - least) << ONE) | ((payload >> _AFTER_BIT) & ONE)
+        value = ((entry & ID) - ONE) | (pair << id_bits)
+        at, open_word, used = push(at, open_word, used, value, width)
     for entry in repeated:
-        both = side[2 * np.int64((entry >> HIGH) & INDEX)]
-        at = put(body, at, (entry & ID) - _ONE, id_bits)
-        at = put(body, at, both & ID, after_bits)
-        at = put(body, at, both >> HIGH, before_bits)
-    end = words_of(at)
+        both = load(records + 16 * np.int64((entry >> HIGH) & INDEX))
+        at, open_word, used = push(at, open_word, used, (entry & ID) - ONE, id_bits)
+        at, open_word, used = push(at, open_word, used, both & ID, after_bits)
+        at, open_word, used = push(at, open_word, used, both >> HIGH, before_bits)
+    if used > ZERO:
+        store(at, open_word)
+        at += 8
     for entry in repeated:
-        body[end] = side[2 * np.int64((entry >> HIGH) & INDEX) + 1]
-        end += 1
+        store(at, load(records + 16 * np.int64((entry >> HIGH) & INDEX) + 8))
+        at += 8
     head[0] = np.uint64(len(once)) | (np.uint64(len(repeated)) << HIGH)
     head[1] = least << HIGH
-    widths = np.uint64(0)
+    widths = ZERO
     for bits in (before_bits, after_bits, minute_bits, id_bits):
-        widths = widths << _WIDTH_BITS | np.uint64(bits)
+        widths = (widths << _WIDTH_BITS) | bits
     head[2] = widths
-    return end
+    return (at - begin) // 8
 
 
 @kernel
@@ -148,30 +155,29 @@ def _unpack_entries(rows: Rows, row: int, head: npt.NDArray[np.uint64], body: np
     """Put entries that `_pack_entries` wrote into a row without any; False if they are of another length."""
     n, m = np.int64(head[0] & ID), np.int64(head[0] >> HIGH)
     least, widths = head[1] >> HIGH, head[2]
-    id_bits, minute_bits = np.int64(widths & _BYTE), np.int64(widths >> _WIDTH_BITS & _BYTE)
-    after_bits = np.int64(widths >> (_WIDTH_BITS + _WIDTH_BITS) & _BYTE)
-    before_bits = np.int64(widths >> (_WIDTH_BITS + _WIDTH_BITS + _WIDTH_BITS) & _BYTE)
-    once_bits = id_bits + minute_bits + 1
-    packed = words_of(n * once_bits + m * (id_bits + after_bits + before_bits))
-    if once_bits > 63 or after_bits > 32 or before_bits > 32 or len(body) != packed + m:
+    id_bits, minute_bits = widths & _BYTE, (widths >> _WIDTH_BITS) & _BYTE
+    after_bits = (widths >> np.uint64(16)) & _BYTE
+    before_bits = (widths >> np.uint64(24)) & _BYTE
+    once_bits = id_bits + minute_bits + ONE
+    packed = words_of(np.uint64(n) * once_bits + np.uint64(m) * (id_bits + after_bits + before_bits))
+    if once_bits > _MOST_BITS or after_bits > HIGH or before_bits > HIGH or len(body) != np.int64(packed) + m:
         return False
     once, repeated = np.empty(n, np.uint64), np.empty((m, 3), np.uint64)
-    ids = (_ONE << np.uint64(id_bits)) - _ONE
-    at: Whole = 0
+    ids = (ONE << id_bits) - ONE
+    at, words = ZERO, address_of(body)
     for i in range(n):
-        entry = get(body, at, once_bits)
+        entry = get(words, at, once_bits)
         at += once_bits
-        pair = entry >> np.uint64(id_bits)
-        payload = (pair >> _ONE) + least
-        if pair & _ONE:
-            payload |= AFTER
-        once[i] = payload << HIGH | ((entry & ids) + _ONE)
+        pair = entry >> id_bits
+        payload = ((pair >> ONE) + least) | ((pair & ONE) << _AFTER_BIT)
+        once[i] = (payload << HIGH) | ((entry & ids) + ONE)
     for i in range(m):
-        repeated[i, 0] = get(body, at, id_bits)
-        after = get(body, at + id_bits, after_bits)
-        before = get(body, at + id_bits + after_bits, before_bits)
-        at += id_bits + after_bits + before_bits
-        repeated[i, 1] = after | before << HIGH
-        repeated[i, 2] = body[packed + i]
+        repeated[i, 0] = get(words, at, id_bits)
+        at += id_bits
+        after = get(words, at, after_bits)
+        at += after_bits
+        repeated[i, 1] = after | (get(words, at, before_bits) << HIGH)
+        at += before_bits
+        repeated[i, 2] = body[packed + np.uint64(i)]
     fill(rows, row, once, repeated)
     return True
