@@ -23,6 +23,8 @@ class Following:
         By task.
     counted_at : dict
         By task, when the number of its events last grew (time.monotonic).
+    listed_at : dict
+        By task, when it last said that every list is exactly up to date to some offset (time.monotonic).
     staleness_ms : float
         The longest from a count to its lists that any task reported.
     """
@@ -33,6 +35,7 @@ class Following:
         self._thread = threading.Thread(target=self._run, name="following", daemon=True)
         self.newest: dict[str, Progress] = {}
         self.counted_at: dict[str, float] = {}
+        self.listed_at: dict[str, float] = {}
         self.staleness_ms = 0.0
 
     def __enter__(self) -> Following:
@@ -46,7 +49,16 @@ class Following:
 
     def counted(self, begin: float) -> float:
         """Return the seconds from `begin` until the last purchase was in the rows."""
-        return max(at for task, at in self.counted_at.items() if topic_of(task) == PAIR_DELTAS.name) - begin
+        return _last(self.counted_at) - begin
+
+    def listed(self, begin: float) -> float:
+        """Return the seconds from `begin` until every list was exactly up to date, as `drain` asked for."""
+        return _last(self.listed_at) - begin
+
+    def has_listed(self) -> bool:
+        """Whether every item task of purchases has said that all of its lists are exactly up to date."""
+        newest = dict(self.newest)
+        return all(p.listed > 0 for task, p in newest.items() if topic_of(task) == PAIR_DELTAS.name)
 
     def purchases(self, value: Callable[[Progress], int]) -> int:
         """Return the sum of a value over the partitions of purchases."""
@@ -63,6 +75,12 @@ class Following:
         before = self.newest.get(progress.task)
         if before is None or before.events != progress.events:
             self.counted_at[progress.task] = time.monotonic()
+        if before is None or before.listed != progress.listed:
+            self.listed_at[progress.task] = time.monotonic()
         self.newest[progress.task] = progress
         if is_deltas(topic_of(progress.task)):
             self.staleness_ms = max(self.staleness_ms, progress.staleness_ms)
+
+
+def _last(at: dict[str, float]) -> float:
+    return max(moment for task, moment in at.items() if topic_of(task) == PAIR_DELTAS.name)

@@ -23,11 +23,11 @@ def measure(options: argparse.Namespace) -> Result:
     for count in (1, 2):
         with running(workers=count) as system:
             before = system.processes.usage()["worker"].cpu_s
-            listed_s, counted_s, _ = load(system, n)
+            loaded = load(system, n)
             cpu_s = system.processes.usage()["worker"].cpu_s - before
-        figures[f"counted_per_s_{count}"] = n / counted_s
-        figures[f"listed_per_s_{count}"] = n / listed_s
-        figures[f"workers_cores_{count}"] = cpu_s / listed_s
+        figures[f"counted_per_s_{count}"] = n / loaded.counted_s
+        figures[f"listed_per_s_{count}"] = n / loaded.listed_s
+        figures[f"workers_cores_{count}"] = cpu_s / loaded.drained_s
     figures["two_workers"] = figures["listed_per_s_2"] / figures["listed_per_s_1"]
     return Result(figures, per_s)
 
