@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.errors import BadDelta
+from state.errors import BadDelta, NoMessage
 from state.memory import kernel
 from state.wire import Reader, Writer
 
@@ -141,11 +141,13 @@ def message_type(raw: bytes) -> Type:
 
     Raises
     ------
+    NoMessage
+        If the bytes are no message at all.
     BadDelta
-        If the bytes are of another version, or no message at all.
+        If they are of another version.
     """
     if len(raw) < 4 or raw[:2] != MAGIC:
-        raise BadDelta(f"not a pair-deltas message: starts with {raw[:8]!r}")
+        raise NoMessage(f"not a pair-deltas message: starts with {raw[:8]!r}")
     if raw[2] != VERSION:
         raise BadDelta(
             f"pair-deltas message has layout {raw[2]}, this program reads {VERSION}: run all workers in one"

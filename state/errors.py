@@ -4,6 +4,7 @@ StateError
 ├── OutOfReservedMemory   an arena is full or the system refuses address space
 ├── BadSettings           a setting out of range, or unlike those the store was made with
 ├── BadDelta              a pair-delta message that cannot be read or does not fit
+│   └── NoMessage         a record that no machine wrote
 └── StoreError
     ├── UnknownLayout     written by another version
     ├── CorruptRecord     bytes that cannot be what was written
@@ -29,6 +30,10 @@ class BadSettings(StateError):
 
 class BadDelta(StateError):
     """The pair-deltas topic holds a message of another version or a damaged one."""
+
+
+class NoMessage(BadDelta):
+    """Somebody else wrote to a topic that is the machines' own: pass the record over, and tell its writer."""
 
 
 class StoreError(StateError):

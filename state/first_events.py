@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.deltas import Source
-from state.errors import BadDelta
+from state.errors import BadDelta, NoMessage
 from state.wire import Reader, Writer
 
 MAGIC = b"AF"
@@ -72,11 +72,13 @@ def decode_first(raw: bytes) -> FirstEvents:
 
     Raises
     ------
+    NoMessage
+        If the bytes are no message at all.
     BadDelta
-        If the bytes are no message of this layout.
+        If they are none of this layout.
     """
     if raw[:2] != MAGIC or len(raw) < _HEADER.size:
-        raise BadDelta(f"not a first-events message: starts with {raw[:8]!r}")
+        raise NoMessage(f"not a first-events message: starts with {raw[:8]!r}")
     if raw[2] != VERSION:
         raise BadDelta(f"first-events message has layout {raw[2]}, this program reads {VERSION}")
     topic, partition, first, end, since, n_customers, n_items, n = _HEADER.unpack_from(raw)[3:]

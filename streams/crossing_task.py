@@ -13,6 +13,7 @@ from faust.types import TP
 from state.crossing import CrossingMachine
 from state.customer_saver import CustomerSaver
 from state.deltas import Source
+from state.errors import NoMessage
 from state.exchange import Exchange
 from state.first_events import BOUGHT, WATCHED
 from state.pair_changes import encode_pairs
@@ -21,6 +22,7 @@ from state.store import RocksStore
 from state.transfer import Step, Transfer, decode_message, encode_message
 from streams.context import Context
 from streams.customer_task import CustomerTask, counting_settings, item_partition
+from streams.decoding import Refused
 from streams.kinds import EVENTS_SOURCE, CrossKind
 from streams.outbox import Record, published_ms
 from streams.tasks import Outgoing, Task
@@ -138,9 +140,14 @@ class CrossingTask(Task):
         """Cross a chunk of first events."""
         unpublished = self.machine.unpublished
         outgoing: list[Record] = []
+        refused: list[Refused] = []
         for record in records:
             at_ms = published_ms(record)
-            read = decode_message(record.value or b"")
+            try:
+                read = decode_message(record.value or b"")
+            except NoMessage as error:
+                refused.append(Refused(record, str(error)))
+                continue
             changes = self.machine.apply(read, record.offset)
             if isinstance(read, Transfer):
                 self._exchange.note_applied(read)
@@ -157,4 +164,4 @@ class CrossingTask(Task):
                 "`alsobought rebuild` counts them",
                 self.name, self.machine.unpublished - unpublished, self.kind.name,
             )  # fmt: skip
-        return Outgoing(outgoing)
+        return Outgoing(outgoing, refused)

@@ -18,24 +18,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from faust.types import TP
 
-from state.saving import Pace
-from streams.crossing_task import CrossingTask
+from streams.computing import Applied, Computing, Listed, Part, Transferred
 from streams.item_task import ItemTask
-from streams.outbox import Record
-from streams.refresh import Counts, Ranked
-from streams.tasks import Outgoing, Task
-from streams.threads import in_thread_of
+from streams.storing import Storing
+from streams.tasks import Task
 
 if TYPE_CHECKING:
     from streams.context import Context
@@ -45,61 +37,11 @@ log = logging.getLogger("alsobought")
 
 Result = TypeVar("Result")
 
-THREADS = min(4, os.cpu_count() or 1)
-SIDE_BY_SIDE_BYTES = 4 << 10  # of deltas: from so much on it pays to count some partitions beside others
 MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in Kafka
 MOST_BYTES = 16 << 20
-SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
-FRESH_ROWS = 2_048  # of a cycle, over all tasks
-WAITING_ROWS = 192  # of passes in a cycle that had something else to do
-BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it while a backlog is counted
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
-SAVE_EVERY_S = 0.5
-SWEEP_PAUSE = 4  # times as long between the end of a sweep over a task's state and the next one
-SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state, or
-SAVES_SHARE = 0.2  # so much of the time that it took before
 OUTSTANDING_MESSAGES = 8  # of deltas from each source partition, on their way to us: more events wait
-
-
-class _Applied(NamedTuple):
-    """What follows from a chunk, and the task's position then; None if something before it is missing."""
-
-    task: Task
-    chunk: Chunk
-    position: int
-    outgoing: Outgoing | None
-
-
-class _Part(NamedTuple):
-    """The item tasks that one thread works on in a cycle, and what came for them."""
-
-    tasks: list[ItemTask]
-    deltas: list[tuple[ItemTask, Chunk]]
-    fresh_rows: int  # at most
-
-
-class _Transferred(NamedTuple):
-    """What is sent for a partition's purchases to be published (`state.exchange`); where these are then."""
-
-    task: Task
-    position: int
-    records: list[Record]
-
-
-@dataclass
-class _Listed:
-    """What one task's ranking brought out in a cycle."""
-
-    task: ItemTask
-    batches: list[Ranked] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
-    settled: int = -1
-
-    @property
-    def says_something(self) -> bool:
-        """Whether anything is to be sent, or noted once what was sent is in Kafka."""
-        return bool(self.batches) or self.counts.since > 0 or self.settled >= 0
 
 
 class Cycle:
@@ -132,14 +74,10 @@ class Cycle:
         self._inbox: list[Chunk] = []
         self._kept: list[Chunk] = []  # of tasks that postpone them
         self._wake = asyncio.Event()
-        self._threads = ThreadPoolExecutor(THREADS + 1, "machines")
-        self._turn = 0
-        self._counted_s = 0.0  # of a core, that all applying of chunks took
-        self._noting = threading.Lock()
-        self._paces: dict[TP, Pace] = {}
+        self.computing = Computing(tasks)
+        self._storing = Storing(tasks, self.computing)
         self._stopping = False
         self._again: list[Task] = []  # something before what came is missing
-        self._saved_at: dict[TP, tuple[float, int]] = {}  # when a slice was stored last; of which position
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.holds_events = False
@@ -168,7 +106,7 @@ class Cycle:
     def drop(self) -> None:
         """Forget what was fetched and not applied: partitions are read again from where their state is."""
         self._inbox, self._kept = [], []
-        self._paces = {tp: pace for tp, pace in self._paces.items() if tp in self._tasks}
+        self._storing.forget_closed()
         self._count_inbox()
 
     async def run(self, context: Context) -> None:
@@ -194,10 +132,7 @@ class Cycle:
 
     def close(self) -> None:
         """Give the threads back."""
-        self._threads.shutdown(wait=False)
-
-    async def _in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
-        return await in_thread_of(self._threads, partial(function, *args))
+        self.computing.close()
 
     # ------------------------------------------------------------------ one cycle
 
@@ -206,7 +141,7 @@ class Cycle:
         chunks, self._inbox = self._inbox, []
         sources, deltas = self._sorted_out(chunks, begin)
         self._count_inbox()
-        parts = self._parts(deltas)
+        parts = self.computing.parts(deltas)
         if len(parts) > 1:
             applying = self._apply(context, sources)
             await _all(applying, self._count(context, parts, bool(chunks), begin))
@@ -214,47 +149,33 @@ class Cycle:
             await self._apply(context, sources)
             await self._count(context, parts, bool(chunks), begin)
         self._look_at_outstanding(context)
-        await self._save(context, begin)
-        await self._shrink()
+        await self._storing.save(context.settings.replay_ms / 1000, begin)
+        await self._storing.shrink()
 
     async def _apply(self, context: Context, sources: Sequence[tuple[Task, Chunk]]) -> None:
         """Apply what follows something to be sent from, and send it."""
-        if not sources and not any(task.is_due for task in self._crossing_tasks()):
+        if not sources and not any(task.is_due for task in self.computing.crossing_tasks()):
             return
-        before, applied, after = await self._in_thread(self._apply_all, sources)
+        before, applied, after = await self.computing.in_thread(self.computing.apply_all, sources)
         self._send_transfers(context, before)
         self._send(context, applied)
         self._send_transfers(context, after)
         for task in {task.tp: task for task, _ in sources}.values():
             task.took_in()
 
-    async def _count(self, context: Context, parts: Sequence[_Part], busy: bool, begin: float) -> None:
+    async def _count(self, context: Context, parts: Sequence[Part], busy: bool, begin: float) -> None:
         """Count deltas, and rank and send the lists that follow."""
-        done = await _all(*(self._in_thread(self._count_and_rank, part, busy, begin) for part in parts))
-        for task, chunk in (one for missed, _ in done for one in missed):
-            self._miss(task, chunk)
-        for task, _ in (one for part in parts for one in part.deltas):
-            task.unacknowledged.add(task.position, ())
+        done = await _all(
+            *(self.computing.in_thread(self.computing.count_and_rank, part, busy, begin) for part in parts)
+        )
+        for applied, _ in done:
+            self._send(context, applied)
+        for task in {task.tp: task for part in parts for task, _ in part.deltas}.values():
             task.took_in()
         if listed := [one for _, some in done for one in some]:
             await context.lease.wait("lists", lambda: self._stopping)
             for one in listed:
                 self._send_lists(context, one)
-
-    def _parts(self, deltas: list[tuple[ItemTask, Chunk]]) -> list[_Part]:
-        """The item tasks, divided among threads if there is much to do; another one comes first each time."""
-        tasks = self._item_tasks()
-        self._turn += 1
-        tasks = tasks[self._turn % max(1, len(tasks)) :] + tasks[: self._turn % max(1, len(tasks))]
-        much = sum(chunk.size_bytes for _, chunk in deltas) >= SIDE_BY_SIDE_BYTES
-        much = much or any(task.refresher.ready and task.refresher.has_waiting for task in tasks)
-        n = max(1, min(THREADS, len(tasks))) if much else 1
-        parts = []
-        for i in range(n):
-            some = tasks[i::n]
-            theirs = [(task, chunk) for task, chunk in deltas if task in some]
-            parts.append(_Part(some, theirs, FRESH_ROWS // n))
-        return parts
 
     def _sorted_out(
         self, chunks: Sequence[Chunk], now: float
@@ -280,14 +201,14 @@ class Cycle:
         self._kept = kept
         return sources, deltas
 
-    def _send(self, context: Context, applied: Sequence[_Applied]) -> None:
+    def _send(self, context: Context, applied: Sequence[Applied]) -> None:
         for task, chunk, position, outgoing in applied:
             if outgoing is None:
                 self._miss(task, chunk)
             else:
                 task.unacknowledged.add(position, context.outbox.send_all(outgoing.records))
 
-    def _send_transfers(self, context: Context, transferred: Sequence[_Transferred]) -> None:
+    def _send_transfers(self, context: Context, transferred: Sequence[Transferred]) -> None:
         for task, position, records in transferred:
             # all of it is in Kafka before the store says that it is published
             task.unacknowledged.add(position, context.outbox.send_all(records))
@@ -303,7 +224,7 @@ class Cycle:
             if self._tasks.get(task.tp) is task:
                 await self._seek(task.tp, task.position)
 
-    def _send_lists(self, context: Context, listed: _Listed) -> None:
+    def _send_lists(self, context: Context, listed: Listed) -> None:
         refresher = listed.task.refresher
         if not context.lease.held or not self._owns(listed.task.tp):
             # another may have it by now and know more; if it stays ours, they are ranked and sent again
@@ -315,137 +236,20 @@ class Cycle:
         ]
         refresher.sent(batches, listed.counts, listed.settled)
 
-    # ------------------------------------------------------------------ in the thread
-
-    def _apply_all(
-        self, chunks: Sequence[tuple[Task, Chunk]]
-    ) -> tuple[list[_Transferred], list[_Applied], list[_Transferred]]:
-        """What follows from the chunks; and what is to be transferred before that and after it."""
-        begin = time.thread_time()
-        before = self._due()
-        applied = []
-        for task, chunk in chunks:
-            outgoing = task.take(chunk)
-            applied.append(_Applied(task, chunk, task.position, outgoing))
-        after = self._due()
-        self._note_counted(time.thread_time() - begin)
-        return before, applied, after
-
-    def _due(self) -> list[_Transferred]:
-        return [
-            _Transferred(task, task.position, records)
-            for crossing in self._crossing_tasks()
-            if (task := crossing.customer_task) is not None and (records := crossing.due(task))
-        ]
-
-    def _note_counted(self, seconds: float) -> None:
-        with self._noting:
-            self._counted_s += seconds
-
-    def _count_and_rank(
-        self, part: _Part, busy: bool, begin: float
-    ) -> tuple[list[tuple[ItemTask, Chunk]], list[_Listed]]:
-        start = time.thread_time()
-        missed = [(task, chunk) for task, chunk in part.deltas if task.take(chunk) is None]
-        counted_s = time.monotonic() - begin
-        self._note_counted(time.thread_time() - start)
-        tasks = [task for task in part.tasks if task.refresher.ready]
-        if not tasks:
-            return missed, []
-        listed = {task: _Listed(task) for task in tasks}
-        self._rank_fresh(tasks, listed, part.fresh_rows)
-        self._rank_waiting(tasks, listed, busy, counted_s)
-        return missed, [one for one in listed.values() if one.says_something]
-
-    def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, _Listed], most: int) -> None:
-        for task in tasks:
-            rows = task.refresher.fresh(most)
-            most -= len(rows)
-            for start in range(0, len(rows), SLICE_ROWS):
-                _add(listed[task], task.refresher.rank_fresh(rows[start : start + SLICE_ROWS]))
-            listed[task].counts = task.refresher.listed_counts()
-
-    def _rank_waiting(
-        self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, _Listed], busy: bool, counted_s: float
-    ) -> None:
-        """Rank some rows of passes: in a backlog for a share of the time, else few if there is more to do."""
-        begin = time.monotonic()
-        behind = any(task.refresher.behind for task in tasks)
-        most = SLICE_ROWS if behind or not busy else WAITING_ROWS
-        limit_s = BEHIND_SHARE * counted_s if behind else 0.0
-        for task in tasks:
-            rows, exact = task.refresher.waiting(most)
-            if len(rows):
-                _add(listed[task], task.refresher.rank(rows, exact=exact))
-            ended = task.refresher.passed()
-            if ended is not None:
-                one = listed[task]
-                one.settled = max(one.settled, ended.position)
-                one.counts = one.counts.with_later(ended.counts)
-            if len(rows) and time.monotonic() - begin > limit_s:
-                break
-
     # ------------------------------------------------------------------ pressure
 
     def _look_at_outstanding(self, context: Context) -> None:
         """Leave events in Kafka while the deltas of earlier ones pile up: they would only make lists late."""
         most = OUTSTANDING_MESSAGES * context.partitions
         self.holds_events = any(
-            context.outbox.end_of(task.tp) - task.position > most for task in self._item_tasks()
+            context.outbox.end_of(task.tp) - task.position > most for task in self.computing.item_tasks()
         )
 
     def _pause_s(self) -> float:
         """How long the next cycle may wait for something to be fetched."""
-        if any(task.refresher.ready and task.refresher.has_waiting for task in self._item_tasks()):
+        if any(task.refresher.ready and task.refresher.has_waiting for task in self.computing.item_tasks()):
             return 0.0
         return POSTPONED_S if self._kept else IDLE_S
-
-    def _item_tasks(self) -> list[ItemTask]:
-        return [task for task in self._tasks.values() if isinstance(task, ItemTask)]
-
-    def _crossing_tasks(self) -> list[CrossingTask]:
-        return [task for task in self._tasks.values() if isinstance(task, CrossingTask)]
-
-    # ------------------------------------------------------------------ storing
-
-    async def _save(self, context: Context, now: float) -> None:
-        """Store slices of those tasks whose turn it is, as long as there is time in this cycle."""
-        begin = time.monotonic()
-        limit_s = max(SAVES_AT_ONCE_S, SAVES_SHARE * (begin - now))
-        for tp, task in self._by_age():
-            # what was just opened has nothing that its store has not
-            saved_at, position = self._saved_at.get(tp, (0.0, task.saver.stored))
-            if now - saved_at < SAVE_EVERY_S:
-                return
-            if not task.saver.sweeping and now - saved_at < SWEEP_PAUSE * SAVE_EVERY_S:
-                continue  # what changes all the time is written once in a while
-            if task.position == position and task.saver.stored >= position:
-                self._saved_at[tp] = now, position  # nothing new
-                await self._in_thread(task.saver.check)
-                continue
-            if not task.may_be_stored:
-                continue
-            self._saved_at[tp] = now, task.position
-            await self._in_thread(task.saver.step, self._pace_of(context, tp).share(self._counted_s))
-            if time.monotonic() - begin > limit_s:
-                return
-
-    def _pace_of(self, context: Context, tp: TP) -> Pace:
-        """How fast a task's state is stored: by the time all counting takes, as a replay does it again."""
-        if tp not in self._paces:
-            self._paces[tp] = Pace(context.settings.replay_ms / 1000, self._counted_s)
-        return self._paces[tp]
-
-    def _by_age(self) -> list[tuple[TP, Task]]:
-        """The tasks, those first of which nothing was stored for longest."""
-        return sorted(self._tasks.items(), key=lambda one: self._saved_at.get(one[0], (0.0, -1))[0])
-
-    async def _shrink(self) -> None:
-        """Bring machines that hold more than their budget back into it."""
-        for task in list(self._tasks.values()):
-            if task.saver.over_budget():
-                await task.unacknowledged.wait()
-                await self._in_thread(task.saver.shrink)
 
 
 async def _all(*jobs: Awaitable[Result]) -> list[Result]:
@@ -455,8 +259,3 @@ async def _all(*jobs: Awaitable[Result]) -> list[Result]:
         if isinstance(one, BaseException):
             raise one
     return done  # type: ignore[return-value]
-
-
-def _add(listed: _Listed, ranked: Ranked | None) -> None:
-    if ranked is not None:
-        listed.batches.append(ranked)

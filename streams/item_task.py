@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from state.deltas import Type, decode, decode_availability, decode_settle, message_type
+from state.errors import NoMessage
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
 from state.neighbour_popularity import NeighbourPopularity
@@ -19,6 +20,7 @@ from state.saving import Saver
 from state.store import RocksStore
 from streams.context import Context
 from streams.customer_task import counting_settings
+from streams.decoding import Refused
 from streams.kinds import EventKind, Kind
 from streams.messages import Progress
 from streams.outbox import published_ms
@@ -122,10 +124,17 @@ class ItemTask(Task):
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Apply a chunk of deltas."""
-        machine = self.machine
+        machine, outgoing = (
+            self.machine,
+            Outgoing(),
+        )  # it sends nothing that another task's state follows from
         for record in records:
             raw = record.value or b""
-            kind = message_type(raw)
+            try:
+                kind = message_type(raw)
+            except NoMessage as error:
+                outgoing.refused.append(Refused(record, str(error)))
+                continue
             if kind == Type.COUNTS:
                 deltas = decode(raw)
                 events = machine.apply(deltas, record.offset)
@@ -146,8 +155,7 @@ class ItemTask(Task):
                 self._asked = record.offset + 1, decode_settle(raw)
                 self.refresher.expect_settling()
         machine.position = chunk.end
-        self.unacknowledged.add(chunk.end, ())  # it sends nothing that another task's state follows from
-        return Outgoing()
+        return outgoing
 
     @property
     def reached(self) -> Reached:

@@ -14,7 +14,7 @@ from alsobought.cli import app
 from streams.broker.embedded import EmbeddedKafka
 from streams.kinds import BOUGHT, WATCHED, WATCHED_BOUGHT
 from streams.messages import EventMessage
-from streams.topics import FIRST_EVENTS, ITEMS
+from streams.topics import DEAD_LETTERS, FIRST_EVENTS, ITEMS
 from tests.crossing_oracle import CrossingOracle
 from tests.events import as_event, purchases, watches
 from tests.oracle import Oracle
@@ -22,6 +22,7 @@ from tests.streams.pipeline import Wires, Worker
 from tests.streams.test_pipeline import WINDOW, keyed
 
 CUSTOMERS, ITEM_COUNT = 150, 120
+INTERNAL = (FIRST_EVENTS.name, BOUGHT.deltas.name, WATCHED_BOUGHT.deltas.name)
 
 
 def _oracle(bought: list[EventMessage], watched: list[EventMessage]) -> CrossingOracle:
@@ -57,6 +58,10 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
         wires.drain()
         check(wires, _oracle(bought[:2_000], seen[:1_500]))
 
+        # somebody else writes to topics that are the workers' own
+        for topic in INTERNAL:
+            wires.publish(topic, [(b"k", b"rubbish"), (b"l", b"")])
+
         # killed while there is something to do everywhere, twice
         for part, rest in ((bought[2_000:2_500], seen[1_500:1_900]), (bought[2_500:], seen[1_900:])):
             wires.publish(WATCHED.events.name, keyed(rest))
@@ -66,6 +71,10 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
         wires.drain()
         check(wires, _oracle(bought, seen))
         assert len(_oracle(bought, seen).pairs()) > 1_000
+        letters = [json.loads(record.value) for record in wires.read(DEAD_LETTERS.name)]
+        assert {
+            (one["topic"], one["reason"].partition(":")[2]) for one in letters if one["topic"] in INTERNAL
+        } == {(topic, f" starts with {raw!r}") for topic in INTERNAL for raw in (b"rubbish", b"")}
 
         # a customer is forgotten, in both; and an item that is gone leaves the lists
         told = CliRunner().invoke(app, ["forget", "c2", "--kafka", kafka.bootstrap])

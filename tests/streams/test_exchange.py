@@ -13,8 +13,7 @@ from state.first_events import WATCHED as WATCHED_SIDE
 from state.first_events import FirstEvents
 from state.saving import Pace
 from state.transfer import Step, Transfer, decode_message
-from streams import crossing_task
-from streams import cycle as cycles
+from streams import crossing_task, storing
 from streams.crossing_task import CrossingTask
 from streams.customer_task import CustomerTask
 from streams.item_task import ItemTask
@@ -35,8 +34,8 @@ PARTS = range(PARTITIONS)
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crossing_task, "GATHER_S", 0.0)
-    monkeypatch.setattr(cycles, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(cycles, "SAVES_AT_ONCE_S", 3600.0)
+    monkeypatch.setattr(storing, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(storing, "SAVES_AT_ONCE_S", 3600.0)
     monkeypatch.setattr(Pace, "share", lambda _pace, _done: 1.0)  # each step writes all of the sweep
 
 

@@ -14,8 +14,7 @@ import pytest
 from faust.types import TP
 
 from state.deltas import encode_settle
-from streams import cycle as cycles
-from streams import refresh
+from streams import computing, refresh
 from streams.customer_task import CustomerTask
 from streams.freshness import NONE
 from streams.item_task import ItemTask
@@ -129,10 +128,10 @@ def test_lists_of_fresh_rows_go_out_in_the_cycle_that_counts_them(tmp_path: Path
 def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cycles, "THREADS", 1)
-    monkeypatch.setattr(cycles, "FRESH_ROWS", 10)
-    monkeypatch.setattr(cycles, "WAITING_ROWS", 4)
-    monkeypatch.setattr(cycles, "SLICE_ROWS", 4)
+    monkeypatch.setattr(computing, "THREADS", 1)
+    monkeypatch.setattr(computing, "FRESH_ROWS", 10)
+    monkeypatch.setattr(computing, "WAITING_ROWS", 4)
+    monkeypatch.setattr(computing, "SLICE_ROWS", 4)
 
     async def body() -> None:
         shop = _Shop(tmp_path)
@@ -156,7 +155,7 @@ def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
 
 
 def test_much_is_counted_side_by_side_and_as_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cycles, "THREADS", PARTITIONS)
+    monkeypatch.setattr(computing, "THREADS", PARTITIONS)
     together = threading.Barrier(PARTITIONS + 1)
     met: list[int] = []
 
@@ -164,7 +163,7 @@ def test_much_is_counted_side_by_side_and_as_exactly(tmp_path: Path, monkeypatch
         shop = _Shop(tmp_path)
         await shop.open()
         cycle = shop.worker.cycle
-        count, apply_all = cycle._count_and_rank, cycle._apply_all
+        count, apply_all = cycle.computing.count_and_rank, cycle.computing.apply_all
 
         def meeting(function: Any) -> Any:
             def called(*args: Any) -> Any:
@@ -177,10 +176,10 @@ def test_much_is_counted_side_by_side_and_as_exactly(tmp_path: Path, monkeypatch
         await shop.worker.once(shop.bought(messages[:400]))
         for start in (400, 800):
             # what all three partitions count, and the events behind it, at the same time
-            cycle._count_and_rank = meeting(count)  # type: ignore[method-assign]
-            cycle._apply_all = meeting(apply_all)  # type: ignore[method-assign]
+            cycle.computing.count_and_rank = meeting(count)  # type: ignore[method-assign]
+            cycle.computing.apply_all = meeting(apply_all)  # type: ignore[method-assign]
             await shop.worker.once(*shop.deltas(), shop.bought(messages[start : start + 400]))
-            cycle._count_and_rank, cycle._apply_all = count, apply_all  # type: ignore[method-assign]
+            cycle.computing.count_and_rank, cycle.computing.apply_all = count, apply_all  # type: ignore[method-assign]
         assert len(met) == 2 * (PARTITIONS + 1)
         await shop.worker.once(*shop.deltas())
         await shop.settle()
@@ -196,14 +195,14 @@ def test_an_error_beside_others_is_raised_once_all_have_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a machine would be saved while it counts."""
-    monkeypatch.setattr(cycles, "THREADS", PARTITIONS)
+    monkeypatch.setattr(computing, "THREADS", PARTITIONS)
     ended = 0
 
     async def body() -> None:
         shop = _Shop(tmp_path)
         await shop.open()
         await shop.worker.once(shop.bought(purchases(5, customers=30, items=60, events=400)))
-        count, failing = shop.worker.cycle._count_and_rank, threading.Event()
+        count, failing = shop.worker.cycle.computing.count_and_rank, threading.Event()
 
         def called(part: Any, *args: Any) -> Any:
             nonlocal ended
@@ -216,7 +215,7 @@ def test_an_error_beside_others_is_raised_once_all_have_ended(
             ended += 1
             return counted
 
-        shop.worker.cycle._count_and_rank = called  # type: ignore[method-assign, assignment]
+        shop.worker.cycle.computing.count_and_rank = called  # type: ignore[method-assign, assignment]
         with pytest.raises(MemoryError, match="no room"):
             await shop.worker.once(*shop.deltas())
         assert ended == PARTITIONS - 1
@@ -225,9 +224,9 @@ def test_an_error_beside_others_is_raised_once_all_have_ended(
 
 
 def test_a_settling_takes_over_the_pass_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cycles, "FRESH_ROWS", 0)  # all is left to a pass
-    monkeypatch.setattr(cycles, "SLICE_ROWS", 5)
-    monkeypatch.setattr(cycles, "WAITING_ROWS", 5)
+    monkeypatch.setattr(computing, "FRESH_ROWS", 0)  # all is left to a pass
+    monkeypatch.setattr(computing, "SLICE_ROWS", 5)
+    monkeypatch.setattr(computing, "WAITING_ROWS", 5)
 
     async def body() -> None:
         shop = _Shop(tmp_path)
@@ -258,7 +257,7 @@ def test_a_settling_takes_over_the_pass_under_way(tmp_path: Path, monkeypatch: p
 def test_a_pass_waits_no_longer_for_a_settling_than_a_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cycles, "FRESH_ROWS", 0)
+    monkeypatch.setattr(computing, "FRESH_ROWS", 0)
     monkeypatch.setattr(refresh, "HOLD_S", 0.1)
 
     async def body() -> None:
@@ -321,7 +320,7 @@ def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_settling_lists_everything_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cycles, "SLICE_ROWS", 7)  # so that it takes many cycles
+    monkeypatch.setattr(computing, "SLICE_ROWS", 7)  # so that it takes many cycles
 
     async def body() -> None:
         shop = _Shop(tmp_path)
@@ -346,7 +345,7 @@ def test_settling_lists_everything_exactly(tmp_path: Path, monkeypatch: pytest.M
 def test_lists_count_as_published_only_after_kafka_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cycles, "SLICE_ROWS", 15)
+    monkeypatch.setattr(computing, "SLICE_ROWS", 15)
 
     async def body() -> None:
         shop = _Shop(tmp_path, at_once=False)
@@ -478,18 +477,18 @@ def test_a_worker_that_stood_still_publishes_nothing_before_it_is_confirmed(tmp_
         messages = purchases(1, customers=30, items=60, events=400)
         await shop.worker.once(shop.bought(messages))
         shop.worker.cycle.put(shop.deltas())
-        count, lease = shop.worker.cycle._count_and_rank, shop.worker.lease
+        count, lease = shop.worker.cycle.computing.count_and_rank, shop.worker.lease
 
         def slowly(*args: Any) -> Any:
             lease._confirmed_at = float("-inf")  # as if it stood still in the middle
             return count(*args)
 
-        shop.worker.cycle._count_and_rank = slowly  # type: ignore[method-assign, assignment]
+        shop.worker.cycle.computing.count_and_rank = slowly  # type: ignore[method-assign, assignment]
         shop.worker.run()
         await shop.worker.until(lambda: shop.items[0].position == 1)
         await asyncio.sleep(0.2)
         assert shop.published() == 0
-        shop.worker.cycle._count_and_rank = count  # type: ignore[method-assign]
+        shop.worker.cycle.computing.count_and_rank = count  # type: ignore[method-assign]
         lease.confirm()
         await shop.worker.until(lambda: shop.waiting == 0 and len(shop.lists()) > 50)
         await shop.worker.close()
@@ -506,16 +505,16 @@ def test_lists_of_a_partition_that_is_lost_meanwhile_are_not_sent(tmp_path: Path
         messages = purchases(1, customers=30, items=60, events=400)
         await shop.worker.once(shop.bought(messages))
         lost = shop.items[1].tp
-        count = shop.worker.cycle._count_and_rank
+        count = shop.worker.cycle.computing.count_and_rank
 
         def rebalanced(*args: Any) -> Any:
             counted = count(*args)
             shop.worker.owned = lambda tp: tp != lost
             return counted
 
-        shop.worker.cycle._count_and_rank = rebalanced  # type: ignore[method-assign, assignment]
+        shop.worker.cycle.computing.count_and_rank = rebalanced  # type: ignore[method-assign, assignment]
         await shop.worker.once(*shop.deltas())
-        shop.worker.cycle._count_and_rank = count  # type: ignore[method-assign]
+        shop.worker.cycle.computing.count_and_rank = count  # type: ignore[method-assign]
         assert {tp.partition for tp in shop.broker.logs if tp.topic == LISTS} == {0, 2}
         assert shop.items[1].progress("").latency_p50_ms == NONE
         shop.worker.owned = lambda _tp: True
@@ -536,14 +535,14 @@ def test_a_worker_stops_though_the_group_is_gone(tmp_path: Path) -> None:
         shop = _Shop(tmp_path)
         await shop.open()
         await shop.worker.once(shop.bought(purchases(1, customers=30, items=60, events=400)))
-        count, lease = shop.worker.cycle._count_and_rank, shop.worker.lease
+        count, lease = shop.worker.cycle.computing.count_and_rank, shop.worker.lease
 
         def slowly(*args: Any) -> Any:
             counted = count(*args)
             lease._confirmed_at = float("-inf")
             return counted
 
-        shop.worker.cycle._count_and_rank = slowly  # type: ignore[method-assign, assignment]
+        shop.worker.cycle.computing.count_and_rank = slowly  # type: ignore[method-assign, assignment]
         shop.worker.cycle.put(shop.deltas())
         shop.worker.run()
         await shop.worker.until(lambda: shop.items[0].position == 1)

@@ -12,7 +12,7 @@ from faust.types import TP
 
 from state.deltas import decode
 from state.saving import Pace
-from streams import cycle as cycles
+from streams import storing
 from streams.catalogue_task import CatalogueTask
 from streams.customer_task import CustomerTask
 from streams.item_task import ItemTask
@@ -29,8 +29,8 @@ MESSAGES = PARTITIONS + 1  # of a chunk: deltas, and what it brought into histor
 
 @pytest.fixture(autouse=True)
 def _save_in_every_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cycles, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(cycles, "SAVES_AT_ONCE_S", 3600.0)
+    monkeypatch.setattr(storing, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(storing, "SAVES_AT_ONCE_S", 3600.0)
     monkeypatch.setattr(Pace, "share", lambda _pace, _done: 1.0)  # each step writes all of the sweep
 
 

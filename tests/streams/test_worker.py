@@ -110,7 +110,7 @@ def test_nothing_is_opened_or_closed_while_a_cycle_computes(tmp_path: Path) -> N
         worker = _Worker(tmp_path)
         await worker.assign(EVENTS, DELTAS)
         computing, go_on = threading.Event(), threading.Event()
-        count = worker.tasks.cycle._count_and_rank
+        count = worker.tasks.cycle.computing.count_and_rank
 
         def slowly(*args: Any) -> Any:
             before = dict(worker.tasks._open)
@@ -119,7 +119,7 @@ def test_nothing_is_opened_or_closed_while_a_cycle_computes(tmp_path: Path) -> N
             assert worker.tasks._open == before
             return count(*args)
 
-        worker.tasks.cycle._count_and_rank = slowly  # type: ignore[method-assign, assignment]
+        worker.tasks.cycle.computing.count_and_rank = slowly  # type: ignore[method-assign, assignment]
         async with asyncio.timeout(20):
             while not computing.is_set():
                 await asyncio.sleep(0.001)
@@ -269,14 +269,14 @@ def test_a_worker_stops_though_the_group_is_gone(tmp_path: Path) -> None:
         await worker.assign(EVENTS, DELTAS)
         worker.tasks.handle([chunk(EVENTS, 300)])
         await worker.until_counted(EVENTS, 300)
-        count, lease = worker.tasks.cycle._count_and_rank, worker.tasks.lease
+        count, lease = worker.tasks.cycle.computing.count_and_rank, worker.tasks.lease
 
         def stands_still(*args: Any) -> Any:
             counted = count(*args)
             lease._confirmed_at = float("-inf")
             return counted
 
-        worker.tasks.cycle._count_and_rank = stands_still  # type: ignore[method-assign, assignment]
+        worker.tasks.cycle.computing.count_and_rank = stands_still  # type: ignore[method-assign, assignment]
         records = worker.offline.deltas(DELTAS).records
         worker.tasks.handle([Chunk(DELTAS, 0, len(records), records)])
         async with asyncio.timeout(20):
