@@ -17,7 +17,7 @@ from alsobought import draining
 from alsobought.draining import drain
 from alsobought.options import CommandError
 from state.deltas import decode
-from streams import cycle, outbox
+from streams import cycle, outbox, storing
 from streams.broker.embedded import EmbeddedKafka
 from streams.customer_task import CustomerTask
 from streams.item_task import ItemTask
@@ -129,7 +129,7 @@ def test_a_slow_broker_bounds_what_is_on_its_way(tmp_path: Path, monkeypatch: py
 
 def test_a_slow_disk_bounds_what_is_taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     most_records = 5 * CHUNK
-    monkeypatch.setattr(cycle, "SAVE_EVERY_S", 0.001)
+    monkeypatch.setattr(storing, "SAVE_EVERY_S", 0.001)
     monkeypatch.setattr(cycle, "MOST_RECORDS", most_records)
 
     async def body() -> None:
