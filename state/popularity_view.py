@@ -126,9 +126,10 @@ class PopularityView(Generic[Items]):
     def sources(self) -> dict[Source, tuple[int, int]]:
         """By source of deltas how far its events are counted by anyone, and its customers then."""
         if self._sources is None:
-            self._sources = {}
+            sources: dict[Source, tuple[int, int]] = {}
             for source, end, customers in chain.from_iterable(self._noted.values()):
-                self._sources[source] = max((end, customers), self._sources.get(source, (0, 0)))
+                sources[source] = max((end, customers), sources.get(source, (0, 0)))
+            self._sources = sources  # as a whole: another thread may look
         return self._sources
 
     @property

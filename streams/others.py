@@ -99,6 +99,10 @@ class Others:
     def take(self, topic: str, records: list[Any]) -> None:
         """Take in records of a popularity topic. The machines' lock must be held."""
         view = self._views.setdefault(topic, PopularityView(ItemIds()))
+        with view.lock:  # a task that is being opened takes from it, too
+            self._take(view, topic, records)
+
+    def _take(self, view: PopularityView[ItemIds], topic: str, records: list[Any]) -> None:
         found: list[ItemPopularity] = []
         for record in records:
             try:

@@ -41,6 +41,7 @@ from streams.transport import Chunk
 log = logging.getLogger("alsobought")
 
 LOOK_S = 0.05  # between two looks whether there is something to report
+AT_ONCE_S = 0.25  # between two reports of what is reported at once, in steady traffic
 EQUAL_PART = 0.25
 """Of the memory of a class of tasks, that they share alike; the rest goes by what each holds."""
 
@@ -278,18 +279,22 @@ class Tasks:
 
         Stop the worker when a cycle or a task failed.
         """
-        due = 0.0
+        due = again = 0.0
         while True:
             await asyncio.sleep(LOOK_S)
             self._raise_failures()
             if not self._open or not self.lease.held:
                 continue
-            if time.monotonic() >= due:
+            now = time.monotonic()
+            if now >= due:
                 self._share_memory()
                 await self.report()
-                due = time.monotonic() + self.settings.progress_ms / 1000
-            elif news := [task for task in self.all() if self._reached.get(task.tp) != task.reached]:
+                due = now + self.settings.progress_ms / 1000
+            elif now >= again and (
+                news := [task for task in self.all() if self._reached.get(task.tp) != task.reached]
+            ):
                 await self.report(news)
+                again = now + AT_ONCE_S
 
     async def _close(self, tp: TP, *, save: bool) -> None:
         task = self._open.pop(tp)
