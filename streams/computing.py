@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 THREADS = min(4, os.cpu_count() or 1)
-SIDE_BY_SIDE_BYTES = 4 << 10  # of deltas: from so much on it pays to count some partitions beside others
+SIDE_BY_SIDE_BYTES = 256 << 10  # of deltas: a backlog; below it Kafka needs the other core
 SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
 FRESH_ROWS = 2_048  # of a cycle, over all tasks
 WAITING_ROWS = 192  # of passes in a cycle that had something else to do
@@ -116,7 +116,7 @@ class Computing:
         self._turn += 1
         tasks = tasks[self._turn % max(1, len(tasks)) :] + tasks[: self._turn % max(1, len(tasks))]
         much = sum(chunk.size_bytes for _, chunk in deltas) >= SIDE_BY_SIDE_BYTES
-        much = much or any(task.refresher.ready and task.refresher.has_waiting for task in tasks)
+        much = much or any(task.refresher.settling for task in tasks)
         n = max(1, min(THREADS, len(tasks))) if much else 1
         parts = []
         for i in range(n):

@@ -156,6 +156,7 @@ def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
 
 def test_much_is_counted_side_by_side_and_as_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(computing, "THREADS", PARTITIONS)
+    monkeypatch.setattr(computing, "SIDE_BY_SIDE_BYTES", 1)
     together = threading.Barrier(PARTITIONS + 1)
     met: list[int] = []
 
@@ -196,6 +197,7 @@ def test_an_error_beside_others_is_raised_once_all_have_ended(
 ) -> None:
     """Else a machine would be saved while it counts."""
     monkeypatch.setattr(computing, "THREADS", PARTITIONS)
+    monkeypatch.setattr(computing, "SIDE_BY_SIDE_BYTES", 1)
     ended = 0
 
     async def body() -> None:
