@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 THREADS = min(4, os.cpu_count() or 1)
-SIDE_BY_SIDE_BYTES = 256 << 10  # of deltas: a backlog; below it Kafka needs the other core
+SIDE_BY_SIDE_BYTES = 64 << 10  # of deltas: a backlog; below it Kafka needs the other core
 SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
 FRESH_ROWS = 2_048  # of a cycle, over all tasks
 WAITING_ROWS = 192  # of passes in a cycle that had something else to do
