@@ -7,10 +7,9 @@
 
 All computing happens in threads, apart from the event loop and mostly outside Python's lock; the loop
 moves chunks. Where there is much to do, as in a backlog, 1 is done beside 2 and 3, and these for some
-partitions beside others; where there is little, threads would only wait for one another. What comes while
-a cycle works is the next cycle's batch, so load batches itself and nothing waits for anything but the cycle
-before. Nothing waits for Kafka either: what was sent is acknowledged by and by, and only what is
-acknowledged is stored.
+partitions beside others; at live rates Kafka needs the other core. What comes while a cycle works is the
+next cycle's batch, so load batches itself and nothing waits for anything but the cycle before. Nothing waits
+for Kafka either: what was sent is acknowledged by and by, and only what is acknowledged is stored.
 """
 
 from __future__ import annotations
