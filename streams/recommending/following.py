@@ -72,7 +72,7 @@ class Following:
         self._consumer: Any = None
         self._kept: dict[Any, list[Any]] = {}  # fetched, but later than events
         self._late: dict[Any, int] = {}  # when what was read last was published, of partitions that have more
-        self._handed = self._rounds = 0  # fetches handed over to be taken in, and those that are
+        self._rounds = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._takes: dict[str, Callable[[bytes | None, bytes | None], None]] = {
             ITEMS.name: self._take_item, MODELS.name: self._take_model, RANKER.name: self._take_ranker,
@@ -114,31 +114,17 @@ class Following:
             begin = ends[tp] if tp.topic == PROGRESS.name else begins[tp]  # what workers say from now on
             consumer.seek(tp, self._positions.get(tp, begin))
         self._consumer, self._kept, self._late = consumer, {}, {}
-        self._handed = self._rounds  # what an outage interrupted is fetched again
-        taking: asyncio.Task[None] | None = None
-        try:
-            while True:
-                fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
-                caught_up = self.caught_up.is_set() or await _reached(consumer, ends)
-                if taking is not None:
-                    await taking
-                self._handed += 1
-                # what comes next is fetched and decompressed meanwhile
-                taking = asyncio.create_task(self._take_fetched(consumer, fetched, caught_up=caught_up))
-        finally:
-            if taking is not None:
-                taking.cancel()
-                await asyncio.wait({taking})
-
-    async def _take_fetched(self, consumer: Any, fetched: dict[Any, list[Any]], *, caught_up: bool) -> None:
-        """Take in what a fetch brought, with what is kept; `caught_up` says whether that is all there was."""
-        for tp in self._kept | fetched:
-            records = [*self._kept.get(tp, ()), *fetched.get(tp, ())]
-            await self._take_or_keep(consumer, tp, records)
-        self._rounds += 1
-        if caught_up and not self._kept and not self.caught_up.is_set():
-            self.caught_up.set()
-            self.changed.set()
+        while True:
+            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
+            for tp in self._kept | fetched:
+                records = [*self._kept.get(tp, ()), *fetched.get(tp, ())]
+                await self._take_or_keep(consumer, tp, records)
+            self._rounds += 1
+            if not self.caught_up.is_set():
+                left = [tp for tp in topics if await consumer.position(tp) < ends[tp]]
+                if not left and not self._kept:
+                    self.caught_up.set()
+                    self.changed.set()
 
     async def _take_or_keep(self, consumer: Any, tp: Any, records: list[Any]) -> None:
         """Take records in; while events are behind keep them, and have no more of their partition fetched."""
@@ -178,11 +164,13 @@ class Following:
                 if consumer is not asked:  # the first one, or another after an outage
                     wanted = [tp for tp in consumer.assignment() if tp.topic in specs]
                     ends, asked = await consumer.end_offsets(wanted), consumer
-                if await _reached(consumer, ends) and not self._kept.keys() & ends.keys():
+                # by position: the last offsets may hold no record
+                reached = all([await consumer.position(tp) >= end for tp, end in ends.items()])
+                if reached and not self._kept.keys() & ends.keys():
                     break
             await asyncio.sleep(LOOK_S)
-        rounds = self._handed + 1
-        while self._rounds < rounds:  # what was fetched last may not be taken in yet
+        rounds = self._rounds
+        while self._rounds == rounds:  # what was fetched last may not be taken in yet
             await asyncio.sleep(LOOK_S)
 
     # ------------------------------------------------------------------ workers
@@ -291,11 +279,6 @@ class Following:
         model = decode_model(value)
         if board := self._boards.by_kind.get(model.kind):
             board.announced = model
-
-
-async def _reached(consumer: Any, ends: dict[Any, int]) -> bool:
-    """Whether all is fetched up to these offsets: by position, as the last ones may hold no record."""
-    return all([await consumer.position(tp) >= end for tp, end in ends.items()])
 
 
 def _put(board: Board, records: list[ItemPopularity]) -> None:
