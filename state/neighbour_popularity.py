@@ -35,11 +35,11 @@ class NeighbourPopularity:
 
     def __init__(self, view: PopularityView[ItemIds] | None = None) -> None:
         self.view = view
-        self._lock: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-        if view is not None:
-            self._lock = view.lock
         # of the view, as of when it was taken over last: items, sum of buyers, how often it had changed
         self._items, self._buyers, self._changes = 0, 0, -1
+
+    def _locked(self) -> contextlib.AbstractContextManager[object]:
+        return contextlib.nullcontext() if self.view is None else self.view.lock
 
     @property
     def sources(self) -> dict[Source, tuple[int, int]]:
@@ -48,7 +48,7 @@ class NeighbourPopularity:
 
     def adopt(self, items: ItemIds, tables: Tables, numbers: npt.NDArray[np.int64]) -> None:
         """Take over what is published of these items, if anything is; they may be new to the machine."""
-        with self._lock:
+        with self._locked():
             self._adopt(items, tables, numbers)
 
     def _adopt(self, items: ItemIds, tables: Tables, numbers: npt.NDArray[np.int64]) -> None:
@@ -68,7 +68,7 @@ class NeighbourPopularity:
 
     def prepare(self, items: ItemIds, tables: Tables, rows: int, *, exact: bool) -> None:
         """Bring what ranking reads up to date if it is too old, with `exact` if it changed at all."""
-        with self._lock:
+        with self._locked():
             if self._is_changed(tables) if exact else self._is_stale(tables):
                 self._take_in(items, tables, rows, exact=exact)
             else:
@@ -80,7 +80,7 @@ class NeighbourPopularity:
         What was expected of those of which nothing is published is forgotten if it is to be exact, and else
         kept.
         """
-        with self._lock:
+        with self._locked():
             self._take_in(items, tables, rows, exact=exact)
 
     def _take_in(self, items: ItemIds, tables: Tables, rows: int, *, exact: bool) -> None:

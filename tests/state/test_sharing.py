@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 
 from state import popularity as pop
 from state.counting import BLOCK_BITS
-from state.deltas import decode, encode
+from state.deltas import Source, decode, encode
 from state.events import Event
+from state.item_ids import ItemIds
 from state.item_saver import ItemSaver
 from state.items import ItemMachine
+from state.popularity_view import PopularityView
 from state.settings import CountingSettings
-from state.sharing import Sharing
+from state.sharing import Sharing, records
 from state.store import MemoryStore
 from tests.oracle import Oracle
 from tests.state.machines import START_MS, Run, check_counts, shop
@@ -136,3 +139,71 @@ def test_what_was_sent_before_a_restart_is_not_sent_otherwise() -> None:
     assert messages
     for message in messages:
         assert int(message.words[: message.events].min()) + message.first >= 300
+
+
+class _Lock:
+    """Knows whether it is held."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *_exc: object) -> None:
+        self.depth -= 1
+
+
+class _Guarded(PopularityView[ItemIds]):
+    """Lets nobody take from it, or change it, without its lock."""
+
+    def __init__(self) -> None:
+        super().__init__(ItemIds())
+        self.held = _Lock()
+        self.lock = self.held  # type: ignore[assignment]
+        self.taken = 0
+
+    @property
+    def popularity(self) -> pop.Popularity:
+        assert self.held.depth > 0
+        self.taken += 1
+        return super().popularity
+
+    def move_on(self, time_ms: int) -> None:
+        assert self.held.depth > 0
+        super().move_on(time_ms)
+
+
+def test_machines_take_from_what_they_share_with_its_lock_held() -> None:
+    """Machines of one process are in several threads."""
+    run = Run.new(CountingSettings(window=4), PARTITIONS)
+    view = _Guarded()
+    for machine in run.items:
+        machine.others.view = view
+    for start in range(0, 1_000, 100):
+        run.apply(shop(73, 1_000, 40, 100)[start : start + 100])
+        with view.lock:
+            for machine in run.items:
+                view.put(records(machine, np.arange(machine.row_count)))
+        before = view.taken
+        for machine in run.items:
+            machine.rank(machine.waiting(), exact=start % 200 == 0)
+            machine.take_in()
+        assert view.taken > before
+
+
+def test_sources_that_are_shared_are_whole_whenever_somebody_looks() -> None:
+    view = PopularityView(ItemIds())
+    seen: list[object] = []
+
+    class Noted(dict[int, list[tuple[Source, int, int]]]):
+        def values(self) -> Any:
+            for value in super().values():
+                seen.append(view._sources)  # as another thread would see it meanwhile
+                yield value
+
+    for partition in range(3):
+        view.note(partition, START_MS, [(Source(0, 0), partition, 5)])
+    view._noted = Noted(view._noted)
+    assert view.sources == {Source(0, 0): (2, 5)}
+    assert seen == [None] * 3

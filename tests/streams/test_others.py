@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +20,8 @@ from streams.others import Others
 from streams.outbox import Record
 from streams.topics import PAIR_DELTAS
 from tests.events import purchases
+from tests.streams.listing import Shop
 from tests.streams.offline import PARTITIONS, run
-from tests.streams.test_refresh import _Shop
 
 DAY = date(2026, 3, 1)
 AS_OF = (DAY.toordinal() - date(1970, 1, 1).toordinal()) * DAY_MS + 5
@@ -56,6 +57,20 @@ def test_records_are_taken_in_and_what_is_none_is_passed_over(caplog: pytest.Log
     assert int(view.popularity.buyers[0]) == 0
 
 
+def test_a_view_is_changed_with_its_lock_held() -> None:
+    """A task that is being opened takes from it in a thread of its own."""
+    others, topic = Others(), BOUGHT.popularity.name
+    view = others.view(BOUGHT)
+    taking = threading.Thread(target=others.take, args=(topic, [tea(2, 7)]))
+    with view.lock:
+        taking.start()
+        taking.join(0.1)
+        assert taking.is_alive()
+        assert len(view.items) == 0
+    taking.join()
+    assert len(view.items) == 1
+
+
 def test_a_settling_is_reached_once_every_partition_says_so() -> None:
     others, topic = Others(), BOUGHT.popularity.name
     assert others.settled(BOUGHT, 2) == -1
@@ -74,7 +89,7 @@ def test_a_settling_is_reached_once_every_partition_says_so() -> None:
 
 def test_lists_are_settled_by_what_all_partitions_have_published(tmp_path: Path) -> None:
     async def body() -> None:
-        shop = _Shop(tmp_path, at_once=False)
+        shop = Shop(tmp_path, at_once=False)
         await shop.open()
         await shop.worker.once(shop.bought(purchases(1, customers=30, items=60, events=400)))
         shop.broker.acknowledge()
@@ -113,7 +128,7 @@ def test_a_newer_settling_takes_the_place_of_one_that_is_not_reached(tmp_path: P
     """As when `drain` was given up: some partitions were never asked."""
 
     async def body() -> None:
-        shop = _Shop(tmp_path)
+        shop = Shop(tmp_path)
         await shop.open()
         await shop.count(purchases(1, customers=30, items=60, events=200))
         one = shop.items[0]

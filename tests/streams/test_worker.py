@@ -12,6 +12,7 @@ import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
+from streams import worker as worker_module
 from streams.customer_task import CustomerTask
 from streams.item_task import ItemTask
 from streams.messages import decode_progress
@@ -196,7 +197,9 @@ def test_a_loop_of_a_task_that_fails_ends_the_worker(tmp_path: Path, monkeypatch
     run(body())
 
 
-def test_what_somebody_waits_for_is_reported_at_once(tmp_path: Path) -> None:
+def test_what_somebody_waits_for_is_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "AT_ONCE_S", 3600.0)
+
     async def body() -> None:
         worker = _Worker(tmp_path)
         worker.tasks.settings = worker.tasks.settings.model_copy(update={"progress_ms": 3_600_000})
@@ -214,6 +217,18 @@ def test_what_somebody_waits_for_is_reported_at_once(tmp_path: Path) -> None:
             assert isinstance(task, ItemTask)
             task.refresher.listed = 17
             while listed() != [0, 17]:
+                await asyncio.sleep(0.01)
+            # but not again and again
+            looks, look = 0, worker.tasks._raise_failures
+
+            def counting() -> None:
+                nonlocal looks
+                looks += 1
+                look()
+
+            monkeypatch.setattr(worker.tasks, "_raise_failures", counting)
+            task.refresher.listed = 18
+            while looks < 5:
                 await asyncio.sleep(0.01)
         assert len(worker.offline.broker.of(PROGRESS.name)) == 3  # of nobody else
         reporting.cancel()
