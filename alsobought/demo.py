@@ -107,8 +107,8 @@ def _load(
 
     report = publish(bootstrap, PURCHASES, load())
     say(f"published {report.records:,} purchases more in {report.seconds:.1f} s")
-    drain(bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
-    say(f"all counted and every list up to date after {meter.seconds:.1f} s: {meter.totals()}")
+    drain(bootstrap, BUILT_IN, DRAIN_S, meter.waits_for)
+    say(f"all counted, listed and recommended from after {meter.seconds:.1f} s: {meter.totals()}")
     return list(held)
 
 
@@ -131,8 +131,8 @@ def _follow(bootstrap: str, coming: list[Record]) -> None:
     say(f"{len(coming):,} more purchases, what all households bought then:")
     with Meter(bootstrap) as meter:
         publish(bootstrap, PURCHASES, [coming])
-        drain(bootstrap, BUILT_IN, DRAIN_S, lambda _left: None)
-    say(f"counted after {meter.seconds:.1f} s")
+        drain(bootstrap, BUILT_IN, DRAIN_S, meter.waits_for)
+    say(f"counted, listed and recommended from after {meter.seconds:.1f} s")
     household.tell_after()
 
 

@@ -32,6 +32,7 @@ class Meter:
         self._p50: list[float] = []
         self._p99: list[float] = []
         self._last = (0.0, 0, 0)
+        self._waiting = ""
         self._begin = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
@@ -41,6 +42,10 @@ class Meter:
     def seconds(self) -> float:
         """Since it began."""
         return time.monotonic() - self._begin
+
+    def waits_for(self, left: str) -> None:
+        """Show what is waited for, as `drain` says it, when nothing is counted meanwhile."""
+        self._waiting = left
 
     def totals(self) -> str:
         """What was done since it began, and the averages."""
@@ -113,6 +118,9 @@ class Meter:
             if newest
             else "no latency reported just now"
         )
+        if self._waiting and (events, updates) == (events_now, updates_now):
+            first, *others = self._waiting.split("; ")
+            fresh = f"waiting: {first}" + (f", and {len(others)} more" if others else "")
         return (
             f"{now:5.0f} s  {(events_now - events) / s:>9,.0f} events/s"
             f"  {(updates_now - updates) / s:>11,.0f} pair updates/s"

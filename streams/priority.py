@@ -7,25 +7,26 @@ import os
 from pathlib import Path
 
 AUTOGROUP = Path("/proc/self/autogroup")
+GUARD = b"guard.py"
 
 
 def step_back(by: int) -> None:
     """Let other processes go before this one, by a niceness from 1 to 19.
 
     Linux shares its cores between sessions first, and niceness counts only within a session (sched(7),
-    autogroups). So where the process has a session without a terminal, which is then its own or that of its
-    guard, the whole session steps back. One in a user's terminal leaves the others there as they are.
+    autogroups). So where the process has a session of its own, or shares it with its guard
+    (`streams.broker.guard`) alone, the whole session steps back. Elsewhere, as in a terminal or in a script
+    that starts other programs as well, only the process does.
     """
     with contextlib.suppress(OSError):
         os.nice(by)
-    if not _has_terminal():
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        if _has_own_session():
             AUTOGROUP.write_text(str(by), encoding="ascii")
 
 
-def _has_terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
+def _has_own_session() -> bool:
+    leader = os.getsid(0)
+    if leader == os.getppid():
+        return GUARD in Path(f"/proc/{leader}/cmdline").read_bytes()
+    return leader == os.getpid()

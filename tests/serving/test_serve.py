@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
+from serving.server import NICE
 from tests.serving.conftest import Shop, get
 from tests.streams.pipeline import until
 
@@ -26,6 +28,7 @@ def test_it_prints_its_address_and_ends_when_told_to(shop: Shop, how: signal.Sig
         assert address.startswith("http://127.0.0.1:")
         until(lambda: b'"ready":true' in get(f"{address}/api/status")[1], "the read model")
         assert b'"Milk, 1 l"' in get(f"{address}/api/related/tea")[1]
+        assert psutil.Process(process.pid).nice() == min(19, os.nice(0) + NICE)  # workers go first
         process.send_signal(how)
         assert process.wait(30) == 0
         assert process.stderr.read().splitlines() == [

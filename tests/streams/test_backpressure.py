@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -22,7 +23,7 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.customer_task import CustomerTask
 from streams.item_task import ItemTask
 from streams.kinds import BOUGHT, LISTED
-from streams.messages import Progress
+from streams.messages import Progress, encode
 from streams.topics import PAIR_DELTAS, PURCHASES
 from streams.transport import Chunk
 from tests.events import as_event, purchases
@@ -271,6 +272,26 @@ def test_drain_tells_counting_from_listing() -> None:
     progress = Progress(task="purchases-3", worker="", applied=1_000, stored=0)
     assert draining._uncounted(progress.task, 1_000, progress) == ""
     assert draining._uncounted(progress.task, 2_234, progress) == "purchases-3: 1,234 events not counted yet"
+
+
+def test_drain_says_nothing_before_anybody_has_reported() -> None:
+    reports = [
+        [], [("purchases-0", 0)], [("purchases-0", 1)],
+    ]  # fmt: skip
+
+    def poll() -> list[SimpleNamespace]:
+        return [
+            SimpleNamespace(value=encode(Progress(task=task, worker="", applied=applied, stored=0)))
+            for task, applied in reports.pop(0)
+        ]
+
+    said: list[str] = []
+    follower: Any = SimpleNamespace(poll=poll)
+    waiting = draining._Waiting(follower, time.monotonic() + 20, 20, said.append)
+    waiting.until("all is counted", {"purchases-0": 1}, draining._uncounted)
+    assert said == ["purchases-0: 1 event not counted yet"]
+    waiting.until("what is known", {"purchases-0": 1}, draining._uncounted)  # without another report
+    assert not reports
 
 
 def test_drain_says_who_is_missing(kafka: EmbeddedKafka) -> None:

@@ -44,7 +44,9 @@ def test_much_is_counted_side_by_side_and_as_exactly(tmp_path: Path, monkeypatch
             cycle.computing.count_and_rank, cycle.computing.apply_all = count, apply_all  # type: ignore[method-assign]
         assert len(met) == 2 * (PARTITIONS + 1)
         await shop.worker.once(*shop.deltas())
+        assert len(cycle.computing.parts([])) == 1
         await shop.settle()
+        assert len(cycle.computing.parts([])) == PARTITIONS  # every list is to be ranked
         while cycle._pause_s() == 0:
             await shop.worker.once()
         check(shop.lists(), oracle_of(messages))

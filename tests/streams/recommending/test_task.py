@@ -151,6 +151,25 @@ def test_events_that_were_taken_in_make_their_customers_wait(tmp_path: Path) -> 
     asyncio.run(main())
 
 
+def test_what_is_waited_for_is_that_everybody_is_recommended_to(tmp_path: Path) -> None:
+    async def main() -> None:
+        task = new_task(tmp_path)
+        made = purchases(3, 5, 20, 60)
+        records = [_Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(made)]
+        task.take(Chunk(task.tp, 0, len(records), records))
+        task.recommended = len(records) - 1
+        before = task.reached
+        task.recommended = len(records) - 2
+        assert task.reached == before  # it moves on with every event: nobody waits for that
+        task.recommended = len(records)
+        assert task.reached != before
+        served = task.reached
+        task._board.settled = 7
+        assert task.reached != served
+
+    asyncio.run(main())
+
+
 def test_time_passes_with_purchases_alone(tmp_path: Path) -> None:
     """As in the workers: else an erasure of today would end the bestsellers of a shop whose log is older."""
 
