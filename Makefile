@@ -33,7 +33,7 @@ chaos: setup
 quality: setup
 	@$(BIN)/python bench/quality.py $(QUALITY)
 
-# BENCH="latency --limit 160000" for one of them, briefly; all take hours
+# BENCH="end_to_end --limit 400000" for one of them, briefly; all take hours
 bench: setup
 	@$(BIN)/python -m bench $(BENCH)
 

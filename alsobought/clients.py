@@ -123,15 +123,15 @@ def _ask(
     deadline = time.monotonic() + SILENCE_S
     asked = f"{path}/{urllib.parse.quote(key, safe='')}?{urllib.parse.urlencode(query or {})}"
     while True:
-        found, told, trouble = newest_progress(bootstrap), set(), ""
+        found, mentioned, trouble = newest_progress(bootstrap), set(), ""
         for task in tasks:
             progress = found.get(task)
             if progress is None:
                 trouble = trouble or f"no worker has reported to hold {task}"
                 continue
-            if progress.worker in told:
+            if progress.worker in mentioned:
                 continue
-            told.add(progress.worker)
+            mentioned.add(progress.worker)
             try:
                 return _get(f"{progress.worker}/{asked}")
             except urllib.error.HTTPError as error:

@@ -138,8 +138,8 @@ def _recommended(row: Row) -> str:
     name = key_text(row.key)
     if row.value is None:
         return f"{time_of(row.timestamp_ms)} {name}: nothing any more"
-    told = decode_recommendations(row.value)
-    best = ", ".join(f"{e.item_id} ({e.source})" for e in told.items[:BEST])
+    published = decode_recommendations(row.value)
+    best = ", ".join(f"{e.item_id} ({e.source})" for e in published.items[:BEST])
     return f"{time_of(row.timestamp_ms)} {name}: {best}"
 
 

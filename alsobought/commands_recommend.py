@@ -143,18 +143,18 @@ def bestsellers(
         hint = f" of category {category!r}" if category else ""
         known = f"; categories are {', '.join(sorted(categories)[:20])}" if category and categories else ""
         raise CommandError(f"nothing {'rises' if trending else 'is sold'}{hint} in two weeks{known}.")
-    told = decode_sellers(newest)
-    told.items = told.items[:k]
+    counted = decode_sellers(newest)
+    counted.items = counted.items[:k]
     if as_json:
-        typer.echo(encode(told).decode())
+        typer.echo(encode(counted).decode())
         return
-    names = titles(bootstrap, {s.item_id for s in told.items})
+    names = titles(bootstrap, {s.item_id for s in counted.items})
     columns = ["item", "title", "purchases", *(["rise"] if trending else [])]
     print_table(
         columns,
         [
             [s.item_id, names.get(s.item_id, ""), s.purchases, *([float(s.rise or 0)] if trending else [])]
-            for s in told.items
+            for s in counted.items
         ],
     )
 
@@ -175,25 +175,31 @@ def experiments(
     if not totals:
         typer.echo("nobody has come back yet since recommendations are made")
         return
-    shown = {name: told for name, told in totals.items() if name.startswith("shown ")}
-    others = {name: told for name, told in totals.items() if name not in shown}
+    shown = {name: counted for name, counted in totals.items() if name.startswith("shown ")}
+    others = {name: counted for name, counted in totals.items() if name not in shown}
     for title, group in (("algorithm", others), ("variant", shown)):
         if group:
             # algorithms are tested on the same cases, so that only variants have a p
             reference = group[min(group)] if group is shown else None
             print_table(
                 [title, "cases", "hits", "rate", "95 %", *(["p"] if reference else [])],
-                [_row(name, told, reference) for name, told in sorted(group.items())],
+                [_row(name, counted, reference) for name, counted in sorted(group.items())],
             )
 
 
-def _row(name: str, told: dict[str, int], reference: dict[str, int] | None) -> list[Any]:
-    low, high = interval(told["hits"], told["cases"])
-    rate = told["hits"] / told["cases"]
-    row = [name.removeprefix("shown "), told["cases"], told["hits"], f"{rate:.4f}", f"{low:.4f}-{high:.4f}"]
+def _row(name: str, counted: dict[str, int], reference: dict[str, int] | None) -> list[Any]:
+    low, high = interval(counted["hits"], counted["cases"])
+    rate = counted["hits"] / counted["cases"]
+    row = [
+        name.removeprefix("shown "),
+        counted["cases"],
+        counted["hits"],
+        f"{rate:.4f}",
+        f"{low:.4f}-{high:.4f}",
+    ]
     if reference is not None:
-        p = p_value(told["hits"], told["cases"], reference["hits"], reference["cases"])
-        row.append("" if told is reference else f"{p:.3g}")
+        p = p_value(counted["hits"], counted["cases"], reference["hits"], reference["cases"])
+        row.append("" if counted is reference else f"{p:.3g}")
     return row
 
 
@@ -206,7 +212,7 @@ def hit_rates(values: Iterable[bytes]) -> dict[str, dict[str, dict[str, int]]]:
     totals: dict[str, dict[str, dict[str, int]]] = defaultdict(dict)
     for q in newest.values():
         name = q.algorithm if q.variant is None else f"{q.algorithm} {q.variant}"
-        told = totals[q.kind].setdefault(name, {"cases": 0, "hits": 0})
-        told["cases"] += q.cases
-        told["hits"] += q.hits
+        counted = totals[q.kind].setdefault(name, {"cases": 0, "hits": 0})
+        counted["cases"] += q.cases
+        counted["hits"] += q.hits
     return totals

@@ -129,8 +129,8 @@ def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
 def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:
     """Create the topics that do not exist yet, and compare those that do with what they must be.
 
-    What differs is told with the command of Kafka's tools that changes it. The status is 1 if counts would
-    be lost or workers stop because of it, and 0 if it only is to be known.
+    Whatever differs is printed with the command of Kafka's tools that changes it. The status is 1 if counts
+    would be lost or workers stop because of it, and 0 if it only is to be known.
     """
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)

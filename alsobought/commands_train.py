@@ -68,9 +68,9 @@ def train(
     before, best = report.held_out[0], min(report.held_out)
     seconds = time.monotonic() - begin
     if as_json:
-        told_of = {name: getattr(announced, name) for name in announced.__struct_fields__}
+        fields = {name: getattr(announced, name) for name in announced.__struct_fields__}
         quality = {"loss_before": before, "loss": best, "refused": collected.refused}
-        typer.echo(json.dumps({**told_of, **quality, "seconds": round(seconds, 3)}))
+        typer.echo(json.dumps({**fields, **quality, "seconds": round(seconds, 3)}))
         return
     typer.echo(
         f"trained version {announced.version} of {of.name} on the events until"

@@ -93,7 +93,10 @@ class Household:
         typer.echo("")
         print_table(
             ["algorithm", "cases", "hit rate"],
-            [[name, told["cases"], f"{told['hits'] / told['cases']:.3f}"] for name, told in rates.items()],
+            [
+                [name, counted["cases"], f"{counted['hits'] / counted['cases']:.3f}"]
+                for name, counted in rates.items()
+            ],
             "How often one of the six products shown to a household before a visit was bought in it:"
             " a new one (all: any)",
         )

@@ -58,6 +58,8 @@ class MovingLists:
         return first
 
 
-def _line(told: RelatedItems, titles: Mapping[str, str]) -> str:
-    names = [titles.get(item) or item for item in (told.item_id, *(e.item_id for e in told.related[:BEST]))]
-    return f"{names[0]} ({told.buyers:,} buyers) goes with: {'; '.join(names[1:])}"
+def _line(message: RelatedItems, titles: Mapping[str, str]) -> str:
+    names = [
+        titles.get(item) or item for item in (message.item_id, *(e.item_id for e in message.related[:BEST]))
+    ]
+    return f"{names[0]} ({message.buyers:,} buyers) goes with: {'; '.join(names[1:])}"

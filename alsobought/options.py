@@ -1,4 +1,4 @@
-"""What the commands share: options, settings, where Kafka is, and how an error is told."""
+"""What the commands share: options, settings, where Kafka is, and how an error is reported."""
 
 from __future__ import annotations
 

@@ -104,7 +104,8 @@ def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProg
     Parameters
     ----------
     on_lists
-        Told how many offsets of lists there are to read; gives what is told how many are read.
+        Called with the number of offsets of lists that there are to read; returns what is called with the
+        number of those that are read.
 
     Raises
     ------
@@ -136,7 +137,7 @@ def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProg
 
 
 def _kinds_there(settings: Settings, bootstrap: str) -> tuple[Kind, ...]:
-    """Those of the settings, and one that is switched off: what was told before it must not count later."""
+    """Those of the settings, and one that is switched off: what was published before must not count later."""
     kinds = listed_of(settings)
     if WATCHED_BOUGHT in kinds or not list_topics(bootstrap, WATCHED_BOUGHT.topics):
         return kinds

@@ -54,9 +54,9 @@ class Recommenders:
             by_partition[partition_for(customer.encode(), self._partitions)].append(customer)
         answers: dict[str, dict[str, Any]] = {}
         for partition, some in by_partition.items():
-            told = self._ask(partition, {**question, "customers": some})
-            answers |= dict(zip(some, told["recommendations"], strict=True))
-            strangers = [name for name, known in zip(some, told["known"], strict=True) if not known]
+            reply = self._ask(partition, {**question, "customers": some})
+            answers |= dict(zip(some, reply["recommendations"], strict=True))
+            strangers = [name for name, known in zip(some, reply["known"], strict=True) if not known]
             answers |= self._known_elsewhere(partition, question, strangers)
         return answers
 
@@ -71,9 +71,9 @@ class Recommenders:
             if not left:
                 break
             if self._addresses.get(other) not in asked:
-                told = self._ask(other, {**question, "customers": left, "here": True})
+                reply = self._ask(other, {**question, "customers": left, "here": True})
                 asked.add(self._addresses[other])
-                some = zip(left, told["recommendations"], told["known"], strict=True)
+                some = zip(left, reply["recommendations"], reply["known"], strict=True)
                 answers |= {name: answer for name, answer, known in some if known}
         return answers
 
@@ -86,10 +86,10 @@ class Recommenders:
                     return _post(f"{address}/recommendations", question)
                 trouble = f"no recommender has reported to hold {PURCHASES.name}-{partition}"
             except urllib.error.HTTPError as error:
-                told = error.read().decode(errors="replace")
+                reply = error.read().decode(errors="replace")
                 if error.code == 400:
-                    raise CommandError(told) from error
-                trouble = f"the recommender at {address} says: {told}"
+                    raise CommandError(reply) from error
+                trouble = f"the recommender at {address} says: {reply}"
             except (OSError, http.client.HTTPException) as error:
                 trouble = f"the recommender at {address} does not answer ({error})"
             if time.monotonic() > deadline:

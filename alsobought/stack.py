@@ -188,9 +188,9 @@ class Stack:
                 self._broken.set()
                 return
             for worker in self._workers:
-                if told := worker.restart_if_dead():
+                if news := worker.restart_if_dead():
                     self._remember()
-                    self._say(told)
+                    self._say(news)
 
     def _restart_broker(self) -> bool:
         """Start Kafka again at the same address: clients and workers wait for it there."""

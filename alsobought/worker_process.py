@@ -95,9 +95,9 @@ class WorkerProcess:
             if time.monotonic() - self._started_at > GOOD_RUN_S:
                 self._pause_s = FIRST_PAUSE_S
             self._due_at = time.monotonic() + self._pause_s
-            told = f"{self.name} ended ({status}); restarting it in {self._pause_s:g} s; its log: {self.log}"
+            news = f"{self.name} ended ({status}); restarting it in {self._pause_s:g} s; its log: {self.log}"
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-            return told
+            return news
         if time.monotonic() < self._due_at:
             return None
         self.start()

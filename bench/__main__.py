@@ -1,8 +1,8 @@
-"""Runs benches one after the other, each in a process of its own, and then tells all targets in one table.
+"""Runs benches one after the other, each in a process of its own, and then prints all targets in one table.
 
     python -m bench [NAME ...] [--limit N] [--runs N] [--out DIR]
 
-Without names all of them: some hours. `--limit 60000` tries each in a minute or two.
+Without names all of them: some hours. `--limit 420000` tries each in some minutes; `latency` needs as many.
 """
 
 from __future__ import annotations

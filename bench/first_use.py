@@ -62,8 +62,8 @@ def _clone(clone: Path, options: argparse.Namespace) -> dict[str, float]:
         figures["setup_s"], _ = _timed(["make", "setup"], clone)
     else:
         demo = [] if options.limit is None else [f"DEMO=--limit {options.limit}"]
-        figures["demo_s"], told = _timed(["make", "demo", *demo], clone)
-        if found := MOVED.search(told):
+        figures["demo_s"], output = _timed(["make", "demo", *demo], clone)
+        if found := MOVED.search(output):
             figures["moving_s"] = float(found[1])
     if "test" in wanted:
         figures["test_s"], _ = _timed(["make", "test"], clone)

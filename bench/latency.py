@@ -89,14 +89,14 @@ def measure(options: argparse.Namespace) -> Result:
             # no earlier than what is bought beside it: an older pair loses its place to those
             time_ms = _time_ms(beside[-1])
             known = _known(system, time_ms, f"trial-{phase.rate:g}")
-            told = _phase(system, phase, beside, known, time_ms)
+            numbers = _phase(system, phase, beside, known, time_ms)
             at += phase.purchases
             rate = f"{phase.rate:g}"
-            figures |= {f"{name.replace('RATE', rate)}": value for name, value in told.items()}
+            figures |= {f"{name.replace('RATE', rate)}": value for name, value in numbers.items()}
             series["rate"].append(phase.rate)
-            series["p50_ms"].append(told["list_RATE_p50_ms"])
-            series["p99_ms"].append(told["list_RATE_p99_ms"])
-            series["worker_cores"].append(told["worker_cores_RATE"])
+            series["p50_ms"].append(numbers["list_RATE_p50_ms"])
+            series["p99_ms"].append(numbers["list_RATE_p99_ms"])
+            series["worker_cores"].append(numbers["worker_cores_RATE"])
     figures["staleness_ms"] = max(v for name, v in figures.items() if name.startswith("staleness_"))
     if (cpu := figures.get("recommendation_cpu_200_ms")) is not None:
         figures["recommendation_cpu_ms"] = cpu
@@ -121,8 +121,9 @@ def _known(system: Running, time_ms: int, name: str) -> list[str]:
     heard = apart(system.bootstrap, tried, per_s=50, count=len(tried), time_ms=time_ms, name=name)
     known = [item for item, place in zip(heard.known, heard.places, strict=True) if 0 <= place <= PLACE]
     if len(known) < ENOUGH:
-        raise RuntimeError(
-            f"of {len(tried)} items only {len(known)} have lists that change: too few purchases"
+        raise SystemExit(
+            f"of {len(tried)} items only {len(known)} have lists that change, {ENOUGH} are needed: take more"
+            " purchases with --limit"
         )
     return known
 
@@ -141,7 +142,7 @@ def _after_load(
         )
         background.terminate()
         background.wait()
-    return _told(heard, "list_after_load", "recommended_after_load")
+    return _numbers_of(heard, "list_after_load", "recommended_after_load")
 
 
 def _phase(
@@ -165,32 +166,32 @@ def _phase(
         n_bought, n_recommended = bought.count() - n_bought, recommended.count() - n_recommended
         background.terminate()
         background.wait()
-        told = _told(heard, "list_RATE", "recommended_RATE")
-        told["purchases_per_s_RATE"] = n_bought / seconds
-        told["staleness_RATE_ms"] = following.staleness_ms
+        numbers = _numbers_of(heard, "list_RATE", "recommended_RATE")
+        numbers["purchases_per_s_RATE"] = n_bought / seconds
+        numbers["staleness_RATE_ms"] = following.staleness_ms
         for role in ("worker", "recommender", "broker", "api"):
-            told[f"{role}_cores_RATE"] = _cpu_s(before, after, role) / seconds
+            numbers[f"{role}_cores_RATE"] = _cpu_s(before, after, role) / seconds
         if n_recommended and (cpu_s := _cpu_s(before, after, "recommender")):
-            told["recommendation_cpu_RATE_ms"] = 1000 * cpu_s / n_recommended
-        return told
+            numbers["recommendation_cpu_RATE_ms"] = 1000 * cpu_s / n_recommended
+        return numbers
 
 
 def _cpu_s(before: dict[str, Usage], after: dict[str, Usage], role: str) -> float:
     return after[role].cpu_s - before[role].cpu_s
 
 
-def _told(heard: Heard, lists: str, recommendations: str) -> dict[str, float]:
+def _numbers_of(heard: Heard, lists: str, recommendations: str) -> dict[str, float]:
     figures = {"probes": float(len(heard.lists_ms)), "unheard": float(heard.places.count(-1))}
-    told = {f"{lists}_{name}": value for name, value in figures.items()}
+    numbers = {f"{lists}_{name}": value for name, value in figures.items()}
     for name, values in (
         (lists, heard.lists_ms),
         (f"{lists}_of_own", heard.own_lists_ms),
         (recommendations, heard.recommendations_ms),
         (f"{lists}_acknowledged", heard.acknowledgements_ms),
     ):
-        told[f"{name}_p50_ms"] = median(values)
-        told[f"{name}_p99_ms"] = quantiles(values, n=100, method="inclusive")[98]
-    return told
+        numbers[f"{name}_p50_ms"] = median(values)
+        numbers[f"{name}_p99_ms"] = quantiles(values, n=100, method="inclusive")[98]
+    return numbers
 
 
 def main() -> None:

@@ -64,13 +64,13 @@ class Processes:
         """Return what each role has used so far, processes that have ended included."""
         self._look()
         with self._lock:
-            told: dict[str, Usage] = {role: Usage() for role in ROLES}
+            usages: dict[str, Usage] = {role: Usage() for role in ROLES}
             for role, cpu_s, written in self._seen.values():
-                told[role].cpu_s += cpu_s
-                told[role].written_bytes += written
+                usages[role].cpu_s += cpu_s
+                usages[role].written_bytes += written
             for role, peak in self._peaks.items():
-                told[role].peak_mib = peak
-            return told
+                usages[role].peak_mib = peak
+            return usages
 
     def pids(self, role: str) -> list[int]:
         """Return the process ids of a role that run now."""

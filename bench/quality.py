@@ -65,8 +65,10 @@ def read(source: str, kind: EventKind) -> list[Event]:
     events = []
     for batch in open_events(source, kind).records():
         for record in batch:
-            told = decode_event(record[1])
-            events.append(Event(time_ms(told.timestamp, FAR_MS), told.customer_id, told.item_id, record))
+            message = decode_event(record[1])
+            events.append(
+                Event(time_ms(message.timestamp, FAR_MS), message.customer_id, message.item_id, record)
+            )
     return sorted(events, key=lambda event: event.time_ms)
 
 

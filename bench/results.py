@@ -96,15 +96,15 @@ def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def rows(name: str, figures: Mapping[str, float]) -> list[list[object]]:
     """Return the table of a bench: the figures with targets first, then the others."""
-    told: list[list[object]] = []
+    table_lines: list[list[object]] = []
     for target in of_bench(name):
         if (value := figures.get(target.figure)) is None:
-            told.append([target.figure, "not measured", target.text, ""])
+            table_lines.append([target.figure, "not measured", target.text, ""])
         else:
-            told.append([target.figure, number(value), target.text, verdict(target.met(value))])
+            table_lines.append([target.figure, number(value), target.text, verdict(target.met(value))])
     targeted = {target.figure for target in of_bench(name)}
-    told += [[key, number(value), "", ""] for key, value in figures.items() if key not in targeted]
-    return told
+    table_lines += [[key, number(value), "", ""] for key, value in figures.items() if key not in targeted]
+    return table_lines
 
 
 def verdict(met: bool) -> str:

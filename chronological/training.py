@@ -194,10 +194,10 @@ class Training:
     def _identity(self) -> bytes:
         """Bytes that are the same only for the same examples and settings."""
         settings = self._seed, self._last, self._most_epochs, self._rate, self._weights.net.inward.shape
-        told = hashlib.sha256(repr((LAYOUT, *settings)).encode())
+        hashed = hashlib.sha256(repr((LAYOUT, *settings)).encode())
         for examples, pi in zip((*self._sets, self._held_out), self._pi, strict=True):
-            told.update(examples.digest() + pi.tobytes())
-        return told.digest()
+            hashed.update(examples.digest() + pi.tobytes())
+        return hashed.digest()
 
     def report(self) -> Report:
         """How far it is."""

@@ -180,7 +180,7 @@ def sums(customers: Ids, query: sparse.csr_matrix, similar: sparse.csr_matrix) -
 
 
 class ItemToItem(Scoring):
-    """An item-to-item algorithm, told by its score of a pair."""
+    """An item-to-item algorithm, defined by its score of a pair."""
 
     def learn(self, before: Events, cutoff_ms: int) -> None:
         """Count, score, keep the best of each row."""

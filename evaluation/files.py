@@ -18,14 +18,14 @@ def write(events: Events, folder: Path) -> None:
     for name in COLUMNS:
         np.save(folder / f"{name}.npy", getattr(events, name))
     catalogue = None if events.catalogue is None else asdict(events.catalogue)
-    told = {"n_customers": events.n_customers, "n_items": events.n_items, "catalogue": catalogue}
-    (folder / "events.json").write_text(json.dumps(told), encoding="utf-8")
+    described = {"n_customers": events.n_customers, "n_items": events.n_items, "catalogue": catalogue}
+    (folder / "events.json").write_text(json.dumps(described), encoding="utf-8")
 
 
 def read(folder: Path) -> Events:
     """The events that were written, mapped."""
     customer, item, time_ms = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS)
-    told = json.loads((folder / "events.json").read_text(encoding="utf-8"))
-    catalogue = None if told["catalogue"] is None else Catalogue(**told["catalogue"])
-    n_customers, n_items = told["n_customers"], told["n_items"]
+    described = json.loads((folder / "events.json").read_text(encoding="utf-8"))
+    catalogue = None if described["catalogue"] is None else Catalogue(**described["catalogue"])
+    n_customers, n_items = described["n_customers"], described["n_items"]
     return Events(customer, item, time_ms, n_customers, n_items, catalogue)

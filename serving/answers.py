@@ -100,17 +100,17 @@ def published(
     return {**recommendations(model, found, k), "profiles": profiles}
 
 
-def recommendations(model: ReadModel, told: Recommendations, k: int) -> dict[str, Any]:
+def recommendations(model: ReadModel, answer: Recommendations, k: int) -> dict[str, Any]:
     """A message of recommendations, with titles."""
     return {
-        "customer_id": told.customer_id, "profile_id": told.profile_id, "kind": told.kind,
-        "as_of": told.as_of, "variant": told.variant,
+        "customer_id": answer.customer_id, "profile_id": answer.profile_id, "kind": answer.kind,
+        "as_of": answer.as_of, "variant": answer.variant,
         "items": [
             {
                 **describe(model, r.item_id), "score": r.score, "source": r.source,
                 "because": [_named(model, item_id) for item_id in r.because],
             }
-            for r in [r for r in told.items if offered(model, r.item_id)][:k]
+            for r in [r for r in answer.items if offered(model, r.item_id)][:k]
         ],
     }  # fmt: skip
 
@@ -139,21 +139,27 @@ def search(model: ReadModel, of: KindModel, q: str, k: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _behind(end: int | None, position: int) -> int | None:
+    """How many records a position is behind the end; None if either is not known."""
+    return None if end is None or position < 0 else max(0, end - position)
+
+
 def status(model: ReadModel) -> dict[str, Any]:
     """How far everything is: per kind what is published, per task where it is and what it lags behind."""
     now_ms = time.time() * 1000
     tasks = []
-    for name, told in sorted(model.tasks.items()):
+    for name, progress in sorted(model.tasks.items()):
         end = model.end_of(name)
         heard_s = max(0.0, now_ms - model.heard_ms[name]) / 1000
         tasks.append({
-            "task": name, "worker": told.worker, "applied": told.applied, "stored": told.stored, "end": end,
-            "lag": None if end is None else max(0, end - told.applied),
-            "unserved": None if end is None or told.recommended < 0 else max(0, end - told.recommended),
-            "unlisted": None if end is None or told.listed < 0 else max(0, end - told.listed),
-            "events": told.events, "lists": told.lists, "dead_letters": told.dead_letters,
-            "staleness_ms": _known(told.staleness_ms), "latency_p50_ms": _known(told.latency_p50_ms),
-            "latency_p99_ms": _known(told.latency_p99_ms), "heard_seconds_ago": round(heard_s, 1),
+            "task": name, "worker": progress.worker,
+            "applied": progress.applied, "stored": progress.stored, "end": end,
+            "lag": None if end is None else max(0, end - progress.applied),
+            "unserved": _behind(end, progress.recommended), "unlisted": _behind(end, progress.listed),
+            "events": progress.events, "lists": progress.lists, "dead_letters": progress.dead_letters,
+            "staleness_ms": _known(progress.staleness_ms),
+            "latency_p50_ms": _known(progress.latency_p50_ms),
+            "latency_p99_ms": _known(progress.latency_p99_ms), "heard_seconds_ago": round(heard_s, 1),
             "silent": heard_s * 1000 > SILENT_MS,
         })  # fmt: skip
     return {

@@ -134,14 +134,14 @@ class Api:
             },
         }  # fmt: skip
         self._await_model()
-        told = await self._owners.recommend(customer_id, question)
-        if told is None:
+        content = await self._owners.recommend(customer_id, question)
+        if content is None:
             raise ApiError(
                 404, f"there is nothing to recommend to {customer_id!r}",
                 where="the recommender that was asked",
                 what_to_do="correct the id; one that has just started may need a few seconds",
             )  # fmt: skip
-        return _json({**answers.recommendations(self._model, told, k), "shelf": shelf})
+        return _json({**answers.recommendations(self._model, content, k), "shelf": shelf})
 
     async def _status(self, request: web.Request) -> web.Response:
         Parameters(request, ())
@@ -175,17 +175,21 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except ApiError as error:
-        told = {"what": error.what, "where": error.where, "what_to_do": error.what_to_do}
-        return _json(told, status=error.status)
+        content = {"what": error.what, "where": error.where, "what_to_do": error.what_to_do}
+        return _json(content, status=error.status)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        told = {"what": error.reason, "where": request.path, "what_to_do": "only GET, and paths of the guide"}
-        return _json(told, status=error.status)
+        content = {
+            "what": error.reason,
+            "where": request.path,
+            "what_to_do": "only GET, and paths of the guide",
+        }
+        return _json(content, status=error.status)
     except Exception:
         log.exception("%s cannot be answered", request.path_qs)
-        told = {"what": "an error of ours", "where": request.path, "what_to_do": "see this server's log"}
-        return _json(told, status=500)
+        content = {"what": "an error of ours", "where": request.path, "what_to_do": "see this server's log"}
+        return _json(content, status=500)
 
 
 @web.middleware

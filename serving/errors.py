@@ -1,4 +1,4 @@
-"""What can be wrong with a question: told as JSON, with what it is, where, and what to do."""
+"""What can be wrong with a question: answered as JSON, with what it is, where, and what to do."""
 
 from __future__ import annotations
 

@@ -54,10 +54,10 @@ class _Collector(Collector):
         yield GaugeMetricFamily("alsobought_ready", "1 once everything published is read", float(model.ready))
         yield CounterMetricFamily("alsobought_refused", "published records not understood", model.refused)
         yield GaugeMetricFamily("alsobought_catalogue_items", "items of the catalogue", len(model.items))
-        for told in OF_TASKS:
-            yield self._of_tasks(told, 1.0)
-        for told in MILLISECONDS:
-            yield self._of_tasks(told, 1 / 1000)
+        for described in OF_TASKS:
+            yield self._of_tasks(described, 1.0)
+        for described in MILLISECONDS:
+            yield self._of_tasks(described, 1 / 1000)
         lag = GaugeMetricFamily("alsobought_task_lag", "records that are not counted yet", labels=["task"])
         heard = GaugeMetricFamily("alsobought_task_heard_timestamp_seconds", "last report", labels=["task"])
         for name, task in model.tasks.items():
@@ -67,11 +67,11 @@ class _Collector(Collector):
         yield from (lag, heard)
         yield from self._of_kinds()
 
-    def _of_tasks(self, told: OfTask, unit: float) -> Metric:
-        cls = CounterMetricFamily if told.counter else GaugeMetricFamily
-        family = cls(f"alsobought_task_{told.name}", told.help, labels=["task"])
+    def _of_tasks(self, described: OfTask, unit: float) -> Metric:
+        cls = CounterMetricFamily if described.counter else GaugeMetricFamily
+        family = cls(f"alsobought_task_{described.name}", described.help, labels=["task"])
         for name, task in self._model.tasks.items():
-            if (value := _value(task, told.field)) >= 0:
+            if (value := _value(task, described.field)) >= 0:
                 family.add_metric([name], value * unit)
         return family
 
@@ -84,12 +84,12 @@ class _Collector(Collector):
         for name, of in self._model.kinds.items():
             for what, count in of.published.items():
                 lists.add_metric([name, what], count)
-            for told in statistics.quality(of)["totals"]:
-                cases.add_metric([name, told["algorithm"], ""], told["cases"])
-                hits.add_metric([name, told["algorithm"], ""], told["hits"])
-            for told in statistics.experiments(of)["variants"]:
-                cases.add_metric([name, statistics.SHOWN, told["variant"]], told["cases"])
-                hits.add_metric([name, statistics.SHOWN, told["variant"]], told["hits"])
+            for described in statistics.quality(of)["totals"]:
+                cases.add_metric([name, described["algorithm"], ""], described["cases"])
+                hits.add_metric([name, described["algorithm"], ""], described["hits"])
+            for described in statistics.experiments(of)["variants"]:
+                cases.add_metric([name, statistics.SHOWN, described["variant"]], described["cases"])
+                hits.add_metric([name, statistics.SHOWN, described["variant"]], described["hits"])
             for ranker, learnt in statistics.learner(of)["rankers"].items():
                 lessons.add_metric([name, ranker], learnt["cases"])
         yield from (lists, cases, hits, lessons)

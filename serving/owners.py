@@ -83,7 +83,7 @@ class Owners:
                 data=msgspec.json.encode(question),
                 headers={"Content-Type": "application/json"},
             ) as answer:
-                told = await answer.read()
+                raw = await answer.read()
         except TimeoutError as error:
             raise ApiError(
                 504, f"no answer in {ANSWER_S:g} s", where=where, what_to_do="see its log, and ask again"
@@ -92,12 +92,12 @@ class Owners:
             raise ApiError(503, f"it cannot be asked: {error}", where=where, what_to_do=LOOK) from error
         if answer.status != 200:
             status = 400 if answer.status == 400 else 503
-            text = told.decode(errors="replace").strip() or f"it answered {answer.status}"
+            text = raw.decode(errors="replace").strip() or f"it answered {answer.status}"
             raise ApiError(
                 status, text, where=where, what_to_do="correct the question" if status == 400 else LOOK
             )
         try:
-            found = _decode(told)
+            found = _decode(raw)
             if len(found.recommendations) == len(found.known) == 1:
                 return found
             trouble = "it is not of one customer"

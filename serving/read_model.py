@@ -92,8 +92,12 @@ class KindModel:
     def recommendations(self, customer_id: str, profile_id: str | None = None) -> Recommendations | None:
         """What is published for a customer or a profile, None without."""
         value = self._recommended.get(key_of(customer_id, profile_id))
-        told = None if value is None else decode_recommendations(value)
-        return told if told and (told.customer_id, told.profile_id) == (customer_id, profile_id) else None
+        answer = None if value is None else decode_recommendations(value)
+        return (
+            answer
+            if answer and (answer.customer_id, answer.profile_id) == (customer_id, profile_id)
+            else None
+        )
 
     def profiles(self, customer_id: str) -> list[str]:
         """Profiles of an account that have recommendations of their own, in order."""
@@ -239,8 +243,8 @@ class ReadModel:
         if value is None:
             for of in self.kinds.values():
                 of.quality.pop(key, None)
-        elif (told := decode_quality(value)).kind in self.kinds:
-            self.kinds[told.kind].quality[key] = told
+        elif (quality := decode_quality(value)).kind in self.kinds:
+            self.kinds[quality.kind].quality[key] = quality
 
     def _take_ranker(self, key: str, value: bytes | None) -> None:
         if value is None:

@@ -18,9 +18,9 @@ SIGNIFICANT = 0.05
 Counts = tuple[int, int]  # cases, hits
 
 
-def _sums(told: Iterable[tuple[Any, Quality]]) -> dict[Any, Counts]:
+def _sums(published: Iterable[tuple[Any, Quality]]) -> dict[Any, Counts]:
     sums: dict[Any, Counts] = defaultdict(lambda: (0, 0))
-    for key, quality in told:
+    for key, quality in published:
         cases, hits = sums[key]
         sums[key] = cases + quality.cases, hits + quality.hits
     return {key: counts for key, counts in sums.items() if counts[0]}
@@ -37,9 +37,9 @@ def quality(of: KindModel) -> dict[str, Any]:
 
     Rates are hits of cases, low and high the bounds of 95 % confidence.
     """
-    told = [q for q in of.quality.values() if q.algorithm != SHOWN]
-    days = _sums(((q.day, q.algorithm), q) for q in told)
-    totals = _sums((q.algorithm, q) for q in told)
+    published = [q for q in of.quality.values() if q.algorithm != SHOWN]
+    days = _sums(((q.day, q.algorithm), q) for q in published)
+    totals = _sums((q.algorithm, q) for q in published)
     return {
         "kind": of.kind.name,
         "days": [

@@ -94,7 +94,7 @@ class ItemIds:
             self.known[number] = True
             self.named.append(number)
         elif known != item_id:
-            raise BadDelta(f"items {known!r} and {item_id!r} have the same hash; they cannot be told apart")
+            raise BadDelta(f"items {known!r} and {item_id!r} have the same hash: they cannot be kept apart")
 
     def number(self, item_id: str) -> int:
         """The number of an id, a new one at first sight."""

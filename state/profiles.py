@@ -11,7 +11,7 @@ class Profiles:
     """Per customer in memory the ids of profiles, numbered from 1 in the order they were first seen.
 
     They are the customer's own, so that they are stored, and forgotten, with the customer. Those after the
-    first 255 are not told apart from events without a profile.
+    first 255 are not distinguished from events without a profile.
 
     >>> profiles = Profiles()
     >>> [profiles.number(0, name) for name in ("kids", None, "grown-ups", "kids")], profiles.number(1, "kids")

@@ -30,7 +30,7 @@ log = logging.getLogger("alsobought")
 VERSION = 0
 
 
-class _Told(msgspec.Struct, array_like=True):
+class _Reported(msgspec.Struct, array_like=True):
     """What a member tells the leader.
 
     Attributes
@@ -57,7 +57,7 @@ class _Given(msgspec.Struct, array_like=True):
     places: list[str] = []
 
 
-T = TypeVar("T", _Told, _Given)
+T = TypeVar("T", _Reported, _Given)
 
 
 def _read(raw: bytes | None, of: type[T]) -> T:
@@ -143,8 +143,8 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """What this member tells the leader."""
-        told = _Told(cls._given.round, cls._given.units, cls.place, cls.stores())
-        return ConsumerProtocolMemberMetadata(VERSION, sorted(topics), msgspec.json.encode(told))
+        reported = _Reported(cls._given.round, cls._given.units, cls.place, cls.stores())
+        return ConsumerProtocolMemberMetadata(VERSION, sorted(topics), msgspec.json.encode(reported))
 
     @classmethod
     def assign(
@@ -154,17 +154,19 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
         topics = sorted({topic for member in members.values() for topic in member.subscription})
         partitions = {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in topics}  # type: ignore[attr-defined]
         if unknown := [topic for topic in topics if not partitions[topic]]:
-            log.warning("Kafka told of no partitions of %s: assigned when it does", ", ".join(unknown))
-        told = {name: _read(member.user_data, _Told) for name, member in members.items()}
+            log.warning("Kafka knows no partitions of %s: assigned once it does", ", ".join(unknown))
+        reported = {name: _read(member.user_data, _Reported) for name, member in members.items()}
         units = max((1 + max(some) for some in partitions.values() if some), default=0)
-        given = share(units, {name: Member(one.round, one.units, one.stores) for name, one in told.items()})
-        newest = 1 + max(one.round for one in told.values())
-        places = sorted({one.place for one in told.values() if one.place})
+        given = share(
+            units, {name: Member(one.round, one.units, one.stores) for name, one in reported.items()}
+        )
+        newest = 1 + max(one.round for one in reported.values())
+        places = sorted({one.place for one in reported.values() if one.place})
         # where nothing can be given, everybody keeps the claim to what it had
         claims = {
             name: _Given(newest, mine, places)
             if units
-            else _Given(told[name].round, told[name].units, places)
+            else _Given(reported[name].round, reported[name].units, places)
             for name, mine in given.items()
         }
         if len({frozenset(member.subscription) for member in members.values()}) > 1:

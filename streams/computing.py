@@ -21,7 +21,8 @@ from faust.types import TP
 from streams.crossing_task import CrossingTask
 from streams.item_task import ItemTask
 from streams.outbox import Record
-from streams.refresh import Counts, Ranked
+from streams.passes import Counts
+from streams.refresh import Ranked
 from streams.tasks import Outgoing, Task
 from streams.threads import in_thread_of
 

@@ -18,7 +18,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +33,7 @@ from streams.foreign import Written
 from streams.freshness import Latency, Longest
 from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.messages import key_text
+from streams.passes import Counts, Pass, Rows, Sweep
 from streams.record_batches import Framed, compressed, frame, successive
 
 if TYPE_CHECKING:
@@ -42,50 +42,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("alsobought")
 
-Rows = npt.NDArray[np.int64]
-
-SWEEP_STEP_S = 1.0
 LOOK_S = 1.0  # between looks for other writers
 COUNTING_S = 0.5  # nothing counted for so long, and there is no backlog
 HOLD_S = 5.0  # that passes wait at most for a settling that was asked for: it ranks every row anyway
 PASS_AGE = 0.7  # of `catch_up_ms`: how old a count may be when the pass that lists it begins
-
-
-@dataclass
-class Counts:
-    """What was counted and waits for its lists.
-
-    Attributes
-    ----------
-    since
-        When the oldest of it was counted, by the monotonic clock; 0 without any.
-    events
-        When events were published (ms since 1970), and how many they were.
-    """
-
-    since: float = 0.0
-    events: list[tuple[float, int]] = field(default_factory=list)
-
-    def with_later(self, later: Counts) -> Counts:
-        """These and what was counted later."""
-        since = min((counts.since for counts in (self, later) if counts.since), default=0.0)
-        return Counts(since, self.events + later.events)
-
-
-@dataclass
-class Pass:
-    """Rows that are ranked by and by; `position` is where it settles the lists, -1 if it does not."""
-
-    rows: Rows
-    counts: Counts
-    position: int = -1
-    done: int = 0
-    swept: bool = False
-
-    @property
-    def exact(self) -> bool:
-        """Whether every row is brought exactly up to date."""
-        return self.position >= 0
 
 
 class Ranked(NamedTuple):
@@ -121,10 +81,7 @@ class Refresher:
         self._held_until = 0.0  # passes, for a settling that was asked for
         self._lag_ms = 0.0  # age of the newest events counted
         self._counted_at = float("-inf")
-        self._swept = 0  # rows of the sweep under way that are done
-        self._sweep_from = -1  # position when the sweep under way began
-        self._sweep_done = -1  # position the last whole sweep began at
-        self._sweep_begun = self._sweep_looked = 0.0
+        self._sweep = Sweep(0.8 * context.settings.sweep_ms / 1000)
         self._written: Written | None = None
         self.latency, self.staleness = Latency(), Longest()
         self.listed = 0
@@ -227,7 +184,7 @@ class Refresher:
         rows = machine.waiting()
         if len(rows):
             self._pass = Pass(rows, self._take_counts())
-        elif not self.behind and len(rows := self._sweep_rows(now)):
+        elif not self.behind and len(rows := self._sweep.rows(machine, now)):
             self._pass = Pass(rows, Counts(), swept=True)
         elif self._counts.since:  # what was counted changed no list
             self._pass = Pass(rows, self._take_counts())
@@ -235,24 +192,6 @@ class Refresher:
     def _take_counts(self) -> Counts:
         counts, self._counts, self._overflowed = self._counts, Counts(), False
         return counts
-
-    def _sweep_rows(self, now: float) -> Rows:
-        """The next rows of the background sweep; none when nothing was counted since the last one."""
-        machine, none = self._task.machine, np.zeros(0, np.int64)
-        if now - self._sweep_looked < SWEEP_STEP_S:
-            return none
-        self._sweep_looked = now
-        if self._swept == 0:
-            if self._sweep_done >= machine.position or machine.row_count == 0:
-                return none
-            self._sweep_from, self._sweep_begun = machine.position, now
-        share = (now - self._sweep_begun) * 1000 / (0.8 * self._context.settings.sweep_ms)
-        stop = min(machine.row_count, max(self._swept + 1, int(share * machine.row_count)))
-        rows = np.arange(self._swept, stop)
-        self._swept = stop
-        if stop == machine.row_count:
-            self._swept, self._sweep_done = 0, self._sweep_from
-        return rows
 
     # ------------------------------------------------------------------ ranking and writing
 

@@ -1,4 +1,4 @@
-"""Which stores this host has, and how far they are: told to the group, so that units go there."""
+"""Which stores this host has, and how far they are: reported to the group, so that units go there."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class Task(abc.ABC):
         return 0
 
     def replays_to(self, end: int) -> None:  # noqa: B027
-        """Be told where the log ends, before starting: what is before it another worker may have applied."""
+        """Note, before starting, where the log ends: another worker may have applied what is before it."""
 
     @abc.abstractmethod
     def new_saver(self, store: RocksStore) -> Saver:
@@ -166,7 +166,7 @@ class Task(abc.ABC):
         return False
 
     def took_in(self) -> None:  # noqa: B027
-        """Be told, in the event loop, that chunks were applied."""
+        """Note, in the event loop, that chunks were applied."""
 
     async def confirmed(self) -> None:
         """Wait until the group has confirmed that the partition is this process's."""
@@ -203,7 +203,7 @@ class Task(abc.ABC):
         return self.context.stores.is_newest(self.name, self.store)
 
     def begin(self) -> list[Record]:
-        """Be told that the state is the one to go on from, before starting; what is to be sent then."""
+        """Note, before starting, that the state is the one to go on from; returns what is to be sent then."""
         return []
 
     def start(self) -> None:

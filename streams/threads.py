@@ -32,6 +32,6 @@ async def _whole(running: asyncio.Future[Result]) -> Result:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         while not running.done():
-            with contextlib.suppress(asyncio.CancelledError):  # told more than once
+            with contextlib.suppress(asyncio.CancelledError):  # cancelled more than once
                 await asyncio.wait({running})
         raise

@@ -93,7 +93,7 @@ class Tasks:
         return Others(self.kinds)
 
     def look_at_stores(self) -> None:
-        """Read how far the stores of this host are, for the group to be told: call it before joining."""
+        """Read how far the stores of this host are, which the group is to know: call it before joining."""
         self._stores_here.look()
         host = self.settings.advertise_host or socket.gethostname()
         StickyUnits.place = f"{host}:{self.settings.data_dir.absolute()}"
@@ -166,7 +166,7 @@ class Tasks:
         except BaseException:
             try:
                 await task.close(save=False)
-            except Exception as error:  # what is to be told is why it was not opened
+            except Exception as error:  # what is to be reported is why it was not opened
                 log.error("%s: not closed: %r", task.name, error)
             raise
         return task

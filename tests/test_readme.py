@@ -31,12 +31,12 @@ def test_clean_clone_make_demo(tmp_path: Path) -> None:
         cwd=clone, env=environment, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    told = done.stdout + done.stderr
-    assert re.search(r"the page is at http://127\.0\.0\.1:\d+", told)
+    answer = done.stdout + done.stderr
+    assert re.search(r"the page is at http://127\.0\.0\.1:\d+", answer)
     assert re.search(r"^ *[\d.]+ s  Bananas.* goes with: ", done.stdout, re.MULTILINE)
-    assert re.search(r"first lists moved after [\d.]+ s", told)
-    assert re.search(r"events/s", told)
-    assert re.search(r"p50 [\d,]+ ms, p99 [\d,]+ ms", told)
+    assert re.search(r"first lists moved after [\d.]+ s", answer)
+    assert re.search(r"events/s", answer)
+    assert re.search(r"p50 [\d,]+ ms, p99 [\d,]+ ms", answer)
     assert len(re.findall(r"^item +title +score +together +expected", done.stdout, re.MULTILINE)) == 5
     assert "by raw count" in done.stdout
     assert "Bananas" in done.stdout

@@ -7,8 +7,8 @@
 ...     print(batch)
 [(b'ann', b'{"customer_id":"ann","item_id":"tea","timestamp":1769860800000}')]
 
-Formats, told by the name: CSV and JSON lines (also .gz and .xz), Parquet, `-` for standard input, a pipe, and
-`complete-journey`, purchases that come with the installation.
+Formats are recognised by the name of the file: CSV and JSON lines (also .gz and .xz), Parquet, `-` for
+standard input, a pipe, and `complete-journey`, purchases that come with the installation.
 
 Purchases, watches and other events have the columns customer_id, item_id and timestamp, and optionally
 quantity, event_type, event_id, basket_id, price and profile_id; items have item_id, and optionally title,

@@ -27,7 +27,7 @@ MOST_ITEMS = 1_000
 
 
 class Similarity(Scoring):
-    """An item-to-item algorithm, told by its weights of the matrix."""
+    """An item-to-item algorithm, defined by its weights of the matrix."""
 
     @abstractmethod
     def weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:

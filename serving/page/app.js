@@ -35,25 +35,25 @@ function show() {
   view.show(parameters, kind, status);
 }
 
-function takeStatus(told) {
-  const kinds = told.kinds.map((of) => of.kind).join();
+function takeStatus(reported) {
+  const kinds = reported.kinds.map((of) => of.kind).join();
   if (status?.kinds.map((of) => of.kind).join() !== kinds) {
-    kindChoice.replaceChildren(...told.kinds.map((of) => h("option", { value: of.kind }, of.word === null ? of.kind : `${of.kind} (${of.events})`)));
+    kindChoice.replaceChildren(...reported.kinds.map((of) => h("option", { value: of.kind }, of.word === null ? of.kind : `${of.kind} (${of.events})`)));
   }
-  const first = !status?.ready && told.ready;
-  status = told;
-  const silent = told.tasks.filter((task) => task.silent).length + told.missing.length;
-  const behind = told.tasks.reduce((sum, task) => sum + (task.lag ?? 0), 0);
-  const [name, text] = !told.ready ? ["warn", "reading"]
-    : !told.tasks.length ? ["bad", "no workers"]
+  const first = !status?.ready && reported.ready;
+  status = reported;
+  const silent = reported.tasks.filter((task) => task.silent).length + reported.missing.length;
+  const behind = reported.tasks.reduce((sum, task) => sum + (task.lag ?? 0), 0);
+  const [name, text] = !reported.ready ? ["warn", "reading"]
+    : !reported.tasks.length ? ["bad", "no workers"]
     : silent ? ["bad", `${silent} ${silent > 1 ? "partitions" : "partition"} without a process`]
     : behind > 1000 ? ["warn", `${behind.toLocaleString("en")} records behind`] : ["good", "up to date"];
   state.className = `state ${name}`;
   if (state.textContent !== text) state.textContent = text;
-  if (!told.ready) {
+  if (!reported.ready) {
     shown = null;
     main.replaceChildren(h("section", { class: "loading wide" }, h("h1", {}, "Reading what is published"),
-      h("p", {}, `${told.loaded.toLocaleString("en")} of ${told.of.toLocaleString("en")} records.`)));
+      h("p", {}, `${reported.loaded.toLocaleString("en")} of ${reported.of.toLocaleString("en")} records.`)));
   }
   if (first) show();
 }

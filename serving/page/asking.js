@@ -9,9 +9,9 @@ export async function ask(path, parameters = {}) {
   } catch {
     throw { what: "The server does not answer", where: location.host, what_to_do: "see whether alsobought up or serve still runs" };
   }
-  const told = await answer.json();
-  if (!answer.ok) throw told;
-  return told;
+  const body = await answer.json();
+  if (!answer.ok) throw body;
+  return body;
 }
 
 export function where() {

@@ -57,8 +57,8 @@ export function lineChart(days, series, cases, label, width) {
     const at = ((event.clientX - box.left) * width) / box.width;
     const i = Math.min(days.length - 1, Math.max(0, Math.round(((at - LEFT) / (width - LEFT - RIGHT)) * (days.length - 1))));
     cursor.setAttribute("x1", x(i)); cursor.setAttribute("x2", x(i)); cursor.setAttribute("visibility", "visible");
-    const told = Object.entries(series).map(([name, values]) => `${name} ${values[i] === null ? "–" : percent(values[i])}`);
-    readout.textContent = `${days[i]}: ${told.join(", ")}; ${count(cases[i])} cases`;
+    const answer = Object.entries(series).map(([name, values]) => `${name} ${values[i] === null ? "–" : percent(values[i])}`);
+    readout.textContent = `${days[i]}: ${answer.join(", ")}; ${count(cases[i])} cases`;
   });
   return [svg, readout];
 }

@@ -15,9 +15,9 @@ function why(item) {
   return WITHOUT[item.source] ?? null;
 }
 
-function offers(told) {
-  if (!told.items.length) return empty("Nothing.");
-  return [h("ol", { class: "offers" }, told.items.map((item) => h("li", {},
+function offers(answer) {
+  if (!answer.items.length) return empty("Nothing.");
+  return [h("ol", { class: "offers" }, answer.items.map((item) => h("li", {},
     h("div", { class: "head" }, h("span", {}, named(item, link(item))),
       h("span", { title: `score ${decimal(item.score)}` }, badge(WORDS[item.source] ?? item.source, item.source))),
     h("p", { class: "because" }, why(item)))))];
@@ -53,10 +53,10 @@ export function customers(main) {
     }
     const question = { id: customer, kind: kind.kind, profile: of, k: 8 };
     const published = ask("recommendations", question);
-    published.then((told) => {
-      about.textContent = `As of ${moment(told.as_of)}, event time${told.variant ? `, in variant ${told.variant}` : ""}.`;
-      whose.hidden = !told.profiles.length;
-      profile.replaceChildren(h("option", { value: "" }, "everybody"), ...told.profiles.map((name) => h("option", { value: name }, name)));
+    published.then((answer) => {
+      about.textContent = `As of ${moment(answer.as_of)}, event time${answer.variant ? `, in variant ${answer.variant}` : ""}.`;
+      whose.hidden = !answer.profiles.length;
+      profile.replaceChildren(h("option", { value: "" }, "everybody"), ...answer.profiles.map((name) => h("option", { value: name }, name)));
       profile.value = of ?? "";
     }, () => { about.textContent = ""; });
     fill(shelves[0].place, published.then(({ items }) => ({ items })), offers);

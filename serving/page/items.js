@@ -53,23 +53,23 @@ export function items(main) {
   return { show(parameters, kind) {
     now = parameters;
     if (document.activeElement !== input) input.value = parameters.q ?? "";
-    fill(found, ask("search", { q: parameters.q, kind: kind.kind, k: 15 }).then((told) => ({ ...told, item: parameters.item })),
-      (told) => results(told, parameters, kind));
-    if (parameters.item) fill(detail, ask("related", { id: parameters.item, kind: kind.kind, k: 25 }), (told) => related(told, kind));
+    fill(found, ask("search", { q: parameters.q, kind: kind.kind, k: 15 }).then((answer) => ({ ...answer, item: parameters.item })),
+      (answer) => results(answer, parameters, kind));
+    if (parameters.item) fill(detail, ask("related", { id: parameters.item, kind: kind.kind, k: 25 }), (answer) => related(answer, kind));
     else fill(detail, Promise.resolve(null), () => [h("h1", {}, "What goes with what"), empty("Choose an item to see what customers have together with it.")]);
   } };
 }
 
-function sellers(told, kind) {
-  if (!told.items.length) {
-    return empty(told.trending ? "Nothing rises: that takes some weeks of events." : "Nothing was sold in the newest two weeks. Events come with", told.trending ? null : publishing(kind));
+function sellers(answer, kind) {
+  if (!answer.items.length) {
+    return empty(answer.trending ? "Nothing rises: that takes some weeks of events." : "Nothing was sold in the newest two weeks. Events come with", answer.trending ? null : publishing(kind));
   }
   return table([
     ["#", (_, i) => i + 1, { number: true }],
     ["Item", (item) => named(item, link(item))],
     ["14 days", (item) => count(item.purchases), { number: true, help: "How often in the newest 14 days of event time" }],
-    ...(told.trending ? [["Rise", (item) => decimal(item.rise, 1), { number: true, help: "The newest 7 days against the 21 before them, in standard deviations" }]] : []),
-  ], told.items, { caption: `As of ${moment(told.as_of)}, event time` });
+    ...(answer.trending ? [["Rise", (item) => decimal(item.rise, 1), { number: true, help: "The newest 7 days against the 21 before them, in standard deviations" }]] : []),
+  ], answer.items, { caption: `As of ${moment(answer.as_of)}, event time` });
 }
 
 export function bestsellers(main) {
@@ -81,8 +81,8 @@ export function bestsellers(main) {
     h("section", {}, h("h1", {}, "Bestsellers"), best), h("section", {}, h("h1", {}, "Rising"), rising));
   return { async show(parameters, kind) {
     const question = { kind: kind.kind, category: parameters.category, k: 25 };
-    fill(best, ask("bestsellers", question), (told) => sellers(told, kind));
-    fill(rising, ask("bestsellers", { ...question, trending: 1 }), (told) => sellers(told, kind));
+    fill(best, ask("bestsellers", question), (answer) => sellers(answer, kind));
+    fill(rising, ask("bestsellers", { ...question, trending: 1 }), (answer) => sellers(answer, kind));
     const { categories } = await ask("categories", { kind: kind.kind }).catch(() => ({ categories: [] }));
     if (known !== categories.join("\n")) {
       known = categories.join("\n");

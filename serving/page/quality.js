@@ -26,10 +26,10 @@ function curves(days, algorithms) {
   const span = SPANS.find(([most]) => names.length <= most)[1], at = new Map(names.map((day, i) => [day, i]));
   const series = {}, cases = Array(names.length).fill(0);
   for (const algorithm of algorithms) {
-    const told = names.map(() => [0, 0]);
-    for (const row of days) if (row.algorithm === algorithm) told[at.get(row.day)] = [row.cases, row.hits];
+    const answer = names.map(() => [0, 0]);
+    for (const row of days) if (row.algorithm === algorithm) answer[at.get(row.day)] = [row.cases, row.hits];
     series[algorithm] = names.map((_, i) => {
-      const [n, hits] = told.slice(Math.max(0, i + 1 - span), i + 1).reduce(([a, b], [c, d]) => [a + c, b + d], [0, 0]);
+      const [n, hits] = answer.slice(Math.max(0, i + 1 - span), i + 1).reduce(([a, b], [c, d]) => [a + c, b + d], [0, 0]);
       cases[i] = Math.max(cases[i], n);
       return n && (span === 1 || n >= FEW) ? hits / n : null;
     });
@@ -37,14 +37,14 @@ function curves(days, algorithms) {
   return { names, series, cases, span };
 }
 
-function rates(told, kind, width) {
-  const algorithms = told.totals.map((row) => row.algorithm).filter((name) => name !== ANY);
-  if (!told.totals.length) {
+function rates(answer, kind, width) {
+  const algorithms = answer.totals.map((row) => row.algorithm).filter((name) => name !== ANY);
+  if (!answer.totals.length) {
     return empty("No customer has come back yet since recommendations are made: each who does is a test. Events come with", publishing(kind));
   }
-  const { names, series, cases, span } = curves(told.days, algorithms);
-  const most = Math.max(...told.totals.filter((row) => row.algorithm !== ANY).map((row) => row.high));
-  const rows = [...told.totals].sort((a, b) => (a.algorithm === ANY) - (b.algorithm === ANY) || b.rate - a.rate);
+  const { names, series, cases, span } = curves(answer.days, algorithms);
+  const most = Math.max(...answer.totals.filter((row) => row.algorithm !== ANY).map((row) => row.high));
+  const rows = [...answer.totals].sort((a, b) => (a.algorithm === ANY) - (b.algorithm === ANY) || b.rate - a.rate);
   return [algorithms.length && names.length > 1 ? [
     h("p", { class: "note" }, span > 1 ? `Each point is of the ${span} days up to it.` : "Each point is a day of event time."),
     lineChart(names, series, cases, `Hit rates per day: ${rows.map((row) => `${row.algorithm} ${percent(row.rate)}`).join(", ")} overall`, width)] : null,
@@ -58,26 +58,26 @@ function rates(told, kind, width) {
   ], rows, { caption: "All days" })];
 }
 
-function experiments(told) {
-  if (!told.variants.length) {
+function experiments(answer) {
+  if (!answer.variants.length) {
     return empty("No experiment has cases. Variants, each a share of the customers and an algorithm, are named to the workers with", "ALSOBOUGHT_VARIANTS=control=bestsellers:20,ours:80");
   }
-  const most = Math.max(...told.variants.map((row) => row.high));
+  const most = Math.max(...answer.variants.map((row) => row.high));
   return [table([
-    ["Variant", (row) => [row.variant, row.variant === told.control ? h("span", { class: "sub" }, "control") : null]],
+    ["Variant", (row) => [row.variant, row.variant === answer.control ? h("span", { class: "sub" }, "control") : null]],
     ["Cases", (row) => count(row.cases), { number: true }],
     ["Hits", (row) => count(row.hits), { number: true }],
     ["Rate", (row) => percent(row.rate), { number: true }],
     ["95 % confidence", (row) => `${percent(row.low)} – ${percent(row.high)}`, { number: true }],
     ["", (row) => interval(row.rate, row.low, row.high, most)],
-  ], told.variants), told.variants.map((row) => (row.line ? h("p", {}, h("strong", {}, row.significant ? "✓ " : "· "), row.line, ".") : null))];
+  ], answer.variants), answer.variants.map((row) => (row.line ? h("p", {}, h("strong", {}, row.significant ? "✓ " : "· "), row.line, ".") : null))];
 }
 
-function learner(told) {
-  const rankers = Object.entries(told.rankers);
+function learner(answer) {
+  const rankers = Object.entries(answer.rankers);
   if (!rankers.length) return empty("Nothing is learnt yet: every customer who comes back is a lesson.");
-  const lead = told.curve.reduce((sum, day) => sum + (day.ours - day.bestsellers) * day.cases, 0) / (told.curve.reduce((sum, day) => sum + day.cases, 0) || 1);
-  return [told.curve.length ? h("p", {}, `Over all days it is ${lead < 0 ? "" : "+"}${(lead * 100).toFixed(1)} points against bestsellers.`) : null,
+  const lead = answer.curve.reduce((sum, day) => sum + (day.ours - day.bestsellers) * day.cases, 0) / (answer.curve.reduce((sum, day) => sum + day.cases, 0) || 1);
+  return [answer.curve.length ? h("p", {}, `Over all days it is ${lead < 0 ? "" : "+"}${(lead * 100).toFixed(1)} points against bestsellers.`) : null,
     h("div", { class: "three" }, rankers.map(([name, ranker]) => {
       const rows = Object.entries(ranker.weights).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
       const most = Math.max(...rows.map(([, weight]) => Math.abs(weight)));
@@ -99,7 +99,7 @@ export function quality(main) {
     h("section", {}, h("h1", {}, "What was learnt"), h("p", { class: "note" }, "Weights of the ranking: what one standard deviation of a feature adds to an item’s score. They are learnt from every customer who comes back, and averaged over partitions."), places[2]));
   const width = () => Math.max(320, Math.floor(places[0].clientWidth));
   return { show(_, kind) {
-    again = () => fill(places[0], ask("quality", { kind: kind.kind }).then((told) => ({ ...told, width: width() })), (told) => rates(told, kind, told.width));
+    again = () => fill(places[0], ask("quality", { kind: kind.kind }).then((answer) => ({ ...answer, width: width() })), (answer) => rates(answer, kind, answer.width));
     again();
     fill(places[1], ask("experiments", { kind: kind.kind }), experiments);
     fill(places[2], ask("learner", { kind: kind.kind }), learner);

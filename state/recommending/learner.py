@@ -90,7 +90,7 @@ class Learner:
             items where nothing was new.
         """
         new_items = np.setdiff1d(basket, case.history)
-        told = {
+        hits_of = {
             name: bool(np.isin(items, basket if name == "all" else new_items).any())
             for name, items in case.shown.items()
             if name == "all" or len(new_items)
@@ -103,9 +103,9 @@ class Learner:
         rankers["new"].learn(found.x[new, :N_NEW], hits[new])
         for name, ranker in rankers.items():
             self.lessons[name] += ranker.cases - before[name]
-        for name, hit in told.items():
+        for name, hit in hits_of.items():
             self.quality.add(time_ms, name, hit=hit)
-        return told
+        return hits_of
 
 
 def _first(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What the embedded broker is told: one node, loopback only, sized for a laptop."""
+"""How the embedded broker is configured: one node, loopback only, sized for a laptop."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def differences(
     found: list[Difference] = []
     for spec in wanted:
         if spec.name in names:
-            config = {entry: told["value"] for entry, told in configs[spec.name].items()}
+            config = {entry: setting["value"] for entry, setting in configs[spec.name].items()}
             found += _compared(spec, config)
     return found
 

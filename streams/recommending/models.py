@@ -49,8 +49,8 @@ def newest_version(bootstrap: str, kind: str) -> int:
     newest = 0
     for row in read_all(bootstrap, MODELS):
         with contextlib.suppress(msgspec.MsgspecError):  # of somebody else; workers pass over it, too
-            if row.value is not None and (told := decode_model(row.value)).kind == kind:
-                newest = max(newest, told.version)
+            if row.value is not None and (announcement := decode_model(row.value)).kind == kind:
+                newest = max(newest, announcement.version)
     return newest
 
 
@@ -86,12 +86,12 @@ def write(url: str, model: Model) -> ModelAnnounced:
     )  # fmt: skip
 
 
-def announce(bootstrap: str, told: ModelAnnounced) -> None:
+def announce(bootstrap: str, announcement: ModelAnnounced) -> None:
     """Have all workers use a model. Raises KafkaUnreachable."""
-    send(bootstrap, MODELS, [(None, told.kind.encode(), encode_message(told))])
+    send(bootstrap, MODELS, [(None, announcement.kind.encode(), encode_message(announcement))])
 
 
-def read(told: ModelAnnounced) -> ChronologicalModel:
+def read(announcement: ModelAnnounced) -> ChronologicalModel:
     """Read an announced model.
 
     Raises
@@ -99,21 +99,21 @@ def read(told: ModelAnnounced) -> ChronologicalModel:
     ModelError
         It is not there, damaged, or another one than was announced.
     """
-    folder, _, name = told.url.rpartition("/")
+    folder, _, name = announcement.url.rpartition("/")
     try:
-        model = decode(Remote(folder).read(name), told.sha256)
+        model = decode(Remote(folder).read(name), announcement.sha256)
     except Exception as error:  # a store of files elsewhere may raise anything; a worker goes on without
-        raise ModelError(f"{told.url}: {str(error) or repr(error)}") from error
-    if (model.kind, model.version) != (told.kind, told.version):
+        raise ModelError(f"{announcement.url}: {str(error) or repr(error)}") from error
+    if (model.kind, model.version) != (announcement.kind, announcement.version):
         raise ModelError(
-            f"{told.url} is version {model.version} of {model.kind}, but was announced as {told.version} of"
-            f" {told.kind}"
+            f"{announcement.url} is version {model.version} of {model.kind}, but was announced as"
+            f" {announcement.version} of {announcement.kind}"
         )
     items, net = Dictionary(), model.network
     for item_id in model.ids:
         items.number(item_id)
     if len(items) != len(model.ids):
-        raise ModelError(f"{told.url} names an item twice")
+        raise ModelError(f"{announcement.url} names an item twice")
     return ChronologicalModel(model.version, items, net.inward, net.outward, net.bias)
 
 
@@ -134,28 +134,35 @@ class Models:
 
     async def follow(self, board: Board) -> None:
         """Take the announced model of a board into use, unless it is, or was tried just now."""
-        told, name = board.announced, board.kind.name
-        if told is None:
+        announcement, name = board.announced, board.kind.name
+        if announcement is None:
             if self._in_use.pop(name, None) is not None:
                 board.model = None
                 log.info("recommending by %s events without a chronological model: it was withdrawn", name)
             return
         tried, at = self._tried.get(name, (None, 0.0))
-        if told == self._in_use.get(name) or (told == tried and time.monotonic() - at < AGAIN_S):
+        if announcement == self._in_use.get(name) or (
+            announcement == tried and time.monotonic() - at < AGAIN_S
+        ):
             return
         try:
-            board.model = await in_thread(read, told)
+            board.model = await in_thread(read, announcement)
         except ModelError as error:
-            self._tried[name] = told, time.monotonic()
-            if told != tried:
+            self._tried[name] = announcement, time.monotonic()
+            if announcement != tried:
                 log.error(
                     "the chronological model %d of %s cannot be used: %s. Recommending goes on %s. Let"
                     " this worker read the file (ALSOBOUGHT_MODEL_DIR of `alsobought train`), or train again;"
                     " it is tried again every %.0f s.",
-                    told.version, name, error,
+                    announcement.version, name, error,
                     f"with version {board.model.version}" if board.model else "without one", AGAIN_S,
                 )  # fmt: skip
             return
-        self._in_use[name] = told
+        self._in_use[name] = announcement
         self._tried.pop(name, None)
-        log.info("chronological model %d of %s is in use: %d items", told.version, name, told.items)
+        log.info(
+            "chronological model %d of %s is in use: %d items",
+            announcement.version,
+            name,
+            announcement.items,
+        )

@@ -22,9 +22,9 @@ pytestmark = pytest.mark.timeout(240)
 def test_every_command_takes_them(tmp_path: Path) -> None:
     def run(*words: object, of: str | None = None) -> str:
         """The output of a command about an id, run in this process: starting takes longer than the work."""
-        told = [*words, "--data-dir", tmp_path, *(("--", of) if of is not None else ())]
-        done = CliRunner().invoke(app, [str(word) for word in told])
-        assert done.exit_code == 0, (told, done.output)
+        drained = [*words, "--data-dir", tmp_path, *(("--", of) if of is not None else ())]
+        done = CliRunner().invoke(app, [str(word) for word in drained])
+        assert done.exit_code == 0, (drained, done.output)
         return done.stdout
 
     def asked(*words: object, of: str | None = None) -> Any:
@@ -43,8 +43,8 @@ def test_every_command_takes_them(tmp_path: Path) -> None:
     up = Up(tmp_path)
     try:
         assert run("publish", "purchases", sales).startswith(f"{count} records ")
-        told = asked("drain", "--timeout", 120)
-        assert (told["purchases"], told["refused"]) == (count, 0)
+        drained = asked("drain", "--timeout", 120)
+        assert (drained["purchases"], drained["refused"]) == (count, 0)
         lists = [json.loads(line) for line in run("export", "related-items").splitlines()]
         assert {found["item_id"] for found in lists} == {*ODD, "tea"}
         for odd in ODD:

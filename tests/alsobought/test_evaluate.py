@@ -34,10 +34,10 @@ def test_numbers_and_page(films: Path, tmp_path: Path) -> None:
         "evaluate", films, "--cutoffs", 2, "--days", 20, "--algorithms", names, "--json", "--report", report
     )
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["data"] == str(films)
-    assert (told["days"], told["k"], told["new_only"], len(told["cutoffs"])) == (20, 6, True, 2)
-    assert [one["name"] for one in told["algorithms"]] == names.split(",")
+    answer = json.loads(done.stdout)
+    assert answer["data"] == str(films)
+    assert (answer["days"], answer["k"], answer["new_only"], len(answer["cutoffs"])) == (20, 6, True, 2)
+    assert [one["name"] for one in answer["algorithms"]] == names.split(",")
     text = report.read_text()
     assert text.startswith("<!doctype html>")
     assert str(films) in text

@@ -98,8 +98,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 
 
 def event(customer: str, item: str, **more: object) -> tuple[bytes, bytes]:
-    told = {"customer_id": customer, "item_id": item, "timestamp": WHEN, **more}
-    return customer.encode(), json.dumps(told).encode()
+    fields = {"customer_id": customer, "item_id": item, "timestamp": WHEN, **more}
+    return customer.encode(), json.dumps(fields).encode()
 
 
 def produce(
@@ -172,7 +172,7 @@ def test_customers_are_found_and_erased_wherever_their_producer_put_them(two: Tw
     assert two.together("libA") == {"libB": 1}
     assert two.together("libA", "--kind", "watched") == {"libB": 1}
     left = map(json.loads, two.run("export", "recommendations").splitlines())
-    assert {told["customer_id"] for told in left} & set(names) == {names[0]}
+    assert {fields["customer_id"] for fields in left} & set(names) == {names[0]}
     misplaced = sum(p.misplaced for p in two.progress(PURCHASES.name)) - before[PURCHASES.name]
     assert misplaced == 2 * len(elsewhere), "a forget goes everywhere, and is not misplaced"
     for name in elsewhere[1:3]:

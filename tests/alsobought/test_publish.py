@@ -183,9 +183,9 @@ def test_drain_says_what_was_refused(kafka: EmbeddedKafka, monkeypatch: pytest.M
     said = json.loads(run(kafka, "drain", "--json").stdout)
     assert said["refused"] == 3
     assert said["refused_since_ms"] > NOON * 1000
-    told = run(kafka, "drain").stdout.splitlines()[1]
-    assert told.startswith("3 records were refused since 20")
-    assert "`alsobought dead-letters`" in told
+    answer = run(kafka, "drain").stdout.splitlines()[1]
+    assert answer.startswith("3 records were refused since 20")
+    assert "`alsobought dead-letters`" in answer
     assert run(kafka, "dead-letters").stdout.count("not the JSON expected") == 3
 
 

@@ -43,15 +43,15 @@ def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPa
 
 
 def shown(shop: Shop) -> set[str]:
-    told = shop.wires.newest(QUALITY).values()
-    return {q["variant"] for q in told if q["algorithm"] == "shown"}
+    published = shop.wires.newest(QUALITY).values()
+    return {q["variant"] for q in published if q["algorithm"] == "shown"}
 
 
 def run(shop: Shop, *words: object) -> Result:
     return CliRunner().invoke(app, [*map(str, words), "--kafka", shop.wires.bootstrap])
 
 
-def told(shop: Shop, *words: object) -> str:
+def published(shop: Shop, *words: object) -> str:
     result = run(shop, *words)
     assert result.exit_code == 0, result.stderr
     return result.stdout
@@ -65,9 +65,9 @@ def trouble(shop: Shop, *words: object) -> str:
 
 
 def test_recommend_to_one(shop: Shop) -> None:
-    answer = json.loads(told(shop, "recommend", ACCOUNT, "--json"))
+    answer = json.loads(published(shop, "recommend", ACCOUNT, "--json"))
     assert answer == shop.ask(ACCOUNT)[0]
-    table = told(shop, "recommend", ACCOUNT, "--k", 3)
+    table = published(shop, "recommend", ACCOUNT, "--k", 3)
     assert f"{ACCOUNT} (bought)" in table
     for entry in answer["items"][:1]:
         assert entry["item_id"] in table
@@ -79,7 +79,7 @@ def test_recommend_one_shelf(shop: Shop) -> None:
     owned = {bought.item for bought in shop.histories()[ACCOUNT]}
 
     def items(*options: object) -> set[str]:
-        answer = json.loads(told(shop, "recommend", ACCOUNT, "--json", "--k", 100, *options))
+        answer = json.loads(published(shop, "recommend", ACCOUNT, "--json", "--k", 100, *options))
         return {entry["item_id"] for entry in answer["items"]}
 
     new, again, both = items("--new-only"), items("--buy-again"), items()
@@ -100,7 +100,7 @@ def test_recommend_to_many_in_the_order_of_the_file(shop: Shop, tmp_path: Path) 
     names = ["c7", "nobody", "c3", "ünknown", "c0", "c7", "c12"]
     file = tmp_path / "customers.txt"
     file.write_text("\ufeff" + "\r\n".join(names) + "\r\n\r\n", encoding="utf-8", newline="")
-    lines = told(shop, "recommend", "--customers", file, "--json", "--k", 4).splitlines()
+    lines = published(shop, "recommend", "--customers", file, "--json", "--k", 4).splitlines()
     answers = [json.loads(line) for line in lines]
     assert [answer["customer_id"] for answer in answers] == names
     assert all(len(answer["items"]) == 4 for answer in answers)
@@ -133,7 +133,7 @@ def test_bestsellers(shop: Shop) -> None:
     ranked = sorted(sold, key=lambda item: (-sold[item], item))
 
     def listing(*options: object) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(told(shop, "bestsellers", "--json", *options))
+        found: dict[str, Any] = json.loads(published(shop, "bestsellers", "--json", *options))
         return found
 
     def names(*options: object) -> list[str]:
@@ -149,10 +149,10 @@ def test_bestsellers(shop: Shop) -> None:
     assert rising["trending"] is True
     assert rising["items"][0]["rise"] > 0
 
-    table = told(shop, "bestsellers", "--k", 2)
+    table = published(shop, "bestsellers", "--k", 2)
     assert all(item in table and f"Title {number(item)}" in table for item in ranked[:2])
     assert f"Title {number(ranked[2])}" not in table
-    assert "rise" in told(shop, "bestsellers", "--trending", "--category", rising_category(shop))
+    assert "rise" in published(shop, "bestsellers", "--trending", "--category", rising_category(shop))
 
 
 def rising_category(shop: Shop) -> str:
@@ -175,29 +175,29 @@ def test_a_category_of_which_nothing_is_sold_any_more_is_not_named(shop: Shop) -
 
 def test_exports_are_what_the_topics_hold(shop: Shop, tmp_path: Path) -> None:
     for what, spec in (("recommendations", RECOMMENDATIONS), ("bestsellers", BESTSELLERS)):
-        lines = [json.loads(line) for line in told(shop, "export", what).splitlines()]
+        lines = [json.loads(line) for line in published(shop, "export", what).splitlines()]
         newest = list(shop.wires.newest(spec).values())
         assert sorted(map(json.dumps, lines)) == sorted(map(json.dumps, newest))
         assert len(lines) > 5
         file = tmp_path / what
-        assert told(shop, "export", what, "--output", file) == ""
+        assert published(shop, "export", what, "--output", file) == ""
         assert [json.loads(line) for line in file.read_text().splitlines()] == lines
 
 
 def test_experiments(shop: Shop) -> None:
-    totals = json.loads(told(shop, "experiments", "--json"))
+    totals = json.loads(published(shop, "experiments", "--json"))
     assert totals.keys() == {
         "ours", "raw", "flawed", "corrected", "bestsellers", "all", "shown control", "shown ours",
     }  # fmt: skip
     assert all(0 <= row["hits"] <= row["cases"] for row in totals.values())
     assert totals["ours"]["cases"] == totals["raw"]["cases"] <= totals["all"]["cases"]
-    table = told(shop, "experiments")
+    table = published(shop, "experiments")
     assert "95 %" in table
     rows = {words[0]: words[1:] for line in table.splitlines() if (words := line.split())}
     assert rows["ours"][:2] == [str(totals["shown ours"][count]) for count in ("cases", "hits")]
     assert len(rows["control"]) == 4  # the others are compared with it
     assert 0 <= float(rows["ours"][4]) <= 1
-    assert "nobody has come back" in told(shop, "experiments", "--kind", "watched")
+    assert "nobody has come back" in published(shop, "experiments", "--kind", "watched")
 
 
 @pytest.mark.parametrize("as_json", [True, False], ids=["json", "text"])

@@ -38,18 +38,18 @@ class Up:
 
     def __init__(self, data_dir: Path) -> None:
         self.place = Place(data_dir)
-        self.told = data_dir / "told.txt"
-        with self.told.open("wb") as told:
+        self.reported = data_dir / "told.txt"
+        with self.reported.open("wb") as reported:
             self.process = subprocess.Popen(
                 [*COMMAND, "up", "--port", "0", "--web-port", "0"],
                 env=environment(data_dir),
                 stdout=subprocess.PIPE,
-                stderr=told,
+                stderr=reported,
                 text=True,
             )
         assert self.process.stdout is not None
         self.bootstrap = self.process.stdout.readline().strip()
-        assert self.bootstrap, self.told.read_text()
+        assert self.bootstrap, self.reported.read_text()
         self.all = psutil.Process(self.process.pid).children(recursive=True)
 
     def worker(self) -> int:
@@ -139,14 +139,14 @@ def test_a_stack_counts_survives_and_leaves_nothing_running(start: Callable[[], 
     killed = up.worker()
     psutil.Process(killed).kill()
     until(lambda: up.worker() not in (0, killed), "a new worker")
-    until(lambda: "worker-1 was restarted" in up.told.read_text(), "a word about it")
+    until(lambda: "worker-1 was restarted" in up.reported.read_text(), "a word about it")
     up.run("drain", "--timeout", 60)
     assert counts(up.json("related", BANANAS)) == counts(before)
 
     killed = up.recommender()
     psutil.Process(killed).kill()
     until(lambda: up.recommender() not in (0, killed), "a new recommender")
-    until(lambda: "recommender-1 was restarted" in up.told.read_text(), "a word about it")
+    until(lambda: "recommender-1 was restarted" in up.reported.read_text(), "a word about it")
     up.run("drain", "--timeout", 60)
 
     assert up.end(signal.SIGTERM) == 0
@@ -168,7 +168,7 @@ def check_lists(up: Up, before: dict[str, Any]) -> None:
 
 
 def check_page(up: Up, before: dict[str, Any]) -> None:
-    (page,) = re.findall(r"^page: (http://127\.0\.0\.1:\d+)$", up.told.read_text(), re.MULTILINE)
+    (page,) = re.findall(r"^page: (http://127\.0\.0\.1:\d+)$", up.reported.read_text(), re.MULTILINE)
 
     def ask(path: str) -> Any:
         with urllib.request.urlopen(page + path, timeout=20) as answer:

@@ -152,10 +152,10 @@ def test_a_training_that_is_broken_off_goes_on_to_the_same_model(
 def test_a_finished_training_is_kept_until_its_model_is_announced(tmp_path: Path) -> None:
     some = events()
     fit = Fit(tmp_path, BOUGHT, collected(some), 5, resume=False)
-    told = fit.run(lambda _report: None)
+    answer = fit.run(lambda _report: None)
     again = Fit(tmp_path, BOUGHT, collected(some), 5, resume=True)
     reports: list[Report] = []
-    assert again.run(reports.append) == told
+    assert again.run(reports.append) == answer
     assert not reports  # nothing is learnt twice
     assert encode_model(again.model(1)) == encode_model(fit.model(1))
     again.announced()

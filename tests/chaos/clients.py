@@ -111,13 +111,13 @@ class Listener(_Thread):
 
     def __init__(self, bootstrap: str) -> None:
         super().__init__(bootstrap)
-        self._told: queue.SimpleQueue[tuple[Progress, int]] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[tuple[Progress, int]] = queue.SimpleQueue()
         self._asked = threading.Event()
         self.ends: dict[str, int] = {}
 
-    def told(self) -> list[tuple[Progress, int]]:
+    def reported(self) -> list[tuple[Progress, int]]:
         """Reports since the last call, and when each was made, ms since 1970."""
-        return [self._told.get() for _ in range(self._told.qsize())]
+        return [self._reports.get() for _ in range(self._reports.qsize())]
 
     def ask(self) -> None:
         """Have it find out where the logs end now."""
@@ -144,7 +144,7 @@ class Listener(_Thread):
                     pass
             for records in polled.values():
                 for record in records:
-                    self._told.put((decode_progress(record.value), record.timestamp))
+                    self._reports.put((decode_progress(record.value), record.timestamp))
 
     async def _answer(self, consumer: Any) -> None:
         tps = [TopicPartition(kind.events.name, p) for kind in BUILT_IN for p in range(PARTITIONS)]

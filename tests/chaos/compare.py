@@ -194,13 +194,13 @@ def compare_popularity(
     messages: dict[str, Any], kind: EventKind, oracle: Oracle, differences: Differences
 ) -> None:
     """Buyers and purchases of two weeks of every item, as published."""
-    items = {item: told for item, told in messages.items() if not item.startswith("\t")}
-    newest = max(told["as_of"] for told in items.values()) // DAY_MS
+    items = {item: popular for item, popular in messages.items() if not item.startswith("\t")}
+    newest = max(popular["as_of"] for popular in items.values()) // DAY_MS
     found: dict[Any, int] = {}
-    for item, told in items.items():
-        first = date.fromisoformat(told["newest_day"]).toordinal() - date(1970, 1, 1).toordinal()
-        recent = sum(n for day, n in enumerate(told["purchases"]) if first - day > newest - RECENT_DAYS)
-        found |= {(item, "buyers"): told["buyers"], (item, "recent"): recent}
+    for item, popular in items.items():
+        first = date.fromisoformat(popular["newest_day"]).toordinal() - date(1970, 1, 1).toordinal()
+        recent = sum(n for day, n in enumerate(popular["purchases"]) if first - day > newest - RECENT_DAYS)
+        found |= {(item, "buyers"): popular["buyers"], (item, "recent"): recent}
     expected: dict[Any, int] = {(item, "buyers"): n for item, n in oracle.buyers().items()}
     expected |= {(item, "recent"): n for item, n in oracle.recent().items()}
     differences.all(

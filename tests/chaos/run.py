@@ -108,8 +108,8 @@ def run(
             # now and then the next fault comes while this one is being dealt with
             recovery_s = _recovered(listener, time.time()) if rng.random() < 0.7 else None
             report.faults.append((fault.__name__, recovery_s))
-            told = f"recovered in {recovery_s:.1f} s" if recovery_s is not None else "on to the next"
-            say(f"{len(report.faults):4} {fault.__name__} ({time.monotonic() - begin:.1f} s): {told}")
+            outcome = f"recovered in {recovery_s:.1f} s" if recovery_s is not None else "on to the next"
+            say(f"{len(report.faults):4} {fault.__name__} ({time.monotonic() - begin:.1f} s): {outcome}")
             time.sleep(rng.uniform(0, PAUSE_S))
         until(lambda: feeder.published >= least or feeder.failed, "enough purchases", ENOUGH_S)
         feeder.end()
@@ -158,7 +158,7 @@ def _recovered(listener: Listener, since: float) -> float:
 
     def done() -> bool:
         ends = listener.ends
-        for task, at_ms in listener.told() if ends else ():
+        for task, at_ms in listener.reported() if ends else ():
             if at_ms / 1000 > since and task.applied >= ends.get(task.task.removeprefix(REPORTED), 0):
                 missing.discard(task.task)
         return not missing

@@ -74,8 +74,8 @@ def test_targets_follow_the_cutoff(again: bool) -> None:
         if targets:
             expected[customer] = newest(before, customer), sorted(targets), [] if again else sorted(owned)
     assert found.customers.tolist() == list(expected)
-    told = zip(lists(found.history), lists(found.targets), lists(found.unwanted), strict=True)
-    assert list(told) == list(expected.values())
+    triples = zip(lists(found.history), lists(found.targets), lists(found.unwanted), strict=True)
+    assert list(triples) == list(expected.values())
     counts = Counter(i for t, _, i in some if cutoff - 14 * DAY_MS <= t < cutoff)
     assert found.prior.tolist() == pytest.approx([math.log(counts[i] + 0.5) for i in range(300)], rel=1e-6)
 

@@ -56,9 +56,16 @@ def changed(**arrays: Any) -> bytes:
 
 
 def header(without: str = "", **more: Any) -> Any:
-    told = {"layout": LAYOUT, "kind": "bought", "version": 7, "trained_until_ms": 1, "items": 5, "hidden": 3}
-    told = {name: value for name, value in (told | more).items() if name != without}
-    return np.frombuffer(json.dumps(told).encode(), np.uint8)
+    contents = {
+        "layout": LAYOUT,
+        "kind": "bought",
+        "version": 7,
+        "trained_until_ms": 1,
+        "items": 5,
+        "hidden": 3,
+    }
+    contents = {name: value for name, value in (contents | more).items() if name != without}
+    return np.frombuffer(json.dumps(contents).encode(), np.uint8)
 
 
 class Loud:

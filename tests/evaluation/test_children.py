@@ -47,14 +47,14 @@ b.Bestsellers.learn = lambda *_: time.sleep(3_600)
 
 
 def test_side_by_side_as_one_after_the_other() -> None:
-    told: list[tuple[int, str]] = []
+    progress: list[tuple[int, str]] = []
 
     @contextmanager
     def recorded(_what: str, total: int) -> Iterator[Tell]:
         assert total == 100
 
         def tell(count: int, doing: str = "") -> None:
-            told.append((count, doing))
+            progress.append((count, doing))
 
         yield tell
 
@@ -62,8 +62,8 @@ def test_side_by_side_as_one_after_the_other() -> None:
     one, both = (evaluate("films", drifting(), names, QUESTION, recorded, jobs=n) for n in (1, 2))
     assert [v.name for v in both.verdicts] == names
     assert [v.measured for v in both.verdicts] == [v.measured for v in one.verdicts]
-    assert told[-1][0] == 100
-    assert any("item-raw" in doing for _, doing in told)
+    assert progress[-1][0] == 100
+    assert any("item-raw" in doing for _, doing in progress)
 
 
 def test_those_that_fail_say_why_and_the_others_go_on(

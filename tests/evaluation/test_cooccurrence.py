@@ -27,9 +27,9 @@ def oracle(events: Events) -> Oracle:
 @pytest.mark.parametrize("events", CASES.values(), ids=CASES)
 def test_counts_and_opportunities(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cooccurrence, "AT_ONCE", 5_000)  # several blocks
-    told = oracle(events)
+    counts_of = oracle(events)
     wanted: dict[tuple[int, int], int] = {}
-    for (x, y), n in told.after().items():
+    for (x, y), n in counts_of.after().items():
         for pair in ((int(x), int(y)), (int(y), int(x))):
             wanted[pair] = wanted.get(pair, 0) + n
     histories = Distinct.of(events)
@@ -41,7 +41,7 @@ def test_counts_and_opportunities(events: Events, monkeypatch: pytest.MonkeyPatc
         for x, y, n in zip(some.x.tolist(), some.y.tolist(), some.count.tolist(), strict=True)
     }
     assert found == wanted
-    sizes = told.sizes()
+    sizes = counts_of.sizes()
     of = opportunities(histories)
     for item in range(events.n_items):
         mine = np.unique(of[histories.item == item], return_counts=True)
@@ -57,9 +57,9 @@ def test_scores_are_those_of_the_definition(
     name: str, score: str, tolerance: float, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cooccurrence, "NEIGHBOURS", events.n_items)  # whole rows
-    told = oracle(events)
+    counts_of = oracle(events)
     wanted = np.zeros((events.n_items, events.n_items))
-    for x, entries in told.lists(score, events.n_items).items():
+    for x, entries in counts_of.lists(score, events.n_items).items():
         for y, value, _ in entries:
             wanted[int(x), int(y)] = value
     algorithm = make(name)

@@ -43,8 +43,8 @@ def test_hit_is_the_mean_over_cutoffs_however_many_were_asked() -> None:
 def test_standard_error_of_one_cutoff_is_that_of_a_share() -> None:
     hits = np.random.default_rng(0).random(500) < 0.2
     share = hits.mean()
-    told = standard_error([hits], [np.arange(500, dtype=np.int32)])
-    assert told == pytest.approx(math.sqrt(share * (1 - share) / 500))
+    errors = standard_error([hits], [np.arange(500, dtype=np.int32)])
+    assert errors == pytest.approx(math.sqrt(share * (1 - share) / 500))
 
 
 def test_standard_error_knows_that_customers_are_asked_again() -> None:
@@ -61,13 +61,13 @@ def test_standard_error_knows_that_customers_are_asked_again() -> None:
 def test_standard_error_is_what_repeated_draws_vary_by() -> None:
     rng = np.random.default_rng(2)
     customers = [np.arange(300, dtype=np.int32), np.arange(100, 300, dtype=np.int32)]
-    means, told = [], []
+    means, errors = [], []
     for _ in range(400):
         liking = rng.beta(1, 3, 300)
         hits = [rng.random(len(c)) < liking[c] for c in customers]
         means.append(np.mean([h.mean() for h in hits]))
-        told.append(standard_error(hits, customers))
-    assert np.mean(told) == pytest.approx(np.std(means), rel=0.1)
+        errors.append(standard_error(hits, customers))
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.1)
 
 
 def test_mcnemar_counts_those_that_differ() -> None:

@@ -32,11 +32,11 @@ def evaluation() -> Evaluation:
 
 
 def test_all_are_told_with_the_contracts_names(evaluation: Evaluation) -> None:
-    told: dict[str, Any] = json.loads(json.dumps(evaluation.to_dict()))
-    assert told["data"] == "<b>films</b>"
-    assert [set(one) for one in told["cutoffs"]] == [{"at", "customers"}] * 2
-    assert [one["name"] for one in told["algorithms"]] == NAMES
-    for one in told["algorithms"]:
+    answer: dict[str, Any] = json.loads(json.dumps(evaluation.to_dict()))
+    assert answer["data"] == "<b>films</b>"
+    assert [set(one) for one in answer["cutoffs"]] == [{"at", "customers"}] * 2
+    assert [one["name"] for one in answer["algorithms"]] == NAMES
+    for one in answer["algorithms"]:
         assert {"hit", "se", "precision", "coverage", "train_s", "recommend_us", "peak_mib"} <= one.keys()
         assert 0 < one["hit"] < 1
         assert one["hit"] == pytest.approx(np.mean(one["hit_by_cutoff"]))
@@ -86,8 +86,8 @@ def test_prequential_tests_each_visit_once(evaluation: Evaluation) -> None:
 def test_prequential_learns_nothing_before_the_test() -> None:
     """A stream whose second half is random cannot be told from its first half."""
     rng = np.random.default_rng(0)
-    told = [(c, int(rng.integers(60)), day + c / 100) for day in range(60) for c in range(40)]
-    months = prequential.run(rows(*told), lambda _share: None)
+    answer = [(c, int(rng.integers(60)), day + c / 100) for day in range(60) for c in range(40)]
+    months = prequential.run(rows(*answer), lambda _share: None)
     ours = [one for one in months if one["algorithm"] == "ours"]
     share = sum(one["hits"] for one in ours) / sum(one["cases"] for one in ours)
     assert 0.05 < share < 6 / 25  # six of what one does not have, of which there are 25 at least by then

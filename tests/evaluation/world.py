@@ -25,9 +25,9 @@ def columns(messages: Iterable[EventMessage], catalogue: Catalogue | None = None
     )  # fmt: skip
 
 
-def rows(*told: tuple[int, int, float]) -> Events:
+def rows(*given: tuple[int, int, float]) -> Events:
     """Events as (customer, item, day), in order of time."""
-    customer, item, day = zip(*told, strict=True)
+    customer, item, day = zip(*given, strict=True)
     return Events(
         np.array(customer, np.int32), np.array(item, np.int32), np.array(day) * 86_400_000 // 1,
         max(customer) + 1, max(item) + 1,

@@ -42,9 +42,9 @@ class Shop:
 
     def ask(self, path: str, **parameters: Any) -> Any:
         """The JSON of an answer that must be good."""
-        status, told = self.ask_any(path, **parameters)
-        assert status == 200, told
-        return told
+        status, reported = self.ask_any(path, **parameters)
+        assert status == 200, reported
+        return reported
 
     def ask_any(self, path: str, **parameters: Any) -> tuple[int, Any]:
         """Status and JSON of any answer."""

@@ -59,14 +59,14 @@ def catalogue() -> Iterator[Message]:
 
 def a_list(kind: Kind, item_id: str, buyers: int, *related: str) -> Message:
     entries = [RelatedItem(other, 9.0 - n, 20 - n, 10 - n, 7.5, 3.25 + n) for n, other in enumerate(related)]
-    told = RelatedItems(item_id, kind.name, NOW_MS, 11, buyers, 99, 12.5, entries)
-    return message(kind.lists.name, item_id, told)
+    reported = RelatedItems(item_id, kind.name, NOW_MS, 11, buyers, 99, 12.5, entries)
+    return message(kind.lists.name, item_id, reported)
 
 
 def sellers(kind: EventKind, key: str, category: str | None, *items: str) -> Message:
     trending = key.startswith("trending")
-    told = [Seller(name, 50 - n, 4.5 - n if trending else None) for n, name in enumerate(items)]
-    value = Sellers(kind=kind.name, category=category, trending=trending, as_of=NOW_MS, items=told)
+    reported = [Seller(name, 50 - n, 4.5 - n if trending else None) for n, name in enumerate(items)]
+    value = Sellers(kind=kind.name, category=category, trending=trending, as_of=NOW_MS, items=reported)
     return message(kind.bestsellers.name, key, value)
 
 
@@ -82,11 +82,11 @@ def offered(kind: EventKind, customer: str, profile: str | None, *items: Recomme
 def tallied(
     partition: int, day: str, algorithm: str, cases: int, hits: int, variant: str | None = None
 ) -> Message:
-    told = Quality(
+    reported = Quality(
         kind="bought", partition=partition, day=day, algorithm=algorithm, variant=variant, cases=cases,
         hits=hits,
     )  # fmt: skip
-    return message(QUALITY.name, f"bought/{partition}/{day}/{algorithm}/{variant or ''}", told)
+    return message(QUALITY.name, f"bought/{partition}/{day}/{algorithm}/{variant or ''}", reported)
 
 
 def learnt(partition: int, cases: float, weight: float) -> Message:
@@ -98,18 +98,18 @@ def learnt(partition: int, cases: float, weight: float) -> Message:
 def reports(recommender: str) -> Iterator[Message]:
     for topic in (spec.name for spec in counted_of_kinds(LISTED)):
         for partition in range(PARTITIONS):
-            told = Progress(
+            reported = Progress(
                 task=f"{topic}-{partition}", worker=WORKER, applied=7, stored=5, events=70, dead_letters=2,
                 lists=3, staleness_ms=250.0, latency_p50_ms=40.0, latency_p99_ms=-1.0,
             )  # fmt: skip
-            yield message(PROGRESS.name, told.task, told)
+            yield message(PROGRESS.name, reported.task, reported)
     for kind in BUILT_IN:
         for partition in range(PARTITIONS):
-            told = Progress(
+            reported = Progress(
                 task=f"{REPORTED}{kind.events.name}-{partition}", worker=recommender, applied=7, stored=5,
                 recommended=6, model=12,
             )  # fmt: skip
-            yield message(PROGRESS.name, told.task, told)
+            yield message(PROGRESS.name, reported.task, reported)
     begins = Progress(task="beginning of purchases-0", worker="", applied=0, stored=0)
     yield message(PROGRESS.name, begins.task, begins)
 
@@ -178,13 +178,13 @@ class FakeRecommender:
         if customer == "odd":
             return web.Response(text="[]")
         source = "buy-again" if question["shelf"] == "again" else "related"
-        told = Recommendations(
+        reported = Recommendations(
             customer_id=customer, profile_id=question["profile"], kind=question["kind"] or "bought",
             as_of=NOW_MS, items=[Recommended("tea", 1.25, ["milk"], source)],
         )  # fmt: skip
         known = customer != "nobody" and customer not in self.strangers
         nothing = customer == "nobody" or (question.get("here", False) and not known)
-        answer = {"recommendations": [None if nothing else told], "known": [known]}
+        answer = {"recommendations": [None if nothing else reported], "known": [known]}
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
     def stop(self) -> None:

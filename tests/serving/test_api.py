@@ -21,11 +21,11 @@ from tests.streams.pipeline import PARTITIONS, until
 
 
 def test_related(shop: Shop) -> None:
-    told = shop.ask("/api/related/tea", k=2)
-    assert {name: told[name] for name in ("item_id", "title", "kind", "buyers", "as_of", "price")} == {
+    published = shop.ask("/api/related/tea", k=2)
+    assert {name: published[name] for name in ("item_id", "title", "kind", "buyers", "as_of", "price")} == {
         "item_id": "tea", "title": NASTY, "kind": "bought", "buyers": 41, "as_of": NOW_MS, "price": 0.5,
     }  # fmt: skip
-    first, second = told["related"]
+    first, second = published["related"]
     assert first == {
         "item_id": "milk", "title": "Milk, 1 l", "category": "drinks", "brand": "Assam & Co", "price": 1.5,
         "available": True, "score": 9.0, "together": 20, "after": 10, "recent": 7.5, "expected": 3.25,
@@ -53,10 +53,13 @@ def test_ids_of_any_printable_characters(shop: Shop) -> None:
     until(lambda: shop.ask_any("/api/recommendations", id=ODD_IDS[-1])[0] == 200, "the last of them")
     for n, odd in enumerate(ODD_IDS):
         in_path = urllib.parse.quote(odd, safe="")
-        for told in (shop.ask(f"/api/related/{in_path}"), shop.ask("/api/related", id=odd)):
-            assert (told["item_id"], told["buyers"]) == (odd, n + 2)
-        for told in (shop.ask(f"/api/recommendations/{in_path}"), shop.ask("/api/recommendations", id=odd)):
-            assert (told["customer_id"], told["items"][0]["item_id"]) == (odd, odd)
+        for published in (shop.ask(f"/api/related/{in_path}"), shop.ask("/api/related", id=odd)):
+            assert (published["item_id"], published["buyers"]) == (odd, n + 2)
+        for published in (
+            shop.ask(f"/api/recommendations/{in_path}"),
+            shop.ask("/api/recommendations", id=odd),
+        ):
+            assert (published["customer_id"], published["items"][0]["item_id"]) == (odd, odd)
         for path in ("recommend", "buy-again"):
             assert shop.ask(f"/api/{path}/{in_path}")["customer_id"] == odd
             assert shop.ask(f"/api/{path}", id=odd)["customer_id"] == odd
@@ -67,8 +70,8 @@ def test_ids_of_any_printable_characters(shop: Shop) -> None:
 
 
 def test_bestsellers(shop: Shop) -> None:
-    told = shop.ask("/api/bestsellers", k=2)
-    assert [(i["item_id"], i["purchases"], i["rise"]) for i in told["items"]] == [
+    published = shop.ask("/api/bestsellers", k=2)
+    assert [(i["item_id"], i["purchases"], i["rise"]) for i in published["items"]] == [
         ("milk", 50, None), ("tea", 49, None),
     ]  # fmt: skip
     drinks = shop.ask("/api/bestsellers", category="drinks")
@@ -81,25 +84,25 @@ def test_bestsellers(shop: Shop) -> None:
 
 
 def test_published_recommendations(shop: Shop) -> None:
-    told = shop.ask("/api/recommendations/ann", k=1)
-    assert (told["variant"], told["profile_id"], told["profiles"]) == ("test", None, ["kids"])
-    (jam,) = told["items"]
+    published = shop.ask("/api/recommendations/ann", k=1)
+    assert (published["variant"], published["profile_id"], published["profiles"]) == ("test", None, ["kids"])
+    (jam,) = published["items"]
     assert (jam["title"], jam["source"]) == ("Strawberry jam", "related")
     assert jam["because"] == [
         {"item_id": "tea", "title": NASTY}, {"item_id": "milk", "title": "Milk, 1 l"},
     ]  # fmt: skip
     kids = shop.ask("/api/recommendations/ann", profile="kids")
     assert [i["item_id"] for i in kids["items"]] == ["milk"]
-    status, told = shop.ask_any("/api/recommendations/ann", profile="pets")
-    assert (status, told["where"]) == (404, "recommendations")
-    assert told["what_to_do"] == "take one of the profiles kids"
+    status, published = shop.ask_any("/api/recommendations/ann", profile="pets")
+    assert (status, published["where"]) == (404, "recommendations")
+    assert published["what_to_do"] == "take one of the profiles kids"
 
 
 def test_computed_now_asks_the_owner(shop: Shop) -> None:
     shop.recommender.asked.clear()
-    told = shop.ask("/api/buy-again/ann", k=3)
-    assert (told["shelf"], told["items"][0]["source"]) == ("again", "buy-again")
-    assert told["items"][0]["because"] == [{"item_id": "milk", "title": "Milk, 1 l"}]
+    published = shop.ask("/api/buy-again/ann", k=3)
+    assert (published["shelf"], published["items"][0]["source"]) == ("again", "buy-again")
+    assert published["items"][0]["because"] == [{"item_id": "milk", "title": "Milk, 1 l"}]
     shop.ask(
         "/api/recommend/bob", kind="bought", shelf="new", profile="kids", category=["drinks", "food"],
         brand="Assam & Co", lowest_price="1", highest_price="9.5", without=["jam", "tea"],
@@ -133,10 +136,10 @@ def test_computed_now_asks_the_owner(shop: Shop) -> None:
     ],
 )
 def test_what_the_owner_does_not_answer(shop: Shop, customer: str, status: int, what: str) -> None:
-    found, told = shop.ask_any(f"/api/recommend/{customer}")
+    found, published = shop.ask_any(f"/api/recommend/{customer}")
     assert found == status
-    assert told["what"].startswith(what)
-    assert told["where"].startswith("the recommender")
+    assert published["what"].startswith(what)
+    assert published["where"].startswith("the recommender")
 
 
 def test_quality_experiments_and_learner(shop: Shop) -> None:
@@ -147,8 +150,8 @@ def test_quality_experiments_and_learner(shop: Shop) -> None:
 
 
 def test_status(shop: Shop) -> None:
-    told = until(lambda: (t := shop.ask("/api/status"))["tasks"][0]["end"] is not None and t, "the ends")
-    tasks = {t["task"]: t for t in told["tasks"]}
+    published = until(lambda: (t := shop.ask("/api/status"))["tasks"][0]["end"] is not None and t, "the ends")
+    tasks = {t["task"]: t for t in published["tasks"]}
     assert len(tasks) == 14 + 4  # of workers, and of recommenders
     assert tasks["items-0"]["end"] + tasks["items-1"]["end"] == 6
     assert (tasks["watches-0"]["lag"], tasks["watches-0"]["unlisted"]) == (0, None)
@@ -157,12 +160,12 @@ def test_status(shop: Shop) -> None:
     assert (served["lag"], served["unserved"], tasks["watches-0"]["unserved"]) == (0, 0, None)
     purchases = tasks["recommender/purchases-0"]
     assert (purchases["end"], purchases["lag"]) == (tasks["purchases-0"]["end"], 0)
-    assert told["missing"] == []
-    assert told["items"] == 6
-    assert told["kinds"][2] == {
+    assert published["missing"] == []
+    assert published["items"] == 6
+    assert published["kinds"][2] == {
         "kind": "watched-bought", "events": "first-events", "word": None, "lists": 1, "recommendations": 0,
     }  # fmt: skip
-    assert told["kinds"][0] == {
+    assert published["kinds"][0] == {
         "kind": "bought", "events": "purchases", "word": "purchase", "lists": 4, "recommendations": 2,
     }  # fmt: skip
 
@@ -177,16 +180,16 @@ def test_what_is_published_later_is_seen(shop: Shop) -> None:
 def test_an_owner_that_is_away(shop: Shop) -> None:
     def report(worker: str) -> list[Message]:
         tasks = [f"{REPORTED}watches-{p}" for p in range(made.PARTITIONS)]
-        told = Progress(task="", worker=worker, applied=7, stored=5, recommended=6)
-        return [message("progress", name, replace(told, task=name)) for name in tasks]
+        published = Progress(task="", worker=worker, applied=7, stored=5, recommended=6)
+        return [message("progress", name, replace(published, task=name)) for name in tasks]
 
     shop.publish(report("http://127.0.0.1:9"))
     question = {"kind": "watched"}
     try:
         until(lambda: shop.ask_any("/api/recommend/ann", **question)[0] == 503, "the other address")
-        _, told = shop.ask_any("/api/recommend/ann", **question)
-        assert told["where"] == "the recommender at http://127.0.0.1:9"
-        assert "alsobought recommender" in told["what_to_do"]
+        _, published = shop.ask_any("/api/recommend/ann", **question)
+        assert published["where"] == "the recommender at http://127.0.0.1:9"
+        assert "alsobought recommender" in published["what_to_do"]
     finally:
         shop.publish(report(shop.recommender.address))
     until(lambda: shop.ask_any("/api/recommend/ann", **question)[0] == 200, "the address again")
@@ -209,9 +212,9 @@ def test_an_empty_system(new_kafka: Callable[[], EmbeddedKafka], shop: Shop) -> 
     try:
         until(lambda: empty.ask("/api/status")["ready"], "the read model")
         assert empty.ask("/api/search")["items"] == []
-        status, told = empty.ask_any("/api/recommend/ann")
+        status, published = empty.ask_any("/api/recommend/ann")
         assert status == 503
-        assert told["what"].startswith("no recommender has reported to hold purchases-")
+        assert published["what"].startswith("no recommender has reported to hold purchases-")
         until(lambda: len(empty.ask("/api/status")["missing"]) == (7 + 2) * PARTITIONS, "the ends")
     finally:
         thread.stop()
@@ -233,8 +236,8 @@ def test_questions_wait_for_the_read_model(shop: Shop, monkeypatch: pytest.Monke
     loading = Shop(shop.bootstrap, thread.start(), shop.recommender, shop.producer)
     try:
         for path in ("/api/related/tea", "/api/search", "/api/quality", "/api/recommend/ann"):
-            status, told = loading.ask_any(path)
-            assert (status, told["where"]) == (503, "this server")
+            status, published = loading.ask_any(path)
+            assert (status, published["where"]) == (503, "this server")
         assert loading.ask("/api/status")["ready"] is False
         assert b"alsobought_ready 0.0" in get(f"{loading.address}/metrics")[1]
     finally:

@@ -63,7 +63,7 @@ A_K = "write k=10, for instance"
 def test_errors_say_what_where_and_what_to_do(
     shop: Shop, path: str, parameters: dict[str, str], status: int, where: str, what: str, what_to_do: str
 ) -> None:
-    found, told = shop.ask_any(path, **parameters)
-    assert (found, told["where"]) == (status, where)
-    assert told["what"].startswith(what)
-    assert what_to_do in told["what_to_do"]
+    found, answer = shop.ask_any(path, **parameters)
+    assert (found, answer["where"]) == (status, where)
+    assert answer["what"].startswith(what)
+    assert what_to_do in answer["what_to_do"]

@@ -51,17 +51,17 @@ def ask(addresses: list[str]) -> Recommendations | None:
 def test_who_is_known_where_the_id_belongs_is_asked_about_there_alone(
     recommenders: list[FakeRecommender],
 ) -> None:
-    told = ask([recommender.address for recommender in recommenders])
-    assert told is not None
-    assert told.customer_id == CUSTOMER
+    published = ask([recommender.address for recommender in recommenders])
+    assert published is not None
+    assert published.customer_id == CUSTOMER
     assert [len(recommender.asked) for recommender in recommenders] == [1, 0, 0]
 
 
 def test_who_is_not_known_there_is_asked_about_everywhere(recommenders: list[FakeRecommender]) -> None:
     own, other, _ = recommenders
     own.strangers = other.strangers = (CUSTOMER,)
-    told = ask([recommender.address for recommender in recommenders])
-    assert told is not None
+    published = ask([recommender.address for recommender in recommenders])
+    assert published is not None
     here = [[question.get("here", False) for question in recommender.asked] for recommender in recommenders]
     assert here == [[False], [True], [True]]
 
@@ -72,6 +72,6 @@ def test_whom_nobody_knows_the_own_recommender_answers_for_also_if_others_are_aw
     for recommender in recommenders:
         recommender.strangers = (CUSTOMER,)
     own, other, _ = (recommender.address for recommender in recommenders)
-    told = ask([own, other, "http://127.0.0.1:1"])
-    assert told is not None
+    published = ask([own, other, "http://127.0.0.1:1"])
+    assert published is not None
     assert [len(recommender.asked) for recommender in recommenders] == [1, 1, 0]

@@ -80,9 +80,9 @@ def test_a_profile_is_not_another_customer() -> None:
 
 def test_other_kinds_are_left_out() -> None:
     model = ReadModel([BOUGHT])
-    told = shop.tallied(0, "2025-06-14", "ours", 9, 3)
-    assert told.value is not None
-    model.take(told.topic, b"liked/0", told.value.replace(b"bought", b"liked"), 0)
+    answer = shop.tallied(0, "2025-06-14", "ours", 9, 3)
+    assert answer.value is not None
+    model.take(answer.topic, b"liked/0", answer.value.replace(b"bought", b"liked"), 0)
     assert statistics.quality(model.kinds["bought"])["totals"] == []
     assert model.refused == 0
 
@@ -106,8 +106,8 @@ def test_search_wants_every_word_and_puts_the_most_bought_first() -> None:
 
 def test_an_exact_id_is_first() -> None:
     model = model_of(shop.a_list(BOUGHT, "milk-free", 500, "tea"))
-    told = answers.search(model, model.kinds["bought"], "milk", 10)["items"]
-    assert [item["item_id"] for item in told] == ["milk", "milk-free"]
+    answer = answers.search(model, model.kinds["bought"], "milk", 10)["items"]
+    assert [item["item_id"] for item in answer] == ["milk", "milk-free"]
 
 
 def test_sums_over_partitions() -> None:
@@ -128,9 +128,9 @@ def test_sums_over_partitions() -> None:
 
 
 def test_experiments_are_held_against_the_control() -> None:
-    told = statistics.experiments(model_of().kinds["bought"])
-    assert told["control"] == "control"
-    control, ours = told["variants"]
+    answer = statistics.experiments(model_of().kinds["bought"])
+    assert answer["control"] == "control"
+    control, ours = answer["variants"]
     assert (control["variant"], control["rate"], "p" in control) == ("control", 0.1, False)
     assert ours["difference"] == pytest.approx(0.4)
     assert ours["significant"]
@@ -141,9 +141,9 @@ def test_too_few_cases_are_not_significant() -> None:
     model = ReadModel(LISTED)
     for m in (shop.tallied(0, "d", "shown", 5, 2, "a"), shop.tallied(0, "d", "shown", 5, 3, "b")):
         model.take(m.topic, m.key.encode(), m.value, 0)
-    told = statistics.experiments(model.kinds["bought"])
-    assert told["control"] == "a"
-    assert "not significant" in told["variants"][1]["line"]
+    answer = statistics.experiments(model.kinds["bought"])
+    assert answer["control"] == "a"
+    assert "not significant" in answer["variants"][1]["line"]
     assert statistics.experiments(model.kinds["watched"])["variants"] == []
 
 

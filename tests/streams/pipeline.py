@@ -161,9 +161,9 @@ class Wires:
             self._heard = time.monotonic()
         elif time.monotonic() - self._heard > DEAF_S:
             self.progress = self._reader()
-        told = [(decode_progress(r.value), r.timestamp) for records in polled for r in records]
-        self.tasks.update({task.task: task for task, _ in told})
-        return told
+        found = [(decode_progress(r.value), r.timestamp) for records in polled for r in records]
+        self.tasks.update({task.task: task for task, _ in found})
+        return found
 
     def forget_reports(self) -> None:
         """While no worker runs: what it said of state that was given up since is not to be waited by."""

@@ -150,9 +150,9 @@ def test_a_member_says_when_others_keep_their_stores_elsewhere_and_there_are_no_
 
     monkeypatch.setattr(StickyUnits, "_given", StickyUnits._given)
     assert warned("red:/data", "red:/data") == []
-    (told,) = warned("red:/data", "blue:/data")
-    assert "(blue:/data, red:/data)" in told
-    assert "Set ALSOBOUGHT_CHECKPOINT_URL" in told
+    (answer,) = warned("red:/data", "blue:/data")
+    assert "(blue:/data, red:/data)" in answer
+    assert "Set ALSOBOUGHT_CHECKPOINT_URL" in answer
     assert warned("blue:/data", "red:/data") == [], "once"
     monkeypatch.setattr(StickyUnits, "has_checkpoints", True)
     assert warned("red:/data", "blue:/data", "green:/data") == []

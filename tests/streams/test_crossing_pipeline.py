@@ -77,8 +77,8 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
         } == {(topic, f" starts with {raw!r}") for topic in INTERNAL for raw in (b"rubbish", b"")}
 
         # a customer is forgotten, in both; and an item that is gone leaves the lists
-        told = CliRunner().invoke(app, ["forget", "c2", "--kafka", kafka.bootstrap])
-        assert told.stdout == "published a forget of c2 on purchases, watches\n"
+        answer = CliRunner().invoke(app, ["forget", "c2", "--kafka", kafka.bootstrap])
+        assert answer.stdout == "published a forget of c2 on purchases, watches\n"
         for log in (bought, seen):
             log.append(EventMessage(customer_id="c2", timestamp=int(time.time() * 1000), type="forget"))
         wires.drain()

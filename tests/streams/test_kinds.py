@@ -181,8 +181,8 @@ def _told(broker: Broker) -> dict[str, dict[str, int]]:
         assert raws == [record.value for record in broker.logs[TP(topic, 0)]]
         assert TP(topic, PARTITIONS - 1) in broker.logs
         for message in [decode_availability(raw or b"") for raw in raws] if partition == 0 else ():
-            told = zip(message.ids, message.available.tolist(), strict=True)
-            found.setdefault(topic, {}).update(told)
+            answer = zip(message.ids, message.available.tolist(), strict=True)
+            found.setdefault(topic, {}).update(answer)
             found[topic]["end"] = message.end
     return found
 
@@ -208,8 +208,8 @@ async def _catalogue(
 def test_every_kind_is_told_of_the_catalogue_and_a_new_one_of_all_before(tmp_path: Path) -> None:
     async def main() -> None:
         gone = [_item("tea", available=False, offset=0), _item("milk", available=False, offset=1)]
-        told = await _catalogue(tmp_path, [BOUGHT], gone)
-        assert told == {"pair-deltas": {"tea": 0, "milk": 0, "end": 2}}
+        answer = await _catalogue(tmp_path, [BOUGHT], gone)
+        assert answer == {"pair-deltas": {"tea": 0, "milk": 0, "end": 2}}
         back = [_item("tea", available=True, offset=2), _item("rum", available=True, offset=3)]
         assert await _catalogue(tmp_path, [BOUGHT], back) == {"pair-deltas": {"tea": 1, "end": 4}}
 

@@ -99,10 +99,10 @@ def test_kinds_do_not_mix(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> N
             assert history == _expected(logs.events[kind], "c1") != []
 
         # and what is of all kinds: the command that forgets, the catalogue
-        told = CliRunner(env={"ALSOBOUGHT_EVENT_TYPES": "liked"}).invoke(
+        answer = CliRunner(env={"ALSOBOUGHT_EVENT_TYPES": "liked"}).invoke(
             app, ["forget", "c2", "--kafka", kafka.bootstrap]
         )
-        assert told.stdout == "published a forget of c2 on purchases, watches, liked\n"
+        assert answer.stdout == "published a forget of c2 on purchases, watches, liked\n"
         for kind in KINDS:
             now = int(time.time() * 1000)
             logs.events[kind].append(EventMessage(customer_id="c2", timestamp=now, type="forget"))

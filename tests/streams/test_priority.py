@@ -17,7 +17,9 @@ step_back(7)
 print(os.nice(0))
 print(AUTOGROUP.read_text() if AUTOGROUP.exists() else "")
 """
-OUTER = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', sys.argv[1], *sys.argv[2:]]))"
+OUTER = (
+    "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', sys.argv[1], *sys.argv[2:]]))"
+)
 
 
 def _printed(*arguments: str) -> list[str]:

@@ -77,9 +77,9 @@ def test_a_question_waits_for_the_cycle(tmp_path: Path, handler: str, name: str)
             await asyncio.sleep(0.05)
             assert not answer.done()
         async with asyncio.timeout(WAIT_S):
-            told = msgspec.json.decode((await answer).text or "")
-        assert name in (told.get("item_id"), told.get("customer_id"))
-        assert told["position" if "position" in told else "buyers"] > 0
+            published = msgspec.json.decode((await answer).text or "")
+        assert name in (published.get("item_id"), published.get("customer_id"))
+        assert published["position" if "position" in published else "buyers"] > 0
 
     asyncio.run(main())
 

@@ -17,7 +17,7 @@ from streams.item_task import ItemTask
 from streams.kinds import BOUGHT
 from streams.lease import Lease
 from streams.opening import Stores
-from streams.refresh import Counts
+from streams.passes import Counts
 from streams.settings import Settings
 from streams.topics import PAIR_DELTAS
 from tests.streams.pipeline import EmptyTopics

@@ -167,8 +167,8 @@ def test_a_prediction_is_shown_as_one_and_what_is_gone_is_not() -> None:
     ranker.weights[CHRONOLOGICAL] = 1.0
 
     def shown() -> list[str]:
-        told = recommender.recommend(recommender.history(customer), 8, "new")
-        return [r.item_id for r in told if r.source == "predicted" and not r.because]
+        answer = recommender.recommend(recommender.history(customer), 8, "new")
+        return [r.item_id for r in answer if r.source == "predicted" and not r.because]
 
     before = shown()
     assert before

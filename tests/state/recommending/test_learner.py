@@ -97,9 +97,9 @@ def test_cases_teach_and_count_as_plain_python(name: str) -> None:
             names = {e.item_id for e in bought}
             owned = {b.item_id for b in world.history(customer)}
             case = learner.before(history)
-            told = learner.after(case, numbers_of(world, [e.item_id for e in bought]), bought[0].time_ms)
+            judged = learner.after(case, numbers_of(world, [e.item_id for e in bought]), bought[0].time_ms)
             expected = expected_of(world, case, names, owned)
-            assert told == expected
+            assert judged == expected
             day = bought[0].time_ms // DAY_MS
             cases.update((day, algorithm, "") for algorithm in expected)
             hits.update((day, algorithm, "") for algorithm, hit in expected.items() if hit)
@@ -132,10 +132,10 @@ def expected_of(world: World, case: Case, names: set[str], owned: set[str]) -> d
     """Which algorithms hit, by what they showed."""
     shown = {algorithm: set(world.view.items.ids(items.tolist())) for algorithm, items in case.shown.items()}
     assert all(not items & owned for algorithm, items in shown.items() if algorithm != "all")
-    told = {
+    judged = {
         algorithm: bool(items & (names - owned)) for algorithm, items in shown.items() if algorithm != "all"
     }
-    return {**(told if names - owned else {}), "all": bool(shown["all"] & names)}
+    return {**(judged if names - owned else {}), "all": bool(shown["all"] & names)}
 
 
 @pytest.mark.parametrize("name", ["shop", "real"])
@@ -172,8 +172,8 @@ def test_nothing_of_the_basket_is_in_its_test() -> None:
     basket = [*unseen, "never seen before"]
     world.apply([Event(customer, y, now + n) for n, y in enumerate(basket * 50)])
     learner.before(world.recommender.history(customer))  # of what is there now
-    told = learner.after(case, numbers_of(world, basket), now)
-    assert not any(told.values())
+    judged = learner.after(case, numbers_of(world, basket), now)
+    assert not any(judged.values())
     for was, now_is in zip(before.found, case.found, strict=True):
         np.testing.assert_array_equal(was, now_is)
     assert {k: v.tolist() for k, v in before.shown.items()} == {k: v.tolist() for k, v in case.shown.items()}

@@ -43,13 +43,13 @@ def silent(_name: str, _done: int, _total: int) -> None:
 
 def test_jars_are_fetched_once_and_progress_is_told(tmp_path: Path) -> None:
     calls: list[Path] = []
-    told: list[tuple[str, int, int]] = []
+    answer: list[tuple[str, int, int]] = []
     fetch = fetching({**CONTENT, "unasked.jar": b"?"}, calls)
     for _ in range(2):
-        found = ensure_jars(tmp_path, SMALL, progress=lambda *told_now: told.append(told_now), fetch=fetch)
+        found = ensure_jars(tmp_path, SMALL, progress=lambda *now: answer.append(now), fetch=fetch)
         assert {jar.name: jar.read_bytes() for jar in found} == CONTENT
     assert len(calls) == 1
-    assert told[0] == ("one.jar", 0, 3)
+    assert answer[0] == ("one.jar", 0, 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small-1.0", "small-1.0.lock"]
     assert not (tmp_path / "small-1.0" / "unasked.jar").exists()
 

@@ -109,9 +109,9 @@ class Shop:
 
     def ask(self, *customers: str, **more: Any) -> list[dict[str, Any]]:
         """The answers of the recommender."""
-        status, told = self.post(json.dumps({"customers": customers, **more}).encode(), customers[0])
-        assert status == 200, told
-        answers: list[dict[str, Any]] = json.loads(told)["recommendations"]
+        status, reported = self.post(json.dumps({"customers": customers, **more}).encode(), customers[0])
+        assert status == 200, reported
+        answers: list[dict[str, Any]] = json.loads(reported)["recommendations"]
         assert [answer["customer_id"] for answer in answers] == list(customers)
         return answers
 
@@ -131,8 +131,8 @@ class Shop:
                 with error:
                     return None if error.code == 503 else (error.code, error.read().decode())
 
-        told: tuple[int, str] = until(answered, "the recommender's answer")
-        return told
+        reported: tuple[int, str] = until(answered, "the recommender's answer")
+        return reported
 
 
 def with_profile(message: EventMessage) -> Event:

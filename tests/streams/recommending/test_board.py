@@ -32,7 +32,7 @@ def weigh(ranker: Ranker, value: float) -> Ranker:
     return ranker
 
 
-def told(partition: int, value: float, cases: float) -> RankerState:
+def answer(partition: int, value: float, cases: float) -> RankerState:
     """What a partition with weights of this value has told."""
     states = {
         name: weigh(ranker, value).state() | {"cases": cases} for name, ranker in board().rankers.items()
@@ -57,7 +57,7 @@ def test_each_partition_counts_as_much_as_it_has_had_lessons() -> None:
     ours = board()
     for ranker in ours.rankers.values():
         weigh(ranker, 1.0).cases = 77.0
-    ours.learnt = {2: told(2, 2.0, 30.0), 3: told(3, 4.0, 60.0)}
+    ours.learnt = {2: answer(2, 2.0, 30.0), 3: answer(3, 4.0, 60.0)}
     ours.take_in({0: lessons(4.0), 1: lessons(6.0)})
     mean = (10 * 1.0 + 30 * 2.0 + 60 * 4.0) / 100
     assert values_of(ours) == {(mean, 10 * mean, 100 * mean)}
@@ -68,17 +68,17 @@ def test_what_partitions_here_told_does_not_count_twice() -> None:
     ours = board()
     for ranker in ours.rankers.values():
         weigh(ranker, 1.0)
-    ours.learnt = {0: told(0, 9.0, 1e6), 1: told(1, 9.0, 1e6)}
+    ours.learnt = {0: answer(0, 9.0, 1e6), 1: answer(1, 9.0, 1e6)}
     ours.take_in({0: lessons(4.0), 1: lessons(6.0)})
     assert values_of(ours) == {(1.0, 10.0, 100.0)}
-    ours.learnt[2] = told(2, 3.0, 10.0)
+    ours.learnt[2] = answer(2, 3.0, 10.0)
     ours.take_in({0: lessons(4.0), 1: lessons(6.0)})
     assert values_of(ours) == {(2.0, 20.0, 200.0)}
 
 
 def test_who_has_learnt_nothing_takes_what_others_have() -> None:
     ours = board()
-    ours.learnt = {2: told(2, 2.0, 30.0)}
+    ours.learnt = {2: answer(2, 2.0, 30.0)}
     ours.take_in({0: lessons(0.0)})
     assert values_of(ours) == {(2.0, 20.0, 200.0)}
     ours = board()
@@ -91,7 +91,7 @@ def test_a_ranker_that_others_do_not_have_stays() -> None:
     ours = board()
     for ranker in ours.rankers.values():
         weigh(ranker, 1.0)
-    state = told(2, 3.0, 10.0)
+    state = answer(2, 3.0, 10.0)
     del state.rankers["all"]
     ours.learnt = {2: state}
     ours.take_in({0: lessons(10.0)})

@@ -30,13 +30,13 @@ def made() -> tuple[Boards, Following]:
 
 
 def popularity(item_id: str, version: int = 1, **more: Any) -> bytes:
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "item_id": item_id, "kind": "bought", "as_of": 1_750_075_200_000, "version": version, "buyers": 3,
         "newest_day": date(2025, 6, 16), "purchases": [2, 0, 1], "first_days": 3 * 20_089,
         "recent_buyers": 2.5,
         "repeaters": 1, "repeat_days": 2, "repeat_minutes": 3, "customers": 9, "available": True,
     }  # fmt: skip
-    return encode(PopularityMessage(**(told | more)))
+    return encode(PopularityMessage(**(answer | more)))
 
 
 def test_popularity_of_a_kind_goes_to_its_board_and_odd_records_are_passed_over() -> None:
@@ -102,8 +102,8 @@ def test_nobody_is_ahead_of_a_worker_that_is_away(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("streams.recommending.following.time.monotonic", lambda: now)
 
     def report(applied: int, worker: str = "http://w") -> None:
-        told = Progress(task="purchases-1", worker=worker, applied=applied, stored=0)
-        following._take(PROGRESS.name, [_Record(b"purchases-1", encode(told))])
+        answer = Progress(task="purchases-1", worker=worker, applied=applied, stored=0)
+        following._take(PROGRESS.name, [_Record(b"purchases-1", encode(answer))])
 
     def first_ahead() -> int | None:
         return next((p for p in range(0, 40_000, 100) if following.ahead("purchases-1", p, 2_000)), None)

@@ -27,17 +27,17 @@ def model(version: int, *, kind: str = "bought", ids: tuple[str, ...] = ("tea", 
     return Model(kind, version, 1_700_000_000_000, list(ids), net)
 
 
-def path_of(told: ModelAnnounced) -> Path:
-    return Path(told.url)
+def path_of(answer: ModelAnnounced) -> Path:
+    return Path(answer.url)
 
 
 def test_what_is_written_can_be_read(tmp_path: Path) -> None:
     made = model(3)
-    told = models.write(str(tmp_path), made)
-    assert (told.kind, told.version, told.items) == ("bought", 3, 2)
-    assert told.trained_until == made.trained_until_ms
-    assert told.bytes == path_of(told).stat().st_size
-    found = models.read(told)
+    answer = models.write(str(tmp_path), made)
+    assert (answer.kind, answer.version, answer.items) == ("bought", 3, 2)
+    assert answer.trained_until == made.trained_until_ms
+    assert answer.bytes == path_of(answer).stat().st_size
+    found = models.read(answer)
     assert (found.version, list(found.items)) == (3, ["tea", "milk"])
     np.testing.assert_array_equal(found.inward, made.network.inward)
     np.testing.assert_array_equal(found.outward, made.network.outward)
@@ -45,15 +45,15 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
 
 
 def test_models_go_to_any_url_of_fsspec() -> None:
-    told = models.write("memory://models-of-test", model(1))
-    assert told.url.startswith("memory://models-of-test/bought/00000001-")
-    assert models.read(told).version == 1
+    answer = models.write("memory://models-of-test", model(1))
+    assert answer.url.startswith("memory://models-of-test/bought/00000001-")
+    assert models.read(answer).version == 1
 
 
 def test_the_last_files_of_a_kind_are_kept(tmp_path: Path) -> None:
     other = models.write(str(tmp_path), model(1, kind="bought-again"))
-    told = [models.write(str(tmp_path), model(version)) for version in range(1, 6)]
-    assert [path_of(one).exists() for one in told] == [False, False, True, True, True]
+    answer = [models.write(str(tmp_path), model(version)) for version in range(1, 6)]
+    assert [path_of(one).exists() for one in answer] == [False, False, True, True, True]
     assert path_of(other).exists()
     assert len(list(tmp_path.rglob("*.*"))) == 4  # nothing partial is left
 
@@ -63,8 +63,8 @@ def test_versions_that_begin_anew_replace_those_of_before(tmp_path: Path) -> Non
     now: list[ModelAnnounced] = []
     for version, left in ((1, [6, 7]), (2, [7]), (3, []), (4, [])):
         now.append(models.write(str(tmp_path), model(version)))
-        assert all(models.read(told).version == told.version for told in now[-3:])
-        assert [told.version for told in before if path_of(told).exists()] == left
+        assert all(models.read(answer).version == answer.version for answer in now[-3:])
+        assert [answer.version for answer in before if path_of(answer).exists()] == left
     assert not path_of(now[0]).exists()
     assert models.write(str(tmp_path), model(4)) == now[-1]  # once more, as it could not be announced
     assert models.read(now[-1]).version == 4
@@ -77,21 +77,21 @@ def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
             models.write(url, model(1))
 
 
-def broken(told: ModelAnnounced, how: str) -> ModelAnnounced:
+def broken(answer: ModelAnnounced, how: str) -> ModelAnnounced:
     """What is announced, when something is wrong with it."""
     if how == "missing":
-        path_of(told).unlink()
+        path_of(answer).unlink()
     elif how == "damaged":
-        raw = bytearray(path_of(told).read_bytes())
+        raw = bytearray(path_of(answer).read_bytes())
         raw[len(raw) // 2] ^= 1
-        path_of(told).write_bytes(raw)
+        path_of(answer).write_bytes(raw)
     elif how == "cut":
-        path_of(told).write_bytes(path_of(told).read_bytes()[:100])
+        path_of(answer).write_bytes(path_of(answer).read_bytes()[:100])
     return msgspec.structs.replace(
-        told,
-        version=9 if how == "another version" else told.version,
-        kind="watched" if how == "another kind" else told.kind,
-        url="unheardof://bucket/x.npz" if how == "a url nobody knows" else told.url,
+        answer,
+        version=9 if how == "another version" else answer.version,
+        kind="watched" if how == "another kind" else answer.kind,
+        url="unheardof://bucket/x.npz" if how == "a url nobody knows" else answer.url,
     )
 
 
@@ -100,15 +100,15 @@ HOW = ("missing", "damaged", "cut", "another version", "another kind", "a url no
 
 @pytest.mark.parametrize("how", HOW)
 def test_what_is_wrong_is_refused(tmp_path: Path, how: str) -> None:
-    told = broken(models.write(str(tmp_path), model(2)), how)
-    with pytest.raises(models.ModelError, match=told.url.rpartition("/")[2]):
-        models.read(told)
+    answer = broken(models.write(str(tmp_path), model(2)), how)
+    with pytest.raises(models.ModelError, match=answer.url.rpartition("/")[2]):
+        models.read(answer)
 
 
 def test_an_item_named_twice_is_refused(tmp_path: Path) -> None:
-    told = models.write(str(tmp_path), model(1, ids=("tea", "tea")))
+    answer = models.write(str(tmp_path), model(1, ids=("tea", "tea")))
     with pytest.raises(models.ModelError, match="twice"):
-        models.read(told)
+        models.read(answer)
 
 
 def boards() -> tuple[Boards, Board, models.Models]:
@@ -157,13 +157,13 @@ def test_a_worker_goes_on_with_what_it_has(
 
 def test_a_file_that_comes_late_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, board, follower = boards()
-    told = models.write(str(tmp_path), model(1))
-    away = path_of(told).rename(tmp_path / "away")
-    board.announced = told
+    answer = models.write(str(tmp_path), model(1))
+    away = path_of(answer).rename(tmp_path / "away")
+    board.announced = answer
 
     async def run() -> None:
         await follower.follow(board)
-        away.rename(path_of(told))
+        away.rename(path_of(answer))
         await follower.follow(board)  # too soon after it was looked for
         assert board.model is None
         monkeypatch.setattr(models, "AGAIN_S", 0.0)
@@ -175,17 +175,17 @@ def test_a_file_that_comes_late_is_taken(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_model_is_read_once_and_withdrawn_by_a_tombstone(tmp_path: Path) -> None:
     made, board, follower = boards()
-    told = models.write(str(tmp_path), model(1))
+    answer = models.write(str(tmp_path), model(1))
     following = Following("nowhere", made)
 
     async def run() -> None:
-        following._take_model(b"bought", encode(told))
+        following._take_model(b"bought", encode(answer))
         await follower.follow(board)
         used = board.model
         assert used is not None
-        path_of(told).unlink()
-        following._take_model(b"bought", encode(told))
-        following._take_model(b"unheard of", encode(msgspec.structs.replace(told, kind="unheard of")))
+        path_of(answer).unlink()
+        following._take_model(b"bought", encode(answer))
+        following._take_model(b"unheard of", encode(msgspec.structs.replace(answer, kind="unheard of")))
         await follower.follow(board)
         assert board.model is used
         following._take_model(b"bought", None)

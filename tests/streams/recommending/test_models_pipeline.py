@@ -52,8 +52,8 @@ def announced(shop: Shop) -> ModelAnnounced:
     return decode_model(msgspec.json.encode(shop.wires.newest(MODELS)["bought"]))
 
 
-def model(told: ModelAnnounced) -> Model:
-    return decode(Path(told.url).read_bytes(), told.sha256)
+def model(published: ModelAnnounced) -> Model:
+    return decode(Path(published.url).read_bytes(), published.sha256)
 
 
 def goes_on(shop: Shop, seed: int, day: int) -> None:
@@ -61,10 +61,10 @@ def goes_on(shop: Shop, seed: int, day: int) -> None:
     some = events(seed, CUSTOMERS, 200, start_ms=START_MS + day * DAY_MS, days=1)
     shop.publish(some)
     shop.settle()
-    told, histories = shop.recommendations(), shop.histories()
+    published, histories = shop.recommendations(), shop.histories()
     for customer in {event.customer_id for event in some}:
-        check(told[customer], histories[customer])
-        assert told[customer]["items"]
+        check(published[customer], histories[customer])
+        assert published[customer]["items"]
     (answer,) = shop.ask("c70", shelf="new", k=6)
     assert len(answer["items"]) == 6
 
@@ -77,12 +77,16 @@ def test_a_trained_model_is_taken_by_the_running_recommender(shop: Shop) -> None
     assert in_use(shop) == {-1}
     result = train(shop, "--json")
     assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
+    published = json.loads(result.stdout)
     newest = max(int(event.timestamp) for event in shop.log)
-    assert (told["kind"], told["version"], told["trained_until"]) == ("bought", 1, newest)
-    assert Path(told["url"]).is_relative_to(shop.data / "models")
+    assert (published["kind"], published["version"], published["trained_until"]) == ("bought", 1, newest)
+    assert Path(published["url"]).is_relative_to(shop.data / "models")
     found = announced(shop)
-    assert (found.url, found.sha256, found.items) == (told["url"], told["sha256"], told["items"])
+    assert (found.url, found.sha256, found.items) == (
+        published["url"],
+        published["sha256"],
+        published["items"],
+    )
     bought = {event.item_id for event in shop.log}
     assert set(model(found).ids) <= bought
     assert len(model(found).ids) > 0.8 * len(bought)

@@ -68,23 +68,23 @@ def items_of(answer: dict[str, Any]) -> list[str]:
 
 
 def test_everybody_is_recommended_to(shop: Shop) -> None:
-    histories, told = shop.histories(), shop.recommendations()
+    histories, published = shop.histories(), shop.recommendations()
     expected = dict(histories)
     for customer, history in histories.items():
         for profile in {bought.profile for bought in history} - {None}:
             expected[f"{customer}\t{profile}"] = [b for b in history if b.profile == profile]
-    assert told.keys() == expected.keys()
-    assert sum("\t" in key for key in told) > 20
+    assert published.keys() == expected.keys()
+    assert sum("\t" in key for key in published) > 20
     for key, history in expected.items():
         customer, _, profile = key.partition("\t")
-        message = told[key]
+        message = published[key]
         assert (message["customer_id"], message.get("profile_id", "")) == (customer, profile)
         assert message["kind"] == "bought"
         assert "variant" not in message
         check(message, history)
     # who came first, when nothing was counted yet, got something when there was
     until(lambda: all(m["items"] for m in shop.recommendations().values()), "something for everybody")
-    assert {e["source"] for m in told.values() for e in m["items"]} >= {"related", "buy-again"}
+    assert {e["source"] for m in published.values() for e in m["items"]} >= {"related", "buy-again"}
 
 
 def test_bestsellers_are_the_oracles(shop: Shop) -> None:
@@ -94,14 +94,14 @@ def test_bestsellers_are_the_oracles(shop: Shop) -> None:
         return sorted(((name, sold[name]) for name in names), key=lambda pair: (-pair[1], pair[0]))
 
     expected = {"all": ranked(sold)}
-    for category in {told.category for told in CATALOGUE.values()}:
+    for category in {published.category for published in CATALOGUE.values()}:
         expected[f"category:{category}"] = ranked(n for n in sold if CATALOGUE[n].category == category)
 
     def current() -> dict[str, list[tuple[str, int]]]:
         newest = shop.wires.newest(BESTSELLERS)
         return {
-            key: [(e["item_id"], e["purchases"]) for e in told["items"]]
-            for key, told in newest.items()
+            key: [(e["item_id"], e["purchases"]) for e in published["items"]]
+            for key, published in newest.items()
             if not key.startswith("trending")
         }
 
@@ -180,15 +180,15 @@ def test_a_newcomer_gets_bestsellers(shop: Shop) -> None:
     ],
 )
 def test_a_bad_question_is_refused_with_a_reason(shop: Shop, question: str, reason: str) -> None:
-    status, told = shop.post(question.encode())
+    status, published = shop.post(question.encode())
     assert status == 400
-    assert told.startswith("the body must be a question for recommendations as JSON: ")
-    assert reason in told
+    assert published.startswith("the body must be a question for recommendations as JSON: ")
+    assert reason in published
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are(shop: Shop) -> None:
-    status, told = shop.post(b'{"customers": ["c1"], "kind": "liked"}')
-    assert (status, told) == (400, "kind must be one of bought, watched, but is 'liked'")
+    status, published = shop.post(b'{"customers": ["c1"], "kind": "liked"}')
+    assert (status, published) == (400, "kind must be one of bought, watched, but is 'liked'")
 
 
 def test_who_is_erased_is_recommended_to_no_more(shop: Shop) -> None:
@@ -206,21 +206,21 @@ def test_who_is_erased_is_recommended_to_no_more(shop: Shop) -> None:
 
 
 def cases_of(messages: dict[str, dict[str, Any]]) -> dict[str, tuple[int, int]]:
-    return {key: (told["cases"], told["hits"]) for key, told in messages.items()}
+    return {key: (published["cases"], published["hits"]) for key, published in messages.items()}
 
 
 def of_bought(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
     """The newest rankers of each partition."""
-    told = {record.key.decode(): json.loads(record.value) for record in records}
-    return {key: value for key, value in told.items() if value["kind"] == "bought"}
+    published = {record.key.decode(): json.loads(record.value) for record in records}
+    return {key: value for key, value in published.items() if value["kind"] == "bought"}
 
 
 def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
     """What was learnt is there again, those in flight are recommended to; from now on with an experiment."""
 
     def taught() -> list[str]:
-        told = of_bought(shop.wires.read(RANKER.name))
-        return [key for key, told in told.items() if told["rankers"]["all"]["cases"] > 0]
+        published = of_bought(shop.wires.read(RANKER.name))
+        return [key for key, published in published.items() if published["rankers"]["all"]["cases"] > 0]
 
     until(lambda: len(taught()) == 4, "lessons of every partition")
     in_flight = events(12, CUSTOMERS, 600, start_ms=START_MS + 41 * DAY_MS, days=5)
@@ -229,7 +229,7 @@ def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
     until(lambda: shop.wires.ends(RECOMMENDATIONS.name) != ends, "the first recommendations")
     shop.recommender.stop(signal.SIGKILL)
     learnt, quality = of_bought(shop.wires.read(RANKER.name)), cases_of(shop.wires.newest(QUALITY))
-    told_until = shop.wires.ends(RANKER.name)
+    published_until = shop.wires.ends(RANKER.name)
 
     shop.restart(variants=VARIANTS)
     shop.settle()
@@ -244,18 +244,18 @@ def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
     assert after.keys() >= histories.keys()
 
     # nothing was learnt since: a replay is no lesson
-    def told_again() -> dict[str, dict[str, Any]]:
-        return of_bought(r for r in shop.wires.read(RANKER.name) if r.offset >= told_until[r.partition])
+    def published_again() -> dict[str, dict[str, Any]]:
+        return of_bought(r for r in shop.wires.read(RANKER.name) if r.offset >= published_until[r.partition])
 
-    until(lambda: len(told_again()) == 4, "weights of every partition")
-    for key, told in told_again().items():
-        for name, ranker in told["rankers"].items():
+    until(lambda: len(published_again()) == 4, "weights of every partition")
+    for key, published in published_again().items():
+        for name, ranker in published["rankers"].items():
             assert ranker["cases"] >= learnt[key]["rankers"][name]["cases"]
             for feature, (weight, *_) in ranker["features"].items():
                 known = [state["rankers"][name]["features"][feature][0] for state in learnt.values()]
                 assert min(known) - 1e-9 <= weight <= max(known) + 1e-9
     starts = dict(zip(FEATURES, new_rankers()["all"].weights.tolist(), strict=True))
-    weights = {f: values[0] for f, values in told["rankers"]["all"]["features"].items()}
+    weights = {f: values[0] for f, values in published["rankers"]["all"]["features"].items()}
     assert sum(abs(weights[name] - start) > 0.01 for name, start in starts.items()) > 3
 
     # who comes back is a case again, of the variants too
@@ -275,8 +275,8 @@ def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
     assert shown.keys() == {"control", "ours"}
 
     def of_variants() -> set[str]:
-        told = shop.wires.newest(QUALITY).values()
-        return {q["variant"] for q in told if q["algorithm"] == "shown" and q["cases"] > 0}
+        published = shop.wires.newest(QUALITY).values()
+        return {q["variant"] for q in published if q["algorithm"] == "shown" and q["cases"] > 0}
 
     until(lambda: of_variants() == {"control", "ours"}, "cases of both variants")
     now = cases_of(shop.wires.newest(QUALITY))

@@ -67,8 +67,8 @@ def offering(shop: Shop, item_id: str) -> list[str]:
     return [
         key
         for spec in (RECOMMENDATIONS, BESTSELLERS)
-        for key, told in shop.wires.newest(spec).items()
-        if any(entry["item_id"] == item_id for entry in told["items"])
+        for key, message in shop.wires.newest(spec).items()
+        if any(entry["item_id"] == item_id for entry in message["items"])
     ]
 
 
@@ -78,23 +78,25 @@ def popularity(shop: Shop) -> dict[str, PopularityMessage]:
 
 
 def hide(shop: Shop, item_id: str, *, available: bool = False) -> None:
-    told = CatalogueItem(**{**json.loads(encode(CATALOGUE[item_id])), "available": available})
-    shop.wires.publish(ITEMS.name, [(item_id.encode(), encode(told))])
+    message = CatalogueItem(**{**json.loads(encode(CATALOGUE[item_id])), "available": available})
+    shop.wires.publish(ITEMS.name, [(item_id.encode(), encode(message))])
 
 
 def test_a_recommender_that_starts_before_any_list(shop: Shop) -> None:
     """It reads the events, has nothing to offer, and goes on once a worker has counted them."""
     shop.publish(events(51, CUSTOMERS, 500, days=30))
     until(lambda: shop.wires.reached("recommended", served(shop)), "the events, read alone")
-    assert all(not told["items"] or told["kind"] for told in shop.recommendations().values())
+    assert all(not message["items"] or message["kind"] for message in shop.recommendations().values())
     ends = shop.wires.ends(RECOMMENDATIONS.name)
     shop.worker = Worker(shop.kafka.bootstrap, shop.data, **ALWAYS)
-    shop.wires.publish(ITEMS.name, [(name.encode(), encode(told)) for name, told in CATALOGUE.items()])
+    shop.wires.publish(ITEMS.name, [(name.encode(), encode(message)) for name, message in CATALOGUE.items()])
     shop.wires.drain()
 
     def all_have() -> bool:
         newest = shop.recommendations()
-        return newest.keys() >= shop.histories().keys() and all(told["items"] for told in newest.values())
+        return newest.keys() >= shop.histories().keys() and all(
+            message["items"] for message in newest.values()
+        )
 
     until(all_have, "something for everybody")
     assert shop.wires.ends(RECOMMENDATIONS.name) != ends
@@ -108,15 +110,15 @@ def test_a_worker_alone_counts_and_publishes_popularity(shop: Shop) -> None:
     assert shop.wires.ends(RECOMMENDATIONS.name) == ends
     lists, found = shop.wires.lists(), popularity(shop)
     buyers = {item: n for item, n in shop.oracle.buyers().items() if n}
-    assert {item: told.buyers for item, told in found.items() if told.buyers} == buyers
+    assert {item: message.buyers for item, message in found.items() if message.buyers} == buyers
     assert {item: lists[item]["buyers"] for item in lists} == {item: buyers[item] for item in lists}
-    newest = max(told.as_of for told in found.values()) // DAY_MS
+    newest = max(message.as_of for message in found.values()) // DAY_MS
     recent: Counter[str] = Counter()
-    for item, told in found.items():
-        first = (told.newest_day - type(told.newest_day)(1970, 1, 1)).days
-        recent[item] += sum(n for i, n in enumerate(told.purchases) if first - i > newest - 14)
+    for item, message in found.items():
+        first = (message.newest_day - type(message.newest_day)(1970, 1, 1)).days
+        recent[item] += sum(n for i, n in enumerate(message.purchases) if first - i > newest - 14)
     assert {item: n for item, n in recent.items() if n} == dict(+Counter(shop.oracle.recent()))
-    assert {item for item, told in found.items() if not told.available} == GONE & found.keys()
+    assert {item for item, message in found.items() if not message.available} == GONE & found.keys()
     # a mark among the records, as drain writes it, is no reason to publish anything again; but each partition
     # says for this settling, too, how far it is
     before = shop.wires.ends(POPULARITY.name)
@@ -132,12 +134,12 @@ def test_a_worker_alone_counts_and_publishes_popularity(shop: Shop) -> None:
 def test_a_recommender_that_comes_back_goes_on(shop: Shop) -> None:
     shop.restart()
     shop.settle()
-    told = shop.recommendations()
-    assert told.keys() >= shop.histories().keys()
+    message = shop.recommendations()
+    assert message.keys() >= shop.histories().keys()
 
 
 def test_nothing_published_offers_what_is_hidden(shop: Shop) -> None:
-    offered = Counter(e["item_id"] for told in shop.recommendations().values() for e in told["items"])
+    offered = Counter(e["item_id"] for message in shop.recommendations().values() for e in message["items"])
     (item, count), (other, _) = offered.most_common(2)
     assert count > 5
     ends, begin = shop.wires.ends(RECOMMENDATIONS.name), time.monotonic()
@@ -204,12 +206,12 @@ def check_flown(shop: Shop, flown: list[Any], ends: dict[int, int] | None = None
     """Everybody with these events is recommended to by what they have, since these ends."""
     records = shop.wires.read(RECOMMENDATIONS.name)
     since = {r.key.decode() for r in records if ends is None or r.offset >= ends[r.partition]}
-    histories, told = shop.histories(), shop.recommendations()
+    histories, message = shop.histories(), shop.recommendations()
     assert {event.customer_id for event in flown} <= since
-    assert told.keys() >= histories.keys()
+    assert message.keys() >= histories.keys()
     for customer in {event.customer_id for event in flown}:
         owned = {bought.item for bought in histories[customer]}
-        assert told[customer]["items"]
-        for entry in told[customer]["items"]:
+        assert message[customer]["items"]
+        for entry in message[customer]["items"]:
             assert (entry["item_id"] in owned) == (entry["source"] == "buy-again")
             assert entry["item_id"] not in GONE
