@@ -88,20 +88,14 @@ class Pace:
     >>> pace = Pace(1.0, 5.0)
     >>> round(pace.share(5.1), 3), pace.share(5.1), pace.share(9.0)
     (0.2, 0.02, 1.0)
-    >>> pace.waits(9.25)
-    0.5
     """
 
     def __init__(self, budget: float, done: float) -> None:
         self._budget, self._done = budget, done
 
-    def waits(self, done: float) -> float:
-        """Share of a sweep that work since the last step is worth; above 1 if it comes late."""
-        return 2 * (done - self._done) / self._budget
-
     def share(self, done: float) -> float:
         """Share (0 to 1) of the sweep to write now that so much work is done."""
-        share = self.waits(done)
+        share = 2 * (done - self._done) / self._budget
         self._done = done
         return min(1.0, max(share, LEAST_SHARE))
 

@@ -1,14 +1,11 @@
-"""What a cycle computes, in threads of its own: events and deltas through their machines, rows into lists.
+"""What a cycle computes, in a thread of its own: events and deltas through their machines, rows into lists.
 
 Nothing here waits for anything but the machines: `streams.cycle` decides what is computed when, and sends
-what follows. Item tasks are divided among threads only if there is much to do; a task's machine is in one
-thread at a time.
+what follows.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-THREADS = min(4, os.cpu_count() or 1)
-SIDE_BY_SIDE_BYTES = 64 << 10  # of deltas: a backlog; below it Kafka needs the other core
 SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
 FRESH_ROWS = 2_048  # of a cycle, over all tasks
 WAITING_ROWS = 192  # of passes in a cycle that had something else to do
@@ -46,14 +41,6 @@ class Applied(NamedTuple):
     chunk: Chunk
     position: int
     outgoing: Outgoing | None
-
-
-class Part(NamedTuple):
-    """The item tasks that one thread works on in a cycle, and what came for them."""
-
-    tasks: list[ItemTask]
-    deltas: list[tuple[ItemTask, Chunk]]
-    fresh_rows: int  # at most
 
 
 class Transferred(NamedTuple):
@@ -80,7 +67,7 @@ class Listed:
 
 
 class Computing:
-    """The threads, and what they do with the open tasks of a worker.
+    """The thread, and what it does with the open tasks of a worker.
 
     Attributes
     ----------
@@ -90,18 +77,17 @@ class Computing:
 
     def __init__(self, tasks: Mapping[TP, Task]) -> None:
         self._tasks = tasks
-        self._threads = ThreadPoolExecutor(THREADS + 1, "machines")
+        self._thread = ThreadPoolExecutor(1, "machines")
         self._turn = 0
-        self._noting = threading.Lock()
         self.counted_s = 0.0
 
     def close(self) -> None:
-        """Give the threads back."""
-        self._threads.shutdown(wait=False)
+        """Give the thread back."""
+        self._thread.shutdown(wait=False)
 
     async def in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
-        """Call a function in one of the threads."""
-        return await in_thread_of(self._threads, partial(function, *args))
+        """Call a function in the thread."""
+        return await in_thread_of(self._thread, partial(function, *args))
 
     def item_tasks(self) -> list[ItemTask]:
         """The open tasks of deltas."""
@@ -111,21 +97,6 @@ class Computing:
         """The open tasks of first events."""
         return [task for task in self._tasks.values() if isinstance(task, CrossingTask)]
 
-    def parts(self, deltas: list[tuple[ItemTask, Chunk]]) -> list[Part]:
-        """The item tasks, divided among threads if there is much to do; another one comes first each time."""
-        tasks = self.item_tasks()
-        self._turn += 1
-        tasks = tasks[self._turn % max(1, len(tasks)) :] + tasks[: self._turn % max(1, len(tasks))]
-        much = sum(chunk.size_bytes for _, chunk in deltas) >= SIDE_BY_SIDE_BYTES
-        much = much or any(task.refresher.settling for task in tasks)
-        n = max(1, min(THREADS, len(tasks))) if much else 1
-        parts = []
-        for i in range(n):
-            some = tasks[i::n]
-            theirs = [(task, chunk) for task, chunk in deltas if task in some]
-            parts.append(Part(some, theirs, FRESH_ROWS // n))
-        return parts
-
     def apply_all(
         self, chunks: Sequence[tuple[Task, Chunk]]
     ) -> tuple[list[Transferred], list[Applied], list[Transferred]]:
@@ -134,7 +105,7 @@ class Computing:
         before = self._due()
         applied = self._take_all(chunks)
         after = self._due()
-        self._note_counted(time.thread_time() - begin)
+        self.counted_s += time.thread_time() - begin
         return before, applied, after
 
     def _due(self) -> list[Transferred]:
@@ -151,12 +122,10 @@ class Computing:
             applied.append(Applied(task, chunk, task.position, outgoing))
         return applied
 
-    def _note_counted(self, seconds: float) -> None:
-        with self._noting:
-            self.counted_s += seconds
-
-    def count_and_rank(self, part: Part, busy: bool, begin: float) -> tuple[list[Applied], list[Listed]]:
-        """Count what came for some item tasks, and rank their lists.
+    def count_and_rank(
+        self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
+    ) -> tuple[list[Applied], list[Listed]]:
+        """Count deltas, and rank the lists that follow.
 
         Parameters
         ----------
@@ -170,21 +139,24 @@ class Computing:
         What the chunks came to, and the lists that say something new.
         """
         start = time.thread_time()
-        applied = self._take_all(part.deltas)
+        applied = self._take_all(deltas)
         counted_s = time.monotonic() - begin
-        self._note_counted(time.thread_time() - start)
-        tasks = [task for task in part.tasks if task.refresher.ready]
+        self.counted_s += time.thread_time() - start
+        tasks = [task for task in self.item_tasks() if task.refresher.ready]
         if not tasks:
             return applied, []
+        self._turn += 1
+        tasks = tasks[self._turn % len(tasks) :] + tasks[: self._turn % len(tasks)]
         listed = {task: Listed(task) for task in tasks}
-        self._rank_fresh(tasks, listed, part.fresh_rows)
+        self._rank_fresh(tasks, listed)
         self._rank_waiting(tasks, listed, busy, counted_s)
         return applied, [one for one in listed.values() if one.says_something]
 
-    def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, Listed], most: int) -> None:
+    def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, Listed]) -> None:
+        left = FRESH_ROWS
         for task in tasks:
-            rows = task.refresher.fresh(most)
-            most -= len(rows)
+            rows = task.refresher.fresh(left)
+            left -= len(rows)
             for start in range(0, len(rows), SLICE_ROWS):
                 _add(listed[task], task.refresher.rank_fresh(rows[start : start + SLICE_ROWS]))
             listed[task].counts = task.refresher.listed_counts()

@@ -5,11 +5,10 @@
     3. rows                                  ranked; the lists that changed are sent
     4. state                                 a slice of it is stored
 
-All computing happens in threads, apart from the event loop and mostly outside Python's lock; the loop
-moves chunks. Where there is much to do, as in a backlog, 1 is done beside 2 and 3, and these for some
-partitions beside others; at live rates Kafka needs the other core. What comes while a cycle works is the
-next cycle's batch, so load batches itself and nothing waits for anything but the cycle before. Nothing waits
-for Kafka either: what was sent is acknowledged by and by, and only what is acknowledged is stored.
+All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop
+moves chunks. What comes while a cycle works is the next cycle's batch, so load batches itself and nothing
+waits for anything but the cycle before. Nothing waits for Kafka either: what was sent is acknowledged by and
+by, and only what is acknowledged is stored.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from faust.types import TP
 
-from streams.computing import Applied, Computing, Listed, Part, Transferred
+from streams.computing import Applied, Computing, Listed, Transferred
 from streams.item_task import ItemTask
 from streams.storing import Storing
 from streams.tasks import Task
@@ -130,7 +129,7 @@ class Cycle:
         self._stopping = True
 
     def close(self) -> None:
-        """Give the threads back."""
+        """Give the thread back."""
         self.computing.close()
 
     # ------------------------------------------------------------------ one cycle
@@ -140,13 +139,8 @@ class Cycle:
         chunks, self._inbox = self._inbox, []
         sources, deltas = self._sorted_out(chunks, begin)
         self._count_inbox()
-        parts = self.computing.parts(deltas)
-        if len(parts) > 1:
-            applying = self._apply(context, sources)
-            await _all(applying, self._count(context, parts, bool(chunks), begin))
-        else:
-            await self._apply(context, sources)
-            await self._count(context, parts, bool(chunks), begin)
+        await self._apply(context, sources)
+        await self._count(context, deltas, bool(chunks), begin)
         self._look_at_outstanding(context)
         await self._storing.save(context.settings.replay_ms / 1000, begin)
         await self._storing.shrink()
@@ -162,16 +156,16 @@ class Cycle:
         for task in {task.tp: task for task, _ in sources}.values():
             task.took_in()
 
-    async def _count(self, context: Context, parts: Sequence[Part], busy: bool, begin: float) -> None:
+    async def _count(
+        self, context: Context, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
+    ) -> None:
         """Count deltas, and rank and send the lists that follow."""
-        done = await _all(
-            *(self.computing.in_thread(self.computing.count_and_rank, part, busy, begin) for part in parts)
-        )
-        for applied, _ in done:
-            self._send(context, applied)
-        for task in {task.tp: task for part in parts for task, _ in part.deltas}.values():
+        computing = self.computing
+        applied, listed = await computing.in_thread(computing.count_and_rank, deltas, busy, begin)
+        self._send(context, applied)
+        for task in {task.tp: task for task, _ in deltas}.values():
             task.took_in()
-        if listed := [one for _, some in done for one in some]:
+        if listed:
             await context.lease.wait("lists", lambda: self._stopping)
             for one in listed:
                 self._send_lists(context, one)
@@ -249,12 +243,3 @@ class Cycle:
         if any(task.refresher.ready and task.refresher.has_waiting for task in self.computing.item_tasks()):
             return 0.0
         return POSTPONED_S if self._kept else IDLE_S
-
-
-async def _all(*jobs: Awaitable[Result]) -> list[Result]:
-    """What the jobs return; the first error of one of them, once all have ended: they use the machines."""
-    done = await asyncio.gather(*jobs, return_exceptions=True)
-    for one in done:
-        if isinstance(one, BaseException):
-            raise one
-    return done  # type: ignore[return-value]

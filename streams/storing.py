@@ -12,8 +12,7 @@ from streams.computing import Computing
 from streams.tasks import Task
 
 SAVE_EVERY_S = 0.5
-SWEEP_PAUSE = 4  # times as long between the end of a sweep over a task's state and the next one, unless
-PAUSE_SHARE = 0.5  # of a sweep is due by what was counted
+SWEEP_PAUSE = 4  # times as long between the end of a sweep over a task's state and the next one
 SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state, or
 SAVES_SHARE = 0.2  # so much of the time that it took before
 
@@ -32,7 +31,6 @@ class Storing:
     def __init__(self, tasks: Mapping[TP, Task], computing: Computing) -> None:
         self._tasks, self._computing = tasks, computing
         self._paces: dict[TP, Pace] = {}
-        self._counted_s = 0.0
         self._saved_at: dict[TP, tuple[float, int]] = {}  # when a slice was stored last; of which position
 
     def forget_closed(self) -> None:
@@ -50,18 +48,13 @@ class Storing:
             When the cycle began, by the monotonic clock.
         """
         begin = time.monotonic()
-        counted_s = self._computing.counted_s
-        # counting side by side takes more than the cycle does
-        took_s, self._counted_s = max(begin - now, counted_s - self._counted_s), counted_s
-        limit_s = max(SAVES_AT_ONCE_S, SAVES_SHARE * took_s)
+        limit_s = max(SAVES_AT_ONCE_S, SAVES_SHARE * (begin - now))
         for tp, task in self._by_age():
             # what was just opened has nothing that its store has not
             saved_at, position = self._saved_at.get(tp, (0.0, task.saver.stored))
             if now - saved_at < SAVE_EVERY_S:
                 return
-            pace = self._pace_of(tp, replay_s)
-            paused = not task.saver.sweeping and now - saved_at < SWEEP_PAUSE * SAVE_EVERY_S
-            if paused and pace.waits(counted_s) < PAUSE_SHARE:
+            if not task.saver.sweeping and now - saved_at < SWEEP_PAUSE * SAVE_EVERY_S:
                 continue  # what changes all the time is written once in a while
             if task.position == position and task.saver.stored >= position:
                 self._saved_at[tp] = now, position  # nothing new
@@ -70,7 +63,8 @@ class Storing:
             if not task.may_be_stored:
                 continue
             self._saved_at[tp] = now, task.position
-            await self._computing.in_thread(task.saver.step, pace.share(counted_s))
+            share = self._pace_of(tp, replay_s).share(self._computing.counted_s)
+            await self._computing.in_thread(task.saver.step, share)
             if time.monotonic() - begin > limit_s:
                 return
 

@@ -46,7 +46,6 @@ def test_lists_of_fresh_rows_go_out_in_the_cycle_that_counts_them(tmp_path: Path
 def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(computing, "THREADS", 1)
     monkeypatch.setattr(computing, "FRESH_ROWS", 10)
     monkeypatch.setattr(computing, "WAITING_ROWS", 4)
     monkeypatch.setattr(computing, "SLICE_ROWS", 4)

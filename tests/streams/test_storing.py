@@ -74,21 +74,17 @@ def test_shares_follow_from_what_was_counted(clock: list[float]) -> None:
     assert task.saver.shares == pytest.approx([0.02, 0.1, 0.2, 1.0])
 
 
-def test_the_next_sweep_waits_unless_much_was_counted(clock: list[float]) -> None:
-    """Side by side, more may be counted in a second than a restart is to repeat."""
+def test_the_next_sweep_waits_for_a_while(clock: list[float]) -> None:
     setup = _Setup()
     pause_s = storing.SWEEP_PAUSE * storing.SAVE_EVERY_S
     assert setup.cycle(NOW) == [1]
-    little, much = (share * storing.PAUSE_SHARE * REPLAY_S / 2 for share in (0.9, 0.2))
-    clock[0] = NOW + pause_s / 2
-    assert setup.cycle(clock[0], little) == [1]
-    assert setup.cycle(clock[0], much) == [2]
-    clock[0] += pause_s
-    assert setup.cycle(clock[0]) == [3]  # where little is counted, after the pause
+    assert setup.cycle(NOW + pause_s / 2, 1.0) == [1]
+    assert setup.cycle(NOW + pause_s) == [2]
+    assert setup.tasks[0].saver.shares[-1] == pytest.approx(0.5)  # for what was counted meanwhile
 
 
-def test_storing_takes_a_share_of_what_counting_took_on_all_cores(clock: list[float]) -> None:
-    for counted_s, stored in ((0.0, 1), (1.0, 3)):
+def test_storing_takes_a_share_of_the_time_that_the_cycle_took(clock: list[float]) -> None:
+    for took_s, stored in ((0.0, 1), (1.0, 3)):
         setup = _Setup(tasks=8)
 
         def step(share: float, saver: Any) -> None:
@@ -99,7 +95,7 @@ def test_storing_takes_a_share_of_what_counting_took_on_all_cores(clock: list[fl
             task.saver.sweeping = True
             task.saver.step = lambda share, saver=task.saver: step(share, saver)
         begin = clock[0]
-        setup.computing.counted_s = counted_s
+        clock[0] += took_s
         assert sum(setup.cycle(begin)) == stored
 
 
