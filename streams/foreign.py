@@ -129,6 +129,11 @@ class Written:
         """Where the partition ends, as far as is known."""
         return self._expected
 
+    @property
+    def looked_through(self) -> int:
+        """The offset before which nothing of others is left to be dealt with."""
+        return self.foreign[0][0] if self.foreign else self._expected
+
     def own(self, first: int, count: int) -> None:
         """Note a batch that Kafka has acknowledged, in the order they were sent: its offset and records."""
         self.reached(first)

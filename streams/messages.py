@@ -215,6 +215,13 @@ class Progress(Struct, kw_only=True):
             " with the bestsellers that follow published"
         ),
     ] = -1
+    looked_through: Annotated[
+        int,
+        Meta(
+            description="recommenders only: offset of the published recommendations before which none is left"
+            " by a process that had lost the partition"
+        ),
+    ] = -1
     model: Annotated[
         int,
         Meta(description="recommenders only: version of the chronological model in use; -1: none"),

@@ -46,9 +46,20 @@ class Published:
         self.whole = False
         self._written: Written | None = None
 
-    async def begin(self) -> None:
-        """Note where the partition ends: before anything of ours is on its way."""
+    async def begin(self, looked_through: int) -> None:
+        """Note where the partition ends: before anything of ours is on its way.
+
+        What is between `looked_through` and the end is looked at as if others had written it: somebody who
+        stood still may have, after the last owner looked.
+        """
         self._written = Written(self._tp, await self._context.reader.end_of(self._tp))
+        if 0 <= looked_through < self._written.end:
+            self._written.foreign.append((looked_through, self._written.end))
+
+    @property
+    def looked_through(self) -> int:
+        """The offset before which nothing of others is left to be published anew; -1: not known yet."""
+        return -1 if self._written is None else self._written.looked_through
 
     async def look_back(self) -> None:
         """Read what was published before."""

@@ -38,7 +38,7 @@ from streams.recommending.advice import Advice
 from streams.recommending.learnt import LearntPublisher
 from streams.recommending.messages import Recommendations, encode, key_of
 from streams.recommending.published import Published
-from streams.recommending.unfinished import customers_between, recommended_before
+from streams.recommending.unfinished import customers_between, reported_before
 from streams.recommending.waiting import Waiting
 from streams.tasks import Outgoing, Reached, Task
 from streams.threads import in_thread
@@ -65,6 +65,8 @@ class RecommenderTask(Task):
     ----------
     recommended : int
         Offset up to which every customer's recommendations follow from the events.
+    looked_through : int
+        Offset of the published recommendations before which none is by somebody who is no owner any more.
     remembers : bool
         Whether it knows where the partition's last owner was.
     """
@@ -88,6 +90,7 @@ class RecommenderTask(Task):
         self._event_ms = 0  # newest event time applied
         self.replayed_from = self.replayed_to = 0
         self.recommended = 0
+        self.looked_through = -1
         self.remembers = False
 
     def new_saver(self, store: RocksStore) -> Saver:
@@ -145,7 +148,7 @@ class RecommenderTask(Task):
         progress = super().progress(worker)
         progress.task = self.reported_as
         progress.recommended, progress.settled = self.recommended, self._board.settled
-        progress.model = self.advice.model_version
+        progress.model, progress.looked_through = self.advice.model_version, self.looked_through
         return progress
 
     # ------------------------------------------------------------------ events
@@ -213,13 +216,15 @@ class RecommenderTask(Task):
 
     async def _remember(self) -> None:
         """Have those recommended to whose events are in the histories, but perhaps in no recommendation."""
-        start, end = await recommended_before(self, self.context), self.replayed_from
+        before = await reported_before(self, self.context)
+        start, end = 0 if before is None else max(before.recommended, 0), self.replayed_from
         self.recommended = min(start, end)
         if start < end:
             customers, erased = await customers_between(self, self.kind, self.context, start, end)
             self._waiting.add_before(customers, start)
             self._waiting.erased |= dict.fromkeys(erased)
-        await self._published.begin()
+        self.looked_through = -1 if before is None else before.looked_through
+        await self._published.begin(self.looked_through)
         self.remembers = True
 
     async def _look_back(self) -> None:
@@ -243,7 +248,8 @@ class RecommenderTask(Task):
                 await asyncio.wait_for(self._wake.wait(), self._sleep_s())
             self._wake.clear()
             await asyncio.sleep(TICK_S)
-            if self.position and time.monotonic() - looked_at > LOOK_S:
+            # in a replay there are customers whom the histories do not have yet
+            if self.position >= self.replayed_to and time.monotonic() - looked_at > LOOK_S:
                 self._waiting.urgent |= dict.fromkeys(await self._published.by_others())
                 looked_at = time.monotonic()
             await self.withdraw_hidden()
@@ -253,6 +259,8 @@ class RecommenderTask(Task):
                 if time.monotonic() - begun_at > LOOK_S:  # there are other things to look at, too
                     self._wake.set()
                     break
+            if not self._waiting.urgent:  # what was found is published anew
+                self.looked_through = self._published.looked_through
             if self._waiting.try_again(self._board.popularity.purchases, self.acknowledged):
                 self._wake.set()
             self.recommended = self._waiting.served_until(self.acknowledged, self.recommended)
@@ -302,8 +310,9 @@ class RecommenderTask(Task):
     async def _recommend(self) -> float:
         """Recommend to some of those who wait; returns the seconds it computed."""
         await self.confirmed()
-        customers, erased = self._waiting.due(AT_ONCE), list(self._waiting.erased)
-        async with self.lock:
+        async with self.lock:  # also while it is read who waits: else who is forgotten and comes back in
+            # between is served with the new events, and taken back afterwards
+            customers, erased = self._waiting.due(AT_ONCE), list(self._waiting.erased)
             begin = time.perf_counter()
             for key in erased:  # first, as a customer may have come back
                 self._published.offers.remove(key)
@@ -327,6 +336,7 @@ class RecommenderTask(Task):
         records: list[tuple[bytes, bytes | None]] = []
         unserved: list[str] = []
         k, number = self.context.settings.recommendations, self._board.view.items.number
+        machine.bring_in(customers, [])
         for customer_id in customers:
             slot = machine.customers.get(customer_id)
             profiles = [] if slot is None else [name for name in machine.profiles.of(slot) if name]

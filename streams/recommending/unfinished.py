@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from faust.types import TP
 
-from streams.messages import decode_progress, key_text
+from streams.messages import Progress, decode_progress, key_text
 from streams.partitioning import partition_for
 from streams.recommending.offers import Offers
 from streams.threads import in_thread
@@ -27,16 +27,16 @@ AT_ONCE = 1_000
 RECENT = 2_000  # records of a partition of `progress`: minutes of its tasks
 
 
-async def recommended_before(task: RecommenderTask, context: Context) -> int:
-    """The offset that the partition's last owner reported as recommended; 0 if none did."""
+async def reported_before(task: RecommenderTask, context: Context) -> Progress | None:
+    """What the partition's last owner reported; None if none did."""
     key = task.reported_as.encode()
     tp = TP(PROGRESS.name, partition_for(key, context.partitions))
     end = await context.reader.end_of(tp)
     for start in dict.fromkeys((max(0, end - RECENT), 0)):
         found = await context.reader.newest(tp, key, start, end)
         if found is not None:
-            return max(decode_progress(found).recommended, 0)
-    return 0
+            return decode_progress(found)
+    return None
 
 
 async def customers_between(

@@ -15,21 +15,21 @@ from tests.oracle import Oracle
 from tests.streams.pipeline import WAIT_S, Wires, Worker, until
 from tests.streams.test_pipeline import check, keyed
 
-FULL_BYTES = 256 << 10  # of a file: more than the worker's log, less than its stores
+FULL_BYTES = 64 << 10  # of a file: more than the worker's log, less than its stores
 
 
 @pytest.mark.timeout(600)
 def test_a_worker_with_a_full_disk_ends_and_goes_on(
     kafka: EmbeddedKafka, wires: Wires, tmp_path: Path
 ) -> None:
-    events = purchases(1, customers=300, items=400, events=12_000)
+    events = purchases(1, customers=150, items=2_000, events=6_000)
     worker = Worker(kafka.bootstrap, tmp_path / "data")
     try:
-        wires.publish(PURCHASES.name, keyed(events[:2_000]))
+        wires.publish(PURCHASES.name, keyed(events[:1_000]))
         wires.drain()
         limit = (FULL_BYTES, resource.RLIM_INFINITY)
         psutil.Process(worker.process.pid).rlimit(resource.RLIMIT_FSIZE, limit)
-        wires.publish(PURCHASES.name, keyed(events[2_000:]))
+        wires.publish(PURCHASES.name, keyed(events[1_000:]))
         assert worker.process.wait(WAIT_S) != 0
         log = worker.log.read_text()
         assert "the disk is full, cannot write to " + str(tmp_path / "data" / "state") in log

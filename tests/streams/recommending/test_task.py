@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import pytest
 from faust.types import TP
 
@@ -16,12 +18,13 @@ from state.store import MemoryStore
 from streams.context import Context
 from streams.kinds import BOUGHT, BUILT_IN
 from streams.lease import Lease
-from streams.messages import encode
+from streams.messages import Progress, encode
 from streams.opening import Stores
 from streams.recommending import published
 from streams.recommending import task as module
 from streams.recommending.board import Boards
 from streams.recommending.following import Following
+from streams.recommending.messages import Recommendations, Recommended
 from streams.recommending.offers import Offers
 from streams.recommending.task import RecommenderTask
 from streams.recommending.tasks import Shared
@@ -73,7 +76,7 @@ def test_who_has_newer_events_too_waits_since_the_oldest_unserved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the task would report events as recommended from whose customers still wait."""
-    monkeypatch.setattr(module, "recommended_before", answering(100))
+    monkeypatch.setattr(module, "reported_before", answering(_reported(100)))
     monkeypatch.setattr(module, "customers_between", answering((["ann", "bob"], [])))
 
     async def main() -> None:
@@ -188,3 +191,82 @@ def test_time_passes_with_purchases_alone(tmp_path: Path) -> None:
             assert popularity.watermark_ms == START_MS + watermark * DAY_MS, event
 
     asyncio.run(main())
+
+
+def test_who_is_forgotten_and_comes_back_while_a_turn_is_waited_for_keeps_the_recommendations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the new ones are published first, and what was to be taken back after them."""
+
+    async def main() -> None:
+        task, sent = new_task(tmp_path), _Sent()
+        task.context = replace(task.context, outbox=sent)  # type: ignore[arg-type]
+        monkeypatch.setattr(task.advice, "synchronise", lambda: None)
+        monkeypatch.setattr(task.advice, "message", _message(task))
+
+        def take(start: int, *events: dict[str, Any]) -> None:
+            records = []
+            for at, event in enumerate(events, start):
+                event |= {"customer_id": "ann", "event_id": str(at), "timestamp": START_MS + at}
+                records.append(_Record(at, b"ann", msgspec.json.encode(event)))
+            task.take(Chunk(task.tp, start, start + len(records), records))
+            task.took_in()
+
+        take(0, {"item_id": "tea"})
+        async with task.lock:  # a cycle is under way
+            recommending = asyncio.ensure_future(task._recommend())
+            await asyncio.sleep(0.05)
+            take(1, {"type": "forget"}, {"item_id": "milk"})
+        await recommending
+        while task._waiting.erased or len(task._waiting):
+            await task._recommend()
+        assert sent.newest[b"ann"] is not None
+        assert "milk" in sent.newest[b"ann"].decode()
+
+    asyncio.run(main())
+
+
+def test_profiles_of_a_customer_who_is_not_in_memory_are_recommended_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        task = new_task(tmp_path)
+        monkeypatch.setattr(task.advice, "synchronise", lambda: None)
+        monkeypatch.setattr(task.advice, "message", _message(task))
+        event = {"customer_id": "ann", "item_id": "tea", "timestamp": START_MS, "profile_id": "p1"}
+        task.take(Chunk(task.tp, 0, 1, [_Record(0, b"ann", msgspec.json.encode(event))]))
+        task.saver.save_all()
+        slot = task.machine.customers.get("ann")
+        assert slot is not None
+        task.machine.evict(np.array([slot]))
+        records, _ = task._records(["ann"])
+        assert [key for key, _ in records] == [b"ann", b"ann\tp1"]
+
+    asyncio.run(main())
+
+
+def _reported(recommended: int) -> Progress:
+    return Progress(task="", worker="", applied=0, stored=0, recommended=recommended)
+
+
+class _Sent:
+    """An outbox whose records Kafka has at once."""
+
+    def __init__(self) -> None:
+        self.newest: dict[bytes, bytes | None] = {}
+
+    async def send_keyed(self, _tp: TP, records: list[tuple[bytes, bytes | None]]) -> int:
+        self.newest |= dict(records)
+        return 0
+
+
+def _message(task: RecommenderTask) -> Callable[..., Recommendations | None]:
+    """Recommends what a customer has bought."""
+
+    def message(customer_id: str, *_more: Any) -> Recommendations | None:
+        bought = [Recommended(one.item_id, 1.0, [], "buy-again") for one in task.machine.history(customer_id)]
+        if not bought:
+            return None
+        return Recommendations(customer_id=customer_id, kind="bought", as_of=0, items=bought)
+
+    return message
