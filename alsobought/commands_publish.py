@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -27,7 +26,7 @@ from alsobought.publish_options import (
     separator_of,
     source_of,
 )
-from alsobought.signals import interruptible
+from alsobought.signals import interruptible, run_until_signalled
 from alsobought.sources import EventSource, Source, numbered, open_events, open_items, open_synthetic
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.sources.synthetic import Shape
@@ -225,7 +224,7 @@ def run(
     on_progress: Callable[[int], None] | None = None,
 ) -> PublishReport:
     """Publish from a program that is not asynchronous. Raises as `publish` does."""
-    return asyncio.run(publish(bootstrap, spec.name, batches, rate=rate, on_progress=on_progress))
+    return run_until_signalled(publish(bootstrap, spec.name, batches, rate=rate, on_progress=on_progress))
 
 
 def first(batches: Iterable[Sequence[Record]], limit: int | None) -> Iterator[Sequence[Record]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from alsobought.commands_stack import say
 from alsobought.options import DataDir, Kafka, bootstrap_of, settings_of
-from alsobought.signals import until_signalled
+from alsobought.signals import run_until_signalled, until_signalled
 from serving.server import NICE, Server
 from streams.broker.topics_admin import require_topics
 from streams.heap import keep_compact
@@ -42,4 +41,4 @@ def serve(
         say(f"page: {address}, API below {address}/api/, metrics at {address}/metrics. Ctrl-C stops it.")
 
     with until_signalled():
-        asyncio.run(server.run(started))
+        run_until_signalled(server.run(started))

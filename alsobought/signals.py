@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 AGAIN_S = 0.01
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -19,7 +25,7 @@ def interruptible() -> Iterator[None]:
     """
 
     def interrupt(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in NUMBERS:
             signal.signal(number, signal.SIG_IGN)  # what is being stopped is stopped once
         raise KeyboardInterrupt
 
@@ -30,8 +36,7 @@ def interruptible() -> Iterator[None]:
             hook_before(unraisable)
 
     hook_before, sys.unraisablehook = sys.unraisablehook, dropped
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    before = {number: signal.signal(number, interrupt) for number in (*NUMBERS, signal.SIGALRM)}
     try:
         yield
     finally:
@@ -46,3 +51,39 @@ def until_signalled() -> Iterator[None]:
     """End the block quietly at Ctrl-C or SIGTERM."""
     with contextlib.suppress(KeyboardInterrupt), interruptible():
         yield
+
+
+def run_until_signalled(main: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine in a loop of its own; Ctrl-C and SIGTERM cancel it, and then raise KeyboardInterrupt.
+
+    An exception that a signal handler raises would end whichever task is running, and leave the others to
+    complain of it. In a thread other than the main one signals are somebody else's.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(main)
+    signalled = False
+
+    async def cancelled_by_signals() -> Result:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def cancel() -> None:
+            nonlocal signalled
+            if not signalled:  # what is being stopped is stopped once
+                signalled = True
+                task.cancel()
+
+        for number in NUMBERS:
+            loop.add_signal_handler(number, cancel)
+        return await main
+
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    try:
+        return asyncio.run(cancelled_by_signals())
+    except asyncio.CancelledError:
+        if signalled:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM reach a command at whatever moment they come."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -8,7 +9,7 @@ import weakref
 
 import pytest
 
-from alsobought.signals import interruptible
+from alsobought.signals import interruptible, run_until_signalled
 
 
 class Thing:
@@ -54,3 +55,47 @@ def test_a_signal_is_not_lost_in_a_callback_of_the_garbage_collector() -> None:
     assert watching() is None
     assert sys.unraisablehook is hook
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_what_runs_in_a_loop_and_lets_it_clean_up(number: int) -> None:
+    done = []
+
+    async def beside() -> None:
+        try:
+            while True:
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            done.append("beside")
+
+    async def main() -> None:
+        other = asyncio.create_task(beside())
+        await asyncio.sleep(0.01)
+        try:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(30)
+        finally:
+            os.kill(os.getpid(), number)  # what is being stopped is stopped once
+            await asyncio.sleep(0.01)
+            other.cancel()
+            await other
+            done.append("main")
+
+    with interruptible():
+        before = signal.getsignal(number)
+        with pytest.raises(KeyboardInterrupt):
+            run_until_signalled(main())
+        assert signal.getsignal(number) is before
+    assert done == ["beside", "main"]
+
+
+def test_what_a_coroutine_returns_and_raises_is_kept() -> None:
+    async def answer(error: BaseException | None) -> int:
+        if error is not None:
+            raise error
+        return 7
+
+    assert run_until_signalled(answer(None)) == 7
+    for error in (ValueError("wrong"), asyncio.CancelledError()):
+        with pytest.raises(type(error)):
+            run_until_signalled(answer(error))
