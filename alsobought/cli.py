@@ -25,8 +25,8 @@ EXPECTED = (
     "serving.server:CannotServe",
     "state.errors:StateError",
     "streams.broker.errors:BrokerError",
-    "streams.checkpoints:CheckpointError",
-    "streams.publishing:PublishError",
+    "streams.stores.checkpoints:CheckpointError",
+    "streams.kafka.publishing:PublishError",
     "streams.recommending.models:ModelError",
 )
 """Errors whose message says all that a user needs: module and class of each."""
@@ -56,22 +56,22 @@ def expected() -> tuple[type[Exception], ...]:
 
 app = typer.Typer(
     cls=loading(Commands, {
-        "up": "alsobought.commands_stack:up",
-        "demo": "alsobought.commands_demo:demo",
-        "worker": "alsobought.commands_stack:worker",
-        "recommender": "alsobought.commands_stack:recommender",
-        "serve": "alsobought.commands_serve:serve",
-        "forget": "alsobought.commands_publish:forget",
-        "drain": "alsobought.commands_drain:drain",
-        "related": "alsobought.commands_lists:related",
-        "watch": "alsobought.commands_lists:watch",
-        "recommend": "alsobought.commands_recommend:recommend",
-        "bestsellers": "alsobought.commands_recommend:bestsellers",
-        "experiments": "alsobought.commands_recommend:experiments",
-        "dead-letters": "alsobought.commands_inspect:dead_letters",
-        "train": "alsobought.commands_train:train",
-        "evaluate": "alsobought.commands_evaluate:evaluate",
-        "rebuild": "alsobought.commands_rebuild:rebuild",
+        "up": "alsobought.commands.stack:up",
+        "demo": "alsobought.commands.demo:demo",
+        "worker": "alsobought.commands.stack:worker",
+        "recommender": "alsobought.commands.stack:recommender",
+        "serve": "alsobought.commands.serve:serve",
+        "forget": "alsobought.commands.publish:forget",
+        "drain": "alsobought.commands.drain:drain",
+        "related": "alsobought.commands.lists:related",
+        "watch": "alsobought.commands.lists:watch",
+        "recommend": "alsobought.commands.recommend:recommend",
+        "bestsellers": "alsobought.commands.recommend:bestsellers",
+        "experiments": "alsobought.commands.recommend:experiments",
+        "dead-letters": "alsobought.commands.inspect:dead_letters",
+        "train": "alsobought.commands.train:train",
+        "evaluate": "alsobought.commands.evaluate:evaluate",
+        "rebuild": "alsobought.commands.rebuild:rebuild",
     }),
     help="Related items from purchases and watches, kept up to date as each of them arrives.",
     no_args_is_help=True,
@@ -88,32 +88,32 @@ def _group(name: str, text: str, table: dict[str, str]) -> None:
     app.add_typer(group, name=name)
 
 
-_group("broker", "Kafka on this machine, without Docker.", {"run": "alsobought.commands_stack:broker_run"})
+_group("broker", "Kafka on this machine, without Docker.", {"run": "alsobought.commands.stack:broker_run"})
 _group("topics", "Make and describe the topics.", {
-    "create": "alsobought.commands_stack:topics_create",
-    "list": "alsobought.commands_stack:topics_list",
+    "create": "alsobought.commands.stack:topics_create",
+    "list": "alsobought.commands.stack:topics_list",
 })  # fmt: skip
 _group("publish", "Send files to Kafka.", {
-    "purchases": "alsobought.commands_publish:purchases",
-    "watches": "alsobought.commands_publish:watches",
-    "events": "alsobought.commands_publish:events",
-    "synthetic": "alsobought.commands_publish:synthetic",
-    "items": "alsobought.commands_publish:items",
+    "purchases": "alsobought.commands.publish:purchases",
+    "watches": "alsobought.commands.publish:watches",
+    "events": "alsobought.commands.publish:events",
+    "synthetic": "alsobought.commands.publish:synthetic",
+    "items": "alsobought.commands.publish:items",
 })  # fmt: skip
 _group("export", "Write what the topics hold to a file.", {
-    "related-items": "alsobought.commands_lists:export_related",
-    "recommendations": "alsobought.commands_lists:export_recommendations",
-    "bestsellers": "alsobought.commands_lists:export_bestsellers",
+    "related-items": "alsobought.commands.lists:export_related",
+    "recommendations": "alsobought.commands.lists:export_recommendations",
+    "bestsellers": "alsobought.commands.lists:export_bestsellers",
 })  # fmt: skip
 _group("inspect", "Look into the workers' counts.", {
-    "item": "alsobought.commands_inspect:item",
-    "customer": "alsobought.commands_inspect:customer",
+    "item": "alsobought.commands.inspect:item",
+    "customer": "alsobought.commands.inspect:customer",
 })  # fmt: skip
 _group("checkpoint", "Copies of the workers' state that a worker with an empty disk begins from.", {
-    "now": "alsobought.commands_checkpoint:now",
-    "list": "alsobought.commands_checkpoint:list_",
-    "verify": "alsobought.commands_checkpoint:verify",
-    "restore": "alsobought.commands_checkpoint:restore",
+    "now": "alsobought.commands.checkpoint:now",
+    "list": "alsobought.commands.checkpoint:list_",
+    "verify": "alsobought.commands.checkpoint:verify",
+    "restore": "alsobought.commands.checkpoint:restore",
 })  # fmt: skip
 
 

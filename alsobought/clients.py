@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alsobought.options import CommandError
-from streams.messages import Progress, decode_progress
-from streams.partitioning import partition_for
+from streams.kafka.views import Follower, partitions_of
+from streams.messages.partitioning import partition_for
+from streams.messages.schema import Progress, decode_progress
 from streams.topics import PROGRESS, TopicSpec, topic_of
-from streams.views import Follower, partitions_of
 
 RECENT = 1_000
 """Records at the end of a partition of `progress`: many seconds of all its tasks."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from alsobought.options import CommandError
-from state.deltas import encode_settle
+from state.messages.deltas import encode_settle
+from streams.kafka.views import Follower, ends, send, send_each
 from streams.kinds import CrossKind, EventKind, Kind, is_internal
-from streams.messages import REPORTED, SETTLE, Progress, SettleMark, decode_progress, encode
+from streams.messages.schema import REPORTED, SETTLE, Progress, SettleMark, decode_progress, encode
 from streams.topics import ITEMS, PROGRESS, TopicSpec, topic_of
-from streams.views import Follower, ends, send, send_each
 
 OnLag = Callable[[str], None]
 """Called now and then with what is waited for: tasks, and by how much each is behind."""

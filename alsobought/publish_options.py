@@ -9,7 +9,7 @@ import typer
 
 from alsobought.options import CommandError
 from alsobought.sources import EventSource
-from streams.checks import Unusable, check_id
+from streams.messages.checks import Unusable, check_id
 
 FORMATS = "CSV, JSON lines (also .gz, .xz) or Parquet; - for standard input"
 File = Annotated[

@@ -9,8 +9,8 @@ start. For every kind of events:
   send comes behind.
 - An item machine that begins empty takes an item it has no list of for one that has none in the topic, so
   all lists are deleted; those that are counted come back.
-- The beginnings are in the identity of state (streams/log_identity.py): a store or checkpoint of before the
-  rebuild, such as on another host, is never gone on with.
+- The beginnings are in the identity of state (streams/kafka/log_identity.py): a store or checkpoint of before
+  the rebuild, such as on another host, is never gone on with.
 
 A rebuild that is broken off leaves something that is right or refused at every step, and may be repeated.
 The ends of the deltas are written before the other beginnings: item machines that begin there and
@@ -27,14 +27,14 @@ from dataclasses import dataclass
 from alsobought.options import CommandError
 from alsobought.restoring import refuse_held, refuse_local_workers
 from streams.broker.topics_admin import group_members, list_topics
-from streams.checkpoints import Checkpoints
+from streams.kafka.log_identity import beginning
+from streams.kafka.views import Follower, ends, positions, read_all, send
 from streams.kinds import WATCHED_BOUGHT, EventKind, Kind, counted_of, listed_of
-from streams.log_identity import beginning
-from streams.messages import REPORTED, decode_progress, encode
+from streams.messages.schema import REPORTED, decode_progress, encode
 from streams.settings import Settings
-from streams.store_folder import RECOMMENDER_FOLDER
+from streams.stores.checkpoints import Checkpoints
+from streams.stores.folder import RECOMMENDER_FOLDER
 from streams.topics import ITEMS, PROGRESS, TopicSpec, is_task
-from streams.views import Follower, ends, positions, read_all, send
 
 LISTEN_S = 3.0
 """Workers report every second."""

@@ -13,10 +13,10 @@ from typing import Any
 
 from alsobought.clients import newest_progress
 from alsobought.options import CommandError
-from streams.messages import REPORTED
-from streams.partitioning import partition_for
+from streams.kafka.views import partitions_of
+from streams.messages.partitioning import partition_for
+from streams.messages.schema import REPORTED
 from streams.topics import PURCHASES
-from streams.views import partitions_of
 
 ANSWER_S = 60.0
 PATIENCE_S = 30.0  # one that has just started has lists and catalogue to read

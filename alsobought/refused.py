@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from streams.kafka.views import positions, read_all
 from streams.topics import DEAD_LETTERS
-from streams.views import positions, read_all
 
 
 @dataclass(frozen=True)

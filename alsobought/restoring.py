@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from alsobought.local.place import Place
+from alsobought.local.stack import Say
 from alsobought.options import CommandError
-from alsobought.place import Place
-from alsobought.stack import Say
-from state.store_files import is_held
+from state.storage.files import is_held
 from streams.broker.errors import KafkaUnreachable
-from streams.checkpoints import Checkpoint, Checkpoints
-from streams.checkpoints.store import OnFile
+from streams.kafka.log_identity import log_identity
 from streams.kinds import listed_of
-from streams.log_identity import log_identity
 from streams.settings import Settings
-from streams.store_folder import StoreFolder
+from streams.stores.checkpoints import Checkpoint, Checkpoints
+from streams.stores.checkpoints.store import OnFile
+from streams.stores.folder import StoreFolder
 from streams.topics import topic_of
 
 

@@ -15,20 +15,20 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from alsobought.holding import holding
+from alsobought.local.holding import holding
 from alsobought.options import CommandError
 from alsobought.sources import open_events
 from chronological import fitting
 from chronological.examples import Log
 from chronological.model import Model
 from chronological.training import Report
-from state.customers import CustomerMachine
-from state.events import EventBatch, Kind
+from state.customers.machine import CustomerMachine
+from state.messages.events import EventBatch, Kind
 from state.settings import CountingSettings
-from streams.checks import LOG_APPEND_TIME, EventTypes
-from streams.decoding import decode_events
+from streams.kafka.views import read_all
 from streams.kinds import EventKind
-from streams.views import read_all
+from streams.messages.checks import LOG_APPEND_TIME, EventTypes
+from streams.messages.decoding import decode_events
 
 SAVE_EVERY_S = 30.0
 AT_ONCE = 5_000
@@ -37,7 +37,7 @@ FAR_MS = 1 << 60  # a file's rows were not published yet
 
 @dataclass(slots=True)
 class _Record:
-    """As `streams.decoding.Record`."""
+    """As `streams.messages.decoding.Record`."""
 
     offset: int
     timestamp: int
@@ -70,7 +70,7 @@ class Collected:
     def log(self, until_ms: int | None) -> tuple[Log, list[str]]:
         """The events that hold, up to a moment, of items that several customers have, and the items' ids.
 
-        Which hold, `alsobought.holding` says.
+        Which hold, `alsobought.local.holding` says.
         """
         kinds, customers, items = (self._column(name) for name in ("kinds", "customers", "items"))
         customer_ids, item_ids = list(self._machine.customers), list(self._machine.items)

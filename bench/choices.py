@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from evaluation.algorithms.ours import TRAIN_MS, Ours
 from evaluation.errors import EvaluationError
-from state.recommending.features import FEATURES
-from state.recommending.ranker import Floats, Ranker
+from recommending.features import FEATURES
+from recommending.ranker import Floats, Ranker
 
 FEW = 500
 EVERY = 1 << 30

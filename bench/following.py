@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from streams.kafka.views import Follower
 from streams.kinds import is_deltas
-from streams.messages import Progress, decode_progress
+from streams.messages.schema import Progress, decode_progress
 from streams.topics import PAIR_DELTAS, PROGRESS, PURCHASES, topic_of
-from streams.views import Follower
 
 POLL_MS = 50
 

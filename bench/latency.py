@@ -22,10 +22,10 @@ from bench.probes import PAUSE_S, Heard, apart
 from bench.processes import Usage
 from bench.results import Result, parser, run
 from bench.stack import Arrivals, Running, finished, purchases, running, wait_for
-from streams.messages import decode_event, decode_related
-from streams.publishing import Record
+from streams.kafka.publishing import Record
+from streams.kafka.views import read_all
+from streams.messages.schema import decode_event, decode_related
 from streams.topics import RECOMMENDATIONS, RELATED_ITEMS
-from streams.views import read_all
 
 RATES = "10,50,200,1000"
 LOAD = 100_000

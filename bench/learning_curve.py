@@ -1,7 +1,7 @@
 """How ours compares with the simple algorithms as its lessons grow, over the same candidates.
 
 Every visit is first a test of what each algorithm would have shown, then a lesson
-(`state.recommending.learner`); a hit is any item new to the customer among six.
+(`recommending.learner`); a hit is any item new to the customer among six.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import pairwise
 from bench.choices import make
 from evaluation.prequential import chunks
 from evaluation.protocol import Events, Progress
-from state.recommending.recommender import ALGORITHMS
+from recommending.recommender import ALGORITHMS
 
 STEP = 20  # lessons between two points, at least
 FIRST = 25  # lessons of the first row of a table; each row ends with twice as many

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from bench.choices import make
 from evaluation.protocol import Events, Progress
-from state.recommending.features import NEW_FEATURES
-from state.recommending.recommender import START_NEW
+from recommending.features import NEW_FEATURES
+from recommending.recommender import START_NEW
 
 LESSONS = "lessons"
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
 from state.compile import exercise
-from state.customers import CustomerMachine
-from state.deltas import Source, decode, encode
-from state.events import Event
-from state.items import ItemMachine
+from state.customers.machine import CustomerMachine
+from state.items.machine import ItemMachine
+from state.messages.deltas import Source, decode, encode
+from state.messages.events import Event
+from state.popularity.sharing import Sharing
 from state.settings import CountingSettings
-from state.sharing import Sharing
-from streams.customer_task import item_partition
-from streams.partitioning import partition_for
+from streams.messages.partitioning import partition_for
+from streams.tasks.customers import item_partition
 
 CHUNK = 2_000  # events of a customer partition that are applied at once, as a fetch brings them
 RATE_EVENTS = 200_000

@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alsobought.commands_publish import first, run
+from alsobought.commands.publish import first, run
 from alsobought.sources import numbered, open_purchases
 from alsobought.sources.complete_journey import NAME
 from streams import topics
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
-from streams.publishing import Record
+from streams.kafka.publishing import Record
 from streams.settings import Settings
 
 

@@ -26,17 +26,17 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from alsobought.commands_publish import run as publish
+from alsobought.commands.publish import run as publish
 from alsobought.draining import drain
+from alsobought.local.stack import Stack
 from alsobought.recommending import Recommenders
 from alsobought.sources import open_events, open_items
 from alsobought.sources.complete_journey import NAME
-from alsobought.stack import Stack
 from alsobought.tables import print_table
-from streams.decoding import time_ms
+from streams.kafka.publishing import Record
 from streams.kinds import BOUGHT, EventKind, kinds_of
-from streams.messages import decode_event
-from streams.publishing import Record
+from streams.messages.decoding import time_ms
+from streams.messages.schema import decode_event
 from streams.settings import Settings
 from streams.topics import ITEMS
 

@@ -23,10 +23,10 @@ from bench.following import Following
 from bench.machines import in_process_per_s
 from bench.results import Result, parser, run
 from bench.stack import Running, finished, purchases, running, wait_for
+from streams.kafka.views import ends
 from streams.kinds import counted_of
-from streams.messages import Progress
+from streams.messages.schema import Progress
 from streams.topics import PAIR_DELTAS, PURCHASES, TopicSpec
-from streams.views import ends
 
 PROGRESS_MS = 200
 HELD_BACK = 60_000

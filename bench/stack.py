@@ -17,15 +17,15 @@ from pathlib import Path
 from kafka import KafkaConsumer, TopicPartition
 
 from alsobought.draining import drain
+from alsobought.local.stack import Stack
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
-from alsobought.stack import Stack
 from bench.processes import Processes
+from streams.kafka.publishing import Record
+from streams.kafka.views import ends
 from streams.kinds import listed_of
-from streams.publishing import Record
 from streams.settings import Settings
 from streams.topics import PURCHASES, TopicSpec
-from streams.views import ends
 
 DRAIN_S = 3_600.0
 WAIT_S = 120.0

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from alsobought.tables import print_table
-from streams.blocking_reader import BlockingReader
+from streams.kafka.blocking_reader import BlockingReader
+from streams.kafka.views import ends
 from streams.topics import PAIR_DELTAS, RELATED_ITEMS, TopicSpec
-from streams.views import ends
 from tests.chaos.cluster import SESSION_MS, Cluster
 from tests.chaos.run import new_feeder
 from tests.streams.pipeline import PARTITIONS, Wires, until

@@ -21,16 +21,16 @@ from statistics import median
 
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
-from state.customer_saver import CustomerSaver
-from state.customers import CustomerMachine
-from state.deltas import Source, decode, encode
-from state.events import Event
-from state.item_saver import ItemSaver
-from state.items import ItemMachine
-from state.saving import Saver
+from state.customers.machine import CustomerMachine
+from state.customers.saver import CustomerSaver
+from state.items.machine import ItemMachine
+from state.items.saver import ItemSaver
+from state.messages.deltas import Source, decode, encode
+from state.messages.events import Event
 from state.settings import CountingSettings
-from state.store import RocksStore
-from streams.customer_task import item_partition
+from state.storage.saving import Saver
+from state.storage.store import RocksStore
+from streams.tasks.customers import item_partition
 
 PARTITIONS = 4
 CHUNK = 2_000

@@ -19,7 +19,7 @@ from scipy import sparse
 from evaluation.histories import Distinct, newest
 from evaluation.protocol import Events, Ids
 from evaluation.scoring import Scores, Scoring
-from state.memory import kernel
+from state.memory.arrays import kernel
 
 WINDOW = 50
 QUERY_ITEMS = 120

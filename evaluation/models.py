@@ -10,8 +10,8 @@ from chronological.errors import TooShort
 from chronological.examples import Log
 from chronological.training import Report
 from evaluation.protocol import Events, Progress
-from state.ids import Dictionary
-from state.recommending.chronological import ChronologicalModel
+from recommending.chronological import ChronologicalModel
+from state.memory.ids import Dictionary
 
 
 def trained(before: Events, version: int, progress: Progress) -> ChronologicalModel | None:

@@ -2,7 +2,7 @@
 
 Nothing is held back: at each visit of a customer who has a history, every algorithm of the online learner
 says what it would show, from what was counted before; what is in the basket decides who hit; then it is
-learnt from and counted. The tests are those that production makes of itself (`state.recommending.learner`):
+learnt from and counted. The tests are those that production makes of itself (`recommending.learner`):
 of the next basket alone, not of two weeks, and of candidates from lists, so that numbers are lower than those
 of `evaluate` at cutoffs.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from evaluation.algorithms.ours import Ours
 from evaluation.protocol import Events, Progress
-from state.recommending.visits import BREAK_MS
+from recommending.visits import BREAK_MS
 
 CHUNK = 500  # events counted at once at most
 DAY_S = 86_400

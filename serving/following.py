@@ -11,9 +11,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from serving.read_model import ReadModel
+from streams.kafka.readers import new_reader
+from streams.kafka.stopping import stop
 from streams.kinds import counted_of_kinds
-from streams.readers import new_reader
-from streams.stopping import stop
 
 log = logging.getLogger("alsobought")
 

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from serving import statistics
 from serving.read_model import ReadModel
-from streams.messages import Progress
+from streams.messages.schema import Progress
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 

@@ -11,8 +11,8 @@ import msgspec
 from serving.errors import ApiError
 from serving.read_model import ReadModel
 from streams.kinds import BOUGHT, Kind
-from streams.messages import REPORTED
-from streams.partitioning import partition_for
+from streams.messages.partitioning import partition_for
+from streams.messages.schema import REPORTED
 from streams.recommending.messages import Recommendations
 
 ANSWER_S = 10.0

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from serving.errors import bad
-from streams.messages import MAX_ID_BYTES
+from streams.messages.schema import MAX_ID_BYTES
 
 MOST = 1_000
 MAX_QUERY = 200

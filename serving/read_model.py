@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from streams.kinds import EventKind, Kind, counted_of_kinds
-from streams.messages import (
+from streams.messages.packing import pack, unpack
+from streams.messages.schema import (
     REPORTED,
     CatalogueItem,
     Progress,
@@ -22,7 +23,6 @@ from streams.messages import (
     decode_progress,
     decode_related,
 )
-from streams.packing import pack, unpack
 from streams.recommending.messages import (
     Quality,
     RankerState,

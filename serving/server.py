@@ -16,9 +16,9 @@ from serving.api import Api
 from serving.following import Follower
 from serving.owners import Owners
 from serving.read_model import ReadModel
+from streams.kafka.views import partitions_of
 from streams.kinds import Kind
 from streams.topics import ITEMS
-from streams.views import partitions_of
 
 log = logging.getLogger("alsobought")
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from recommending.experiments import interval, p_value
+from recommending.ranker import average
 from serving.read_model import KindModel
-from state.recommending.experiments import interval, p_value
-from state.recommending.ranker import average
 from streams.recommending.messages import Quality
 
 SHOWN = "shown"  # the algorithm of records that are about variants

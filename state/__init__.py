@@ -2,9 +2,9 @@
 
 As a library, on ten purchases:
 
->>> from state.customers import CustomerMachine
->>> from state.events import Event
->>> from state.items import ItemMachine
+>>> from state.customers.machine import CustomerMachine
+>>> from state.messages.events import Event
+>>> from state.items.machine import ItemMachine
 >>> baskets = {"ann": "tea milk honey", "bob": "tea milk", "cleo": "tea honey", "dan": "bread butter jam"}
 >>> noon = 1_750_000_000_000
 >>> purchases = [Event(who, item, noon) for who, basket in baskets.items() for item in basket.split()]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from state import codec
-from state.deltas import Availability, Source
-from state.saving import Saver
-from state.store import Records, Store
+from state.messages.deltas import Availability, Source
+from state.storage import codec
+from state.storage.saving import Saver
+from state.storage.store import Records, Store
 
 
 @dataclass

@@ -16,26 +16,26 @@ from typing import Any
 import numpy as np
 from numba.core import event
 
-from state.bestsellers import Bestsellers
-from state.crossing import CrossingMachine
-from state.customer_saver import CustomerSaver
-from state.customers import CustomerMachine
-from state.deltas import Source, decode, encode, nothing
-from state.events import Event, Kind
-from state.first_events import BOUGHT, WATCHED, decode_first, encode_first
-from state.item_ids import ItemIds
-from state.item_saver import ItemSaver
-from state.items import ItemMachine
-from state.murmur2 import hashes
-from state.pair_changes import decode_pairs, encode_pairs, no_pairs
-from state.popularity_changes import PopularityChanges
-from state.popularity_view import ItemPopularity, PopularityView
-from state.recommending.catalogue import Catalogue, Filter
-from state.recommending.learner import Learner
-from state.recommending.list_view import ListView, Translation
-from state.recommending.recommender import Recommender
+from recommending.catalogue import Catalogue, Filter
+from recommending.learner import Learner
+from recommending.list_view import ListView, Translation
+from recommending.recommender import Recommender
+from state.customers.machine import CustomerMachine
+from state.customers.saver import CustomerSaver
+from state.items.ids import ItemIds
+from state.items.machine import ItemMachine
+from state.items.saver import ItemSaver
+from state.memory.murmur2 import hashes
+from state.messages.deltas import Source, decode, encode, nothing
+from state.messages.events import Event, Kind
+from state.messages.first_events import BOUGHT, WATCHED, decode_first, encode_first
+from state.messages.pair_changes import decode_pairs, encode_pairs, no_pairs
+from state.popularity.bestsellers import Bestsellers
+from state.popularity.changes import PopularityChanges
+from state.popularity.view import ItemPopularity, PopularityView
 from state.settings import CountingSettings
-from state.store import MemoryStore
+from state.storage.store import MemoryStore
+from state.watched_bought.machine import CrossingMachine
 
 START_MS = 1_500_000_000_000
 SETTINGS = CountingSettings(window=3, row_capacity=8, list_length=4)

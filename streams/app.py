@@ -9,8 +9,9 @@
     dead-letters and progress are written by all of them
 
 All of it is one agent: what a fetch brought, of all topics and partitions, goes through the machines in one
-pass (`streams.cycle`). What these topics are good for, recommendations and bestsellers, is another process's:
-see `streams.recommending.app`. Run it with `alsobought worker`, or with `faust -A streams.app worker`.
+pass (`streams.tasks.cycle`). What these topics are good for, recommendations and bestsellers, is another
+process's: see `streams.recommending.app`. Run it with `alsobought worker`, or with `faust -A streams.app
+worker`.
 """
 
 from __future__ import annotations

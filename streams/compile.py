@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from recommending.list_view import ListView
 from state.compile import EVENTS, SETTINGS, counting_compilations
-from state.customers import CustomerMachine
-from state.deltas import decode, encode
-from state.items import ItemMachine
-from state.recommending.list_view import ListView
-from state.rows import MASS
-from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
-from streams.popularity_json import popularity_records
+from state.customers.machine import CustomerMachine
+from state.items.machine import ItemMachine
+from state.items.rows import MASS
+from state.messages.deltas import decode, encode
+from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
+from streams.messages.popularity_json import popularity_records
+from streams.messages.record_batches import frame, packed, successive
 from streams.recommending.list_reading import ListReader
-from streams.record_batches import frame, packed, successive
 
 
 def exercise() -> int:

@@ -14,12 +14,12 @@ import faust
 from faust.tables.manager import TableManager
 
 from streams.broker.topics_admin import require_topics
-from streams.heap import keep_compact
+from streams.kafka.stopping import end_without_kafka
+from streams.kafka.transport import Schema, Transport
 from streams.kinds import topics_of
+from streams.process.heap import keep_compact
 from streams.settings import Settings
-from streams.stopping import end_without_kafka
 from streams.topics import TopicSpec
-from streams.transport import Schema, Transport
 from streams.worker import Tasks
 
 log = logging.getLogger("alsobought")

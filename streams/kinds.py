@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 EVENTS_SOURCE, CATALOGUE_SOURCE = 0, 1
-"""Numbers of the sources in every deltas topic (`state.deltas.Source`); stores have them."""
+"""Numbers of the sources in every deltas topic (`state.messages.deltas.Source`); stores have them."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class CrossKind(Kind):
     ----------
     sides
         The kinds of events whose machines tell what comes into histories, by their numbers there
-        (`state.first_events`).
+        (`state.messages.first_events`).
     """
 
     sides: tuple[EventKind, ...]

@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from state import rows as rw
 from state.errors import StoreError
-from streams.checkpoints import CheckpointError, NoCheckpoints
-from streams.customer_task import CustomerTask
-from streams.item_task import ItemTask
+from state.items import rows as rw
 from streams.kinds import BOUGHT
-from streams.messages import decode_related
-from streams.tasks import Task
+from streams.messages.schema import decode_related
+from streams.stores.checkpoints import CheckpointError, NoCheckpoints
+from streams.tasks.customers import CustomerTask
+from streams.tasks.items import ItemTask
+from streams.tasks.task import Task
 from streams.worker import Tasks
 
 NEIGHBOURS = 1_000

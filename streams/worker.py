@@ -13,30 +13,30 @@ from typing import Any
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
-from streams.assignment import StickyUnits
-from streams.catalogue_task import CatalogueTask
-from streams.checkpoints import Checkpoints, NoCheckpoints
-from streams.checkpoints.taking import take
-from streams.context import Context
-from streams.crossing_task import CrossingTask
-from streams.customer_task import CustomerTask
-from streams.cycle import Cycle
-from streams.foreign import TopicReader
-from streams.item_task import ItemTask
+from streams.kafka.assignment import StickyUnits
+from streams.kafka.foreign import TopicReader
+from streams.kafka.lease import Lease
+from streams.kafka.log_identity import log_identity
+from streams.kafka.outbox import Outbox, Record
+from streams.kafka.transport import Chunk
 from streams.kinds import CrossKind, EventKind, Kind, counted_of, kinds_of, listed_of
-from streams.lease import Lease
-from streams.log_identity import log_identity
-from streams.messages import encode
-from streams.opening import Stores
-from streams.others import Others
-from streams.outbox import Outbox, Record
-from streams.partitioning import partition_for
+from streams.messages.partitioning import partition_for
+from streams.messages.schema import encode
+from streams.process.threads import in_thread
 from streams.settings import Settings
-from streams.stores_here import StoresHere
-from streams.tasks import Reached, Task
-from streams.threads import in_thread
+from streams.stores.checkpoints import Checkpoints, NoCheckpoints
+from streams.stores.checkpoints.taking import take
+from streams.stores.here import StoresHere
+from streams.stores.opening import Stores
+from streams.tasks.catalogue import CatalogueTask
+from streams.tasks.context import Context
+from streams.tasks.customers import CustomerTask
+from streams.tasks.cycle import Cycle
+from streams.tasks.items import ItemTask
+from streams.tasks.others import Others
+from streams.tasks.task import Reached, Task
+from streams.tasks.watched_bought import CrossingTask
 from streams.topics import ITEMS, PROGRESS, PURCHASES
-from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
 

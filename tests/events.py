@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from alsobought.sources import open_purchases
 from alsobought.sources.events import messages_of
-from state.events import Event, Kind
-from streams.messages import EventMessage
+from state.messages.events import Event, Kind
+from streams.messages.schema import EventMessage
 
 DAY_MS = 86_400_000
 START_MS = 1_700_000_000_000

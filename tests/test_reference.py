@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from streams.kinds import LISTED, topics_of_kinds
-from streams.messages import (
+from streams.messages.schema import (
     decode_dead_letter,
     decode_event,
     decode_item,

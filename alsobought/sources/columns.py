@@ -31,7 +31,7 @@ from alsobought.sources.arrays import (
     with_nulls,
 )
 from alsobought.sources.values import EXACT_BELOW, BadValue
-from streams.messages import MAX_ID_BYTES, MAX_QUANTITY
+from streams.messages.schema import MAX_ID_BYTES, MAX_QUANTITY
 
 Column: TypeAlias = "tuple[Array, Mask]"
 

@@ -30,9 +30,9 @@ from alsobought.sources.values import (
     text_value,
     whole_note,
 )
-from streams.checks import EventTypes, Unusable
 from streams.kinds import BUILT_IN, EventKind
-from streams.messages import EventMessage
+from streams.messages.checks import EventTypes, Unusable
+from streams.messages.schema import EventMessage
 
 _COLUMNS = (
     "customer_id",

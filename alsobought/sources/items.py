@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alsobought.sources.table import Refuse, Rows, Table
 from alsobought.sources.values import BadValue, Notes, available_value, id_value, price_value, text_value
-from streams.checks import MAX_VALUE_BYTES
-from streams.messages import CatalogueItem, encode
+from streams.messages.checks import MAX_VALUE_BYTES
+from streams.messages.schema import CatalogueItem, encode
 
 _COLUMNS = ("item_id", "title", "category", "brand", "price", "available")
 

@@ -19,7 +19,7 @@ from alsobought.sources.ordering import Sorted
 from alsobought.sources.table import Position, Reader, Refuse, Rows
 from alsobought.sources.values import Notes
 from streams.kinds import EventKind
-from streams.messages import CatalogueItem, EventMessage, encode
+from streams.messages.schema import CatalogueItem, EventMessage, encode
 
 OnPosition = Callable[[Position], None]
 Records = list[tuple[bytes, bytes]]

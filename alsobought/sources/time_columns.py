@@ -17,7 +17,7 @@ import pyarrow as pa
 from alsobought.sources.arrays import Array, array, bytes_of, floats, integers, lengths, nulls, offsets_of
 from alsobought.sources.columns import Column
 from alsobought.sources.times import LATEST_MS, SECONDS_BELOW
-from streams.checks import AHEAD_MS, EARLIEST_MS
+from streams.messages.checks import AHEAD_MS, EARLIEST_MS
 
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from alsobought.sources.values import BadValue, is_empty
-from streams.checks import EARLIEST_MS, Unusable, check_time, shown
+from streams.messages.checks import EARLIEST_MS, Unusable, check_time, shown
 
 _DIGITS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _ZONE = re.compile(r" ?(UTC|GMT|Z)$")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 
-from streams.checks import Unusable, check_id, check_quantity, shown
+from streams.messages.checks import Unusable, check_id, check_quantity, shown
 
 _DIGITS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)\.0+")

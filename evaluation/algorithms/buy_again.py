@@ -1,7 +1,7 @@
 """Buy it again: what the customer had most often, the newest first where that is equal.
 
 Only what repeats can be bought again, so it answers the question of all items, not that of new ones. The rate
-of repeat purchases (`state.recommending.repeats`) is a feature of `ours`; alone it is worse than the count.
+of repeat purchases (`recommending.repeats`) is a feature of `ours`; alone it is worse than the count.
 """
 
 from __future__ import annotations

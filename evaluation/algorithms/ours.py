@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from evaluation.models import trained
 from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, Progress, no_progress
-from state.customers import CustomerMachine
-from state.events import Event
-from state.items import ItemMachine
-from state.recommending import lessons
-from state.recommending.catalogue import Catalogue
-from state.recommending.learner import Hits, Learner
-from state.recommending.list_view import ListView, Translation
-from state.recommending.recommender import Recommender, Shelf
+from recommending import lessons
+from recommending.catalogue import Catalogue
+from recommending.learner import Hits, Learner
+from recommending.list_view import ListView, Translation
+from recommending.recommender import Recommender, Shelf
+from state.customers.machine import CustomerMachine
+from state.items.machine import ItemMachine
+from state.messages.events import Event
 from state.settings import CountingSettings
 
 TRAIN_MS = 56 * DAY_MS

@@ -1,7 +1,7 @@
 """What the customers of a partition should see, and what is learnt from what they then buy.
 
 A recommender beside the histories of one partition: before a batch is applied, who comes back is a test of
-what would be shown (`state.recommending.lessons`); messages are made of what is known as of now.
+what would be shown (`recommending.lessons`); messages are made of what is known as of now.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from state.customers import CustomerMachine
-from state.recommending import lessons
-from state.recommending.catalogue import Filter
-from state.recommending.experiments import parse, variant_of
-from state.recommending.learner import Learner
-from state.recommending.recommender import Recommender, Shelf
-from streams.decoding import Decoded
+from recommending import lessons
+from recommending.catalogue import Filter
+from recommending.experiments import parse, variant_of
+from recommending.learner import Learner
+from recommending.recommender import Recommender, Shelf
+from state.customers.machine import CustomerMachine
+from streams.messages.decoding import Decoded
 from streams.recommending.board import Board
 from streams.recommending.following import Following
 from streams.recommending.messages import Recommendations, Recommended

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from state.popularity import DAY_MS
+from state.popularity.counts import DAY_MS
 
 IDLE_S = 1.0
 ACTIVE_S = 20.0  # longer than a partition that changes goes without publishing popularity

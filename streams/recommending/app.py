@@ -15,7 +15,7 @@ Run it with `alsobought recommender`, or with `faust -A streams.recommending.app
 from __future__ import annotations
 
 from streams.faust_app import add_agent, new_app, serve
-from streams.priority import step_back
+from streams.process.priority import step_back
 from streams.recommending.queries import RecommenderQueries
 from streams.recommending.tasks import RecommenderTasks
 from streams.settings import Settings

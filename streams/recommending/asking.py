@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from state.recommending.catalogue import Filter
-from streams.partitioning import partition_for
+from recommending.catalogue import Filter
+from streams.messages.partitioning import partition_for
 
 if TYPE_CHECKING:
     from streams.recommending.task import RecommenderTask

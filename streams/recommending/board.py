@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from state.popularity_view import PopularityView
-from state.recommending.catalogue import Catalogue
-from state.recommending.chronological import ChronologicalModel
-from state.recommending.list_view import ListView
-from state.recommending.ranker import Ranker, average
-from state.recommending.recommender import new_rankers
+from recommending.catalogue import Catalogue
+from recommending.chronological import ChronologicalModel
+from recommending.list_view import ListView
+from recommending.ranker import Ranker, average
+from recommending.recommender import new_rankers
+from state.popularity.view import PopularityView
 from streams.recommending.alignment import Alignment
 from streams.recommending.list_reading import ListReader
 from streams.recommending.messages import ModelAnnounced, Quality, RankerState

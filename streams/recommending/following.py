@@ -22,8 +22,11 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from state.popularity_view import ItemPopularity
-from streams.messages import (
+from state.popularity.view import ItemPopularity
+from streams.kafka.readers import new_reader
+from streams.kafka.stopping import stop
+from streams.messages.popularity_json import popularity_of
+from streams.messages.schema import (
     COUNTED,
     SETTLE,
     Progress,
@@ -31,13 +34,10 @@ from streams.messages import (
     decode_progress,
     decode_settle_mark,
 )
-from streams.popularity_json import popularity_of
-from streams.readers import new_reader
+from streams.process.threads import in_thread
 from streams.recommending.alignment import as_of_ms
 from streams.recommending.board import Board, Boards
 from streams.recommending.messages import decode_model, decode_quality, decode_ranker
-from streams.stopping import stop
-from streams.threads import in_thread
 from streams.topics import ITEMS, MODELS, PROGRESS, QUALITY, RANKER
 
 log = logging.getLogger("alsobought")

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from state.recommending.learner import Learner
-from streams.outbox import Record
-from streams.partitioning import partition_for
+from recommending.learner import Learner
+from streams.kafka.outbox import Record
+from streams.messages.partitioning import partition_for
+from streams.process.threads import in_thread
 from streams.recommending.messages import Quality, RankerState, encode
-from streams.threads import in_thread
 from streams.topics import QUALITY, RANKER
 
 if TYPE_CHECKING:
-    from streams.context import Context
     from streams.recommending.board import Board, QualityKey
+    from streams.tasks.context import Context
 
 Here = Callable[[], dict[int, dict[str, float]]]
 """The lessons of each partition of a kind in this process."""

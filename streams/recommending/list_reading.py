@@ -2,7 +2,7 @@
 
 During a load and after a settle, lists come by the ten thousand a second, of a hundred entries each. Decoded
 into objects one takes 150 us; the kernel here takes a tenth. It reads exactly what workers write
-(`streams.lists_json`): anything else, and ids with letters that JSON escapes, is decoded by msgspec.
+(`streams.messages.lists_json`): anything else, and ids with letters that JSON escapes, is decoded by msgspec.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from state.memory import address_of, kernel, load_any
-from state.recommending.id_table import IdArrays, IdTable, find
-from state.recommending.list_view import ListArrays, ListView, landmark_weight, put_entry, put_head
-from streams.json_text import Text, text_of
+from recommending.id_table import IdArrays, IdTable, find
+from recommending.list_view import ListArrays, ListView, landmark_weight, put_entry, put_head
+from state.memory.arrays import address_of, kernel, load_any
+from streams.messages.json_text import Text, text_of
 
 log = logging.getLogger("alsobought")
 

@@ -17,16 +17,16 @@ import time
 import msgspec
 
 from chronological.model import Model, decode, encode
-from state.ids import Dictionary
-from state.recommending.chronological import ChronologicalModel
-from streams.checkpoints.errors import CheckpointError
-from streams.checkpoints.remote import Remote
-from streams.messages import encode as encode_message
+from recommending.chronological import ChronologicalModel
+from state.memory.ids import Dictionary
+from streams.kafka.views import read_all, send
+from streams.messages.schema import encode as encode_message
+from streams.process.threads import in_thread
 from streams.recommending.board import Board, Boards
 from streams.recommending.messages import ModelAnnounced, decode_model
-from streams.threads import in_thread
+from streams.stores.checkpoints.errors import CheckpointError
+from streams.stores.checkpoints.remote import Remote
 from streams.topics import MODELS
-from streams.views import read_all, send
 
 log = logging.getLogger("alsobought")
 

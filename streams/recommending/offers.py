@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from state.ids import Dictionary
+from state.memory.ids import Dictionary
 
 NOTHING = -1
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from state.recommending.visits import MOST_CASES
+from recommending.visits import MOST_CASES
 
 LESSONS_SHARE = 0.05  # of a core, of all partitions together
 SAVED_S = 1.0  # that lessons may have saved up: live traffic takes them all

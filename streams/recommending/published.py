@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.foreign import Written
-from streams.messages import key_text
+from streams.kafka.foreign import Written
+from streams.messages.schema import key_text
 from streams.recommending.offers import Offers
 from streams.recommending.unfinished import published_before
 
 if TYPE_CHECKING:
-    from streams.context import Context
     from streams.recommending.board import Board
+    from streams.tasks.context import Context
 
 log = logging.getLogger("alsobought")
 

@@ -15,20 +15,20 @@ import numpy.typing as npt
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from state.bestsellers import EVERYTHING, Bestsellers
-from state.bestsellers import Board as Which
-from state.recommending.list_view import Translation
-from streams.foreign import Written
-from streams.partitioning import partition_for
+from recommending.list_view import Translation
+from state.popularity.bestsellers import EVERYTHING, Bestsellers
+from state.popularity.bestsellers import Board as Which
+from streams.kafka.foreign import Written
+from streams.messages.partitioning import partition_for
+from streams.process.threads import in_thread
 from streams.recommending.messages import Seller, Sellers, encode
-from streams.threads import in_thread
 from streams.topics import ITEMS
 
 if TYPE_CHECKING:
-    from streams.context import Context
     from streams.recommending.board import Board
     from streams.recommending.task import RecommenderTask
     from streams.recommending.tasks import Shared
+    from streams.tasks.context import Context
 
 log = logging.getLogger("alsobought")
 

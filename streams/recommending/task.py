@@ -19,33 +19,33 @@ import numpy as np
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from state.customer_saver import CustomerSaver
-from state.customers import CustomerMachine
-from state.deltas import Source
-from state.events import Kind
-from state.pairing import DUPLICATE, INCLUDED, NEW, REPEAT
-from state.recommending.catalogue import Filter
-from state.recommending.recommender import Shelf
-from state.saving import Saver
-from state.store import RocksStore
-from streams.checks import EventTypes
-from streams.context import Context
-from streams.customer_task import counting_settings, item_partition
-from streams.decoding import decode_events
+from recommending.catalogue import Filter
+from recommending.recommender import Shelf
+from state.customers.machine import CustomerMachine
+from state.customers.pairing import DUPLICATE, INCLUDED, NEW, REPEAT
+from state.customers.saver import CustomerSaver
+from state.messages.deltas import Source
+from state.messages.events import Kind
+from state.storage.saving import Saver
+from state.storage.store import RocksStore
 from streams.kinds import EVENTS_SOURCE, EventKind, kinds_of
-from streams.messages import REPORTED, Progress
+from streams.messages.checks import EventTypes
+from streams.messages.decoding import decode_events
+from streams.messages.schema import REPORTED, Progress
+from streams.process.threads import in_thread
 from streams.recommending.advice import Advice
 from streams.recommending.learnt import LearntPublisher
 from streams.recommending.messages import Recommendations, encode, key_of
 from streams.recommending.published import Published
 from streams.recommending.unfinished import customers_between, reported_before
 from streams.recommending.waiting import Waiting
-from streams.tasks import Outgoing, Reached, Task
-from streams.threads import in_thread
+from streams.tasks.context import Context
+from streams.tasks.customers import counting_settings, item_partition
+from streams.tasks.task import Outgoing, Reached, Task
 
 if TYPE_CHECKING:
+    from streams.kafka.transport import Chunk
     from streams.recommending.tasks import Shared
-    from streams.transport import Chunk
 
 log = logging.getLogger("alsobought")
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from faust.types import TP
 
-from streams.context import Context
 from streams.kinds import EventKind
 from streams.recommending.board import Boards
 from streams.recommending.following import Following
@@ -18,8 +17,9 @@ from streams.recommending.models import Models
 from streams.recommending.sellers import SellersPublisher
 from streams.recommending.task import RecommenderTask
 from streams.settings import Settings
-from streams.store_folder import RECOMMENDER_FOLDER
-from streams.tasks import Task
+from streams.stores.folder import RECOMMENDER_FOLDER
+from streams.tasks.context import Context
+from streams.tasks.task import Task
 from streams.worker import Tasks
 
 

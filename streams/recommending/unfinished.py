@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import msgspec
 from faust.types import TP
 
-from streams.messages import Progress, decode_progress, key_text
-from streams.partitioning import partition_for
+from streams.messages.partitioning import partition_for
+from streams.messages.schema import Progress, decode_progress, key_text
+from streams.process.threads import in_thread
 from streams.recommending.offers import Offers
-from streams.threads import in_thread
 from streams.topics import PROGRESS
 
 if TYPE_CHECKING:
-    from state.recommending.list_view import ListView
-    from streams.context import Context
+    from recommending.list_view import ListView
     from streams.kinds import EventKind
     from streams.recommending.task import RecommenderTask
+    from streams.tasks.context import Context
 
 AT_ONCE = 1_000
 RECENT = 2_000  # records of a partition of `progress`: minutes of its tasks

@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
-from alsobought.place import Place
-from state.store import RocksStore
+from alsobought.local.place import Place
+from state.storage.store import RocksStore
 from streams.broker.embedded import EmbeddedKafka
-from streams.checkpoints import Checkpoint, Checkpoints
 from streams.kinds import LISTED, counted_of_kinds
+from streams.stores.checkpoints import Checkpoint, Checkpoints
 from streams.topics import PURCHASES
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 from tests.streams.pipeline import PARTITIONS, Wires, Worker, until
 from tests.streams.test_pipeline import WINDOW, check, events_of, real_records
 

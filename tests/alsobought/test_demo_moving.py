@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from alsobought import demo_moving
-from streams.messages import RelatedItem, RelatedItems, encode
-from streams.views import Row
+from alsobought.demo import moving as demo_moving
+from streams.kafka.views import Row
+from streams.messages.schema import RelatedItem, RelatedItems, encode
 
 
 def _list(item: str, buyers: int, *related: str) -> Row:

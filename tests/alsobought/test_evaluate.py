@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from alsobought.evaluating import kind_of, read
-from alsobought.holding import holding
+from alsobought.local.holding import holding
 from alsobought.sources import SourceError
 from evaluation import extra
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED
-from streams.messages import EventMessage, encode
+from streams.messages.schema import EventMessage, encode
 from tests.alsobought.test_cli import run
 from tests.events import purchases, watches
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alsobought.holding import holding
-from state.customers import CustomerMachine
-from state.events import Event, Kind
+from alsobought.local.holding import holding
+from state.customers.machine import CustomerMachine
+from state.messages.events import Event, Kind
 from state.settings import CountingSettings
 
 KINDS = [Kind.PURCHASE] * 6 + [Kind.RETURN] * 3 + [Kind.FORGET]

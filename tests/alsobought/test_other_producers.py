@@ -19,8 +19,8 @@ from alsobought.cli import app
 from alsobought.clients import newest_progress
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import admin_client
-from streams.messages import Progress
-from streams.partitioning import partition_for
+from streams.messages.partitioning import partition_for
+from streams.messages.schema import Progress
 from streams.settings import Settings
 from streams.topics import ITEMS, PURCHASES, TopicSpec
 from tests.streams.pipeline import PARTITIONS, TOPICS, Recommender, Wires, Worker, until

@@ -16,9 +16,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
-from streams.messages import CatalogueItem, DeadLetter, EventMessage, decode_event, decode_item, encode
+from streams.kafka.views import read_all, send
+from streams.messages.schema import CatalogueItem, DeadLetter, EventMessage, decode_event, decode_item, encode
 from streams.topics import DEAD_LETTERS, ITEMS, PURCHASES
-from streams.views import read_all, send
 from tests.streams.pipeline import until
 
 if TYPE_CHECKING:

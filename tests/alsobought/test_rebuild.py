@@ -13,13 +13,13 @@ from kafka import KafkaAdminClient, TopicPartition
 from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
-from alsobought.place import Place
+from alsobought.local.place import Place
 from streams.broker.embedded import EmbeddedKafka
-from streams.checkpoints import Checkpoints
+from streams.kafka.log_identity import beginnings, log_identity
 from streams.kinds import LISTED, WATCHED, counted_of_kinds
-from streams.log_identity import beginnings, log_identity
+from streams.stores.checkpoints import Checkpoints
 from streams.topics import ITEMS, PAIR_DELTAS, POPULARITY, PURCHASES
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 from tests.streams.pipeline import PARTITIONS, Wires, Worker
 from tests.streams.test_pipeline import WINDOW, check, events_of, real_records
 

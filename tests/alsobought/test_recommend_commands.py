@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from alsobought.cli import app
 from alsobought.recommending import Recommenders
 from streams.broker.embedded import EmbeddedKafka
-from streams.messages import EventMessage
+from streams.messages.schema import EventMessage
 from streams.topics import BESTSELLERS, QUALITY, RECOMMENDATIONS
 from tests.events import DAY_MS, START_MS
 from tests.streams.pipeline import until

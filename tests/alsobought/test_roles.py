@@ -14,7 +14,7 @@ import pytest
 from alsobought.draining import drain
 from streams.broker.embedded import EmbeddedKafka
 from streams.kinds import LISTED
-from streams.messages import REPORTED
+from streams.messages.schema import REPORTED
 from streams.topics import PURCHASES
 from tests.events import purchases
 from tests.streams.pipeline import PARTITIONS, Wires, until

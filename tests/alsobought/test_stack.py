@@ -18,8 +18,8 @@ import psutil
 import pytest
 from kafka import KafkaProducer
 
-from alsobought.place import Place
-from streams.messages import decode_related
+from alsobought.local.place import Place
+from streams.messages.schema import decode_related
 
 COMMAND = [sys.executable, "-P", "-m", "alsobought.cli"]
 EVENTS = 5_000

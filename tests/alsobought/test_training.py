@@ -16,7 +16,7 @@ from chronological.examples import Log
 from chronological.model import encode as encode_model
 from chronological.training import Report
 from streams.kinds import BOUGHT, BUILT_IN
-from streams.messages import EventMessage, encode
+from streams.messages.schema import EventMessage, encode
 from tests.events import DAY_MS, START_MS, purchases
 
 

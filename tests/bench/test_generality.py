@@ -18,8 +18,8 @@ from evaluation.algorithms import make
 from evaluation.algorithms.ours import Ours
 from evaluation.errors import EvaluationError
 from evaluation.protocol import no_progress
-from state.recommending.features import FEATURES, NEW_FEATURES
-from state.recommending.recommender import ALGORITHMS, new_rankers
+from recommending.features import FEATURES, NEW_FEATURES
+from recommending.recommender import ALGORITHMS, new_rankers
 
 TINY = Shop(items=60, customers=80, visits=12, basket=2, days=120, groups=4)
 ROWS = [

@@ -9,7 +9,7 @@ import pytest
 
 from bench.shops import SHOPS, Shop, events
 from evaluation.protocol import DAY_MS, Events, distinct_pairs
-from state.recommending.visits import BREAK_MS
+from recommending.visits import BREAK_MS
 
 SMALL = Shop(items=300, customers=400, visits=8, basket=3, repeat=0.1, groups=10)
 

@@ -17,9 +17,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.kafka.stopping import stop
 from streams.kinds import BUILT_IN, EventKind
-from streams.messages import Progress, decode_progress
-from streams.stopping import stop
+from streams.messages.schema import Progress, decode_progress
 from streams.topics import PROGRESS
 from tests.streams.pipeline import PARTITIONS
 

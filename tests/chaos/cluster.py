@@ -15,9 +15,9 @@ import psutil
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
-from streams.checkpoints import Checkpoints
 from streams.settings import Settings
-from streams.store_folder import RECOMMENDER_FOLDER
+from streams.stores.checkpoints import Checkpoints
+from streams.stores.folder import RECOMMENDER_FOLDER
 from tests.streams.pipeline import PARTITIONS, TOPICS, WAIT_S, Recommender, Worker
 
 SESSION_MS = 6_000

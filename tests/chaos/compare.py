@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from state.bestsellers import EVERYTHING, Board
-from state.customer_saver import CustomerSaver
-from state.customers import CustomerMachine
-from state.deltas import Source
-from state.entries import decay_weight
-from state.item_saver import ItemSaver
-from state.items import ItemMachine
-from state.popularity import DAY_MS, DAYS, RECENT_DAYS
-from state.saving import stored_position
+from state.customers.machine import CustomerMachine
+from state.customers.saver import CustomerSaver
+from state.items.entries import decay_weight
+from state.items.machine import ItemMachine
+from state.items.saver import ItemSaver
+from state.messages.deltas import Source
+from state.popularity.bestsellers import EVERYTHING, Board
+from state.popularity.counts import DAY_MS, DAYS, RECENT_DAYS
+from state.popularity.sharing import Sharing
 from state.settings import CountingSettings
-from state.sharing import Sharing
-from state.store import RocksStore
+from state.storage.saving import stored_position
+from state.storage.store import RocksStore
 from streams.kinds import EventKind
-from streams.partitioning import partition_for
-from streams.store_folder import StoreFolder
-from tests.oracle import Oracle
+from streams.messages.partitioning import partition_for
+from streams.stores.folder import StoreFolder
+from tests.oracles.counts import Oracle
 from tests.streams.pipeline import PARTITIONS
 
 WINDOW = 50

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from state.crossing import CrossingMachine
-from state.customer_saver import CustomerSaver
-from state.deltas import Source
-from state.item_saver import ItemSaver
-from state.items import ItemMachine
-from state.popularity import DAY_MS, DAYS
+from state.customers.saver import CustomerSaver
+from state.items.machine import ItemMachine
+from state.items.saver import ItemSaver
+from state.messages.deltas import Source
+from state.popularity.counts import DAY_MS, DAYS
 from state.settings import CountingSettings
+from state.watched_bought.machine import CrossingMachine
 from streams.kinds import WATCHED_BOUGHT as KIND
-from streams.partitioning import partition_for
+from streams.messages.partitioning import partition_for
 from tests.chaos.compare import Differences, newest_store
-from tests.crossing_oracle import CrossingOracle
+from tests.oracles.watched_bought import CrossingOracle
 from tests.streams.pipeline import PARTITIONS
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from streams.kinds import BOUGHT, EventKind
-from streams.messages import EventMessage
+from streams.messages.schema import EventMessage
 from tests.events import DAY_MS, real_slice, watches
 
 DUPLICATES, RETURNS, FORGETS = 0.03, 0.04, 0.002

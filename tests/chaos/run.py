@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alsobought.draining import drain
-from state.events import Event
+from state.messages.events import Event
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED, WATCHED_BOUGHT, EventKind, counted_of_kinds
-from streams.messages import REPORTED, decode_event
-from streams.partitioning import partition_for
+from streams.messages.partitioning import partition_for
+from streams.messages.schema import REPORTED, decode_event
 from tests.chaos.clients import Feeder, Listener
 from tests.chaos.cluster import Cluster
 from tests.chaos.compare import (
@@ -32,9 +32,9 @@ from tests.chaos.compare import (
 from tests.chaos.compare_crossing import compare_crossing, compare_crossing_lists
 from tests.chaos.faults import SHORT, WEIGHTS, Fault
 from tests.chaos.feed import feed
-from tests.crossing_oracle import CrossingOracle
 from tests.events import as_event
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
+from tests.oracles.watched_bought import CrossingOracle
 from tests.streams.pipeline import PARTITIONS, Wires, until
 
 SHARES = {BOUGHT: 3, WATCHED: 1}  # of four events

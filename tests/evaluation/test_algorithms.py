@@ -16,8 +16,8 @@ from evaluation.algorithms.user_based import UserBased
 from evaluation.errors import EvaluationError
 from evaluation.histories import bought, owned
 from evaluation.protocol import DAY_MS, NOTHING, Events, cutoffs
-from state.items import ItemMachine
-from state.lists import Lists
+from state.items.lists import Lists
+from state.items.machine import ItemMachine
 from tests.evaluation.world import drifting, groceries, rows
 
 SMALL = drifting()

@@ -12,9 +12,9 @@ from evaluation.cooccurrence import QUERY_ITEMS, WINDOW, keep_best, opportunitie
 from evaluation.histories import Distinct, newest
 from evaluation.protocol import DAY_MS, Events
 from evaluation.scoring import best
-from state.events import Event
+from state.messages.events import Event
 from tests.evaluation.world import drifting, groceries
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 
 CASES = {"groceries": groceries(8_000), "drifting": drifting()}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from evaluation.protocol import Catalogue, Events
-from streams.messages import EventMessage
+from streams.messages.schema import EventMessage
 from tests.events import real_slice, watches
 
 

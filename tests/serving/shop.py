@@ -20,7 +20,7 @@ from streams.kinds import (
     Kind,
     counted_of_kinds,
 )
-from streams.messages import REPORTED, CatalogueItem, Progress, RelatedItem, RelatedItems, encode
+from streams.messages.schema import REPORTED, CatalogueItem, Progress, RelatedItem, RelatedItems, encode
 from streams.recommending.messages import Quality, RankerState, Recommendations, Recommended, Seller, Sellers
 from streams.topics import ITEMS, PROGRESS, QUALITY, RANKER
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from serving.server import CannotServe, Server, ServerThread
 from streams.broker.embedded import EmbeddedKafka
 from streams.kinds import BOUGHT, LISTED
-from streams.messages import REPORTED, Progress
+from streams.messages.schema import REPORTED, Progress
 from streams.recommending.messages import Recommended
 from tests.serving import shop as made
 from tests.serving.conftest import Shop, get

@@ -10,8 +10,8 @@ import pytest
 from serving.owners import Owners
 from serving.read_model import ReadModel
 from streams.kinds import LISTED
-from streams.messages import REPORTED, Progress
-from streams.partitioning import partition_for
+from streams.messages.partitioning import partition_for
+from streams.messages.schema import REPORTED, Progress
 from streams.recommending.messages import Recommendations
 from streams.topics import PURCHASES
 from tests.serving.shop import FakeRecommender

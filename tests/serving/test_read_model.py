@@ -11,7 +11,7 @@ from serving.errors import ApiError
 from serving.metrics import exposition
 from serving.read_model import ReadModel
 from streams.kinds import BOUGHT, LISTED, WATCHED
-from streams.messages import CatalogueItem, encode
+from streams.messages.schema import CatalogueItem, encode
 from tests.serving import shop
 from tests.serving.shop import Message
 

@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from state.customer_saver import CustomerSaver
-from state.customers import CustomerMachine
-from state.deltas import Source, decode, encode
-from state.events import Event
-from state.item_saver import ItemSaver
-from state.items import ItemMachine
-from state.neighbour_popularity import NeighbourPopularity
+from state.customers.machine import CustomerMachine
+from state.customers.saver import CustomerSaver
+from state.items.machine import ItemMachine
+from state.items.saver import ItemSaver
+from state.messages.deltas import Source, decode, encode
+from state.messages.events import Event
+from state.popularity.neighbours import NeighbourPopularity
+from state.popularity.sharing import Sharing
 from state.settings import CountingSettings
-from state.sharing import Sharing
-from state.store import Store
-from tests.oracle import Oracle
+from state.storage.store import Store
+from tests.oracles.counts import Oracle
 from tests.state.machines import check_counts, check_histories, hashed
 
 PARTITIONS = 2

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from state.bestsellers import Bestsellers
-from state.customers import CustomerMachine
-from state.deltas import Source, decode, encode
-from state.events import Event, Kind
-from state.ids import Dictionary
-from state.items import ItemMachine
-from state.popularity import BUYERS, DAY_MS, DAYS
-from state.popularity_view import PopularityView
+from state.customers.machine import CustomerMachine
+from state.items.machine import ItemMachine
+from state.memory.ids import Dictionary
+from state.messages.deltas import Source, decode, encode
+from state.messages.events import Event, Kind
+from state.popularity.bestsellers import Bestsellers
+from state.popularity.counts import BUYERS, DAY_MS, DAYS
+from state.popularity.sharing import Sharing, records
+from state.popularity.view import PopularityView
 from state.settings import CountingSettings
-from state.sharing import Sharing, records
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 
 START_MS = 1_480_000_000_000
 

@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from state import row_memory
-from state import rows as rw
-from state.entries import decay_weight
+from state.items import row_memory
+from state.items import rows as rw
+from state.items.entries import decay_weight
 from state.settings import CountingSettings
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 from tests.state.machines import Run, shop
 
 MINUTE = 25_000_000

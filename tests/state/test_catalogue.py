@@ -7,9 +7,9 @@ import random
 import numpy as np
 
 from state.catalogue import CatalogueMachine, CatalogueSaver
-from state.deltas import Source
-from state.items import ItemMachine
-from state.store import MemoryStore
+from state.items.machine import ItemMachine
+from state.messages.deltas import Source
+from state.storage.store import MemoryStore
 
 
 def test_only_changes_are_sent() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from state.deltas import Source, decode, encode, nothing
-from state.items import ItemMachine
-from state.pair_changes import decode_pairs, encode_pairs, no_pairs
+from state.items.machine import ItemMachine
+from state.messages.deltas import Source, decode, encode, nothing
+from state.messages.pair_changes import decode_pairs, encode_pairs, no_pairs
 
 PROGRAM = """
 from state.compile import counting_compilations, exercise

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from state.customer_saver import CustomerSaver
-from state.customers import CustomerMachine
-from state.events import Event, Kind, event_hash
+from state.customers.machine import CustomerMachine
+from state.customers.saver import CustomerSaver
+from state.messages.events import Event, Kind, event_hash
 from state.settings import CountingSettings
-from state.store import MemoryStore, RocksStore, Store
-from tests.oracle import Oracle
+from state.storage.store import MemoryStore, RocksStore, Store
+from tests.oracles.counts import Oracle
 from tests.state.cluster import Cluster
 from tests.state.machines import START_MS, shop
-from tests.state.stored_bytes import bytes_in
+from tests.state.storage.stored_bytes import bytes_in
 
 ANN = "ann.of.green.gables@example.org"
 EVENT = "order-4711-of-ann"

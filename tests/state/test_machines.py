@@ -6,15 +6,15 @@ import random
 
 import pytest
 
-from state import pairing
-from state import popularity as pop
-from state.customers import CustomerMachine
-from state.deltas import Source
+from state.customers import pairing
+from state.customers.machine import CustomerMachine
 from state.errors import BadDelta
-from state.events import Event, Kind
-from state.items import ItemMachine
+from state.items.machine import ItemMachine
+from state.messages.deltas import Source
+from state.messages.events import Event, Kind
+from state.popularity import counts as pop
 from state.settings import CountingSettings
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 from tests.state.machines import START_MS, Run, check_counts, check_histories, shop
 
 

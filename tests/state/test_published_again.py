@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from state import event_sources as es
-from state import pairing
-from state.customer_saver import CustomerSaver
-from state.customers import CustomerMachine
-from state.events import Event, Kind
+from state.customers import event_sources as es
+from state.customers import pairing
+from state.customers.machine import CustomerMachine
+from state.customers.saver import CustomerSaver
+from state.messages.events import Event, Kind
 from state.settings import CountingSettings
-from state.store import MemoryStore
-from tests.oracle import Oracle
+from state.storage.store import MemoryStore
+from tests.oracles.counts import Oracle
 from tests.state.cluster import Cluster
 from tests.state.machines import START_MS, Run, check_counts, check_histories, shop
 from tests.state.published import NAMES, first_deliveries, published

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from state.events import Event
+from state.messages.events import Event
 from state.settings import CountingSettings
 from tests.events import as_event, real_slice
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
+from tests.state.items.test_lists import check_lists
 from tests.state.machines import Run, check_counts, check_histories
-from tests.state.test_lists import check_lists
 
 
 def _real(n: int, seed: int) -> list[Event]:

@@ -13,18 +13,18 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from state.customer_saver import CustomerSaver
-from state.customers import CustomerMachine
-from state.deltas import Source, decode, encode
-from state.events import Event, Kind
-from state.item_saver import ItemSaver
-from state.items import ItemMachine
-from state.saving import Saver
+from state.customers.machine import CustomerMachine
+from state.customers.saver import CustomerSaver
+from state.items.machine import ItemMachine
+from state.items.saver import ItemSaver
+from state.messages.deltas import Source, decode, encode
+from state.messages.events import Event, Kind
 from state.settings import CountingSettings
-from state.store import MemoryStore
-from tests.oracle import Oracle
+from state.storage.saving import Saver
+from state.storage.store import MemoryStore
+from tests.oracles.counts import Oracle
 from tests.state.machines import START_MS, check_counts, check_histories
-from tests.state.test_budget import check_same
+from tests.state.memory.test_budget import check_same
 
 profile.register_profile("search", max_examples=3000, stateful_step_count=150, deadline=None)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from state import popularity as pop
-from state.bestsellers import EVERYTHING, Bestsellers, Board, Seller
-from state.events import Event, Kind
-from state.items import ItemMachine
+from state.items.machine import ItemMachine
+from state.messages.events import Event, Kind
+from state.popularity import counts as pop
+from state.popularity.bestsellers import EVERYTHING, Bestsellers, Board, Seller
 from state.settings import CountingSettings
 from tests.events import as_event, real_slice
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 from tests.state.machines import START_MS, Run, check_counts, check_histories, shop
 
 CASES = Path(__file__).parent / "cases"

@@ -10,16 +10,16 @@ from typing import Any
 
 from faust.types import TP
 
-from state.deltas import encode_settle
-from streams.customer_task import CustomerTask
-from streams.item_task import ItemTask
+from state.messages.deltas import encode_settle
+from streams.kafka.outbox import Record
+from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT
-from streams.messages import EventMessage, key_text
-from streams.outbox import Record
+from streams.messages.schema import EventMessage, key_text
+from streams.tasks.customers import CustomerTask
+from streams.tasks.items import ItemTask
 from streams.topics import PAIR_DELTAS, PURCHASES
-from streams.transport import Chunk
 from tests.events import as_event
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 from tests.streams.offline import PARTITIONS, Broker, Offline, records_of
 
 EVENTS, LISTS = TP(PURCHASES.name, 0), BOUGHT.lists.name

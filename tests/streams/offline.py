@@ -13,21 +13,21 @@ import msgspec
 from aiokafka.record.default_records import DefaultRecordBatch
 from faust.types import TP
 
-from state.saving import stored_position
-from state.store import RocksStore
-from streams.checks import LOG_APPEND_TIME
-from streams.context import Context
-from streams.cycle import Cycle
-from streams.item_task import ItemTask
+from state.storage.saving import stored_position
+from state.storage.store import RocksStore
+from streams.kafka.lease import Lease
+from streams.kafka.outbox import Outbox
+from streams.kafka.transport import Chunk
 from streams.kinds import BUILT_IN
-from streams.lease import Lease
-from streams.messages import COUNTED, CountedMessage, EventMessage, encode
-from streams.opening import Stores
-from streams.outbox import Outbox
-from streams.record_batches import RecordBatch
+from streams.messages.checks import LOG_APPEND_TIME
+from streams.messages.record_batches import RecordBatch
+from streams.messages.schema import COUNTED, CountedMessage, EventMessage, encode
 from streams.settings import Settings
-from streams.tasks import Task
-from streams.transport import Chunk
+from streams.stores.opening import Stores
+from streams.tasks.context import Context
+from streams.tasks.cycle import Cycle
+from streams.tasks.items import ItemTask
+from streams.tasks.task import Task
 from tests.events import purchases
 
 PARTITIONS = 3

@@ -18,10 +18,10 @@ from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
-from state.deltas import encode_settle
-from streams.blocking_reader import BlockingReader
+from state.messages.deltas import encode_settle
+from streams.kafka.blocking_reader import BlockingReader
 from streams.kinds import BOUGHT, LISTED, CrossKind, Kind, topics_of_kinds
-from streams.messages import COUNTED, SETTLE, Progress, decode_progress
+from streams.messages.schema import COUNTED, SETTLE, Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, TopicSpec
 
 PARTITIONS = 4

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from alsobought.cli import app
 from streams.broker.embedded import EmbeddedKafka
 from streams.kinds import BOUGHT, WATCHED, WATCHED_BOUGHT
-from streams.messages import EventMessage
+from streams.messages.schema import EventMessage
 from streams.topics import DEAD_LETTERS, FIRST_EVENTS, ITEMS
-from tests.crossing_oracle import CrossingOracle
 from tests.events import as_event, purchases, watches
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
+from tests.oracles.watched_bought import CrossingOracle
 from tests.streams.pipeline import Wires, Worker
 from tests.streams.test_pipeline import WINDOW, keyed
 

@@ -11,7 +11,7 @@ import pytest
 from streams.broker.embedded import EmbeddedKafka
 from streams.topics import PURCHASES
 from tests.events import as_event, purchases
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 from tests.streams.pipeline import WAIT_S, Wires, Worker, until
 from tests.streams.test_pipeline import check, keyed
 

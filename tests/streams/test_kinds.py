@@ -13,11 +13,10 @@ import pytest
 from faust.types import TP
 from pydantic import ValidationError
 
-from state.customers import CustomerMachine
-from state.deltas import decode_availability
-from streams.catalogue_task import CatalogueTask
-from streams.checks import EventTypes
-from streams.decoding import decode_events
+from state.customers.machine import CustomerMachine
+from state.messages.deltas import decode_availability
+from streams.kafka.log_identity import LogIdentity
+from streams.kafka.transport import Chunk
 from streams.kinds import (
     BOUGHT,
     BUILT_IN,
@@ -31,10 +30,11 @@ from streams.kinds import (
     topics_of,
     topics_of_kinds,
 )
-from streams.log_identity import LogIdentity
+from streams.messages.checks import EventTypes
+from streams.messages.decoding import decode_events
 from streams.settings import Settings
+from streams.tasks.catalogue import CatalogueTask
 from streams.topics import ITEMS, SHARED
-from streams.transport import Chunk
 from streams.worker import EQUAL_PART, Tasks
 from tests.streams.offline import PARTITIONS, Broker, Offline
 

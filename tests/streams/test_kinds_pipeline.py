@@ -16,11 +16,11 @@ from alsobought.clients import NotHeld, ask_owner
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.kinds import BOUGHT, WATCHED, EventKind, kinds_of, topics_of
-from streams.messages import EventMessage
+from streams.messages.schema import EventMessage
 from streams.settings import Settings
 from streams.topics import DEAD_LETTERS, ITEMS
 from tests.events import as_event, purchases, watches
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 from tests.streams.pipeline import PARTITIONS, Wires, Worker
 from tests.streams.test_pipeline import WINDOW, check, keyed
 

@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from alsobought.sources import open_purchases
-from state.events import Event
+from state.messages.events import Event
 from streams import topics
 from streams.broker.embedded import EmbeddedKafka
-from streams.messages import EventMessage, decode_event
+from streams.messages.schema import EventMessage, decode_event
 from tests.events import as_event
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 from tests.streams.pipeline import Wires, Worker, until
 
 REAL = 12_000

@@ -13,17 +13,17 @@ import pytest
 from aiohttp import web
 from faust.types import TP
 
-from state.customers import CustomerMachine
-from state.store import MemoryStore
-from streams.context import Context
-from streams.customer_task import CustomerTask
-from streams.item_task import ItemTask
+from state.customers.machine import CustomerMachine
+from state.storage.store import MemoryStore
+from streams.kafka.lease import Lease
 from streams.kinds import BOUGHT, LISTED
-from streams.lease import Lease
-from streams.opening import Stores
 from streams.queries import Queries
 from streams.settings import Settings
-from streams.tasks import Task
+from streams.stores.opening import Stores
+from streams.tasks.context import Context
+from streams.tasks.customers import CustomerTask
+from streams.tasks.items import ItemTask
+from streams.tasks.task import Task
 from streams.topics import PAIR_DELTAS, PURCHASES
 from tests.events import as_event, purchases
 from tests.streams.pipeline import EmptyTopics

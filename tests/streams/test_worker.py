@@ -13,11 +13,11 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams import worker as worker_module
-from streams.customer_task import CustomerTask
-from streams.item_task import ItemTask
-from streams.messages import decode_progress
+from streams.kafka.transport import Chunk
+from streams.messages.schema import decode_progress
+from streams.tasks.customers import CustomerTask
+from streams.tasks.items import ItemTask
 from streams.topics import PAIR_DELTAS, PROGRESS, PURCHASES
-from streams.transport import Chunk
 from streams.worker import LogTooShort, Tasks
 from tests.streams.offline import Offline, chunk, run
 

@@ -11,8 +11,8 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from streams.kafka.transport import Consumer, ConsumerThread, Transport
 from streams.topics import PAIR_DELTAS, PURCHASES
-from streams.transport import Consumer, ConsumerThread, Transport
 
 WAIT_S = 20.0
 TP0, TP1 = TP(PURCHASES.name, 0), TP(PAIR_DELTAS.name, 1)

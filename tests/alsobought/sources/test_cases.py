@@ -10,9 +10,9 @@ import pytest
 from alsobought.sources import BadRowsError, EventSource, SourceError, open_items, open_purchases
 from alsobought.sources.events import messages_of
 from state.settings import CountingSettings
-from streams.messages import EventMessage
+from streams.messages.schema import EventMessage
 from tests.events import as_event
-from tests.oracle import Oracle
+from tests.oracles.counts import Oracle
 from tests.state.machines import Run, check_counts
 
 CASES = Path(__file__).parent / "cases"

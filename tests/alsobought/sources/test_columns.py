@@ -21,7 +21,7 @@ from alsobought.sources.time_columns import times
 from alsobought.sources.times import timestamp_value
 from alsobought.sources.values import BadValue, Notes
 from streams.kinds import BOUGHT
-from streams.messages import EventMessage
+from streams.messages.schema import EventMessage
 
 NOW_MS = 1_800_000_000_000
 

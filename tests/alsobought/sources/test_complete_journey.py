@@ -9,7 +9,7 @@ import pytest
 
 from alsobought.sources import Position, complete_journey, open_items, open_purchases
 from alsobought.sources.complete_journey import readable, title
-from streams.messages import CatalogueItem, EventMessage
+from streams.messages.schema import CatalogueItem, EventMessage
 from tests.events import REAL_EVENTS, real_slice
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alsobought.sources import Position, SourceError, open_items, open_purchases
-from streams.messages import CatalogueItem, EventMessage, decode_event, decode_item
+from streams.messages.schema import CatalogueItem, EventMessage, decode_event, decode_item
 
 CSV = '''\
 customer_id,item_id,timestamp,quantity,event_type,event_id,price,basket_id,profile_id,colour

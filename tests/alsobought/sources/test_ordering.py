@@ -15,7 +15,7 @@ from alsobought.sources.events import batch_of
 from alsobought.sources.ordering import Sorted
 from alsobought.sources.synthetic import Shape
 from streams.kinds import BOUGHT, WATCHED
-from streams.messages import EventMessage, decode_event
+from streams.messages.schema import EventMessage, decode_event
 from tests.events import purchases
 
 HEADER = "customer_id,item_id,timestamp\n"

@@ -11,9 +11,9 @@ import fsspec
 import msgspec
 import pytest
 
-from state.store import RocksStore
-from streams.checkpoints import CheckpointError, Checkpoints, UnusableUrl
-from streams.checkpoints.manifest import LAYOUT, Checkpoint, decode, encode
+from state.storage.store import RocksStore
+from streams.stores.checkpoints import CheckpointError, Checkpoints, UnusableUrl
+from streams.stores.checkpoints.manifest import LAYOUT, Checkpoint, decode, encode
 
 TASK = "purchases-0"
 LOG = "purchases 1 pair-deltas 2"

@@ -16,13 +16,13 @@ from typing import Any
 
 import msgspec
 
-from state.events import Event
+from state.messages.events import Event
 from streams.broker.embedded import EmbeddedKafka
-from streams.messages import REPORTED, CatalogueItem, EventMessage, encode
-from streams.partitioning import partition_for
+from streams.messages.partitioning import partition_for
+from streams.messages.schema import REPORTED, CatalogueItem, EventMessage, encode
 from streams.topics import ITEMS, PURCHASES, RECOMMENDATIONS
 from tests.events import as_event, purchases
-from tests.oracle import Bought, Oracle
+from tests.oracles.counts import Bought, Oracle
 from tests.streams.pipeline import PARTITIONS, Recommender, Wires, Worker, until
 from tests.streams.test_pipeline import WINDOW, keyed
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED
-from streams.messages import COUNTED, SETTLE, CountedMessage, SettleMark, encode
+from streams.messages.schema import COUNTED, SETTLE, CountedMessage, SettleMark, encode
 from streams.recommending.alignment import ACTIVE_S, IDLE_S, Alignment, as_of_ms
 from streams.recommending.board import Boards
 from streams.recommending.following import LATE_MS, Following
-from streams.transport import Chunk
 from tests.events import DAY_MS, START_MS, purchases
 from tests.streams.recommending.test_task import _Record, new_task
 

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from state.recommending.catalogue import Catalogue
-from state.recommending.list_view import ListView, Translation
-from state.recommending.ranker import Ranker
+from recommending.catalogue import Catalogue
+from recommending.list_view import ListView, Translation
+from recommending.ranker import Ranker
 from state.settings import CountingSettings
 from streams.kinds import BOUGHT, BUILT_IN
-from streams.messages import encode
+from streams.messages.schema import encode
 from streams.recommending.board import Board, Boards
 from streams.recommending.messages import RankerState
+from tests.recommending.test_list_view import contents
+from tests.recommending.world import listed, owners, seeded
 from tests.state.machines import Run
-from tests.state.recommending.test_list_view import contents
-from tests.state.recommending.world import listed, owners, seeded
 
 NAMES = ("new", "all")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from state.entries import decay_weight
+from state.items.entries import decay_weight
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED
-from streams.messages import SETTLE, CatalogueItem, PopularityMessage, Progress, SettleMark, encode
+from streams.messages.schema import SETTLE, CatalogueItem, PopularityMessage, Progress, SettleMark, encode
 from streams.recommending import following as module
 from streams.recommending.board import Boards
 from streams.recommending.following import Following

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.ids import Dictionary
-from state.memory import address_of
-from state.recommending.id_table import IdTable, find
-from state.recommending.list_view import ListView
-from state.rows import MASS
+from recommending.id_table import IdTable, find
+from recommending.list_view import ListView
+from state.items.rows import MASS
+from state.memory.arrays import address_of
+from state.memory.ids import Dictionary
 from state.settings import CountingSettings
-from streams.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
-from streams.messages import RelatedItem, RelatedItems, decode_related, encode
+from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
+from streams.messages.schema import RelatedItem, RelatedItems, decode_related, encode
 from streams.recommending.list_reading import ListReader
+from tests.recommending.test_list_view import contents
 from tests.state.machines import Run, shop
-from tests.state.recommending.test_list_view import contents
 
 NOW_MS = 1_700_000_000_000
 ODD = [

@@ -13,7 +13,7 @@ import pytest
 from chronological.model import Model
 from chronological.network import Network
 from streams.kinds import BUILT_IN
-from streams.messages import encode
+from streams.messages.schema import encode
 from streams.recommending import models
 from streams.recommending.board import Board, Boards
 from streams.recommending.following import Following

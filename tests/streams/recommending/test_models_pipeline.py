@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from alsobought.cli import app
 from chronological.model import Model, decode
 from streams.broker.embedded import EmbeddedKafka
-from streams.messages import REPORTED
+from streams.messages.schema import REPORTED
 from streams.recommending.messages import ModelAnnounced, decode_model
 from streams.recommending.models import announce, newest_version, write
 from streams.topics import MODELS, PURCHASES

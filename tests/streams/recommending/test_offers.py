@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from state.ids import Dictionary
+from state.memory.ids import Dictionary
 from streams.recommending.messages import Recommendations, Recommended, encode
 from streams.recommending.offers import Offers
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from state.recommending.experiments import parse, variant_of
-from state.recommending.features import FEATURES
-from state.recommending.recommender import new_rankers
+from recommending.experiments import parse, variant_of
+from recommending.features import FEATURES
+from recommending.recommender import new_rankers
 from streams.broker.embedded import EmbeddedKafka
-from streams.messages import EventMessage
+from streams.messages.schema import EventMessage
 from streams.topics import BESTSELLERS, QUALITY, RANKER, RECOMMENDATIONS
 from tests.events import DAY_MS, START_MS
-from tests.oracle import Bought
+from tests.oracles.counts import Bought
 from tests.streams.pipeline import until
 from tests.streams.recommending.shop import CATALOGUE, GONE, ITEM_COUNT, Shop, events, number, opened
 

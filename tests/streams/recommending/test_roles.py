@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from streams.broker.embedded import EmbeddedKafka
-from streams.messages import (
+from streams.messages.schema import (
     REPORTED,
     SETTLE,
     CatalogueItem,

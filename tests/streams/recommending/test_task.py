@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 from faust.types import TP
 
-from state.recommending.catalogue import Filter
-from state.store import MemoryStore
-from streams.context import Context
+from recommending.catalogue import Filter
+from state.storage.store import MemoryStore
+from streams.kafka.lease import Lease
+from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT, BUILT_IN
-from streams.lease import Lease
-from streams.messages import Progress, encode
-from streams.opening import Stores
+from streams.messages.schema import Progress, encode
 from streams.recommending import published
 from streams.recommending import task as module
 from streams.recommending.board import Boards
@@ -29,8 +28,9 @@ from streams.recommending.offers import Offers
 from streams.recommending.task import RecommenderTask
 from streams.recommending.tasks import Shared
 from streams.settings import Settings
+from streams.stores.opening import Stores
+from streams.tasks.context import Context
 from streams.topics import PURCHASES
-from streams.transport import Chunk
 from tests.events import DAY_MS, START_MS, purchases
 from tests.streams.pipeline import EmptyTopics
 

@@ -1,0 +1,44 @@
+"""`serve`: the page and the HTTP API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from alsobought.commands.stack import say
+from alsobought.options import DataDir, Kafka, bootstrap_of, settings_of
+from alsobought.signals import run_until_signalled, until_signalled
+from serving.server import NICE, Server
+from streams.broker.topics_admin import require_topics
+from streams.kinds import listed_of, topics_of
+from streams.process.heap import keep_compact
+from streams.process.priority import step_back
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; there is no login, so keep it among friends.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port. 0: any free one.")] = 8080,
+    kafka: Kafka = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve the page for merchandisers, the HTTP API and metrics, from what is published.
+
+    Prints its address. Any number may run, also far from the workers: each reads the topics into memory, and
+    asks the workers for what is computed now. Ctrl-C or SIGTERM stops it.
+    """
+    keep_compact()
+    step_back(NICE)
+    settings = settings_of(kafka, data_dir)
+    bootstrap = bootstrap_of(settings)
+    require_topics(bootstrap, topics_of(settings))
+    server = Server(bootstrap, listed_of(settings), host, port)
+
+    def started(address: str) -> None:
+        typer.echo(address)
+        say(f"page: {address}, API below {address}/api/, metrics at {address}/metrics. Ctrl-C stops it.")
+
+    with until_signalled():
+        run_until_signalled(server.run(started))

@@ -1,0 +1,65 @@
+"""The demo's first minute: what is known of some products' lists, line by line as they change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import typer
+
+from streams.kafka.views import Follower
+from streams.messages.schema import RelatedItems, decode_related, key_text
+from streams.topics import RELATED_ITEMS
+
+LINES = 12
+BEST = 4
+POLL_MS = 100
+PATIENCE_S = 60.0
+
+
+class MovingLists:
+    """Follows the lists of some items from now on.
+
+    Parameters
+    ----------
+    items
+        Ids of the items whose lists are shown.
+    """
+
+    def __init__(self, bootstrap: str, items: Sequence[str]) -> None:
+        self._follower = Follower(bootstrap, RELATED_ITEMS)
+        self._shown = dict.fromkeys(items, "")
+
+    def __enter__(self) -> MovingLists:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._follower.__exit__()
+
+    def show(self, began: float, titles: Mapping[str, str]) -> float | None:
+        """Print a line for each change, until there were some; returns when the first came.
+
+        Seconds are counted from `began` (time.monotonic); an item without a title is shown by its id. None:
+        no list changed in a minute.
+        """
+        first, lines, start = None, 0, time.monotonic()
+        while lines < LINES and time.monotonic() < start + PATIENCE_S:
+            for row in self._follower.poll(POLL_MS):
+                item = key_text(row.key)
+                if row.value is None or item not in self._shown or lines == LINES:
+                    continue
+                line = _line(decode_related(row.value), titles)
+                if line != self._shown[item]:
+                    self._shown[item] = line
+                    seconds = time.monotonic() - began
+                    first = seconds if first is None else first
+                    lines += 1
+                    typer.echo(f"{seconds:5.1f} s  {line}")
+        return first
+
+
+def _line(message: RelatedItems, titles: Mapping[str, str]) -> str:
+    names = [
+        titles.get(item) or item for item in (message.item_id, *(e.item_id for e in message.related[:BEST]))
+    ]
+    return f"{names[0]} ({message.buyers:,} buyers) goes with: {'; '.join(names[1:])}"

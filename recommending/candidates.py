@@ -1,0 +1,224 @@
+"""Which items are considered for a customer, and their features.
+
+From the lists of the newest 120 items of the history: the best by z_n, by z_f and by how often they are
+bought afterwards (times popularity); what a chronological network predicts, where there is one; the
+bestsellers of 3 and of 14 days; and of what the customer has, what was bought most of late and most in all.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from recommending import features, tastes
+from recommending.gathering import Scratch, Sums, gather, newest_first, weights
+from recommending.list_view import ListArrays
+from recommending.tastes import Tastes
+from state.items.entries import decay_weight
+from state.memory.arrays import kernel
+from state.popularity import counts as pop
+from state.popularity.counts import DAY_MS, WATERMARK_MS, Popularity
+
+OF_LISTS = 70  # by each of three orders
+OF_BESTSELLERS = 60  # of each of two windows
+OF_OWN_RECENT, OF_OWN_DAYS = 100, 60
+OF_PREDICTED = 30
+MOST = 3 * OF_LISTS + OF_PREDICTED + 2 * OF_BESTSELLERS + OF_OWN_RECENT + OF_OWN_DAYS
+
+RELATED, BESTSELLER, OWN, PREDICTED = range(4)
+
+
+class History(NamedTuple):
+    """A customer's items as columns; numbers are the view's, -1 for one it does not know."""
+
+    item: npt.NDArray[np.int32]
+    first_ms: npt.NDArray[np.int64]
+    last_ms: npt.NDArray[np.int64]
+    days: npt.NDArray[np.int64]
+    recent: npt.NDArray[np.float64]
+
+
+class Candidates(NamedTuple):
+    """[n] and [n, features]; `recommending.features.OWN_FEATURES` are 0 for items not owned."""
+
+    item: npt.NDArray[np.int32]  # numbers of the view
+    x: npt.NDArray[np.float64]
+    source: npt.NDArray[np.uint8]  # RELATED, BESTSELLER, OWN, PREDICTED
+    place: npt.NDArray[np.int32]  # in the sums, -1 for one that is in no list
+
+
+class Bestsellers(NamedTuple):
+    """Numbers of the view, best first."""
+
+    of_3_days: npt.NDArray[np.int32]
+    of_14_days: npt.NDArray[np.int32]
+
+
+@kernel
+def number_of(to_popularity: npt.NDArray[np.int32], item: int) -> int:
+    """An item's number in the popularity, -1 if it has none, or came to the view since."""
+    return np.int64(to_popularity[item]) if item < len(to_popularity) else -1
+
+
+@kernel
+def bestsellers(
+    p: Popularity, to_popularity: npt.NDArray[np.int32], days: int, most: int
+) -> npt.NDArray[np.int32]:
+    """The available items of a view with the most purchases in the newest `days` days."""
+    newest = np.int64(p.totals[WATERMARK_MS]) // DAY_MS
+    n = len(to_popularity)
+    counts = np.zeros(n, np.int64)
+    for item in range(n):
+        number = np.int64(to_popularity[item])
+        if number >= 0 and p.available[number] and p.recent[number] > 0:
+            counts[item] = (
+                p.recent[number] if days == pop.RECENT_DAYS else pop.purchases_of(p, number, newest, days)
+            )
+    order = np.argsort(-counts, kind="mergesort")[:most]
+    return order[counts[order] > 0].astype(np.int32)
+
+
+@kernel
+def _least_of_best(values: npt.NDArray[np.float64], most: int) -> float:
+    """What a value must exceed (or equal) to be among the best; never below the smallest positive."""
+    if len(values) <= most:
+        return 1e-12
+    return max(np.partition(values, len(values) - most)[len(values) - most], 1e-12)
+
+
+@kernel
+def find(
+    a: ListArrays, p: Popularity, to_popularity: npt.NDArray[np.int32], scratch: Scratch, owned: Scratch,
+    sums: Sums, t: Tastes, best: Bestsellers, predicted: npt.NDArray[np.int32], history: History,
+    now_ms: int, customers: int, allowed: npt.NDArray[np.uint8], unowned: bool, own: bool,
+) -> Candidates:  # fmt: skip
+    """The candidates for a history at a moment.
+
+    Parameters
+    ----------
+    to_popularity
+        Per item of the view its number in the popularity, -1 if it has none.
+    scratch, owned, sums
+        Buffers.
+    predicted
+        By a chronological network, best first: allowed, and not owned.
+    allowed
+        Per item of the view whether it may be offered; empty: all.
+    unowned, own
+        Whether to look for items the customer does not have, and for those the customer has.
+    """
+    inverse = 1.0 / decay_weight(now_ms // 60_000)
+    order = newest_first(history.last_ms)
+    query = history.item[order]
+    q = weights(history.last_ms[order], now_ms)
+    recent_buyers = np.zeros(len(query))
+    for h in range(len(query)):
+        number = number_of(to_popularity, query[h]) if query[h] >= 0 else -1
+        if number >= 0:
+            recent_buyers[h] = max(p.recent_buyers[number], 0.0) * inverse
+    n_sums = gather(a, scratch, sums, query, q, recent_buyers, inverse, customers)
+    tastes.learn(t, query, q)
+    owned.epoch[0] += 1
+    for h in range(len(history.item)):
+        if history.item[h] >= 0:
+            owned.stamp[history.item[h]] = owned.epoch[0]
+            owned.place[history.item[h]] = h
+    items = np.empty(MOST, np.int32)
+    sources = np.empty(MOST, np.uint8)
+    n = 0
+    if unowned:
+        directed = np.empty(n_sums)
+        for i in range(n_sums):
+            item = np.int64(sums.item[i])
+            number = number_of(to_popularity, item)
+            fits = number >= 0 and p.available[number] and owned.stamp[item] != owned.epoch[0]
+            if fits and len(allowed) > 0:
+                fits = allowed[item] > 0
+            lift = (sums.after[i] + 1.0) / (sums.e[i] / 2.0 + 1.0)
+            directed[i] = lift * np.sqrt(p.recent[number] + 0.5) if fits else -1.0
+        fit = directed >= 0.0
+        by_n, by_f = np.where(fit, sums.z_n[:n_sums], -1.0), np.where(fit, sums.z_f[:n_sums], -1.0)
+        least_n, least_f = _least_of_best(by_n, OF_LISTS), _least_of_best(by_f, OF_LISTS)
+        least_d = _least_of_best(directed, OF_LISTS)
+        for i in range(n_sums):
+            chosen = by_n[i] >= least_n or by_f[i] >= least_f or directed[i] >= least_d
+            if chosen and n < 3 * OF_LISTS:
+                n = _consider(items, sources, n, owned, sums.item[i], RELATED)
+        for item in predicted[:OF_PREDICTED]:
+            if not p.available[to_popularity[item]]:  # not any more
+                continue
+            n = _consider(items, sources, n, owned, item, PREDICTED)
+        for window in range(2):
+            most = n + OF_BESTSELLERS
+            for item in best.of_3_days if window == 0 else best.of_14_days:
+                if owned.stamp[item] == owned.epoch[0] or (len(allowed) > 0 and not allowed[item]):
+                    continue
+                if not p.available[to_popularity[item]]:  # not any more
+                    continue
+                if n < most:
+                    n = _consider(items, sources, n, owned, item, BESTSELLER)
+    if own:
+        n = _add_own(items, sources, n, p, to_popularity, history, now_ms, allowed)
+    x = np.zeros((n, features.N_ALL))
+    places, numbers = np.full(n, -1, np.int32), np.empty(n, np.int64)
+    for i in range(n):
+        item = np.int64(items[i])
+        numbers[i] = number_of(to_popularity, item)
+        if scratch.stamp[item] == scratch.epoch[0]:
+            places[i] = scratch.place[item]
+    features.fill(x, p, numbers, sums, places, t, items[:n], inverse)
+    for i in range(n):
+        item, number = np.int64(items[i]), numbers[i]
+        if sources[i] == OWN:
+            h = np.int64(owned.place[item])
+            features.fill_own(
+                x[i, features.N_NEW :], p, number, history.first_ms[h], history.last_ms[h], history.days[h],
+                history.recent[h], now_ms,
+            )  # fmt: skip
+    tastes.forget(t, query)
+    return Candidates(items[:n].copy(), x, sources[:n].copy(), places)
+
+
+@kernel
+def _consider(
+    items: npt.NDArray[np.int32], sources: npt.NDArray[np.uint8], n: int, owned: Scratch, item: int,
+    source: int,
+) -> int:  # fmt: skip
+    """Put an item that is not owned behind the others, if it is not there; returns how many there are."""
+    considered = -owned.epoch[0]  # a stamp that no epoch has
+    if owned.stamp[item] != considered:
+        owned.stamp[item] = considered
+        items[n], sources[n] = item, source
+        n += 1
+    return n
+
+
+@kernel
+def _add_own(
+    items: npt.NDArray[np.int32], sources: npt.NDArray[np.uint8], n: int, p: Popularity,
+    to_popularity: npt.NDArray[np.int32], history: History, now_ms: int, allowed: npt.NDArray[np.uint8],
+) -> int:  # fmt: skip
+    """Put those of the customer's items behind the others that were bought most of late, and most in all."""
+    n_own = len(history.item)
+    often, days = np.full(n_own, -1.0), np.full(n_own, -1.0)
+    for h in range(n_own):
+        item = np.int64(history.item[h])
+        if item < 0:
+            continue
+        number = number_of(to_popularity, item)
+        if number < 0 or not p.available[number]:
+            continue
+        if len(allowed) > 0 and not allowed[item]:
+            continue
+        since = max(now_ms - history.last_ms[h], 0) / (30.0 * DAY_MS)
+        often[h] = history.recent[h] * np.exp(-since)
+        days[h] = history.days[h] + np.exp(-since)
+    least_often, least_days = _least_of_best(often, OF_OWN_RECENT), _least_of_best(days, OF_OWN_DAYS)
+    most = n + OF_OWN_RECENT + OF_OWN_DAYS
+    for h in range(n_own):
+        if n < most and (often[h] >= least_often or days[h] >= least_days) and days[h] > 0.0:
+            items[n], sources[n] = history.item[h], OWN
+            n += 1
+    return n

@@ -1,0 +1,142 @@
+"""What a chronological network says of a customer: the items it predicts, and how it lifts any other.
+
+The network was trained elsewhere, on what customers with such histories bought next:
+
+    h = tanh(b + sum of U_x over the newest 120 items x of the history / sqrt(their number))
+    p_y proportional to (purchases of y in the newest 14 days + 1/2) exp(V_y . h)
+
+So it moves the bestsellers of the day towards the customer, and needs no training to follow them. The shares
+are taken among the 1,000 items that it knows and that sell best: what it says of y, sold or not, is
+
+    lift of y = log(p_y / q_y), q the shares by purchases alone
+
+and 0 of an item that it does not know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recommending.gathering import QUERY_ITEMS
+from recommending.list_view import Translation
+from state.memory.ids import Dictionary
+from state.popularity.counts import Popularity
+
+SHORTLIST = 1_000
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ChronologicalModel:
+    """A trained network; never changed, so several threads may read it.
+
+    Attributes
+    ----------
+    version
+        Shown in reports.
+    items
+        Ids of its items; a number is a row of the arrays.
+    inward, outward, bias
+        U, V float32[items, hidden] and b float32[hidden].
+    """
+
+    version: int
+    items: Dictionary
+    inward: Floats
+    outward: Floats
+    bias: Floats
+
+
+class Saying:
+    """What a model says of one history."""
+
+    def __init__(
+        self, hidden: Floats, shift: float, outward: Floats, to_model: npt.NDArray[np.int32]
+    ) -> None:
+        self._hidden, self._shift = hidden, shift
+        self._outward, self._to_model = outward, to_model
+
+    def lifts(self, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+        """float64[n] of items of the view."""
+        found = np.zeros(len(items))
+        fits = items < len(self._to_model)
+        rows = np.full(len(items), -1)
+        rows[fits] = self._to_model[items[fits]]
+        known = rows >= 0
+        found[known] = _products(self._outward[rows[known]], self._hidden) - self._shift
+        return found
+
+
+class Predictor:
+    """A model beside a view: what it says in the numbers of the view."""
+
+    def __init__(self, model: ChronologicalModel, view_items: Dictionary) -> None:
+        self.model = model
+        self._to_model = Translation(view_items, model.items, adding=False)
+        self._items = np.zeros(0, np.int32)  # the shortlist, numbers of the view
+        self._outward = np.zeros((0, len(model.bias)), np.float32)
+        self._prior = np.zeros(0, np.float32)
+
+    def synchronise(self, p: Popularity, to_popularity: npt.NDArray[np.int32]) -> None:
+        """Take what sells best now for the shortlist."""
+        rows = self._to_model.up_to_date()[: len(to_popularity)]
+        numbers = np.maximum(to_popularity[: len(rows)], 0)
+        fits = (rows >= 0) & (to_popularity[: len(rows)] >= 0) & (p.available[numbers] > 0)
+        sold = np.where(fits, p.recent[numbers], 0)
+        best = np.argsort(-sold, kind="stable")[:SHORTLIST]
+        self._items = best[sold[best] > 0].astype(np.int32)
+        self._outward = self.model.outward[rows[self._items]]
+        self._prior = np.log(sold[self._items] + 0.5).astype(np.float32)
+
+    def say(
+        self,
+        items: npt.NDArray[np.int32],
+        last_ms: npt.NDArray[np.int64],
+        most: int,
+        unfit: npt.NDArray[np.bool_],
+    ) -> tuple[npt.NDArray[np.int32], Saying | None]:
+        """The items of the shortlist that a history predicts, best first, and what is said of any.
+
+        Nothing of a history of which the model knows no item.
+
+        Parameters
+        ----------
+        items, last_ms
+            The history: numbers of the view (-1: unknown), and times of the newest purchases.
+        most
+            How many to predict.
+        unfit : bool[view items]
+            Those not to be predicted.
+        """
+        numbers = self._to_model.numbers
+        rows = np.full(len(items), -1)
+        fits = (items >= 0) & (items < len(numbers))
+        rows[fits] = numbers[items[fits]]
+        known = np.flatnonzero(rows >= 0)
+        if not len(known) or not len(self._items):
+            return np.zeros(0, np.int32), None
+        newest = known[np.argsort(-last_ms[known], kind="stable")][:QUERY_ITEMS]
+        model = self.model
+        total = model.inward[rows[newest]].sum(axis=0) / np.float32(np.sqrt(len(newest)))
+        hidden = np.tanh(model.bias + total)
+        scores = _products(self._outward, hidden) + self._prior
+        shift = _log_sum(scores) - _log_sum(self._prior)
+        scores[unfit[self._items]] = -np.inf
+        best = np.argsort(-scores, kind="stable")[:most]
+        found = self._items[best[scores[best] > -np.inf]]
+        return found, Saying(hidden, shift, model.outward, numbers)
+
+
+def _log_sum(values: Floats) -> float:
+    largest = float(values.max())
+    return largest + float(np.log(np.exp(values - largest).sum()))
+
+
+def _products(rows: Floats, vector: Floats) -> Floats:
+    """float32[n] of float32[n, hidden]; without BLAS, whose threads would wait for one another."""
+    products: Floats = np.einsum("nh,h->n", rows, vector)
+    return products

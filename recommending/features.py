@@ -1,0 +1,112 @@
+"""What the ranker weighs of a candidate: its features, each a logarithm of something measured.
+
+Of any candidate y (now is the customer's event time; windows of days end with the newest day):
+
+    day3, day14      log(purchases of 3, 14 days + 1/2)
+    buyers           log(buyers + 1)
+    age              log(1 + days since its buyers first bought it, their mean)
+    trend            log(purchases of 7 days + 1/2) - log(a third of those of the 21 days before + 1/2)
+    recent           log(1 + z_f)
+    lift             log((n + 1) / (e + 1))
+    lift_after       log((after + 1) / (e / 2 + 1))
+    recent_last      log(1 + z_f_last)
+    cosine           log(cosine / sqrt(f + 0.3) + 0.03), f its buyers, each decayed with 30 days
+    together         log(1 + z_n)
+    raw, corrected   log(1 + raw), log(1 + max(0, corrected))
+    category, brand  log((share of q in y's category + a P) / (P + a P)), P the category's share of all
+                     buyers, a = 3 / sum q
+    chronological    the lift of `recommending.chronological`; 0 without a model, and of one owned
+
+n, e, z_f and so on are sums over the history, see `recommending.gathering`. Of one the customer has:
+
+    owned            1
+    days, often      log(1 + days it was bought on), log(1 + how often, decayed to now)
+    since            log(1 + days since its newest purchase)
+    gap, due         log of days since over the usual gap, and minus its absolute value
+    repeat           log((customers who bought it again + 1) / (buyers + 10))
+    rate             log of the modified Poisson-Gamma rate, see `recommending.repeats`
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from recommending.gathering import COSINE_SHRINK, Sums
+from recommending.repeats import due_ratio, rate
+from recommending.tastes import Tastes, taste
+from state.memory.arrays import kernel
+from state.popularity.counts import DAY_MS, REPEATERS, WATERMARK_MS, Popularity, age_days, purchases_of
+
+NEW_FEATURES = (
+    "day3", "day14", "buyers", "age", "trend", "recent", "lift", "lift_after", "recent_last", "cosine",
+    "together", "category", "brand", "raw", "corrected", "chronological",
+)  # fmt: skip
+OWN_FEATURES = ("owned", "days", "often", "since", "gap", "due", "repeat", "rate")
+FEATURES = NEW_FEATURES + OWN_FEATURES
+DAY14 = NEW_FEATURES.index("day14")
+CHRONOLOGICAL = NEW_FEATURES.index("chronological")
+LEAST_COSINE = 0.03  # so much more than nothing has an item that is in no list
+N_NEW, N_ALL = len(NEW_FEATURES), len(FEATURES)
+
+
+@kernel
+def fill(
+    x: npt.NDArray[np.float64], p: Popularity, numbers: npt.NDArray[np.int64], sums: Sums,
+    places: npt.NDArray[np.int32], tastes: Tastes, items: npt.NDArray[np.int32], inverse: float,
+) -> None:  # fmt: skip
+    """The features of any candidates, but for the chronological, which is 0.
+
+    All at once, as handing so many arrays over for each costs more than its logarithms.
+
+    Parameters
+    ----------
+    x
+        A row a candidate, to fill.
+    numbers, places, items
+        Of each its number in the popularity, its place in the sums (-1: none), and its number in the view.
+    inverse
+        What decayed sums as of the landmark are to be multiplied with to be as of now.
+    """
+    newest = np.int64(p.totals[WATERMARK_MS]) // DAY_MS
+    for i in range(len(items)):
+        row, item, at = x[i], numbers[i], np.int64(places[i])
+        day7 = purchases_of(p, item, newest, 7)
+        row[0] = np.log(purchases_of(p, item, newest, 3) + 0.5)
+        row[1] = np.log(p.recent[item] + 0.5)
+        row[2] = np.log(max(p.buyers[item], 0) + 1.0)
+        row[3] = np.log(1.0 + age_days(p, item))
+        row[4] = np.log(day7 + 0.5) - np.log(purchases_of(p, item, newest - 7, 21) / 3.0 + 0.5)
+        if at >= 0:
+            row[5] = np.log(1.0 + sums.z_f[at])
+            row[6] = np.log((sums.n[at] + 1.0) / (sums.e[at] + 1.0))
+            row[7] = np.log((sums.after[at] + 1.0) / (sums.e[at] / 2.0 + 1.0))
+            row[8] = np.log(1.0 + sums.z_f_last[at])
+            recent_buyers = max(p.recent_buyers[item], 0.0) * inverse
+            row[9] = np.log(sums.cosine[at] / np.sqrt(recent_buyers + COSINE_SHRINK) + LEAST_COSINE)
+            row[10] = np.log(1.0 + sums.z_n[at])
+            row[13] = np.log(1.0 + sums.raw[at])
+            row[14] = np.log(1.0 + max(sums.corrected[at], 0.0))
+        else:
+            row[5] = row[6] = row[7] = row[8] = row[10] = row[13] = row[14] = 0.0
+            row[9] = np.log(LEAST_COSINE)
+        row[11], row[12] = taste(tastes, np.int64(items[i]))
+        row[15] = 0.0
+
+
+@kernel
+def fill_own(
+    x: npt.NDArray[np.float64], p: Popularity, item: int, first_ms: int, last_ms: int, days: int,
+    recent: float, now_ms: int,
+) -> None:  # fmt: skip
+    """The features that an owned item has beside."""
+    since = max(now_ms - last_ms, 0) / DAY_MS
+    x[0] = 1.0
+    x[1] = np.log(1.0 + days)
+    x[2] = np.log(1.0 + recent * np.exp(-since / 30.0))
+    x[3] = np.log(1.0 + since)
+    ratio = due_ratio(p, item, first_ms, last_ms, days, now_ms)
+    x[4] = np.log(ratio)
+    x[5] = -abs(np.log(ratio))
+    x[6] = np.log((max(p.repeats[item, REPEATERS], 0) + 1.0) / (max(p.buyers[item], 0) + 10.0))
+    x[7] = np.log(rate(p, item, first_ms, last_ms, days, now_ms))

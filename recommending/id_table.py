@@ -1,0 +1,127 @@
+"""Numbers of ids by their bytes, for kernels that read messages.
+
+A hash table with open addressing beside the dictionary: slots hold numbers, and the bytes of all ids lie one
+behind the other, so that a look compares what it finds. In memory whatever the budget, 24 bytes an id beside
+its letters.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from state.memory.arrays import address_of, kernel, load_any, longer
+from state.memory.ids import Dictionary
+
+PADDING = 8  # bytes that are read behind those that are compared
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_ONE, _EIGHT, _FOLD = np.uint64(1), np.uint64(8), np.uint64(32)
+
+
+class IdArrays(NamedTuple):
+    """The table."""
+
+    slots: npt.NDArray[np.int32]  # number + 1, 0 where there is none; a power of two, half of them empty
+    starts: npt.NDArray[np.int64]  # by number: where the bytes of the id are in `blob`
+    ends: npt.NDArray[np.int64]
+    blob: npt.NDArray[np.uint8]
+
+
+class IdTable:
+    """The ids of a dictionary by their bytes.
+
+    >>> items = Dictionary()
+    >>> [items.number(name) for name in ("milk", "tea")]
+    [0, 1]
+    >>> arrays = IdTable(items).up_to_date()
+    >>> raw = np.frombuffer(b"teaser" + bytes(8), np.uint8).copy()
+    >>> find(arrays, raw.ctypes.data, 3), find(arrays, raw.ctypes.data, 4)
+    (1, -1)
+    """
+
+    def __init__(self, items: Dictionary) -> None:
+        self._items = items
+        self._known = self._end = 0
+        self._arrays = IdArrays(
+            np.zeros(2048, np.int32), np.zeros(1024, np.int64), np.zeros(1024, np.int64),
+            np.zeros(1 << 14, np.uint8),
+        )  # fmt: skip
+
+    def up_to_date(self) -> IdArrays:
+        """The table with every id that the dictionary has by now."""
+        n = len(self._items)
+        if n == self._known:
+            return self._arrays
+        raw = [name.encode() for name in self._items.since(self._known)]
+        slots, starts, ends, blob = self._arrays
+        if n > len(starts):
+            starts, ends = longer(starts, 2 * n), longer(ends, 2 * n)
+        to = self._end + np.cumsum([len(name) for name in raw])
+        if to[-1] + PADDING > len(blob):
+            blob = longer(blob, 2 * int(to[-1]) + PADDING)
+        blob[self._end : to[-1]] = np.frombuffer(b"".join(raw), np.uint8)
+        ends[self._known : n] = to
+        starts[self._known : n] = np.append(self._end, to[:-1])
+        first = self._known
+        if 2 * n > len(slots):
+            slots, first = np.zeros(1 << (4 * n).bit_length(), np.int32), 0
+        self._arrays = IdArrays(slots, starts, ends, blob)
+        _enter(self._arrays, first, n)
+        self._known, self._end = n, int(to[-1])
+        return self._arrays
+
+
+@kernel
+def _last_bytes(at: int, size: int) -> np.uint64:
+    """The last `size` modulo 8 of so many bytes, as a word."""
+    left = np.uint64(size & 7)
+    return np.uint64(load_any(at + size - (size & 7)) & ((_ONE << (_EIGHT * left)) - _ONE))
+
+
+@kernel
+def _hash(at: int, size: int) -> np.uint64:
+    """The hash of bytes at an address."""
+    h = np.uint64(size) * _MIX
+    for i in range(0, size - 7, 8):
+        h = (h ^ load_any(at + i)) * _MIX
+        h ^= h >> _FOLD
+    h = (h ^ _last_bytes(at, size)) * _MIX
+    return h ^ (h >> _FOLD)
+
+
+@kernel
+def _same(one: int, other: int, size: int) -> bool:
+    """Whether the bytes at two addresses are the same."""
+    for i in range(0, size - 7, 8):
+        if load_any(one + i) != load_any(other + i):
+            return False
+    return bool(_last_bytes(one, size) == _last_bytes(other, size))
+
+
+@kernel
+def find(t: IdArrays, at: int, size: int) -> int:
+    """The number of the id whose bytes are at an address, with `PADDING` behind them; -1 if there is none."""
+    mask = np.int64(len(t.slots) - 1)
+    slot = np.int64(_hash(at, size)) & mask
+    blob = address_of(t.blob)
+    while True:
+        number = np.int64(t.slots[slot]) - 1
+        if number < 0:
+            return -1
+        if t.ends[number] - t.starts[number] == size and _same(blob + t.starts[number], at, size):
+            return int(number)
+        slot = (slot + 1) & mask
+
+
+@kernel
+def _enter(t: IdArrays, first: int, end: int) -> None:
+    """Put the ids of numbers first .. end - 1 into the slots."""
+    mask = np.int64(len(t.slots) - 1)
+    blob = address_of(t.blob)
+    for number in range(first, end):
+        slot = np.int64(_hash(blob + t.starts[number], t.ends[number] - t.starts[number])) & mask
+        while t.slots[slot] != 0:
+            slot = (slot + 1) & mask
+        t.slots[slot] = number + 1

@@ -1,0 +1,305 @@
+"""Recommendations for a customer at a moment: from the lists, the popularity and the customer's history."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from recommending import picking
+from recommending.candidates import (
+    OF_BESTSELLERS,
+    OF_PREDICTED,
+    OWN,
+    RELATED,
+    Bestsellers,
+    Candidates,
+    History,
+    bestsellers,
+    find,
+)
+from recommending.catalogue import Catalogue, Filter, Known
+from recommending.chronological import ChronologicalModel, Predictor
+from recommending.features import CHRONOLOGICAL, DAY14, FEATURES, N_NEW, NEW_FEATURES
+from recommending.gathering import new_scratch, new_sums
+from recommending.list_view import ListView, Translation, landmark_weight
+from recommending.ranker import Ranker
+from recommending.tastes import new_tastes, no_groups
+from state.customers import histories as hs
+from state.customers.machine import CustomerMachine
+from state.items.ids import AnyIds
+from state.popularity.counts import Popularity
+
+Shelf = Literal["new", "again", "all"]
+Source = Literal["related", "bestseller", "buy-again", "predicted"]
+Algorithm = Literal["ours", "raw", "flawed", "corrected", "bestsellers"]
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
+
+SOURCES: tuple[Source, ...] = get_args(Source)
+REFRESH_PURCHASES = 500
+
+NO_HISTORY = History(
+    np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+)
+_ALL = np.zeros(0, np.uint8)
+_NOTHING = np.zeros(0, np.int32)
+
+# weights that suit shops and films alike: between what was learnt from a year of groceries and from watches;
+# those of all items lean a little to what synthetic shops taught (docs/decisions/0025)
+START_NEW = {
+    "day3": 0.25, "day14": 0.3, "age": -0.05, "trend": 0.1, "recent": 0.15, "lift": 0.25, "lift_after": 0.05,
+    "cosine": 0.1, "together": 0.1, "category": 0.1, "brand": 0.1, "raw": 0.05, "corrected": 0.1,
+    "chronological": 0.15,
+}  # fmt: skip
+START_ALL = {
+    "day3": 0.19, "day14": 0.4, "buyers": -0.06, "trend": 0.08, "recent": 0.1, "lift": 0.15,
+    "lift_after": 0.05, "category": 0.1, "raw": 0.06, "corrected": 0.12, "owned": 0.32, "days": 0.66,
+    "often": 0.37, "since": -0.12, "gap": 0.12, "due": 0.23, "repeat": 0.8, "rate": 0.2,
+}  # fmt: skip
+# variances among the candidates of a customer, about those of a year of groceries and of watches of films;
+# that of the chronological feature depends on the model, and may well be a thousandth
+USUAL = {
+    "day3": 0.8, "day14": 0.8, "buyers": 0.9, "age": 0.15, "trend": 0.7, "recent": 0.2, "lift": 0.15,
+    "lift_after": 0.25, "recent_last": 0.1, "cosine": 0.5, "together": 0.13, "category": 1.0, "brand": 0.3,
+    "raw": 1.0, "corrected": 0.2, "owned": 0.06, "days": 0.03, "often": 0.02,
+    "since": 0.25, "gap": 0.3, "due": 0.3, "repeat": 0.6, "rate": 3.0,
+}  # fmt: skip
+
+
+def new_rankers() -> dict[str, Ranker]:
+    """Rankers that have learnt nothing yet."""
+    return {
+        "new": Ranker.new(NEW_FEATURES, START_NEW, USUAL),
+        "all": Ranker.new(FEATURES, START_ALL, USUAL, any_of=True),
+    }
+
+
+class Recommendation(NamedTuple):
+    """An item, why it is shown, and where it comes from.
+
+    Attributes
+    ----------
+    score
+        What the shelf is ordered by, highest first.
+    because
+        Items of the customer that speak most for it, strongest first.
+    """
+
+    item_id: str
+    score: float
+    because: list[str]
+    source: Source
+
+
+class Popular(Protocol):
+    """The popularity of a whole catalogue: an item machine's, or `state.popularity.view`."""
+
+    @property
+    def items(self) -> AnyIds:
+        """Ids of the items."""
+
+    @property
+    def popularity(self) -> Popularity:
+        """By number of `items`."""
+
+    @property
+    def watermark_ms(self) -> int:
+        """The newest event time seen."""
+
+    @property
+    def customers(self) -> int:
+        """Customers with an item."""
+
+    @property
+    def purchases(self) -> int:
+        """Purchases so far: a measure of how much has changed."""
+
+
+class Recommender:
+    """What recommends one kind of items to the customers of one partition.
+
+    Parameters
+    ----------
+    view
+        The lists.
+    customers
+        The partition's histories.
+    popular
+        The popularity of the whole catalogue.
+    catalogue
+        Categories, brands and prices.
+    rankers
+        "new" for what a customer does not have, "all" for everything; others may share them.
+
+    Attributes
+    ----------
+    sums
+        Of the candidates found last.
+    """
+
+    def __init__(
+        self,
+        view: ListView,
+        customers: CustomerMachine,
+        popular: Popular,
+        catalogue: Catalogue | None = None,
+        rankers: dict[str, Ranker] | None = None,
+    ) -> None:
+        self.view, self.customers, self.popular = view, customers, popular
+        self.catalogue = Catalogue() if catalogue is None else catalogue
+        self.rankers = new_rankers() if rankers is None else rankers
+        self.sums = new_sums()
+        self._known = Known(self.catalogue, view)
+        self._scratch, self._owned = new_scratch(1024), new_scratch(1024)
+        self._to_popularity = Translation(view.items, popular.items, adding=False)
+        self._from_popularity = Translation(popular.items, view.items, adding=True)
+        self._from_history = Translation(customers.items, view.items, adding=True)
+        self._best = Bestsellers(np.zeros(0, np.int32), np.zeros(0, np.int32))
+        self._tastes = new_tastes(no_groups())
+        self._looked_at = (-REFRESH_PURCHASES, 0)
+        self._predictor: Predictor | None = None
+
+    @property
+    def model(self) -> ChronologicalModel | None:
+        """The chronological model in use."""
+        return None if self._predictor is None else self._predictor.model
+
+    def use(self, model: ChronologicalModel | None) -> None:
+        """Go on with another model, or without one. To be called before, and as, `synchronise`."""
+        if model is not self.model:
+            self._predictor = None if model is None else Predictor(model, self.view.items)
+            self._looked_at = (-REFRESH_PURCHASES, 0)
+
+    def synchronise(self) -> None:
+        """Take in items that are new in the popularity; if much was bought, or a hundredth of the catalogue
+        came since, also what sells best, and tastes.
+
+        To be called now and then with `view.lock` held while nobody changes the popularity. What is not known
+        yet is not recommended.
+        """
+        self._from_popularity.up_to_date()
+        numbers = self._to_popularity.up_to_date()
+        purchases, version = self._looked_at
+        entries = self.catalogue.version - version
+        enough = min(REFRESH_PURCHASES, max(purchases // 10, 1))  # a shop that has just opened has few
+        if abs(self.popular.purchases - purchases) >= enough or 100 * entries > version:
+            self._looked_at = self.popular.purchases, self.catalogue.version
+            popularity = self.popular.popularity
+            most = 2 * OF_BESTSELLERS
+            self._best = Bestsellers(*(bestsellers(popularity, numbers, days, most) for days in (3, 14)))
+            buyers = np.where(numbers >= 0, popularity.buyers[np.maximum(numbers, 0)], 0)
+            self._tastes = new_tastes(self._known.groups(buyers))
+            if self._predictor is not None:
+                self._predictor.synchronise(popularity, numbers)
+
+    def history(self, customer_id: str, profile_id: str | None = None) -> History:
+        """A customer's items, or those that a profile bought last; empty for an unknown customer.
+
+        `view.lock` must be held, and nobody change the customer machine.
+        """
+        self.customers.bring_in([customer_id], [])
+        slot = self.customers.customers.get(customer_id)
+        if slot is None or slot >= len(self.customers.included):
+            return NO_HISTORY
+        self._from_history.up_to_date()
+        items, _, first_ms, last_ms, days, recent = hs.read(self.customers.histories, slot)
+        which = np.ones(len(items), np.bool_)
+        if profile_id is not None:
+            names = self.customers.profiles.of(slot)
+            number = names.index(profile_id) + 1 if profile_id in names else -1
+            which = days >> hs.PROFILE_BITS == number
+        numbers = self._from_history.numbers[items[which]]
+        return History(
+            numbers, first_ms[which], last_ms[which], (days[which] & hs.MOST_DAYS).astype(np.int64),
+            recent[which].astype(np.float64),
+        )  # fmt: skip
+
+    def in_view(self, items: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
+        """The view's numbers of items of the customer machine. `view.lock` must be held."""
+        return self._from_history.up_to_date()[items]
+
+    def candidates(
+        self,
+        history: History,
+        *,
+        unowned: bool,
+        own: bool,
+        wanted: Filter | None = None,
+        flawed: bool = True,
+    ) -> Candidates:
+        """Candidates as of now, which is the newest event time seen. `view.lock` must be held.
+
+        Without `flawed` their sums for the algorithm of this name are 0.
+        """
+        self.view.make_room()
+        if len(self._scratch.place) < len(self.view.items):
+            n = 2 * len(self.view.items)
+            self._scratch, self._owned = new_scratch(n), new_scratch(n)
+        allowed = _ALL if wanted is None or wanted.empty else self._known.allowed(wanted)
+        predicted, said = _NOTHING, None
+        if self._predictor is not None and unowned:
+            unfit = np.zeros(len(self.view.items), np.bool_)
+            unfit[: len(allowed)] = allowed == 0
+            unfit[history.item[history.item >= 0]] = True
+            predicted, said = self._predictor.say(history.item, history.last_ms, OF_PREDICTED, unfit)
+        found = find(
+            self.view.arrays, self.popular.popularity, self._to_popularity.numbers, self._scratch,
+            self._owned, self.sums, self._tastes, self._best, predicted, history, self.popular.watermark_ms,
+            self.popular.customers if flawed else 0, allowed, unowned, own,
+        )  # fmt: skip
+        if said is not None:
+            new = found.source != OWN
+            found.x[new, CHRONOLOGICAL] = said.lifts(found.item[new])
+        return found
+
+    def scores(
+        self, found: Candidates, shelf: Shelf, algorithm: Algorithm = "ours"
+    ) -> npt.NDArray[np.float64]:
+        """What an algorithm says of the candidates found last: "ours" by the shelf's ranker."""
+        if algorithm == "bestsellers":
+            return found.x[:, DAY14]
+        if algorithm != "ours":
+            sums = getattr(self.sums, algorithm)
+            return np.where(found.place >= 0, sums[np.maximum(found.place, 0)], -np.inf)
+        if shelf == "new":
+            return self.rankers["new"].scores(found.x[:, :N_NEW])
+        return self.rankers["all"].scores(found.x)
+
+    def recommend(
+        self,
+        history: History,
+        k: int,
+        shelf: Shelf,
+        wanted: Filter | None = None,
+        algorithm: Algorithm = "ours",
+    ) -> list[Recommendation]:
+        """The k best for a history, best first; fewer where there are no more candidates.
+
+        `view.lock` must be held.
+
+        Parameters
+        ----------
+        shelf
+            "new": what the customer does not have; "again": what the customer has; "all": both.
+        wanted
+            Which items may be offered.
+        """
+        found = self.candidates(
+            history, unowned=shelf != "again", own=shelf != "new", wanted=wanted, flawed=algorithm == "flawed"
+        )
+        scores = self.scores(found, shelf, algorithm)
+        now_ms = self.popular.watermark_ms
+        chosen, because = picking.pick(
+            self.view.arrays, self._scratch, found.item, found.source == OWN, scores, history.item,
+            history.last_ms, now_ms, 1.0 / landmark_weight(now_ms), k,
+        )  # fmt: skip
+        names = self.view.items.ids
+        columns = scores[chosen].tolist(), found.source[chosen].tolist(), because.tolist()
+        shown: list[Recommendation] = []
+        for item_id, score, source, by in zip(names(found.item[chosen].tolist()), *columns, strict=True):
+            reasons = [item_id] if source == OWN else names([number for number in by if number >= 0])
+            if source != OWN and reasons:
+                source = RELATED
+            shown.append(Recommendation(item_id, score, reasons, SOURCES[source]))
+        return shown

@@ -1,0 +1,63 @@
+"""Which customers come back in a batch, and with what."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from state.customers import histories as hs
+from state.customers.histories import Histories
+from state.messages.events import EventBatch, Kind
+
+BREAK_MS = 30 * 60_000
+MOST_CASES = 20  # of a chunk of a full load: of more, some are skipped
+
+
+class Visit(NamedTuple):
+    """A customer's first visit in a batch.
+
+    Attributes
+    ----------
+    customer
+        Slot.
+    time_ms
+        Of its first event.
+    events
+        Indices of its purchases in the batch.
+    """
+
+    customer: int
+    time_ms: int
+    events: list[int]
+
+
+def visits(batch: EventBatch, histories: Histories, most: int) -> list[Visit]:
+    """The first visits of customers who have a history, at most so many, evenly from the batch.
+
+    A visit is what a customer buys without a break of 30 minutes of event time. What goes on a visit that
+    began in an earlier batch is no visit of its own.
+    """
+    found: dict[int, Visit] = {}
+    newest: dict[int, int] = {}
+    kinds, customers, times = batch.kinds.tolist(), batch.customers.tolist(), batch.times_ms.tolist()
+    for i, (kind, customer, time_ms) in enumerate(zip(kinds, customers, times, strict=True)):
+        if kind != Kind.PURCHASE:
+            continue
+        visit = found.get(customer)
+        if visit is None:
+            found[customer] = Visit(customer, time_ms, [i])
+        elif time_ms - newest[customer] <= BREAK_MS:
+            visit.events.append(i)
+        else:
+            continue
+        newest[customer] = max(time_ms, newest.get(customer, time_ms))
+    back = []
+    for visit in found.values():
+        if visit.customer < len(histories.length) and histories.length[visit.customer] > 0:
+            last_ms = int(hs.newest_ms(histories, visit.customer))
+            if visit.time_ms - last_ms > BREAK_MS:
+                back.append(visit)
+    if len(back) <= most:
+        return back
+    return [back[i] for i in np.linspace(0, len(back) - 1, most).astype(int).tolist()]

@@ -1,0 +1,295 @@
+"""The customer machine: from purchase events to deltas, one per partition of the purchases.
+
+Its state is a function of the events of its partition alone: every customer's history (distinct items in
+order of first purchase) and last event ids, and how far it is with each source that numbers its events.
+`apply` changes the histories and returns, per item partition, what that changes in the counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from state.customers import histories as hs
+from state.customers import pairing, routing
+from state.customers.event_sources import EventSources
+from state.customers.memory import CustomerMemory
+from state.memory.arrays import longer
+from state.messages.deltas import Deltas, Source
+from state.messages.events import Event, EventBatch, Kind
+from state.messages.first_events import FirstEvents
+
+BATCH_EVENTS = 2_000
+GONE_ITEMS = 250_000  # history items of removals in one message, and days of theirs: 6 MB at most
+
+
+@dataclass(frozen=True)
+class Purchased:
+    """An item of a history, in order of first purchase.
+
+    Attributes
+    ----------
+    days
+        On how many days it was bought.
+    recent
+        How often, each time decayed from then to `last_ms` (tau 30 days).
+    profile_id
+        Who of the account bought it last, if events say so.
+    """
+
+    item_id: str
+    quantity: int
+    first_ms: int
+    last_ms: int
+    days: int = 1
+    recent: float = 1.0
+    profile_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a batch did.
+
+    Attributes
+    ----------
+    deltas : list[list[Deltas]]
+        Per item partition the messages, in order; none where nothing concerns it.
+    outcomes : uint8[n]
+        Per event a value of `state.customers.pairing` (NEW, REPEAT, GONE, DUPLICATE, ...).
+    first_events : list[FirstEvents]
+        What is published to the crossing machine, if anything is; together they cover the batch's offsets,
+        too.
+    """
+
+    deltas: list[list[Deltas]]
+    outcomes: npt.NDArray[np.uint8]
+    first_events: list[FirstEvents]
+
+
+@dataclass
+class CustomerMachine(CustomerMemory):
+    """The histories of one partition's customers: see `CustomerMemory` for the other parameters.
+
+    Parameters
+    ----------
+    publishes_as
+        As which source it publishes to the crossing machine what comes into histories and goes out of them
+        (`state.messages.first_events`); None where there is none.
+    waits
+        Whether a new machine publishes no first events until it is asked to
+        (`state.watched_bought.exchange`).
+    pairs
+        Whether it says which items pair. A machine that does not keeps the same histories, and its batches
+        have outcomes but no deltas: what is not asked for costs nothing.
+
+    Attributes
+    ----------
+    published_from : int
+        Offset from which on it has published all first events, or will have.
+    silent : bool
+        Whether it has published no first events yet.
+    event_sources : EventSources
+        How far it is with each source that numbers its events.
+    """
+
+    publishes_as: Source | None = None
+    waits: bool = False
+    pairs: bool = True
+    published_from: int = 0
+    silent: bool = field(default=False, init=False)
+    event_sources: EventSources = field(default_factory=EventSources)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.silent = self.waits
+        # per item partition the end of the last message to it; of those before a restart all are in Kafka
+        self._sent_ends = [0] * self.partitions
+        self._marks, self._serial = np.zeros(1024, np.int64), 1  # of `state.customers.routing`
+        self._named = np.zeros(1024, np.uint8)  # the same: after a restart ids are sent again
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has applied nothing, so that it can publish everything as it comes."""
+        return self.position == self.published_from and len(self.items) == 0
+
+    def born(self) -> dict[str, Any]:
+        """Whether it publishes nothing: else a store is of before machines waited, and published all."""
+        return {"silent": True} if self.silent else {}
+
+    def noted(self) -> dict[str, Any]:
+        """Whether and from where on it publishes, and how far it is with its events' sources."""
+        publishes = self.publishes_as is not None or self.silent
+        publishing = {"published_from": self.published_from} if publishes else {}
+        return self.born() | publishing | {"sources": self.event_sources.noted()}
+
+    def recall(self, meta: dict[str, Any]) -> None:
+        """Go on publishing, or begin to; and go on with the sources."""
+        self.published_from = int(meta.get("published_from", self.position))
+        self.silent = bool(meta.get("silent", self.waits and not meta))
+        self.event_sources.recall(meta.get("sources", []))
+
+    def batch(self, events: Iterable[Event]) -> EventBatch:
+        """Events as the next batch of the log, for use without Kafka."""
+        events = list(events)
+        self.bring_in([e.customer_id for e in events], [e.item_id for e in events])
+        return EventBatch.of_events(
+            events, self.customers, self.items, self.profiles, self.event_sources, self.position
+        )
+
+    def apply(self, batch: EventBatch) -> Applied:
+        """Apply a batch that follows `position`; returns what it changes."""
+        self.make_room()
+        self.event_sources.make_room()
+        deltas: list[list[Deltas]] = [[] for _ in range(self.partitions)]
+        outcomes = np.empty(len(batch), np.uint8)
+        published: list[FirstEvents] = []
+        done = 0
+        while True:
+            upto = min(done + BATCH_EVENTS, len(batch))
+            applied, messages, first_events = self._apply_some(batch, done, upto)
+            published += first_events
+            outcomes[done : done + len(applied)] = applied
+            for partition, message in messages:
+                deltas[partition].append(message)
+            done += len(applied)
+            if done == len(batch):
+                break
+        self.used[batch.customers] = 1
+        erased = (outcomes == pairing.GONE) | (outcomes == pairing.EMPTIED)
+        self.erase(batch.customers[(batch.kinds == Kind.FORGET) & erased])
+        if batch.sources.any():
+            self._drop_strangers(batch.customers[outcomes == pairing.DUPLICATE])
+            self.event_sources.tidy()
+        return Applied(deltas, outcomes, published)
+
+    def _apply_some(
+        self, batch: EventBatch, start: int, stop: int
+    ) -> tuple[npt.NDArray[np.uint8], list[tuple[int, Deltas]], list[FirstEvents]]:
+        """Events start .. stop or fewer: a message for each partition concerned, and one of first events."""
+        columns: list[Any] = [
+            column[start:stop]
+            for column in (
+                batch.offsets, batch.kinds, batch.customers, batch.items,
+                batch.quantities, batch.times_ms, batch.hashes, batch.profiles,
+                batch.sources, batch.sequences,
+            )
+        ]  # fmt: skip
+        removing = columns[1] != 0
+        room = self._room(columns[2][removing], stop - start) if removing.any() else 0
+        window = self.settings.window if self.pairs else 0
+        out = pairing.new_paired(stop - start, window, room)
+        arguments: tuple[Any, ...] = (
+            self.histories, self.included, self.event_sources.sequences, window, *columns, out
+        )  # fmt: skip
+        n, gone, gained = pairing.pair(*arguments)
+        self.customer_count += gained
+        self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
+        end = batch.end if start + n == len(batch) else int(batch.offsets[start + n])
+        messages = list(self._messages(columns, out, n, end)) if self.pairs else []
+        published: list[FirstEvents] = []
+        if self.waits or self.silent:
+            came_ms = columns[5][:n][out.outcomes[:n] == pairing.NEW]
+            self.newest_ms = max(self.newest_ms, int(came_ms.max(initial=-1)))
+        if self.publishes_as is not None and not self.silent:
+            published.append(self._first_events(self.publishes_as, columns, out, n, gone, end))
+        self.position = end
+        return out.outcomes[:n], messages, published
+
+    def _room(self, slots: npt.NDArray[np.uint32], events: int) -> int:
+        """Of how many items, and days, of histories a message has room; one event's fit in any case."""
+        lengths = self.histories.length[slots], self.histories.log_length[slots]
+        return max(GONE_ITEMS, *(int(of_some.max()) + events for of_some in lengths))
+
+    def _messages(
+        self, columns: list[Any], out: pairing.Paired, n: int, end: int
+    ) -> Iterator[tuple[int, Deltas]]:
+        """The partitions that a batch concerns, each with its message.
+
+        Nothing is sent again of offsets of which all had been sent when something was stored: a customer
+        erased since the position that is replayed from begins anew in the replay, and other messages would
+        follow from that.
+        """
+        if len(self._marks) < len(self.items):
+            self._marks = longer(self._marks, 2 * len(self.items))
+            self._named = longer(self._named, 2 * len(self.items))
+        r = routing.route(
+            self.partitions, self.item_partitions, self._named, self._marks, self._serial, self.position,
+            columns[0], columns[3], columns[5], int(np.searchsorted(columns[0][:n], self.sent_to)), n, out,
+        )  # fmt: skip
+        self._serial += self.partitions
+        table = t = words = f = 0
+        hashes = self.item_hashes
+        for partition, (to_table, to_taken, to_words, to_fresh) in enumerate(r.ends.tolist()):
+            if to_words > words:
+                numbers, new = r.table[table:to_table], r.fresh[f:to_fresh]
+                events, near, gone, histories, *_ = r.sizes[partition].tolist()
+                yield partition, Deltas(
+                    self.source, self._sent_ends[partition], self.position, end, self.customer_count,
+                    int(r.own[partition]), events, near, gone, histories,
+                    self.items.ids(numbers[new].tolist()) if to_fresh > f else [],
+                    hashes[numbers], r.taken[t:to_taken], r.words[words:to_words], new,
+                )  # fmt: skip
+                self._sent_ends[partition] = end
+            table, t, words, f = to_table, to_taken, to_words, to_fresh
+
+    def _first_events(
+        self,
+        source: Source,
+        columns: list[npt.NDArray[Any]],
+        out: pairing.Paired,
+        n: int,
+        gone: int,
+        end: int,
+    ) -> FirstEvents:
+        new = np.flatnonzero(out.outcomes[:n] == pairing.NEW)
+        events, items, effects = [new], [columns[3][new]], [np.full(len(new), pairing.NEW, np.uint8)]
+        start = 0
+        for event, rank, stop in zip(
+            out.gone_events[:gone].tolist(), out.gone_ranks[:gone].tolist(), out.gone_ends[:gone].tolist(),
+            strict=True,
+        ):  # fmt: skip
+            lost = out.gone_items[start:stop] if rank < 0 else out.gone_items[start + rank : start + rank + 1]
+            events.append(np.full(len(lost), event))
+            items.append(lost)
+            effects.append(np.full(len(lost), pairing.GONE, np.uint8))
+            start = stop
+        at = np.concatenate(events)
+        order = np.argsort(at, kind="stable")
+        at = at[order]
+        customers, whose = np.unique(columns[2][at], return_inverse=True)
+        numbers, which = np.unique(np.concatenate(items)[order], return_inverse=True)
+        return FirstEvents(
+            source, self.position, end, self.published_from,
+            [self.customers.id(slot) for slot in customers.tolist()], self.items.ids(numbers.tolist()),
+            (columns[0][at] - self.position).astype(np.uint32), whose.astype(np.uint32),
+            which.astype(np.uint32), np.concatenate(effects)[order], columns[5][at].astype(np.int64),
+        )  # fmt: skip
+
+    def _drop_strangers(self, slots: npt.NDArray[np.uint32]) -> None:
+        """Keep nothing of customers of whom nothing is stored, and whose events were all published before."""
+        histories = self.histories
+        for slot in np.unique(slots).tolist():
+            empty = histories.length[slot] == 0 and histories.seen[slot] == 0
+            if empty and self.customers.known(slot) and self.included[slot] < 0 and not self.changed[slot]:
+                self._vacate(slot)
+
+    def history(self, customer_id: str) -> list[Purchased]:
+        """A customer's items in order of first purchase; empty for an unknown customer."""
+        self.bring_in([customer_id], [])
+        slot = self.customers.get(customer_id)
+        if slot is None or slot >= len(self.included):
+            return []
+        items, *columns = (column.tolist() for column in hs.read(self.histories, slot))
+        names = [None, *(name or None for name in self.profiles.of(slot))]
+        return [
+            Purchased(
+                item_id, quantity, first, last, days & hs.MOST_DAYS, recent, names[days >> hs.PROFILE_BITS]
+            )
+            for item_id, quantity, first, last, days, recent in zip(
+                self.items.ids(items), *columns, strict=True
+            )
+        ]

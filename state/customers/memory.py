@@ -1,0 +1,178 @@
+"""Customers in memory: what the customer machine and the crossing machine have in common.
+
+With a store behind it not all customers need be in memory: those of a batch are brought in before it is
+applied. A customer in memory takes a slot (its number in the arrays below), and about
+`CUSTOMER_BYTES` beside history and event ids; one who is not takes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from state.customers import histories as hs
+from state.customers.profiles import Profiles
+from state.customers.residents import Residents
+from state.items.ids import item_hashes
+from state.memory.arrays import longer
+from state.memory.budget import ids_limit
+from state.memory.ids import Dictionary
+from state.messages.deltas import Source
+from state.settings import CountingSettings
+
+CUSTOMER_BYTES = 256  # an id of 20 letters, its entries in a dictionary and a list, 54 bytes in arrays
+
+
+Entries = tuple[str, npt.NDArray[np.uint32], npt.NDArray[np.int64]]
+"""A customer, the entries of the history, and the times of the events that brought them in."""
+
+
+class Backing(Protocol):
+    """Where customers are who are not in memory."""
+
+    def bring_in(self, customer_ids: list[str]) -> None:
+        """Give those of these customers slots and their histories who have any."""
+
+    def others(self) -> Iterator[Entries]:
+        """The customers with an item who are not in memory."""
+
+
+@dataclass
+class CustomerMemory:
+    """The customers of one partition, with their histories.
+
+    Parameters
+    ----------
+    settings
+        Counting settings; `window` matters here.
+    source
+        What the machine's deltas name as their source.
+    partitions, partition_of
+        Item partitions, and the partition of an item id.
+    budget_bytes
+        Memory that histories and ids may take, None for any; may be changed at any time. `CustomerSaver`
+        keeps to it.
+    """
+
+    settings: CountingSettings = field(default_factory=CountingSettings)
+    source: Source = field(default_factory=lambda: Source(0, 0))
+    partitions: int = 1
+    partition_of: Callable[[str], int] = lambda _item_id: 0
+    budget_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        self.customers = Residents()
+        self.profiles = Profiles()
+        self.items = Dictionary()
+        self.position = 0  # offset after the last record applied
+        self.customer_count = 0  # customers with an item
+        self.sent_ids = 0  # item ids that went out in deltas
+        self.sent_to = 0  # what follows from offsets before it is in Kafka, and in what was loaded
+        self.histories = hs.new_histories(1024)
+        self.included = np.full(1024, -1, np.int64)  # per customer: offset its loaded record has
+        self.changed = np.zeros(1024, np.uint8)  # per customer: not stored since it changed
+        self.counted = np.zeros(1024, np.uint8)  # per customer: stored with an item
+        self.used = np.zeros(1024, np.uint8)  # per customer: since the clock's hand came by
+        self.erased: dict[str, int] = {}  # customers to erase from the store, and whether `counted` there
+        self.newest_ms = -1  # of events that brought an item in; noted by machines that publish late
+        self.backing: Backing | None = None
+        self.whole = True  # all customers are in memory
+        self.item_partitions = np.zeros(1024, np.uint16)
+        self.item_hashes = np.zeros(1024, np.uint64)
+        self.placed = 0  # items whose partition and hash are known
+
+    def identity(self) -> dict[str, Any]:
+        """Settings that the state depends on, as the store's META has them."""
+        return {"window": self.settings.window, "partitions": self.partitions}
+
+    def born(self) -> dict[str, Any]:
+        """What META says of the machine from the first record in the store on, be its position still 0."""
+        return {}
+
+    def noted(self) -> dict[str, Any]:
+        """What META says of the machine beside its position."""
+        return {}
+
+    def recall(self, meta: dict[str, Any]) -> None:
+        """Take what `noted` said, from a store's META; nothing of it in a new one. The position is set."""
+
+    def bring_in(self, customer_ids: Iterable[str], item_ids: Iterable[str]) -> None:
+        """Have customers and items in memory, as far as they are known: before they are given numbers."""
+        self.items.limit = ids_limit(self.budget_bytes)
+        self.items.prefetch(item_ids)
+        if not self.whole and self.backing is not None:
+            known, erased = self.customers.numbers, self.erased
+            missing = [c for c in dict.fromkeys(customer_ids) if c not in known and c not in erased]
+            if missing:
+                self.backing.bring_in(missing)
+
+    def everyone(self) -> Iterator[Entries]:
+        """Every customer with an item, in memory or not. Nothing may change until all are seen."""
+        for slot in np.flatnonzero(self.histories.length[: self.customers.slots]).tolist():
+            entries, _, times_ms, *_ = hs.read(self.histories, slot)
+            yield self.customers.id(slot), entries, times_ms
+        if not self.whole and self.backing is not None:
+            yield from self.backing.others()
+
+    def erase(self, slots: npt.NDArray[np.uint32]) -> None:
+        """Leave nothing of customers who were forgotten, unless they came back in the same batch."""
+        for slot in np.unique(slots).tolist():
+            customer_id = self.customers.id(slot)
+            if self.backing is not None:
+                self.erased[customer_id] = self.erased.get(customer_id, 0) | int(self.counted[slot])
+            self.counted[slot] = 0
+            if self.histories.length[slot] == 0 and self.histories.seen[slot] == 0:
+                self._vacate(slot)
+            else:
+                days = hs.read(self.histories, slot)[4]
+                self.profiles.blot_out(slot, (days >> hs.PROFILE_BITS).tolist())
+
+    def _vacate(self, slot: int) -> None:
+        self.customers.remove(slot)
+        self.profiles.drop(slot)
+        self.included[slot] = -1
+        self.changed[slot] = self.counted[slot] = self.used[slot] = 0
+
+    # ------------------------------------------------------------------ memory
+
+    def footprint_bytes(self) -> int:
+        """Memory that customers take, gaps between their blocks included."""
+        return hs.footprint_bytes(self.histories) + CUSTOMER_BYTES * len(self.customers)
+
+    def slot_bytes(self) -> npt.NDArray[np.int64]:
+        """What each customer in memory takes; 0 for a free slot."""
+        n = self.customers.slots
+        taken = np.zeros(n, np.int64)
+        taken[list(self.customers.numbers.values())] = CUSTOMER_BYTES
+        return taken + hs.block_bytes(self.histories)[:n]
+
+    def evict(self, slots: npt.NDArray[np.int64]) -> None:
+        """Drop customers from memory, all of whom are stored as they are."""
+        assert not self.changed[slots].any()
+        hs.forget(self.histories, slots)
+        self.whole = False
+        for slot in slots.tolist():
+            self._vacate(slot)
+
+    def make_room(self) -> None:
+        """Room for every customer and item known by now."""
+        while self.customers.slots > len(self.included):
+            capacity = 2 * len(self.included)
+            self.histories = hs.grow_histories(self.histories, capacity)
+            self.included = np.append(self.included, np.full(len(self.included), -1))
+            self.changed, self.counted, self.used = (
+                np.append(old, np.zeros_like(old)) for old in (self.changed, self.counted, self.used)
+            )
+        if len(self.items) > len(self.item_partitions):
+            n = max(len(self.items), 2 * len(self.item_partitions))
+            self.item_partitions = longer(self.item_partitions, n)
+            self.item_hashes = longer(self.item_hashes, n)
+        if len(self.items) > self.placed:
+            fresh = list(self.items.since(self.placed))
+            self.item_partitions[self.placed : len(self.items)] = [self.partition_of(name) for name in fresh]
+            self.item_hashes[self.placed : len(self.items)] = item_hashes(fresh)
+            self.placed = len(self.items)

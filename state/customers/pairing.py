@@ -1,0 +1,163 @@
+"""What each event does to its customer's history, and which pairs follow: the customer machine's kernel."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from state.customers import event_rings, purchase_logs
+from state.customers import histories as hs
+from state.customers import repeats as history_repeats
+from state.customers.event_sources import Sequences, published_before
+from state.customers.histories import Histories
+from state.memory.arrays import kernel
+from state.messages.deltas import Effect
+
+# What became of an event: an effect, or one of five others. Those before DUPLICATE change the history or
+# the event ids; EMPTIED is an erasure of a customer who had no items.
+NEW, REPEAT, GONE = map(int, Effect)
+PART_RETURNED, NOT_OWNED, EMPTIED, DUPLICATE, INCLUDED = range(4, 9)
+
+_PURCHASE, _RETURN, _FORGET = range(3)
+
+
+class Paired(NamedTuple):
+    """Buffers the kernel fills: one element an event, then neighbours, then histories of GONE events."""
+
+    outcomes: npt.NDArray[np.uint8]
+    ranks: npt.NDArray[np.uint32]
+    near_ends: npt.NDArray[np.int64]
+    near_items: npt.NDArray[np.uint32]
+    gone_events: npt.NDArray[np.uint32]
+    gone_ranks: npt.NDArray[np.int32]
+    gone_ends: npt.NDArray[np.int64]
+    taken_ends: npt.NDArray[np.int64]
+    gone_items: npt.NDArray[np.uint32]
+    gone_minutes: npt.NDArray[np.uint32]
+    gone_days: npt.NDArray[np.uint32]
+    gone_spans: npt.NDArray[np.uint32]
+    taken: npt.NDArray[np.uint64]
+    again: npt.NDArray[np.uint32]
+
+
+def new_paired(n_events: int, window: int, gone_items: int) -> Paired:
+    """Buffers for n events, and for histories of `gone_items` items, and as many days, in all."""
+    return Paired(
+        np.empty(n_events, np.uint8),
+        np.empty(n_events, np.uint32),
+        np.empty(n_events, np.int64),
+        np.empty(n_events * window, np.uint32),
+        np.empty(n_events, np.uint32),
+        np.empty(n_events, np.int32),
+        np.empty(n_events, np.int64),
+        np.empty(n_events, np.int64),
+        np.empty(gone_items, np.uint32),
+        np.empty(gone_items, np.uint32),
+        np.empty(gone_items, np.uint32),
+        np.empty(gone_items, np.uint32),
+        np.empty(gone_items, np.uint64),
+        np.empty(n_events, np.uint32),
+    )
+
+
+@kernel
+def pair(
+    h: Histories,
+    included: npt.NDArray[np.int64],
+    published: Sequences,
+    window: int,
+    offsets: npt.NDArray[np.int64],
+    kinds: npt.NDArray[np.uint8],
+    customers: npt.NDArray[np.uint32],
+    items: npt.NDArray[np.uint32],
+    quantities: npt.NDArray[np.uint32],
+    times_ms: npt.NDArray[np.int64],
+    hashes: npt.NDArray[np.uint64],
+    profiles: npt.NDArray[np.uint8],
+    sources: npt.NDArray[np.uint32],
+    sequences: npt.NDArray[np.int64],
+    out: Paired,
+) -> tuple[int, int, int]:
+    """Apply events to histories; returns (events done, GONE events, customers gained).
+
+    Stops before an event whose history does not fit into what is left of `out.gone_items` and `out.taken`:
+    the caller goes on from there with new buffers. `included` is the last offset a customer's history already
+    has; what `published` has is as of the event at hand, so that comes first.
+    """
+    near = 0
+    gone = 0
+    gone_items = 0
+    taken = 0
+    gained = 0
+    for i in range(len(offsets)):
+        customer = np.int64(customers[i])
+        item = np.int64(items[i])
+        n = np.int64(h.length[customer])
+        out.ranks[i] = 0
+        out.again[i] = 0
+        outcome = 0
+        rank = -1
+        if kinds[i] != _PURCHASE:
+            days = np.int64(h.log_length[customer])
+            if max(gone_items + n, taken + days) > len(out.gone_items):
+                return i, gone, gained
+        if sources[i] != 0 and published_before(published, np.int64(sources[i]), sequences[i], offsets[i]):
+            outcome = DUPLICATE
+        elif offsets[i] <= included[customer]:
+            outcome = INCLUDED
+        elif hashes[i] != 0 and event_rings.seen_before(h, customer, hashes[i]):
+            outcome = DUPLICATE
+        elif kinds[i] == _PURCHASE:
+            rank = hs.rank_of(h, customer, item)
+            if rank >= 0:
+                hs.add_quantity(h, customer, rank, np.int64(quantities[i]))
+                out.again[i] = history_repeats.again(h, customer, rank, times_ms[i], np.int64(profiles[i]))
+                purchase_logs.note(h, customer, item, times_ms[i])
+                outcome = REPEAT
+            else:
+                for distance in range(1, min(n, window) + 1):
+                    out.near_items[near] = hs.item_at(h, customer, n - distance)
+                    near += 1
+                hs.append(
+                    h, customer, item, quantities[i], times_ms[i], times_ms[i], 1, 1.0, np.int64(profiles[i])
+                )
+                out.ranks[i] = n
+                gained += n == 0
+                outcome = NEW
+        elif kinds[i] == _FORGET and n == 0:
+            hs.forget(h, np.array([customer]))
+            outcome = EMPTIED
+        else:
+            if kinds[i] == _RETURN:
+                rank = hs.rank_of(h, customer, item)
+                owned = hs.quantity_at(h, customer, rank) if rank >= 0 else 0
+                if owned < np.int64(quantities[i]):
+                    outcome = NOT_OWNED
+                elif owned > np.int64(quantities[i]):
+                    hs.add_quantity(h, customer, rank, -np.int64(quantities[i]))
+                    outcome = PART_RETURNED
+            if outcome == 0:
+                for r in range(n):
+                    out.gone_items[gone_items] = hs.item_at(h, customer, r)
+                    out.gone_minutes[gone_items] = hs.first_ms_at(h, customer, r) // 60_000
+                    out.gone_days[gone_items] = history_repeats.days_at(h, customer, r)
+                    out.gone_spans[gone_items] = history_repeats.span_at(h, customer, r)
+                    gone_items += 1
+                out.gone_events[gone] = i
+                out.gone_ranks[gone] = rank
+                out.gone_ends[gone] = gone_items
+                taken = purchase_logs.take(h, customer, item if rank >= 0 else -1, out.taken, taken)
+                out.taken_ends[gone] = taken
+                gone += 1
+                if kinds[i] == _FORGET:
+                    hs.forget(h, np.array([customer]))
+                    gained -= 1
+                else:
+                    hs.remove(h, customer, rank)
+                    gained -= n == 1
+                outcome = GONE
+        out.outcomes[i] = outcome
+        out.near_ends[i] = near
+    return len(offsets), gone, gained

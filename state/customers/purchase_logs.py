@@ -1,0 +1,176 @@
+"""When a customer bought items again: what the undo of an item's purchases has to take from its days.
+
+A log lies in a block of its own that grows with use. It has a record for each item and day of repeat
+purchases, one word:
+
+    item (32 bits) | day since 1970, plus one (16 bits) | purchases (16 bits)
+
+The purchase that brought an item into the history is not in it: its day is that of the history's `first_ms`,
+so a customer who bought nothing twice has no log. Popularity counts by day for the newest `DAYS` days; a day
+that lies `DAYS` days before the customer's own newest one is out of every window that is or will be, as
+windows only move on, and its purchases go into the item's record of old ones, day `OLD`. A day with more
+purchases than a record counts has several records.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from state.memory.arrays import kernel
+from state.memory.blocks import allocate, release, size_classes, wipe
+
+if TYPE_CHECKING:
+    from state.customers.histories import Histories
+
+DAY_MS = 86_400_000
+DAYS = 28  # of event time for which purchases are counted by day
+OLD = 0
+LOGS = size_classes(4, 1 << 24)  # records of a block
+MOST_PURCHASES = 0xFFFF  # of a record
+_LAST_DAY = 0xFFFF
+
+_ITEM, _DAY = np.uint64(32), np.uint64(16)
+_COUNT = np.uint64(MOST_PURCHASES)
+
+
+@kernel
+def item_of(record: int) -> int:
+    """The item of a record."""
+    return np.int64(np.uint64(record) >> _ITEM)
+
+
+@kernel
+def day_of(record: int) -> int:
+    """Days since 1970 of a record; -1 if they are of days that no window has."""
+    return np.int64((np.uint64(record) >> _DAY) & _COUNT) - 1
+
+
+@kernel
+def purchases_of(record: int) -> int:
+    """The purchases of a record."""
+    return np.int64(np.uint64(record) & _COUNT)
+
+
+@kernel
+def _put(h: Histories, customer: int, item: int, day: int, purchases: int) -> bool:
+    """Count purchases in a record that has room for them; False where there is none."""
+    start, n = h.log_start[customer], np.int64(h.log_length[customer])
+    records = h.logs[start : start + n]
+    key = (np.uint64(item) << _DAY) | np.uint64(day)
+    for done in range(0, n, 32):  # 32 at a time without a branch, so that the compiler vectorises
+        found = 0
+        for i in range(done, min(done + 32, n)):
+            found |= records[i] >> _DAY == key
+        if found:
+            for i in range(done, min(done + 32, n)):
+                if records[i] >> _DAY == key and purchases_of(records[i]) + purchases <= MOST_PURCHASES:
+                    records[i] += np.uint64(purchases)
+                    return True
+    return False
+
+
+@kernel
+def _append(h: Histories, customer: int, item: int, day: int, purchases: int) -> None:
+    at = h.log_start[customer] + np.int64(h.log_length[customer])
+    h.logs[at] = (np.uint64(item) << _ITEM) | (np.uint64(day) << _DAY) | np.uint64(purchases)
+    h.log_length[customer] += np.uint32(1)
+
+
+@kernel
+def _fold(h: Histories, customer: int, oldest: int) -> None:
+    """Move the purchases of days before `oldest` to the items' old ones."""
+    start, n = h.log_start[customer], np.int64(h.log_length[customer])
+    records = h.logs[start : start + n].copy()
+    h.log_length[customer] = 0
+    for record in records:
+        if day_of(record) + 1 == OLD or day_of(record) + 1 >= oldest:
+            h.logs[start + np.int64(h.log_length[customer])] = record
+            h.log_length[customer] += np.uint32(1)
+    for record in records:
+        if day_of(record) + 1 != OLD and day_of(record) + 1 < oldest:
+            item, purchases = item_of(record), purchases_of(record)
+            if not _put(h, customer, item, OLD, purchases):
+                _append(h, customer, item, OLD, purchases)
+
+
+@kernel
+def _make_room(h: Histories, customer: int, day: int) -> None:
+    """Room for one record more: old days are folded, and where that does not help enough the block grows."""
+    start, n = h.log_start[customer], np.int64(h.log_length[customer])
+    newest = day
+    for i in range(start, start + n):
+        newest = max(newest, day_of(h.logs[i]) + 1)
+    _fold(h, customer, newest - DAYS + 1)
+    n = np.int64(h.log_length[customer])
+    size = np.int64(h.log_size[customer])
+    if 4 * n < 3 * LOGS[size]:
+        wipe(h.logs, start + n, LOGS[size] - n)
+        return
+    grown = allocate(h.logs, h.log_free, size + 1, LOGS[size + 1])
+    h.logs[grown : grown + n] = h.logs[start : start + n]
+    wipe(h.logs, start, LOGS[size])
+    release(h.logs, h.log_free, size, start)
+    h.log_start[customer] = grown
+    h.log_size[customer] = size + 1
+
+
+@kernel
+def note(h: Histories, customer: int, item: int, time_ms: int) -> None:
+    """Note a purchase of an item that the customer has already."""
+    day = min(max(time_ms // DAY_MS + 1, OLD + 1), _LAST_DAY)
+    if not _put(h, customer, item, day, 1):
+        if np.int64(h.log_length[customer]) == LOGS[h.log_size[customer]]:
+            _make_room(h, customer, day)
+        _append(h, customer, item, day, 1)
+
+
+@kernel
+def take(h: Histories, customer: int, item: int, out: npt.NDArray[np.uint64], at: int) -> int:
+    """Move the records of an item (-1: all) to `out`, from `at` on; returns where they end there."""
+    start, n = h.log_start[customer], np.int64(h.log_length[customer])
+    kept = start
+    for i in range(start, start + n):
+        record = h.logs[i]
+        if item < 0 or item_of(record) == item:
+            out[at] = record
+            at += 1
+        else:
+            h.logs[kept] = record
+            kept += 1
+    wipe(h.logs, kept, start + n - kept)
+    h.log_length[customer] = kept - start
+    return at
+
+
+@kernel
+def read_log(h: Histories, customer: int) -> npt.NDArray[np.uint64]:
+    """A customer's records, copied."""
+    start = h.log_start[customer]
+    return h.logs[start : start + np.int64(h.log_length[customer])].copy()
+
+
+@kernel
+def write_log(h: Histories, customer: int, records: npt.NDArray[np.uint64]) -> None:
+    """Fill an empty log from what `read_log` gave."""
+    size = 0
+    while LOGS[size] < len(records):
+        size += 1
+    if size > 0:
+        start = allocate(h.logs, h.log_free, size, LOGS[size])
+        h.logs[start : start + len(records)] = records
+        h.log_start[customer] = start
+        h.log_size[customer] = size
+    h.log_length[customer] = len(records)
+
+
+@kernel
+def forget_log(h: Histories, customer: int) -> None:
+    """Erase a log, overwritten in memory."""
+    if h.log_size[customer] > 0:
+        wipe(h.logs, h.log_start[customer], LOGS[h.log_size[customer]])
+        release(h.logs, h.log_free, h.log_size[customer], h.log_start[customer])
+    h.log_size[customer] = 0
+    h.log_length[customer] = 0

@@ -1,0 +1,186 @@
+"""An item machine's items: numbers in the order of first sight, found by the hashes of their ids.
+
+Messages name an item by the 64-bit hash of its id (XXH3), which is the same for all who send and read, so
+that nobody keeps a dictionary for each source. The id itself comes from whoever first met the item, to the
+item's partition and to those whose pairs were in that message; any other machine has it from the item's
+popularity, which the owner publishes. Until then the item has a number and counts, and no list shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from state.errors import BadDelta
+from state.memory.arrays import kernel, longer, prefetch
+from state.memory.ids import Dictionary
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_AHEAD = 16  # entries of the table that are asked for before they are looked at
+
+
+def item_hash(item_id: str) -> int:
+    """The hash of an item's id."""
+    # what is asked for may be no valid id, such as half a surrogate pair
+    return xxhash.xxh3_64_intdigest(item_id.encode("utf-8", "surrogatepass"))
+
+
+def item_hashes(item_ids: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """The hash of each id."""
+    return np.array([item_hash(item_id) for item_id in item_ids], np.uint64)
+
+
+class ItemIds:
+    """Numbers, hashes and ids.
+
+    >>> items = ItemIds()
+    >>> items.numbers(item_hashes(["tea", "milk"])).tolist()
+    [0, 1]
+    >>> items.name(1, "milk")
+    >>> items.get("milk"), items.get("bread"), items.ids([0, 1]), list(items)
+    (1, None, ['', 'milk'], ['', 'milk'])
+
+    Attributes
+    ----------
+    hashes : uint64[at least n]
+        By number.
+    known : bool[at least n]
+        By number: whether the id is known.
+    named : list[int]
+        The numbers whose ids are known, in the order in which they became so.
+    """
+
+    def __init__(self) -> None:
+        self.hashes = np.zeros(1024, np.uint64)
+        self.known = np.zeros(1024, np.bool_)
+        self.named: list[int] = []
+        self._names: list[str] = []
+        self._table = np.zeros(2 * 4096, np.uint64)  # pairs of a hash and its number, plus one
+
+    def find(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """The number of each hash, -1 of an unknown one."""
+        found: npt.NDArray[np.int64] = _find(self._table, hashes)
+        return found
+
+    def numbers(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """The number of each hash, a new one at first sight."""
+        n = len(self._names)
+        if n + len(hashes) > len(self.hashes):
+            self.hashes = longer(self.hashes, 2 * (n + len(hashes)))
+            self.known = longer(self.known, len(self.hashes))
+        if 4 * len(self.hashes) > len(self._table):
+            self._table = np.zeros(2 << int(2 * len(self.hashes)).bit_length(), np.uint64)
+            _add(self._table, self.hashes, 0, self.hashes[:n])
+        found, now = _add(self._table, self.hashes, n, hashes)
+        if now > n:
+            self._names += [""] * (now - n)
+        numbers: npt.NDArray[np.int64] = found
+        return numbers
+
+    def name(self, number: int, item_id: str) -> None:
+        """Learn the id of a number.
+
+        Raises
+        ------
+        BadDelta
+            If it has another one: that two ids have one hash is not to be expected in any catalogue.
+        """
+        known = self._names[number]
+        if not known:
+            self._names[number] = item_id
+            self.known[number] = True
+            self.named.append(number)
+        elif known != item_id:
+            raise BadDelta(f"items {known!r} and {item_id!r} have the same hash: they cannot be kept apart")
+
+    def number(self, item_id: str) -> int:
+        """The number of an id, a new one at first sight."""
+        number = int(self.numbers(np.array([item_hash(item_id)], np.uint64))[0])
+        self.name(number, item_id)
+        return number
+
+    def get(self, item_id: str) -> int | None:
+        """The number of an id, None if the id is not known."""
+        number = int(self.find(np.array([item_hash(item_id)], np.uint64))[0])
+        return number if number >= 0 and self._names[number] == item_id else None
+
+    def prefetch(self, item_ids: Iterable[str]) -> None:
+        """Have ids in memory: all of them always are."""
+
+    def id(self, number: int) -> str:
+        """The id of a number; empty if it is not known yet."""
+        return self._names[number]
+
+    def ids(self, numbers: Sequence[int]) -> list[str]:
+        """The id of each number; empty where it is not known yet."""
+        names = self._names
+        return [names[number] for number in numbers]
+
+    def since(self, number: int) -> Iterator[str]:
+        """The ids of the numbers from one on; empty where they are not known yet."""
+        return iter(self._names[number:])
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[str]:
+        return self.since(0)
+
+
+AnyIds = Dictionary | ItemIds
+"""Ids by number, and numbers by id."""
+
+
+@kernel
+def _home(hashed: int, entries: int) -> int:
+    return int(np.int64(((hashed * _MIX) >> np.uint64(20)) & np.uint64(entries - 1)))
+
+
+@kernel
+def _place(table: npt.NDArray[np.uint64], hashed: int) -> int:
+    """Where in the table a hash is, or would be: the first word of its entry."""
+    entries = len(table) // 2
+    at = _home(hashed, entries)
+    while table[2 * at + 1] != 0 and table[2 * at] != hashed:
+        at = at + 1 if at + 1 < entries else 0
+    return 2 * at
+
+
+@kernel
+def _ask_for(table: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], i: int) -> None:
+    """Have an entry's cache line on its way."""
+    if i < len(hashes):
+        prefetch(np.int64(table.ctypes.data) + 16 * _home(hashes[i], len(table) // 2))
+
+
+@kernel
+def _find(table: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    found = np.empty(len(hashes), np.int64)
+    for i in range(_AHEAD):
+        _ask_for(table, hashes, i)
+    for i in range(len(hashes)):
+        _ask_for(table, hashes, i + _AHEAD)
+        found[i] = np.int64(table[_place(table, hashes[i]) + 1]) - 1
+    return found
+
+
+@kernel
+def _add(
+    table: npt.NDArray[np.uint64], of: npt.NDArray[np.uint64], n: int, hashes: npt.NDArray[np.uint64]
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Numbers of hashes, those that are new from `n` on; and how many there are then."""
+    found = np.empty(len(hashes), np.int64)
+    for i in range(_AHEAD):
+        _ask_for(table, hashes, i)
+    for i in range(len(hashes)):
+        _ask_for(table, hashes, i + _AHEAD)
+        at = _place(table, hashes[i])
+        if table[at + 1] == 0:
+            of[n] = hashes[i]
+            n += 1
+            table[at], table[at + 1] = hashes[i], n
+        found[i] = np.int64(table[at + 1]) - 1
+    return found, n

@@ -1,0 +1,78 @@
+"""Applying pair changes to rows: the item machine's kernel for what was watched and then bought."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from state.items import rows as rw
+from state.items.counting import (
+    CHANGED,
+    CHANGED_LIST,
+    QUIET,
+    Pending,
+    Tables,
+    buyers_of,
+    changed_popularity,
+    put_size,
+    run,
+    take_size,
+)
+from state.items.entries import decay_weight
+from state.memory.arrays import kernel
+from state.messages.pair_changes import Buyers, Pairs, Sizes
+from state.popularity.counts import DAY_MS, add_buyer, add_purchase, take_buyer
+
+
+@kernel
+def count_pairs(
+    t: Tables, position: int, popularity_included: int, skip: int, capacity: int, bounded: bool,
+    tolerance: float, buyers: Buyers, sizes: Sizes, pairs: Pairs, pending: Pending,
+) -> None:  # fmt: skip
+    """Apply a message whose item numbers are already this machine's.
+
+    `position` is the message's own in its topic; changes before effect first + `skip` are dropped, what a
+    row or the popularity already includes is skipped. A purchase counts as popularity when it brings the
+    item into a history, until it goes out of it.
+    """
+    popular = t.popularity
+    for i in range(len(buyers.items) if position > popularity_included else 0):
+        if np.int64(buyers.offsets[i]) < skip:
+            continue
+        item, day = int(buyers.items[i]), buyers.times_ms[i] // DAY_MS
+        if buyers.changes[i] > 0:
+            add_purchase(popular, item, buyers.times_ms[i])
+            add_buyer(popular, item, day)
+        else:
+            take_buyer(popular, item, day)
+        changed_popularity(t, item)
+    for i in range(len(sizes.items)):
+        row = int(t.row_of[sizes.items[i]])
+        if np.int64(sizes.offsets[i]) < skip or row < 0 or t.included[row] >= position:
+            continue
+        before, now = int(sizes.before[i]), int(sizes.now[i])
+        if before >= 0:
+            take_size(t, row, before)
+        if now >= 0:
+            put_size(t, row, now)
+        # one watcher more changes every expectation of the row a little
+        grown = buyers_of(t, row) - t.ranked_buyers[row]
+        t.marks[row] |= CHANGED | (
+            CHANGED_LIST if now < 0 or grown > tolerance * t.ranked_buyers[row] else QUIET
+        )
+    minutes = pairs.minutes.astype(np.int64)
+    n = 0
+    for i in range(len(pairs.items)):
+        row = int(t.row_of[pairs.items[i]])
+        if np.int64(pairs.offsets[i]) < skip or row < 0 or t.included[row] >= position:
+            continue
+        if pairs.changes[i] > 0:
+            pending.row[n], pending.neighbour[n] = row, pairs.bought[i]
+            pending.after[n], pending.event[n] = 1, i
+            pending.place[n] = pairs.bought[i]
+            n += 1
+        else:
+            run(t, pending, n, minutes, popular.roots, capacity, bounded)
+            n = 0
+            rw.take(t.rows, row, int(pairs.bought[i]), 1, decay_weight(minutes[i]))
+            t.marks[row] |= CHANGED_LIST | CHANGED
+    run(t, pending, n, minutes, popular.roots, capacity, bounded)

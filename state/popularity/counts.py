@@ -1,0 +1,293 @@
+"""Popularity: of a machine's own items as it counts them, of all others as their machines say.
+
+Buyers per item (customers who have it), their total, and purchases by day of event time: the day of the
+newest event and the 27 days before it. Late events count in their day as long as it is among these. What
+lists are ranked by is the sum of the newest 14.
+
+Of the buyers of each item it keeps the sum of the days they first bought it on, how many they are when each
+counts exp(-age of that day / 30 days), and what their histories say of repeats (`state.customers.histories`):
+how many bought it on more than one day, on how many days beyond their first, and over how many minutes.
+
+Everything here is a sum over what customers have now, so that a return or an erasure takes back exactly what
+the purchases added (docs/decisions/0017-undo-of-popularity.md); of decayed buyers, which are real numbers,
+all but a 10^15th part of the largest. Only the newest event time stays: it is the clock of the events.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from state.customers.repeats import DAY_ADDED, REPEATER, SPAN_BITS
+from state.items.entries import decay_weight
+from state.items.relatedness import grid_position
+from state.memory.arrays import kernel
+
+DAY_MS = 86_400_000
+DAY_MINUTES = 24 * 60
+DAYS = 28
+RECENT_DAYS = 14
+
+# `totals`
+BUYERS, WATERMARK_MS, REFRESHED_AT, PURCHASES = range(4)
+# columns of `repeats`
+REPEATERS, REPEAT_DAYS, SPAN_MINUTES = range(3)
+
+
+class Popularity(NamedTuple):
+    """Per item number of the machine's dictionary."""
+
+    totals: npt.NDArray[np.int64]
+    buyers: npt.NDArray[np.int64]
+    recent: npt.NDArray[np.int64]  # purchases of the last RECENT_DAYS days
+    days: npt.NDArray[np.uint32]  # [items, DAYS], day d in slot d % DAYS
+    first_days: npt.NDArray[np.int64]  # sum over the buyers of the days, since 1970, they first bought it on
+    recent_buyers: npt.NDArray[np.float64]  # decayed by the age of that day, as of the landmark of F
+    repeats: npt.NDArray[np.int64]  # [items, 3], see REPEATERS
+    available: npt.NDArray[np.uint8]
+    positions: npt.NDArray[np.float32]  # on the grid of `state.items.relatedness`
+    roots: npt.NDArray[np.float32]  # sqrt(recent + 1/2), -1 for an item that is not available
+
+
+def new_popularity(capacity: int) -> Popularity:
+    """No purchases of items 0 .. capacity - 1, all available."""
+    return Popularity(
+        np.zeros(4, np.int64),
+        np.zeros(capacity, np.int64),
+        np.zeros(capacity, np.int64),
+        np.zeros((capacity, DAYS), np.uint32),
+        np.zeros(capacity, np.int64),
+        np.zeros(capacity),
+        np.zeros((capacity, 3), np.int64),
+        np.ones(capacity, np.uint8),
+        np.zeros(capacity, np.float32),
+        np.full(capacity, np.sqrt(0.5), np.float32),
+    )
+
+
+def grow_popularity(p: Popularity, capacity: int) -> Popularity:
+    """The same with room for `capacity` items."""
+    grown = new_popularity(capacity)
+    grown.totals[:] = p.totals
+    for old, new in zip(p[1:], grown[1:], strict=True):
+        new[: len(old)] = old
+    return grown
+
+
+@kernel
+def add_purchase(p: Popularity, item: int, time_ms: int) -> None:
+    """Count a purchase in its day, moving the window on if it is newer than all before."""
+    p.totals[PURCHASES] += 1
+    day = time_ms // DAY_MS
+    move_on(p, time_ms)
+    newest = p.totals[WATERMARK_MS] // DAY_MS
+    if day > newest - DAYS:
+        p.days[item, day % DAYS] += np.uint32(1)
+        p.recent[item] += day > newest - RECENT_DAYS
+
+
+@kernel
+def take_purchases(p: Popularity, item: int, day: int, purchases: int) -> None:
+    """Take back purchases of an item on a day, days since 1970; of days the window has left, the total."""
+    p.totals[PURCHASES] -= purchases
+    newest = p.totals[WATERMARK_MS] // DAY_MS
+    if day > newest - DAYS:
+        p.days[item, day % DAYS] -= np.uint32(purchases)
+        if day > newest - RECENT_DAYS:
+            p.recent[item] -= purchases
+
+
+@kernel
+def add_buyer(p: Popularity, item: int, day: int) -> None:
+    """Count a customer who has the item from a day on, days since 1970."""
+    p.buyers[item] += 1
+    p.totals[BUYERS] += 1
+    p.first_days[item] += day
+    p.recent_buyers[item] += decay_weight(day * DAY_MINUTES)
+
+
+@kernel
+def mark_inexact(p: Popularity) -> None:
+    """Note that what ranking reads is not exact any more, though it may be recent enough."""
+    if p.totals[REFRESHED_AT] >= 0:
+        p.totals[REFRESHED_AT] = -2 - p.totals[REFRESHED_AT]
+
+
+@kernel
+def take_buyer(p: Popularity, item: int, day: int) -> None:
+    """Take back what `add_buyer` and the purchase on that day added."""
+    p.buyers[item] -= 1
+    p.totals[BUYERS] -= 1
+    p.first_days[item] -= day
+    recent = p.recent_buyers[item] - decay_weight(day * DAY_MINUTES)
+    p.recent_buyers[item] = max(recent, 0.0) if p.buyers[item] > 0 else 0.0  # not what was rounded
+    mark_inexact(p)  # the total may come back to what it was, and that all are not as of it go unnoticed
+    take_purchases(p, item, day, 1)
+
+
+@kernel
+def age_days(p: Popularity, item: int) -> float:
+    """Days since the buyers of an item first bought it, their mean; 0 without buyers."""
+    if p.buyers[item] <= 0:
+        return 0.0
+    newest = p.totals[WATERMARK_MS] // DAY_MS
+    return max(newest - p.first_days[item] / p.buyers[item], 0.0)
+
+
+@kernel
+def begin_day(p: Popularity, item: int, newest: int, day: int) -> None:
+    """Move the window of an item on from day `newest` to a later one."""
+    for d in range(max(newest + 1, day - DAYS + 1), day + 1):
+        p.days[item, d % DAYS] = np.uint32(0)
+    p.recent[item] = purchases_of(p, item, day, RECENT_DAYS)
+
+
+@kernel
+def move_on(p: Popularity, time_ms: int) -> None:
+    """Move the window on to a time, if it is newer than all before."""
+    if time_ms <= p.totals[WATERMARK_MS]:
+        return
+    newest, day = p.totals[WATERMARK_MS] // DAY_MS, time_ms // DAY_MS
+    p.totals[WATERMARK_MS] = time_ms
+    if day > newest:
+        for item in range(len(p.recent)):
+            begin_day(p, item, newest, day)
+        p.totals[REFRESHED_AT] = -1
+
+
+@kernel
+def move_own_on(p: Popularity, own: npt.NDArray[np.int32], time_ms: int) -> None:
+    """The same where only the items `own`, up to the first -1, are counted: others' wait for what is said."""
+    if time_ms <= p.totals[WATERMARK_MS]:
+        return
+    newest, day = p.totals[WATERMARK_MS] // DAY_MS, time_ms // DAY_MS
+    p.totals[WATERMARK_MS] = time_ms
+    if day > newest:
+        for item in own:
+            if item < 0:
+                break
+            begin_day(p, np.int64(item), newest, day)
+        p.totals[REFRESHED_AT] = -1
+
+
+@kernel
+def count_recent(p: Popularity) -> None:
+    """Add the newest days of every item up."""
+    newest = p.totals[WATERMARK_MS] // DAY_MS
+    for item in range(len(p.recent)):
+        p.recent[item] = purchases_of(p, item, newest, RECENT_DAYS)
+
+
+@kernel
+def purchases_of(p: Popularity, item: int, last: int, days: int) -> int:
+    """Purchases of an item in the `days` days that end with day `last`."""
+    n = 0
+    slot = last % DAYS
+    for _ in range(days):
+        n += np.int64(p.days[item, slot])
+        slot = slot - 1 if slot > 0 else DAYS - 1  # a division for each would take most of the time
+    return n
+
+
+@kernel
+def add_repeat(p: Popularity, item: int, again: int) -> None:
+    """Count what `state.customers.repeats.again` says of a repeat."""
+    p.repeats[item, REPEATERS] += (again & REPEATER) > 0
+    p.repeats[item, REPEAT_DAYS] += (again & DAY_ADDED) > 0
+    p.repeats[item, SPAN_MINUTES] += again >> SPAN_BITS
+
+
+@kernel
+def undo_repeats(p: Popularity, item: int, days: int, span: int) -> None:
+    """Take back the repeats of a buyer who has the item no more."""
+    if days > 1:
+        p.repeats[item, REPEATERS] -= 1
+        p.repeats[item, REPEAT_DAYS] -= days - 1
+        p.repeats[item, SPAN_MINUTES] -= span
+
+
+@kernel
+def refresh_item(p: Popularity, item: int) -> None:
+    """Bring what ranking reads of an item up to date."""
+    p.positions[item] = grid_position(p.buyers[item], p.totals[BUYERS])
+    p.roots[item] = np.sqrt(p.recent[item] + 0.5) if p.available[item] else -1.0
+
+
+@kernel
+def refresh(p: Popularity, items: int) -> None:
+    """Bring what ranking reads of items 0 .. items - 1 up to date."""
+    for item in range(items):
+        refresh_item(p, item)
+    p.totals[REFRESHED_AT] = p.totals[BUYERS]
+
+
+@kernel
+def refresh_items(p: Popularity, items: npt.NDArray[np.int64]) -> None:
+    """Bring what ranking reads of some items up to date."""
+    for item in items:
+        refresh_item(p, item)
+
+
+@kernel
+def expect_purchase(p: Popularity, item: int, time_ms: int) -> None:
+    """Count a new buyer of another machine's item until that one says how popular it is (`adopt`).
+
+    Without it an item that is new would be thought unpopular just when its first lists are made.
+    """
+    p.buyers[item] += 1
+    p.recent[item] += time_ms // DAY_MS > p.totals[WATERMARK_MS] // DAY_MS - RECENT_DAYS
+    mark_inexact(p)
+
+
+@kernel
+def forget_others(p: Popularity, row_of: npt.NDArray[np.int32], items: int) -> None:
+    """Take back what was said or expected of those of items 0 .. items - 1 that have no row."""
+    for item in range(items):
+        if row_of[item] < 0:
+            p.buyers[item] = 0
+            p.recent[item] = 0
+
+
+@kernel
+def adopt(
+    p: Popularity, row_of: npt.NDArray[np.int32], items: npt.NDArray[np.int64], theirs: Popularity,
+    numbers: npt.NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Take over what ranking reads of items without a row from others; `numbers` are theirs, -1: none."""
+    for i in range(len(items)):
+        item, number = items[i], numbers[i]
+        if number >= 0 and row_of[item] < 0:
+            p.buyers[item] = theirs.buyers[number]
+            p.recent[item] = theirs.recent[number]
+
+
+@kernel
+def adopt_total(
+    p: Popularity, item_of: npt.NDArray[np.int32], rows: int, row_of: npt.NDArray[np.int32],
+    theirs: Popularity, items: npt.NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Make the total of buyers that of own items, and of others as published; `items` are our numbers."""
+    total = 0
+    for row in range(rows):
+        total += p.buyers[item_of[row]]
+    for number in range(len(items)):
+        if items[number] < 0 or row_of[items[number]] < 0:
+            total += theirs.buyers[number]
+    p.totals[BUYERS] = total
+
+
+@kernel
+def is_changed(p: Popularity) -> bool:
+    """Whether what ranking reads of any item is not that of now."""
+    return p.totals[BUYERS] != p.totals[REFRESHED_AT]
+
+
+@kernel
+def is_stale(p: Popularity) -> bool:
+    """Whether the total of buyers moved by more than one in 200 since the last refresh, or a day began."""
+    at = p.totals[REFRESHED_AT]
+    if at < -1:
+        at = -2 - at
+    return at < 0 or abs(p.totals[BUYERS] - at) * 200 > p.totals[BUYERS]

@@ -1,0 +1,242 @@
+"""The popularity of a whole catalogue, filled from what the owner of each item says of it.
+
+A record says all of an item at a moment: buyers, purchases of each of the newest 28 days of event time,
+first day and repeats. The newest record of an item replaces the one before it; the days of an item move out
+of the window as any record, or the caller, says that time has passed. So the arrays are, day for day, what
+`state.popularity.counts` would have counted from the events themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from state.items.entries import decay_weight
+from state.items.ids import ItemIds
+from state.memory.arrays import kernel
+from state.memory.ids import Dictionary
+from state.messages.deltas import Source
+from state.popularity.counts import (
+    BUYERS,
+    DAY_MS,
+    DAYS,
+    PURCHASES,
+    RECENT_DAYS,
+    WATERMARK_MS,
+    Popularity,
+    grow_popularity,
+    move_on,
+    new_popularity,
+)
+
+
+class ItemPopularity(NamedTuple):
+    """What is said of one item.
+
+    Attributes
+    ----------
+    as_of_ms
+        The newest event time that its owner had seen.
+    version
+        Grows with every record of the item: an older record does not replace a newer one.
+    buyers
+        Customers who have it.
+    newest_day, purchases
+        Purchases of a day of event time (days since 1970), of the day before, and so on; at most 28.
+    first_days
+        The days, since 1970, on which its buyers first bought it, all together.
+    recent_buyers
+        Its buyers when each counts exp(-age / 30 days), age being that of that day at `as_of_ms`.
+    repeats
+        Buyers who bought it on several days, their days beyond the first, and minutes from first to last.
+    customers
+        Customers with any item, as far as its owner knows.
+    """
+
+    item_id: str
+    as_of_ms: int
+    version: int
+    buyers: int
+    newest_day: int
+    purchases: Sequence[int]
+    first_days: int
+    recent_buyers: float
+    repeats: tuple[int, int, int]
+    customers: int
+
+
+Items = TypeVar("Items", Dictionary, ItemIds)
+
+
+class PopularityView(Generic[Items]):
+    """Popularity by number of a dictionary that others may share.
+
+    >>> view = PopularityView(Dictionary())
+    >>> view.put([ItemPopularity("tea", 20_000 * DAY_MS, 7, 2, 20_000, [3, 1], 39_998, 1.9, (1, 1, 1440), 5)])
+    >>> int(view.popularity.recent[0]), view.purchases, view.customers
+    (4, 4, 5)
+
+    Attributes
+    ----------
+    items
+        Ids of the items.
+    changes : int
+        Grows with whatever is taken in.
+    lock
+        Held, where threads share it, by whoever changes it or takes it over.
+    """
+
+    def __init__(self, items: Items) -> None:
+        self.items: Items = items
+        self.lock = threading.RLock()
+        self.changes = 0
+        self._sources: dict[Source, tuple[int, int]] | None = None
+        self._noted: dict[int, list[tuple[Source, int, int]]] = {}
+        self._popularity: Popularity = new_popularity(1024)
+        self.customers = 0
+        self._versions = np.full(1024, -1, np.int64)
+
+    @property
+    def popularity(self) -> Popularity:
+        """The arrays, with room for every item of the dictionary, whoever brought it there.
+
+        `totals` has the sum of all buyers, and purchases that records brought so far.
+        """
+        self._make_room()
+        return self._popularity
+
+    @property
+    def totals(self) -> npt.NDArray[np.int64]:
+        """Those of `popularity`."""
+        return self._popularity.totals
+
+    def note(self, partition: int, as_of_ms: int, sources: Iterable[tuple[Source, int, int]]) -> None:
+        """Take in how far a partition's machine is: event time, and its sources' offsets and customers."""
+        self.move_on(as_of_ms)
+        self._noted[partition] = list(sources)
+        self._sources = None
+        self.changes += 1
+
+    @property
+    def sources(self) -> dict[Source, tuple[int, int]]:
+        """By source of deltas how far its events are counted by anyone, and its customers then."""
+        if self._sources is None:
+            sources: dict[Source, tuple[int, int]] = {}
+            for source, end, customers in chain.from_iterable(self._noted.values()):
+                sources[source] = max((end, customers), sources.get(source, (0, 0)))
+            self._sources = sources  # as a whole: another thread may look
+        return self._sources
+
+    @property
+    def watermark_ms(self) -> int:
+        """The newest event time that any record, or `move_on`, brought."""
+        return int(self._popularity.totals[WATERMARK_MS])
+
+    @property
+    def purchases(self) -> int:
+        """Purchases by which records grew so far: a measure of how much has changed."""
+        return int(self._popularity.totals[PURCHASES])
+
+    def _make_room(self) -> None:
+        if len(self.items) > len(self._versions):
+            capacity = 2 * len(self.items)
+            self._popularity = grow_popularity(self._popularity, capacity)
+            versions = np.full(capacity, -1, np.int64)
+            versions[: len(self._versions)] = self._versions
+            self._versions = versions
+
+    def move_on(self, time_ms: int) -> None:
+        """Let days pass until an event time."""
+        move_on(self._popularity, time_ms)
+
+    def put(self, records: Sequence[ItemPopularity]) -> None:
+        """Take in what is said of items, in order; what is older than is known of an item is passed over."""
+        if not records:
+            return
+        numbers: list[int] = [self.items.number(record.item_id) for record in records]
+        self.changes += 1
+        self._make_room()
+        heads = _heads(numbers, records)
+        ends = np.cumsum([len(record.purchases) for record in records])
+        recent = np.array([r.recent_buyers * decay_weight(r.as_of_ms // 60_000) for r in records])
+        counts = np.array([count for record in records for count in record.purchases], np.int64)
+        self.customers = int(
+            _put(self._popularity, self._versions, heads, recent, ends, counts, self.customers)
+        )
+
+    def remove(self, item_id: str) -> None:
+        """Nothing is said of an item any more."""
+        number = self.items.get(item_id)
+        if number is not None and number < len(self._versions) and self._versions[number] >= 0:
+            version = int(self._versions[number])
+            self.put([ItemPopularity(item_id, 0, version, 0, 0, [], 0, 0.0, (0, 0, 0), self.customers)])
+            self._versions[number] = -1
+
+    def offer(self, item_id: str, *, available: bool) -> bool:
+        """Note whether an item can be bought; returns whether that is new."""
+        number = self.items.get(item_id)
+        if number is None and available:
+            return False  # the default; no need to know an item of which nothing else is known
+        number = self.items.number(item_id)
+        self._make_room()
+        if self._popularity.available[number] == available:
+            return False
+        self._popularity.available[number] = available
+        return True
+
+
+def _heads(numbers: list[int], records: Sequence[ItemPopularity]) -> npt.NDArray[np.int64]:
+    return np.array([
+        (n, r.as_of_ms, r.version, r.buyers, r.newest_day, r.first_days, *r.repeats, r.customers)
+        for n, r in zip(numbers, records, strict=True)
+    ], np.int64)  # fmt: skip
+
+
+@kernel
+def _put(
+    p: Popularity, versions: npt.NDArray[np.int64], heads: npt.NDArray[np.int64],
+    recent_buyers: npt.NDArray[np.float64], ends: npt.NDArray[np.int64], counts: npt.NDArray[np.int64],
+    customers: int,
+) -> int:  # fmt: skip
+    """Take in records: `heads` has the whole numbers of `ItemPopularity` in columns, `counts` the purchases.
+
+    `recent_buyers` are as of the landmark.
+
+    Returns the number of customers by the newest record.
+    """
+    start = 0
+    for i in range(len(heads)):
+        stop = ends[i]
+        item, as_of_ms = heads[i, 0], heads[i, 1]
+        if heads[i, 2] < versions[item]:
+            start = stop
+            continue
+        versions[item] = heads[i, 2]
+        if as_of_ms >= p.totals[WATERMARK_MS]:
+            move_on(p, as_of_ms)
+            customers = heads[i, 9]
+        newest = p.totals[WATERMARK_MS] // DAY_MS
+        before, sold, recent = 0, 0, 0
+        for d in range(DAYS):
+            before += int(p.days[item, d])
+            p.days[item, d] = 0
+        for j in range(min(stop - start, DAYS)):
+            day = heads[i, 4] - j
+            if newest - DAYS < day <= newest:
+                p.days[item, day % DAYS] = np.uint32(counts[start + j])
+                sold += counts[start + j]
+                if day > newest - RECENT_DAYS:
+                    recent += counts[start + j]
+        p.recent[item] = recent
+        p.totals[BUYERS] += heads[i, 3] - p.buyers[item]
+        p.totals[PURCHASES] += abs(sold - before)
+        p.buyers[item] = heads[i, 3]
+        p.first_days[item], p.recent_buyers[item] = heads[i, 5], recent_buyers[i]
+        p.repeats[item, 0], p.repeats[item, 1], p.repeats[item, 2] = heads[i, 6], heads[i, 7], heads[i, 8]
+        start = stop
+    return customers

@@ -1,0 +1,216 @@
+"""The stored records, byte by byte, and those that are small. Little-endian; every record is framed:
+
+    frame      u8 layout (8) | u8 kind | u16 0 | u32 CRC-32C of the payload | payload
+
+    META       JSON: see the stores
+    PAGE       ids: u32 n | u16 bytes[n] | utf-8
+    NUMBERS    i32[n]: items of rows, partitions of items, or a source's items, from the key's number on
+    HASHES     u64[n]: hashes of the ids of items (`state.items.ids`), from the key's number on
+    HISTORY    i64 included | i64 event ids seen | u32 items n | u32 ring r | u32 log l | u32 0
+               u32 item[n] | u32 quantity[n] | i64 first_ms[n] | i64 last_ms[n] | u32 days[n] | f32 recent[n]
+               u64 event id hash[r] | u64 record of state.customers.purchase_logs[l]
+               the customer's id and those of the profiles in utf-8, NUL in between
+    ROW        i64 included | i64 mass | f64 recent mass | i64 dropped | f64 lost
+               u32 once | u32 repeated | u32 cells c | u32 least minute | u8 bits of a neighbour
+               u8 of a minute | u8 of a count after | u8 of a count before | u32 0 | u32 sizes[2 c]
+               bits (neighbour, after (1), minute - least minute)[once], (neighbour, after, before)[repeated]
+               up to a word's end | f64 F[repeated]
+    CLOCK      i64 included | i64 newest event time in ms | i64 purchases
+    POPULARITY of a block of items: i64 newest day | u64 items n | i64 item[n] | i64 buyers[n]
+               i64 repeats[n, 3] | i64 first_days[n] | f64 recent_buyers[n]
+               u64 counts m | u64 (day slot * 2^27 + item)[m] | u64 count[m]
+    HIDDEN     i32[n]: items that are not available
+    SENT       i64: an offset
+    NUMBER     u32: the number of an id
+    ID         utf-8: the id of a number
+    TOTALS     i64 ids in the dictionary | i64 customers with an item
+    NEWEST     i64: time of the newest event that brought an item into a history
+
+What earlier layouts stored cannot be used: `alsobought rebuild` counts anew from the topics. Layout 2 had no
+log in HISTORY, so that purchases could not be taken back from their days; layout 4 had no HASHES, and the
+popularity of the whole catalogue in every item partition; layout 5 had a record for the id of every
+item; layout 6 had no buyers decayed by age in POPULARITY; layout 7 had the words of entries in ROW.
+
+`included` is the offset of the last record the value includes: a replay skips what it already has.
+`history_codec` packs HISTORY, `item_codec` ROW and POPULARITY.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import Any
+
+import crc32c
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from state.errors import CorruptRecord, UnknownLayout
+
+LAYOUT = 8
+_FRAME = struct.Struct("<BBHI")
+FRAME_BYTES = _FRAME.size
+_NUMBER = struct.Struct("<I")
+_SENT = struct.Struct("<q")
+_TOTALS = struct.Struct("<qq")
+_NEWEST = struct.Struct("<q")
+
+
+class Kind(IntEnum):
+    """Kinds of records."""
+
+    META = 1
+    PAGE = 2
+    NUMBERS = 3
+    HISTORY = 4
+    ROW = 5
+    POPULARITY = 6
+    NUMBER = 7
+    ID = 8
+    TOTALS = 9
+    HASHES = 10
+    CLOCK = 11
+    HIDDEN = 12
+    SENT = 13
+    NEWEST = 14
+
+
+def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
+    """A record of a payload."""
+    return b"".join((_FRAME.pack(LAYOUT, kind, 0, crc32c.crc32c(payload)), payload))
+
+
+def unframe(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
+    """The payload of a record of this layout, or of one from `oldest` on that is the same: see `check`."""
+    check(kind, key, raw, oldest)
+    return raw[FRAME_BYTES:]
+
+
+def check(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> None:
+    """Make sure that a record is of a kind and whole: its payload begins after FRAME_BYTES.
+
+    Raises
+    ------
+    UnknownLayout
+        If another version wrote it.
+    CorruptRecord
+        If its bytes are not what was written.
+    """
+    if len(raw) < FRAME_BYTES:
+        raise CorruptRecord(f"record {key!r} has {len(raw)} bytes, less than a frame")
+    written, found, zero, crc = _FRAME.unpack_from(raw)
+    if not oldest <= written <= LAYOUT:
+        what_to_do = (
+            "an older version wrote it: run `alsobought rebuild`, which counts anew from the topics"
+            if written < LAYOUT
+            else "a newer version wrote it: run that one"
+        )
+        raise UnknownLayout(f"record {key!r} has layout {written}, this program reads {LAYOUT}; {what_to_do}")
+    if found != kind or zero or crc != crc32c.crc32c(memoryview(raw)[FRAME_BYTES:]):
+        raise CorruptRecord(f"record {key!r} is damaged: kind {found}, or a wrong checksum")
+
+
+def pack_meta(meta: dict[str, Any]) -> bytes:
+    """A META record."""
+    return frame(Kind.META, msgspec.json.encode(meta))
+
+
+def unpack_meta(key: bytes, raw: bytes) -> dict[str, Any]:
+    """What `pack_meta` packed."""
+    return msgspec.json.decode(unframe(Kind.META, key, raw), type=dict[str, Any])
+
+
+def unpack_any_meta(key: bytes, raw: bytes) -> dict[str, Any]:
+    """The same of any layout so far: META never changed, and says of an old store whether it was given up."""
+    return msgspec.json.decode(unframe(Kind.META, key, raw, oldest=1), type=dict[str, Any])
+
+
+def pack_page(ids: list[str]) -> bytes:
+    """A PAGE record of ids."""
+    raw = [name.encode() for name in ids]
+    lengths = np.array([len(name) for name in raw], np.uint16)
+    return frame(Kind.PAGE, struct.pack("<I", len(raw)) + lengths.tobytes() + b"".join(raw))
+
+
+def unpack_page(key: bytes, raw: bytes) -> list[str]:
+    """The ids of a PAGE record."""
+    payload = unframe(Kind.PAGE, key, raw)
+    (n,) = struct.unpack_from("<I", payload)
+    ends = np.cumsum(np.frombuffer(payload, np.uint16, n, 4)).tolist()
+    blob = payload[4 + 2 * n :]
+    return [blob[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+
+
+def pack_numbers(numbers: npt.NDArray[np.integer[Any]]) -> bytes:
+    """A NUMBERS record."""
+    return frame(Kind.NUMBERS, numbers.astype(np.int32).tobytes())
+
+
+def unpack_numbers(key: bytes, raw: bytes) -> npt.NDArray[np.int32]:
+    """The numbers of a NUMBERS record."""
+    return np.frombuffer(unframe(Kind.NUMBERS, key, raw), np.int32)
+
+
+def pack_hashes(hashes: npt.NDArray[np.uint64]) -> bytes:
+    """A HASHES record."""
+    return frame(Kind.HASHES, hashes.tobytes())
+
+
+def unpack_hashes(key: bytes, raw: bytes) -> npt.NDArray[np.uint64]:
+    """The hashes of a HASHES record."""
+    return np.frombuffer(unframe(Kind.HASHES, key, raw), np.uint64)
+
+
+def pack_number(number: int) -> bytes:
+    """A NUMBER record."""
+    return frame(Kind.NUMBER, _NUMBER.pack(number))
+
+
+def unpack_number(key: bytes, raw: bytes) -> int:
+    """The number of a NUMBER record."""
+    number: int = _NUMBER.unpack(unframe(Kind.NUMBER, key, raw))[0]
+    return number
+
+
+def pack_sent(offset: int) -> bytes:
+    """A SENT record."""
+    return frame(Kind.SENT, _SENT.pack(offset))
+
+
+def unpack_sent(key: bytes, raw: bytes) -> int:
+    """The offset of a SENT record."""
+    offset: int = _SENT.unpack(unframe(Kind.SENT, key, raw))[0]
+    return offset
+
+
+def pack_id(name: str) -> bytes:
+    """An ID record."""
+    return frame(Kind.ID, name.encode())
+
+
+def unpack_id(key: bytes, raw: bytes) -> str:
+    """The id of an ID record."""
+    return unframe(Kind.ID, key, raw).decode()
+
+
+def pack_totals(ids: int, customers: int) -> bytes:
+    """A TOTALS record."""
+    return frame(Kind.TOTALS, _TOTALS.pack(ids, customers))
+
+
+def unpack_totals(key: bytes, raw: bytes) -> tuple[int, int]:
+    """Ids and customers of a TOTALS record."""
+    ids, customers = _TOTALS.unpack(unframe(Kind.TOTALS, key, raw))
+    return ids, customers
+
+
+def pack_newest(time_ms: int) -> bytes:
+    """A NEWEST record."""
+    return frame(Kind.NEWEST, _NEWEST.pack(time_ms))
+
+
+def unpack_newest(key: bytes, raw: bytes) -> int:
+    """The time of a NEWEST record."""
+    (time_ms,) = _NEWEST.unpack(unframe(Kind.NEWEST, key, raw))
+    return int(time_ms)

@@ -1,0 +1,261 @@
+"""Writing a machine to its store in a slow rolling sweep, and reading it back.
+
+Kafka's log is the write-ahead log, so nothing is lost by writing late; what has to be bounded is the replay.
+A sweep begins at a position P, then writes what changed before P, a few records at a time, each as it is
+now and with the offset it includes; when the last is written, the store's META says: replay from P. A replay
+skips what a record already includes. So no moment writes everything, and a crash in the middle of a sweep
+leaves a store that is right, only older.
+"""
+
+from __future__ import annotations
+
+import abc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from state.errors import BadSettings, ForeignLog
+from state.storage import codec
+from state.storage.files import read_one
+from state.storage.store import Records, Store
+
+META, TOTALS = b"m", b"k"
+
+
+def key(prefix: bytes, number: int) -> bytes:
+    """Key of a numbered record."""
+    return prefix + number.to_bytes(4, "big")
+
+
+def number_of(raw: bytes) -> int:
+    """The number in a key."""
+    return int.from_bytes(raw[-4:], "big")
+
+
+def stored_position(store: Store) -> int:
+    """Offset that a store's machine would replay from; 0 for an empty store.
+
+    Raises
+    ------
+    UnknownLayout, CorruptRecord
+    """
+    return _position(store.get(META))
+
+
+def stored_position_in(folder: Path) -> int:
+    """The same of the store in a folder, which another process may hold open.
+
+    Raises
+    ------
+    StoreError
+        Also if it cannot be read.
+    """
+    return _position(read_one(folder, META))
+
+
+def _position(raw: bytes | None) -> int:
+    return 0 if raw is None else int(codec.unpack_meta(META, raw)["position"])
+
+
+def stored_log(store: Store) -> str | None:
+    """Which Kafka topics a store was counted from; None for an empty store, "" where it does not say.
+
+    Raises
+    ------
+    UnknownLayout, CorruptRecord
+    """
+    raw = store.get(META)
+    return None if raw is None else str(codec.unpack_any_meta(META, raw).get("log") or "")
+
+
+LEAST_SHARE = 0.02  # of a sweep, a step: it ends some time also where little comes
+
+
+class Pace:
+    """How much of a sweep each step writes, so that a restart replays a budget at most.
+
+    A sweep takes half of it, for a crash replays the sweep before and the one under way.
+
+    Parameters
+    ----------
+    budget
+        Work that a restart may replay, such as seconds of counting.
+    done
+        Work so far.
+
+    >>> pace = Pace(1.0, 5.0)
+    >>> round(pace.share(5.1), 3), pace.share(5.1), pace.share(9.0)
+    (0.2, 0.02, 1.0)
+    """
+
+    def __init__(self, budget: float, done: float) -> None:
+        self._budget, self._done = budget, done
+
+    def share(self, done: float) -> float:
+        """Share (0 to 1) of the sweep to write now that so much work is done."""
+        share = 2 * (done - self._done) / self._budget
+        self._done = done
+        return min(1.0, max(share, LEAST_SHARE))
+
+
+class Saver(abc.ABC):
+    """Keeps one machine's store; see `CustomerSaver` and `ItemSaver`.
+
+    Parameters
+    ----------
+    store
+        The store, of this machine alone.
+    log
+        Which Kafka topics the machine reads; state of others is refused. None: whichever the store has.
+
+    Attributes
+    ----------
+    stored : int
+        Position a restart replays from.
+    """
+
+    def __init__(self, store: Store, log: str | None = None) -> None:
+        self.store = store
+        self.stored = 0
+        self._log = log
+        self._has_meta = False
+        self._queue: npt.NDArray[np.int64] | None = None
+        self._at = 0
+        self._begun_at = 0
+        self._meta: dict[str, Any] = {}
+
+    @abc.abstractmethod
+    def load(self) -> None:
+        """Fill the empty machine from the store; its position is then where to replay from.
+
+        Raises
+        ------
+        BadSettings, ForeignLog, UnknownLayout, CorruptRecord
+        """
+
+    @abc.abstractmethod
+    def position(self) -> int:
+        """The machine's position."""
+
+    @abc.abstractmethod
+    def begin_at(self, position: int) -> None:
+        """Let an empty machine begin at an offset of the log other than 0."""
+
+    @abc.abstractmethod
+    def _identity(self) -> dict[str, Any]:
+        """Settings that the state depends on, as META has them."""
+
+    @abc.abstractmethod
+    def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
+        """What META says of now, records to write at once, and the changed ones to write by and by."""
+
+    @abc.abstractmethod
+    def _pack(self, numbers: list[int]) -> Records:
+        """Changed records as they are now, clearing their marks; without those written since."""
+
+    @abc.abstractmethod
+    def _appended(self) -> Records:
+        """What other records refer to (dictionaries) and was not written yet; and what is to be erased."""
+
+    @property
+    def sweeping(self) -> bool:
+        """Whether a sweep is under way."""
+        return self._queue is not None
+
+    def step(self, share: float) -> None:
+        """Write a share (0 to 1) of the sweep's records; begins a sweep if none is under way.
+
+        Everything the machine has applied must be safe to store: its deltas acknowledged.
+        """
+        records: Records = []
+        if self._queue is None:
+            self._begun_at = self.position()
+            meta, records, self._queue = self._begin()
+            self._meta = self._complete(meta)
+            self._at = 0
+        stop = min(len(self._queue), self._at + max(16, int(share * len(self._queue)) + 1))
+        records += self._pack(self._queue[self._at : stop].tolist())
+        self._at = stop
+        if stop == len(self._queue):
+            records.append((META, codec.pack_meta(self._meta)))
+            self._queue = None
+        self._write(records)
+        if self._queue is None:
+            self.store.flush(wait=False)
+            self.stored = self._begun_at
+            self._swept()
+
+    def save_all(self) -> None:
+        """Write everything, so that a restart replays nothing."""
+        if self._queue is not None:
+            self.step(1.0)
+        if self.stored < self.position():
+            self.step(1.0)
+
+    def check(self) -> None:
+        """Raise what the disk failed with in the meantime: the end of a sweep is written unwaited for."""
+        self.store.write([])
+
+    def over_budget(self) -> bool:
+        """Whether `shrink` is due. Machines whose state is safe to store at any time see to it themselves."""
+        return False
+
+    def shrink(self) -> None:  # noqa: B027
+        """Bring the machine back into its budget. What `step` asks for holds here, too."""
+
+    def close(self) -> None:
+        """Close the store; what is not saved is replayed."""
+        self.store.close()
+
+    def _open(self) -> dict[str, Any] | None:
+        """META of the store, None without one.
+
+        Raises
+        ------
+        BadSettings, ForeignLog, UnknownLayout, CorruptRecord
+        """
+        raw = self.store.get(META)
+        meta = None
+        if raw is not None:
+            meta = codec.unpack_meta(META, raw)
+            self._check(meta)
+            self._has_meta = True
+            self.stored = int(meta["position"])
+            self._log = self._log or meta.get("log")
+        return meta
+
+    def _check(self, meta: dict[str, Any]) -> None:
+        for name, value in self._identity().items():
+            if meta.get(name) != value:
+                raise BadSettings(
+                    f"the stored state was made with {name} {meta.get(name)}, now it is {value}: "
+                    f"set {name} back, or use another data directory and a group of its own"
+                )
+        counted = meta.get("log")  # state of before META had it is taken to be of these topics
+        if self._log is not None and counted is not None and counted != self._log:
+            raise ForeignLog(
+                f"the stored state was counted from other topics ({counted}) than those of now ({self._log}):"
+                " run `alsobought rebuild` to count these from their beginning, or set the address of"
+                " the cluster back"
+            )
+
+    def _complete(self, meta: dict[str, Any]) -> dict[str, Any]:
+        return self._identity() | {"log": self._log} | meta
+
+    def _write(self, records: Records) -> None:
+        """Write records, behind those they refer to."""
+        records = self._appended() + records
+        if not self._has_meta and all(key != META for key, _ in records):
+            # records without META would be taken for those of any log and any settings
+            records.append((META, codec.pack_meta(self._complete({"position": self.stored, **self._born()}))))
+        self.store.write(records)
+        self._has_meta = True
+
+    def _born(self) -> dict[str, Any]:
+        """What META says of a machine before its first sweep has ended."""
+        return {}
+
+    def _swept(self) -> None:  # noqa: B027
+        """A sweep has ended."""

@@ -1,0 +1,328 @@
+"""The crossing machine: from first events to what those who watched an item went on to buy.
+
+Its state is a function of the first events of its partition alone: per customer the items watched and the
+items bought, each with the time of the event that brought it into the history. A watched X and a bought Y of
+a customer pair if Y was first bought within `days` of event time after X was first watched, X itself
+included: who watches a film and then buys it went on to buy it. Nothing depends on how the logs of
+watches and of purchases come in between one another, only on what is in the histories at last. Purchases
+that were not published as they came are transferred later, all at once (`state.watched_bought.exchange`).
+
+Histories lie in memory and in the store as a customer machine's do (`state.customers.histories`). The number
+of an entry is twice the item's, one more for a watch; the quantity of a watch is how many items it pairs
+with, and one. What its messages number as offsets are the effects that it got and had not applied before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from state.customers import histories as hs
+from state.customers.histories import Histories
+from state.customers.memory import CustomerMemory
+from state.memory.arrays import kernel
+from state.memory.budget import ids_limit
+from state.messages.deltas import Effect, Source
+from state.messages.first_events import BOUGHT, WATCHED, FirstEvents
+from state.messages.pair_changes import Buyers, PairChanges, Pairs, Sizes
+from state.messages.transfer import Step, Transfer
+
+DAY_MS = 86_400_000
+ROOM = 20_000  # pairs in one message, beyond those of one effect: 340 KB
+
+_NEW = int(Effect.NEW)
+
+
+class Crossed(NamedTuple):
+    """Buffers the kernel fills."""
+
+    buyers: Buyers
+    sizes: Sizes
+    pairs: Pairs
+
+
+@dataclass
+class CrossingMachine(CustomerMemory):
+    """What the customers of one partition watched and bought: see `CustomerMemory` for the parameters.
+
+    Parameters
+    ----------
+    days
+        For how long after a watch a purchase counts.
+
+    Attributes
+    ----------
+    applied : int
+        Effects applied so far.
+    ends : dict[Source, int]
+        By source, up to which offset its events are applied.
+    gaps_seen, unpublished : int
+        Messages dropped because one before them is missing; offsets that a source never published first
+        events of, as it was not asked to then.
+    watched, asked : bool
+        Whether any watch was ever published here, and whether all partitions' purchases were asked for since.
+    wanted : bool
+        Whether purchases are to be published here: somebody watched something, in whichever partition.
+    begun, finished : dict[Source, int]
+        By source, the number of the transfer that is under way, and of the one that ended last.
+    unsettled_at : int
+        Position of the message that the transfer under way, or to come, follows from; -1 without any.
+    """
+
+    days: int = 30
+    applied: int = 0
+    gaps_seen: int = 0
+    unpublished: int = 0
+    ends: dict[Source, int] = field(default_factory=dict)
+    watched: bool = False
+    asked: bool = False
+    wanted: bool = False
+    begun: dict[Source, int] = field(default_factory=dict)
+    finished: dict[Source, int] = field(default_factory=dict)
+    unsettled_at: int = -1
+
+    def identity(self) -> dict[str, Any]:
+        """Settings that the state depends on."""
+        return {**super().identity(), "watched_bought_days": self.days}
+
+    def noted(self) -> dict[str, Any]:
+        """How far it is with each source."""
+        by_source = {"ends": self.ends, "begun": self.begun, "finished": self.finished}
+        return {
+            "applied": self.applied, "watched": self.watched, "asked": self.asked, "wanted": self.wanted,
+            "unsettled_at": self.unsettled_at,
+            **{name: [[*source, n] for source, n in some.items()] for name, some in by_source.items()},
+        }  # fmt: skip
+
+    def recall(self, meta: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.ends, self.begun, self.finished = (
+            {Source(topic, partition): n for topic, partition, n in meta.get(name, ())}
+            for name in ("ends", "begun", "finished")
+        )
+        self.applied, self.unsettled_at = int(meta.get("applied", 0)), int(meta.get("unsettled_at", -1))
+        self.asked = bool(meta.get("asked"))
+        # a store of before anybody was asked has got everything that is here, but others may wait
+        topics = {source.topic for source in self.ends}
+        self.watched = bool(meta.get("watched", WATCHED in topics))
+        self.wanted = bool(meta.get("wanted", BOUGHT in topics))
+
+    def apply(self, message: FirstEvents | Transfer, position: int | None = None) -> list[list[PairChanges]]:
+        """Apply one message; returns per item partition what that changes, nothing of a message known before.
+
+        As an item machine does, it drops what it has applied, and a message before which one is missing.
+
+        Parameters
+        ----------
+        message
+            First events, or a message of a transfer.
+        position
+            Its offset in first-events, where it comes from there; one after the last, else.
+        """
+        position = self.position if position is None else position
+        messages: list[list[PairChanges]] = [[] for _ in range(self.partitions)]
+        end = self.ends.get(message.source, 0)
+        if isinstance(message, Transfer):
+            self._apply_transfer(message, position, messages)
+        elif message.source in self.begun:
+            self.gaps_seen += 1  # what the source has is about to be transferred anew
+        elif message.first > max(end, message.since):
+            self.gaps_seen += 1
+        elif message.end > end:
+            self.unpublished += max(0, message.first - end)
+            self.ends[message.source] = message.end
+            self.wanted |= message.source.topic == BOUGHT
+            fresh = int(np.searchsorted(message.offsets, max(0, end - message.first)))
+            if fresh < len(message.offsets):
+                self.watched |= message.source.topic == WATCHED
+                self._apply_fresh(message, fresh, position, messages)
+        self.position = position + 1
+        return messages
+
+    def _apply_transfer(self, message: Transfer, position: int, messages: list[list[PairChanges]]) -> None:
+        source = message.source
+        if message.step == Step.ASK:
+            if not self.wanted:
+                self.wanted, self.unsettled_at = True, position
+        elif message.step == Step.BEGIN:
+            if message.number == self.finished.get(source):
+                return
+            if source not in self.begun and (source in self.ends or self.unsettled_at < 0):
+                self.unsettled_at = position
+            self.begun[source] = message.number
+        elif message.changes is None or message.number != self.begun.get(source):
+            self.gaps_seen += 1
+        else:
+            if len(message.changes.offsets):
+                self._apply_fresh(message.changes, 0, position, messages)
+            if message.step == Step.LAST:
+                self.finished[source] = self.begun.pop(source)
+                self.ends[source], self.unsettled_at = message.changes.end, -1
+
+    def side(self, side: int) -> dict[str, dict[str, int]]:
+        """What customers watched, or bought: times in ms by customer and item."""
+        found: dict[str, dict[str, int]] = {}
+        for customer, entries, times_ms in self.everyone():
+            of_side = entries & 1 == side
+            if of_side.any():
+                items = self.items.ids((entries[of_side] >> 1).tolist())
+                found[customer] = dict(zip(items, times_ms[of_side].tolist(), strict=True))
+        return found
+
+    def _apply_fresh(
+        self, events: FirstEvents, done: int, position: int, messages: list[list[PairChanges]]
+    ) -> None:
+        self.items.limit = ids_limit(self.budget_bytes)
+        self.bring_in(events.customers, events.item_ids)
+        slots = np.array([self.customers.number(name) for name in events.customers], np.int64)
+        numbers = np.array([self.items.number(name) for name in events.item_ids], np.int64)
+        self.make_room()
+        whose, items = slots[events.whose], numbers[events.items]
+        within, most = self.days * DAY_MS, 2 * self.settings.window
+        while done < len(items):
+            room = int(self.histories.length[slots].max()) + 1 + ROOM
+            out = _new_crossed(len(items) - done, room)
+            n, buyers, sizes, pairs, gained = cross(
+                self.histories, self.included, self.changed, position, events.source.topic == WATCHED, within,
+                most, whose[done:], items[done:], events.effects[done:], events.times_ms[done:], out,
+            )  # fmt: skip
+            self.customer_count += gained
+            crossed = Crossed(
+                Buyers._make(column[:buyers] for column in out.buyers),
+                Sizes._make(column[:sizes] for column in out.sizes),
+                Pairs._make(column[:pairs] for column in out.pairs),
+            )
+            new_ids = list(self.items.since(self.sent_ids))
+            for partition, to in enumerate(messages):
+                to.append(self._message(partition, crossed, n, new_ids))
+            self.applied += n
+            self.sent_ids = len(self.items)
+            done += n
+        self.used[slots] = 1
+        emptied = slots[self.histories.length[slots] == 0]
+        hs.forget(self.histories, emptied)
+        self.erase(emptied.astype(np.uint32))
+
+    def _message(self, partition: int, crossed: Crossed, n: int, new_ids: list[str]) -> PairChanges:
+        """What an item partition needs of the next n effects: all buyers, and what is of its own items."""
+        sizes, pairs = (
+            [column[self.item_partitions[changed.items] == partition] for column in changed]
+            for changed in (crossed.sizes, crossed.pairs)
+        )
+        return PairChanges(
+            self.source, self.applied, self.applied + n, self.customer_count, self.sent_ids,
+            new_ids, self.item_partitions[self.sent_ids : len(self.items)],
+            crossed.buyers, Sizes(*sizes), Pairs(*pairs),
+        )  # fmt: skip
+
+    def crossed(self, customer_id: str) -> tuple[dict[str, int], dict[str, int]]:
+        """What a customer watched and what they bought: times in ms by item; empty for an unknown one."""
+        self.bring_in([customer_id], [])
+        slot = self.customers.get(customer_id)
+        found: tuple[dict[str, int], dict[str, int]] = {}, {}
+        if slot is None or slot >= len(self.included):
+            return found
+        entries, _, times_ms, *_ = hs.read(self.histories, slot)
+        for item_id, entry, time_ms in zip(
+            self.items.ids((entries >> 1).tolist()), entries.tolist(), times_ms.tolist(), strict=True
+        ):
+            found[0 if entry & 1 == WATCHED else 1][item_id] = time_ms
+        return found
+
+
+def _new_crossed(effects: int, room: int) -> Crossed:
+    """Buffers for so many effects, and for `room` pairs and sizes."""
+    return Crossed(
+        Buyers(
+            np.empty(effects, np.uint32), np.empty(effects, np.uint32), np.empty(effects, np.int8),
+            np.empty(effects, np.int64),
+        ),
+        Sizes(
+            np.empty(room, np.uint32), np.empty(room, np.uint32), np.empty(room, np.int32),
+            np.empty(room, np.int32),
+        ),
+        Pairs(
+            np.empty(room, np.uint32), np.empty(room, np.uint32), np.empty(room, np.uint32),
+            np.empty(room, np.int8), np.empty(room, np.uint32),
+        ),
+    )  # fmt: skip
+
+
+@kernel
+def _put_size(sizes: Sizes, at: int, effect: int, item: int, before: int, now: int) -> int:
+    """Add a change of an opportunity, if it is one; returns how many there are then."""
+    if before == now:
+        return at
+    sizes.offsets[at], sizes.items[at] = effect, item
+    sizes.before[at], sizes.now[at] = before, now
+    return at + 1
+
+
+@kernel
+def cross(
+    h: Histories, included: npt.NDArray[np.int64], changed: npt.NDArray[np.uint8], position: int,
+    watched: bool, within_ms: int, most: int, customers: npt.NDArray[np.int64], items: npt.NDArray[np.int64],
+    effects: npt.NDArray[np.uint8], times_ms: npt.NDArray[np.int64], out: Crossed,
+) -> tuple[int, int, int, int, int]:  # fmt: skip
+    """Apply effects; returns (effects done, buyers, sizes, pairs, customers gained).
+
+    Stops before an effect whose pairs may not fit into what is left of `out`. `position` is where in the log
+    the effects are, `included` the last position a customer's history already has. An effect that finds its
+    item in the history already, or gone already, changes nothing: its source had not published all.
+    """
+    side = WATCHED if watched else BOUGHT
+    buyers = 0
+    sizes = 0
+    pairs = 0
+    gained = 0
+    for i in range(len(items)):
+        customer, item = customers[i], items[i]
+        n = np.int64(h.length[customer])
+        if max(sizes, pairs) + n + 1 > len(out.pairs.items):
+            return i, buyers, sizes, pairs, gained
+        if position <= included[customer]:
+            continue
+        new = effects[i] == _NEW
+        rank = hs.rank_of(h, customer, 2 * item + side)
+        if new == (rank >= 0):
+            continue
+        time_ms = times_ms[i] if new else hs.first_ms_at(h, customer, rank)
+        change = 1 if new else -1
+        met = 0
+        for r in range(n):
+            entry = hs.item_at(h, customer, r)
+            if entry & 1 == side:
+                continue
+            other_ms = hs.first_ms_at(h, customer, r)
+            bought_ms = other_ms if watched else time_ms
+            after_ms = bought_ms - (time_ms if watched else other_ms)
+            if after_ms < 0 or after_ms > within_ms:
+                continue
+            met += 1
+            other = entry >> 1
+            out.pairs.offsets[pairs], out.pairs.items[pairs] = i, item if watched else other
+            out.pairs.bought[pairs], out.pairs.changes[pairs] = other if watched else item, change
+            out.pairs.minutes[pairs] = bought_ms // 60_000
+            pairs += 1
+            if not watched:
+                size = hs.quantity_at(h, customer, r) - 1
+                hs.add_quantity(h, customer, r, change)
+                sizes = _put_size(out.sizes, sizes, i, other, min(size, most), min(size + change, most))
+        if watched:
+            before, now = (-1, min(met, most)) if new else (min(met, most), -1)
+            sizes = _put_size(out.sizes, sizes, i, item, before, now)
+        else:
+            out.buyers.offsets[buyers], out.buyers.items[buyers] = i, item
+            out.buyers.changes[buyers], out.buyers.times_ms[buyers] = change, time_ms
+            buyers += 1
+        if new:
+            gained += n == 0
+            hs.append(h, customer, 2 * item + side, met + 1 if watched else 1, time_ms, time_ms, 1, 1.0, 0)
+        else:
+            gained -= n == 1
+            hs.remove(h, customer, rank)
+        changed[customer] = 1
+    return len(items), buyers, sizes, pairs, gained

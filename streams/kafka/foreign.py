@@ -1,0 +1,148 @@
+"""Noticing that somebody else wrote to our partition of an output topic.
+
+A worker that stood still may wake up with lists on their way to Kafka, and Kafka takes them although the
+partition has a new owner by now; or it gets the partition back without having noticed that another owned
+it in between. Either way there are records in the partition that this owner did not write, and the offsets
+Kafka gives its own records show it. The lists that they are of are then published again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka import TopicPartition
+from faust.types import TP
+
+from streams.kafka.readers import new_reader
+from streams.kafka.stopping import stop
+
+log = logging.getLogger("alsobought")
+
+READ_MS = 1_000
+
+
+class TopicReader:
+    """Looks into partitions that this process writes; consumers of no group, shared by its tasks.
+
+    One asks for offsets and is never assigned anything, another reads: Kafka answers the requests of a
+    connection in their order, and a consumer that has a partition always has a fetch waiting there, half a
+    second long when nothing comes.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        self._asking, self._reading = _Shared(bootstrap), _Shared(bootstrap)
+
+    async def end_of(self, tp: TP) -> int:
+        """Offset the next record of a partition gets."""
+        async with self._asking as consumer:
+            ends: dict[Any, int] = await consumer.end_offsets([TopicPartition(*tp)])
+            return next(iter(ends.values()))
+
+    async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
+        """Keys of the records at offsets [start, end) that are still there."""
+        return {key async for key, _ in self.records(tp, start, end) if key}
+
+    async def newest(self, tp: TP, key: bytes, start: int, end: int) -> bytes | None:
+        """The newest value of a key at offsets [start, end); None without one."""
+        found = None
+        async for of, value in self.records(tp, start, end):
+            found = value if of == key and value is not None else found
+        return found
+
+    async def records(self, tp: TP, start: int, end: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
+        """Keys and values of the records at offsets [start, end) that are still there."""
+        async with self._reading as consumer:
+            partition = TopicPartition(*tp)
+            consumer.assign([partition])
+            consumer.seek(partition, start)
+            while await consumer.position(partition) < end:
+                records: dict[Any, list[Any]] = await consumer.getmany(partition, timeout_ms=READ_MS)
+                for some in records.values():
+                    for record in some:
+                        if record.offset < end:
+                            yield record.key, record.value
+            # it stays assigned: aiokafka's fetcher dies of a subscription that is taken away while it starts
+            consumer.pause(partition)
+
+    async def close(self) -> None:
+        """Close the consumers."""
+        for shared in (self._asking, self._reading):
+            await shared.close()
+
+
+class _Shared:
+    """A consumer of no group, started when it is first wanted; one at a time has it, with `async with`."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._consumer: Any = None
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Any:
+        await self._lock.acquire()
+        try:
+            if self._consumer is None:
+                consumer = new_reader(self._bootstrap)
+                try:
+                    await consumer.start()
+                except BaseException:
+                    await stop(consumer)
+                    raise
+                self._consumer = consumer
+        except BaseException:
+            self._lock.release()
+            raise
+        return self._consumer
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._lock.release()
+
+    async def close(self) -> None:
+        async with self._lock:
+            if self._consumer is not None:
+                await stop(self._consumer)
+                self._consumer = None
+
+
+class Written:
+    """Which offsets of a partition its owner wrote, from when it opened it.
+
+    Attributes
+    ----------
+    tp
+        The partition.
+    foreign : list[tuple[int, int]]
+        Offsets [from, to) that others wrote and nobody has dealt with yet.
+    """
+
+    def __init__(self, tp: TP, end: int, *, marked: bool = False) -> None:
+        self.tp = tp
+        self._marked = marked  # others write marks there that are no harm: the caller looks at what it is
+        self.foreign: list[tuple[int, int]] = []
+        self._expected = end
+
+    @property
+    def end(self) -> int:
+        """Where the partition ends, as far as is known."""
+        return self._expected
+
+    @property
+    def looked_through(self) -> int:
+        """The offset before which nothing of others is left to be dealt with."""
+        return self.foreign[0][0] if self.foreign else self._expected
+
+    def own(self, first: int, count: int) -> None:
+        """Note a batch that Kafka has acknowledged, in the order they were sent: its offset and records."""
+        self.reached(first)
+        self._expected = max(self._expected, first + count)
+
+    def reached(self, end: int) -> None:
+        """Note that the partition ends at `end` (or did), with nothing of ours on its way."""
+        if end > self._expected:
+            if not self._marked:
+                log.warning("%s-%d: offsets %d to %d are by another worker", *self.tp, self._expected, end)
+            self.foreign.append((self._expected, end))
+            self._expected = end

@@ -1,0 +1,99 @@
+"""Of which log the state is: the ids Kafka gave the topics, and where counting began.
+
+A topic that is deleted and made again has another id, and its offsets mean other records: state of the one
+must not go on with the other. `alsobought rebuild` gives up the state and sets where counting begins anew;
+machines number items in the order they first see them, so state of before must not go on with deltas of
+after. Both are in the identity that every store and checkpoint carries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from streams.broker.topics_admin import topic_ids
+from streams.kafka.views import read_all
+from streams.kinds import BOUGHT, CrossKind, Kind, counted_of_kinds
+from streams.messages.schema import Progress, decode_progress, key_text
+from streams.topics import ITEMS, PROGRESS
+
+BEGINNING = "beginning of "
+"""Task of a progress record which says that counting begins at offset `applied` of a partition."""
+
+REBUILT = " rebuilt "
+
+
+@dataclass(frozen=True)
+class LogIdentity:
+    """The ids of the topics that state is counted from, and where it begins if that was set.
+
+    A kind's state is of its own two topics and of the catalogue: a kind that is new changes no other's
+    identity. That of the catalogue's state is the same as of purchases. What is counted from first events is
+    of the topics of events, too, that these tell of.
+    """
+
+    kinds: tuple[Kind, ...]
+    ids: Mapping[str, str]
+    begins: Mapping[tuple[str, int], int]
+
+    def of(self, topic: str) -> str:
+        """The identity of the tasks of a topic: the ids, and a sum of where counting begins if it was set.
+
+        Two rebuilds have the same only if the ends of the deltas are, so that nothing was counted in between.
+        """
+        kind = next((k for k in self.kinds if topic in (k.events.name, k.deltas.name)), BOUGHT)
+        told_of = [side.events for side in kind.sides] if isinstance(kind, CrossKind) else []
+        names = sorted(spec.name for spec in (kind.events, ITEMS, kind.deltas, *told_of))
+        topics = " ".join(f"{name} {self.ids[name]}" for name in names)
+        places = sorted((name, partition) for name, partition in self.begins if name in names)
+        if not places:
+            return topics
+        text = " ".join(f"{name}-{partition} {self.begins[name, partition]}" for name, partition in places)
+        return f"{topics}{REBUILT}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def log_identity(bootstrap: str, kinds: Iterable[Kind]) -> LogIdentity:
+    """Ask Kafka for the ids of the kinds' topics, and where counting begins.
+
+    Raises
+    ------
+    KafkaUnreachable
+    """
+    some = tuple(kinds)
+    return LogIdentity(some, topic_ids(bootstrap, counted_of_kinds(some)), beginnings(bootstrap))
+
+
+def given_up(counted: str | None, now: str) -> bool:
+    """Whether a store of identity `counted` is of these topics, but of before their last rebuild.
+
+    None is the identity of an empty store, "" that of one made before stores said theirs.
+
+    >>> now = "items a purchases b rebuilt 17"
+    >>> given_up("items a purchases b", now), given_up("items a purchases b rebuilt 16", now)
+    (True, True)
+    >>> given_up(now, now), given_up("items a purchases c", now), given_up(None, now)
+    (False, False, False)
+    >>> given_up("items a purchases b rebuilt 17", "items a purchases b")  # where is the rebuild? refused
+    False
+    """
+    topics, rebuilt, _ = now.partition(REBUILT)
+    if not rebuilt or counted is None or counted == now:
+        return False
+    return counted.partition(REBUILT)[0] in ("", topics)
+
+
+def beginning(topic: str, partition: int, offset: int) -> Progress:
+    """The record which says that counting begins at an offset: what was before is given up."""
+    return Progress(task=f"{BEGINNING}{topic}-{partition}", worker="", applied=offset, stored=offset)
+
+
+def beginnings(bootstrap: str) -> dict[tuple[str, int], int]:
+    """Offsets at which counting begins, by topic and partition; empty if it is the first ones."""
+    found: dict[tuple[str, int], int] = {}
+    for row in read_all(bootstrap, PROGRESS):
+        task = key_text(row.key)
+        if row.value and task.startswith(BEGINNING):
+            topic, _, partition = task.removeprefix(BEGINNING).rpartition("-")
+            found[topic, int(partition)] = decode_progress(row.value).applied
+    return found

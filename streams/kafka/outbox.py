@@ -1,0 +1,306 @@
+"""Sending to Kafka: whole batches by partition, in order, and what of them Kafka has acknowledged.
+
+What is sent to a partition while its last batch is on its way is gathered into the next one, so a slow
+broker makes batches larger, not more numerous (group commit).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from faust.types import TP
+
+from streams.messages.record_batches import Framed, RecordBatch, framed, packed
+
+MOST_BYTES = 4 << 20
+"""Of a batch: less than the 16 MiB that our topics take."""
+
+MOST_UNACKNOWLEDGED_BYTES = 96 << 20
+MOST_RECORDS = 2_000
+"""Of a batch that is gathered from single records."""
+
+
+class Record(NamedTuple):
+    """One record to be sent.
+
+    Attributes
+    ----------
+    at_ms
+        When the oldest event that it follows from was published, ms since 1970; it travels as a header.
+    """
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    at_ms: int | None = None
+
+
+class _Waiting(NamedTuple):
+    content: Framed | list[Record]
+    future: asyncio.Future[int]
+
+
+class Outbox:
+    """Wraps the worker's idempotent producer; records of a partition arrive in the order they were sent.
+
+    Attributes
+    ----------
+    unacknowledged_bytes : int
+        Size of what Kafka has not acknowledged.
+    sent_bytes, sent_batches : int
+        What was handed to the producer since the start.
+    """
+
+    def __init__(self, producer: Any) -> None:
+        self._producer = producer
+        self._queues: dict[TP, deque[_Waiting]] = {}
+        self._senders: dict[TP, asyncio.Task[None]] = {}
+        self._sent_to: dict[TP, int] = {}
+        self._ends: dict[TP, int] = {}
+        self._room = asyncio.Event()
+        self._room.set()
+        self.failed: BaseException | None = None
+        self.unacknowledged_bytes = 0
+        self.sent_bytes = self.sent_batches = 0
+
+    def send(self, record: Record) -> asyncio.Future[int]:
+        """Send one record; the future resolves to its offset once Kafka has it."""
+        return self.send_all([record])[0]
+
+    def send_all(self, records: Sequence[Record]) -> list[asyncio.Future[int]]:
+        """Send records; a future for each run that fits a batch, which resolves to its first offset."""
+        by_partition: dict[TP, list[Record]] = {}
+        for record in records:
+            by_partition.setdefault(TP(record.topic, record.partition), []).append(record)
+        return [self._enqueue(tp, run) for tp, some in by_partition.items() for run in _runs(some)]
+
+    def send_framed(self, tp: TP, framed_records: Framed) -> asyncio.Future[int]:
+        """Send a batch that is framed already; the future resolves to the offset of its first record."""
+        return self._enqueue(tp, framed_records)
+
+    async def send_keyed(self, tp: TP, records: Sequence[tuple[bytes, bytes | None]]) -> int:
+        """Send keys and values as compressed batches; returns the offset of the first once Kafka has all."""
+        sent = [
+            self.send_framed(tp, packed(records[start : start + MOST_RECORDS]))
+            for start in range(0, len(records), MOST_RECORDS)
+        ]
+        await acknowledged(sent)
+        return sent[0].result()
+
+    def _enqueue(self, tp: TP, content: Framed | list[Record]) -> asyncio.Future[int]:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_seen)
+        if self.failed is not None:
+            future.set_exception(self.failed)
+            return future
+        self._grow(_size(content))
+        self._sent_to[tp] = self.sent_to(tp) + 1
+        self._queues.setdefault(tp, deque()).append(_Waiting(content, future))
+        if tp not in self._senders:
+            sender = asyncio.get_running_loop().create_task(self._send_queue(tp))
+            self._senders[tp] = sender
+        return future
+
+    async def room(self) -> None:
+        """Wait while too much is on its way.
+
+        Raises
+        ------
+        KafkaError
+            If something could not be sent.
+        """
+        await self._room.wait()
+        if self.failed is not None:
+            raise self.failed
+
+    def idle(self, tp: TP) -> bool:
+        """Whether nothing of a partition is on its way."""
+        return tp not in self._senders
+
+    def end_of(self, tp: TP) -> int:
+        """The offset after the last record of ours that Kafka has in a partition; 0 without any."""
+        return self._ends.get(tp, 0)
+
+    def sent_to(self, tp: TP) -> int:
+        """How often something was to be sent to a partition."""
+        return self._sent_to.get(tp, 0)
+
+    async def _send_queue(self, tp: TP) -> None:
+        """Send what waits for a partition, a batch after the other, until nothing does."""
+        queue = self._queues[tp]
+        waiting: list[_Waiting] = []
+        try:
+            while queue:
+                if self.failed is not None:
+                    raise self.failed
+                waiting = _together(queue)
+                batch, size = _batch(waiting)
+                acknowledged = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
+                self.sent_bytes += batch.size()
+                self.sent_batches += 1
+                metadata = await acknowledged
+                self._grow(-size)
+                offset = metadata.offset
+                self._ends[tp] = offset + batch.record_count()
+                for one in waiting:
+                    if not one.future.done():
+                        one.future.set_result(offset)
+                    offset += _count(one.content)
+        except BaseException as error:
+            self._fail(error)
+            for one in (*waiting, *queue):
+                if not one.future.done():
+                    one.future.set_exception(self.failed or error)
+            queue.clear()
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            del self._senders[tp]
+            if not queue:
+                self._queues.pop(tp, None)
+
+    def _fail(self, error: BaseException) -> None:
+        """Send nothing more: what comes after a record that is missing must not be in Kafka."""
+        if self.failed is None:
+            self.failed = error if isinstance(error, Exception) else OutboxClosed("the worker stops")
+        self._room.set()
+
+    def _grow(self, n_bytes: int) -> None:
+        self.unacknowledged_bytes += n_bytes
+        if self.unacknowledged_bytes < MOST_UNACKNOWLEDGED_BYTES or self.failed is not None:
+            self._room.set()
+        else:
+            self._room.clear()
+
+    async def close(self) -> None:
+        """Wait until everything is acknowledged or has failed."""
+        while senders := list(self._senders.values()):
+            await asyncio.wait(senders)
+
+
+class OutboxClosed(Exception):
+    """The worker stopped before Kafka acknowledged what it had sent."""
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Look at an error, so that a future nobody waits for does not complain."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _size(content: Framed | list[Record]) -> int:
+    if isinstance(content, Framed):
+        return len(content.raw)
+    return sum(len(record.key or b"") + len(record.value or b"") for record in content)
+
+
+def _runs(records: list[Record]) -> list[list[Record]]:
+    """Consecutive records that fit a batch together; one that is larger is alone."""
+    if len(records) == 1:
+        return [records]
+    runs: list[list[Record]] = [[]]
+    size = 0
+    for record in records:
+        size += _size([record])
+        if runs[-1] and (size > MOST_BYTES or len(runs[-1]) == MOST_RECORDS):
+            runs.append([])
+            size = _size([record])
+        runs[-1].append(record)
+    return runs
+
+
+def _count(content: Framed | list[Record]) -> int:
+    return content.n if isinstance(content, Framed) else len(content)
+
+
+def _together(queue: deque[_Waiting]) -> list[_Waiting]:
+    """Take the first of a queue, and what of single records behind it fits into the same batch."""
+    waiting = [queue.popleft()]
+    if isinstance(waiting[0].content, Framed):
+        return waiting
+    size, count = _size(waiting[0].content), len(waiting[0].content)
+    while queue and not isinstance(queue[0].content, Framed):
+        size, count = size + _size(queue[0].content), count + len(queue[0].content)
+        if size > MOST_BYTES or count > MOST_RECORDS:
+            break
+        waiting.append(queue.popleft())
+    return waiting
+
+
+def _batch(waiting: Sequence[_Waiting]) -> tuple[RecordBatch, int]:
+    """The batch of what goes out together, and the size it was counted with."""
+    now_ms = time.time_ns() // 1_000_000
+    size = sum(_size(one.content) for one in waiting)
+    content = waiting[0].content
+    if isinstance(content, Framed):
+        return RecordBatch(content.raw, content.n, now_ms, compressed=True), size
+    parts, n = [], 0
+    for one in waiting:
+        assert isinstance(one.content, list)
+        for record in one.content:
+            headers = [] if record.at_ms is None else [("at", record.at_ms.to_bytes(8, "big"))]
+            raw, count = framed([(record.key, record.value)], headers, n)
+            parts.append(raw)
+            n += count
+    return RecordBatch(b"".join(parts), n, now_ms), size
+
+
+async def acknowledged(futures: Sequence[asyncio.Future[Any]]) -> None:
+    """Wait for all, then raise what failed. Unlike asyncio.gather it leaves them alone when cancelled."""
+    if futures:
+        await asyncio.wait(futures)
+    for future in futures:
+        future.result()
+
+
+def published_ms(record: Any) -> int | None:
+    """When the oldest event that a record follows from was published, ms since 1970: `Record.at_ms`."""
+    for name, value in record.headers:
+        if name == "at":
+            return int.from_bytes(value, "big")
+    return None
+
+
+class Unacknowledged:
+    """What follows from the log up to some positions and is on its way, oldest first.
+
+    Once one has failed, none of the later ones counts.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, list[asyncio.Future[Any]]]] = deque()
+        self._acknowledged = 0
+
+    def begin_at(self, position: int) -> None:
+        """Take it that everything up to a position is in Kafka."""
+        self._waiting.clear()
+        self._acknowledged = position
+
+    def add(self, position: int, futures: Sequence[asyncio.Future[Any]]) -> None:
+        """Note what follows from the log up to `position`."""
+        if not futures and not self._waiting:
+            self._acknowledged = position
+        else:
+            self._waiting.append((position, list(futures)))
+
+    def position(self) -> int:
+        """Up to which position everything is in Kafka; raises what failed."""
+        while self._waiting and all(future.done() for future in self._waiting[0][1]):
+            for future in self._waiting[0][1]:
+                future.result()
+            self._acknowledged = self._waiting.popleft()[0]
+        return self._acknowledged
+
+    def reached(self, position: int) -> bool:
+        """Whether Kafka has everything up to a position, and all that was sent at it; raises what failed."""
+        return self.position() >= position and not self._waiting
+
+    async def wait(self) -> None:
+        """Wait until Kafka has all of it; raises what failed."""
+        await acknowledged([future for _, futures in self._waiting for future in futures])
+        self.position()

@@ -1,0 +1,94 @@
+"""The manifest of a checkpoint: JSON, with a sum of its own."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from streams.stores.checkpoints.errors import BadManifest
+
+LAYOUT = 1
+
+
+class StoredFile(msgspec.Struct, frozen=True):
+    """A file of the store.
+
+    Attributes
+    ----------
+    own
+        Name it lies under, if it belongs to one checkpoint alone; one that is shared lies under its SHA-256.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    own: str = ""
+
+    @property
+    def stored_as(self) -> str:
+        """Name it lies under."""
+        return self.own or self.sha256
+
+
+class Checkpoint(msgspec.Struct, kw_only=True):
+    """A task's store at one moment.
+
+    Attributes
+    ----------
+    number
+        Grows with every checkpoint of the task.
+    position
+        Offset of the input topic that a restart from it replays from, or an earlier one.
+    log
+        Which Kafka topics it was counted from.
+    created_ms
+        When, since 1970.
+    problem
+        What is wrong with it; empty if nothing is known to be.
+    """
+
+    layout: int = LAYOUT
+    task: str
+    number: int
+    name: str
+    position: int
+    log: str
+    created_ms: int
+    files: list[StoredFile]
+    problem: str = ""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.bytes for file in self.files)
+
+
+class _Signed(msgspec.Struct):
+    sha256: str
+    checkpoint: msgspec.Raw
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    """The bytes of a manifest."""
+    raw = msgspec.json.encode(checkpoint)
+    return msgspec.json.encode(_Signed(hashlib.sha256(raw).hexdigest(), msgspec.Raw(raw)))
+
+
+def decode(raw: bytes) -> Checkpoint:
+    """The checkpoint of a manifest's bytes.
+
+    Raises
+    ------
+    BadManifest
+    """
+    try:
+        signed = msgspec.json.decode(raw, type=_Signed)
+        if hashlib.sha256(signed.checkpoint).hexdigest() != signed.sha256:
+            raise BadManifest("the manifest is damaged: its sum is not that of its content")
+        layout = msgspec.json.decode(signed.checkpoint, type=dict[str, object]).get("layout")
+        if layout != LAYOUT:
+            raise BadManifest(f"the manifest has layout {layout}, this program reads {LAYOUT}")
+        return msgspec.json.decode(signed.checkpoint, type=Checkpoint)
+    except msgspec.DecodeError as error:
+        raise BadManifest(f"the manifest is damaged: {error}") from error

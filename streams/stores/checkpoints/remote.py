@@ -1,0 +1,97 @@
+"""Files at a URL: whole or not there, and read with their sums."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from pathlib import Path
+from typing import IO
+
+import fsspec
+
+from streams.stores.checkpoints.errors import UnusableUrl
+from streams.stores.checkpoints.manifest import StoredFile
+
+BLOCK_BYTES = 4 << 20
+
+
+class Remote:
+    """A folder at a URL; paths are relative to it. Errors are OSErrors, as fsspec raises them.
+
+    Raises
+    ------
+    UnusableUrl
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._fs, self._root = fsspec.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise UnusableUrl(f"cannot use {url}: {error}") from error
+
+    def names(self, folder: str) -> set[str]:
+        """Files and folders in a folder; empty if it is not there."""
+        self._fs.invalidate_cache()
+        try:
+            paths = self._fs.ls(self._path(folder), detail=False)
+        except FileNotFoundError:
+            return set()
+        return {path.rstrip("/").rpartition("/")[2] for path in paths}
+
+    def make_folder(self, folder: str) -> None:
+        """Make a folder, where there are such things."""
+        self._fs.makedirs(self._path(folder), exist_ok=True)
+
+    def put(self, file: Path, to: str) -> None:
+        """Copy a local file here."""
+        partial = self._partial(to)
+        self._fs.put_file(str(file), partial)
+        self._fs.mv(partial, self._path(to))
+
+    def write(self, to: str, raw: bytes) -> None:
+        """Write a file."""
+        partial = self._partial(to)
+        self._fs.pipe_file(partial, raw)
+        self._fs.mv(partial, self._path(to))
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes."""
+        raw: bytes = self._fs.cat_file(self._path(path))
+        return raw
+
+    def fetch(self, path: str, to: Path) -> None:
+        """Copy a file from here to a local one."""
+        self._fs.get_file(self._path(path), str(to))
+
+    def trouble(self, path: str, file: StoredFile) -> str:
+        """What is wrong with a file that should be `file`; empty if nothing is."""
+        try:
+            with self._fs.open(self._path(path), "rb") as raw:
+                return trouble(raw, file, self._path(path))
+        except OSError as error:
+            return f"{file.name} ({self._path(path)}) cannot be read: {error}"
+
+    def delete(self, path: str) -> None:
+        """Delete a file."""
+        self._fs.rm_file(self._path(path))
+
+    def delete_folder(self, folder: str) -> None:
+        """Delete a folder with all that is in it."""
+        self._fs.rm(self._path(folder), recursive=True)
+
+    def _path(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
+
+    def _partial(self, path: str) -> str:
+        return f"{self._path(path)}.{uuid.uuid4().hex[:8]}"
+
+
+def trouble(raw: IO[bytes], file: StoredFile, where: str) -> str:
+    """What is wrong with an open file that should be `file`; empty if nothing is."""
+    n_bytes, sha256 = 0, hashlib.sha256()
+    while block := raw.read(BLOCK_BYTES):
+        n_bytes += len(block)
+        sha256.update(block)
+    if n_bytes == file.bytes and sha256.hexdigest() == file.sha256:
+        return ""
+    return f"{file.name} ({where}) is damaged: {n_bytes} bytes with another sum than was written"

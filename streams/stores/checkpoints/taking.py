@@ -1,0 +1,45 @@
+"""Checkpoints of a task's store, taken beside its work: now and then, or when somebody asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from state.errors import StoreError
+from streams.process.threads import in_thread
+from streams.stores.checkpoints.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from streams.tasks.task import Task
+
+log = logging.getLogger("alsobought")
+
+
+async def take(task: Task) -> dict[str, Any]:
+    """Take a checkpoint of what a task has stored; what it is and what it cost."""
+    checkpoints = task.context.stores.checkpoints
+    assert checkpoints is not None
+    begin = time.monotonic()
+    async with task.checkpointing:
+        position = task.saver.stored
+        taken = await in_thread(checkpoints.save, task.name, task.store, position, task.log_identity)
+    return {
+        "task": task.name, "number": taken.checkpoint.number, "position": position,
+        "uploaded_files": taken.uploaded_files, "uploaded_bytes": taken.uploaded_bytes,
+        "seconds": round(time.monotonic() - begin, 3),
+    }  # fmt: skip
+
+
+async def take_now_and_then(task: Task) -> None:
+    """Take one every `checkpoint_ms`, where something new is stored, until cancelled."""
+    taken_at = task.saver.stored
+    while True:
+        await asyncio.sleep(task.context.settings.checkpoint_ms / 1000)
+        if task.saver.stored > taken_at:
+            taken_at = task.saver.stored
+            try:
+                await take(task)
+            except (CheckpointError, StoreError) as error:
+                log.error("%s: no checkpoint was taken: %s", task.name, error)

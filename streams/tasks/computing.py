@@ -1,0 +1,187 @@
+"""What a cycle computes, in a thread of its own: events and deltas through their machines, rows into lists.
+
+Nothing here waits for anything but the machines: `streams.tasks.cycle` decides what is computed when, and
+sends what follows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from faust.types import TP
+
+from streams.kafka.outbox import Record
+from streams.process.threads import in_thread_of
+from streams.tasks.items import ItemTask
+from streams.tasks.passes import Counts
+from streams.tasks.refresh import Ranked
+from streams.tasks.task import Outgoing, Task
+from streams.tasks.watched_bought import CrossingTask
+
+if TYPE_CHECKING:
+    from streams.kafka.transport import Chunk
+
+Result = TypeVar("Result")
+
+SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
+FRESH_ROWS = 2_048  # of a cycle, over all tasks
+WAITING_ROWS = 192  # of passes in a cycle that had something else to do
+BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it while a backlog is counted
+
+
+class Applied(NamedTuple):
+    """What follows from a chunk, and the task's position then; None if something before it is missing."""
+
+    task: Task
+    chunk: Chunk
+    position: int
+    outgoing: Outgoing | None
+
+
+class Transferred(NamedTuple):
+    """What publishes a partition's purchases (`state.watched_bought.exchange`), and where these are then."""
+
+    task: Task
+    position: int
+    records: list[Record]
+
+
+@dataclass
+class Listed:
+    """What one task's ranking brought out in a cycle."""
+
+    task: ItemTask
+    batches: list[Ranked] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    settled: int = -1
+
+    @property
+    def says_something(self) -> bool:
+        """Whether anything is to be sent, or noted once what was sent is in Kafka."""
+        return bool(self.batches) or self.counts.since > 0 or self.settled >= 0
+
+
+class Computing:
+    """The thread, and what it does with the open tasks of a worker.
+
+    Attributes
+    ----------
+    counted_s : float
+        CPU seconds that applying chunks has taken.
+    """
+
+    def __init__(self, tasks: Mapping[TP, Task]) -> None:
+        self._tasks = tasks
+        self._thread = ThreadPoolExecutor(1, "machines")
+        self._turn = 0
+        self.counted_s = 0.0
+
+    def close(self) -> None:
+        """Give the thread back."""
+        self._thread.shutdown(wait=False)
+
+    async def in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
+        """Call a function in the thread."""
+        return await in_thread_of(self._thread, partial(function, *args))
+
+    def item_tasks(self) -> list[ItemTask]:
+        """The open tasks of deltas."""
+        return [task for task in self._tasks.values() if isinstance(task, ItemTask)]
+
+    def crossing_tasks(self) -> list[CrossingTask]:
+        """The open tasks of first events."""
+        return [task for task in self._tasks.values() if isinstance(task, CrossingTask)]
+
+    def apply_all(
+        self, chunks: Sequence[tuple[Task, Chunk]]
+    ) -> tuple[list[Transferred], list[Applied], list[Transferred]]:
+        """What follows from the chunks; and what is to be transferred before that and after it."""
+        begin = time.thread_time()
+        before = self._due()
+        applied = self._take_all(chunks)
+        after = self._due()
+        self.counted_s += time.thread_time() - begin
+        return before, applied, after
+
+    def _due(self) -> list[Transferred]:
+        return [
+            Transferred(task, task.position, records)
+            for crossing in self.crossing_tasks()
+            if (task := crossing.customer_task) is not None and (records := crossing.due(task))
+        ]
+
+    def _take_all(self, chunks: Sequence[tuple[Task, Chunk]]) -> list[Applied]:
+        applied = []
+        for task, chunk in chunks:
+            outgoing = task.take(chunk)
+            applied.append(Applied(task, chunk, task.position, outgoing))
+        return applied
+
+    def count_and_rank(
+        self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
+    ) -> tuple[list[Applied], list[Listed]]:
+        """Count deltas, and rank the lists that follow.
+
+        Parameters
+        ----------
+        busy
+            Whether anything was fetched.
+        begin
+            When the cycle began, by the monotonic clock.
+
+        Returns
+        -------
+        What the chunks came to, and the lists that say something new.
+        """
+        start = time.thread_time()
+        applied = self._take_all(deltas)
+        counted_s = time.monotonic() - begin
+        self.counted_s += time.thread_time() - start
+        tasks = [task for task in self.item_tasks() if task.refresher.ready]
+        if not tasks:
+            return applied, []
+        self._turn += 1
+        tasks = tasks[self._turn % len(tasks) :] + tasks[: self._turn % len(tasks)]
+        listed = {task: Listed(task) for task in tasks}
+        self._rank_fresh(tasks, listed)
+        self._rank_waiting(tasks, listed, busy, counted_s)
+        return applied, [one for one in listed.values() if one.says_something]
+
+    def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, Listed]) -> None:
+        left = FRESH_ROWS
+        for task in tasks:
+            rows = task.refresher.fresh(left)
+            left -= len(rows)
+            for start in range(0, len(rows), SLICE_ROWS):
+                _add(listed[task], task.refresher.rank_fresh(rows[start : start + SLICE_ROWS]))
+            listed[task].counts = task.refresher.listed_counts()
+
+    def _rank_waiting(
+        self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, Listed], busy: bool, counted_s: float
+    ) -> None:
+        """Rank some rows of passes: in a backlog for a share of the time, else few if there is more to do."""
+        begin = time.monotonic()
+        behind = any(task.refresher.behind for task in tasks)
+        most = SLICE_ROWS if behind or not busy else WAITING_ROWS
+        limit_s = BEHIND_SHARE * counted_s if behind else 0.0
+        for task in tasks:
+            rows, exact = task.refresher.waiting(most)
+            if len(rows):
+                _add(listed[task], task.refresher.rank(rows, exact=exact))
+            ended = task.refresher.passed()
+            if ended is not None:
+                one = listed[task]
+                one.settled = max(one.settled, ended.position)
+                one.counts = one.counts.with_later(ended.counts)
+            if len(rows) and time.monotonic() - begin > limit_s:
+                break
+
+
+def _add(listed: Listed, ranked: Ranked | None) -> None:
+    if ranked is not None:
+        listed.batches.append(ranked)

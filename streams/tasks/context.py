@@ -1,0 +1,57 @@
+"""What all tasks of a worker share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from faust.types import TP
+
+from streams.kafka.foreign import TopicReader
+from streams.kafka.lease import Lease
+from streams.kafka.outbox import Outbox
+from streams.settings import Settings
+from streams.stores.opening import Stores
+from streams.tasks.others import Others
+
+log = logging.getLogger("alsobought")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all tasks of a worker share.
+
+    Attributes
+    ----------
+    owns
+        Whether a partition is this process's by the newest assignment.
+    others
+        What other partitions, of any worker, say of the popularity of their items.
+    lock
+        Held by whoever uses a machine: the cycle, a query, the opening and closing of tasks.
+    """
+
+    settings: Settings
+    outbox: Outbox
+    partitions: int
+    stores: Stores
+    lease: Lease
+    reader: TopicReader
+    owns: Callable[[TP], bool]
+    others: Others = field(default_factory=Others)
+    warned: set[str] = field(default_factory=set)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def warn_of_partitioner(self, topic: str) -> None:
+        """Say, once a topic, that its producers choose partitions by another rule than ours."""
+        if topic not in self.warned:
+            self.warned.add(topic)
+            log.warning(
+                "%s: events are in other partitions than their keys belong to, so a producer of this topic"
+                " uses another partitioner than murmur2, the default of Kafka's Java client. They are"
+                " counted, but all producers of all topics of events must use the same: set murmur2 in this"
+                " producer, as docs/guide/producers.md says for each client library",
+                topic,
+            )

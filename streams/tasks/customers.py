@@ -1,0 +1,128 @@
+"""Events to deltas: a partition of a kind's events and its customer machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from faust.types import TP
+
+from state.customers import pairing
+from state.customers.machine import CustomerMachine
+from state.customers.saver import CustomerSaver
+from state.messages.deltas import Source, encode
+from state.messages.events import Kind
+from state.messages.first_events import BOUGHT, encode_first
+from state.settings import CountingSettings
+from state.storage.saving import Saver
+from state.storage.store import RocksStore
+from streams.kafka.outbox import Record
+from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
+from streams.messages.checks import EventTypes
+from streams.messages.decoding import Decoded, Refused, decode_events, published_ms
+from streams.messages.partitioning import partition_for, partitions_for
+from streams.settings import Settings
+from streams.tasks.context import Context
+from streams.tasks.task import Outgoing, Task
+from streams.topics import FIRST_EVENTS
+
+if TYPE_CHECKING:
+    from streams.kafka.transport import Chunk
+
+
+def counting_settings(settings: Settings) -> CountingSettings:
+    """The machines' settings."""
+    return CountingSettings(
+        settings.window, settings.row_capacity, settings.list_length, settings.score, settings.score_tolerance
+    )
+
+
+def item_partition(partitions: int, item_id: str) -> int:
+    """The partition of an item."""
+    return partition_for(item_id.encode(), partitions)
+
+
+class CustomerTask(Task):
+    """Applies events and sends what they change to the item partitions of their kind."""
+
+    machine: CustomerMachine
+    memory_share = 0.2
+
+    def __init__(self, tp: TP, context: Context, kind: EventKind) -> None:
+        super().__init__(tp, context)
+        self.kind = kind
+        self._types = EventTypes(kind, kinds_of(context.settings))
+
+    def new_saver(self, store: RocksStore) -> Saver:
+        """A new machine with its store, not loaded."""
+        partitions, publishes_as = self.context.partitions, self._source_of_first_events()
+        self.machine = CustomerMachine(
+            counting_settings(self.context.settings),
+            Source(EVENTS_SOURCE, self.tp.partition),
+            partitions,
+            partial(item_partition, partitions),
+            self.memory_bytes(1 / partitions),
+            publishes_as=publishes_as,
+            waits=publishes_as is not None and publishes_as.topic == BOUGHT,
+        )
+        return CustomerSaver(self.machine, store, self.log_identity)
+
+    def _source_of_first_events(self) -> Source | None:
+        """What the crossing machine knows it as, if there is one and this kind has a side in it."""
+        for kind in listed_of(self.context.settings):
+            if isinstance(kind, CrossKind) and self.kind in kind.sides:
+                return Source(kind.sides.index(self.kind), self.tp.partition)
+        return None
+
+    def limit_memory(self, part: float) -> None:
+        """Keep to this part of the memory for customers."""
+        self.machine.budget_bytes = self.memory_bytes(part)
+
+    def holds(self) -> int:
+        """Customers, in memory or not, and items."""
+        return self.machine.customer_count + len(self.machine.items)
+
+    def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
+        """Count a chunk of events."""
+        now_ms = time.time_ns() // 1_000_000
+        decoded = decode_events(records, chunk.end, self.machine, self._types, now_ms)
+        self._look_for_misplaced(decoded)
+        applied = self.machine.apply(decoded.batch)
+        at_ms = published_ms(records[0], now_ms) if records else None
+        deltas = self.kind.deltas.name
+        outgoing = [
+            Record(deltas, partition, None, encode(message), at_ms)
+            for partition, messages in enumerate(applied.deltas)
+            for message in messages
+        ]
+        outgoing += [
+            Record(FIRST_EVENTS.name, self.tp.partition, None, encode_first(message), at_ms)
+            for message in applied.first_events
+        ]
+        self.counters.events += len(decoded.batch)
+        return Outgoing(outgoing, decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
+
+    def _look_for_misplaced(self, decoded: Decoded) -> None:
+        """Count events whose partition is not that of their key, and say so once a topic.
+
+        They count all the same. An erasure is sent to every partition, and is no sign of another partitioner.
+        """
+        if not decoded.records:
+            return
+        places = partitions_for([record.key or b"" for record in decoded.records], self.context.partitions)
+        elsewhere = (places != self.tp.partition) & (decoded.batch.kinds != Kind.FORGET)
+        if found := int(np.count_nonzero(elsewhere)):
+            self.counters.misplaced += found
+            self.context.warn_of_partitioner(self.tp.topic)
+
+    @staticmethod
+    def _not_owned(decoded: Decoded, outcomes: list[int]) -> list[Refused]:
+        reason = "return of more than the customer has of the item"
+        return [
+            Refused(record, reason)
+            for record, outcome in zip(decoded.records, outcomes, strict=True)
+            if outcome == pairing.NOT_OWNED
+        ]

@@ -1,0 +1,130 @@
+"""What other partitions say of their items' popularity, read from its topics for item tasks.
+
+Each worker reads the topics of all kinds of events, whole and once, whatever partitions it has. A partition's
+machine counts its own items; those of all others it ranks by are from here, a second or two old. A settling
+makes them exact: every partition publishes what it has counted and then the settling's number
+(`CountedMessage`), and ranks once that number was read of all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from state.items.ids import ItemIds
+from state.messages.deltas import Source
+from state.popularity.view import ItemPopularity, PopularityView
+from streams.kafka.readers import new_reader
+from streams.kafka.stopping import stop
+from streams.kinds import EventKind
+from streams.messages.popularity_json import popularity_of
+from streams.messages.schema import COUNTED, SETTLE, decode_counted
+from streams.process.threads import in_thread
+
+log = logging.getLogger("alsobought")
+
+POLL_MS = 500
+AT_ONCE = 1_000  # records taken in with the machines' lock held: some milliseconds
+AGAIN_S = 1.0
+LOOK_S = 0.02
+
+
+class Others:
+    """What is said of the items of each kind.
+
+    Attributes
+    ----------
+    ready : bool
+        Whether everything is read that was there at the beginning; also where nothing is to be read.
+    """
+
+    def __init__(self, kinds: tuple[EventKind, ...] = ()) -> None:
+        self.ready = not kinds
+        self._views: dict[str, PopularityView[ItemIds]] = {}
+        self._settled: dict[str, dict[int, int]] = {}  # by topic and partition the newest settling's number
+        self._topics = [kind.popularity.name for kind in kinds]
+        self._positions: dict[Any, int] = {}
+
+    def view(self, kind: EventKind) -> PopularityView[ItemIds]:
+        """What is said of a kind's items. The machines' lock must be held."""
+        return self._views.setdefault(kind.popularity.name, PopularityView(ItemIds()))
+
+    def settled(self, kind: EventKind, partitions: int) -> int:
+        """The newest settling that all partitions have published their popularity for; -1 without one."""
+        numbers = self._settled.get(kind.popularity.name, {})
+        return min((numbers.get(p, -1) for p in range(partitions)), default=-1)
+
+    async def reached(self, kind: EventKind, partitions: int, number: int, newer: asyncio.Event) -> bool:
+        """Wait until all have published for a settling; False if a newer one is asked for meanwhile."""
+        while self.settled(kind, partitions) < number:
+            if newer.is_set():
+                return False
+            await asyncio.sleep(LOOK_S)
+        return True
+
+    async def run(self, bootstrap: str, partitions: int, lock: asyncio.Lock) -> None:
+        """Read until cancelled, over outages of Kafka; `lock` is held while a view is changed."""
+        topics = [TopicPartition(name, p) for name in self._topics for p in range(partitions)]
+        while topics:
+            consumer = new_reader(bootstrap, max_partition_fetch_bytes=1 << 20, fetch_max_wait_ms=POLL_MS)
+            try:
+                await consumer.start()
+                await self._read(consumer, topics, lock)
+            except KafkaError as error:
+                log.info("reading popularity: %s; again in %.0f s", error, AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
+            finally:
+                await stop(consumer)
+
+    async def _read(self, consumer: Any, topics: list[Any], lock: asyncio.Lock) -> None:
+        consumer.assign(topics)
+        begins, ends = await consumer.beginning_offsets(topics), await consumer.end_offsets(topics)
+        for tp in topics:
+            consumer.seek(tp, max(begins[tp], self._positions.get(tp, 0)))
+        while True:
+            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
+            for tp, records in fetched.items():
+                async with lock:
+                    await in_thread(self.take, tp.topic, records)
+                self._positions[tp] = records[-1].offset + 1
+            if not self.ready:  # by position: the last offsets may hold no record
+                left = [tp for tp in topics if await consumer.position(tp) < ends[tp]]
+                self.ready = not left
+
+    def take(self, topic: str, records: list[Any]) -> None:
+        """Take in records of a popularity topic. The machines' lock must be held."""
+        view = self._views.setdefault(topic, PopularityView(ItemIds()))
+        with view.lock:  # a task that is being opened takes from it, too
+            self._take(view, topic, records)
+
+    def _take(self, view: PopularityView[ItemIds], topic: str, records: list[Any]) -> None:
+        found: list[ItemPopularity] = []
+        for record in records:
+            try:
+                if record.key == COUNTED:
+                    self._take_counted(view, topic, record)
+                elif record.value is None:
+                    view.put(found)
+                    found = []
+                    view.remove((record.key or b"").decode())
+                elif record.key != SETTLE:
+                    found.append(popularity_of(record.value))
+            except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+                log.warning("a record of %s is passed over: %s", topic, error)
+        view.put(found)
+
+    def _take_counted(self, view: PopularityView[ItemIds], topic: str, record: Any) -> None:
+        partition = record.partition
+        if record.value is None:
+            view.note(partition, 0, [])
+            self._settled.get(topic, {}).pop(partition, None)
+            return
+        counted = decode_counted(record.value)
+        sources = [(Source(t, p), end, customers) for t, p, end, customers in counted.sources]
+        view.note(partition, counted.as_of, sources)
+        self._settled.setdefault(topic, {})[partition] = counted.settle

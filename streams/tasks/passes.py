@@ -1,0 +1,86 @@
+"""Rows that are ranked by and by: what a backlog left, what a settling asks for, and the background sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from state.items.machine import ItemMachine
+
+Rows = npt.NDArray[np.int64]
+
+SWEEP_STEP_S = 1.0
+
+
+@dataclass
+class Counts:
+    """What was counted and waits for its lists.
+
+    Attributes
+    ----------
+    since
+        When the oldest of it was counted, by the monotonic clock; 0 without any.
+    events
+        When events were published (ms since 1970), and how many they were.
+    """
+
+    since: float = 0.0
+    events: list[tuple[float, int]] = field(default_factory=list)
+
+    def with_later(self, later: Counts) -> Counts:
+        """These and what was counted later."""
+        since = min((counts.since for counts in (self, later) if counts.since), default=0.0)
+        return Counts(since, self.events + later.events)
+
+
+@dataclass
+class Pass:
+    """Rows that are ranked by and by; `position` is where it settles the lists, -1 if it does not."""
+
+    rows: Rows
+    counts: Counts
+    position: int = -1
+    done: int = 0
+    swept: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether every row is brought exactly up to date."""
+        return self.position >= 0
+
+
+class Sweep:
+    """The background sweep, in which every row is ranked within a bound, and none twice without need.
+
+    Parameters
+    ----------
+    takes_s
+        How long a sweep over all rows takes.
+    """
+
+    def __init__(self, takes_s: float) -> None:
+        self._takes_s = takes_s
+        self._done = 0  # rows of the sweep under way that are done
+        self._from = -1  # position of the machine when it began
+        self._whole = -1  # the same of the last whole sweep
+        self._begun = self._looked = 0.0
+
+    def rows(self, machine: ItemMachine, now: float) -> Rows:
+        """The rows that are due at a moment; none when nothing was counted since the last whole sweep."""
+        none = np.zeros(0, np.int64)
+        if now - self._looked < SWEEP_STEP_S:
+            return none
+        self._looked = now
+        if self._done == 0:
+            if self._whole >= machine.position or machine.row_count == 0:
+                return none
+            self._from, self._begun = machine.position, now
+        share = (now - self._begun) / self._takes_s
+        stop = min(machine.row_count, max(self._done + 1, int(share * machine.row_count)))
+        rows = np.arange(self._done, stop)
+        self._done = stop
+        if stop == machine.row_count:
+            self._done, self._whole = 0, self._from
+        return rows

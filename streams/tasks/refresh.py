@@ -1,0 +1,325 @@
+"""Keeping the lists of one item task published: at once when there is room, coalesced under load.
+
+A count changes some fifty rows, and ranking a row and writing its list costs more than counting. So counting
+marks the rows whose list may have changed, and the cycle (`streams.tasks.cycle`) asks here for rows to rank:
+
+fresh    rows that were marked in this very cycle: in live traffic all of them are ranked at once
+a pass   rows that wait for longer, a few at a time: what a backlog left, rows of the background sweep (so
+         that within the sweep bound every list is scored with the popularity of the day), or, when a SETTLE
+         message asks for it, all rows, each brought exactly up to date
+
+While a backlog is counted, what is counted is older than any list anyhow: then only passes are made, one
+each `catch_up_ms`, so that a row is ranked once however often it changed (docs/decisions/0006).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from state.items.lists import Lists
+from state.items.rows import MASS
+from streams.kafka.foreign import Written
+from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
+from streams.messages.record_batches import Framed, compressed, frame, successive
+from streams.messages.schema import key_text
+from streams.tasks.freshness import Latency, Longest
+from streams.tasks.passes import Counts, Pass, Rows, Sweep
+
+if TYPE_CHECKING:
+    from streams.tasks.context import Context
+    from streams.tasks.items import ItemTask
+
+log = logging.getLogger("alsobought")
+
+LOOK_S = 1.0  # between looks for other writers
+COUNTING_S = 0.5  # nothing counted for so long, and there is no backlog
+HOLD_S = 5.0  # that passes wait at most for a settling that was asked for: it ranks every row anyway
+PASS_AGE = 0.7  # of `catch_up_ms`: how old a count may be when the pass that lists it begins
+
+
+class Ranked(NamedTuple):
+    """Messages of lists, to be sent as a batch, and the rows that they are of."""
+
+    framed: Framed
+    rows: Rows
+
+
+class Refresher:
+    """Ranks the rows of one item task, and writes the messages of lists that say something new.
+
+    All but `sent` and `look_for_others` runs in the cycle's thread.
+
+    Attributes
+    ----------
+    listed : int
+        Position up to which every list was brought exactly up to date, when last asked to.
+    latency, staleness
+        From events to their lists, and the oldest count that was in no list.
+    """
+
+    def __init__(self, task: ItemTask, context: Context) -> None:
+        self._task, self._context = task, context
+        self._ids = JsonIds(task.machine.items)
+        self._kind = np.frombuffer(msgspec.json.encode(task.kind.name), np.uint8).copy()
+        self.tp = TP(task.kind.lists.name, task.tp.partition)
+        self._counts = Counts()
+        self._overflowed = False  # fresh rows were left to the next pass
+        self._pass: Pass | None = None
+        self._last_sent: asyncio.Future[int] | None = None
+        self._settle_at = -1
+        self._held_until = 0.0  # passes, for a settling that was asked for
+        self._lag_ms = 0.0  # age of the newest events counted
+        self._counted_at = float("-inf")
+        self._sweep = Sweep(0.8 * context.settings.sweep_ms / 1000)
+        self._written: Written | None = None
+        self.latency, self.staleness = Latency(), Longest()
+        self.listed = 0
+        self._lists_settled = -1  # position up to which lists are, but perhaps not popularity
+        self._settled = asyncio.Event()
+
+    # ------------------------------------------------------------------ what is to be done
+
+    def counted(self, events: int, published_ms: float | None) -> None:
+        """Note that a message was applied; its lists are due."""
+        if published_ms is not None and events:
+            self._lag_ms = time.time() * 1000 - published_ms
+            self._counts.events.append((published_ms, events))
+        self._counted_at = time.monotonic()
+        self._counts.since = self._counts.since or self._counted_at
+
+    def expect_settling(self) -> None:
+        """Hold passes for a moment: `settle` will be called, and what they ranked would be ranked again."""
+        self._held_until = time.monotonic() + HOLD_S
+
+    def settle(self, position: int) -> None:
+        """Have every list brought exactly up to date, and `listed` say so."""
+        self._settle_at = position
+
+    @property
+    def ready(self) -> bool:
+        """Whether lists may be published: once it is known where the partition ended, and popularity."""
+        return self._written is not None and self._context.others.ready
+
+    @property
+    def behind(self) -> bool:
+        """Whether a backlog is counted."""
+        counting = time.monotonic() - self._counted_at < COUNTING_S
+        return counting and self._lag_ms > 2 * self._context.settings.staleness_ms
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there are rows to rank, now that nothing is counted."""
+        if self.settling:
+            return True
+        waits = self._pass is not None or (self._counts.since > 0 and not self.behind)
+        return waits and time.monotonic() >= self._held_until
+
+    @property
+    def settling(self) -> bool:
+        """Whether lists are to be brought exactly up to date."""
+        return self._settle_at >= 0 or (self._pass is not None and self._pass.exact)
+
+    def fresh(self, most: int) -> Rows:
+        """Rows that were marked since last asked, at most so many; the others are left to a pass."""
+        rows, left = self._task.machine.fresh(0 if self.behind else most)
+        self._overflowed = self._overflowed or left > 0
+        return rows
+
+    def listed_counts(self) -> Counts:
+        """What the lists of the fresh rows bring out: all that was counted, unless some rows were left."""
+        if self._overflowed:
+            return Counts()
+        counts, self._counts = self._counts, Counts()
+        return counts
+
+    def waiting(self, most: int) -> tuple[Rows, bool]:
+        """The next rows of the pass, at most so many, and whether they are ranked exactly."""
+        if self._settle_at >= 0 and self._pass is not None and not self._pass.exact:
+            # the settling ranks its rows, too
+            self._counts, self._pass = self._pass.counts.with_later(self._counts), None
+        if not self.settling and time.monotonic() < self._held_until:
+            return np.zeros(0, np.int64), False
+        if self._pass is None:
+            self._begin_pass()
+        under_way = self._pass
+        if under_way is None:
+            return np.zeros(0, np.int64), False
+        if under_way.exact or under_way.swept:
+            rows = under_way.rows[under_way.done : under_way.done + most]
+            under_way.done += len(rows)
+            return rows, under_way.exact
+        rest = under_way.rows[under_way.done :]
+        still = self._task.machine.still_waiting(rest)  # the others were ranked meanwhile
+        rows = rest[still[:most]]
+        under_way.done += int(still[len(rows) - 1]) + 1 if len(rows) < len(still) else len(rest)
+        return rows, False
+
+    def passed(self) -> Pass | None:
+        """The pass under way if all its rows are ranked: it ends with this."""
+        under_way = self._pass
+        if under_way is None or under_way.done < len(under_way.rows):
+            return None
+        self._pass = None
+        return under_way
+
+    def _begin_pass(self) -> None:
+        machine, now = self._task.machine, time.monotonic()
+        if self._settle_at >= 0:
+            position, self._settle_at = self._settle_at, -1
+            self._pass = Pass(np.arange(machine.row_count), self._take_counts(), position)
+            return
+        if self.behind and (now - self._counts.since) * 1000 < PASS_AGE * self._context.settings.catch_up_ms:
+            return
+        rows = machine.waiting()
+        if len(rows):
+            self._pass = Pass(rows, self._take_counts())
+        elif not self.behind and len(rows := self._sweep.rows(machine, now)):
+            self._pass = Pass(rows, Counts(), swept=True)
+        elif self._counts.since:  # what was counted changed no list
+            self._pass = Pass(rows, self._take_counts())
+
+    def _take_counts(self) -> Counts:
+        counts, self._counts, self._overflowed = self._counts, Counts(), False
+        return counts
+
+    # ------------------------------------------------------------------ ranking and writing
+
+    def rank(self, rows: Rows, *, exact: bool) -> Ranked | None:
+        """Rank rows; the messages of those lists that say something new, None without any."""
+        return self._changed(self._task.machine.rank(rows, exact=exact), exact=exact)
+
+    def rank_fresh(self, rows: Rows) -> Ranked | None:
+        """The same, of rows that `fresh` returned."""
+        return self._changed(self._task.machine.rank_fresh(rows), exact=False)
+
+    def _changed(self, lists: Lists, *, exact: bool) -> Ranked | None:
+        machine = self._task.machine
+        which = machine.mark_published(lists, exact=exact)
+        self._task.counters.lists += len(which)
+        if len(which) == 0:
+            return None
+        values, ends = self._messages(lists, which)
+        keys = self._ids.plain(machine.tables.item_of[lists.row[which]].astype(np.int64))
+        framed = frame(keys, successive(values, ends), lists.length[which] == 0)
+        return Ranked(Framed(compressed(framed), len(which)), lists.row[which])
+
+    def message(self, item: int) -> bytes | None:
+        """The message an item's list would be now, None if it has none. The lock must be held."""
+        lists = self._task.machine.view(item)
+        if not lists.length[0]:
+            return None
+        values, ends = self._messages(lists, np.zeros(1, np.int64))
+        return values[: ends[0]].tobytes()
+
+    def _messages(self, lists: Lists, which: Rows) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """The messages of lists one behind the other, with room behind them, and where each ends."""
+        machine, ids = self._task.machine, self._ids
+        ids.update()
+        entry = ENTRY_BYTES + ids.longest
+        out = np.empty(int((HEAD_BYTES + ids.longest + lists.length[which] * entry).sum()), np.uint8)
+        ends = np.empty(len(which), np.int64)
+        write_lists(
+            out, ends, which, lists, machine.tables.item_of, machine.tables.rows.heads, MASS,
+            machine.watermark_ms, machine.position, self._kind, ids.blob, ids.starts, ids.ends,
+        )  # fmt: skip
+        return out, ends
+
+    # ------------------------------------------------------------------ what Kafka has
+
+    def sent(
+        self, batches: Sequence[tuple[asyncio.Future[int], int]], counts: Counts, settled: int = -1
+    ) -> None:
+        """Note what was sent, for when Kafka has it.
+
+        Batches of lists and how many each has, the counts that they bring out, and what they settle.
+        """
+        # batches of a partition are acknowledged in their order: those of earlier cycles before the last
+        for future, count in batches:
+            future.add_done_callback(partial(self._own, count))
+            self._last_sent = future
+        last = self._last_sent
+
+        def acknowledged(_future: asyncio.Future[int] | None = None) -> None:
+            if last is not None and (last.cancelled() or last.exception() is not None):
+                return  # the worker ends
+            now_ms, now = time.time() * 1000, time.monotonic()
+            if counts.since:
+                self.staleness.note((now - counts.since) * 1000)
+            for published_ms, events in counts.events:
+                self.latency.note(now_ms - published_ms, events)
+            if settled >= 0:
+                self._lists_settled = max(self._lists_settled, settled)
+                self._settled.set()
+
+        if last is None or last.done():
+            acknowledged()
+        else:
+            last.add_done_callback(acknowledged)
+
+    def unsent(self, rows: Sequence[Rows], counts: Counts, settled: int) -> None:
+        """Take back what was ranked and not sent: it is due again. The lock must be held."""
+        for some in rows:
+            self._task.machine.mark_rows_unknown(some)
+        self._settle_at = max(self._settle_at, settled)
+        self._counts = counts.with_later(self._counts)
+        self._counts.since = self._counts.since or time.monotonic()
+        self._overflowed = True
+
+    async def finish_settling(self) -> None:
+        """Have what settled lists were ranked by published, too, then say that they are; until cancelled."""
+        while True:
+            await self._settled.wait()
+            self._settled.clear()
+            position = self._lists_settled
+            try:
+                await self._task.settled()
+            except KafkaError as error:
+                log.info("%s: %s; settled again", self._task.name, error)
+                self._settled.set()
+                await asyncio.sleep(LOOK_S)
+                continue
+            self.listed = max(self.listed, position)
+
+    def _own(self, count: int, future: asyncio.Future[int]) -> None:
+        if self._written is not None and not future.cancelled() and future.exception() is None:
+            self._written.own(future.result(), count)
+
+    async def look_for_others(self) -> None:
+        """Have lists published again that another worker wrote to our partition, until cancelled."""
+        while True:
+            await self.look_once()
+            await asyncio.sleep(LOOK_S)
+
+    async def look_once(self) -> None:
+        """Look for what others wrote. The lock must not be held."""
+        reader, outbox = self._context.reader, self._context.outbox
+        try:
+            if self._written is None:
+                self._written = Written(self.tp, await reader.end_of(self.tp))
+                return
+            written, sent = self._written, outbox.sent_to(self.tp)
+            end = await reader.end_of(self.tp)
+            # what Kafka has of ours is noted a moment after the outbox knows it
+            idle = outbox.idle(self.tp) and outbox.end_of(self.tp) <= written.end
+            if idle and outbox.sent_to(self.tp) == sent:
+                written.reached(end)
+            while written.foreign:
+                keys = await reader.keys(self.tp, *written.foreign[0])
+                async with self._context.lock:
+                    self._task.machine.mark_unknown(map(key_text, keys))
+                    self._counts.since = self._counts.since or time.monotonic()
+                    self._overflowed = True
+                written.foreign.pop(0)
+        except KafkaError as error:
+            log.info("%s: %s; looked at again later", self._task.name, error)

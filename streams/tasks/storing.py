@@ -1,0 +1,86 @@
+"""Which slices of the tasks' state a cycle stores, and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from faust.types import TP
+
+from state.storage.saving import Pace
+from streams.tasks.computing import Computing
+from streams.tasks.task import Task
+
+SAVE_EVERY_S = 0.5
+SWEEP_PAUSE = 4  # times as long between the end of a sweep over a task's state and the next one
+SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state, or
+SAVES_SHARE = 0.2  # so much of the time that it took before
+
+
+class Storing:
+    """Stores slices of the open tasks' state, so that a restart repeats at most so much counting.
+
+    Parameters
+    ----------
+    tasks
+        The open tasks.
+    computing
+        Where it is done, and what knows how much counting was.
+    """
+
+    def __init__(self, tasks: Mapping[TP, Task], computing: Computing) -> None:
+        self._tasks, self._computing = tasks, computing
+        self._paces: dict[TP, Pace] = {}
+        self._saved_at: dict[TP, tuple[float, int]] = {}  # when a slice was stored last; of which position
+
+    def forget_closed(self) -> None:
+        """Forget the pace of tasks that are no longer open."""
+        self._paces = {tp: pace for tp, pace in self._paces.items() if tp in self._tasks}
+
+    async def save(self, replay_s: float, now: float) -> None:
+        """Store slices of those tasks whose turn it is, as long as there is time in this cycle.
+
+        Parameters
+        ----------
+        replay_s
+            CPU seconds of counting that a restart may repeat.
+        now
+            When the cycle began, by the monotonic clock.
+        """
+        begin = time.monotonic()
+        limit_s = max(SAVES_AT_ONCE_S, SAVES_SHARE * (begin - now))
+        for tp, task in self._by_age():
+            # what was just opened has nothing that its store has not
+            saved_at, position = self._saved_at.get(tp, (0.0, task.saver.stored))
+            if now - saved_at < SAVE_EVERY_S:
+                return
+            if not task.saver.sweeping and now - saved_at < SWEEP_PAUSE * SAVE_EVERY_S:
+                continue  # what changes all the time is written once in a while
+            if task.position == position and task.saver.stored >= position:
+                self._saved_at[tp] = now, position  # nothing new
+                await self._computing.in_thread(task.saver.check)
+                continue
+            if not task.may_be_stored:
+                continue
+            self._saved_at[tp] = now, task.position
+            share = self._pace_of(tp, replay_s).share(self._computing.counted_s)
+            await self._computing.in_thread(task.saver.step, share)
+            if time.monotonic() - begin > limit_s:
+                return
+
+    def _pace_of(self, tp: TP, replay_s: float) -> Pace:
+        """How fast a task's state is stored: by the time all counting takes, as a replay does it again."""
+        if tp not in self._paces:
+            self._paces[tp] = Pace(replay_s, self._computing.counted_s)
+        return self._paces[tp]
+
+    def _by_age(self) -> list[tuple[TP, Task]]:
+        """The tasks, those first of which nothing was stored for longest."""
+        return sorted(self._tasks.items(), key=lambda one: self._saved_at.get(one[0], (0.0, -1))[0])
+
+    async def shrink(self) -> None:
+        """Bring machines that hold more than their budget back into it."""
+        for task in list(self._tasks.values()):
+            if task.saver.over_budget():
+                await task.unacknowledged.wait()
+                await self._computing.in_thread(task.saver.shrink)

@@ -1,0 +1,281 @@
+"""Tasks: one machine with its store and its place in the log, per partition of an input topic.
+
+A task has no thread and no loop for its machine: `streams.tasks.cycle` hands it what was fetched, one cycle
+after the other. Whoever else uses a machine (a query, the saving of state) holds the cycle's lock, which all
+tasks of a worker share.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from faust.types import TP
+
+from state.storage.saving import Saver
+from state.storage.store import RocksStore
+from streams.kafka.outbox import Record, Unacknowledged
+from streams.messages.decoding import Refused
+from streams.messages.schema import DeadLetter, Progress, encode
+from streams.process.threads import in_thread
+from streams.stores.checkpoints.taking import take_now_and_then
+from streams.tasks.context import Context
+from streams.topics import DEAD_LETTERS
+
+if TYPE_CHECKING:
+    from streams.kafka.transport import Chunk
+
+log = logging.getLogger("alsobought")
+
+CANCEL_AGAIN_S = 0.5
+MIB = 1 << 20
+
+
+class Torn(Exception):
+    """A chunk was applied in part: the machine is not to be used or stored any more."""
+
+
+@dataclass
+class Counters:
+    """What a task did since the worker started."""
+
+    events: int = 0
+    pair_updates: int = 0
+    lists: int = 0
+    dead_letters: int = 0
+    misplaced: int = 0
+
+
+@dataclass
+class Outgoing:
+    """What follows from a chunk, to be sent: records of topics, and those that were refused."""
+
+    records: list[Record] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+Reached = tuple[int, ...]
+
+
+class Task(abc.ABC):
+    """One partition's machine.
+
+    Attributes
+    ----------
+    memory_share : float
+        Part of the worker's memory that tasks of this class get together, whatever they count.
+    unacknowledged : Unacknowledged
+        What follows from its log and is on its way to Kafka.
+    checkpointing : asyncio.Lock
+        Held while a checkpoint is taken.
+    """
+
+    memory_share = 0.0
+
+    def __init__(self, tp: TP, context: Context) -> None:
+        self.tp = tp
+        self.context = context
+        self.unacknowledged = Unacknowledged()
+        self.counters = Counters()
+        self.saver: Saver
+        self.store: RocksStore
+        self.checkpointing = asyncio.Lock()
+        self._whole = True  # no chunk is applied in part
+        self._loops: list[asyncio.Task[None]] = []
+        self._closing = False
+
+    @property
+    def name(self) -> str:
+        """Topic and partition, such as purchases-3."""
+        return f"{self.tp.topic}-{self.tp.partition}"
+
+    @property
+    def lock(self) -> asyncio.Lock:
+        """Held by whoever uses the machine: the cycle's, of all tasks of the worker."""
+        return self.context.lock
+
+    @property
+    def reports(self) -> bool:
+        """Whether it may say how far it is: not before it knows what its last owner said."""
+        return True
+
+    @property
+    def reached(self) -> Reached:
+        """What is reported as soon as it changes: what somebody may wait for."""
+        return ()
+
+    @property
+    def position(self) -> int:
+        """Offset after the last record applied."""
+        return self.saver.position()
+
+    @property
+    def log_identity(self) -> str:
+        """Which topics its state is counted from."""
+        return self.context.stores.log_identity(self.name)
+
+    def memory_bytes(self, part: float) -> int | None:
+        """What its machine may take if it gets this part of its class's memory; None for any."""
+        memory_mib = self.context.settings.memory_mib
+        return None if memory_mib is None else int(memory_mib * MIB * self.memory_share * part)
+
+    def limit_memory(self, part: float) -> None:  # noqa: B027
+        """Keep to this part (0 to 1) of its class's memory, if there is much to keep."""
+
+    def holds(self) -> int:
+        """How much there is to keep, compared with other tasks of the class."""
+        return 0
+
+    def replays_to(self, end: int) -> None:  # noqa: B027
+        """Note, before starting, where the log ends: another worker may have applied what is before it."""
+
+    @abc.abstractmethod
+    def new_saver(self, store: RocksStore) -> Saver:
+        """A new machine with its store, not loaded."""
+
+    @abc.abstractmethod
+    def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
+        """Apply the records of a chunk that are new; the machine's position becomes the chunk's end.
+
+        It runs in a thread, with the cycle's lock held.
+        """
+
+    def take(self, chunk: Chunk) -> Outgoing | None:
+        """Apply a chunk; None if it begins after the machine's position, so that something is missing."""
+        position = self.position
+        if chunk.start > position:
+            return None
+        if chunk.end <= position:
+            return Outgoing()
+        self._whole = False
+        # what was applied already is at most at the beginning
+        new = chunk.records if chunk.start == position else [r for r in chunk.records if r.offset >= position]
+        outgoing = self.apply(chunk, new)
+        self._whole = True
+        outgoing.records += self._dead_letters(outgoing.refused)
+        return outgoing
+
+    def postpones(self, now_s: float) -> bool:
+        """Whether chunks of this task are to wait for a later cycle, at a moment of the monotonic clock."""
+        del now_s
+        return False
+
+    def took_in(self) -> None:  # noqa: B027
+        """Note, in the event loop, that chunks were applied."""
+
+    async def confirmed(self) -> None:
+        """Wait until the group has confirmed that the partition is this process's."""
+        await self.context.lease.wait(self.name, lambda: self.context.owns(self.tp))
+
+    async def open(self, begin: int) -> None:
+        """Find the store and load the machine; an empty one begins at offset `begin` of the log."""
+        started = time.monotonic()
+        await self._load(await self.context.stores.open(self.name))
+        if self.position == 0 and begin > 0:
+            self.saver.begin_at(begin)
+            self._begin_from_here()
+        log.info("%s: opened at offset %d in %.2f s", self.name, self.position, time.monotonic() - started)
+
+    async def reopen(self) -> bool:
+        """Load the newest checkpoint instead; False without one. Only before `start`."""
+        store = await self.context.stores.reopen(self.name, self.store)
+        if store is None:
+            return False
+        await self._load(store)
+        return True
+
+    async def _load(self, store: RocksStore) -> None:
+        self.store = store
+        self.saver = self.new_saver(store)
+        await in_thread(self.saver.load)
+        self._begin_from_here()
+
+    def _begin_from_here(self) -> None:
+        self.unacknowledged.begin_at(self.position)
+
+    def is_newest(self) -> bool:
+        """Whether its store is the one that a worker would open now: a successor may have taken over."""
+        return self.context.stores.is_newest(self.name, self.store)
+
+    def begin(self) -> list[Record]:
+        """Note, before starting, that the state is the one to go on from; returns what is to be sent then."""
+        return []
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._loops = [asyncio.create_task(loop) for loop in self.loops()]
+
+    def loops(self) -> list[Any]:
+        """Coroutines that run while the task is open."""
+        return [] if self.context.stores.checkpoints is None else [take_now_and_then(self)]
+
+    def _dead_letters(self, refused: Sequence[Refused]) -> list[Record]:
+        """What goes to the dead letters, spread over their partitions as the records are."""
+        self.counters.dead_letters += len(refused)
+        return [
+            Record(DEAD_LETTERS.name, self.tp.partition, one.record.key, encode(self._letter(one)))
+            for one in refused
+        ]
+
+    def _letter(self, refused: Refused) -> DeadLetter:
+        record = refused.record
+        return DeadLetter(
+            self.tp.topic, self.tp.partition, record.offset, refused.reason, record.timestamp, record.key,
+            record.value,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ saving
+
+    @property
+    def may_be_stored(self) -> bool:
+        """Whether everything that follows from what is applied is in Kafka; raises what failed.
+
+        What is stored must not be ahead of what was sent.
+        """
+        if not self._whole:
+            raise Torn(f"{self.name} stopped in the middle of a chunk; it goes on from what is stored")
+        return self.unacknowledged.reached(self.position)
+
+    @property
+    def acknowledged(self) -> int:
+        """Offset up to which everything that follows from the records is in Kafka."""
+        return self.unacknowledged.position()
+
+    async def close(self, *, save: bool) -> None:
+        """Save everything if asked to and possible, and give the store back. The lock must be held."""
+        self._closing = True
+        for loop in self._loops:
+            loop.cancel()
+        while left := [loop for loop in self._loops if not loop.done()]:
+            await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+            for loop in left:  # wait_for swallows the first in the moment it has what it waits for
+                loop.cancel()
+        try:
+            if save and self._whole:
+                await self.unacknowledged.wait()
+                if self.may_be_stored:  # else the worker was interrupted before it sent what it had applied
+                    await in_thread(self.saver.save_all)
+        finally:
+            await in_thread(self.saver.close)
+
+    def failed(self) -> BaseException | None:
+        """The error one of its loops ended with; they end by themselves only with one."""
+        if not self._closing:
+            for loop in self._loops:
+                if loop.done():
+                    return Torn(f"{self.name} was interrupted") if loop.cancelled() else loop.exception()
+        return None
+
+    def progress(self, worker: str) -> Progress:
+        """How far it is."""
+        counters = self.counters
+        return Progress(
+            task=self.name, worker=worker, applied=self.acknowledged, stored=self.saver.stored,
+            events=counters.events, pair_updates=counters.pair_updates, lists=counters.lists,
+            dead_letters=counters.dead_letters, misplaced=counters.misplaced,
+        )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Sums over the lists of a history, column by column."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recommending.gathering import (
+    LAST,
+    MOST,
+    QUERY_ITEMS,
+    Sums,
+    gather,
+    new_scratch,
+    new_sums,
+    newest_first,
+    weights,
+)
+from recommending.list_view import Entry, ListView, landmark_weight
+from tests.oracles import recommending as oracle
+from tests.recommending.world import WORLDS, World, world_of
+
+
+def gathered(world: World, customer: str) -> dict[str, dict[str, float]]:
+    """What the kernel sums up for a customer, by candidate."""
+    history, view, now = world.recommender.history(customer), world.view, world.counts.now_ms
+    order = newest_first(history.last_ms)
+    found = new_sums()
+    items = view.items.ids(history.item[order].tolist())
+    recent_buyers = np.array([world.counts.recent_buyers[item] for item in items])
+    n = gather(
+        view.arrays, new_scratch(len(view.items)), found, history.item[order],
+        weights(history.last_ms[order], now), recent_buyers, 1 / landmark_weight(now), world.counts.customers,
+    )  # fmt: skip
+    names = view.items.ids(found.item[:n].tolist())
+    assert len(set(names)) == n
+    return {
+        name: {column: float(getattr(found, column)[i]) for column in Sums._fields[1:]}
+        for i, name in enumerate(names)
+    }
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_every_column_is_the_oracles(name: str) -> None:
+    world, several = world_of(name), 0
+    for customer in world.some_customers(8):
+        expected = oracle.sums(world, world.history(customer))
+        found = gathered(world, customer)
+        assert found.keys() == expected.keys()
+        for item, values in expected.items():
+            assert found[item] == pytest.approx(values, rel=1e-6, abs=1e-9), (customer, item)
+            several += 0 < values["z_f_last"] != values["z_f"] > 0
+    assert several > 100
+    assert len(world.history(world.customers()[0])) > QUERY_ITEMS
+
+
+def test_weights_of_ages() -> None:
+    day = 86_400_000
+    q = weights(np.array([30 * day, 0, 31 * day]), 30 * day)
+    assert q.tolist() == pytest.approx([1.001, np.exp(-1) + 0.001, 1.001])  # the future counts as now
+
+
+def test_of_an_item_of_which_nothing_has_come_yet() -> None:
+    """Its row's sum and its decayed buyers are not known."""
+    view = ListView(2)
+    now = 1_600_000_000_000
+    view.put("x", [Entry("y", 8, 3, 4.0, 1.0)], buyers=5, recent_mass=2.0, as_of_ms=now)
+    sums = new_sums()
+    query, q = np.array([view.items.number("x")], np.int32), np.ones(1)
+    f = np.array([1.7])
+    assert gather(view.arrays, new_scratch(8), sums, query, q, f, 1 / landmark_weight(now), 10) == 1
+    assert sums.cosine[0] == pytest.approx(4 / 2**0.5)
+    assert sums.z_f[0] == pytest.approx(4 / 5**0.5)
+    assert sums.flawed[0] == pytest.approx(8 / 20**0.5)
+
+
+def test_unknown_items_and_the_last_five() -> None:
+    view = ListView(1)
+    for x in range(8):
+        view.put(f"x{x}", [Entry("y", 1, 1, x + 1.0, 1.0)], buyers=1, recent_mass=1.0, as_of_ms=0)
+    sums = new_sums()
+    query = np.array([-1, *(view.items.number(f"x{x}") for x in range(8))], np.int32)
+    assert (
+        gather(view.arrays, new_scratch(16), sums, query, np.ones(9), np.zeros(9), 1 / landmark_weight(0), 10)
+        == 1
+    )
+    assert sums.raw[0] == 8
+    assert sums.z_f_last[0] == pytest.approx(max((x + 1.0) / 5**0.5 for x in range(LAST - 1)))
+
+
+def test_more_candidates_than_there_is_room_for() -> None:
+    view, lists = ListView(1000), MOST // 1000 + 2
+    for x in range(lists):
+        entries = [Entry(f"{x}-{y}", 1, 0, 1.0, 0.5) for y in range(1000)]
+        view.put(f"x{x}", entries, buyers=1, recent_mass=1000.0, as_of_ms=0)
+    sums = new_sums()
+    query = np.array([view.items.number(f"x{x}") for x in range(lists)], np.int32)
+    q = np.ones(lists)
+    n = gather(view.arrays, new_scratch(len(view.items)), sums, query, q, q, 1 / landmark_weight(0), 10)
+    assert n == MOST
+    assert (sums.raw == 1).all()

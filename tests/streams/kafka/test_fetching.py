@@ -1,0 +1,103 @@
+"""What a real fetch says of its offsets, also those without records."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import aiokafka
+
+from streams.broker.embedded import EmbeddedKafka
+from streams.broker.topics_admin import create_topics
+from streams.kafka.readers import ISOLATION
+from streams.kafka.transport import Consumer
+from streams.topics import PURCHASES, TopicSpec
+from tests.streams.pipeline import PARTITIONS, Wires, Worker, until
+from tests.streams.unstarted import run
+
+
+async def _send(producer: aiokafka.AIOKafkaProducer, topic: str, n: int) -> None:
+    async with producer.transaction():
+        for i in range(n):
+            await producer.send_and_wait(topic, b"%d" % i, partition=0)
+
+
+def _fetched(kafka: EmbeddedKafka, tmp_path: Path, transactions: list[int], end: int) -> list[Any]:
+    """What is fetched of transactions with so many records each, one after the other, up to offset `end`."""
+    topic = f"marks-{uuid.uuid4().hex[:8]}"
+    create_topics(kafka.bootstrap, (TopicSpec(topic, "", "", "delete"),), 1, 1)
+    tp = aiokafka.TopicPartition(topic, 0)
+    fetched: list[Any] = []
+
+    async def body(consumer: Consumer) -> None:
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic)
+        consumer.app.tasks = SimpleNamespace(cycle=SimpleNamespace(holds_events=False))
+        reader = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=kafka.bootstrap,
+            auto_offset_reset="none",
+            isolation_level=ISOLATION,
+            max_partition_fetch_bytes=1,
+        )  # so that each fetch brings one batch
+        async with producer, reader:
+            for n in transactions:
+                await _send(producer, topic, n)
+            reader.assign([tp])
+            assert await consumer._thread._fetch_records(reader, {tp}, 0.1) == {}  # position unknown
+            reader.seek(tp, 0)
+            while not fetched or fetched[-1][1] < end:
+                fetched.extend((await consumer._thread._fetch_records(reader, {tp}, 0.5)).values())
+
+    run(tmp_path, body)
+    return fetched
+
+
+def test_a_fetch_says_which_offsets_it_covers(broker: EmbeddedKafka, tmp_path: Path) -> None:
+    fetched = _fetched(broker, tmp_path, [3, 0, 1], end=6)  # a mark each at 3 and 5; nothing for no records
+    assert len(fetched) > 1
+    assert [one.start for one in fetched] == [0, *(one.end for one in fetched[:-1])]
+    assert [record.offset for one in fetched for record in one.records] == [0, 1, 2, 4]
+    for one in fetched:
+        assert all(one.start <= record.offset < one.end for record in one.records)
+        assert one.left == 6 - one.end
+
+
+def test_a_log_that_ends_with_a_mark_is_counted_to_its_end(
+    kafka: EmbeddedKafka, wires: Wires, tmp_path: Path
+) -> None:
+    """A producer with transactions; without a chunk for the mark alone, `drain` would wait for ever."""
+
+    def purchase(n: int) -> bytes:
+        return b'{"customer_id":"c%d","item_id":"i%d","timestamp":1700000000000}' % (n % 5, n % 7)
+
+    def counted() -> list[int]:
+        wires.poll_progress()
+        return [t.events for name, t in wires.tasks.items() if name.startswith(PURCHASES.name)]
+
+    async def publish() -> None:
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id="shop")
+
+        async def send() -> None:
+            for n in range(40):
+                await producer.send_and_wait(PURCHASES.name, purchase(n), key=b"c%d" % (n % 5))
+
+        async with producer:
+            await producer.begin_transaction()
+            await send()
+            await producer.abort_transaction()
+            async with producer.transaction():
+                await send()
+                assert sum(counted()) == 0  # neither what was aborted nor what may be yet
+
+    worker = Worker(kafka.bootstrap, tmp_path / "data")
+    try:
+        until(lambda: len(counted()) == PARTITIONS, "the worker")
+        asyncio.run(publish())
+        assert sum(wires.ends(PURCHASES.name).values()) > 80, "the marks"
+        wires.drain()
+        assert sum(counted()) == 40
+        assert "reading again" not in worker.log.read_text()
+    finally:
+        assert worker.stop() == 0

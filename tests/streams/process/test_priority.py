@@ -1,0 +1,40 @@
+"""A process that steps back does so among all sessions, where Linux shares its cores between these."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from streams.process.priority import AUTOGROUP
+
+PROGRAM = """
+import os
+from streams.process.priority import AUTOGROUP, step_back
+step_back(7)
+print(os.nice(0))
+print(AUTOGROUP.read_text() if AUTOGROUP.exists() else "")
+"""
+OUTER = (
+    "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', sys.argv[1], *sys.argv[2:]]))"
+)
+
+
+def _printed(*arguments: str) -> list[str]:
+    """What a program prints that begins a session."""
+    return subprocess.run(
+        [sys.executable, "-c", *arguments], capture_output=True, text=True, check=True, start_new_session=True
+    ).stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "session"), [([PROGRAM], 7), ([OUTER, PROGRAM, "guard.py"], 7), ([OUTER, PROGRAM], 0)]
+)
+def test_a_session_steps_back_as_a_whole_if_it_is_ours(arguments: list[str], session: int) -> None:
+    """Its leader, or that of its guard; not where another program started this one beside others."""
+    printed = _printed(*arguments)
+    assert printed[0] == str(min(19, os.nice(0) + 7))
+    if AUTOGROUP.exists():
+        assert printed[1].endswith(f" nice {session}")

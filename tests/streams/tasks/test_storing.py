@@ -1,0 +1,105 @@
+"""How much of the tasks' state a cycle stores: by what was counted, and by the time that the cycle took."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from streams.tasks import storing
+from streams.tasks.storing import Storing
+
+REPLAY_S = 4.0
+NOW = 1_000.0
+
+
+class _Saver:
+    """Notes which shares it was to write; a sweep ends with each."""
+
+    def __init__(self) -> None:
+        self.stored, self.sweeping = 0, False
+        self.shares: list[float] = []
+
+    def step(self, share: float) -> None:
+        self.shares.append(share)
+
+    def check(self) -> None:
+        pass
+
+
+class _Computing:
+    """Calls at once, and says what counting took."""
+
+    counted_s = 0.0
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return function(*args)
+
+
+class _Setup:
+    def __init__(self, tasks: int = 1) -> None:
+        self.computing = _Computing()
+        self.tasks = [SimpleNamespace(position=0, may_be_stored=True, saver=_Saver()) for _ in range(tasks)]
+        of = {TP("purchases", i): task for i, task in enumerate(self.tasks)}
+        self.storing = Storing(of, self.computing)  # type: ignore[arg-type]
+
+    def cycle(self, now: float, counted_s: float = 0.0) -> list[int]:
+        """A cycle in which something was counted; how often each task has been stored by then."""
+        self.computing.counted_s += counted_s
+        for task in self.tasks:
+            task.position += 1
+        asyncio.run(self.storing.save(REPLAY_S, now))
+        return [len(task.saver.shares) for task in self.tasks]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The moment by the monotonic clock, to be set."""
+    moment = [NOW]
+    monkeypatch.setattr("streams.tasks.storing.time.monotonic", lambda: moment[0])
+    return moment
+
+
+def test_shares_follow_from_what_was_counted(clock: list[float]) -> None:
+    setup = _Setup()
+    (task,) = setup.tasks
+    task.saver.sweeping = True
+    for i, counted_s in enumerate((0.0, 0.2, 0.4, 8.0)):
+        clock[0] = NOW + i
+        assert setup.cycle(clock[0], counted_s) == [i + 1]
+    assert task.saver.shares == pytest.approx([0.02, 0.1, 0.2, 1.0])
+
+
+def test_the_next_sweep_waits_for_a_while(clock: list[float]) -> None:
+    setup = _Setup()
+    pause_s = storing.SWEEP_PAUSE * storing.SAVE_EVERY_S
+    assert setup.cycle(NOW) == [1]
+    assert setup.cycle(NOW + pause_s / 2, 1.0) == [1]
+    assert setup.cycle(NOW + pause_s) == [2]
+    assert setup.tasks[0].saver.shares[-1] == pytest.approx(0.5)  # for what was counted meanwhile
+
+
+def test_storing_takes_a_share_of_the_time_that_the_cycle_took(clock: list[float]) -> None:
+    for took_s, stored in ((0.0, 1), (1.0, 3)):
+        setup = _Setup(tasks=8)
+
+        def step(share: float, saver: Any) -> None:
+            clock[0] += 0.08
+            saver.shares.append(share)
+
+        for task in setup.tasks:
+            task.saver.sweeping = True
+            task.saver.step = lambda share, saver=task.saver: step(share, saver)
+        begin = clock[0]
+        clock[0] += took_s
+        assert sum(setup.cycle(begin)) == stored
+
+
+def test_what_is_on_its_way_to_kafka_is_not_stored(clock: list[float]) -> None:
+    setup = _Setup(tasks=2)
+    setup.tasks[0].may_be_stored = False
+    assert setup.cycle(clock[0]) == [0, 1]
