@@ -30,7 +30,6 @@ USER alsobought
 WORKDIR /data
 # The kernels are compiled for the processor of the machine that builds; on another they are compiled at the
 # first start, which then takes a minute or two longer.
-RUN python -m state.compile
 RUN python -m streams.compile
 ENTRYPOINT ["alsobought"]
 CMD ["--help"]

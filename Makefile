@@ -17,8 +17,7 @@ setup: .venv/ready
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@echo "Compiling the kernels (once, a minute or two) ..."
-	@find state streams -name '*.nb[ic]' -delete  # numba does not see that a kernel of another file changed
-	@$(BIN)/python -m state.compile
+	@find state recommending streams -name '*.nb[ic]' -delete  # numba does not see that a kernel of another file changed
 	@$(BIN)/python -m streams.compile
 	@touch .venv/ready
 

@@ -1,14 +1,11 @@
-"""Compile every kernel into numba's cache, so that no first purchase waits: `python -m state.compile`.
+"""Small loads that call every kernel of `state`, each with the types that it is used with.
 
-A kernel is compiled when it is first called with its types. Two processes call different ones: this one those
-of customers and of recommending, another those of items, which it calls with nothing to count. Then all are
-called once more, with what is in the cache by then.
+A kernel is compiled when it is first called with its types. `streams.compile` calls those of customers and
+those of items in two processes, so that each is compiled once; then all of them with `exercise`.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,10 +13,6 @@ from typing import Any
 import numpy as np
 from numba.core import event
 
-from recommending.catalogue import Catalogue, Filter
-from recommending.learner import Learner
-from recommending.list_view import ListView, Translation
-from recommending.recommender import Recommender
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items.ids import ItemIds
@@ -32,7 +25,7 @@ from state.messages.first_events import BOUGHT, WATCHED, decode_first, encode_fi
 from state.messages.pair_changes import decode_pairs, encode_pairs, no_pairs
 from state.popularity.bestsellers import Bestsellers
 from state.popularity.changes import PopularityChanges
-from state.popularity.view import ItemPopularity, PopularityView
+from state.popularity.view import PopularityView
 from state.settings import CountingSettings
 from state.storage.store import MemoryStore
 from state.watched_bought.machine import CrossingMachine
@@ -50,7 +43,6 @@ EVENTS = [
     Event("customer-1", "item-7", START_MS, kind=Kind.RETURN),
     Event("customer-2", "", START_MS, kind=Kind.FORGET),
 ]
-ITEMS = "items"
 
 
 def exercise() -> int:
@@ -63,7 +55,8 @@ def exercise() -> int:
     _cross(ItemMachine(SETTINGS))
     hashes([event.customer_id.encode() for event in EVENTS])
     lists = items.rank(np.arange(items.row_count), exact=True)
-    _recommend(customers, items)
+    _best(items)
+    PopularityChanges(items).take()
     items.mark_published(lists)
     for saver in savers:
         saver.save_all()
@@ -72,19 +65,19 @@ def exercise() -> int:
     return int(np.count_nonzero(lists.length))
 
 
-def _exercise_customers() -> None:
-    """Histories, their first events, and recommending to a customer where no item has a list."""
+def exercise_customers() -> CustomerMachine:
+    """Call the kernels of customers: of histories and of their first events; returns a machine with some."""
     customers, store = CustomerMachine(SETTINGS), MemoryStore()
     saver = CustomerSaver(customers, store)
     customers.apply(customers.batch(EVENTS))
     saver.save_all()
     CustomerSaver(CustomerMachine(SETTINGS), store).load()
     _cross(None)
-    _recommend(customers, ItemMachine(SETTINGS))
+    return customers
 
 
-def _exercise_items() -> None:
-    """Ranking, counting, and saving rows, of messages in which nothing happened."""
+def exercise_items() -> None:
+    """Call the kernels of items, with messages in which nothing happened: nothing of customers is needed."""
     items, store = ItemMachine(SETTINGS), MemoryStore()
     saver = ItemSaver(items, store)
     items.mark_published(items.rank(np.arange(0), exact=True))
@@ -93,6 +86,7 @@ def _exercise_items() -> None:
     items.take_in()
     items.apply_pairs(decode_pairs(encode_pairs(no_pairs(Source(1, 0), 1))))
     _best(items)
+    PopularityChanges(items).take()
     saver.save_all()
     ItemSaver(ItemMachine(SETTINGS), store).load()
 
@@ -106,28 +100,6 @@ def _cross(items: ItemMachine | None) -> None:
             for changes in crossing.apply(decode_first(encode_first(message)))[0]:
                 if items is not None:
                     items.apply_pairs(decode_pairs(encode_pairs(changes)))
-
-
-def _recommend(customers: CustomerMachine, items: ItemMachine) -> None:
-    """One case, and one recommendation of each kind."""
-    view, catalogue = ListView(4), Catalogue()
-    catalogue.put("item-7", "tea", "Assam & Co", 3.5)
-    lists = items.rank(np.arange(items.row_count))
-    numbers = Translation(items.items, view.items, adding=True)
-    view.put_lists(items, lists, np.arange(len(lists.row)), numbers)
-    recommender = Recommender(view, customers, items, catalogue)
-    learner = Learner(recommender)
-    with view.lock:
-        recommender.synchronise()
-        history = recommender.history("customer-3")
-        learner.after(learner.before(history), np.arange(3, dtype=np.int32), START_MS)
-        for wanted in (None, Filter(categories=frozenset(["tea"]))):
-            recommender.recommend(history, 6, "all", wanted)
-    _best(items)
-    PopularityChanges(items).take()
-    popular = PopularityView(view.items)
-    popular.put([ItemPopularity("item-7", START_MS, 1, 2, 17_000, [1, 2], 16_000, 1.5, (1, 1, 60), 9)])
-    popular.move_on(START_MS + 1)
 
 
 def _best(items: ItemMachine) -> None:
@@ -154,22 +126,3 @@ def counting_compilations() -> Iterator[_Compiled]:
     compiled = _Compiled()
     with event.install_listener("numba:compile", compiled):
         yield compiled
-
-
-def main() -> None:
-    """Compile in two processes, and then see that nothing is missing."""
-    if sys.argv[1:] == [ITEMS]:
-        _exercise_items()
-        return
-    with counting_compilations() as compiled:
-        exercise_apart = subprocess.Popen([sys.executable, "-m", "state.compile", ITEMS])
-        _exercise_customers()
-        if status := exercise_apart.wait():
-            raise subprocess.CalledProcessError(status, exercise_apart.args)
-        mine = compiled.count
-        lists = exercise()
-    print(f"compiled: {mine} here, {compiled.count - mine} that neither process had; {lists} lists")
-
-
-if __name__ == "__main__":
-    main()

@@ -217,7 +217,7 @@ def test_the_image_runs_as_a_user_and_writes_to_a_directory_of_that_user() -> No
 def test_the_kernels_are_compiled_into_the_image_by_the_user_who_runs_them() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     assert "    NUMBA_CACHE_DIR=/kernels \\" in lines
-    assert lines.index("USER alsobought") < lines.index("RUN python -m state.compile")
+    assert lines.index("USER alsobought") < lines.index("RUN python -m streams.compile")
 
 
 def pinned(name: str) -> dict[str, str]:
@@ -275,7 +275,7 @@ class Absent:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
-import state.compile, streams.app, serving.server
+import streams.compile, streams.app, serving.server
 from typer.testing import CliRunner
 from alsobought.cli import app
 for words in {[service["command"][:2] for service in OURS.values()]!r}:

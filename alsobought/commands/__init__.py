@@ -1,1 +1,1 @@
-"""The commands, by subject. A module is imported only when one of its commands is called (`alsobought.cli`)."""
+"""The commands, by subject. `alsobought.cli` imports a module only when one of its commands is called."""

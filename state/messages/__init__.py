@@ -1,4 +1,4 @@
-"""What machines read and write, and its bytes. All of it is little-endian, in columns padded to 8 bytes (`wire`).
+"""What machines read and write: little-endian, in columns padded to 8 bytes (`wire`).
 
 events        events as columns: what a customer machine reads
 deltas        what a batch of events changes in the counts of one item partition

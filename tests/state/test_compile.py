@@ -1,26 +1,10 @@
-"""`make setup` compiles everything that a start needs: the second of two compiles nothing."""
+"""Loads that compile kernels without counting anything."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
 
 from state.items.machine import ItemMachine
 from state.messages.deltas import Source, decode, encode, nothing
 from state.messages.pair_changes import decode_pairs, encode_pairs, no_pairs
-
-PROGRAM = """
-from state.compile import counting_compilations, exercise
-with counting_compilations() as compiled:
-    lists = exercise()
-print(compiled.count, lists)
-"""
-
-
-def test_the_second_start_compiles_nothing() -> None:
-    subprocess.run([sys.executable, "-m", "state.compile"], check=True, stdout=subprocess.DEVNULL)
-    done = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True)
-    assert done.stdout == "0 30\n"
 
 
 def test_messages_in_which_nothing_happened_are_messages() -> None:

@@ -1,4 +1,4 @@
-"""`make setup` compiles the kernels of messages, too: the second of two compiles nothing."""
+"""`make setup` compiles everything that a start needs: the second of two compiles nothing."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def test_the_second_time_compiles_nothing() -> None:
         done = subprocess.run(
             [sys.executable, "-m", "streams.compile"], check=True, capture_output=True, text=True
         )
-    assert done.stdout == "compiled: 0 of messages; 30 lists\n"
+    assert done.stdout == "compiled: 0 here, 0 that neither process had; 30 lists\n"
     assert done.stderr == ""
