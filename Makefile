@@ -22,6 +22,7 @@ setup: .venv/ready
 	@touch .venv/ready
 
 test: lint types
+	@$(BIN)/python -m streams.broker.class_archive
 	@$(BIN)/python -m pytest -q --numprocesses 3 --no-loadscope-reorder
 
 # CHAOS="--minutes 60 --seed 7" for another run; the short one is among the tests

@@ -69,7 +69,7 @@ def up(
 
 
 def _stack(settings: Settings, port: int, workers: int, recommenders: int) -> Stack:
-    return Stack(settings, port=port, workers=workers, recommenders=recommenders, say=say)
+    return Stack(settings, port=port, workers=workers, recommenders=recommenders, say=say, archives=True)
 
 
 def broker_run(data_dir: DataDir = None, port: Port = None) -> None:
@@ -84,6 +84,7 @@ def broker_run(data_dir: DataDir = None, port: Port = None) -> None:
         port=wanted_port(port, USUAL_PORT),
         cache_dir=settings.cache_dir,
         kafka_home=settings.kafka_home,
+        archives=True,
     )
     with until_signalled():
         try:

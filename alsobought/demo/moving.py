@@ -15,6 +15,7 @@ LINES = 12
 BEST = 4
 POLL_MS = 100
 PATIENCE_S = 60.0
+QUIET_S = 3.0  # without any list published: nothing moves any more
 
 
 class MovingLists:
@@ -37,14 +38,16 @@ class MovingLists:
         self._follower.__exit__()
 
     def show(self, began: float, titles: Mapping[str, str]) -> float | None:
-        """Print a line for each change, until there were some; returns when the first came.
+        """Print a line for each change, until there were some or nothing changes any more.
 
-        Seconds are counted from `began` (time.monotonic); an item without a title is shown by its id. None:
-        no list changed in a minute.
+        Returns when the first came, in seconds from `began` (time.monotonic); None: no list changed in a
+        minute. An item without a title is shown by its id.
         """
-        first, lines, start = None, 0, time.monotonic()
-        while lines < LINES and time.monotonic() < start + PATIENCE_S:
-            for row in self._follower.poll(POLL_MS):
+        first, lines, end = None, 0, time.monotonic() + PATIENCE_S
+        until = end
+        while lines < LINES and time.monotonic() < until:
+            rows = self._follower.poll(POLL_MS)
+            for row in rows:
                 item = key_text(row.key)
                 if row.value is None or item not in self._shown or lines == LINES:
                     continue
@@ -55,6 +58,8 @@ class MovingLists:
                     first = seconds if first is None else first
                     lines += 1
                     typer.echo(f"{seconds:5.1f} s  {line}")
+            if rows and first is not None:
+                until = min(end, time.monotonic() + QUIET_S)
         return first
 
 

@@ -40,13 +40,23 @@ class Stack:
         How many of each to run.
     say
         Called with what a user wants to know, such as that a worker was restarted.
+    archives
+        Whether stopping may take longer once, so that Kafka starts faster from then on (`EmbeddedKafka`).
     """
 
     def __init__(
-        self, settings: Settings, *, port: int, workers: int, say: Say, recommenders: int = 1
+        self,
+        settings: Settings,
+        *,
+        port: int,
+        workers: int,
+        say: Say,
+        recommenders: int = 1,
+        archives: bool = False,
     ) -> None:
         self._settings = settings
         self._say = say
+        self._archives = archives
         self._place = Place(settings.data_dir)
         self._counts = {"worker": workers, "recommender": recommenders}
         self._workers: list[WorkerProcess] = []
@@ -210,8 +220,9 @@ class Stack:
     def _new_broker(self, port: int) -> EmbeddedKafka:
         settings = self._settings
         return EmbeddedKafka(
-            settings.data_dir, port=port, cache_dir=settings.cache_dir, kafka_home=settings.kafka_home
-        )
+            settings.data_dir, port=port, cache_dir=settings.cache_dir, kafka_home=settings.kafka_home,
+            archives=self._archives,
+        )  # fmt: skip
 
     def _remember(self) -> None:
         self._place.write(self.bootstrap, self.worker_pids, self.recommender_pids)

@@ -15,6 +15,7 @@ from typing import IO, Self
 import psutil
 
 from streams.broker import guard, jars
+from streams.broker.class_archive import ClassArchive
 from streams.broker.datadir import BrokerDir
 from streams.broker.errors import BrokerDied, KafkaUnreachable, StartError
 from streams.broker.java import bundled_java, find_java
@@ -44,6 +45,9 @@ class EmbeddedKafka:
         Further broker properties; they win over those of `server_properties`.
     progress
         Called while Kafka is being downloaded; see `jars.Progress`. By default a line on standard error.
+    archives
+        Whether its end may take some ten seconds more, once, so that later starts take less
+        (`streams.broker.class_archive`).
 
     Examples
     --------
@@ -61,6 +65,7 @@ class EmbeddedKafka:
         heap_mib: int = 512,
         properties: Mapping[str, str] | None = None,
         progress: jars.Progress = jars.stderr_progress,
+        archives: bool = False,
     ) -> None:
         self._dir = BrokerDir(data_dir)
         self._port = port
@@ -69,6 +74,8 @@ class EmbeddedKafka:
         self._heap_mib = heap_mib
         self._extra = dict(properties or {})
         self._progress = progress
+        self._archives = archives
+        self._archive: ClassArchive | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._jvm: psutil.Process | None = None
         self._bootstrap = ""
@@ -85,7 +92,8 @@ class EmbeddedKafka:
             raise StartError(
                 f"this broker runs already, at {self._bootstrap}; stop() it before another start()."
             )
-        jvm = Jvm(find_java(bundled=bundled_java()).path, tuple(self._jars()))
+        jvm = self._jvm_to_run()
+        self._archive = self._archive_of(jvm)
         lock = self._dir.acquire(patience_s=guard.GRACE_S + 5)
         deadline = time.monotonic() + timeout_s
         try:
@@ -125,7 +133,7 @@ class EmbeddedKafka:
         return True
 
     def stop(self) -> None:
-        """End the broker: SIGTERM, after 15 s SIGKILL. Harmless when it is not running."""
+        """End the broker: SIGTERM, after 30 s SIGKILL. Harmless when it is not running."""
         if self._guard is not None:
             for pipe in (self._guard.stdin, self._guard.stdout):
                 if pipe is not None:
@@ -138,6 +146,8 @@ class EmbeddedKafka:
             for process in stubborn:
                 process.kill()
         self._guard = self._jvm = None
+        if self._archive is not None:
+            self._archive.keep()
 
     def __enter__(self) -> Self:
         self.start()
@@ -147,6 +157,17 @@ class EmbeddedKafka:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def archived(self) -> bool:
+        """Whether there is an archive of its classes, so that it starts fast."""
+        return self._archive_of(self._jvm_to_run()).path.exists()
+
+    def _jvm_to_run(self) -> Jvm:
+        return Jvm(find_java(bundled=bundled_java()).path, tuple(self._jars()))
+
+    def _archive_of(self, jvm: Jvm) -> ClassArchive:
+        return ClassArchive(self._cache_dir, jvm, writing=self._archives)
 
     def _jars(self) -> list[Path]:
         if self._kafka_home is not None:
@@ -176,7 +197,8 @@ class EmbeddedKafka:
     def _launch(self, jvm: Jvm, lock: IO[str]) -> None:
         heap = (f"-Xmx{self._heap_mib}m", f"-Xms{min(self._heap_mib, 128)}m", "-XX:+ExitOnOutOfMemoryError")
         command = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid())]
-        command += jvm.command(self._dir.logs, heap, "kafka.Kafka", str(self._dir.properties))
+        flags = (*heap, *(self._archive.flags if self._archive is not None else ()))
+        command += jvm.command(self._dir.logs, flags, "kafka.Kafka", str(self._dir.properties))
         with self._dir.console.open("ab") as console:
             self._guard = subprocess.Popen(
                 command,

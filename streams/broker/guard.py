@@ -22,8 +22,8 @@ import signal
 import subprocess
 import sys
 
-GRACE_S = 15.0
-"""How long a broker may take to close its files after SIGTERM before it is killed."""
+GRACE_S = 30.0
+"""How long a broker may take after SIGTERM to close its files and write an archive, before it is killed."""
 
 
 def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:

@@ -38,10 +38,11 @@ class _Records:
         pass
 
 
-def _shown(monkeypatch: pytest.MonkeyPatch, *polls: list[Row]) -> float | None:
+def _shown(monkeypatch: pytest.MonkeyPatch, *polls: list[Row], patience_s: float = 0.2) -> float | None:
     monkeypatch.setattr(_Records, "polls", polls)
     monkeypatch.setattr(demo_moving, "Follower", _Records)
-    monkeypatch.setattr(demo_moving, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(demo_moving, "PATIENCE_S", patience_s)
+    monkeypatch.setattr(demo_moving, "QUIET_S", 0.05)
     with demo_moving.MovingLists("nowhere", ["tea", "milk"]) as lists:
         return lists.show(time.monotonic() - 5, {"tea": "Assam", "milk": "Whole milk"})
 
@@ -70,3 +71,13 @@ def test_it_ends_after_some_lines(
 
 def test_where_nothing_changes_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _shown(monkeypatch) is None
+
+
+def test_it_ends_soon_after_the_last_list_of_anything(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    polls = [[_list("tea", 3, "milk")], *([_list("bread", n, "tea")] for n in range(9)), [_list("tea", 4)]]
+    begin = time.monotonic()
+    assert _shown(monkeypatch, *polls, patience_s=60) is not None
+    assert time.monotonic() - begin < 30
+    assert len(capsys.readouterr().out.splitlines()) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -75,6 +76,7 @@ class Recommender(Worker):
 
 
 DEAF_S = 20.0
+ASKED = 3  # readers, one after the other, as one may be deaf
 
 
 class EmptyTopics:
@@ -149,7 +151,10 @@ class Wires:
     def ends(self, topic: str) -> dict[int, int]:
         """End offset per partition."""
         tps = [TopicPartition(topic, p) for p in range(PARTITIONS)]
-        return {tp.partition: end for tp, end in self._ask(lambda r: r.end_offsets(tps)).items()}
+        for _ in range(ASKED):
+            with contextlib.suppress(KafkaTimeoutError):
+                return {tp.partition: end for tp, end in self._ask(lambda r: r.end_offsets(tps)).items()}
+        raise KafkaTimeoutError(f"{ASKED} readers gave no answer, each in {DEAF_S:g} s")
 
     def poll_progress(self) -> list[tuple[Progress, int]]:
         """What tasks reported since the last call, and when, ms since 1970; `tasks` has the newest."""

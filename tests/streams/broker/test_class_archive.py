@@ -1,0 +1,65 @@
+"""The archive of Kafka's classes: written once, used by what starts later, and never in the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streams.broker import class_archive
+from streams.broker.class_archive import ClassArchive
+from streams.broker.java import bundled_java, find_java
+from streams.broker.jvm import Jvm
+from streams.settings import Settings
+
+
+def jvm(*jars: str) -> Jvm:
+    return Jvm(find_java(bundled=bundled_java()).path, tuple(Path(jar) for jar in jars))
+
+
+def test_it_is_written_once_and_then_used(tmp_path: Path) -> None:
+    archive = ClassArchive(tmp_path, jvm("a.jar"), writing=True)
+    (flag,) = archive.flags
+    assert flag.startswith("-XX:ArchiveClassesAtExit=")
+    written = Path(flag.partition("=")[2])
+    archive.keep()  # of a JVM that was killed there is nothing
+    assert not archive.path.exists()
+    written.write_bytes(b"classes")
+    archive.keep()
+    assert archive.path.read_bytes() == b"classes"
+    assert not written.exists()
+    for writing in (False, True):
+        assert ClassArchive(tmp_path, jvm("a.jar"), writing=writing).flags == (
+            f"-XX:SharedArchiveFile={archive.path}",
+        )
+
+
+def test_who_may_not_write_does_not_and_other_jars_have_another(tmp_path: Path) -> None:
+    assert ClassArchive(tmp_path, jvm("a.jar")).flags == ()
+    assert ClassArchive(tmp_path, jvm("a.jar")).path != ClassArchive(tmp_path, jvm("a.jar", "b.jar")).path
+
+
+def test_a_broker_uses_the_one_that_was_made(tmp_path: Path) -> None:
+    class_archive.main()
+    from streams.broker.embedded import EmbeddedKafka
+
+    cache_dir = Settings.model_validate({}).cache_dir
+    with EmbeddedKafka(tmp_path, cache_dir=cache_dir) as kafka:
+        assert kafka.archived
+        assert kafka.pid is not None
+        command = Path(f"/proc/{kafka.pid}/cmdline").read_bytes().decode().split("\0")
+        assert sum(one.startswith(f"-XX:SharedArchiveFile={cache_dir}") for one in command) == 1
+
+
+def test_one_that_is_damaged_is_ignored(tmp_path: Path) -> None:
+    from streams.broker.embedded import EmbeddedKafka
+
+    settings = Settings.model_validate({})
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for jars in settings.cache_dir.glob("kafka-*"):
+        (cache / jars.name).symlink_to(jars)
+    kafka = EmbeddedKafka(tmp_path / "data", cache_dir=cache)
+    archive = kafka._archive_of(kafka._jvm_to_run())
+    archive.path.parent.mkdir()
+    archive.path.write_bytes(b"nonsense" * 1000)
+    with kafka:
+        assert kafka.alive
