@@ -30,7 +30,7 @@ def clone_of_what_is_committed(folder: Path) -> None:
         ours = ROOT / path.relative_to(folder)
         if filecmp.cmp(path, ours, shallow=False):
             os.utime(path, ns=(ours.stat().st_atime_ns, ours.stat().st_mtime_ns))  # kernels are kept by it
-    for package in (ROOT / "state", ROOT / "streams"):
+    for package in (ROOT / "state", ROOT / "recommending", ROOT / "streams"):
         for kernel in package.rglob("__pycache__/*.nb[ic]"):
             to = folder / kernel.relative_to(ROOT)
             to.parent.mkdir(exist_ok=True)
