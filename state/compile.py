@@ -22,7 +22,7 @@ from state.memory.murmur2 import hashes
 from state.messages.deltas import Source, decode, encode, nothing
 from state.messages.events import Event, Kind
 from state.messages.first_events import BOUGHT, WATCHED, decode_first, encode_first
-from state.messages.pair_changes import decode_pairs, encode_pairs, no_pairs
+from state.messages.pair_changes import Buyers, PairChanges, Pairs, Sizes, decode_pairs, encode_pairs
 from state.popularity.bestsellers import Bestsellers
 from state.popularity.changes import PopularityChanges
 from state.popularity.view import PopularityView
@@ -76,19 +76,32 @@ def exercise_customers() -> CustomerMachine:
     return customers
 
 
-def exercise_items() -> None:
-    """Call the kernels of items, with messages in which nothing happened: nothing of customers is needed."""
+def exercise_items() -> ItemMachine:
+    """Call the kernels of items, and none of customers; returns a machine in which one pair is counted."""
     items, store = ItemMachine(SETTINGS), MemoryStore()
     saver = ItemSaver(items, store)
     items.mark_published(items.rank(np.arange(0), exact=True))
     items.others.view = PopularityView(ItemIds())
     items.apply(decode(encode(nothing(Source(0, 0), 1))))
     items.take_in()
-    items.apply_pairs(decode_pairs(encode_pairs(no_pairs(Source(1, 0), 1))))
+    items.apply_pairs(decode_pairs(encode_pairs(_one_pair())))
+    hashes([b"customer-1"])
     _best(items)
     PopularityChanges(items).take()
     saver.save_all()
     ItemSaver(ItemMachine(SETTINGS), store).load()
+    return items
+
+
+def _one_pair() -> PairChanges:
+    """Somebody watched tea and then bought milk."""
+    offset, (tea, milk), one = np.zeros(1, np.uint32), np.arange(2, dtype=np.uint32).reshape(2, 1), np.ones(1)
+    return PairChanges(
+        Source(1, 0), 0, 1, 1, 0, ["tea", "milk"], np.zeros(2, np.uint16),
+        Buyers(offset, milk, one.astype(np.int8), np.array([START_MS])),
+        Sizes(offset, tea, -one.astype(np.int32), one.astype(np.int32)),
+        Pairs(offset, tea, milk, one.astype(np.int8), np.array([START_MS // 60_000], np.uint32)),
+    )  # fmt: skip
 
 
 def _cross(items: ItemMachine | None) -> None:

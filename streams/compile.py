@@ -1,7 +1,7 @@
 """Compile every kernel into numba's cache, so that no first purchase waits: `python -m streams.compile`.
 
-Two processes compile side by side: this one the kernels of customers and of recommending, another those of
-items and of messages. Then all are called once more, with what is in the cache by then.
+Two processes compile side by side: this one the kernels of customers, of recommending and of reading lists,
+another those of items and of writing messages. Then all are called once more, with what is in the cache.
 """
 
 from __future__ import annotations
@@ -14,32 +14,36 @@ import numpy as np
 import recommending.compile
 import state.compile
 from recommending.list_view import ListView
-from state.compile import EVENTS, SETTINGS, counting_compilations
+from state.compile import EVENTS, SETTINGS, START_MS, counting_compilations
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
 from state.items.rows import MASS
-from state.messages.deltas import decode, encode
+from state.messages import deltas as dl
 from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.messages.popularity_json import popularity_records
 from streams.messages.record_batches import frame, packed, successive
+from streams.messages.schema import RelatedItem, RelatedItems, encode
 from streams.recommending.list_reading import ListReader
 
 APART = "items"
+ONE_LIST = encode(
+    RelatedItems("tea", "bought", START_MS, 1, 1, 1, 1.0, [RelatedItem("milk", 1.0, 1, 1, 1.0, 0.1)])
+)
 
 
 def exercise() -> int:
     """Run a small load through every kernel; returns how many lists it comes to."""
     customers, items = CustomerMachine(SETTINGS), ItemMachine(SETTINGS)
     for deltas in customers.apply(customers.batch(EVENTS)).deltas[0]:
-        items.apply(decode(encode(deltas)))
-    lists = _exercise_messages(items)
+        items.apply(dl.decode(dl.encode(deltas)))
+    lists = _read(_write(items))
     recommending.compile.exercise(customers, items)
     state.compile.exercise()
     return lists
 
 
-def _exercise_messages(items: ItemMachine) -> int:
-    """Write the lists and the popularity of a machine, and read the lists; returns how many they are."""
+def _write(items: ItemMachine) -> list[bytes]:
+    """Write the lists and the popularity of a machine; returns the lists."""
     rows, _ = items.fresh(len(EVENTS))
     lists = items.rank_fresh(rows)
     which = items.mark_published(lists)
@@ -54,28 +58,28 @@ def _exercise_messages(items: ItemMachine) -> int:
     keys = ids.plain(items.tables.item_of[lists.row[which]].astype(np.int64))
     frame(keys, successive(out, ends), lists.length[which] == 0)
     packed(popularity_records(items, rows, JsonIds(items.items), kind))
-    view, raw = ListView(SETTINGS.list_length), out.tobytes()
+    raw = out.tobytes()
+    return [raw[start:end] for start, end in zip([0, *ends.tolist()], ends.tolist(), strict=False)]
+
+
+def _read(lists: list[bytes]) -> int:
+    """Read lists; returns how many they are."""
+    view = ListView(SETTINGS.list_length)
     with view.lock:
-        ListReader(view).take(
-            [(b"", raw[start:end]) for start, end in zip([0, *ends.tolist()], ends.tolist(), strict=False)]
-        )
+        ListReader(view).take([(b"", raw) for raw in lists])
     return int(np.count_nonzero(view.arrays.length))
-
-
-def _exercise_apart() -> None:
-    state.compile.exercise_items()
-    _exercise_messages(ItemMachine(SETTINGS))
 
 
 def main() -> None:
     """Compile in two processes, and then see that nothing is missing."""
     if sys.argv[1:] == [APART]:
-        _exercise_apart()
+        _write(state.compile.exercise_items())
         return
     with counting_compilations() as compiled:
         apart = subprocess.Popen([sys.executable, "-m", "streams.compile", APART])
         customers = state.compile.exercise_customers()
         recommending.compile.exercise(customers, ItemMachine(SETTINGS))
+        _read([ONE_LIST])
         if status := apart.wait():
             raise subprocess.CalledProcessError(status, apart.args)
         mine = compiled.count
