@@ -57,7 +57,7 @@ def expected() -> tuple[type[Exception], ...]:
 app = typer.Typer(
     cls=loading(Commands, {
         "up": "alsobought.commands.stack:up",
-        "demo": "alsobought.commands.demo:demo",
+        "demo": "alsobought.demo.command:demo",
         "worker": "alsobought.commands.stack:worker",
         "recommender": "alsobought.commands.stack:recommender",
         "serve": "alsobought.commands.serve:serve",

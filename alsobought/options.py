@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from alsobought.local.place import Place
+from alsobought.place import Place
 from streams.kinds import BOUGHT, EventKind, Kind, kinds_of, listed_of
 from streams.settings import Settings
 

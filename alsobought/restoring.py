@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from alsobought.local.place import Place
 from alsobought.local.stack import Say
 from alsobought.options import CommandError
+from alsobought.place import Place
 from state.storage.files import is_held
 from streams.broker.errors import KafkaUnreachable
 from streams.kafka.log_identity import log_identity

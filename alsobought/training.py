@@ -22,8 +22,8 @@ from chronological import fitting
 from chronological.examples import Log
 from chronological.model import Model
 from chronological.training import Report
+from state.customers.events import EventBatch, Kind
 from state.customers.machine import CustomerMachine
-from state.messages.events import EventBatch, Kind
 from state.settings import CountingSettings
 from streams.kafka.views import read_all
 from streams.kinds import EventKind

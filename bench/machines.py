@@ -16,11 +16,11 @@ from pathlib import Path
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
 from state.compile import exercise
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
+from state.items.sharing import Sharing
 from state.messages.deltas import Source, decode, encode
-from state.messages.events import Event
-from state.popularity.sharing import Sharing
 from state.settings import CountingSettings
 from streams.messages.partitioning import partition_for
 from streams.tasks.customers import item_partition

@@ -21,12 +21,12 @@ from statistics import median
 
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items.machine import ItemMachine
 from state.items.saver import ItemSaver
 from state.messages.deltas import Source, decode, encode
-from state.messages.events import Event
 from state.settings import CountingSettings
 from state.storage.saving import Saver
 from state.storage.store import RocksStore

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from state.messages.events import Event
+from state.customers.events import Event
 
 TAIL = 1.3  # Pareto exponent of how much a customer buys: a few buy hundreds, most a few
 STEP_MS = 1_000

@@ -16,8 +16,8 @@ from recommending import features, tastes
 from recommending.gathering import Scratch, Sums, gather, newest_first, weights
 from recommending.list_view import ListArrays
 from recommending.tastes import Tastes
-from state.items.entries import decay_weight
 from state.memory.arrays import kernel
+from state.memory.entries import decay_weight
 from state.popularity import counts as pop
 from state.popularity.counts import DAY_MS, WATERMARK_MS, Popularity
 

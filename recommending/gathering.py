@@ -2,7 +2,7 @@
 
 A past item x counts with weight q_x = exp(-age / 30 days) + 0.001, age being that of its newest purchase; of
 the newest 120. Over the lists that hold a candidate y, with N, E, F their counts (see
-`state.items.relatedness`) and R a row's sum of F, T the sum of all R:
+`state.relatedness`) and R a row's sum of F, T the sum of all R:
 
     n, e        sum q N, sum q E
     after       sum q (customers who bought y after x)
@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending.list_view import ListArrays
-from state.items.relatedness import SHRINK, SHRINK_RECENT
 from state.memory.arrays import CACHE_LINE, address_of, kernel, prefetch
+from state.relatedness import SHRINK, SHRINK_RECENT
 
 MOST = 1 << 14  # distinct candidates of a history: 120 lists of 100
 QUERY_ITEMS = 120

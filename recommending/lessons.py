@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from recommending.learner import Case, Learner
 from recommending.visits import Visit, visits
+from state.customers.events import EventBatch
 from state.customers.machine import CustomerMachine
 from state.customers.pairing import GONE
-from state.messages.events import EventBatch
 
 
 class Test(NamedTuple):

@@ -1,7 +1,7 @@
 """The lists of all items of a kind as arrays: what the recommender reads.
 
 Filled from messages, or from item machines of this process. F travels decayed to the moment of its list; here
-it is kept as of a fixed landmark (`state.items.entries.LANDMARK_MINUTE`), so that sums over lists of
+it is kept as of a fixed landmark (`state.memory.entries.LANDMARK_MINUTE`), so that sums over lists of
 different moments need no care.
 """
 
@@ -14,13 +14,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from state.items.entries import decay_weight
-from state.items.ids import AnyIds
 from state.items.lists import Lists
 from state.items.machine import ItemMachine
-from state.items.relatedness import SHRINK
 from state.memory.arrays import kernel
+from state.memory.entries import decay_weight
 from state.memory.ids import Dictionary
+from state.memory.item_ids import AnyIds
+from state.relatedness import SHRINK
 
 UNKNOWN = -1
 

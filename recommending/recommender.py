@@ -28,7 +28,7 @@ from recommending.ranker import Ranker
 from recommending.tastes import new_tastes, no_groups
 from state.customers import histories as hs
 from state.customers.machine import CustomerMachine
-from state.items.ids import AnyIds
+from state.memory.item_ids import AnyIds
 from state.popularity.counts import Popularity
 
 Shelf = Literal["new", "again", "all"]

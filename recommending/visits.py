@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from state.customers import histories as hs
+from state.customers.events import EventBatch, Kind
 from state.customers.histories import Histories
-from state.messages.events import EventBatch, Kind
 
 BREAK_MS = 30 * 60_000
 MOST_CASES = 20  # of a chunk of a full load: of more, some are skipped

@@ -1,9 +1,22 @@
 """The machines: deterministic functions of their logs, without Kafka, clock or randomness.
 
+Rooms, each of which imports only those above it:
+
+    errors, settings
+    storage         where state is kept
+    memory          much in little memory
+    messages        what machines read and write
+    relatedness     how much more often two items are bought together than chance would have it
+    customers       the customer machine: events to histories and deltas
+    popularity      how popular items are
+    items           the item machine: deltas to related lists
+    watched_bought  the crossing machine: what those who watched an item went on to buy
+    catalogue       the catalogue machine: which items can be bought
+
 As a library, on ten purchases:
 
 >>> from state.customers.machine import CustomerMachine
->>> from state.messages.events import Event
+>>> from state.customers.events import Event
 >>> from state.items.machine import ItemMachine
 >>> baskets = {"ann": "tea milk honey", "bob": "tea milk", "cleo": "tea honey", "dan": "bread butter jam"}
 >>> noon = 1_750_000_000_000

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from numba.core import event
 
+from state.customers.events import Event, Kind
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
-from state.items.ids import ItemIds
 from state.items.machine import ItemMachine
+from state.items.popularity_changes import PopularityChanges
 from state.items.saver import ItemSaver
+from state.memory.item_ids import ItemIds
 from state.memory.murmur2 import hashes
 from state.messages.deltas import Source, decode, encode, nothing
-from state.messages.events import Event, Kind
 from state.messages.first_events import BOUGHT, WATCHED, decode_first, encode_first
 from state.messages.pair_changes import Buyers, PairChanges, Pairs, Sizes, decode_pairs, encode_pairs
 from state.popularity.bestsellers import Bestsellers
-from state.popularity.changes import PopularityChanges
 from state.popularity.view import PopularityView
 from state.settings import CountingSettings
 from state.storage.store import MemoryStore

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from state.errors import BadSettings
 
 ScoreName = Literal["mix", "corrected", "raw", "flawed", "difference", "g"]
-"""Orders of related items; see `state.items.relatedness`."""
+"""Orders of related items; see `state.relatedness`."""
 
 SCORE_NAMES: tuple[str, ...] = get_args(ScoreName)
 MAX_WINDOW = 250

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from alsobought.sources import open_purchases
 from alsobought.sources.events import messages_of
-from state.messages.events import Event, Kind
+from state.customers.events import Event, Kind
 from streams.messages.schema import EventMessage
 
 DAY_MS = 86_400_000

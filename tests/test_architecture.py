@@ -16,12 +16,18 @@ FORBIDDEN = {
     # deterministic: no Kafka, no clock, no randomness, nothing that waits
     "state": {
         "kafka", "aiokafka", "faust", "mode", "time", "random", "secrets", "datetime", "asyncio", "threading",
+        "pydantic", "aiohttp", "recommending", "chronological", "streams", "serving", "evaluation",
+        "alsobought", "tests",
+    },
+    "recommending": {
+        "kafka", "aiokafka", "faust", "mode", "time", "random", "secrets", "datetime", "asyncio", "threading",
         "pydantic", "aiohttp", "chronological", "streams", "serving", "evaluation", "alsobought", "tests",
     },
     # arrays in, weights out; the randomness it needs is drawn from seeds
     "chronological": {
         "kafka", "aiokafka", "faust", "mode", "time", "random", "secrets", "datetime", "asyncio", "threading",
-        "pydantic", "aiohttp", "pickle", "state", "streams", "serving", "evaluation", "alsobought", "tests",
+        "pydantic", "aiohttp", "pickle", "state", "recommending", "streams", "serving", "evaluation",
+        "alsobought", "tests",
     },
     "streams": {"serving", "evaluation", "alsobought", "tests"},
     "streams/broker": {"state", "serving", "evaluation", "alsobought", "faust", "tests"},
@@ -31,13 +37,41 @@ FORBIDDEN = {
 }  # fmt: skip
 
 
-def _imports(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+ROOMS = {
+    # each line imports only from lines above it
+    "state": [
+        "errors", "settings storage", "memory", "messages relatedness", "customers", "popularity",
+        "items watched_bought catalogue", "compile",
+    ],
+    "streams": [
+        "topics", "kinds", "settings", "broker messages process", "kafka", "stores", "tasks", "worker",
+        "queries faust_app", "app recommending", "compile",
+    ],
+    "alsobought": [
+        "bars loading place signals tables", "options", "clients local sources", "publish_options",
+        "draining evaluating meter recommending refused restoring training", "rebuilding", "commands", "demo",
+        "cli",
+    ],
+}  # fmt: skip
+
+
+def _imports(path: Path, *, types: bool = True) -> Iterator[tuple[int, str]]:
+    """Lines and names of what is imported; without `types` not of what is imported for its type alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree) if types else _run(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
             yield node.lineno, node.module or ""
+
+
+def _run(node: ast.AST) -> Iterator[ast.AST]:
+    """A tree's nodes, without those that only a type checker looks at."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from _run(child)
 
 
 ALLOWED = {
@@ -57,6 +91,30 @@ def test_imports_point_downwards(folder: str) -> None:
         for line, name in _imports(path)
         if name.split(".")[0] in FORBIDDEN[folder] - ALLOWED.get(path.relative_to(ROOT).as_posix(), set())
     ]
+    assert wrong == []
+
+
+def _room(name: str, package: str) -> str | None:
+    """The room of a dotted name of a package; None for the package itself and for others."""
+    first, _, rest = name.partition(".")
+    return rest.partition(".")[0] or None if first == package else None
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_from_rooms_above_them(package: str) -> None:
+    floor = {room: n for n, line in enumerate(ROOMS[package]) for room in line.split()}
+    room_of = {
+        path: path.relative_to(ROOT / package).parts[0].removesuffix(".py")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path != ROOT / package / "__init__.py"
+    }
+    assert set(room_of.values()) == set(floor)
+    wrong = []
+    for path, room in room_of.items():
+        for line, name in _imports(path, types=False):
+            other = _room(name, package)
+            if other is not None and other != room and floor[other] >= floor[room]:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert wrong == []
 
 

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from alsobought.local.place import Place
 from alsobought.local.stack import Stack
 from alsobought.local.worker_process import worker_command
 from alsobought.options import CommandError, DataDir, Json, Kafka, bootstrap_of, settings_of
+from alsobought.place import Place
 from alsobought.signals import until_signalled
 from alsobought.tables import print_table
 from streams.broker.embedded import EmbeddedKafka

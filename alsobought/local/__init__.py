@@ -2,5 +2,5 @@
 
 stack           starting and stopping all of them together
 worker_process  one worker or recommender as a process
-place           where its files are; holding: one stack at a time has them
+holding         going through a file that a stack may be reading
 """

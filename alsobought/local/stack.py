@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from alsobought.local.place import Place
 from alsobought.local.worker_process import WorkerProcess
 from alsobought.options import CommandError
+from alsobought.place import Place
 from serving.server import Server, ServerThread
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import BrokerError

@@ -10,7 +10,7 @@ Amazon.com, IEEE Internet Computing 21(3), 2017):
     E_XY = sum over the buyers c of X of 1 - (1 - P_Y)^m_c
 
 with P_Y the share of Y among all (customer, item) pairs. Per X the sum is made on the grid of
-s = -log(1 - P) of `state.items.relatedness` and interpolated.
+s = -log(1 - P) of `state.relatedness` and interpolated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from evaluation.cooccurrence import WINDOW, ItemToItem, Rows, opportunities
 from evaluation.histories import Distinct
 from evaluation.scoring import Scores
-from state.items.relatedness import SHRINK, expectation_matrix, grid_position
+from state.relatedness import SHRINK, expectation_matrix, grid_position
 
 
 class Flawed(ItemToItem):

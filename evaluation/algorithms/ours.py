@@ -19,9 +19,9 @@ from recommending.catalogue import Catalogue
 from recommending.learner import Hits, Learner
 from recommending.list_view import ListView, Translation
 from recommending.recommender import Recommender, Shelf
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
-from state.messages.events import Event
 from state.settings import CountingSettings
 
 TRAIN_MS = 56 * DAY_MS

@@ -1,5 +1,6 @@
 """The customer machine: one partition's events become customers' histories and deltas for item partitions.
 
+events         events as columns: what the machine reads
 machine        the machine: `CustomerMachine.apply` takes a batch of events and returns what follows from it
 pairing        the kernel: what each event does to its history, and which pairs follow
 routing        the kernel that divides what follows among the item partitions

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from state.customers import histories as hs
 from state.customers import pairing, routing
 from state.customers.event_sources import EventSources
+from state.customers.events import Event, EventBatch, Kind
 from state.customers.memory import CustomerMemory
 from state.memory.arrays import longer
 from state.messages.deltas import Deltas, Source
-from state.messages.events import Event, EventBatch, Kind
 from state.messages.first_events import FirstEvents
 
 BATCH_EVENTS = 2_000

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from state.customers import histories as hs
 from state.customers.profiles import Profiles
 from state.customers.residents import Residents
-from state.items.ids import item_hashes
 from state.memory.arrays import longer
 from state.memory.budget import ids_limit
 from state.memory.ids import Dictionary
+from state.memory.item_ids import item_hashes
 from state.messages.deltas import Source
 from state.settings import CountingSettings
 

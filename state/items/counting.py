@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from state.customers.purchase_logs import day_of, item_of, purchases_of
 from state.items import rows as rw
-from state.items.entries import HIGH, decay_weight
 from state.items.opportunity import opportunity
 from state.items.rows import LOOKAHEAD, Rows, add, hint, take
 from state.memory.arrays import kernel, load_any
+from state.memory.entries import HIGH, decay_weight
 from state.messages.deltas import DISTANCE_BITS, EFFECT_BITS, Effect, Words, columns_of
 from state.popularity.counts import (
     DAY_MINUTES,

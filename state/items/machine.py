@@ -4,8 +4,8 @@ Its state is a function of the messages of its pair-deltas partition alone: a ro
 buyers' opportunity sizes and the popularity of each item it owns. It drops what a source sends again, and
 counts exactly as long as no row is full. How popular neighbours are that other partitions own, which lists
 are ranked by, and the ids of those that came without one, it has from their machines
-(`state.popularity.neighbours`): as of a moment ago, and exactly once all have published what they counted.
-What counts pairs of first events (`apply_pairs`) gets the buyers of all items in its messages.
+(`state.items.neighbour_popularity`): as of a moment ago, and exactly once all have published what they
+counted. What counts pairs of first events (`apply_pairs`) gets the buyers of all items in its messages.
 
 With a store behind it not all rows need be in memory: those a message or a query touches are brought in
 before, and beyond the budget rows not used lately are stored and dropped after it.
@@ -20,10 +20,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from state import relatedness
 from state.errors import BadDelta
-from state.items import counting, ranking, relatedness, row_memory
+from state.items import counting, ranking, row_memory
 from state.items.counting import ABSENT, FRESH, QUIET, RANK, SAVE, USED, WHOLE
-from state.items.ids import ItemIds
 from state.items.lists import (
     CHANGED,
     SLIGHTLY,
@@ -33,15 +33,16 @@ from state.items.lists import (
     new_lists,
     new_published,
 )
+from state.items.neighbour_popularity import NeighbourPopularity
 from state.items.opportunity import Cells
 from state.items.pair_counting import count_pairs
 from state.items.tables import more_items, more_rows, new_pending, new_tables
 from state.memory.budget import KEPT, records_bytes
 from state.memory.eviction import second_chance
+from state.memory.item_ids import ItemIds
 from state.messages.deltas import Availability, Deltas, Source
 from state.messages.pair_changes import PairChanges
 from state.popularity import counts as pop
-from state.popularity.neighbours import NeighbourPopularity
 from state.settings import CountingSettings
 
 WAITING = RANK | QUIET | FRESH | WHOLE  # marks that ranking clears

@@ -2,7 +2,7 @@
 
 The item at rank r of a history of n items pairs with min(r, w) items before it and
 min(n - 1 - r, w) after it: its opportunity m, 0 <= m <= 2w. An item's expected co-purchases are a sum
-over its buyers of a concave function of m (see `state.items.relatedness`), so the buyers need not be kept,
+over its buyers of a concave function of m (see `state.relatedness`), so the buyers need not be kept,
 only how many have which m. Sizes are gathered in cells between nodes 0, 1, 2, ... 8, then x1.25 up to 2w;
 a cell holds two integers, the buyers in it and the sum of their distances from its lower node, which is
 just what splitting each buyer linearly between the cell's two nodes needs. Integers, so adding and

@@ -17,8 +17,8 @@ from state.items.counting import (
     run,
     take_size,
 )
-from state.items.entries import decay_weight
 from state.memory.arrays import kernel
+from state.memory.entries import decay_weight
 from state.messages.pair_changes import Buyers, Pairs, Sizes
 from state.popularity.counts import DAY_MS, add_buyer, add_purchase, take_buyer
 

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from state.items import rows as rw
 from state.items.counting import WHOLE, Tables, buyers_of
-from state.items.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, TAU_MINUTES, decay_weight
 from state.items.lists import Lists, Published, compare, counts_hash
-from state.items.relatedness import MIX, SHRINK, SHRINK_RECENT, score
 from state.memory.arrays import address_of, float_bits, float_of_bits, kernel, load, prefetch, store
+from state.memory.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, TAU_MINUTES, decay_weight
 from state.popularity.counts import WATERMARK_MS
+from state.relatedness import MIX, SHRINK, SHRINK_RECENT, score
 
 _PER_N = 0.5 / np.sqrt(SHRINK)
 _PER_F = 1.0 / np.sqrt(SHRINK_RECENT)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from state.items.entries import DELETED, HIGH, ID, INDEX, REPEATED, SIDE_BYTES
 from state.items.rows import (
     CLASSES,
     DEAD,
@@ -31,6 +30,7 @@ from state.items.rows import (
 from state.memory import blocks
 from state.memory.arrays import give_back, kernel
 from state.memory.blocks import allocate, release
+from state.memory.entries import DELETED, HIGH, ID, INDEX, REPEATED, SIDE_BYTES
 
 
 def footprint_bytes(rows: Rows) -> int:

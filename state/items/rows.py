@@ -4,7 +4,7 @@ A row is an open-addressing hash table of 64-byte lines, 8 entries a line, in on
 line comes from a multiplicative hash; the next line is looked at only when a line is full. Rows grow by
 about a third, to a line class whose freed blocks others reuse.
 
-Entries are drawn in `state.items.entries`. `after` counts customers who bought the neighbour after the row's
+Entries are drawn in `state.memory.entries`. `after` counts customers who bought the neighbour after the row's
 item, `before` those who bought it earlier. F is the forward-decayed count: the sum of
 exp((minute - LANDMARK_MINUTE) / TAU_MINUTES) over the pairs, a pair's minute being that of its later
 purchase; dividing by the same term of a later moment gives the decayed count of that moment (Cormode et
@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.items.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, decay_weight
 from state.memory.arrays import add_float, kernel, load, prefetch, reserve, store
 from state.memory.blocks import allocate, new_free, release, size_classes
+from state.memory.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, decay_weight
 
 RESERVED_BYTES = 32 << 30
 RESERVED_SIDE_BYTES = 16 << 30

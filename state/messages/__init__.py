@@ -1,6 +1,5 @@
 """What machines read and write: little-endian, in columns padded to 8 bytes (`wire`).
 
-events        events as columns: what a customer machine reads
 deltas        what a batch of events changes in the counts of one item partition
 first_events  which items came into histories and went out of them
 transfer      whole histories, for a crossing machine that begins late

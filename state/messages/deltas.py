@@ -3,7 +3,7 @@
 Customer machines write them, item machines read them, in this binary layout (little-endian). A partition gets
 a message only of batches with events that concern it: those of its own items, and those whose neighbours in
 the customer's history it owns. Items are numbered by the message's own table, in which each is the hash of
-its id (`state.items.ids`), those first that the partition owns.
+its id (`state.memory.item_ids`), those first that the partition owns.
 
     header   magic "AD" | u8 version | u8 type | u16 source topic | u16 source partition
              i64 previous | i64 first | i64 end   source offsets covered: [first, end); those from previous to

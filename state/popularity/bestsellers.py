@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.items.ids import AnyIds
 from state.memory.arrays import kernel
+from state.memory.item_ids import AnyIds
 from state.popularity.counts import DAY_MS, DAYS, WATERMARK_MS, Popularity
 
 MOST = 100

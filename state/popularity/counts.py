@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from state.customers.repeats import DAY_ADDED, REPEATER, SPAN_BITS
-from state.items.entries import decay_weight
-from state.items.relatedness import grid_position
 from state.memory.arrays import kernel
+from state.memory.entries import decay_weight
+from state.relatedness import grid_position
 
 DAY_MS = 86_400_000
 DAY_MINUTES = 24 * 60
@@ -47,7 +47,7 @@ class Popularity(NamedTuple):
     recent_buyers: npt.NDArray[np.float64]  # decayed by the age of that day, as of the landmark of F
     repeats: npt.NDArray[np.int64]  # [items, 3], see REPEATERS
     available: npt.NDArray[np.uint8]
-    positions: npt.NDArray[np.float32]  # on the grid of `state.items.relatedness`
+    positions: npt.NDArray[np.float32]  # on the grid of `state.relatedness`
     roots: npt.NDArray[np.float32]  # sqrt(recent + 1/2), -1 for an item that is not available
 
 

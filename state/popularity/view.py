@@ -16,10 +16,10 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from state.items.entries import decay_weight
-from state.items.ids import ItemIds
 from state.memory.arrays import kernel
+from state.memory.entries import decay_weight
 from state.memory.ids import Dictionary
+from state.memory.item_ids import ItemIds
 from state.messages.deltas import Source
 from state.popularity.counts import (
     BUYERS,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from state.messages.events import Kind
+from state.customers.events import Kind
 from streams.kinds import EventKind
 from streams.messages.schema import MAX_ID_BYTES, MAX_QUANTITY
 
@@ -96,7 +96,7 @@ class EventTypes:
         }  # fmt: skip
 
     def number(self, word: str | None) -> int:
-        """The value of `state.messages.events.Kind` for a type on the wire.
+        """The value of `state.customers.events.Kind` for a type on the wire.
 
         Raises
         ------

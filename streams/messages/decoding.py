@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 import msgspec
 import numpy as np
 
+from state.customers.events import EventBatch, Kind, event_hash
 from state.customers.machine import CustomerMachine
-from state.messages.events import EventBatch, Kind, event_hash
 from streams.messages.checks import (
     LOG_APPEND_TIME,
     MAX_VALUE_BYTES,

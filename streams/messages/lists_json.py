@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from state.items.ids import ItemIds
 from state.items.lists import Lists
 from state.memory.arrays import address_of, kernel, longer
+from state.memory.item_ids import ItemIds
 from streams.messages.json_text import OVERRUN, put_array, put_id, put_real, put_text, put_whole, text_of
 from streams.messages.record_batches import Parts, parts_of
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from state.items.entries import decay_weight
 from state.memory.arrays import address_of, kernel, store_any
+from state.memory.entries import decay_weight
 from state.popularity.counts import (
     DAY_MS,
     DAYS,

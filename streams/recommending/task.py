@@ -21,11 +21,11 @@ from faust.types import TP
 
 from recommending.catalogue import Filter
 from recommending.recommender import Shelf
+from state.customers.events import Kind
 from state.customers.machine import CustomerMachine
 from state.customers.pairing import DUPLICATE, INCLUDED, NEW, REPEAT
 from state.customers.saver import CustomerSaver
 from state.messages.deltas import Source
-from state.messages.events import Kind
 from state.storage.saving import Saver
 from state.storage.store import RocksStore
 from streams.kinds import EVENTS_SOURCE, EventKind, kinds_of

@@ -11,10 +11,10 @@ import numpy as np
 from faust.types import TP
 
 from state.customers import pairing
+from state.customers.events import Kind
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.messages.deltas import Source, encode
-from state.messages.events import Kind
 from state.messages.first_events import BOUGHT, encode_first
 from state.settings import CountingSettings
 from state.storage.saving import Saver

@@ -12,10 +12,10 @@ from faust.types import TP
 
 from state.errors import NoMessage
 from state.items.machine import ItemMachine
+from state.items.neighbour_popularity import NeighbourPopularity
 from state.items.saver import ItemSaver
 from state.messages.deltas import Type, decode, decode_availability, decode_settle, message_type
 from state.messages.pair_changes import decode_pairs
-from state.popularity.neighbours import NeighbourPopularity
 from state.storage.saving import Saver
 from state.storage.store import RocksStore
 from streams.kafka.outbox import published_ms

@@ -16,7 +16,7 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from state.items.ids import ItemIds
+from state.memory.item_ids import ItemIds
 from state.messages.deltas import Source
 from state.popularity.view import ItemPopularity, PopularityView
 from streams.kafka.readers import new_reader

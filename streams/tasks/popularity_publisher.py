@@ -17,7 +17,7 @@ import numpy as np
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from state.popularity.changes import PopularityChanges
+from state.items.popularity_changes import PopularityChanges
 from streams.kafka.foreign import Written
 from streams.messages.lists_json import JsonIds
 from streams.messages.popularity_json import popularity_records

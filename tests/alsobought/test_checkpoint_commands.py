@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
-from alsobought.local.place import Place
+from alsobought.place import Place
 from state.storage.store import RocksStore
 from streams.broker.embedded import EmbeddedKafka
 from streams.kinds import LISTED, counted_of_kinds

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from alsobought.local.holding import holding
+from state.customers.events import Event, Kind
 from state.customers.machine import CustomerMachine
-from state.messages.events import Event, Kind
 from state.settings import CountingSettings
 
 KINDS = [Kind.PURCHASE] * 6 + [Kind.RETURN] * 3 + [Kind.FORGET]

@@ -13,7 +13,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
-from alsobought.local.place import Place
+from alsobought.place import Place
 from streams.broker.embedded import EmbeddedKafka
 from streams.kafka.log_identity import beginnings, log_identity
 from streams.kinds import LISTED, WATCHED, counted_of_kinds

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from kafka import KafkaProducer
 
-from alsobought.local.place import Place
+from alsobought.place import Place
 from streams.messages.schema import decode_related
 
 COMMAND = [sys.executable, "-P", "-m", "alsobought.cli"]

@@ -11,13 +11,13 @@ import numpy as np
 
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
-from state.items.entries import decay_weight
 from state.items.machine import ItemMachine
 from state.items.saver import ItemSaver
+from state.items.sharing import Sharing
+from state.memory.entries import decay_weight
 from state.messages.deltas import Source
 from state.popularity.bestsellers import EVERYTHING, Board
 from state.popularity.counts import DAY_MS, DAYS, RECENT_DAYS
-from state.popularity.sharing import Sharing
 from state.settings import CountingSettings
 from state.storage.saving import stored_position
 from state.storage.store import RocksStore

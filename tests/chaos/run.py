@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alsobought.draining import drain
-from state.messages.events import Event
+from state.customers.events import Event
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED, WATCHED_BOUGHT, EventKind, counted_of_kinds
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED, decode_event

@@ -12,7 +12,7 @@ from evaluation.cooccurrence import QUERY_ITEMS, WINDOW, keep_best, opportunitie
 from evaluation.histories import Distinct, newest
 from evaluation.protocol import DAY_MS, Events
 from evaluation.scoring import best
-from state.messages.events import Event
+from state.customers.events import Event
 from tests.evaluation.world import drifting, groceries
 from tests.oracles.counts import Oracle
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
-from state.messages.events import Event, Kind
+from state.customers.events import Event, Kind
 from state.popularity.bestsellers import EVERYTHING, Board, Seller
 
 LANDMARK_MINUTE = 26_297_280
@@ -180,7 +180,7 @@ class Oracle:
         return repeats
 
     def lists(self, score: str, k: int) -> dict[str, list[tuple[str, float, float]]]:
-        """Per item its k best (item, score, expected), exactly as `state.items.relatedness` defines them."""
+        """Per item its k best (item, score, expected), exactly as `state.relatedness` defines them."""
         buyers, after, f, sizes = self.buyers(), self.after(), self.decayed(), self.sizes()
         total, customers, recent = sum(buyers.values()), self.customers(), self.recent()
         now = math.exp((LANDMARK_MINUTE - self.watermark_ms() // 60_000) / TAU_MINUTES)

@@ -107,7 +107,7 @@ def test_what_is_gone_is_left_out_at_once() -> None:
 
 
 def test_bestsellers_change_with_the_purchases() -> None:
-    from state.messages.events import Event
+    from state.customers.events import Event
 
     world = build(events_of("shop"), list_length=10)
     now = world.counts.now_ms

@@ -177,7 +177,7 @@ def test_a_prediction_is_shown_as_one_and_what_is_gone_is_not() -> None:
 
 
 def test_new_items_of_the_view_come_to_be_known() -> None:
-    from state.messages.events import Event
+    from state.customers.events import Event
 
     world = build(events_of("shop"), list_length=10)
     recommender, customer = world.recommender, world.customers()[-1]

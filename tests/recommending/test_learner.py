@@ -14,7 +14,7 @@ from recommending.features import FEATURES, NEW_FEATURES
 from recommending.learner import SHOWN, Case, Learner
 from recommending.ranker import LARGEST_DEVIATION
 from recommending.recommender import ALGORITHMS, USUAL
-from state.messages.events import Event, Kind
+from state.customers.events import Event, Kind
 from tests.oracles import recommending as oracle
 from tests.recommending.world import World, build, events_of, world_of
 

@@ -8,7 +8,7 @@ from recommending.catalogue import Filter
 from recommending.features import FEATURES, NEW_FEATURES
 from recommending.ranker import LARGEST_DEVIATION
 from recommending.recommender import USUAL, Recommendation, Shelf
-from state.messages.events import Event
+from state.customers.events import Event
 from tests.oracles import recommending as oracle
 from tests.recommending.world import WORLDS, World, build, events_of, world_of
 from tests.state.machines import START_MS

@@ -14,11 +14,11 @@ import numpy as np
 from recommending.catalogue import Catalogue
 from recommending.list_view import Entry, ListView, Translation, landmark_weight
 from recommending.recommender import Recommender
+from state.customers.events import Event
 from state.customers.machine import Purchased
 from state.items.lists import Lists
 from state.items.machine import ItemMachine
 from state.messages.deltas import Availability, Source
-from state.messages.events import Event
 from state.settings import CountingSettings
 from tests.events import DAY_MS, as_event, purchases, real_slice
 from tests.oracles.counts import Oracle

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items.machine import ItemMachine
+from state.items.neighbour_popularity import NeighbourPopularity
 from state.items.saver import ItemSaver
+from state.items.sharing import Sharing
 from state.messages.deltas import Source, decode, encode
-from state.messages.events import Event
-from state.popularity.neighbours import NeighbourPopularity
-from state.popularity.sharing import Sharing
 from state.settings import CountingSettings
 from state.storage.store import Store
 from tests.oracles.counts import Oracle

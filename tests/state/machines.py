@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from state.customers.events import Event, Kind
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
+from state.items.sharing import Sharing, records
 from state.memory.ids import Dictionary
 from state.messages.deltas import Source, decode, encode
-from state.messages.events import Event, Kind
 from state.popularity.bestsellers import Bestsellers
 from state.popularity.counts import BUYERS, DAY_MS, DAYS
-from state.popularity.sharing import Sharing, records
 from state.popularity.view import PopularityView
 from state.settings import CountingSettings
 from tests.oracles.counts import Oracle

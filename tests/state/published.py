@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from state.messages.events import Event
+from state.customers.events import Event
 
 NAMES = ("2026-11.csv", "till", "Grüße")
 

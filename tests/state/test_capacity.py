@@ -9,7 +9,7 @@ import pytest
 
 from state.items import row_memory
 from state.items import rows as rw
-from state.items.entries import decay_weight
+from state.memory.entries import decay_weight
 from state.settings import CountingSettings
 from tests.oracles.counts import Oracle
 from tests.state.machines import Run, shop

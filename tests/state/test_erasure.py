@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from state.customers.events import Event, Kind, event_hash
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
-from state.messages.events import Event, Kind, event_hash
 from state.settings import CountingSettings
 from state.storage.store import MemoryStore, RocksStore, Store
 from tests.oracles.counts import Oracle

@@ -7,11 +7,11 @@ import random
 import pytest
 
 from state.customers import pairing
+from state.customers.events import Event, Kind
 from state.customers.machine import CustomerMachine
 from state.errors import BadDelta
 from state.items.machine import ItemMachine
 from state.messages.deltas import Source
-from state.messages.events import Event, Kind
 from state.popularity import counts as pop
 from state.settings import CountingSettings
 from tests.oracles.counts import Oracle

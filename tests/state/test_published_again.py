@@ -9,9 +9,9 @@ import pytest
 
 from state.customers import event_sources as es
 from state.customers import pairing
+from state.customers.events import Event, Kind
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
-from state.messages.events import Event, Kind
 from state.settings import CountingSettings
 from state.storage.store import MemoryStore
 from tests.oracles.counts import Oracle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from state.messages.events import Event
+from state.customers.events import Event
 from state.settings import CountingSettings
 from tests.events import as_event, real_slice
 from tests.oracles.counts import Oracle

@@ -13,12 +13,12 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from state.customers.events import Event, Kind
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items.machine import ItemMachine
 from state.items.saver import ItemSaver
 from state.messages.deltas import Source, decode, encode
-from state.messages.events import Event, Kind
 from state.settings import CountingSettings
 from state.storage.saving import Saver
 from state.storage.store import MemoryStore

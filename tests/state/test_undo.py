@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from state.customers.events import Event, Kind
 from state.items.machine import ItemMachine
-from state.messages.events import Event, Kind
 from state.popularity import counts as pop
 from state.popularity.bestsellers import EVERYTHING, Bestsellers, Board, Seller
 from state.settings import CountingSettings

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from alsobought.sources import open_purchases
-from state.messages.events import Event
+from state.customers.events import Event
 from streams import topics
 from streams.broker.embedded import EmbeddedKafka
 from streams.messages.schema import EventMessage, decode_event

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from state.customers.events import Event
 from state.items.counting import FRESH, RANK, WHOLE
 from state.items.lists import Lists
 from state.items.machine import ItemMachine
 from state.items.ranking import PARTLY
 from state.messages.deltas import decode, encode
-from state.messages.events import Event
 from state.settings import SCORE_NAMES, CountingSettings, ScoreName
 from tests.state.machines import Run, shop
 

@@ -8,10 +8,10 @@ import math
 import numpy as np
 import pytest
 
+from state.customers.events import Event, Kind
 from state.items.lists import CHANGED, SAME
 from state.items.machine import ItemMachine, Related
 from state.messages.deltas import Availability, Source
-from state.messages.events import Event, Kind
 from state.settings import SCORE_NAMES, CountingSettings, ScoreName
 from tests.oracles.counts import Oracle
 from tests.state.machines import START_MS, Run, shop

@@ -8,7 +8,7 @@ import pytest
 from state.items.counting import put_size, take_size
 from state.items.machine import ItemMachine
 from state.items.opportunity import Cells, nodes, opportunity
-from state.items.relatedness import expected
+from state.relatedness import expected
 from state.settings import CountingSettings
 
 WINDOWS = [1, 2, 3, 5, 50, 250]

@@ -10,7 +10,7 @@ import pytest
 from state.items import codec as item_codec
 from state.items import row_memory
 from state.items import rows as rw
-from state.items.entries import decay_weight
+from state.memory.entries import decay_weight
 
 MINUTE = 25_000_000
 CAPACITY = 1 << 20

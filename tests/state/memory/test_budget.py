@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items import row_memory
 from state.items import rows as rw
 from state.items.machine import ItemMachine
+from state.items.neighbour_popularity import NeighbourPopularity
 from state.items.saver import ItemSaver
 from state.memory.budget import records_bytes
 from state.messages.deltas import Availability, Source, decode, encode
-from state.messages.events import Event
-from state.popularity.neighbours import NeighbourPopularity
 from state.settings import CountingSettings
 from state.storage.store import MemoryStore, RocksStore, Store
 from tests.oracles.counts import Oracle

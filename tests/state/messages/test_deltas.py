@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.routing import LIVE_EVENTS
 from state.errors import BadDelta
 from state.messages import deltas as dl
-from state.messages.events import Event
 from state.settings import CountingSettings
 from tests.state.machines import START_MS, hashed, shop
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from state.items.ids import AnyIds
+from state.customers.events import Event
 from state.memory.ids import Dictionary
+from state.memory.item_ids import AnyIds
 from state.messages.deltas import Source, decode, encode
-from state.messages.events import Event
 from state.popularity import counts as pop
 from state.popularity.bestsellers import EVERYTHING, Bestsellers, Board, Seller
 from state.settings import CountingSettings

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from state.items.entries import LANDMARK_MINUTE, TAU_MINUTES
+from state.memory.entries import LANDMARK_MINUTE, TAU_MINUTES
 from state.popularity import counts as pop
 
 DAY = pop.DAY_MS

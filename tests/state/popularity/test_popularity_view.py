@@ -7,13 +7,13 @@ import random
 import numpy as np
 import pytest
 
-from state.items.entries import decay_weight
+from state.customers.events import Event, Kind
 from state.items.machine import ItemMachine
+from state.items.popularity_changes import PopularityChanges
+from state.memory.entries import decay_weight
 from state.memory.ids import Dictionary
 from state.messages.deltas import Availability, Source
-from state.messages.events import Event, Kind
 from state.popularity import counts as pop
-from state.popularity.changes import PopularityChanges
 from state.popularity.view import ItemPopularity, PopularityView
 from state.settings import CountingSettings
 from tests.state.machines import Run, shop

@@ -15,7 +15,7 @@ from state.errors import CorruptRecord, UnknownLayout
 from state.items import codec as item_codec
 from state.items import row_memory
 from state.items import rows as rw
-from state.items.entries import decay_weight
+from state.memory.entries import decay_weight
 from state.popularity import counts as pop
 from state.storage import codec
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.errors import BadSettings, CorruptRecord, StoreFull
 from state.items.machine import ItemMachine
 from state.items.saver import ItemSaver
 from state.messages.deltas import decode, encode
-from state.messages.events import Event
 from state.settings import CountingSettings
 from state.storage.saving import META, Pace, stored_position
 from state.storage.store import MemoryStore, RocksStore, Store

@@ -9,12 +9,12 @@ from itertools import chain
 
 import numpy as np
 
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items.machine import ItemMachine
 from state.items.saver import ItemSaver
 from state.messages.deltas import Source
-from state.messages.events import Event
 from state.messages.first_events import BOUGHT, WATCHED
 from state.messages.pair_changes import decode_pairs, encode_pairs
 from state.messages.transfer import Step, Transfer, decode_message, encode_message

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from state.customers.events import Event, Kind
 from state.customers.machine import CustomerMachine
 from state.errors import BadDelta, BadSettings
 from state.items.machine import ItemMachine
 from state.messages.deltas import Source
-from state.messages.events import Event, Kind
 from state.messages.first_events import BOUGHT, WATCHED, decode_first, encode_first
 from state.messages.pair_changes import PairChanges
 from state.settings import CountingSettings

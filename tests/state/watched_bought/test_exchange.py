@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
+from state.customers.events import Event, Kind
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.errors import BadDelta
 from state.items.saver import CLOCK
 from state.messages.deltas import Source
-from state.messages.events import Event, Kind
 from state.messages.first_events import BOUGHT, WATCHED, FirstEvents
 from state.messages.transfer import Step, Transfer, decode_message, encode_message
 from state.settings import CountingSettings

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from state.customers.events import event_hash, event_hashes
 from state.customers.machine import CustomerMachine
-from state.messages.events import event_hash, event_hashes
 from streams.kinds import BOUGHT, BUILT_IN
 from streams.messages import decoding
 from streams.messages.checks import AHEAD_MS, EARLIEST_MS, MAX_VALUE_BYTES, EventTypes, Unusable, check_id

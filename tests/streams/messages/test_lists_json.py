@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
-from state.items.ids import ItemIds, item_hashes
 from state.items.machine import ItemMachine
 from state.items.rows import MASS
-from state.messages.events import Event
+from state.memory.item_ids import ItemIds, item_hashes
 from state.settings import CountingSettings
 from streams.messages.json_text import OVERRUN, put_array, put_real, put_text, put_whole, text_of
 from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import numpy as np
 
-from state.items.entries import decay_weight
+from state.customers.events import Event, Kind
 from state.items.machine import ItemMachine
-from state.messages.events import Event, Kind
+from state.memory.entries import decay_weight
 from state.popularity import counts as pop
 from state.settings import CountingSettings
 from streams.messages.lists_json import JsonIds

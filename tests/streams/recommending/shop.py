@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from state.messages.events import Event
+from state.customers.events import Event
 from streams.broker.embedded import EmbeddedKafka
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED, CatalogueItem, EventMessage, encode

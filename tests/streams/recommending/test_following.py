@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from state.items.entries import decay_weight
+from state.memory.entries import decay_weight
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED
 from streams.messages.schema import SETTLE, CatalogueItem, PopularityMessage, Progress, SettleMark, encode
 from streams.recommending import following as module

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
-from state.messages.events import Event
 from state.settings import CountingSettings
 from state.storage.store import RocksStore
 from streams.stores.here import StoresHere

@@ -12,7 +12,7 @@ import pytest
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from state.popularity.changes import PopularityChanges
+from state.items.popularity_changes import PopularityChanges
 from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT
 from streams.messages.schema import COUNTED, EventMessage, decode_counted, decode_popularity

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from state.errors import BadDelta
-from state.items.ids import ItemIds, item_hash, item_hashes
+from state.memory.item_ids import ItemIds, item_hash, item_hashes
 
 
 def test_numbers_are_in_the_order_of_first_sight_however_many_there_are() -> None:

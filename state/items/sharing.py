@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from state.items.entries import decay_weight
-from state.items.ids import ItemIds
 from state.items.machine import ItemMachine
-from state.popularity.changes import PopularityChanges
+from state.items.popularity_changes import PopularityChanges
+from state.memory.entries import decay_weight
+from state.memory.item_ids import ItemIds
 from state.popularity.counts import DAY_MS, DAYS
 from state.popularity.view import ItemPopularity, PopularityView
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from state.customers.events import Event
 from state.items.counting import BLOCK_BITS
-from state.items.ids import ItemIds
 from state.items.machine import ItemMachine
 from state.items.saver import ItemSaver
+from state.items.sharing import Sharing, records
+from state.memory.item_ids import ItemIds
 from state.messages.deltas import Source, decode, encode
-from state.messages.events import Event
 from state.popularity import counts as pop
-from state.popularity.sharing import Sharing, records
 from state.popularity.view import PopularityView
 from state.settings import CountingSettings
 from state.storage.store import MemoryStore

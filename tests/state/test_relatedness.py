@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from state.items import relatedness as rel
+from state import relatedness as rel
 from state.items.opportunity import Cells
 from state.items.ranking import _grid_of
 
