@@ -9,6 +9,7 @@ RUN /build/bin/python -m pip install --disable-pip-version-check --quiet --requi
 RUN .venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-run.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY state/ state/
+COPY recommending/ recommending/
 COPY streams/ streams/
 COPY serving/ serving/
 COPY chronological/ chronological/

@@ -13,9 +13,9 @@ from msgspec import Struct, inspect
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from state import deltas, first_events, pair_changes, transfer  # noqa: E402
-from streams import messages as ms  # noqa: E402
+from state.messages import deltas, first_events, pair_changes, transfer  # noqa: E402
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED_BOUGHT, EventKind, topics_of_kinds  # noqa: E402
+from streams.messages import schema as ms  # noqa: E402
 from streams.recommending import messages as rec  # noqa: E402
 from streams.settings import Settings  # noqa: E402
 from streams.topics import DAY_MS, PAIR_DELTAS, SHARED, TopicSpec  # noqa: E402
