@@ -27,14 +27,23 @@ class ClassArchive:
         The archive is kept below it, some 50 MB.
     writing
         Whether the JVM is to write it at its end, if there is none yet.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is, or will be.
+    possible : bool
+        Whether this Java can have one: the one that comes as a Python package lacks the archive of Java's own
+        classes, which ours would build on.
     """
 
     def __init__(self, cache_dir: Path, jvm: Jvm, *, writing: bool = False) -> None:
         java = jvm.java.resolve()
+        self.possible = (java.parent.parent / "lib" / "server" / "classes.jsa").exists()
         names = [str(java), str(java.stat().st_mtime_ns), *(str(jar.absolute()) for jar in jvm.class_path)]
         folder = (cache_dir / FOLDER).absolute()
         self.path = folder / f"{zlib.crc32(os.pathsep.join(names).encode()):08x}.jsa"
-        self._new = self.path.with_suffix(f".{os.getpid()}.new") if writing else None
+        self._new = self.path.with_suffix(f".{os.getpid()}.new") if writing and self.possible else None
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -62,7 +71,7 @@ def main() -> None:
         kafka = EmbeddedKafka(
             Path(folder), cache_dir=settings.cache_dir, kafka_home=settings.kafka_home, archives=True
         )
-        if not kafka.archived:
+        if kafka.archived is False:
             print("Making an archive of Kafka's classes (once, half a minute) ...")
             with kafka:
                 pass

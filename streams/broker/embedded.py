@@ -159,9 +159,10 @@ class EmbeddedKafka:
         self.stop()
 
     @property
-    def archived(self) -> bool:
-        """Whether there is an archive of its classes, so that it starts fast."""
-        return self._archive_of(self._jvm_to_run()).path.exists()
+    def archived(self) -> bool | None:
+        """Whether there is an archive of its classes for a fast start; None: its Java can have none."""
+        archive = self._archive_of(self._jvm_to_run())
+        return archive.path.exists() if archive.possible else None
 
     def _jvm_to_run(self) -> Jvm:
         return Jvm(find_java(bundled=bundled_java()).path, tuple(self._jars()))

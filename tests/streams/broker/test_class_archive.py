@@ -6,17 +6,22 @@ from pathlib import Path
 
 from streams.broker import class_archive
 from streams.broker.class_archive import ClassArchive
-from streams.broker.java import bundled_java, find_java
 from streams.broker.jvm import Jvm
 from streams.settings import Settings
 
 
-def jvm(*jars: str) -> Jvm:
-    return Jvm(find_java(bundled=bundled_java()).path, tuple(Path(jar) for jar in jars))
+def jvm(root: Path, *jars: str, base: bool = True) -> Jvm:
+    """One that is never run, with or without an archive of Java's own classes."""
+    java, of_java = root / "java" / "bin" / "java", root / "java" / "lib" / "server" / "classes.jsa"
+    for path in (java, *([of_java] if base else [])):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():  # its name is of the time, too
+            path.touch()
+    return Jvm(java, tuple(Path(jar) for jar in jars))
 
 
 def test_it_is_written_once_and_then_used(tmp_path: Path) -> None:
-    archive = ClassArchive(tmp_path, jvm("a.jar"), writing=True)
+    archive = ClassArchive(tmp_path, jvm(tmp_path, "a.jar"), writing=True)
     (flag,) = archive.flags
     assert flag.startswith("-XX:ArchiveClassesAtExit=")
     written = Path(flag.partition("=")[2])
@@ -27,14 +32,23 @@ def test_it_is_written_once_and_then_used(tmp_path: Path) -> None:
     assert archive.path.read_bytes() == b"classes"
     assert not written.exists()
     for writing in (False, True):
-        assert ClassArchive(tmp_path, jvm("a.jar"), writing=writing).flags == (
+        assert ClassArchive(tmp_path, jvm(tmp_path, "a.jar"), writing=writing).flags == (
             f"-XX:SharedArchiveFile={archive.path}",
         )
 
 
 def test_who_may_not_write_does_not_and_other_jars_have_another(tmp_path: Path) -> None:
-    assert ClassArchive(tmp_path, jvm("a.jar")).flags == ()
-    assert ClassArchive(tmp_path, jvm("a.jar")).path != ClassArchive(tmp_path, jvm("a.jar", "b.jar")).path
+    one, other = (ClassArchive(tmp_path, jvm(tmp_path, *jars)) for jars in (["a.jar"], ["a.jar", "b.jar"]))
+    assert one.flags == ()
+    assert one.path != other.path
+
+
+def test_a_java_that_can_have_none_is_not_asked_for_one(tmp_path: Path) -> None:
+    archive = ClassArchive(tmp_path, jvm(tmp_path, base=False), writing=True)
+    assert not archive.possible
+    assert archive.flags == ()
+    archive.keep()
+    assert not archive.path.exists()
 
 
 def test_a_broker_uses_the_one_that_was_made(tmp_path: Path) -> None:
@@ -43,10 +57,11 @@ def test_a_broker_uses_the_one_that_was_made(tmp_path: Path) -> None:
 
     cache_dir = Settings.model_validate({}).cache_dir
     with EmbeddedKafka(tmp_path, cache_dir=cache_dir) as kafka:
-        assert kafka.archived
+        assert kafka.archived is not False
         assert kafka.pid is not None
         command = Path(f"/proc/{kafka.pid}/cmdline").read_bytes().decode().split("\0")
-        assert sum(one.startswith(f"-XX:SharedArchiveFile={cache_dir}") for one in command) == 1
+        used = sum(one.startswith(f"-XX:SharedArchiveFile={cache_dir}") for one in command)
+        assert used == (1 if kafka.archived else 0)
 
 
 def test_one_that_is_damaged_is_ignored(tmp_path: Path) -> None:
