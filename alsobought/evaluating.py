@@ -34,7 +34,7 @@ def kind_of(file: str, kinds: tuple[EventKind, ...]) -> EventKind:
 def read(file: str, kind: EventKind, items_file: str | None) -> Events:
     """Read all events that hold, in order of time; where times are equal, in that of the file.
 
-    See `alsobought.local.holding`; the order of the file decides what a return or an erasure takes back.
+    See `alsobought.holding`; the order of the file decides what a return or an erasure takes back.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
     """
     import numpy as np
 
-    from alsobought.local.holding import holding
+    from alsobought.holding import holding
     from evaluation.protocol import Events
 
     customers: dict[str, int] = {}

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from alsobought.local.holding import holding
+from alsobought.holding import holding
 from alsobought.options import CommandError
 from alsobought.sources import open_events
 from chronological import fitting
@@ -70,7 +70,7 @@ class Collected:
     def log(self, until_ms: int | None) -> tuple[Log, list[str]]:
         """The events that hold, up to a moment, of items that several customers have, and the items' ids.
 
-        Which hold, `alsobought.local.holding` says.
+        Which hold, `alsobought.holding` says.
         """
         kinds, customers, items = (self._column(name) for name in ("kinds", "customers", "items"))
         customer_ids, item_ids = list(self._machine.customers), list(self._machine.items)

@@ -123,7 +123,8 @@ class Settings(BaseSettings):
 
     kafka_home: Path | None = Field(None, description="an installed Kafka to run instead of the downloaded")
     cache_dir: Path = Field(
-        Path(platformdirs.user_cache_dir("alsobought")), description="downloaded Kafka jars"
+        Path(platformdirs.user_cache_dir("alsobought")),
+        description="downloaded Kafka jars, and an archive of their classes",
     )
 
     @property

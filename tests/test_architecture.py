@@ -48,7 +48,7 @@ ROOMS = {
         "queries faust_app", "app recommending", "compile",
     ],
     "alsobought": [
-        "bars loading place signals tables", "options", "clients local sources", "publish_options",
+        "bars holding loading place signals tables", "options", "clients local sources", "publish_options",
         "draining evaluating meter recommending refused restoring training", "rebuilding", "commands", "demo",
         "cli",
     ],

@@ -2,5 +2,4 @@
 
 stack           starting and stopping all of them together
 worker_process  one worker or recommender as a process
-holding         going through a file that a stack may be reading
 """

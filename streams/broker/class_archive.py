@@ -55,10 +55,13 @@ class ClassArchive:
         self._new.parent.mkdir(parents=True, exist_ok=True)
         return (f"-XX:ArchiveClassesAtExit={self._new}",)
 
-    def keep(self) -> None:
-        """Take what a JVM has written, now that it has ended."""
-        if self._new is not None and self._new.exists():
+    def keep(self, *, whole: bool) -> None:
+        """Take what the JVM wrote, now that it has ended; remove it where the JVM was killed meanwhile."""
+        if self._new is None:
+            return
+        if whole and self._new.exists():
             self._new.replace(self.path)
+        self._new.unlink(missing_ok=True)
 
 
 def main() -> None:

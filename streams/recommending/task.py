@@ -248,9 +248,8 @@ class RecommenderTask(Task):
                 await asyncio.wait_for(self._wake.wait(), self._sleep_s())
             self._wake.clear()
             await asyncio.sleep(TICK_S)
-            # in a replay there are customers whom the histories do not have yet
-            if self.position >= self.replayed_to and time.monotonic() - looked_at > LOOK_S:
-                self._waiting.urgent |= dict.fromkeys(await self._published.by_others())
+            if time.monotonic() - looked_at > LOOK_S:
+                await self.look_for_others()
                 looked_at = time.monotonic()
             await self.withdraw_hidden()
             begun_at = time.monotonic()
@@ -259,8 +258,7 @@ class RecommenderTask(Task):
                 if time.monotonic() - begun_at > LOOK_S:  # there are other things to look at, too
                     self._wake.set()
                     break
-            if not self._waiting.urgent:  # what was found is published anew
-                self.looked_through = self._published.looked_through
+            self._note_looked_through()
             if self._waiting.try_again(self._board.popularity.purchases, self.acknowledged):
                 self._wake.set()
             self.recommended = self._waiting.served_until(self.acknowledged, self.recommended)
@@ -270,6 +268,19 @@ class RecommenderTask(Task):
                 if learner is not None and self.context.lease.held:
                     await in_thread(self.advice.synchronise)
                     await self._learnt.publish(learner)
+
+    async def look_for_others(self) -> None:
+        """Have those recommended to anew for whom somebody else published; nothing of ours may be on its way.
+
+        In a replay nobody is looked for: there are customers whom the histories do not have yet.
+        """
+        if self.position >= self.replayed_to:
+            self._waiting.urgent |= dict.fromkeys(await self._published.by_others())
+
+    def _note_looked_through(self) -> None:
+        """What was found of others is published anew once nobody is urgent."""
+        if not self._waiting.urgent:
+            self.looked_through = self._published.looked_through
 
     def _has_work(self) -> bool:
         """Whether something is to be published now; in a backlog only what may not stay as it is."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from alsobought.evaluating import kind_of, read
-from alsobought.local.holding import holding
+from alsobought.holding import holding
 from alsobought.sources import SourceError
 from evaluation import extra
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alsobought.local.holding import holding
+from alsobought.holding import holding
 from state.customers.events import Event, Kind
 from state.customers.machine import CustomerMachine
 from state.settings import CountingSettings

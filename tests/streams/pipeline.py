@@ -94,6 +94,21 @@ class EmptyTopics:
         """None."""
 
 
+class Keys(EmptyTopics):
+    """The same, but every partition has records with these keys."""
+
+    def __init__(self, keys: list[bytes]) -> None:
+        self.all = keys
+
+    async def end_of(self, _tp: TP) -> int:
+        """Behind the last."""
+        return len(self.all)
+
+    async def keys(self, _tp: TP, start: int, end: int) -> set[bytes]:
+        """Some of them."""
+        return {*self.all[start:end]}
+
+
 class Wires:
     """Publishing with kafka-python, and reading."""
 

@@ -25,10 +25,14 @@ def test_it_is_written_once_and_then_used(tmp_path: Path) -> None:
     (flag,) = archive.flags
     assert flag.startswith("-XX:ArchiveClassesAtExit=")
     written = Path(flag.partition("=")[2])
-    archive.keep()  # of a JVM that was killed there is nothing
+    archive.keep(whole=True)  # it may have failed to write
     assert not archive.path.exists()
+    written.write_bytes(b"cla")
+    archive.keep(whole=False)
+    assert not archive.path.exists()
+    assert not written.exists()
     written.write_bytes(b"classes")
-    archive.keep()
+    archive.keep(whole=True)
     assert archive.path.read_bytes() == b"classes"
     assert not written.exists()
     for writing in (False, True):
@@ -47,7 +51,7 @@ def test_a_java_that_can_have_none_is_not_asked_for_one(tmp_path: Path) -> None:
     archive = ClassArchive(tmp_path, jvm(tmp_path, base=False), writing=True)
     assert not archive.possible
     assert archive.flags == ()
-    archive.keep()
+    archive.keep(whole=True)
     assert not archive.path.exists()
 
 

@@ -6,26 +6,12 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from faust.types import TP
-
 from streams.recommending.published import Published
+from tests.streams.pipeline import Keys
 from tests.streams.recommending.test_task import new_task
 
 
-class _Topic:
-    """One partition, as a `TopicReader` sees it."""
-
-    def __init__(self, *keys: bytes) -> None:
-        self.keys_of = list(keys)
-
-    async def end_of(self, _tp: TP) -> int:
-        return len(self.keys_of)
-
-    async def keys(self, _tp: TP, start: int, end: int) -> set[bytes]:
-        return set(self.keys_of[start:end])
-
-
-def published(root: Path, topic: _Topic) -> Published:
+def published(root: Path, topic: Keys) -> Published:
     task = new_task(root)
     return Published(task._board, 0, replace(task.context, reader=topic))  # type: ignore[arg-type]
 
@@ -34,7 +20,7 @@ def test_what_came_after_the_last_owner_looked_is_found(tmp_path: Path) -> None:
     """Somebody who stood still may have written it before the next owner opened the partition."""
 
     async def main() -> None:
-        topic = _Topic(b"ann", b"bob", b"cid\tp1")
+        topic = Keys([b"ann", b"bob", b"cid\tp1"])
         ours = published(tmp_path, topic)
         assert ours.looked_through == -1
         await ours.begin(1)
@@ -42,7 +28,7 @@ def test_what_came_after_the_last_owner_looked_is_found(tmp_path: Path) -> None:
         assert await ours.by_others() == {"bob", "cid"}
         assert ours.looked_through == 3
         ours.own(3, 2)
-        topic.keys_of += [b"dan", b"eve", b"fay"]
+        topic.all += [b"dan", b"eve", b"fay"]
         assert ours.looked_through == 5
         assert await ours.by_others() == {"fay"}
         assert ours.looked_through == 6
@@ -56,7 +42,7 @@ def test_nothing_is_published_anew_without_an_owner_before_or_after_one_who_look
 ) -> None:
     async def main() -> None:
         for looked_through in (-1, 2, 7):  # and in a topic that was deleted and made anew
-            ours = published(tmp_path, _Topic(b"ann", b"bob"))
+            ours = published(tmp_path, Keys([b"ann", b"bob"]))
             await ours.begin(looked_through)
             assert await ours.by_others() == set(), looked_through
             assert ours.looked_through == 2

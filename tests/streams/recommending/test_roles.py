@@ -138,6 +138,18 @@ def test_a_recommender_that_comes_back_goes_on(shop: Shop) -> None:
     assert message.keys() >= shop.histories().keys()
 
 
+def test_what_somebody_else_published_while_nobody_owned_the_partition_is_published_anew(shop: Shop) -> None:
+    """As a process does that stood still, and had it on its way to Kafka."""
+    customer, partition = next(
+        (record.key, record.partition) for record in shop.wires.read(RECOMMENDATIONS.name) if record.value
+    )
+    shop.recommender.stop(signal.SIGKILL)
+    shop.wires.producer.send(RECOMMENDATIONS.name, key=customer, value=None, partition=partition).get(30)
+    assert customer.decode() not in shop.recommendations()
+    shop.restart()
+    until(lambda: customer.decode() in shop.recommendations(), "the recommendations again")
+
+
 def test_nothing_published_offers_what_is_hidden(shop: Shop) -> None:
     offered = Counter(e["item_id"] for message in shop.recommendations().values() for e in message["items"])
     (item, count), (other, _) = offered.most_common(2)

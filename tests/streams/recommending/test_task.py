@@ -32,7 +32,7 @@ from streams.stores.opening import Stores
 from streams.tasks.context import Context
 from streams.topics import PURCHASES
 from tests.events import DAY_MS, START_MS, purchases
-from tests.streams.pipeline import EmptyTopics
+from tests.streams.pipeline import EmptyTopics, Keys
 
 WAIT_S = 10.0
 
@@ -245,8 +245,35 @@ def test_profiles_of_a_customer_who_is_not_in_memory_are_recommended_to(
     asyncio.run(main())
 
 
-def _reported(recommended: int) -> Progress:
-    return Progress(task="", worker="", applied=0, stored=0, recommended=recommended)
+def test_what_others_published_since_the_last_owner_looked_is_published_anew_after_the_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "reported_before", answering(_reported(0, looked_through=2)))
+
+    async def main() -> None:
+        task = new_task(tmp_path)
+        reader = Keys([b"ann", b"bob", b"cid", b"dan\tp1"])
+        task._published._context = replace(task.context, reader=reader)  # type: ignore[arg-type]
+        task.replayed_to = 1
+        await task._remember()
+        assert task.progress("").looked_through == 2
+        await task.look_for_others()
+        assert task._waiting.due(9) == []  # the histories may lack them
+        task.take(Chunk(task.tp, 0, 1, []))
+        await task.look_for_others()
+        assert set(task._waiting.due(9)) == {"cid", "dan"}
+        task._note_looked_through()
+        assert task.progress("").looked_through == 2  # whoever comes next has to publish it, if we do not
+        task._waiting.serve(["cid", "dan"], [], [])
+        task._note_looked_through()
+        assert task.progress("").looked_through == 4
+
+    asyncio.run(main())
+
+
+def _reported(recommended: int, looked_through: int = -1) -> Progress:
+    more = {"recommended": recommended, "looked_through": looked_through}
+    return Progress(task="", worker="", applied=0, stored=0, **more)
 
 
 class _Sent:
