@@ -167,7 +167,7 @@ class EmbeddedKafka:
     def archived(self) -> bool | None:
         """Whether there is an archive of its classes for a fast start; None: its Java can have none."""
         archive = self._archive_of(self._jvm_to_run())
-        return archive.path.exists() if archive.possible else None
+        return archive.find() is not None if archive.possible else None
 
     def _jvm_to_run(self) -> Jvm:
         return Jvm(find_java(bundled=bundled_java()).path, tuple(self._jars()))

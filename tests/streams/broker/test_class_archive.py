@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from streams.broker import class_archive
 from streams.broker.class_archive import ClassArchive
 from streams.broker.jvm import Jvm
@@ -26,33 +28,52 @@ def test_it_is_written_once_and_then_used(tmp_path: Path) -> None:
     assert flag.startswith("-XX:ArchiveClassesAtExit=")
     written = Path(flag.partition("=")[2])
     archive.keep(whole=True)  # it may have failed to write
-    assert not archive.path.exists()
     written.write_bytes(b"cla")
     archive.keep(whole=False)
-    assert not archive.path.exists()
+    assert archive.find() is None
     assert not written.exists()
     written.write_bytes(b"classes")
     archive.keep(whole=True)
-    assert archive.path.read_bytes() == b"classes"
-    assert not written.exists()
+    found = archive.find()
+    assert found is not None
+    assert found.read_bytes() == b"classes"
+    assert list(found.parent.iterdir()) == [found]
     for writing in (False, True):
         assert ClassArchive(tmp_path, jvm(tmp_path, "a.jar"), writing=writing).flags == (
-            f"-XX:SharedArchiveFile={archive.path}",
+            f"-XX:SharedArchiveFile={found}",
         )
+    assert ClassArchive(tmp_path, jvm(tmp_path, "a.jar", "b.jar")).find() is None
 
 
-def test_who_may_not_write_does_not_and_other_jars_have_another(tmp_path: Path) -> None:
-    one, other = (ClassArchive(tmp_path, jvm(tmp_path, *jars)) for jars in (["a.jar"], ["a.jar", "b.jar"]))
-    assert one.flags == ()
-    assert one.path != other.path
+def test_who_may_not_write_does_not(tmp_path: Path) -> None:
+    assert ClassArchive(tmp_path, jvm(tmp_path, "a.jar")).flags == ()
+
+
+def test_where_it_cannot_be_written_kafka_starts_without(tmp_path: Path) -> None:
+    (tmp_path / class_archive.FOLDER).touch()  # no directory
+    archive = ClassArchive(tmp_path, jvm(tmp_path, "a.jar"), writing=True)
+    assert archive.flags == ()
+    archive.keep(whole=True)
+
+
+@pytest.mark.parametrize("damaged", [b"class", b"clbsses", b""])
+def test_one_that_is_damaged_is_removed(tmp_path: Path, damaged: bytes) -> None:
+    archive = ClassArchive(tmp_path, jvm(tmp_path, "a.jar"), writing=True)
+    written = Path(archive.flags[0].partition("=")[2])
+    written.write_bytes(b"classes")
+    archive.keep(whole=True)
+    found = archive.find()
+    assert found is not None
+    found.write_bytes(damaged)
+    assert archive.flags == (f"-XX:ArchiveClassesAtExit={written}",)
+    assert not found.exists()
 
 
 def test_a_java_that_can_have_none_is_not_asked_for_one(tmp_path: Path) -> None:
     archive = ClassArchive(tmp_path, jvm(tmp_path, base=False), writing=True)
     assert not archive.possible
     assert archive.flags == ()
-    archive.keep(whole=True)
-    assert not archive.path.exists()
+    assert archive.find() is None
 
 
 def test_a_broker_uses_the_one_that_was_made(tmp_path: Path) -> None:
@@ -66,19 +87,3 @@ def test_a_broker_uses_the_one_that_was_made(tmp_path: Path) -> None:
         command = Path(f"/proc/{kafka.pid}/cmdline").read_bytes().decode().split("\0")
         used = sum(one.startswith(f"-XX:SharedArchiveFile={cache_dir}") for one in command)
         assert used == (1 if kafka.archived else 0)
-
-
-def test_one_that_is_damaged_is_ignored(tmp_path: Path) -> None:
-    from streams.broker.embedded import EmbeddedKafka
-
-    settings = Settings.model_validate({})
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    for jars in settings.cache_dir.glob("kafka-*"):
-        (cache / jars.name).symlink_to(jars)
-    kafka = EmbeddedKafka(tmp_path / "data", cache_dir=cache)
-    archive = kafka._archive_of(kafka._jvm_to_run())
-    archive.path.parent.mkdir()
-    archive.path.write_bytes(b"nonsense" * 1000)
-    with kafka:
-        assert kafka.alive
