@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from serving.read_model import ReadModel
 from streams.kafka.readers import new_reader
-from streams.kafka.stopping import stop
+from streams.kafka.stopping import start, stop
 from streams.kinds import counted_of_kinds
 
 log = logging.getLogger("alsobought")
@@ -39,7 +39,7 @@ class Follower:
         while True:
             consumer = new_reader(self._bootstrap, max_partition_fetch_bytes=4 << 20)
             try:
-                await consumer.start()
+                await start(consumer)
                 await self._follow(consumer)
             except KafkaError as error:
                 log.warning("reading what is published: %s; again in %.0f s", error, AGAIN_S)

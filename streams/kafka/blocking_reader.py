@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from streams.broker.errors import KafkaUnreachable
 from streams.kafka.readers import new_reader
-from streams.kafka.stopping import stop
+from streams.kafka.stopping import start, stop
 
 AT_ONCE = 5_000
 """Records of a poll."""
@@ -50,7 +50,7 @@ class BlockingReader:
         self._consumer = new_reader(
             self._bootstrap, max_partition_fetch_bytes=4 << 20, fetch_max_wait_ms=FETCH_WAIT_MS
         )
-        await self._consumer.start()
+        await start(self._consumer)
         self._consumer.assign(self.assigned)
 
     def _run(self, coroutine: Any) -> Any:

@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 from faust.types import TP
 
 from streams.kafka.readers import new_reader
-from streams.kafka.stopping import stop
+from streams.kafka.stopping import start, stop
 
 log = logging.getLogger("alsobought")
 
@@ -87,7 +87,7 @@ class _Shared:
             if self._consumer is None:
                 consumer = new_reader(self._bootstrap)
                 try:
-                    await consumer.start()
+                    await start(consumer)
                 except BaseException:
                     await stop(consumer)
                     raise

@@ -26,6 +26,7 @@ from aiokafka.errors import KafkaError
 
 from streams.broker.errors import KafkaUnreachable
 from streams.kafka.reading_ahead import ahead
+from streams.kafka.stopping import start
 from streams.messages.partitioning import partitions_for
 
 Record = tuple[bytes, bytes]
@@ -133,7 +134,7 @@ async def _connect(producer: Any, bootstrap: str, topic: str) -> int:
     """Start the producer and return the number of the topic's partitions."""
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
-            await producer.start()
+            await start(producer)
             # Of all topics: asking for one by name may create it.
             cluster = await producer.client.fetch_all_metadata()
     except (KafkaError, OSError, TimeoutError, ValueError) as error:
@@ -161,8 +162,8 @@ async def _paced(batches: AsyncIterator[Sequence[Record]], rate: float) -> Async
     size = max(1, int(rate * PACE_S))
     due = time.monotonic()
     async for records in batches:
-        for start in range(0, len(records), size):
-            part = records[start : start + size]
+        for first in range(0, len(records), size):
+            part = records[first : first + size]
             now = time.monotonic()
             if now < due:
                 await asyncio.sleep(due - now)
@@ -207,7 +208,7 @@ class _Publisher:
                 self._pending, timeout=self.stall_timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                raise self._failed(f"has answered nothing for {self.stall_timeout_s:g} s")
+                raise self._failed(f"has taken nothing for {self.stall_timeout_s:g} s")
             await asyncio.sleep(0)  # lets the callbacks run
         self._check()
 
@@ -238,8 +239,12 @@ class _Publisher:
             self.on_progress(self.records)
 
     def _check(self) -> None:
-        if self._error is not None:
-            raise self._failed(f"refused records: {self._error}") from self._error
+        if self._error is None:
+            return
+        refused = f"refused records: {self._error}"
+        if getattr(self._error, "retriable", False):  # aiokafka has tried them again until the time was over
+            refused = f"has taken nothing for {self.stall_timeout_s:g} s: {self._error}"
+        raise self._failed(refused) from self._error
 
     def _failed(self, what: str) -> PublishError:
         return PublishError(

@@ -1,4 +1,4 @@
-"""Stopping clients and whole processes, whatever befell their broker."""
+"""Starting and stopping clients, and stopping whole processes, whatever befell their broker."""
 
 from __future__ import annotations
 
@@ -12,8 +12,24 @@ from typing import Any
 
 log = logging.getLogger("alsobought")
 
+START_S = 2.0
 STOP_S = 20.0
 LOOK_S = 0.5
+
+
+async def start(client: Any) -> None:
+    """Start a client; if this is cancelled, let the start come to its end first, for at most `START_S`.
+
+    aiokafka leaves the connection open that it made for its first question when it is cancelled there.
+    """
+    starting = asyncio.create_task(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting}, timeout=START_S)
+        if not starting.cancel() and not starting.cancelled():
+            starting.exception()  # nobody else asks for it
+        raise
 
 
 async def stop(client: Any) -> None:

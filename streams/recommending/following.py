@@ -24,7 +24,7 @@ from aiokafka.errors import KafkaError
 
 from state.popularity.view import ItemPopularity
 from streams.kafka.readers import new_reader
-from streams.kafka.stopping import stop
+from streams.kafka.stopping import start, stop
 from streams.messages.popularity_json import popularity_of
 from streams.messages.schema import (
     COUNTED,
@@ -90,7 +90,7 @@ class Following:
                 fetch_max_wait_ms=POLL_MS,
             )  # fmt: skip
             try:
-                await consumer.start()
+                await start(consumer)
                 await self._read(consumer, self._topics(partitions))
             except KafkaError as error:
                 log.info("reading what is published: %s; again in %.0f s", error, AGAIN_S)
@@ -212,8 +212,8 @@ class Following:
             self._wake()
 
     def _take_lists(self, board: Board, records: list[Any]) -> None:
-        for start in range(0, len(records), LISTS_AT_ONCE):
-            some = records[start : start + LISTS_AT_ONCE]
+        for first in range(0, len(records), LISTS_AT_ONCE):
+            some = records[first : first + LISTS_AT_ONCE]
             with board.view.lock:
                 board.lists.take([(record.key or b"", record.value) for record in some])
 

@@ -20,7 +20,7 @@ from state.memory.item_ids import ItemIds
 from state.messages.deltas import Source
 from state.popularity.view import ItemPopularity, PopularityView
 from streams.kafka.readers import new_reader
-from streams.kafka.stopping import stop
+from streams.kafka.stopping import start, stop
 from streams.kinds import EventKind
 from streams.messages.popularity_json import popularity_of
 from streams.messages.schema import COUNTED, SETTLE, decode_counted
@@ -73,7 +73,7 @@ class Others:
         while topics:
             consumer = new_reader(bootstrap, max_partition_fetch_bytes=1 << 20, fetch_max_wait_ms=POLL_MS)
             try:
-                await consumer.start()
+                await start(consumer)
                 await self._read(consumer, topics, lock)
             except KafkaError as error:
                 log.info("reading popularity: %s; again in %.0f s", error, AGAIN_S)

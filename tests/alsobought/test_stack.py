@@ -25,7 +25,7 @@ COMMAND = [sys.executable, "-P", "-m", "alsobought.cli"]
 EVENTS = 5_000
 BANANAS = "1082185"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 def environment(data_dir: Path) -> dict[str, str]:

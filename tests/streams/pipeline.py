@@ -7,8 +7,6 @@ import json
 import os
 import queue
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +22,7 @@ from streams.kafka.blocking_reader import BlockingReader
 from streams.kinds import BOUGHT, LISTED, CrossKind, Kind, topics_of_kinds
 from streams.messages.schema import COUNTED, SETTLE, Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, TopicSpec
+from tests.streams.forked import Forked
 
 PARTITIONS = 4
 TOPICS = topics_of_kinds(LISTED)
@@ -44,7 +43,7 @@ def until(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) ->
 
 
 class Worker:
-    """A worker process: `faust -A streams.app worker`."""
+    """A worker process: `faust -A streams.app worker`, forked from one that has imported everything."""
 
     app = "streams.app"
 
@@ -57,11 +56,8 @@ class Worker:
             "ALSOBOUGHT_DATA_DIR": str(data_dir),
             **{f"ALSOBOUGHT_{name.upper()}": value for name, value in {**SETTINGS, **settings}.items()},
         }
-        with self.log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "faust", "-A", self.app, "worker", "--without-web", "-l", "info"],
-                env=environment, stdout=out, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+        command = ["-A", self.app, "worker", "--without-web", "-l", "info"]
+        self.process = Forked(command, environment, self.log)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Signal it, and wait for its end; its exit code."""

@@ -1,13 +1,18 @@
-"""Stopping clients."""
+"""Starting and stopping clients."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import queue
+import warnings
 
 import pytest
 
+from streams.broker.embedded import EmbeddedKafka
 from streams.kafka import stopping
+from streams.kafka.readers import new_reader
 
 
 class _Client:
@@ -54,3 +59,61 @@ def test_a_process_that_kafka_does_not_answer_ends_and_one_that_it_answers_does_
     thread.join(60.0)
     assert ended.get(timeout=60.0) == 1
     assert next(answers, None) is None  # it looked on until three in a row were not answered
+
+
+def test_a_start_that_is_cancelled_at_any_time_leaves_no_connection(broker: EmbeddedKafka) -> None:
+    async def main(after_s: float) -> bool:
+        """Cancel a start after that time; returns whether it was over by then."""
+        consumer = new_reader(broker.bootstrap)
+        starting = asyncio.create_task(stopping.start(consumer))
+        await asyncio.sleep(after_s)
+        over = starting.done()
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        await stopping.stop(consumer)
+        return over
+
+    after_s, over = 0.0, False
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        while not over:
+            over = asyncio.run(main(after_s))
+            after_s += 0.0005
+        gc.collect()
+    assert not [str(one.message) for one in warned if issubclass(one.category, ResourceWarning)]
+
+
+def test_what_a_start_raises_comes_through_and_a_start_that_hangs_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stopping, "START_S", 0.01)
+
+    class Starting:
+        def __init__(self, error: BaseException | None) -> None:
+            self._error, self.cancelled = error, False
+
+        async def start(self) -> None:
+            try:
+                if self._error is not None:
+                    raise self._error
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+
+    async def main() -> None:
+        with pytest.raises(OSError, match="away"):
+            await stopping.start(Starting(OSError("away")))
+        with pytest.raises(asyncio.CancelledError):
+            await stopping.start(Starting(asyncio.CancelledError()))
+        hanging = Starting(None)
+        starting = asyncio.create_task(stopping.start(hanging))
+        await asyncio.sleep(0.01)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        await asyncio.sleep(0)
+        assert hanging.cancelled
+
+    asyncio.run(main())
