@@ -13,7 +13,7 @@ from alsobought.sources.opening import is_stream
 from streams.kinds import BOUGHT, EventKind
 
 if TYPE_CHECKING:
-    from evaluation.protocol import Catalogue, Events
+    from evaluation.protocol import Events, ItemProperties
 
 ERASURE = -1  # instead of an item
 
@@ -72,9 +72,9 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
     )  # fmt: skip
 
 
-def _catalogue(file: str, ids: list[str]) -> Catalogue:
+def _catalogue(file: str, ids: list[str]) -> ItemProperties:
     """What a catalogue says of the items that have events."""
-    from evaluation.protocol import Catalogue
+    from evaluation.protocol import ItemProperties
 
     items = {name: n for n, name in enumerate(ids)}
     category, brand = [""] * len(items), [""] * len(items)
@@ -82,4 +82,4 @@ def _catalogue(file: str, ids: list[str]) -> Catalogue:
         number = items.get(known.item_id)
         if number is not None:
             category[number], brand[number] = known.category or "", known.brand or ""
-    return Catalogue(category, brand)
+    return ItemProperties(category, brand)

@@ -22,7 +22,7 @@ from chronological import fitting
 from chronological.examples import Log
 from chronological.model import Model
 from chronological.training import Report
-from state.customers.events import EventBatch, Kind
+from state.customers.events import Action, EventBatch
 from state.customers.machine import CustomerMachine
 from state.settings import CountingSettings
 from streams.kafka.views import read_all
@@ -72,10 +72,10 @@ class Collected:
 
         Which hold, `alsobought.holding` says.
         """
-        kinds, customers, items = (self._column(name) for name in ("kinds", "customers", "items"))
+        actions, customers, items = (self._column(name) for name in ("actions", "customers", "items"))
         customer_ids, item_ids = list(self._machine.customers), list(self._machine.items)
-        quantities = np.where(kinds == Kind.RETURN, -1, 1) * self._column("quantities")
-        bought = holding(customers, items, quantities, kinds == Kind.FORGET)
+        quantities = np.where(actions == Action.RETURN, -1, 1) * self._column("quantities")
+        bought = holding(customers, items, quantities, actions == Action.FORGET)
         log = Log.of(
             _ranks(customer_ids)[customers[bought]], _ranks(item_ids)[items[bought]],
             self._column("times_ms")[bought], len(item_ids),

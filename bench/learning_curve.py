@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from bench.choices import make
 from evaluation.prequential import chunks
-from evaluation.protocol import Events, Progress
+from evaluation.protocol import Events, OnProgress
 from recommending.recommender import ALGORITHMS
 
 STEP = 20  # lessons between two points, at least
@@ -28,7 +28,7 @@ class Point:
     hits: dict[str, int]
 
 
-def curve(events: Events, progress: Progress) -> list[Point]:
+def curve(events: Events, progress: OnProgress) -> list[Point]:
     """A point every few lessons, the first one before any."""
     ours = make("live")
     points = [Point(0, 0, dict.fromkeys(ALGORITHMS, 0))]

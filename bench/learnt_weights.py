@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.choices import make
-from evaluation.protocol import Events, Progress
+from evaluation.protocol import Events, OnProgress
 from recommending.features import NEW_FEATURES
 from recommending.recommender import START_NEW
 
 LESSONS = "lessons"
 
 
-def learnt(events: Events, progress: Progress) -> dict[str, float]:
+def learnt(events: Events, progress: OnProgress) -> dict[str, float]:
     """The weight of every feature after all events, and how many lessons there were."""
     ours = make("as-is")
     ours.progress = progress

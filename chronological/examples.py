@@ -61,7 +61,7 @@ class Log:
         return np.bincount(pairs % self.item_count, minlength=self.item_count)
 
 
-class Rows(NamedTuple):
+class ItemLists(NamedTuple):
     """A list of items per customer: those of customer r are items[start[r] : start[r + 1]]."""
 
     start: Ints
@@ -74,12 +74,12 @@ class Rows(NamedTuple):
         """int64[rows]."""
         return np.diff(self.start)
 
-    def take(self, rows: Ints) -> Rows:
+    def take(self, rows: Ints) -> ItemLists:
         """Some of the rows, in the order given."""
         lengths = self.lengths()[rows]
         start = np.concatenate([[0], np.cumsum(lengths)])
         at = np.arange(start[-1]) + np.repeat(self.start[rows] - start[:-1], lengths)
-        return Rows(start, self.items[at])
+        return ItemLists(start, self.items[at])
 
     def row_of_each(self) -> Ints:
         """int64[items in all rows]: the row each is in."""
@@ -100,9 +100,9 @@ class Examples:
         Whose they are.
     """
 
-    history: Rows
-    targets: Rows
-    unwanted: Rows
+    history: ItemLists
+    targets: ItemLists
+    unwanted: ItemLists
     prior: npt.NDArray[np.floating[Any]]
     customers: Ints
 
@@ -128,7 +128,7 @@ def log_count(counts: Ints) -> npt.NDArray[np.float32]:
     return prior
 
 
-def histories(log: Log) -> tuple[Ints, Rows]:
+def histories(log: Log) -> tuple[Ints, ItemLists]:
     """The customers of a log, ascending, and the newest items of each, newest first."""
     order = np.lexsort((-np.arange(len(log.items)), log.items, log.customers))
     customers, items = log.customers[order], log.items[order]
@@ -140,7 +140,7 @@ def histories(log: Log) -> tuple[Ints, Rows]:
     rank = np.arange(len(at)) - np.repeat(start, lengths)
     at = at[rank < QUERY_ITEMS]
     lengths = np.minimum(lengths, QUERY_ITEMS)
-    return names, Rows(np.concatenate([[0], np.cumsum(lengths)]), log.items[at])
+    return names, ItemLists(np.concatenate([[0], np.cumsum(lengths)]), log.items[at])
 
 
 def following(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS) -> Examples:
@@ -165,7 +165,7 @@ def following(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS)
         pairs = np.setdiff1d(pairs, owned, assume_unique=True)
         unwanted = _rows(owned, customers, log.item_count)
     else:
-        unwanted = Rows(np.zeros(len(customers) + 1, np.int64), np.zeros(0, np.int64))
+        unwanted = ItemLists(np.zeros(len(customers) + 1, np.int64), np.zeros(0, np.int64))
     targets = _rows(pairs, customers, log.item_count)
     prior = log_count(log.counts(cutoff_ms - days * DAY_MS, cutoff_ms))
     return _with_targets(Examples(history, targets, unwanted, prior, customers))
@@ -174,17 +174,17 @@ def following(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS)
 def completing(log: Log) -> Examples:
     """Histories that are to be reproduced; the prior is of all time."""
     customers, history = histories(log)
-    nothing = Rows(np.zeros(len(customers) + 1, np.int64), np.zeros(0, np.int64))
+    nothing = ItemLists(np.zeros(len(customers) + 1, np.int64), np.zeros(0, np.int64))
     return Examples(history, history, nothing, log_count(log.buyers()), customers)
 
 
-def _rows(pairs: Ints, customers: Ints, item_count: int) -> Rows:
+def _rows(pairs: Ints, customers: Ints, item_count: int) -> ItemLists:
     """The items of each of some customers, from ascending customer * item_count + item."""
     of_customer = pairs // item_count
     at = np.searchsorted(customers, of_customer)
     known = (at < len(customers)) & (customers[np.minimum(at, len(customers) - 1)] == of_customer)
     lengths = np.bincount(at[known], minlength=len(customers))
-    return Rows(np.concatenate([[0], np.cumsum(lengths)]), pairs[known] % item_count)
+    return ItemLists(np.concatenate([[0], np.cumsum(lengths)]), pairs[known] % item_count)
 
 
 def _with_targets(examples: Examples) -> Examples:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chronological.examples import Examples, Ints, Rows
+from chronological.examples import Examples, Ints, ItemLists
 from chronological.kernels import sum_rows
 
 HIDDEN = 100
@@ -52,14 +52,14 @@ class Network:
         """Another with the same weights."""
         return Network(self.inward.copy(), self.outward.copy(), self.bias.copy())
 
-    def hidden(self, history: Rows) -> Floats:
+    def hidden(self, history: ItemLists) -> Floats:
         """float[rows, hidden] of rows that are not empty."""
         sums = sum_rows(self.inward, history.items, history.start)
         scale = 1.0 / np.sqrt(history.lengths()).astype(sums.dtype)
         h: Floats = np.tanh(sums * scale[:, None] + self.bias)
         return h
 
-    def scores(self, history: Rows, prior: Floats) -> Floats:
+    def scores(self, history: ItemLists, prior: Floats) -> Floats:
         """float[rows, items]."""
         return self.hidden(history) @ self.outward.T + prior
 

@@ -32,7 +32,7 @@ class Bar(Protocol):
 
 
 @dataclass(frozen=True)
-class Task:
+class ChildTask:
     """What a process does (`evaluation.child`), and for which algorithm."""
 
     task: str
@@ -53,14 +53,14 @@ class Task:
 class _Children:
     """Processes that run, and how far they are."""
 
-    def __init__(self, tasks: Sequence[Task], folder: Path, tell: Tell) -> None:
+    def __init__(self, tasks: Sequence[ChildTask], folder: Path, tell: Tell) -> None:
         self._folder, self._tell = folder, tell
         self._shares = dict.fromkeys(tasks, 0.0)
-        self._running: dict[Task, subprocess.Popen[str]] = {}
+        self._running: dict[ChildTask, subprocess.Popen[str]] = {}
         self._stopped = False
         self._lock = threading.Lock()
 
-    def run(self, task: Task) -> str | None:
+    def run(self, task: ChildTask) -> str | None:
         """Run one to its end; why it failed."""
         errors = self._folder / f"{task.name}.errors"
         child_of = [sys.executable, "-P", "-m", "evaluation.child"]
@@ -88,7 +88,7 @@ class _Children:
         last = errors.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing was said"]
         return f"{task.name} failed: {_reason(child.returncode, last[0])}. {task.remedy}"
 
-    def _show(self, task: Task, share: float) -> None:
+    def _show(self, task: ChildTask, share: float) -> None:
         with self._lock:
             self._shares[task] = share
             done = sum(self._shares.values()) / len(self._shares)
@@ -111,7 +111,7 @@ def _reason(status: int, last: str) -> str:
     return f"it ended with {signal.Signals(-status).name} ({last})"
 
 
-def run(tasks: Sequence[Task], folder: Path, jobs: int, bar: Bar) -> dict[Task, str]:
+def run(tasks: Sequence[ChildTask], folder: Path, jobs: int, bar: Bar) -> dict[ChildTask, str]:
     """Run processes to their end, so many at the same time, and show how far they are.
 
     The last of the list begins.

@@ -9,12 +9,12 @@ from chronological import fitting
 from chronological.errors import TooShort
 from chronological.examples import Log
 from chronological.training import Report
-from evaluation.protocol import Events, Progress
+from evaluation.protocol import Events, OnProgress
 from recommending.chronological import ChronologicalModel
 from state.memory.ids import Dictionary
 
 
-def trained(before: Events, version: int, progress: Progress) -> ChronologicalModel | None:
+def trained(before: Events, version: int, progress: OnProgress) -> ChronologicalModel | None:
     """A model of events that are all before its moment; None where they are too few to learn from."""
     if not len(before):
         return None

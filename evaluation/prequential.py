@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from evaluation.algorithms.ours import Ours
-from evaluation.protocol import Events, Progress
+from evaluation.protocol import Events, OnProgress
 from recommending.visits import BREAK_MS
 
 CHUNK = 500  # events counted at once at most
 DAY_S = 86_400
 
 
-def run(events: Events, progress: Progress) -> list[dict[str, Any]]:
+def run(events: Events, progress: OnProgress) -> list[dict[str, Any]]:
     """Cases and hits by month and algorithm.
 
     Returns

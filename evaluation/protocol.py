@@ -23,16 +23,16 @@ NOTHING = -1
 """Fills a row of recommendations where an algorithm has fewer than k."""
 
 Ids = npt.NDArray[np.int32]
-Progress = Callable[[float], None]
+OnProgress = Callable[[float], None]
 """Told, now and then, which share of a `fit` is done: 0 to 1."""
 
 
 def no_progress(_share: float) -> None:
-    """Progress that nobody wants to know."""
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class ItemProperties:
     """What is known of items beside their events: columns by item number, "" where unknown."""
 
     category: Sequence[str]
@@ -61,7 +61,7 @@ class Events:
     time_ms: npt.NDArray[np.int64]
     n_customers: int
     n_items: int
-    catalogue: Catalogue | None = None
+    catalogue: ItemProperties | None = None
 
     def __len__(self) -> int:
         return len(self.item)
@@ -91,7 +91,7 @@ class Algorithm(Protocol):
     """
 
     name: str
-    progress: Progress
+    progress: OnProgress
 
     def fit(self, before: Events, cutoff_ms: int) -> None:
         """Learn from the events before the cutoff."""

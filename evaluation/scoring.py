@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from evaluation.histories import owned
-from evaluation.protocol import NOTHING, Events, Ids, Progress, no_progress
+from evaluation.protocol import NOTHING, Events, Ids, OnProgress, no_progress
 
 CELLS = 4_000_000  # of scores at once: 32 MB
 Scores = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ class Scoring(ABC):
     """
 
     name: str
-    progress: Progress = staticmethod(no_progress)
+    progress: OnProgress = staticmethod(no_progress)
     owned: sparse.csr_matrix
 
     def fit(self, before: Events, cutoff_ms: int) -> None:

@@ -49,7 +49,7 @@ class Candidates(NamedTuple):
     place: npt.NDArray[np.int32]  # in the sums, -1 for one that is in no list
 
 
-class Bestsellers(NamedTuple):
+class BestsellerNumbers(NamedTuple):
     """Numbers of the view, best first."""
 
     of_3_days: npt.NDArray[np.int32]
@@ -91,7 +91,7 @@ def _least_of_best(values: npt.NDArray[np.float64], most: int) -> float:
 @kernel
 def find(
     a: ListArrays, p: Popularity, to_popularity: npt.NDArray[np.int32], scratch: Scratch, owned: Scratch,
-    sums: Sums, t: Tastes, best: Bestsellers, predicted: npt.NDArray[np.int32], history: History,
+    sums: Sums, t: Tastes, best: BestsellerNumbers, predicted: npt.NDArray[np.int32], history: History,
     now_ms: int, customers: int, allowed: npt.NDArray[np.uint8], unowned: bool, own: bool,
 ) -> Candidates:  # fmt: skip
     """The candidates for a history at a moment.

@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import xxhash
 
-from recommending.recommender import ALGORITHMS, Algorithm
+from recommending.recommender import ALGORITHMS, AlgorithmName
 from state.errors import BadSettings
 
 SURE = 0.95
@@ -21,7 +21,7 @@ class Variant:
     """A share of the customers, and the algorithm whose items they are shown."""
 
     name: str
-    algorithm: Algorithm
+    algorithm: AlgorithmName
     share: float
 
 

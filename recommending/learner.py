@@ -24,7 +24,7 @@ SHOWN = 6
 
 
 @dataclass
-class Hits:
+class HitCounts:
     """Cases and hits by (day of event time, algorithm, variant of an experiment or nothing)."""
 
     cases: dict[tuple[int, str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -58,7 +58,7 @@ class Learner:
     """
 
     recommender: Recommender
-    quality: Hits = field(default_factory=Hits)
+    quality: HitCounts = field(default_factory=HitCounts)
     lessons: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def before(self, history: History) -> Case:

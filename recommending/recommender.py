@@ -13,7 +13,7 @@ from recommending.candidates import (
     OF_PREDICTED,
     OWN,
     RELATED,
-    Bestsellers,
+    BestsellerNumbers,
     Candidates,
     History,
     bestsellers,
@@ -32,11 +32,11 @@ from state.memory.item_ids import AnyIds
 from state.popularity.counts import Popularity
 
 Shelf = Literal["new", "again", "all"]
-Source = Literal["related", "bestseller", "buy-again", "predicted"]
-Algorithm = Literal["ours", "raw", "flawed", "corrected", "bestsellers"]
-ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
+CandidateSource = Literal["related", "bestseller", "buy-again", "predicted"]
+AlgorithmName = Literal["ours", "raw", "flawed", "corrected", "bestsellers"]
+ALGORITHMS: tuple[AlgorithmName, ...] = get_args(AlgorithmName)
 
-SOURCES: tuple[Source, ...] = get_args(Source)
+SOURCES: tuple[CandidateSource, ...] = get_args(CandidateSource)
 REFRESH_PURCHASES = 500
 
 NO_HISTORY = History(
@@ -89,7 +89,7 @@ class Recommendation(NamedTuple):
     item_id: str
     score: float
     because: list[str]
-    source: Source
+    source: CandidateSource
 
 
 class Popular(Protocol):
@@ -155,7 +155,7 @@ class Recommender:
         self._to_popularity = Translation(view.items, popular.items, adding=False)
         self._from_popularity = Translation(popular.items, view.items, adding=True)
         self._from_history = Translation(customers.items, view.items, adding=True)
-        self._best = Bestsellers(np.zeros(0, np.int32), np.zeros(0, np.int32))
+        self._best = BestsellerNumbers(np.zeros(0, np.int32), np.zeros(0, np.int32))
         self._tastes = new_tastes(no_groups())
         self._looked_at = (-REFRESH_PURCHASES, 0)
         self._predictor: Predictor | None = None
@@ -187,7 +187,9 @@ class Recommender:
             self._looked_at = self.popular.purchases, self.catalogue.version
             popularity = self.popular.popularity
             most = 2 * OF_BESTSELLERS
-            self._best = Bestsellers(*(bestsellers(popularity, numbers, days, most) for days in (3, 14)))
+            self._best = BestsellerNumbers(
+                *(bestsellers(popularity, numbers, days, most) for days in (3, 14))
+            )
             buyers = np.where(numbers >= 0, popularity.buyers[np.maximum(numbers, 0)], 0)
             self._tastes = new_tastes(self._known.groups(buyers))
             if self._predictor is not None:
@@ -254,7 +256,7 @@ class Recommender:
         return found
 
     def scores(
-        self, found: Candidates, shelf: Shelf, algorithm: Algorithm = "ours"
+        self, found: Candidates, shelf: Shelf, algorithm: AlgorithmName = "ours"
     ) -> npt.NDArray[np.float64]:
         """What an algorithm says of the candidates found last: "ours" by the shelf's ranker."""
         if algorithm == "bestsellers":
@@ -272,7 +274,7 @@ class Recommender:
         k: int,
         shelf: Shelf,
         wanted: Filter | None = None,
-        algorithm: Algorithm = "ours",
+        algorithm: AlgorithmName = "ours",
     ) -> list[Recommendation]:
         """The k best for a history, best first; fewer where there are no more candidates.
 

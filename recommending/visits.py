@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from state.customers import histories as hs
-from state.customers.events import EventBatch, Kind
+from state.customers.events import Action, EventBatch
 from state.customers.histories import Histories
 
 BREAK_MS = 30 * 60_000
@@ -40,9 +40,9 @@ def visits(batch: EventBatch, histories: Histories, most: int) -> list[Visit]:
     """
     found: dict[int, Visit] = {}
     newest: dict[int, int] = {}
-    kinds, customers, times = batch.kinds.tolist(), batch.customers.tolist(), batch.times_ms.tolist()
-    for i, (kind, customer, time_ms) in enumerate(zip(kinds, customers, times, strict=True)):
-        if kind != Kind.PURCHASE:
+    actions, customers, times = batch.actions.tolist(), batch.customers.tolist(), batch.times_ms.tolist()
+    for i, (action, customer, time_ms) in enumerate(zip(actions, customers, times, strict=True)):
+        if action != Action.PURCHASE:
             continue
         visit = found.get(customer)
         if visit is None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba.core import event
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items.machine import ItemMachine
@@ -40,8 +40,8 @@ EVENTS = [
         for c in range(20)
         for i in range(12)
     ),
-    Event("customer-1", "item-7", START_MS, kind=Kind.RETURN),
-    Event("customer-2", "", START_MS, kind=Kind.FORGET),
+    Event("customer-1", "item-7", START_MS, action=Action.RETURN),
+    Event("customer-2", "", START_MS, action=Action.FORGET),
 ]
 
 

@@ -27,7 +27,7 @@ from alsobought.publish_options import (
     source_of,
 )
 from alsobought.signals import interruptible, run_until_signalled
-from alsobought.sources import EventSource, Source, numbered, open_events, open_items, open_synthetic
+from alsobought.sources import EventSource, TableSource, numbered, open_events, open_items, open_synthetic
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.sources.synthetic import Shape
 from streams.broker.topics_admin import require_topics
@@ -195,7 +195,7 @@ def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) 
     _tell(found)
 
 
-def _tell(source: Source) -> None:
+def _tell(source: TableSource) -> None:
     """Say what was left out, and what was not taken as it is written."""
     if source.bad.count:
         typer.echo(f"left out {source.bad.count:,} rows:\n{source.bad}", err=True)

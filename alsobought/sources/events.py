@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from alsobought.sources import columns as whole
 from alsobought.sources.arrays import Array, Mask, array, lengths, nulls
-from alsobought.sources.table import Refuse, Rows, Table
+from alsobought.sources.table import Refuse, RowBatch, Table
 from alsobought.sources.time_columns import times
 from alsobought.sources.times import timestamp_value
 from alsobought.sources.values import (
@@ -68,7 +68,7 @@ def table_of(kind: EventKind) -> Table:
     """The table of a kind's events."""
     return Table(
         kind=kind.events.name,
-        # Rows of type forget have no item, so a table that tells types may lack the column.
+        # Rows of type forget have no item, so a table with a column of types may lack the column of items.
         required=(("customer_id",), ("item_id", "event_type", "type"), ("timestamp",)),
         columns=_COLUMNS,
     )
@@ -110,7 +110,7 @@ class EventTable:
         self._published_ms = 0
         self._notes = notes
 
-    def batch(self, rows: Rows, refuse: Refuse) -> pa.RecordBatch:
+    def batch(self, rows: RowBatch, refuse: Refuse) -> pa.RecordBatch:
         """Return the events of the rows, in their order; what makes none is refused.
 
         An empty quantity is 1 and an empty type the kind's own. The type's column is event_type, or type as
@@ -135,7 +135,7 @@ class EventTable:
         order = np.argsort(np.concatenate([sure, np.array(at, np.int64)]), kind="stable")
         return both.take(array(order))
 
-    def _columns(self, rows: Rows) -> tuple[pa.RecordBatch | None, Mask]:
+    def _columns(self, rows: RowBatch) -> tuple[pa.RecordBatch | None, Mask]:
         """The whole columns, and which rows are not sure; None and all where a column mixes types."""
         count = len(rows.numbers)
         everything = np.ones(count, np.bool_)
@@ -171,7 +171,9 @@ class EventTable:
                 self._notes.add(whole_note(name), int((~unsure & ~nulls(cells[name])).sum()))
         return pa.record_batch([parts[name][0] for name in SCHEMA.names], schema=SCHEMA), unsure
 
-    def _one_by_one(self, rows: Rows, at: list[int], refuse: Refuse) -> Iterable[tuple[int, EventMessage]]:
+    def _one_by_one(
+        self, rows: RowBatch, at: list[int], refuse: Refuse
+    ) -> Iterable[tuple[int, EventMessage]]:
         columns = (rows.cells(name, at) for name in _COLUMNS)
         for row, cells in zip(at, zip(*columns, strict=False), strict=True):
             try:

@@ -18,13 +18,13 @@ from alsobought.sources.parquet_reader import ParquetReader
 from alsobought.sources.source import EventSource, ItemSource
 from alsobought.sources.synthetic import NAME as SYNTHETIC
 from alsobought.sources.synthetic import Shape, SyntheticPurchases
-from alsobought.sources.table import Reader, Table
+from alsobought.sources.table import Table, TableReader
 from alsobought.sources.values import Notes
 from streams.kinds import BOUGHT, EventKind
 
 STDIN = "-"
 
-Open = Callable[[Notes], Reader]
+Open = Callable[[Notes], TableReader]
 
 
 def open_purchases(name: str) -> EventSource:
@@ -118,7 +118,7 @@ def lines_of(path: Path) -> Lines:
     return Lines.of_pipe(path) if is_stream(str(path)) else Lines.of_file(path)
 
 
-def _stream_reader(path: Path, table: Table, notes: Notes, separator: str | None) -> Reader:
+def _stream_reader(path: Path, table: Table, notes: Notes, separator: str | None) -> TableReader:
     lines = lines_of(path)
     # A JSON array is none of the two; the JSON reader says so.
     if lines.first_character() in (b"{", b"["):

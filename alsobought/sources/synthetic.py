@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alsobought.sources.arrays import Array, array, text
-from alsobought.sources.table import Position, Refuse, Rows
+from alsobought.sources.table import Position, Refuse, RowBatch
 
 NAME = "synthetic"
 BLOCK_EVENTS = 65_536
@@ -154,11 +154,11 @@ class SyntheticPurchases:
         """How many purchases have been made up."""
         return Position(self._done, self._shape.events, "rows")
 
-    def batches(self, refuse: Refuse) -> Iterator[Rows]:  # noqa: ARG002  # all are good
+    def batches(self, refuse: Refuse) -> Iterator[RowBatch]:  # noqa: ARG002  # all are good
         """Yield the purchases."""
         for block in blocks(self._shape):
             count = len(block.items)
-            yield Rows(
+            yield RowBatch(
                 range(self._done + 1, self._done + count + 1),
                 {
                     "customer_id": _named("c", block.customers),

@@ -25,7 +25,7 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowBatch:
     """Some rows: their numbers in the file, and their cells by column; absent columns are empty."""
 
     numbers: Sequence[int]
@@ -78,12 +78,12 @@ class Table:
             raise SourceError(f"{name}: the column {twice[0]} is there twice. Rename or remove one of them.")
 
 
-class Reader(Protocol):
+class TableReader(Protocol):
     """One pass over one file."""
 
     @property
     def position(self) -> Position:
         """How far it is."""
 
-    def batches(self, refuse: Refuse) -> Iterator[Rows]:
+    def batches(self, refuse: Refuse) -> Iterator[RowBatch]:
         """Yield all rows, in order; closes the file at the end."""

@@ -8,8 +8,8 @@ from evaluation.errors import EvaluationError
 from evaluation.protocol import Algorithm
 
 WHERE = {
-    "bestsellers": "bestsellers:Bestsellers",
-    "bestsellers-2w": "bestsellers:RecentBestsellers",
+    "bestsellers": "bestsellers:BestsellersScoring",
+    "bestsellers-2w": "bestsellers:RecentBestsellersScoring",
     "user-cf": "user_based:UserBased",
     "user-cf-sampled": "user_based:SampledUserBased",
     "item-raw": "item_counts:RawCounts",

@@ -10,7 +10,7 @@ from evaluation.scoring import Scores, Scoring
 RECENT_DAYS = 14
 
 
-class Bestsellers(Scoring):
+class BestsellersScoring(Scoring):
     """Of all time."""
 
     name = "bestsellers"
@@ -25,7 +25,7 @@ class Bestsellers(Scoring):
         return np.tile(self._counts, (len(customers), 1))
 
 
-class RecentBestsellers(Bestsellers):
+class RecentBestsellersScoring(BestsellersScoring):
     """Of the two weeks before the cutoff."""
 
     name = "bestsellers-2w"

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.models import trained
-from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, Progress, no_progress
+from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, OnProgress, no_progress
 from recommending import lessons
 from recommending.catalogue import Catalogue
-from recommending.learner import Hits, Learner
+from recommending.learner import HitCounts, Learner
 from recommending.list_view import ListView, Translation
 from recommending.recommender import Recommender, Shelf
 from state.customers.events import Event
@@ -58,7 +58,7 @@ class Ours:
         at_once: int = ROWS,
         train_ms: int | None = TRAIN_MS,
     ) -> None:
-        self.progress: Progress = no_progress
+        self.progress: OnProgress = no_progress
         self._chunk, self._most_cases = chunk, most_cases
         self._ranked, self._ranked_ms, self._at_once = ranked, ranked_ms, at_once
         settings = CountingSettings()
@@ -78,7 +78,7 @@ class Ours:
         return self._done
 
     @property
-    def quality(self) -> Hits:
+    def quality(self) -> HitCounts:
         """Who hit in the tests so far."""
         return self._learner.quality
 

@@ -17,7 +17,7 @@ from state.customers.residents import Residents
 from state.memory.ids import Dictionary
 
 
-class Kind(IntEnum):
+class Action(IntEnum):
     """What an event does."""
 
     PURCHASE = 0
@@ -33,7 +33,7 @@ class Event:
     item_id: str
     time_ms: int
     quantity: int = 1
-    kind: Kind = Kind.PURCHASE
+    action: Action = Action.PURCHASE
     event_id: str | None = None
     profile_id: str | None = None
     source: str | None = None
@@ -59,8 +59,8 @@ class EventBatch:
     ----------
     offsets : int64[n]
         Ascending; offsets in between were not events (refused records).
-    kinds : uint8[n]
-        Values of `Kind`.
+    actions : uint8[n]
+        Values of `Action`.
     customers, items : uint32[n]
         Numbers in the machine's dictionaries; the item of a FORGET is not looked at.
     quantities : uint32[n]
@@ -79,7 +79,7 @@ class EventBatch:
     """
 
     offsets: npt.NDArray[np.int64]
-    kinds: npt.NDArray[np.uint8]
+    actions: npt.NDArray[np.uint8]
     customers: npt.NDArray[np.uint32]
     items: npt.NDArray[np.uint32]
     quantities: npt.NDArray[np.uint32]
@@ -99,7 +99,7 @@ class EventBatch:
         end: int,
         published: Sequence[tuple[int, int, int]] = (),
     ) -> EventBatch:
-        """From tuples (offset, kind, customer, item, quantity, time_ms, hash, profile).
+        """From tuples (offset, action, customer, item, quantity, time_ms, hash, profile).
 
         `published` has (index of the row, source, sequence) of those that say what they were published from.
         """
@@ -126,9 +126,9 @@ class EventBatch:
         rows = [
             (
                 offset,
-                int(e.kind),
+                int(e.action),
                 (customer := customers.number(e.customer_id)),
-                0 if e.kind == Kind.FORGET else items.number(e.item_id),
+                0 if e.action == Action.FORGET else items.number(e.item_id),
                 e.quantity,
                 e.time_ms,
                 event_hash(e.event_id),

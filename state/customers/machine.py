@@ -17,7 +17,7 @@ import numpy.typing as npt
 from state.customers import histories as hs
 from state.customers import pairing, routing
 from state.customers.event_sources import EventSources
-from state.customers.events import Event, EventBatch, Kind
+from state.customers.events import Action, Event, EventBatch
 from state.customers.memory import CustomerMemory
 from state.memory.arrays import longer
 from state.messages.deltas import Deltas, Source
@@ -160,7 +160,7 @@ class CustomerMachine(CustomerMemory):
                 break
         self.used[batch.customers] = 1
         erased = (outcomes == pairing.GONE) | (outcomes == pairing.EMPTIED)
-        self.erase(batch.customers[(batch.kinds == Kind.FORGET) & erased])
+        self.erase(batch.customers[(batch.actions == Action.FORGET) & erased])
         if batch.sources.any():
             self._drop_strangers(batch.customers[outcomes == pairing.DUPLICATE])
             self.event_sources.tidy()
@@ -173,7 +173,7 @@ class CustomerMachine(CustomerMemory):
         columns: list[Any] = [
             column[start:stop]
             for column in (
-                batch.offsets, batch.kinds, batch.customers, batch.items,
+                batch.offsets, batch.actions, batch.customers, batch.items,
                 batch.quantities, batch.times_ms, batch.hashes, batch.profiles,
                 batch.sources, batch.sequences,
             )

@@ -31,7 +31,7 @@ Entries = tuple[str, npt.NDArray[np.uint32], npt.NDArray[np.int64]]
 """A customer, the entries of the history, and the times of the events that brought them in."""
 
 
-class Backing(Protocol):
+class HistoryBacking(Protocol):
     """Where customers are who are not in memory."""
 
     def bring_in(self, customer_ids: list[str]) -> None:
@@ -79,7 +79,7 @@ class CustomerMemory:
         self.used = np.zeros(1024, np.uint8)  # per customer: since the clock's hand came by
         self.erased: dict[str, int] = {}  # customers to erase from the store, and whether `counted` there
         self.newest_ms = -1  # of events that brought an item in; noted by machines that publish late
-        self.backing: Backing | None = None
+        self.backing: HistoryBacking | None = None
         self.whole = True  # all customers are in memory
         self.item_partitions = np.zeros(1024, np.uint16)
         self.item_hashes = np.zeros(1024, np.uint64)

@@ -13,7 +13,7 @@ from state.errors import CorruptRecord
 from state.items import row_packing
 from state.items import rows as rw
 from state.popularity.counts import BUYERS, DAY_MS, DAYS, PURCHASES, WATERMARK_MS, Popularity
-from state.storage.codec import FRAME_BYTES, Kind, check, frame, unframe
+from state.storage.codec import FRAME_BYTES, RecordKind, check, frame, unframe
 
 _CLOCK = struct.Struct("<qqq")
 ROW_BYTES = 8 * row_packing.HEAD_WORDS  # of a ROW without sizes and entries
@@ -27,7 +27,7 @@ def pack_rows(
     words, ends = row_packing.dump(rows, which, sizes, included)
     raw = words.data.cast("B")
     bounds = [0, *(8 * ends).tolist()]
-    return [frame(Kind.ROW, raw[start:end]) for start, end in pairwise(bounds)]
+    return [frame(RecordKind.ROW, raw[start:end]) for start, end in pairwise(bounds)]
 
 
 def unpack_rows(
@@ -43,7 +43,7 @@ def unpack_rows(
     CorruptRecord, UnknownLayout
     """
     for key, raw in records:
-        check(Kind.ROW, key, raw)
+        check(RecordKind.ROW, key, raw)
         if len(raw) < FRAME_BYTES + ROW_BYTES or len(raw) % 8:
             raise CorruptRecord(f"record {key!r} has {len(raw)} bytes, which no row has")
     ends = np.cumsum([(len(raw) - FRAME_BYTES) // 8 for _, raw in records])
@@ -58,12 +58,12 @@ def unpack_rows(
 def pack_clock(p: Popularity, included: int) -> bytes:
     """A CLOCK record."""
     totals = p.totals
-    return frame(Kind.CLOCK, _CLOCK.pack(included, totals[WATERMARK_MS], totals[PURCHASES]))
+    return frame(RecordKind.CLOCK, _CLOCK.pack(included, totals[WATERMARK_MS], totals[PURCHASES]))
 
 
 def unpack_clock(p: Popularity, key: bytes, raw: bytes) -> int:
     """Put a CLOCK record into empty tables; returns the offset that the POPULARITY records include."""
-    included, p.totals[WATERMARK_MS], p.totals[PURCHASES] = _CLOCK.unpack(unframe(Kind.CLOCK, key, raw))
+    included, p.totals[WATERMARK_MS], p.totals[PURCHASES] = _CLOCK.unpack(unframe(RecordKind.CLOCK, key, raw))
     return int(included)
 
 
@@ -75,7 +75,7 @@ def pack_popularity(p: Popularity, items: npt.NDArray[np.int64]) -> bytes:
     which, slots = np.nonzero(days)
     counts = np.stack([(slots << 27) + items[which], days[which, slots]]).astype(np.uint64)
     return frame(
-        Kind.POPULARITY,
+        RecordKind.POPULARITY,
         b"".join((
             struct.pack("<qQ", p.totals[WATERMARK_MS] // DAY_MS, len(items)), items.tobytes(),
             p.buyers[items].tobytes(), p.repeats[items].tobytes(), p.first_days[items].tobytes(),
@@ -86,7 +86,7 @@ def pack_popularity(p: Popularity, items: npt.NDArray[np.int64]) -> bytes:
 
 def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> None:
     """Put a POPULARITY record into tables with room for it, and with the clock of now."""
-    payload = unframe(Kind.POPULARITY, key, raw)
+    payload = unframe(RecordKind.POPULARITY, key, raw)
     day, n = struct.unpack_from("<qQ", payload)
     items = np.frombuffer(payload, np.int64, n, 16)
     at = 16 + 8 * n
@@ -118,9 +118,9 @@ def _unpack_days(
 
 def pack_hidden(p: Popularity, items: int) -> bytes:
     """A HIDDEN record of items 0 .. items - 1."""
-    return frame(Kind.HIDDEN, np.flatnonzero(p.available[:items] == 0).astype(np.int32).tobytes())
+    return frame(RecordKind.HIDDEN, np.flatnonzero(p.available[:items] == 0).astype(np.int32).tobytes())
 
 
 def unpack_hidden(p: Popularity, key: bytes, raw: bytes) -> None:
     """Put a HIDDEN record into tables in which all are available."""
-    p.available[np.frombuffer(unframe(Kind.HIDDEN, key, raw), np.int32)] = 0
+    p.available[np.frombuffer(unframe(RecordKind.HIDDEN, key, raw), np.int32)] = 0

@@ -39,7 +39,7 @@ _ITEM, _NEAR_ITEM = np.uint32((1 << EFFECT_BITS) - 1), np.uint32((1 << DISTANCE_
 RANK, QUIET, SAVE, USED, ABSENT, FRESH, WHOLE = (np.uint8(1 << bit) for bit in range(7))
 MAY_ENTER = np.uint8(RANK | FRESH)
 CHANGED_LIST = np.uint8(MAY_ENTER | WHOLE)
-CHANGED = np.uint8(SAVE | USED)
+TOUCHED = np.uint8(SAVE | USED)
 _FRESH_OF_EIGHT = np.uint64(0x0101010101010101 * int(FRESH))
 _NOT_FRESH = np.uint8(0xFF ^ FRESH)
 
@@ -144,13 +144,13 @@ def run(
             count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
         best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * roots[places[i]]
         if bounded and best < threshold[row]:
-            marks[row] |= CHANGED | QUIET
+            marks[row] |= TOUCHED | QUIET
         elif known < room:
             touched[known] = (np.uint64(row) << HIGH) | np.uint64(neighbour)
             known += 1
-            marks[row] |= CHANGED | MAY_ENTER
+            marks[row] |= TOUCHED | MAY_ENTER
         else:
-            marks[row] |= CHANGED | CHANGED_LIST
+            marks[row] |= TOUCHED | CHANGED_LIST
     t.touched.n[0] = known
 
 
@@ -171,18 +171,18 @@ def _unpair(
             for j in range(max(0, i - window), min(n, i + window + 1)):
                 if j != i:
                     take(t.rows, row, items[j], np.int64(j > i), decay_weight(np.int64(minutes[max(i, j)])))
-            t.marks[row] |= CHANGED_LIST | CHANGED
+            t.marks[row] |= CHANGED_LIST | TOUCHED
             continue
         moved = i - 1 if i > removed else i
         new_size = opportunity(moved, n - 1, window)
         if new_size != size:
             take_size(t, row, size)
             put_size(t, row, new_size)
-            t.marks[row] |= CHANGED_LIST | CHANGED
+            t.marks[row] |= CHANGED_LIST | TOUCHED
         if abs(i - removed) <= window:
             minute = np.int64(minutes[max(i, removed)])
             take(t.rows, row, items[removed], np.int64(removed > i), decay_weight(minute))
-            t.marks[row] |= CHANGED_LIST | CHANGED
+            t.marks[row] |= CHANGED_LIST | TOUCHED
             other = i + window + 1 if i < removed else i - window - 1
             if 0 <= other < n:
                 minute = np.int64(minutes[max(i, other)])
@@ -302,7 +302,7 @@ def count(
             put_size(t, own, min(rank, window))
             # one buyer more changes every expectation of the row a little
             grown = popular.buyers[item] - t.ranked_buyers[own]
-            t.marks[own] |= CHANGED | (CHANGED_LIST if grown > tolerance * t.ranked_buyers[own] else QUIET)
+            t.marks[own] |= TOUCHED | (CHANGED_LIST if grown > tolerance * t.ranked_buyers[own] else QUIET)
         for j in range(start, near):
             place = np.int64(nears[j] & _NEAR_ITEM)
             other = numbers[place]

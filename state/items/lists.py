@@ -30,7 +30,7 @@ class Lists(NamedTuple):
     hash: npt.NDArray[np.uint64]  # of the list's integers
 
 
-class Published(NamedTuple):
+class PublishedLists(NamedTuple):
     """What was last published, per row: enough to tell whether a new list says something else."""
 
     length: npt.NDArray[np.int32]  # -1: nothing was published since the machine was opened
@@ -49,9 +49,9 @@ def new_lists(rows: npt.NDArray[np.int64], k: int) -> Lists:
     )  # fmt: skip
 
 
-def new_published(capacity: int, k: int) -> Published:
+def new_published(capacity: int, k: int) -> PublishedLists:
     """Nothing published for rows 0 .. capacity - 1."""
-    return Published(
+    return PublishedLists(
         np.full(capacity, -1, np.int32),
         np.zeros((capacity, k), np.int32),
         np.zeros((capacity, k), np.float32),
@@ -59,7 +59,7 @@ def new_published(capacity: int, k: int) -> Published:
     )
 
 
-def grow_published(p: Published, capacity: int) -> Published:
+def grow_published(p: PublishedLists, capacity: int) -> PublishedLists:
     """The same with room for `capacity` rows."""
     grown = new_published(capacity, p.item.shape[1])
     for old, new in zip(p, grown, strict=True):
@@ -78,7 +78,7 @@ def counts_hash(buyers: int, mass: int, together: npt.NDArray[np.int64], after: 
 
 
 @kernel
-def compare(published: Published, lists: Lists, i: int, tolerance: float) -> int:
+def compare(published: PublishedLists, lists: Lists, i: int, tolerance: float) -> int:
     """How list i differs from what was published of its row: SAME, SLIGHTLY or CHANGED."""
     row, n = lists.row[i], lists.length[i]
     if published.length[row] != n:
@@ -96,7 +96,7 @@ def compare(published: Published, lists: Lists, i: int, tolerance: float) -> int
 
 
 @kernel
-def mark_published(published: Published, lists: Lists, least: int) -> None:
+def mark_published(published: PublishedLists, lists: Lists, least: int) -> None:
     """Note the lists that differ by at least `least` as published."""
     for i in range(len(lists.row)):
         if lists.difference[i] >= least:

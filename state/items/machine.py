@@ -70,7 +70,7 @@ class Related:
     expected: float
 
 
-class Backing(Protocol):
+class RowBacking(Protocol):
     """Where rows are that are not in memory."""
 
     def bring_in(self, rows: list[int]) -> None:
@@ -112,7 +112,7 @@ class ItemMachine:
         self.availability_stored = True
         self.row_count = 0
         self.absent = 0  # rows that are not in memory
-        self.backing: Backing | None = None
+        self.backing: RowBacking | None = None
         self._hand = 0
         self.cells = Cells.of(self.settings.window)
         self.gaps = np.append(np.diff(self.cells.nodes), 1).astype(np.float64)

@@ -6,9 +6,9 @@ import numpy as np
 
 from state.items import rows as rw
 from state.items.counting import (
-    CHANGED,
     CHANGED_LIST,
     QUIET,
+    TOUCHED,
     Pending,
     Tables,
     buyers_of,
@@ -56,7 +56,7 @@ def count_pairs(
             put_size(t, row, now)
         # one watcher more changes every expectation of the row a little
         grown = buyers_of(t, row) - t.ranked_buyers[row]
-        t.marks[row] |= CHANGED | (
+        t.marks[row] |= TOUCHED | (
             CHANGED_LIST if now < 0 or grown > tolerance * t.ranked_buyers[row] else QUIET
         )
     minutes = pairs.minutes.astype(np.int64)
@@ -74,5 +74,5 @@ def count_pairs(
             run(t, pending, n, minutes, popular.roots, capacity, bounded)
             n = 0
             rw.take(t.rows, row, int(pairs.bought[i]), 1, decay_weight(minutes[i]))
-            t.marks[row] |= CHANGED_LIST | CHANGED
+            t.marks[row] |= CHANGED_LIST | TOUCHED
     run(t, pending, n, minutes, popular.roots, capacity, bounded)

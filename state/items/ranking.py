@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from state.items import rows as rw
 from state.items.counting import WHOLE, Tables, buyers_of
-from state.items.lists import Lists, Published, compare, counts_hash
+from state.items.lists import Lists, PublishedLists, compare, counts_hash
 from state.memory.arrays import address_of, float_bits, float_of_bits, kernel, load, prefetch, store
 from state.memory.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, TAU_MINUTES, decay_weight
 from state.popularity.counts import WATERMARK_MS
@@ -268,7 +268,7 @@ def _take_worst(heap: int, n: int) -> tuple[int, int]:
 
 @kernel
 def rank(
-    t: Tables, published: Published, lists: Lists, mode: int, customers: int, tolerance: float,
+    t: Tables, published: PublishedLists, lists: Lists, mode: int, customers: int, tolerance: float,
     gaps: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64], whole: bool,
     touched: npt.NDArray[np.uint64], room: npt.NDArray[np.uint64],
 ) -> None:  # fmt: skip

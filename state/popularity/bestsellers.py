@@ -25,14 +25,14 @@ WEEK = 7
 EVERYTHING = 0  # the category that stands for all items
 
 
-class Board(NamedTuple):
+class BestsellerList(NamedTuple):
     """Which list: of a category, or of EVERYTHING; of bestsellers, or of what is trending."""
 
     category: int
     trending: bool
 
 
-class Seller(NamedTuple):
+class Bestseller(NamedTuple):
     """An entry of a list.
 
     Attributes
@@ -64,16 +64,16 @@ class Bestsellers:
 
     Attributes
     ----------
-    lists : dict[Board, list[Seller]]
+    lists : dict[BestsellerList, list[Bestseller]]
         The lists that are not empty, best first.
     """
 
     def __init__(self, most: int = MOST) -> None:
-        self.lists: dict[Board, list[Seller]] = {}
+        self.lists: dict[BestsellerList, list[Bestseller]] = {}
         self._most = most
-        self._chosen: dict[Board, bytes] = {}  # what each list was made from
+        self._chosen: dict[BestsellerList, bytes] = {}  # what each list was made from
 
-    def update(self, p: Popularity, items: AnyIds, categories: npt.NDArray[np.int32]) -> list[Board]:
+    def update(self, p: Popularity, items: AnyIds, categories: npt.NDArray[np.int32]) -> list[BestsellerList]:
         """Count anew; returns which lists changed, those included that are empty now.
 
         Parameters
@@ -88,13 +88,17 @@ class Bestsellers:
         groups[: len(categories)] = categories[:n]
         sold, rise = count(p, n)
         known, chosen = self._chosen, {}
-        fresh: dict[Board, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]] = {}
+        fresh: dict[BestsellerList, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]] = {}
         for trending, values in ((False, sold), (True, rise)):
             best = choose(values, groups, int(groups.max(initial=0)) + 1, self._most)
             starts = np.append(0, best.ends[:-1])
             for category in np.flatnonzero(best.ends > starts).tolist():
                 some = slice(starts[category], best.ends[category])
-                board, numbers, value = Board(category, trending), best.items[some], best.values[some]
+                board, numbers, value = (
+                    BestsellerList(category, trending),
+                    best.items[some],
+                    best.values[some],
+                )
                 made_from = (
                     numbers.tobytes() + value.tobytes() + (sold[numbers].tobytes() if trending else b"")
                 )
@@ -109,10 +113,10 @@ class Bestsellers:
 
     def _replace(
         self,
-        fresh: dict[Board, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]],
+        fresh: dict[BestsellerList, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]],
         sold: npt.NDArray[np.float64],
         items: AnyIds,
-    ) -> list[Board]:
+    ) -> list[BestsellerList]:
         """Order items by value and id, and keep the lists that come out different; returns which."""
         if not fresh:
             return []
@@ -125,9 +129,9 @@ class Bestsellers:
             some = slice(start, start := start + len(numbers))
             ordered = sorted(zip((-values).tolist(), names[some], purchases[some], strict=True))[: self._most]
             if board.trending:
-                sellers = [Seller(name, n, -value) for value, name, n in ordered]
+                sellers = [Bestseller(name, n, -value) for value, name, n in ordered]
             else:
-                sellers = [Seller(name, n) for _, name, n in ordered]
+                sellers = [Bestseller(name, n) for _, name, n in ordered]
             if self.lists.get(board) != sellers:
                 self.lists[board] = sellers
                 changed.append(board)

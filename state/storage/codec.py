@@ -57,7 +57,7 @@ _TOTALS = struct.Struct("<qq")
 _NEWEST = struct.Struct("<q")
 
 
-class Kind(IntEnum):
+class RecordKind(IntEnum):
     """Kinds of records."""
 
     META = 1
@@ -76,18 +76,18 @@ class Kind(IntEnum):
     NEWEST = 14
 
 
-def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
+def frame(kind: RecordKind, payload: bytes | memoryview) -> bytes:
     """A record of a payload."""
     return b"".join((_FRAME.pack(LAYOUT, kind, 0, crc32c.crc32c(payload)), payload))
 
 
-def unframe(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
+def unframe(kind: RecordKind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
     """The payload of a record of this layout, or of one from `oldest` on that is the same: see `check`."""
     check(kind, key, raw, oldest)
     return raw[FRAME_BYTES:]
 
 
-def check(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> None:
+def check(kind: RecordKind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> None:
     """Make sure that a record is of a kind and whole: its payload begins after FRAME_BYTES.
 
     Raises
@@ -113,29 +113,29 @@ def check(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> None:
 
 def pack_meta(meta: dict[str, Any]) -> bytes:
     """A META record."""
-    return frame(Kind.META, msgspec.json.encode(meta))
+    return frame(RecordKind.META, msgspec.json.encode(meta))
 
 
 def unpack_meta(key: bytes, raw: bytes) -> dict[str, Any]:
     """What `pack_meta` packed."""
-    return msgspec.json.decode(unframe(Kind.META, key, raw), type=dict[str, Any])
+    return msgspec.json.decode(unframe(RecordKind.META, key, raw), type=dict[str, Any])
 
 
 def unpack_any_meta(key: bytes, raw: bytes) -> dict[str, Any]:
     """The same of any layout so far: META never changed, and says of an old store whether it was given up."""
-    return msgspec.json.decode(unframe(Kind.META, key, raw, oldest=1), type=dict[str, Any])
+    return msgspec.json.decode(unframe(RecordKind.META, key, raw, oldest=1), type=dict[str, Any])
 
 
 def pack_page(ids: list[str]) -> bytes:
     """A PAGE record of ids."""
     raw = [name.encode() for name in ids]
     lengths = np.array([len(name) for name in raw], np.uint16)
-    return frame(Kind.PAGE, struct.pack("<I", len(raw)) + lengths.tobytes() + b"".join(raw))
+    return frame(RecordKind.PAGE, struct.pack("<I", len(raw)) + lengths.tobytes() + b"".join(raw))
 
 
 def unpack_page(key: bytes, raw: bytes) -> list[str]:
     """The ids of a PAGE record."""
-    payload = unframe(Kind.PAGE, key, raw)
+    payload = unframe(RecordKind.PAGE, key, raw)
     (n,) = struct.unpack_from("<I", payload)
     ends = np.cumsum(np.frombuffer(payload, np.uint16, n, 4)).tolist()
     blob = payload[4 + 2 * n :]
@@ -144,73 +144,73 @@ def unpack_page(key: bytes, raw: bytes) -> list[str]:
 
 def pack_numbers(numbers: npt.NDArray[np.integer[Any]]) -> bytes:
     """A NUMBERS record."""
-    return frame(Kind.NUMBERS, numbers.astype(np.int32).tobytes())
+    return frame(RecordKind.NUMBERS, numbers.astype(np.int32).tobytes())
 
 
 def unpack_numbers(key: bytes, raw: bytes) -> npt.NDArray[np.int32]:
     """The numbers of a NUMBERS record."""
-    return np.frombuffer(unframe(Kind.NUMBERS, key, raw), np.int32)
+    return np.frombuffer(unframe(RecordKind.NUMBERS, key, raw), np.int32)
 
 
 def pack_hashes(hashes: npt.NDArray[np.uint64]) -> bytes:
     """A HASHES record."""
-    return frame(Kind.HASHES, hashes.tobytes())
+    return frame(RecordKind.HASHES, hashes.tobytes())
 
 
 def unpack_hashes(key: bytes, raw: bytes) -> npt.NDArray[np.uint64]:
     """The hashes of a HASHES record."""
-    return np.frombuffer(unframe(Kind.HASHES, key, raw), np.uint64)
+    return np.frombuffer(unframe(RecordKind.HASHES, key, raw), np.uint64)
 
 
 def pack_number(number: int) -> bytes:
     """A NUMBER record."""
-    return frame(Kind.NUMBER, _NUMBER.pack(number))
+    return frame(RecordKind.NUMBER, _NUMBER.pack(number))
 
 
 def unpack_number(key: bytes, raw: bytes) -> int:
     """The number of a NUMBER record."""
-    number: int = _NUMBER.unpack(unframe(Kind.NUMBER, key, raw))[0]
+    number: int = _NUMBER.unpack(unframe(RecordKind.NUMBER, key, raw))[0]
     return number
 
 
 def pack_sent(offset: int) -> bytes:
     """A SENT record."""
-    return frame(Kind.SENT, _SENT.pack(offset))
+    return frame(RecordKind.SENT, _SENT.pack(offset))
 
 
 def unpack_sent(key: bytes, raw: bytes) -> int:
     """The offset of a SENT record."""
-    offset: int = _SENT.unpack(unframe(Kind.SENT, key, raw))[0]
+    offset: int = _SENT.unpack(unframe(RecordKind.SENT, key, raw))[0]
     return offset
 
 
 def pack_id(name: str) -> bytes:
     """An ID record."""
-    return frame(Kind.ID, name.encode())
+    return frame(RecordKind.ID, name.encode())
 
 
 def unpack_id(key: bytes, raw: bytes) -> str:
     """The id of an ID record."""
-    return unframe(Kind.ID, key, raw).decode()
+    return unframe(RecordKind.ID, key, raw).decode()
 
 
 def pack_totals(ids: int, customers: int) -> bytes:
     """A TOTALS record."""
-    return frame(Kind.TOTALS, _TOTALS.pack(ids, customers))
+    return frame(RecordKind.TOTALS, _TOTALS.pack(ids, customers))
 
 
 def unpack_totals(key: bytes, raw: bytes) -> tuple[int, int]:
     """Ids and customers of a TOTALS record."""
-    ids, customers = _TOTALS.unpack(unframe(Kind.TOTALS, key, raw))
+    ids, customers = _TOTALS.unpack(unframe(RecordKind.TOTALS, key, raw))
     return ids, customers
 
 
 def pack_newest(time_ms: int) -> bytes:
     """A NEWEST record."""
-    return frame(Kind.NEWEST, _NEWEST.pack(time_ms))
+    return frame(RecordKind.NEWEST, _NEWEST.pack(time_ms))
 
 
 def unpack_newest(key: bytes, raw: bytes) -> int:
     """The time of a NEWEST record."""
-    (time_ms,) = _NEWEST.unpack(unframe(Kind.NEWEST, key, raw))
+    (time_ms,) = _NEWEST.unpack(unframe(RecordKind.NEWEST, key, raw))
     return int(time_ms)

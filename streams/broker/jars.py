@@ -29,10 +29,10 @@ ENDPOINTS = (
 
 _DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 
-Progress = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 """Called with the name of the jar being fetched, how many are done, and how many there are."""
 
-Fetch = Callable[["JarSet", Path, Progress], Iterable[Path]]
+Fetch = Callable[["JarSet", Path, OnProgress], Iterable[Path]]
 """Puts a set's jars somewhere under the given empty directory and says where."""
 
 
@@ -76,7 +76,7 @@ def ensure_jars(
     cache_dir: Path,
     wanted: JarSet = KAFKA,
     *,
-    progress: Progress = stderr_progress,
+    progress: OnProgress = stderr_progress,
     fetch: Fetch | None = None,
 ) -> list[Path]:
     """Return the verified jars of a set, fetching them into the cache first where needed.
@@ -131,7 +131,7 @@ def installed_jars(kafka_home: Path) -> list[Path]:
     return jars
 
 
-def fetch_with_jgo(wanted: JarSet, scratch: Path, progress: Progress) -> Iterator[Path]:
+def fetch_with_jgo(wanted: JarSet, scratch: Path, progress: OnProgress) -> Iterator[Path]:
     """Resolve and download a set's endpoints with jgo, into a repository of its own under `scratch`.
 
     The user's own Maven repository is neither read nor written: a jar damaged there would be
@@ -161,7 +161,7 @@ def fetch_with_jgo(wanted: JarSet, scratch: Path, progress: Progress) -> Iterato
     progress("", len(wanted.sums), len(wanted.sums))
 
 
-def _fill(final: Path, wanted: JarSet, scratch: Path, progress: Progress, fetch: Fetch) -> None:
+def _fill(final: Path, wanted: JarSet, scratch: Path, progress: OnProgress, fetch: Fetch) -> None:
     staging = scratch / "staging"
     staging.mkdir()
     try:

@@ -15,18 +15,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from state.customers.events import EventBatch, Kind, event_hashes
+from state.customers.events import Action, EventBatch, event_hashes
 from state.customers.machine import CustomerMachine
 from streams.messages.checks import AHEAD_MS, CONTROL, EARLIEST_MS, LOG_APPEND_TIME, MAX_VALUE_BYTES
 from streams.messages.schema import MAX_ID_BYTES, MAX_SOURCE_BYTES, EventMessage, decode_event
 
 if TYPE_CHECKING:
     from streams.messages.checks import EventTypes
-    from streams.messages.decoding import Record
+    from streams.messages.decoding import ConsumedRecord
 
 
 def decode_columns(
-    records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes, now_ms: int
+    records: Sequence[ConsumedRecord], end: int, machine: CustomerMachine, types: EventTypes, now_ms: int
 ) -> EventBatch | None:
     """The events of a chunk; None if any record is to be refused, or erases a customer.
 
@@ -43,9 +43,9 @@ def decode_columns(
             return None
     except (TypeError, msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    kinds = _kinds(events, types)
+    actions = _actions(events, types)
     times_ms = _times_ms([event.timestamp for event in events])
-    if kinds is None or times_ms is None:
+    if actions is None or times_ms is None:
         return None
     if times_ms.min() < EARLIEST_MS or times_ms.max() > _published_ms(records, now_ms) + AHEAD_MS:
         return None  # or perhaps none of them is to be refused
@@ -79,14 +79,14 @@ def decode_columns(
         known = {source: machine.event_sources.number(source) for source in dict.fromkeys(sources)}  # type: ignore[arg-type]
         source_numbers[:] = [known[source] for source in sources]
     return EventBatch(
-        np.fromiter((record.offset for record in records), np.int64, len(records)), kinds,
+        np.fromiter((record.offset for record in records), np.int64, len(records)), actions,
         np.array(slots, np.uint32), np.array(item_numbers, np.uint32),
         np.fromiter((event.quantity for event in events), np.uint32, len(events)), times_ms, hashes, profiles,
         source_numbers, np.array(sequences if numbered else np.zeros(len(events)), np.int64), end,
     )  # fmt: skip
 
 
-def _published_ms(records: Sequence[Record], now_ms: int) -> int:
+def _published_ms(records: Sequence[ConsumedRecord], now_ms: int) -> int:
     """When the first of the records was published, at the latest."""
     if {record.timestamp_type for record in records} == {LOG_APPEND_TIME}:
         return min(record.timestamp for record in records)
@@ -128,10 +128,10 @@ def is_id(value: str) -> bool:
         return False
 
 
-def _kinds(events: Sequence[EventMessage], types: EventTypes) -> npt.NDArray[np.uint8] | None:
+def _actions(events: Sequence[EventMessage], types: EventTypes) -> npt.NDArray[np.uint8] | None:
     words = {event.type for event in events}
-    numbers = {word: types.numbers.get(word, int(Kind.FORGET)) for word in words}
-    if int(Kind.FORGET) in numbers.values():
+    numbers = {word: types.numbers.get(word, int(Action.FORGET)) for word in words}
+    if int(Action.FORGET) in numbers.values():
         return None
     if not any(numbers.values()):
         return np.zeros(len(events), np.uint8)

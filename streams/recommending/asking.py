@@ -28,7 +28,7 @@ class AskedFilter(Struct, forbid_unknown_fields=True):
     without: list[str] = []
 
 
-class Asked(Struct, forbid_unknown_fields=True):
+class Question(Struct, forbid_unknown_fields=True):
     """The question. Without a kind it is that of each customer's newest event."""
 
     customers: Annotated[list[str], Meta(max_length=1_000)]
@@ -42,7 +42,7 @@ class Asked(Struct, forbid_unknown_fields=True):
     ] = False
 
 
-_decode = msgspec.json.Decoder(Asked).decode
+_decode = msgspec.json.Decoder(Question).decode
 
 
 async def answer(tasks: RecommenderTasks, request: web.Request) -> web.Response:

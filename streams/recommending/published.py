@@ -28,7 +28,7 @@ log = logging.getLogger("alsobought")
 AGAIN_S = 1.0
 
 
-class Published:
+class PublishedRecommendations:
     """The recommendations of one partition.
 
     Attributes

@@ -16,8 +16,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from recommending.list_view import Translation
-from state.popularity.bestsellers import EVERYTHING, Bestsellers
-from state.popularity.bestsellers import Board as Which
+from state.popularity.bestsellers import EVERYTHING, BestsellerList, Bestsellers
 from streams.kafka.foreign import Written
 from streams.messages.partitioning import partition_for
 from streams.process.threads import in_thread
@@ -135,16 +134,16 @@ class SellersPublisher:
         groups = self._board.catalogue.groups[:, 0]
         return np.where(numbers >= 0, groups[np.maximum(numbers, 0)], 0).astype(np.int32)
 
-    def _key(self, which: Which) -> bytes:
+    def _key(self, which: BestsellerList) -> bytes:
         prefix, name = "trending" if which.trending else "category", self._category(which)
         if name is None:
             return b"trending" if which.trending else b"all"
         return f"{prefix}:{name}".encode()
 
-    def _category(self, which: Which) -> str | None:
+    def _category(self, which: BestsellerList) -> str | None:
         return None if which.category == EVERYTHING else self._board.catalogue.categories.id(which.category)
 
-    def _message(self, which: Which) -> bytes | None:
+    def _message(self, which: BestsellerList) -> bytes | None:
         sellers = self._lists.lists.get(which)
         if not sellers:
             return None

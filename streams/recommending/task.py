@@ -21,7 +21,7 @@ from faust.types import TP
 
 from recommending.catalogue import Filter
 from recommending.recommender import Shelf
-from state.customers.events import Kind
+from state.customers.events import Action
 from state.customers.machine import CustomerMachine
 from state.customers.pairing import DUPLICATE, INCLUDED, NEW, REPEAT
 from state.customers.saver import CustomerSaver
@@ -36,7 +36,7 @@ from streams.process.threads import in_thread
 from streams.recommending.advice import Advice
 from streams.recommending.learnt import LearntPublisher
 from streams.recommending.messages import Recommendations, encode, key_of
-from streams.recommending.published import Published
+from streams.recommending.published import PublishedRecommendations
 from streams.recommending.unfinished import customers_between, reported_before
 from streams.recommending.waiting import Waiting
 from streams.tasks.context import Context
@@ -83,7 +83,7 @@ class RecommenderTask(Task):
         self._learnt = LearntPublisher(tp.partition, self._board, context, lambda: shared.lessons(kind))
         self._waiting = Waiting()
         self._news: list[tuple[int, list[str]]] = []  # offset of a chunk, whom it has news of
-        self._published = Published(self._board, tp.partition, context)
+        self._published = PublishedRecommendations(self._board, tp.partition, context)
         self._hidden = -1  # of the board, when what is published was last looked through
         self._wake = asyncio.Event()
         self._behind_ms, self._chunk_at = 0.0, 0.0
@@ -184,7 +184,7 @@ class RecommenderTask(Task):
         now_ms = time.time_ns() // 1_000_000
         decoded = decode_events(records, chunk.end, machine, self._types, now_ms)
         batch = decoded.batch
-        for slot in np.unique(batch.customers[batch.kinds == Kind.FORGET]).tolist():
+        for slot in np.unique(batch.customers[batch.actions == Action.FORGET]).tolist():
             customer_id = machine.customers.id(slot)
             for profile in (None, *filter(None, machine.profiles.of(slot))):
                 self._waiting.erased[key_of(customer_id, profile).encode()] = None

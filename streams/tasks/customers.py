@@ -11,7 +11,7 @@ import numpy as np
 from faust.types import TP
 
 from state.customers import pairing
-from state.customers.events import Kind
+from state.customers.events import Action
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.messages.deltas import Source, encode
@@ -113,7 +113,7 @@ class CustomerTask(Task):
         if not decoded.records:
             return
         places = partitions_for([record.key or b"" for record in decoded.records], self.context.partitions)
-        elsewhere = (places != self.tp.partition) & (decoded.batch.kinds != Kind.FORGET)
+        elsewhere = (places != self.tp.partition) & (decoded.batch.actions != Action.FORGET)
         if found := int(np.count_nonzero(elsewhere)):
             self.counters.misplaced += found
             self.context.warn_of_partitioner(self.tp.topic)

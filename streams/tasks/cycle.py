@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from faust.types import TP
 
-from streams.tasks.computing import Applied, Computing, Listed, Transferred
+from streams.tasks.computing import AppliedChunk, Computing, Listed, Transferred
 from streams.tasks.items import ItemTask
 from streams.tasks.storing import Storing
 from streams.tasks.task import Task
@@ -194,7 +194,7 @@ class Cycle:
         self._kept = kept
         return sources, deltas
 
-    def _send(self, context: Context, applied: Sequence[Applied]) -> None:
+    def _send(self, context: Context, applied: Sequence[AppliedChunk]) -> None:
         for task, chunk, position, outgoing in applied:
             if outgoing is None:
                 self._miss(task, chunk)

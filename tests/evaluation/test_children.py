@@ -35,14 +35,14 @@ def killed(*_):
     print("a library says something", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
-b.Bestsellers.learn = b.RecentBestsellers.learn = fails
+b.BestsellersScoring.learn = b.RecentBestsellersScoring.learn = fails
 p.run = fails
 i.RawCounts.learn = killed
 """
 SLOW = """
 import time
 import evaluation.algorithms.bestsellers as b
-b.Bestsellers.learn = lambda *_: time.sleep(3_600)
+b.BestsellersScoring.learn = lambda *_: time.sleep(3_600)
 """
 
 

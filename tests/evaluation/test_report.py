@@ -15,7 +15,7 @@ from alsobought.bars import progress_bar as bar
 from evaluation import prequential
 from evaluation.errors import EvaluationError
 from evaluation.metrics import found
-from evaluation.protocol import DAY_MS, Catalogue, asked_at
+from evaluation.protocol import DAY_MS, ItemProperties, asked_at
 from evaluation.report import page
 from evaluation.running import Evaluation, Question, evaluate
 from tests.evaluation.world import columns, rows
@@ -27,7 +27,7 @@ QUESTION = Question(cutoffs=2, days=14, k=5)
 
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
-    events = columns(watches(1, 200, 80, 3_000), Catalogue(["a", "b"] * 40, ["x"] * 80))
+    events = columns(watches(1, 200, 80, 3_000), ItemProperties(["a", "b"] * 40, ["x"] * 80))
     return evaluate("<b>films</b>", events, NAMES, QUESTION, bar, prequential=True, jobs=3)
 
 

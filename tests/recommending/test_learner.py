@@ -14,7 +14,7 @@ from recommending.features import FEATURES, NEW_FEATURES
 from recommending.learner import SHOWN, Case, Learner
 from recommending.ranker import LARGEST_DEVIATION
 from recommending.recommender import ALGORITHMS, USUAL
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from tests.oracles import recommending as oracle
 from tests.recommending.world import World, build, events_of, world_of
 
@@ -62,7 +62,7 @@ def baskets(events: list[Event]) -> list[tuple[str, list[Event]]]:
     """Consecutive purchases of each customer in a chunk of the log."""
     by_customer: dict[str, list[Event]] = {}
     for event in events:
-        if event.kind == Kind.PURCHASE:
+        if event.action == Action.PURCHASE:
             by_customer.setdefault(event.customer_id, []).append(event)
     return list(by_customer.items())
 

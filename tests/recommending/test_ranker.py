@@ -193,7 +193,7 @@ def test_a_flood_of_data_at_the_edge_stays_finite_and_is_forgotten() -> None:
 
 
 def test_weights_have_a_limit() -> None:
-    """Hits that one feature tells apart without fail would let its weight grow for ever."""
+    """HitCounts that one feature tells apart without fail would let its weight grow for ever."""
     ranker = Ranker.new(("a",), {"a": LARGEST_WEIGHT - 0.01})
     x = np.array([[0.001]] + [[0.0]] * 3)
     for _ in range(2000):

@@ -126,7 +126,7 @@ def _decode(word: str | None, kind: EventKind, kinds: Sequence[EventKind]) -> in
     decoded = decode_events(
         [_Raw(msgspec.json.encode(event))], 1, CustomerMachine(), EventTypes(kind, kinds), 0
     )
-    return decoded.refused[0].reason if decoded.refused else int(decoded.batch.kinds[0])
+    return decoded.refused[0].reason if decoded.refused else int(decoded.batch.actions[0])
 
 
 def test_a_topic_takes_its_own_word_and_names_the_topic_of_others() -> None:

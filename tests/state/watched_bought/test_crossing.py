@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.customers.machine import CustomerMachine
 from state.errors import BadDelta, BadSettings
 from state.items.machine import ItemMachine
@@ -121,7 +121,7 @@ def test_everything_undone_leaves_nothing() -> None:
     cluster = _cluster(3)
     for side, log in enumerate(cluster.events):
         for customer in {event.customer_id for event in log}:
-            forget = Event(customer, "", START_MS, kind=Kind.FORGET)
+            forget = Event(customer, "", START_MS, action=Action.FORGET)
             log.append(forget)
             cluster.logs[side][cluster.partition_of(customer)].append(forget)
     cluster.run()
@@ -220,11 +220,11 @@ def test_first_events_of_another_layout_or_cut_short_are_refused() -> None:
 
 def _again() -> list[Event]:
     """Bought, returned and bought again: applied twice it would not be what it is."""
-    kinds = Kind.PURCHASE, Kind.RETURN, Kind.PURCHASE, Kind.PURCHASE
+    actions = Action.PURCHASE, Action.RETURN, Action.PURCHASE, Action.PURCHASE
     items = ["tea", "tea", "tea", "milk"]
     return [
-        Event("ann", item, START_MS + n, kind=kind)
-        for n, (item, kind) in enumerate(zip(items, kinds, strict=True))
+        Event("ann", item, START_MS + n, action=action)
+        for n, (item, action) in enumerate(zip(items, actions, strict=True))
     ]
 
 
