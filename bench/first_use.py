@@ -4,7 +4,7 @@
 
 The demo runs in a clone of what is committed here, with a virtual environment of its own (so with whatever
 packages pip has cached) and with kernels compiled anew; its own part is the time from its start until its
-first lists have moved, which it tells. The tests run in the same clone.
+first lists have moved, which it prints. The tests run in the same clone.
 """
 
 from __future__ import annotations

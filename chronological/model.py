@@ -8,7 +8,7 @@ The file is numpy's .npz, without anything pickled:
     outward    float32[items, hidden]    what an item is scored with
     bias       float32[hidden]
 
-Whoever announces it also tells the SHA-256 of all its bytes, which `decode` checks first.
+The announcement of a model includes the SHA-256 of all these bytes, which `decode` checks first.
 """
 
 from __future__ import annotations

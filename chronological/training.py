@@ -92,7 +92,7 @@ class Training:
     sets
         Examples to learn from, oldest first.
     held_out
-        Examples that tell when to stop.
+        The examples whose loss decides when to stop.
     seed
         The same seed, examples and settings give the same weights.
     last

@@ -17,7 +17,7 @@ from typing import Protocol
 PARTS = 100  # of a bar
 
 
-class Tell(Protocol):
+class ShowProgress(Protocol):
     """Shows how many are done, and what is being worked on."""
 
     def __call__(self, count: int, doing: str = "") -> None:
@@ -27,7 +27,7 @@ class Tell(Protocol):
 class Bar(Protocol):
     """Opens a bar and gives what shows how many are done, as `alsobought.bars.progress_bar` does."""
 
-    def __call__(self, what: str, total: int, /) -> AbstractContextManager[Tell]:
+    def __call__(self, what: str, total: int, /) -> AbstractContextManager[ShowProgress]:
         """Open it."""
 
 
@@ -53,8 +53,8 @@ class ChildTask:
 class _Children:
     """Processes that run, and how far they are."""
 
-    def __init__(self, tasks: Sequence[ChildTask], folder: Path, tell: Tell) -> None:
-        self._folder, self._tell = folder, tell
+    def __init__(self, tasks: Sequence[ChildTask], folder: Path, show_progress: ShowProgress) -> None:
+        self._folder, self._show_progress = folder, show_progress
         self._shares = dict.fromkeys(tasks, 0.0)
         self._running: dict[ChildTask, subprocess.Popen[str]] = {}
         self._stopped = False
@@ -93,7 +93,7 @@ class _Children:
             self._shares[task] = share
             done = sum(self._shares.values()) / len(self._shares)
             doing = ", ".join(f"{name.name} {PARTS * self._shares[name]:.0f}" for name in self._running)
-            self._tell(round(PARTS * done), f"({doing})")
+            self._show_progress(round(PARTS * done), f"({doing})")
 
     def stop(self) -> None:
         """Kill those that run, and begin no other."""
@@ -121,8 +121,8 @@ def run(tasks: Sequence[ChildTask], folder: Path, jobs: int, bar: Bar) -> dict[C
     dict
         Why those failed that did; the others went on.
     """
-    with bar("percent:", PARTS) as tell, ThreadPoolExecutor(jobs) as threads:
-        children = _Children(tasks, folder, tell)
+    with bar("percent:", PARTS) as show_progress, ThreadPoolExecutor(jobs) as threads:
+        children = _Children(tasks, folder, show_progress)
         try:
             running = {task: threads.submit(children.run, task) for task in reversed(tasks)}
             ended = {task: running[task].result() for task in tasks}

@@ -27,11 +27,11 @@ def trained(before: Events, version: int, progress: OnProgress) -> Chronological
     except TooShort:
         return None
 
-    def tell(report: Report) -> None:
+    def show(report: Report) -> None:
         progress(report.batches / report.of_batches)
 
     with threadpool_limits(1, "blas"):  # matrices are too small for more
-        training.run(tell)
+        training.run(show)
     items = Dictionary()
     for number in known.tolist():
         items.number(str(number))

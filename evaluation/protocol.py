@@ -24,7 +24,7 @@ NOTHING = -1
 
 Ids = npt.NDArray[np.int32]
 OnProgress = Callable[[float], None]
-"""Told, now and then, which share of a `fit` is done: 0 to 1."""
+"""Called now and then with the share of a `fit` that is done: 0 to 1."""
 
 
 def no_progress(_share: float) -> None:

@@ -171,7 +171,7 @@ async def _no_such_path(request: web.Request) -> web.Response:
 
 @web.middleware
 async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell errors as JSON."""
+    """Return errors as JSON."""
     try:
         return await handler(request)
     except ApiError as error:

@@ -33,7 +33,7 @@ class BadDelta(StateError):
 
 
 class NoMessage(BadDelta):
-    """Somebody else wrote to a topic that is the machines' own: pass the record over, and tell its writer."""
+    """A record in one of the machines' own topics is by somebody else: skip it and report it."""
 
 
 class StoreError(StateError):

@@ -83,7 +83,7 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
     # Records by the million are short-lived and hold no cycles: looking for cycles cost 5 % of the time.
     gc.set_threshold(100_000, 20, 50)
     keep_compact()
-    if settings.log_level != "debug":  # they tell of every connection and every look into a topic
+    if settings.log_level != "debug":  # these libraries log every connection and every look into a topic
         for library in ("kafka", "aiokafka"):
             logging.getLogger(library).setLevel(logging.WARNING)
     app = App(

@@ -6,11 +6,13 @@
 
 The first two are always there, others where ALSOBOUGHT_EVENT_TYPES names them. The catalogue is one for all.
 
-One more kind of lists has no events that users publish: what those who watched an item went on to buy,
+One more kind of lists has no events that users publish. It holds what those who watched an item went on to
+buy:
 
     watched-bought   first-events   pair-deltas-watched-bought   related-items-watched-bought
 
-is counted from what the machines of purchases and of watches tell in `first-events`.
+It is counted from the history changes that the machines of purchases and of watches publish to
+`first-events`.
 """
 
 from __future__ import annotations
@@ -99,8 +101,8 @@ class CrossKind(Kind):
     Attributes
     ----------
     sides
-        The kinds of events whose machines tell what comes into histories, by their numbers there
-        (`state.messages.first_events`).
+        The kinds of events whose machines publish history changes, by their numbers there
+        (`state.messages.history_changes`).
     """
 
     sides: tuple[EventKind, ...]

@@ -125,7 +125,7 @@ def test_state_needs_few_packages() -> None:
     }  # fmt: skip
 
 
-def test_every_consumer_is_made_where_it_is_told_to_read_committed_records_only() -> None:
+def test_every_consumer_is_made_where_it_is_set_to_read_committed_records_only() -> None:
     """kafka-python's consumer lacks codecs besides; readers of lists, commands and pages are aiokafka's."""
     folders = ("state", "chronological", "streams", "serving", "evaluation", "alsobought")
     making = {

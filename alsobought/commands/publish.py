@@ -146,7 +146,7 @@ def items(
         with progress_bar(f"read {file}", None) as done:
             found.check(lambda position: done(position.done))
     _send(bootstrap, ITEMS, first(found.records(skip_bad=skip_bad), limit), limit, None)
-    _tell(found)
+    _show_notes(found)
 
 
 def forget(
@@ -192,10 +192,10 @@ def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) 
                 )
             )
         _send(bootstrap, kind.events, first(numbered(batches, source), how.limit), how.limit, how.rate)
-    _tell(found)
+    _show_notes(found)
 
 
-def _tell(source: TableSource) -> None:
+def _show_notes(source: TableSource) -> None:
     """Say what was left out, and what was not taken as it is written."""
     if source.bad.count:
         typer.echo(f"left out {source.bad.count:,} rows:\n{source.bad}", err=True)

@@ -94,11 +94,11 @@ def recommend(
             some = wanted[start : start + AT_ONCE]
             answers = recommenders.recommend(question, some)
             for name in some:
-                _tell(bootstrap, name, answers[name], as_json=as_json)
+                _show_answer(bootstrap, name, answers[name], as_json=as_json)
             advance(start + len(some))
 
 
-def _tell(bootstrap: str, customer: str, answer: dict[str, Any], *, as_json: bool) -> None:
+def _show_answer(bootstrap: str, customer: str, answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(answer, ensure_ascii=False))
         return

@@ -12,8 +12,8 @@ standard input, a pipe, and `complete-journey`, purchases that come with the ins
 
 Purchases, watches and other events have the columns customer_id, item_id and timestamp, and optionally
 quantity, event_type, event_id, basket_id, price and profile_id; items have item_id, and optionally title,
-category, brand, price and available. Other columns are ignored. `values` tells what a cell may hold,
-`TableSource` what becomes of bad rows, `ordering` in which order events are sent.
+category, brand, price and available. Other columns are ignored. `values` defines what a cell may hold,
+`TableSource` what happens to bad rows, and `ordering` in which order events are sent.
 """
 
 from alsobought.sources.errors import BadRow, BadRows, BadRowsError, SourceError

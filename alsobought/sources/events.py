@@ -98,7 +98,7 @@ class EventTable:
     kind
         The kind of events that the rows are of.
     now_ms
-        Tells the time of publishing, ms since 1970; events may be a day ahead of it. A pipe may last days.
+        Returns the time of publishing, ms since 1970; events may be a day ahead of it. A pipe may last days.
     notes
         Gets what was done to cells that are not as they are written.
     """

@@ -106,8 +106,9 @@ def _opener(name: str, table: Table, separator: str | None) -> Open:
     if is_stream(name) and not compressed:
         return lambda notes: _stream_reader(path, table, notes, separator)
     raise SourceError(
-        f"{name}: the name tells no known format. Known are .csv, .tsv, .txt, .jsonl, .ndjson and .json, each"
-        f" also .gz or .xz; .parquet; {STDIN} for standard input; and {complete_journey.NAME}."
+        f"{name}: the ending of the name is of no known format. Known are .csv, .tsv, .txt, .jsonl, .ndjson"
+        f" and .json, each also .gz or .xz; .parquet; {STDIN} for standard input; and"
+        f" {complete_journey.NAME}."
     )
 
 

@@ -128,7 +128,7 @@ def _ranks(uniform: npt.NDArray[np.float64], count: int, exponent: float) -> Int
 
 
 def _scattered(ranks: Ints, count: int) -> Ints:
-    """A permutation of 0 to `count` - 1, so that a number does not tell its rank."""
+    """A permutation of 0 to `count` - 1, so that a number does not reveal its rank."""
     factor = int(count * 0.6180339887) | 1
     while math.gcd(factor, count) != 1:
         factor += 2

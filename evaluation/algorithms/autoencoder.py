@@ -44,10 +44,10 @@ class Autoencoder(Scoring):
         except TooShort:
             return  # the prior alone ranks
         with threadpool_limits(1, "blas"):  # matrices are too small for more
-            training.run(self._tell)
+            training.run(self._report)
         self._network = training.network
 
-    def _tell(self, report: Report) -> None:
+    def _report(self, report: Report) -> None:
         self.progress(report.batches / report.of_batches)
 
     @abstractmethod

@@ -31,7 +31,7 @@ class Lists(NamedTuple):
 
 
 class PublishedLists(NamedTuple):
-    """What was last published, per row: enough to tell whether a new list says something else."""
+    """What was last published of each row: enough to decide whether a new list differs from it."""
 
     length: npt.NDArray[np.int32]  # -1: nothing was published since the machine was opened
     item: npt.NDArray[np.int32]  # [rows, k]

@@ -142,7 +142,7 @@ class EmbeddedKafka:
         if self._guard is not None:
             for pipe in (self._guard.stdin, self._guard.stdout):
                 if pipe is not None:
-                    pipe.close()  # closing stdin tells the guard to end the JVM
+                    pipe.close()  # the guard ends the JVM when its standard input is closed
             whole = self._guard.wait() == ENDED
         if self._jvm is not None and self._jvm.is_running():
             # Only when somebody killed the guard itself; is_running compares start times, not just the pid.

@@ -59,7 +59,7 @@ KAFKA = JarSet(
 
 
 def stderr_progress(name: str, done: int, total: int) -> None:
-    """Tell on standard error how far the download is: one line on a terminal, else the first and the last."""
+    """Show on standard error how far the download is: one line on a terminal, else the first and the last."""
     if sys.stderr.isatty():
         end = "\n" if done == total else ""
         print(

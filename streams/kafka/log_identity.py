@@ -28,9 +28,9 @@ REBUILT = " rebuilt "
 class LogIdentity:
     """The ids of the topics that state is counted from, and where it begins if that was set.
 
-    A kind's state is of its own two topics and of the catalogue: a kind that is new changes no other's
-    identity. That of the catalogue's state is the same as of purchases. What is counted from first events is
-    of the topics of events, too, that these tell of.
+    The identity of a kind's state covers its own two topics and the catalogue, so a new kind changes no other
+    kind's identity. The catalogue's state has the identity of the state of purchases. The identity of what is
+    counted from history changes also covers the topics of the events that changed the histories.
     """
 
     kinds: tuple[Kind, ...]
@@ -43,8 +43,8 @@ class LogIdentity:
         Two rebuilds have the same only if the ends of the deltas are, so that nothing was counted in between.
         """
         kind = next((k for k in self.kinds if topic in (k.events.name, k.deltas.name)), BOUGHT)
-        told_of = [side.events for side in kind.sides] if isinstance(kind, CrossKind) else []
-        names = sorted(spec.name for spec in (kind.events, ITEMS, kind.deltas, *told_of))
+        reported_of = [side.events for side in kind.sides] if isinstance(kind, CrossKind) else []
+        names = sorted(spec.name for spec in (kind.events, ITEMS, kind.deltas, *reported_of))
         topics = " ".join(f"{name} {self.ids[name]}" for name in names)
         places = sorted((name, partition) for name, partition in self.begins if name in names)
         if not places:

@@ -31,7 +31,7 @@ def evaluation() -> Evaluation:
     return evaluate("<b>films</b>", events, NAMES, QUESTION, bar, prequential=True, jobs=3)
 
 
-def test_all_are_told_with_the_contracts_names(evaluation: Evaluation) -> None:
+def test_all_are_reported_with_the_contracts_names(evaluation: Evaluation) -> None:
     answer: dict[str, Any] = json.loads(json.dumps(evaluation.to_dict()))
     assert answer["data"] == "<b>films</b>"
     assert [set(one) for one in answer["cutoffs"]] == [{"at", "customers"}] * 2
@@ -84,7 +84,7 @@ def test_prequential_tests_each_visit_once(evaluation: Evaluation) -> None:
 
 
 def test_prequential_learns_nothing_before_the_test() -> None:
-    """A stream whose second half is random cannot be told from its first half."""
+    """A stream whose second half is random cannot be distinguished from its first half."""
     rng = np.random.default_rng(0)
     answer = [(c, int(rng.integers(60)), day + c / 100) for day in range(60) for c in range(40)]
     months = prequential.run(rows(*answer), lambda _share: None)

@@ -193,7 +193,7 @@ def test_a_flood_of_data_at_the_edge_stays_finite_and_is_forgotten() -> None:
 
 
 def test_weights_have_a_limit() -> None:
-    """HitCounts that one feature tells apart without fail would let its weight grow for ever."""
+    """Hits that one feature separates without fail would let its weight grow for ever."""
     ranker = Ranker.new(("a",), {"a": LARGEST_WEIGHT - 0.01})
     x = np.array([[0.001]] + [[0.0]] * 3)
     for _ in range(2000):
@@ -263,7 +263,7 @@ def test_restore_of_other_features() -> None:
 
 
 def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump() -> None:
-    """As that of a model that is not there yet: constant for long, then telling."""
+    """As that of a model that is not there yet: constant for long, then informative."""
     rng, truth = np.random.default_rng(9), np.array([1.5, -1.0, 0.5, 0.0, 2.0])
     with_it, without = Ranker.new((*NAMES, "late"), {}, {"late": 0.1}), Ranker.new(NAMES, {})
     for _ in range(3000):

@@ -21,7 +21,7 @@ from tests.state.published import NAMES, first_deliveries, published
 
 
 def unnamed(seed: int, events: int, customers: int, items: int) -> list[Event]:
-    """Nothing but their source tells a second delivery of them."""
+    """Nothing but their source reveals a second delivery of them."""
     made = shop(seed, events, customers, items, duplicates=0.0, returns=0.1, forgets=0.01)
     return [replace(event, event_id=None) for event in made]
 

@@ -41,7 +41,7 @@ def silent(_name: str, _done: int, _total: int) -> None:
     pass
 
 
-def test_jars_are_fetched_once_and_progress_is_told(tmp_path: Path) -> None:
+def test_jars_are_fetched_once_and_progress_is_reported(tmp_path: Path) -> None:
     calls: list[Path] = []
     answer: list[tuple[str, int, int]] = []
     fetch = fetching({**CONTENT, "unasked.jar": b"?"}, calls)

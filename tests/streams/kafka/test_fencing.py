@@ -19,7 +19,7 @@ from streams.topics import TopicSpec
 
 
 class _Coordinator:
-    """Answers heartbeats as told; as slowly as told."""
+    """Answers heartbeats as the test sets, and as slowly as it sets."""
 
     def __init__(self) -> None:
         self.answers: asyncio.Queue[bool] = asyncio.Queue()

@@ -33,7 +33,7 @@ def weigh(ranker: Ranker, value: float) -> Ranker:
 
 
 def answer(partition: int, value: float, cases: float) -> RankerState:
-    """What a partition with weights of this value has told."""
+    """What a partition with weights of this value has published."""
     states = {
         name: weigh(ranker, value).state() | {"cases": cases} for name, ranker in board().rankers.items()
     }
@@ -64,7 +64,7 @@ def test_each_partition_counts_as_much_as_it_has_had_lessons() -> None:
     assert {ranker.cases for ranker in ours.rankers.values()} == {77.0}  # its own
 
 
-def test_what_partitions_here_told_does_not_count_twice() -> None:
+def test_what_partitions_here_reported_does_not_count_twice() -> None:
     ours = board()
     for ranker in ours.rankers.values():
         weigh(ranker, 1.0)
@@ -83,7 +83,7 @@ def test_who_has_learnt_nothing_takes_what_others_have() -> None:
     assert values_of(ours) == {(2.0, 20.0, 200.0)}
     ours = board()
     before = values_of(ours)
-    ours.take_in({0: lessons(0.0)})  # nobody else has told anything
+    ours.take_in({0: lessons(0.0)})  # nobody else has published anything
     assert values_of(ours) == before
 
 

@@ -51,7 +51,7 @@ def test_nothing_is_stored_before_kafka_has_the_deltas(tmp_path: Path) -> None:
         for _ in range(MESSAGES):  # all but one is not enough
             await worker.once()
             assert task.position == 200
-            assert task.progress("").applied == 0  # not told as counted before it is in Kafka
+            assert task.progress("").applied == 0  # not reported as counted before it is in Kafka
             assert list(task.store.scan(b"")) == []
             worker.broker.waiting.pop().acknowledge()
         await worker.settle()
