@@ -1,7 +1,7 @@
 """What the process of one algorithm does: `python -m evaluation.child TASK FOLDER NAME`.
 
     answer       ask the algorithm at every cutoff; FOLDER/NAME.npz has what it showed, and times
-    prequential  test and teach on the whole stream; FOLDER/prequential.json has who hit
+    prequential  test and train on the whole stream; FOLDER/prequential.json has who hit
 
 Every line on standard output is the share done. Memory is that of the process at its peak: Python and the
 packages take some 100 to 200 MiB of it before there are any events.

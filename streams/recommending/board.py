@@ -29,7 +29,7 @@ class Board:
     Attributes
     ----------
     rankers : dict[str, Ranker]
-        What this process has learnt: its partitions teach the same.
+        What this process has learnt; all its partitions train the same rankers.
     learnt : dict[int, RankerState]
         What each partition, of any recommender, has learnt, as last published.
     quality : dict
@@ -75,13 +75,14 @@ class Board:
         return min((self.marks.get(p, -1) for p in range(partitions)), default=-1)
 
     def take_in(self, here: dict[int, dict[str, float]]) -> None:
-        """Go on from the average of what all have learnt; `here` are lessons of this process's partitions.
+        """Continue from the average of the weights of all partitions.
 
-        Each partition counts as much as it has had lessons; those here have the weights of this process.
+        `here` has the training steps of this process's partitions, which share the weights of this process. A
+        partition counts in proportion to its training steps.
         """
         others = [state for p, state in self.learnt.items() if p not in here]
         for name, ranker in self.rankers.items():
-            own = ranker.state() | {"cases": sum(lessons[name] for lessons in here.values())}
+            own = ranker.state() | {"cases": sum(training_steps[name] for training_steps in here.values())}
             theirs = [state.rankers[name] for state in others if name in state.rankers]
             if theirs:
                 ranker.adopt(average([own, *theirs]))

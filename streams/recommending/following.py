@@ -146,7 +146,7 @@ class Following:
             consumer.resume(tp)
 
     def is_late(self, board: Board) -> bool:
-        """Whether lists or popularity of a board are read so late that lessons would be of another time."""
+        """Return whether lists or popularity of a board are read too late to train on them."""
         now_ms, topics = time.time() * 1000, (board.kind.lists.name, board.kind.popularity.name)
         late = list(self._late.items())  # at once: the event loop changes it meanwhile
         return any(

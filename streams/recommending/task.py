@@ -1,4 +1,4 @@
-"""One partition's customers of a kind: lessons before their events are in histories, then recommendations.
+"""One partition's customers of a kind: it trains the ranker on their events, and recommends to them.
 
 Recommendations follow the lists: they are made a moment after a customer's event, not more than about once a
 second for the same customer, and while a backlog is read not at all (customers wait, each once). What is
@@ -80,7 +80,9 @@ class RecommenderTask(Task):
         self._board, self._following = shared.boards.of(kind), shared.following
         self._pacing = shared.boards.pacing
         self._types = EventTypes(kind, kinds_of(context.settings))
-        self._learnt = LearntPublisher(tp.partition, self._board, context, lambda: shared.lessons(kind))
+        self._learnt = LearntPublisher(
+            tp.partition, self._board, context, lambda: shared.training_steps(kind)
+        )
         self._waiting = Waiting()
         self._news: list[tuple[int, list[str]]] = []  # offset of a chunk, whom it has news of
         self._published = PublishedRecommendations(self._board, tp.partition, context)
@@ -154,7 +156,7 @@ class RecommenderTask(Task):
     # ------------------------------------------------------------------ events
 
     def postpones(self, now_s: float) -> bool:
-        """Wait while it is far ahead of the worker: a lesson needs the lists of what was before it."""
+        """Wait while the task is far ahead of the worker: training needs the lists from before the event."""
         read_ms = max(self._event_ms, self.machine.newest_ms)  # also of before it was opened
         self._board.alignment.has_more(self.tp.partition, read_ms)
         new = self.position >= self.replayed_to

@@ -35,10 +35,14 @@ class Shared:
         """The open tasks of a kind."""
         return [task for task in self.open_tasks() if isinstance(task, RecommenderTask) and task.kind == kind]
 
-    def lessons(self, kind: EventKind) -> dict[int, dict[str, float]]:
+    def training_steps(self, kind: EventKind) -> dict[int, dict[str, float]]:
         """What each ranker learnt from the customers of each open partition of a kind."""
-        taught = {task.tp.partition: task.advice.taught for task in self.tasks(kind)}
-        return {partition: lessons for partition, lessons in taught.items() if lessons is not None}
+        steps = {task.tp.partition: task.advice.steps for task in self.tasks(kind)}
+        return {
+            partition: training_steps
+            for partition, training_steps in steps.items()
+            if training_steps is not None
+        }
 
 
 class RecommenderTasks(Tasks):

@@ -1,4 +1,4 @@
-"""Lists and popularity wait for the events that they have counted; what is old teaches nothing."""
+"""Lists and popularity wait for the events that they have counted; nothing is learnt from what is old."""
 
 from __future__ import annotations
 

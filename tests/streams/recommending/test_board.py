@@ -1,4 +1,4 @@
-"""The board without Kafka: weights averaged by lessons, lists from messages as from machines."""
+"""The board without Kafka: weights averaged by training steps, lists from messages as from machines."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def answer(partition: int, value: float, cases: float) -> RankerState:
     return RankerState(kind="bought", partition=partition, rankers=states)
 
 
-def lessons(n: float) -> dict[str, float]:
+def training_steps(n: float) -> dict[str, float]:
     return dict.fromkeys(NAMES, n)
 
 
@@ -56,12 +56,12 @@ def values_of(some: Board) -> set[tuple[float, ...]]:
 def test_each_partition_counts_as_much_as_it_has_had_lessons() -> None:
     ours = board()
     for ranker in ours.rankers.values():
-        weigh(ranker, 1.0).cases = 77.0
+        weigh(ranker, 1.0).steps = 77.0
     ours.learnt = {2: answer(2, 2.0, 30.0), 3: answer(3, 4.0, 60.0)}
-    ours.take_in({0: lessons(4.0), 1: lessons(6.0)})
+    ours.take_in({0: training_steps(4.0), 1: training_steps(6.0)})
     mean = (10 * 1.0 + 30 * 2.0 + 60 * 4.0) / 100
     assert values_of(ours) == {(mean, 10 * mean, 100 * mean)}
-    assert {ranker.cases for ranker in ours.rankers.values()} == {77.0}  # its own
+    assert {ranker.steps for ranker in ours.rankers.values()} == {77.0}  # its own
 
 
 def test_what_partitions_here_reported_does_not_count_twice() -> None:
@@ -69,21 +69,21 @@ def test_what_partitions_here_reported_does_not_count_twice() -> None:
     for ranker in ours.rankers.values():
         weigh(ranker, 1.0)
     ours.learnt = {0: answer(0, 9.0, 1e6), 1: answer(1, 9.0, 1e6)}
-    ours.take_in({0: lessons(4.0), 1: lessons(6.0)})
+    ours.take_in({0: training_steps(4.0), 1: training_steps(6.0)})
     assert values_of(ours) == {(1.0, 10.0, 100.0)}
     ours.learnt[2] = answer(2, 3.0, 10.0)
-    ours.take_in({0: lessons(4.0), 1: lessons(6.0)})
+    ours.take_in({0: training_steps(4.0), 1: training_steps(6.0)})
     assert values_of(ours) == {(2.0, 20.0, 200.0)}
 
 
 def test_who_has_learnt_nothing_takes_what_others_have() -> None:
     ours = board()
     ours.learnt = {2: answer(2, 2.0, 30.0)}
-    ours.take_in({0: lessons(0.0)})
+    ours.take_in({0: training_steps(0.0)})
     assert values_of(ours) == {(2.0, 20.0, 200.0)}
     ours = board()
     before = values_of(ours)
-    ours.take_in({0: lessons(0.0)})  # nobody else has published anything
+    ours.take_in({0: training_steps(0.0)})  # nobody else has published anything
     assert values_of(ours) == before
 
 
@@ -94,7 +94,7 @@ def test_a_ranker_that_others_do_not_have_stays() -> None:
     state = answer(2, 3.0, 10.0)
     del state.rankers["all"]
     ours.learnt = {2: state}
-    ours.take_in({0: lessons(10.0)})
+    ours.take_in({0: training_steps(10.0)})
     assert set(ours.rankers["new"].weights.round(9)) == {2.0}
     assert set(ours.rankers["all"].weights) == {1.0}
 

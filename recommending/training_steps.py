@@ -1,8 +1,8 @@
-"""The lesson loop: who comes back in a batch is a test of what would be shown, then a lesson.
+"""Test, then train: each customer who comes back in a batch is first a test, then a training example.
 
-`before` looks at what each algorithm would show to the customers who come back, with what is known before the
-batch; then the caller applies the batch to the histories; `after` counts who hit, and learns. Streams and
-evaluation run this same loop.
+`before` records what each algorithm would show to the customers who come back, from what is known before the
+batch. The caller then applies the batch to the histories. `after` counts which algorithms hit, and takes a
+training step. Streams and evaluation run this same loop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recommending.learner import Case, Learner
+from recommending.learner import Example, Learner
 from recommending.visits import Visit, visits
 from state.customers.events import EventBatch
 from state.customers.machine import CustomerMachine
@@ -20,15 +20,15 @@ from state.customers.pairing import GONE
 
 
 class Test(NamedTuple):
-    """A customer who comes back, and what would be shown to them."""
+    """A customer who comes back, and the example with what would be shown to them."""
 
     visit: Visit
     customer_id: str
-    case: Case
+    example: Example
 
 
 class Tested(NamedTuple):
-    """What a test brought: whether each algorithm hit (`Learner.after`)."""
+    """The outcome of a test: whether each algorithm hit (`Learner.after`)."""
 
     customer: int  # slot
     customer_id: str
@@ -37,24 +37,30 @@ class Tested(NamedTuple):
 
 
 def before(learner: Learner, customers: CustomerMachine, batch: EventBatch, most: int) -> list[Test]:
-    """Tests of a batch that is not applied yet, of at most so many customers. `view.lock` must be held."""
+    """Return the tests of a batch that is not applied yet, of at most `most` customers.
+
+    `view.lock` must be held.
+    """
     tests = []
     for visit in visits(batch, customers.histories, most):
         customer_id = customers.customers.id(visit.customer)
-        case = learner.before(learner.recommender.history(customer_id))
-        tests.append(Test(visit, customer_id, case))
+        example = learner.before(learner.recommender.history(customer_id))
+        tests.append(Test(visit, customer_id, example))
     return tests
 
 
 def after(
     learner: Learner, tests: list[Test], batch: EventBatch, outcomes: npt.NDArray[np.uint8]
 ) -> list[Tested]:
-    """Count who hit and learn, once the batch is applied with these outcomes. `view.lock` must be held."""
+    """Count which algorithms hit and learn, once the batch is applied with these outcomes.
+
+    `view.lock` must be held.
+    """
     tested = []
-    for visit, customer_id, case in tests:
+    for visit, customer_id, example in tests:
         counted = [i for i in visit.events if outcomes[i] < GONE]
         items = learner.recommender.in_view(np.unique(batch.items[counted]))
         if len(items):
-            hits = learner.after(case, items, visit.time_ms)
+            hits = learner.after(example, items, visit.time_ms)
             tested.append(Tested(visit.customer, customer_id, visit.time_ms, hits))
     return tested
