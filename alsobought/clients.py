@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alsobought.options import CommandError
-from streams.kafka.views import Follower, partitions_of
+from streams.kafka.follower import Follower, partitions_of
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import Progress, decode_progress
 from streams.topics import PROGRESS, TopicSpec, topic_of

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from alsobought.clients import RECENT
-from streams.kafka.views import Follower
+from streams.kafka.follower import Follower
 from streams.kinds import is_internal
 from streams.messages.schema import REPORTED, Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, topic_of

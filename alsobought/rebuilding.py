@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from alsobought.options import CommandError
 from alsobought.restoring import refuse_held, refuse_local_workers
 from streams.broker.topics_admin import group_members, list_topics
+from streams.kafka.follower import Follower, ends, positions, read_all, send
 from streams.kafka.log_identity import beginning
-from streams.kafka.views import Follower, ends, positions, read_all, send
 from streams.kinds import WATCHED_BOUGHT, EventKind, Kind, counted_of, listed_of
 from streams.messages.schema import REPORTED, decode_progress, encode
 from streams.settings import Settings

@@ -13,7 +13,7 @@ from typing import Any
 
 from alsobought.clients import newest_progress
 from alsobought.options import CommandError
-from streams.kafka.views import partitions_of
+from streams.kafka.follower import partitions_of
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED
 from streams.topics import PURCHASES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from streams.kafka.views import positions, read_all
+from streams.kafka.follower import positions, read_all
 from streams.topics import DEAD_LETTERS
 
 

@@ -25,7 +25,7 @@ from chronological.training import Report
 from state.customers.events import Action, EventBatch
 from state.customers.machine import CustomerMachine
 from state.settings import CountingSettings
-from streams.kafka.views import read_all
+from streams.kafka.follower import read_all
 from streams.kinds import EventKind
 from streams.messages.checks import LOG_APPEND_TIME, EventTypes
 from streams.messages.decoding import decode_events

@@ -21,8 +21,8 @@ from alsobought.local.stack import Stack
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
 from bench.processes import Processes
+from streams.kafka.follower import ends
 from streams.kafka.publishing import Record
-from streams.kafka.views import ends
 from streams.kinds import listed_of
 from streams.settings import Settings
 from streams.topics import PURCHASES, TopicSpec

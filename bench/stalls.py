@@ -21,7 +21,7 @@ from typing import Any
 
 from alsobought.tables import print_table
 from streams.kafka.blocking_reader import BlockingReader
-from streams.kafka.views import ends
+from streams.kafka.follower import ends
 from streams.topics import PAIR_DELTAS, RELATED_ITEMS, TopicSpec
 from tests.chaos.cluster import SESSION_MS, Cluster
 from tests.chaos.run import new_feeder

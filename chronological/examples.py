@@ -143,7 +143,7 @@ def histories(log: Log) -> tuple[Ints, ItemLists]:
     return names, ItemLists(np.concatenate([[0], np.cumsum(lengths)]), log.items[at])
 
 
-def following(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS) -> Examples:
+def predicting(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS) -> Examples:
     """What customers with a history before a cutoff bought in the days after it.
 
     Parameters

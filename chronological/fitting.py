@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chronological.errors import TooShort
-from chronological.examples import DAY_MS, WINDOW_DAYS, Examples, Ints, Log, completing, following
+from chronological.examples import DAY_MS, WINDOW_DAYS, Examples, Ints, Log, completing, predicting
 from chronological.training import BATCH, Training
 
 MOST_CUTOFFS = 12
@@ -47,7 +47,7 @@ def chronological(log: Log, end_ms: int, *, again: bool = False, seed: int = 0, 
         cutoff_ms = end_ms - n * WINDOW_DAYS * DAY_MS
         if not len(log.items) or cutoff_ms <= log.times_ms[0]:
             break
-        found = following(log, cutoff_ms, again=again)
+        found = predicting(log, cutoff_ms, again=again)
         if len(found):
             sets.append(found)
     if len(sets) < 2:

@@ -13,7 +13,7 @@ from msgspec import Struct, inspect
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from state.messages import deltas, first_events, pair_changes, transfer  # noqa: E402
+from state.messages import deltas, history_changes, pair_changes, transfer  # noqa: E402
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED_BOUGHT, EventKind, topics_of_kinds  # noqa: E402
 from streams.messages import schema as ms  # noqa: E402
 from streams.recommending import messages as rec  # noqa: E402
@@ -228,7 +228,7 @@ def _watched_bought() -> list[str]:
     """The topics of what was watched and then bought."""
     kind = WATCHED_BOUGHT
     return [
-        *(f"## {kind.events.name}", _indented(first_events.__doc__), _indented(transfer.__doc__)),
+        *(f"## {kind.events.name}", _indented(history_changes.__doc__), _indented(transfer.__doc__)),
         _created(kind.events),
         *(f"## {kind.deltas.name}", _indented(pair_changes.__doc__)),
         "Beside these messages what the catalogue says, as in [pair-deltas](#pair-deltas).",

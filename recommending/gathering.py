@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recommending.list_view import ListArrays
+from recommending.related_lists import ListArrays
 from state.memory.arrays import CACHE_LINE, address_of, kernel, prefetch
 from state.relatedness import SHRINK, SHRINK_RECENT
 
@@ -50,7 +50,7 @@ class Sums(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Where candidates are in `Sums`, by number of the view; reused without being cleared."""
+    """Where candidates are in `Sums`, by number of the related lists; reused without being cleared."""
 
     place: npt.NDArray[np.int32]
     stamp: npt.NDArray[np.int64]

@@ -62,7 +62,10 @@ class Learner:
     training_steps: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def before(self, history: History) -> Example:
-        """Return what each algorithm would show for a history that is not empty. `view.lock` must be held."""
+        """Return what each algorithm would show for a history that is not empty.
+
+        `related.lock` must be held.
+        """
         recommender = self.recommender
         found = recommender.candidates(history, unowned=True, own=True)
         new = found.source != OWN
@@ -79,7 +82,7 @@ class Learner:
         Parameters
         ----------
         basket
-            int32[m], numbers of the view: distinct items.
+            int32[m], numbers of the related lists: distinct items.
         time_ms
             Event time.
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending.gathering import Scratch, expects, newest_first, pair_z, weights
-from recommending.list_view import ListArrays
+from recommending.related_lists import ListArrays
 from state.memory.arrays import kernel
 
 REASONS = 3
@@ -123,7 +123,7 @@ def pick(
     Parameters
     ----------
     items, own, scores
-        Of the candidates their numbers of the view, whether the customer has them, and their scores.
+        Of the candidates their numbers of the related lists, whether the customer has them, and their scores.
     history, last_ms
         The customer's items, and when each was bought last.
     inverse

@@ -39,7 +39,7 @@ class Tested(NamedTuple):
 def before(learner: Learner, customers: CustomerMachine, batch: EventBatch, most: int) -> list[Test]:
     """Return the tests of a batch that is not applied yet, of at most `most` customers.
 
-    `view.lock` must be held.
+    `related.lock` must be held.
     """
     tests = []
     for visit in visits(batch, customers.histories, most):
@@ -54,12 +54,12 @@ def after(
 ) -> list[Tested]:
     """Count which algorithms hit and learn, once the batch is applied with these outcomes.
 
-    `view.lock` must be held.
+    `related.lock` must be held.
     """
     tested = []
     for visit, customer_id, example in tests:
         counted = [i for i in visit.events if outcomes[i] < GONE]
-        items = learner.recommender.in_view(np.unique(batch.items[counted]))
+        items = learner.recommender.in_related(np.unique(batch.items[counted]))
         if len(items):
             hits = learner.after(example, items, visit.time_ms)
             tested.append(Tested(visit.customer, customer_id, visit.time_ms, hits))

@@ -22,7 +22,7 @@ from state.items.saver import ItemSaver
 from state.memory.item_ids import ItemIds
 from state.memory.murmur2 import hashes
 from state.messages.deltas import Source, decode, encode, nothing
-from state.messages.first_events import BOUGHT, WATCHED, decode_first, encode_first
+from state.messages.history_changes import BOUGHT, WATCHED, decode_history_changes, encode_history_changes
 from state.messages.pair_changes import Buyers, PairChanges, Pairs, Sizes, decode_pairs, encode_pairs
 from state.popularity.bestsellers import Bestsellers
 from state.popularity.view import PopularityView
@@ -66,7 +66,7 @@ def exercise() -> int:
 
 
 def exercise_customers() -> CustomerMachine:
-    """Call the kernels of customers: of histories and of their first events; returns a machine with some."""
+    """Call the kernels of histories and of history changes; return a machine with customers."""
     customers, store = CustomerMachine(SETTINGS), MemoryStore()
     saver = CustomerSaver(customers, store)
     customers.apply(customers.batch(EVENTS))
@@ -109,8 +109,8 @@ def _cross(items: ItemMachine | None) -> None:
     crossing = CrossingMachine(SETTINGS)
     for side in (BOUGHT, WATCHED):
         machine = CustomerMachine(SETTINGS, publishes_as=Source(side, 0))
-        for message in machine.apply(machine.batch(EVENTS)).first_events:
-            for changes in crossing.apply(decode_first(encode_first(message)))[0]:
+        for message in machine.apply(machine.batch(EVENTS)).history_changes:
+            for changes in crossing.apply(decode_history_changes(encode_history_changes(message)))[0]:
                 if items is not None:
                     items.apply_pairs(decode_pairs(encode_pairs(changes)))
 

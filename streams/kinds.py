@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from streams.topics import (
     BESTSELLERS,
-    FIRST_EVENTS,
+    HISTORY_CHANGES,
     ITEMS,
     PAIR_DELTAS,
     POPULARITY,
@@ -132,11 +132,11 @@ WATCHED = _kind(
 BUILT_IN = (BOUGHT, WATCHED)
 WATCHED_BOUGHT = CrossKind(
     "watched-bought",
-    FIRST_EVENTS,
+    HISTORY_CHANGES,
     replace(
         PAIR_DELTAS,
         name="pair-deltas-watched-bought",
-        purpose="internal: what first events change in the counts of a partition's items",
+        purpose="internal: how history changes affect the counts of a partition's items",
     ),
     replace(
         RELATED_ITEMS,
@@ -199,7 +199,7 @@ def is_internal(topic: str) -> bool:
     >>> is_internal("pair-deltas-liked"), is_internal("first-events"), is_internal("purchases")
     (True, True, False)
     """
-    return is_deltas(topic) or topic == FIRST_EVENTS.name
+    return is_deltas(topic) or topic == HISTORY_CHANGES.name
 
 
 TAKEN = frozenset(

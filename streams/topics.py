@@ -60,7 +60,7 @@ PAIR_DELTAS = TopicSpec(
     retention_ms=7 * DAY_MS,
     max_message_bytes=16 << 20,
 )
-FIRST_EVENTS = TopicSpec(
+HISTORY_CHANGES = TopicSpec(
     "first-events",
     "none; the partition is the customer's",
     "internal: which items purchases and watches brought into histories, or took out, once one is watched",

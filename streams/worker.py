@@ -14,10 +14,10 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.kafka.assignment import StickyUnits
-from streams.kafka.foreign import TopicReader
 from streams.kafka.lease import Lease
 from streams.kafka.log_identity import log_identity
 from streams.kafka.outbox import Outbox, Record
+from streams.kafka.topic_reader import TopicReader
 from streams.kafka.transport import Chunk
 from streams.kinds import CrossKind, EventKind, Kind, counted_of, kinds_of, listed_of
 from streams.messages.partitioning import partition_for

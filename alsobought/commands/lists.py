@@ -24,7 +24,7 @@ from alsobought.options import (
     find_listed,
 )
 from alsobought.tables import print_table, time_of
-from streams.kafka.views import Follower, TopicRecord, ends, read_all
+from streams.kafka.follower import Follower, TopicRecord, ends, read_all
 from streams.messages.schema import decode_item, decode_related, key_text
 from streams.recommending.messages import decode_recommendations
 from streams.topics import ITEMS, TopicSpec

@@ -31,8 +31,8 @@ from alsobought.sources import EventSource, TableSource, numbered, open_events, 
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.sources.synthetic import Shape
 from streams.broker.topics_admin import require_topics
+from streams.kafka.follower import partitions_of, send
 from streams.kafka.publishing import PublishReport, Record, publish
-from streams.kafka.views import partitions_of, send
 from streams.kinds import BOUGHT, WATCHED, EventKind, kinds_of
 from streams.messages.checks import Unusable, check_id
 from streams.messages.schema import EventMessage, encode

@@ -28,7 +28,7 @@ from alsobought.recommending import Recommenders
 from alsobought.sources.id_list import read_ids
 from alsobought.tables import print_table
 from recommending.experiments import interval, p_value
-from streams.kafka.views import read_all
+from streams.kafka.follower import read_all
 from streams.messages.schema import key_text
 from streams.recommending.messages import decode_quality, decode_sellers, encode
 from streams.topics import QUALITY

@@ -13,8 +13,8 @@ from alsobought.commands.lists import titles
 from alsobought.commands.recommend import hit_rates
 from alsobought.recommending import Recommenders
 from alsobought.tables import print_table
+from streams.kafka.follower import read_all
 from streams.kafka.publishing import Record
-from streams.kafka.views import read_all
 from streams.kinds import BOUGHT
 from streams.messages.schema import decode_event
 from streams.topics import PURCHASES, QUALITY

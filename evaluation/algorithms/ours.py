@@ -17,8 +17,8 @@ from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, OnProgress, no_pro
 from recommending import training_steps
 from recommending.catalogue import Catalogue
 from recommending.learner import HitCounts, Learner
-from recommending.list_view import ListView, Translation
 from recommending.recommender import Recommender, Shelf
+from recommending.related_lists import IdMapping, RelatedLists
 from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
@@ -66,10 +66,10 @@ class Ours:
         self._catalogue = Catalogue()
         self._known_items = 0
         self._customers, self._items = CustomerMachine(settings), ItemMachine(settings)
-        self._view = ListView(settings.list_length)
-        self.recommender = Recommender(self._view, self._customers, self._items, self._catalogue)
+        self._related = RelatedLists(settings.list_length)
+        self.recommender = Recommender(self._related, self._customers, self._items, self._catalogue)
         self._learner = Learner(self.recommender)
-        self._to_view = Translation(self._items.items, self._view.items, adding=True)
+        self._to_related = IdMapping(self._items.items, self._related.items, adding=True)
         self._done = self._listed = 0
         self._train_ms, self._models = train_ms, 0
 
@@ -99,7 +99,7 @@ class Ours:
             elif len(waiting := self._items.waiting()) <= self._at_once:
                 self._rank(waiting)
             self.progress((stop - start) / (len(before) - start))
-        with self._view.lock:
+        with self._related.lock:
             self.recommender.synchronise()
 
     def _train(self, events: Events, stop: int) -> None:
@@ -124,11 +124,11 @@ class Ours:
     def _apply(self, events: Events) -> None:
         columns = zip(events.customer.tolist(), events.item.tolist(), events.time_ms.tolist(), strict=True)
         batch = self._customers.batch(Event(str(c), str(i), time_ms) for c, i, time_ms in columns)
-        with self._view.lock:
+        with self._related.lock:
             self.recommender.synchronise()
             tests = training_steps.before(self._learner, self._customers, batch, self._most_examples)
         applied = self._customers.apply(batch)
-        with self._view.lock:
+        with self._related.lock:
             training_steps.after(self._learner, tests, batch, applied.outcomes)
         for deltas in applied.deltas[0]:
             self._items.apply(deltas)
@@ -137,13 +137,13 @@ class Ours:
         self._listed = self._done
         for start in range(0, len(waiting), ROWS):
             lists = self._items.rank(waiting[start : start + ROWS])
-            self._view.put_lists(self._items, lists, self._items.mark_published(lists), self._to_view)
+            self._related.put_lists(self._items, lists, self._items.mark_published(lists), self._to_related)
 
     def recommend(self, customers: Ids, k: int, *, new_only: bool) -> Ids:
         """What the shelf of new items, or of all, shows."""
         shelf: Shelf = "new" if new_only else "all"
         found = np.full((len(customers), k), NOTHING, np.int32)
-        with self._view.lock:
+        with self._related.lock:
             for row, customer in zip(found, customers.tolist(), strict=True):
                 shown = self.recommender.recommend(self.recommender.history(str(customer)), k, shelf)
                 row[: len(shown)] = [int(one.item_id) for one in shown]

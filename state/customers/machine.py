@@ -21,7 +21,7 @@ from state.customers.events import Action, Event, EventBatch
 from state.customers.memory import CustomerMemory
 from state.memory.arrays import longer
 from state.messages.deltas import Deltas, Source
-from state.messages.first_events import FirstEvents
+from state.messages.history_changes import HistoryChanges
 
 BATCH_EVENTS = 2_000
 GONE_ITEMS = 250_000  # history items of removals in one message, and days of theirs: 6 MB at most
@@ -60,14 +60,14 @@ class Applied:
         Per item partition the messages, in order; none where nothing concerns it.
     outcomes : uint8[n]
         Per event a value of `state.customers.pairing` (NEW, REPEAT, GONE, DUPLICATE, ...).
-    first_events : list[FirstEvents]
+    history_changes : list[HistoryChanges]
         What is published to the crossing machine, if anything is; together they cover the batch's offsets,
         too.
     """
 
     deltas: list[list[Deltas]]
     outcomes: npt.NDArray[np.uint8]
-    first_events: list[FirstEvents]
+    history_changes: list[HistoryChanges]
 
 
 @dataclass
@@ -78,9 +78,9 @@ class CustomerMachine(CustomerMemory):
     ----------
     publishes_as
         As which source it publishes to the crossing machine what comes into histories and goes out of them
-        (`state.messages.first_events`); None where there is none.
+        (`state.messages.history_changes`); None where there is none.
     waits
-        Whether a new machine publishes no first events until it is asked to
+        Whether a new machine publishes no history changes until it is asked to
         (`state.watched_bought.exchange`).
     pairs
         Whether it says which items pair. A machine that does not keeps the same histories, and its batches
@@ -89,9 +89,9 @@ class CustomerMachine(CustomerMemory):
     Attributes
     ----------
     published_from : int
-        Offset from which on it has published all first events, or will have.
+        Offset from which on it has published all history changes, or will have.
     silent : bool
-        Whether it has published no first events yet.
+        Whether it has published no history changes yet.
     event_sources : EventSources
         How far it is with each source that numbers its events.
     """
@@ -146,12 +146,12 @@ class CustomerMachine(CustomerMemory):
         self.event_sources.make_room()
         deltas: list[list[Deltas]] = [[] for _ in range(self.partitions)]
         outcomes = np.empty(len(batch), np.uint8)
-        published: list[FirstEvents] = []
+        published: list[HistoryChanges] = []
         done = 0
         while True:
             upto = min(done + BATCH_EVENTS, len(batch))
-            applied, messages, first_events = self._apply_some(batch, done, upto)
-            published += first_events
+            applied, messages, history_changes = self._apply_some(batch, done, upto)
+            published += history_changes
             outcomes[done : done + len(applied)] = applied
             for partition, message in messages:
                 deltas[partition].append(message)
@@ -168,8 +168,11 @@ class CustomerMachine(CustomerMemory):
 
     def _apply_some(
         self, batch: EventBatch, start: int, stop: int
-    ) -> tuple[npt.NDArray[np.uint8], list[tuple[int, Deltas]], list[FirstEvents]]:
-        """Events start .. stop or fewer: a message for each partition concerned, and one of first events."""
+    ) -> tuple[npt.NDArray[np.uint8], list[tuple[int, Deltas]], list[HistoryChanges]]:
+        """Apply events start .. stop or fewer.
+
+        Return their outcomes, a message for each item partition concerned, and the history changes.
+        """
         columns: list[Any] = [
             column[start:stop]
             for column in (
@@ -190,12 +193,12 @@ class CustomerMachine(CustomerMemory):
         self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
         end = batch.end if start + n == len(batch) else int(batch.offsets[start + n])
         messages = list(self._messages(columns, out, n, end)) if self.pairs else []
-        published: list[FirstEvents] = []
+        published: list[HistoryChanges] = []
         if self.waits or self.silent:
             came_ms = columns[5][:n][out.outcomes[:n] == pairing.NEW]
             self.newest_ms = max(self.newest_ms, int(came_ms.max(initial=-1)))
         if self.publishes_as is not None and not self.silent:
-            published.append(self._first_events(self.publishes_as, columns, out, n, gone, end))
+            published.append(self._history_changes(self.publishes_as, columns, out, n, gone, end))
         self.position = end
         return out.outcomes[:n], messages, published
 
@@ -236,7 +239,7 @@ class CustomerMachine(CustomerMemory):
                 self._sent_ends[partition] = end
             table, t, words, f = to_table, to_taken, to_words, to_fresh
 
-    def _first_events(
+    def _history_changes(
         self,
         source: Source,
         columns: list[npt.NDArray[Any]],
@@ -244,7 +247,7 @@ class CustomerMachine(CustomerMemory):
         n: int,
         gone: int,
         end: int,
-    ) -> FirstEvents:
+    ) -> HistoryChanges:
         new = np.flatnonzero(out.outcomes[:n] == pairing.NEW)
         events, items, effects = [new], [columns[3][new]], [np.full(len(new), pairing.NEW, np.uint8)]
         start = 0
@@ -262,7 +265,7 @@ class CustomerMachine(CustomerMemory):
         at = at[order]
         customers, whose = np.unique(columns[2][at], return_inverse=True)
         numbers, which = np.unique(np.concatenate(items)[order], return_inverse=True)
-        return FirstEvents(
+        return HistoryChanges(
             source, self.position, end, self.published_from,
             [self.customers.id(slot) for slot in customers.tolist()], self.items.ids(numbers.tolist()),
             (columns[0][at] - self.position).astype(np.uint32), whose.astype(np.uint32),

@@ -5,7 +5,7 @@ buyers' opportunity sizes and the popularity of each item it owns. It drops what
 counts exactly as long as no row is full. How popular neighbours are that other partitions own, which lists
 are ranked by, and the ids of those that came without one, it has from their machines
 (`state.items.neighbour_popularity`): as of a moment ago, and exactly once all have published what they
-counted. What counts pairs of first events (`apply_pairs`) gets the buyers of all items in its messages.
+counted. What counts pairs of history changes (`apply_pairs`) gets the buyers of all items in its messages.
 
 With a store behind it not all rows need be in memory: those a message or a query touches are brought in
 before, and beyond the budget rows not used lately are stored and dropped after it.

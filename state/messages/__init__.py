@@ -1,7 +1,7 @@
 """What machines read and write: little-endian, in columns padded to 8 bytes (`wire`).
 
 deltas        what a batch of events changes in the counts of one item partition
-first_events  which items came into histories and went out of them
+history_changes  which items came into histories and went out of them
 transfer      whole histories, for a crossing machine that begins late
-pair_changes  what first events change in the pairs of what was watched and then bought
+pair_changes  what history changes change in the pairs of what was watched and then bought
 """

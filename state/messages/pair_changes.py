@@ -1,4 +1,4 @@
-"""PAIRS messages: what a batch of first events changes in the pairs of what was watched and then bought.
+"""PAIRS messages: what a batch of history changes means for the pairs of what was watched and then bought.
 
 Crossing machines write them to their item partitions, beside the other types of `state.messages.deltas`
 (little-endian, every array padded to 8 bytes; ids and numbers as in COUNTS):

@@ -1,6 +1,6 @@
-"""The crossing machine: from first events to what those who watched an item went on to buy.
+"""The crossing machine: from history changes to what those who watched an item went on to buy.
 
-Its state is a function of the first events of its partition alone: per customer the items watched and the
+Its state is a function of the history changes of its partition alone: per customer the items watched and the
 items bought, each with the time of the event that brought it into the history. A watched X and a bought Y of
 a customer pair if Y was first bought within `days` of event time after X was first watched, X itself
 included: who watches a film and then buys it went on to buy it. Nothing depends on how the logs of
@@ -26,7 +26,7 @@ from state.customers.memory import CustomerMemory
 from state.memory.arrays import kernel
 from state.memory.budget import ids_limit
 from state.messages.deltas import Effect, Source
-from state.messages.first_events import BOUGHT, WATCHED, FirstEvents
+from state.messages.history_changes import BOUGHT, WATCHED, HistoryChanges
 from state.messages.pair_changes import Buyers, PairChanges, Pairs, Sizes
 from state.messages.transfer import Step, Transfer
 
@@ -110,7 +110,9 @@ class CrossingMachine(CustomerMemory):
         self.watched = bool(meta.get("watched", WATCHED in topics))
         self.wanted = bool(meta.get("wanted", BOUGHT in topics))
 
-    def apply(self, message: FirstEvents | Transfer, position: int | None = None) -> list[list[PairChanges]]:
+    def apply(
+        self, message: HistoryChanges | Transfer, position: int | None = None
+    ) -> list[list[PairChanges]]:
         """Apply one message; returns per item partition what that changes, nothing of a message known before.
 
         As an item machine does, it drops what it has applied, and a message before which one is missing.
@@ -118,7 +120,7 @@ class CrossingMachine(CustomerMemory):
         Parameters
         ----------
         message
-            First events, or a message of a transfer.
+            History changes, or a message of a transfer.
         position
             Its offset in first-events, where it comes from there; one after the last, else.
         """
@@ -173,7 +175,7 @@ class CrossingMachine(CustomerMemory):
         return found
 
     def _apply_fresh(
-        self, events: FirstEvents, done: int, position: int, messages: list[list[PairChanges]]
+        self, events: HistoryChanges, done: int, position: int, messages: list[list[PairChanges]]
     ) -> None:
         self.items.limit = ids_limit(self.budget_bytes)
         self.bring_in(events.customers, events.item_ids)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.broker.topics_admin import topic_ids
-from streams.kafka.views import read_all
+from streams.kafka.follower import read_all
 from streams.kinds import BOUGHT, CrossKind, Kind, counted_of_kinds
 from streams.messages.schema import Progress, decode_progress, key_text
 from streams.topics import ITEMS, PROGRESS

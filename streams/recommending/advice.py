@@ -19,7 +19,7 @@ from recommending.recommender import Recommender, Shelf
 from state.customers.machine import CustomerMachine
 from streams.messages.decoding import Decoded
 from streams.recommending.board import Board
-from streams.recommending.following import Following
+from streams.recommending.follower import BoardFollower
 from streams.recommending.messages import Recommendations, Recommended
 from streams.recommending.pacing import Pacing
 
@@ -34,12 +34,12 @@ class Advice:
         self,
         machine: CustomerMachine,
         board: Board,
-        following: Following,
+        follower: BoardFollower,
         pacing: Pacing,
         variants: str | None,
         begin: Begin,
     ) -> None:
-        self._machine, self._board, self._following = machine, board, following
+        self._machine, self._board, self._follower = machine, board, follower
         self._pacing, self._begin = pacing, begin
         self._variants = parse(variants or "")
         self._known: Learner | None = None
@@ -47,14 +47,14 @@ class Advice:
     def learner(self) -> Learner | None:
         """Return the learner, or None until what is published has been read.
 
-        Must not be called with the view's lock held.
+        Must not be called with the related lists' lock held.
         """
-        if self._known is None and self._following.caught_up.is_set():
+        if self._known is None and self._follower.caught_up.is_set():
             board = self._board
             recommender = Recommender(
-                board.view, self._machine, board.popularity, board.catalogue, board.rankers
+                board.related, self._machine, board.popularity, board.catalogue, board.rankers
             )
-            with board.view.lock:
+            with board.related.lock:
                 recommender.use(board.model)
                 recommender.synchronise()
                 if self._known is None:  # another thread may have made it meanwhile
@@ -77,17 +77,17 @@ class Advice:
     def synchronise(self) -> None:
         """Take in changes of catalogue, popularity and model, if enough has changed."""
         if (learner := self.learner()) is not None:
-            with self._board.view.lock:
+            with self._board.related.lock:
                 learner.recommender.use(self._board.model)
                 learner.recommender.synchronise()
 
     def before(self, decoded: Decoded) -> list[training_steps.Test]:
         """Return what would be shown to those who come back, before their events are in the histories."""
         learner = self.learner()
-        if learner is None or self._following.is_late(self._board):
+        if learner is None or self._follower.is_late(self._board):
             return []
         granted = self._pacing.training.granted()
-        with self._board.view.lock:
+        with self._board.related.lock:
             learner.recommender.synchronise()
             begin = time.thread_time()  # CPU time: waiting for other threads must not reduce the training
             tests = training_steps.before(learner, self._machine, decoded.batch, granted)
@@ -99,7 +99,7 @@ class Advice:
         learner = self._known
         if not tests or learner is None:
             return
-        with self._board.view.lock:
+        with self._board.related.lock:
             for tested in training_steps.after(learner, tests, decoded.batch, outcomes):
                 if self._machine.customers.known(tested.customer):  # unless erased in this very chunk
                     variant = variant_of(self._variants, tested.customer_id)
@@ -120,7 +120,7 @@ class Advice:
         recommender = learner.recommender
         variant = variant_of(self._variants, customer_id)
         algorithm = "ours" if variant is None else variant.algorithm
-        with self._board.view.lock:
+        with self._board.related.lock:
             history = recommender.history(customer_id, profile)
             if shelf is None:
                 if len(history.item) == 0:

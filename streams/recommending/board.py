@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from recommending.catalogue import Catalogue
 from recommending.chronological import ChronologicalModel
-from recommending.list_view import ListView
 from recommending.ranker import Ranker, average
 from recommending.recommender import new_rankers
+from recommending.related_lists import RelatedLists
 from state.popularity.view import PopularityView
 from streams.recommending.alignment import Alignment
 from streams.recommending.list_reading import ListReader
@@ -24,7 +24,7 @@ QualityKey = tuple[int, str, str, str]  # partition, day, algorithm, variant
 
 @dataclass
 class Board:
-    """The board of one kind. All of it but `alignment` is changed, and read, with `view.lock` held.
+    """The board of one kind. All of it but `alignment` is changed, and read, with `related.lock` held.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Board:
     """
 
     kind: EventKind
-    view: ListView
+    related: RelatedLists
     catalogue: Catalogue
     rankers: dict[str, Ranker] = field(default_factory=new_rankers)
     learnt: dict[int, RankerState] = field(default_factory=dict)
@@ -61,9 +61,9 @@ class Board:
     model: ChronologicalModel | None = None
 
     def __post_init__(self) -> None:
-        self.lists = ListReader(self.view)
+        self.lists = ListReader(self.related)
         self.alignment = Alignment()
-        self.popularity = PopularityView(self.view.items)
+        self.popularity = PopularityView(self.related.items)
 
     def offer(self, item_id: str, *, available: bool) -> None:
         """Note whether an item can be bought."""
@@ -94,7 +94,7 @@ class Boards:
     def __init__(self, kinds: tuple[EventKind, ...], list_length: int) -> None:
         self.catalogue = Catalogue()
         self.pacing = Pacing()
-        self.by_kind = {kind.name: Board(kind, ListView(list_length), self.catalogue) for kind in kinds}
+        self.by_kind = {kind.name: Board(kind, RelatedLists(list_length), self.catalogue) for kind in kinds}
 
     def of(self, kind: EventKind) -> Board:
         """The board of a kind."""

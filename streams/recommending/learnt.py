@@ -75,7 +75,7 @@ class LearntPublisher:
         outbox.send_all(records)
 
     def _take_in(self) -> None:
-        with self._board.view.lock:
+        with self._board.related.lock:
             self._board.take_in(self._here())
 
     def _quality(self, day: int, algorithm: str, variant: str, learner: Learner) -> Quality:

@@ -1,4 +1,4 @@
-"""Lists as they come, straight into a view's arrays.
+"""Lists as they come, straight into the related lists' arrays.
 
 During a load and after a settle, lists come by the ten thousand a second, of a hundred entries each. Decoded
 into objects one takes 150 us; the kernel here takes a tenth. It reads exactly what workers write
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending.id_table import IdArrays, IdTable, find
-from recommending.list_view import ListArrays, ListView, landmark_weight, put_entry, put_head
+from recommending.related_lists import ListArrays, RelatedLists, landmark_weight, put_entry, put_head
 from state.memory.arrays import address_of, kernel, load_any
 from streams.messages.json_text import Text, text_of
 
@@ -68,10 +68,10 @@ _decode = msgspec.json.Decoder(_List).decode
 
 
 class ListReader:
-    """Puts messages of lists into a view. To be used with the view's lock held."""
+    """Puts messages of lists into the related lists. To be used with the related lists' lock held."""
 
-    def __init__(self, view: ListView) -> None:
-        self._view, self._table = view, IdTable(view.items)
+    def __init__(self, related: RelatedLists) -> None:
+        self._related, self._table = related, IdTable(related.items)
 
     def take(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Take in records of a lists topic in their order; of what is no list, what was known stays."""
@@ -90,21 +90,23 @@ class ListReader:
             name = key.decode()
         except UnicodeDecodeError:
             return
-        number = self._view.put_head(name, buyers=0, recent_mass=0.0, as_of_ms=0)
-        self._view.put_entries(number, [], as_of_ms=0)
+        number = self._related.put_head(name, buyers=0, recent_mass=0.0, as_of_ms=0)
+        self._related.put_entries(number, [], as_of_ms=0)
 
     def _take_values(self, values: Sequence[bytes]) -> None:
         if not values:
             return
-        view, items = self._view, self._view.items
+        related, items = self._related, self._related.items
         raw = np.frombuffer(b"".join((*values, bytes(PADDING))), np.uint8)
         ends = np.cumsum([len(value) for value in values])
         starts = np.append(0, ends[:-1])
-        spans = np.empty((view.k + 1, 2), np.int64)
+        spans = np.empty((related.k + 1, 2), np.int64)
         at = 0
         while at < len(values):
-            view.make_room()
-            at, why, found = put_messages(raw, starts, ends, at, self._table.up_to_date(), view.arrays, spans)
+            related.make_room()
+            at, why, found = put_messages(
+                raw, starts, ends, at, self._table.up_to_date(), related.arrays, spans
+            )
             if why == NEW_IDS:
                 try:
                     names = [raw[start:end].tobytes().decode() for start, end in spans[:found].tolist()]
@@ -118,7 +120,7 @@ class ListReader:
                 at += 1
 
     def _take_unusual(self, value: bytes) -> None:
-        view = self._view
+        related = self._related
         try:
             message = _decode(value)
             counts = (message.buyers, *(n for e in message.related for n in (e.together, e.after)))
@@ -127,10 +129,10 @@ class ListReader:
         except (msgspec.MsgspecError, OverflowError, UnicodeDecodeError) as error:
             log.warning("a list is not as workers write it (%s): the one before it is used", error)
             return
-        number = view.put_head(
+        number = related.put_head(
             message.item_id, buyers=message.buyers, recent_mass=message.recent_mass, as_of_ms=message.as_of
         )
-        view.put_entries(number, message.related, as_of_ms=message.as_of)
+        related.put_entries(number, message.related, as_of_ms=message.as_of)
 
 
 @kernel

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.kafka.foreign import Written
+from streams.kafka.topic_reader import Written
 from streams.messages.schema import key_text
 from streams.recommending.offers import Offers
 from streams.recommending.unfinished import published_before
@@ -42,7 +42,7 @@ class PublishedRecommendations:
     def __init__(self, board: Board, partition: int, context: Context) -> None:
         self._board, self._context = board, context
         self._tp = TP(board.kind.recommendations.name, partition)
-        self.offers = Offers(board.view.items, context.settings.recommendations)
+        self.offers = Offers(board.related.items, context.settings.recommendations)
         self.whole = False
         self._written: Written | None = None
 
@@ -54,7 +54,7 @@ class PublishedRecommendations:
         """
         self._written = Written(self._tp, await self._context.reader.end_of(self._tp))
         if 0 <= looked_through < self._written.end:
-            self._written.foreign.append((looked_through, self._written.end))
+            self._written.by_others.append((looked_through, self._written.end))
 
     @property
     def looked_through(self) -> int:
@@ -65,7 +65,7 @@ class PublishedRecommendations:
         """Read what was published before."""
         while not self.whole:
             try:
-                older = await published_before(self._tp, self._context, self._board.view)
+                older = await published_before(self._tp, self._context, self._board.related)
                 async with self._context.lock:  # a thread may be noting what it recommends
                     self.offers.adopt(older)
                 self.whole = True
@@ -79,9 +79,9 @@ class PublishedRecommendations:
         if written is not None:
             try:
                 written.reached(await reader.end_of(self._tp))
-                while written.foreign:
-                    found |= customers_of(await reader.keys(self._tp, *written.foreign[0]))
-                    written.foreign.pop(0)
+                while written.by_others:
+                    found |= customers_of(await reader.keys(self._tp, *written.by_others[0]))
+                    written.by_others.pop(0)
             except KafkaError as error:
                 log.info("%s-%d: %s; looked at again later", *self._tp, error)
         return found
@@ -93,7 +93,7 @@ class PublishedRecommendations:
 
     def holding_hidden(self) -> set[str]:
         """Customers whose messages offer an item that cannot be bought."""
-        with self._board.view.lock:
+        with self._board.related.lock:
             return customers_of(self.offers.holding(self._board.popularity.popularity.available == 0))
 
 

@@ -77,7 +77,7 @@ class RecommenderTask(Task):
     def __init__(self, tp: TP, context: Context, kind: EventKind, shared: Shared) -> None:
         super().__init__(tp, context)
         self.kind = kind
-        self._board, self._following = shared.boards.of(kind), shared.following
+        self._board, self._follower = shared.boards.of(kind), shared.follower
         self._pacing = shared.boards.pacing
         self._types = EventTypes(kind, kinds_of(context.settings))
         self._learnt = LearntPublisher(
@@ -108,7 +108,7 @@ class RecommenderTask(Task):
             pairs=False,
         )
         self.advice = Advice(
-            self.machine, self._board, self._following, self._pacing, self.context.settings.variants,
+            self.machine, self._board, self._follower, self._pacing, self.context.settings.variants,
             self._learnt.begin,
         )  # fmt: skip
         return CustomerSaver(self.machine, store, self.log_identity)
@@ -160,7 +160,7 @@ class RecommenderTask(Task):
         read_ms = max(self._event_ms, self.machine.newest_ms)  # also of before it was opened
         self._board.alignment.has_more(self.tp.partition, read_ms)
         new = self.position >= self.replayed_to
-        waits = new and self._following.ahead(self.name, self.position, LEAD_EVENTS)
+        waits = new and self._follower.ahead(self.name, self.position, LEAD_EVENTS)
         if waits:
             self._chunk_at = now_s  # the backlog goes on
         return waits
@@ -198,7 +198,7 @@ class RecommenderTask(Task):
         # as in a worker time passes with purchases: an erasure says when it was asked for
         if counted.any():
             self._event_ms = max(self._event_ms, int(batch.times_ms[counted].max()))
-            with self._board.view.lock:
+            with self._board.related.lock:
                 self._board.popularity.move_on(self._event_ms)
         self._behind_ms = now_ms - decoded.published_ms if decoded.published_ms else 0.0
         # a replay may bring what the state had already, but no recommendation had
@@ -348,7 +348,7 @@ class RecommenderTask(Task):
         advice.synchronise()
         records: list[tuple[bytes, bytes | None]] = []
         unserved: list[str] = []
-        k, number = self.context.settings.recommendations, self._board.view.items.number
+        k, number = self.context.settings.recommendations, self._board.related.items.number
         machine.bring_in(customers, [])
         for customer_id in customers:
             slot = machine.customers.get(customer_id)

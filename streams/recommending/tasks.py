@@ -12,7 +12,7 @@ from faust.types import TP
 
 from streams.kinds import EventKind
 from streams.recommending.board import Boards
-from streams.recommending.following import Following
+from streams.recommending.follower import BoardFollower
 from streams.recommending.models import Models
 from streams.recommending.sellers import SellersPublisher
 from streams.recommending.task import RecommenderTask
@@ -28,7 +28,7 @@ class Shared:
     """What the tasks of a recommender share; `open_tasks` gives those that are open."""
 
     boards: Boards
-    following: Following
+    follower: BoardFollower
     open_tasks: Callable[[], Iterable[Task]]
 
     def tasks(self, kind: EventKind) -> list[RecommenderTask]:
@@ -54,7 +54,9 @@ class RecommenderTasks(Tasks):
     def __init__(self, app: Any, settings: Settings) -> None:
         super().__init__(app, settings)
         boards = Boards(self.kinds, settings.list_length)
-        self._shared_state = Shared(boards, Following(settings.kafka or "127.0.0.1:9092", boards), self.all)
+        self._shared_state = Shared(
+            boards, BoardFollower(settings.kafka or "127.0.0.1:9092", boards), self.all
+        )
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
         """A task for each partition of every kind's events."""
@@ -68,7 +70,7 @@ class RecommenderTasks(Tasks):
         shared = self._shared_state
         sellers = [SellersPublisher(board, shared, context) for board in shared.boards.by_kind.values()]
         return [
-            shared.following.run(context.partitions),
+            shared.follower.run(context.partitions),
             Models(shared.boards).run(),
             *(one.run() for one in sellers),
             self._spread(sellers),
@@ -76,7 +78,7 @@ class RecommenderTasks(Tasks):
 
     async def _spread(self, sellers: list[SellersPublisher]) -> None:
         """Wake whoever publishes what follows from what was read: when an item is hidden, at once."""
-        changed = self._shared_state.following.changed
+        changed = self._shared_state.follower.changed
         boards = self._shared_state.boards.by_kind.values()
         seen: tuple[tuple[int, int], ...] = ()
         while True:

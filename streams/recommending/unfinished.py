@@ -18,7 +18,7 @@ from streams.recommending.offers import Offers
 from streams.topics import PROGRESS
 
 if TYPE_CHECKING:
-    from recommending.list_view import ListView
+    from recommending.related_lists import RelatedLists
     from streams.kinds import EventKind
     from streams.recommending.task import RecommenderTask
     from streams.tasks.context import Context
@@ -56,13 +56,13 @@ async def customers_between(
     return [name for name in customers if name not in gone], erased
 
 
-async def published_before(tp: TP, context: Context, view: ListView) -> Offers:
+async def published_before(tp: TP, context: Context, related: RelatedLists) -> Offers:
     """Which items the newest recommendations of every key hold, as far as they were published until now."""
-    offers = Offers(view.items, context.settings.recommendations)
+    offers = Offers(related.items, context.settings.recommendations)
     some: list[tuple[bytes, bytes | None]] = []
 
     def take() -> None:
-        with view.lock:
+        with related.lock:
             for key, value in some:
                 try:
                     offers.read(key, value)

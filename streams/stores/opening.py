@@ -79,7 +79,7 @@ class Stores:
             log.warning("%s: %s was given up by `alsobought rebuild`", task, store.path)
             await in_thread(store.close)
             if not await in_thread(self._restore, task, folder):
-                folder.following().mkdir()
+                folder.next_generation().mkdir()
             store = await self._open_newest(task, folder)
         if await self._is_behind(task, store):
             await in_thread(store.close)
@@ -106,7 +106,7 @@ class Stores:
             await in_thread(self._restore, task, folder)
         while True:
             try:
-                path = folder.newest() or folder.following()
+                path = folder.newest() or folder.next_generation()
                 return await in_thread(partial(RocksStore, path, large=is_deltas(topic_of(task))))
             except StoreLocked:
                 # its owner before the rebalance, a worker on the same data directory, is closing it
@@ -137,7 +137,7 @@ class Stores:
     def _restore(self, task: str, folder: StoreFolder) -> bool:
         if self.checkpoints is None:
             return False
-        to = folder.following()
+        to = folder.next_generation()
         to.parent.mkdir(parents=True, exist_ok=True)
         checkpoint = self.checkpoints.restore(task, to, identity=self.log_identity(task))
         if checkpoint is None:

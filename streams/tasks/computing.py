@@ -94,7 +94,7 @@ class Computing:
         return [task for task in self._tasks.values() if isinstance(task, ItemTask)]
 
     def crossing_tasks(self) -> list[CrossingTask]:
-        """The open tasks of first events."""
+        """The open tasks of history changes."""
         return [task for task in self._tasks.values() if isinstance(task, CrossingTask)]
 
     def apply_all(

@@ -15,7 +15,7 @@ from state.customers.events import Action
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.messages.deltas import Source, encode
-from state.messages.first_events import BOUGHT, encode_first
+from state.messages.history_changes import BOUGHT, encode_history_changes
 from state.settings import CountingSettings
 from state.storage.saving import Saver
 from state.storage.store import RocksStore
@@ -27,7 +27,7 @@ from streams.messages.partitioning import partition_for, partitions_for
 from streams.settings import Settings
 from streams.tasks.context import Context
 from streams.tasks.task import Outgoing, Task
-from streams.topics import FIRST_EVENTS
+from streams.topics import HISTORY_CHANGES
 
 if TYPE_CHECKING:
     from streams.kafka.transport import Chunk
@@ -58,7 +58,7 @@ class CustomerTask(Task):
 
     def new_saver(self, store: RocksStore) -> Saver:
         """A new machine with its store, not loaded."""
-        partitions, publishes_as = self.context.partitions, self._source_of_first_events()
+        partitions, publishes_as = self.context.partitions, self._source_of_history_changes()
         self.machine = CustomerMachine(
             counting_settings(self.context.settings),
             Source(EVENTS_SOURCE, self.tp.partition),
@@ -70,7 +70,7 @@ class CustomerTask(Task):
         )
         return CustomerSaver(self.machine, store, self.log_identity)
 
-    def _source_of_first_events(self) -> Source | None:
+    def _source_of_history_changes(self) -> Source | None:
         """What the crossing machine knows it as, if there is one and this kind has a side in it."""
         for kind in listed_of(self.context.settings):
             if isinstance(kind, CrossKind) and self.kind in kind.sides:
@@ -99,8 +99,8 @@ class CustomerTask(Task):
             for message in messages
         ]
         outgoing += [
-            Record(FIRST_EVENTS.name, self.tp.partition, None, encode_first(message), at_ms)
-            for message in applied.first_events
+            Record(HISTORY_CHANGES.name, self.tp.partition, None, encode_history_changes(message), at_ms)
+            for message in applied.history_changes
         ]
         self.counters.events += len(decoded.batch)
         return Outgoing(outgoing, decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))

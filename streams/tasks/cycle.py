@@ -1,6 +1,6 @@
 """The cycle: what was fetched of all partitions goes through all machines in one pass, again and again.
 
-    1. events, first events, the catalogue   through their machines; what follows from them is sent at once
+    1. events, history changes, the catalogue   through their machines; what follows from them is sent at once
     2. deltas                                into rows
     3. rows                                  ranked; the lists that changed are sent
     4. state                                 a slice of it is stored

@@ -29,7 +29,7 @@ from faust.types import TP
 
 from state.items.lists import Lists
 from state.items.rows import MASS
-from streams.kafka.foreign import Written
+from streams.kafka.topic_reader import Written
 from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.messages.record_batches import Framed, compressed, frame, successive
 from streams.messages.schema import key_text
@@ -316,12 +316,12 @@ class Refresher:
             idle = outbox.idle(self.tp) and outbox.end_of(self.tp) <= written.end
             if idle and outbox.sent_to(self.tp) == sent:
                 written.reached(end)
-            while written.foreign:
-                keys = await reader.keys(self.tp, *written.foreign[0])
+            while written.by_others:
+                keys = await reader.keys(self.tp, *written.by_others[0])
                 async with self._context.lock:
                     self._task.machine.mark_unknown(map(key_text, keys))
                     self._counts.since = self._counts.since or time.monotonic()
                     self._overflowed = True
-                written.foreign.pop(0)
+                written.by_others.pop(0)
         except KafkaError as error:
             log.info("%s: %s; looked at again later", self._task.name, error)

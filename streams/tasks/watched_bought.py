@@ -1,4 +1,4 @@
-"""First events to pair changes: a partition of what is published of histories, and its crossing machine."""
+"""The task of a partition of history changes: its crossing machine makes pair changes of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faust.types import TP
 from state.customers.saver import CustomerSaver
 from state.errors import NoMessage
 from state.messages.deltas import Source
-from state.messages.first_events import BOUGHT, WATCHED
+from state.messages.history_changes import BOUGHT, WATCHED
 from state.messages.pair_changes import encode_pairs
 from state.messages.transfer import Step, Transfer, decode_message, encode_message
 from state.storage.saving import Saver
@@ -36,7 +36,7 @@ GATHER_S = 0.1
 
 
 class CrossingTask(Task):
-    """Applies first events and sends what they change to the item partitions of its kind.
+    """Applies history changes and sends what they change to the item partitions of its kind.
 
     It also has the purchases of its partition published, once somebody has watched something
     (`state.watched_bought.exchange`).
@@ -45,7 +45,7 @@ class CrossingTask(Task):
     ----------
     opened
         The open task of a partition in this process, None without one: a partition's purchases are always
-        where its first events are.
+        where its history changes are.
     """
 
     machine: CrossingMachine
@@ -96,7 +96,7 @@ class CrossingTask(Task):
         return self.machine.customer_count + len(self.machine.items)
 
     def postpones(self, now_s: float) -> bool:
-        """Gather first events for a moment: what follows from them may be a little later."""
+        """Gather history changes for a moment: what follows from them may be a little later."""
         if now_s - self._crossed_at < GATHER_S:
             return True
         self._crossed_at = now_s
@@ -137,7 +137,7 @@ class CrossingTask(Task):
         ]
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
-        """Cross a chunk of first events."""
+        """Cross a chunk of history changes."""
         unpublished = self.machine.unpublished
         outgoing: list[Record] = []
         refused: list[Refused] = []

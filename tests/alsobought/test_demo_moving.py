@@ -7,7 +7,7 @@ import time
 import pytest
 
 from alsobought.demo import moving as demo_moving
-from streams.kafka.views import TopicRecord
+from streams.kafka.follower import TopicRecord
 from streams.messages.schema import RelatedItem, RelatedItems, encode
 
 

@@ -14,9 +14,9 @@ from chronological.examples import (
     ItemLists,
     Log,
     completing,
-    following,
     histories,
     log_count,
+    predicting,
 )
 from chronological.fitting import LEAST_BUYERS, well_known
 
@@ -73,7 +73,7 @@ def test_histories_are_the_newest_items() -> None:
 @pytest.mark.parametrize("again", [False, True])
 def test_targets_follow_the_cutoff(again: bool) -> None:
     some, cutoff = events(3, n=900, customers=40), 50 * DAY_MS
-    found = following(log_of(some), cutoff, again=again)
+    found = predicting(log_of(some), cutoff, again=again)
     before = [e for e in some if e[0] < cutoff]
     after = [e for e in some if cutoff <= e[0] < cutoff + 14 * DAY_MS]
     expected = {}

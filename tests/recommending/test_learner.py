@@ -68,7 +68,7 @@ def baskets(events: list[Event]) -> list[tuple[str, list[Event]]]:
 
 
 def numbers_of(world: World, names: list[str]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    return np.array([world.view.items.number(name) for name in dict.fromkeys(names)], np.int32)
+    return np.array([world.related.items.number(name) for name in dict.fromkeys(names)], np.int32)
 
 
 @pytest.mark.parametrize("name", ["shop", "real"])
@@ -105,7 +105,7 @@ def test_cases_teach_and_count_as_plain_python(name: str) -> None:
             hits.update((day, algorithm, "") for algorithm, hit in expected.items() if hit)
             nothing_new += not names - owned
             training_steps += 1
-            ids = world.view.items.ids(example.found.item.tolist())
+            ids = world.related.items.ids(example.found.item.tolist())
             rows = [dict(zip(FEATURES, x, strict=True)) for x in example.found.x.tolist()]
             new = [source != OWN for source in example.found.source]
             plain["all"].learn(rows, [y in names for y in ids])
@@ -131,7 +131,7 @@ def test_cases_teach_and_count_as_plain_python(name: str) -> None:
 def expected_of(world: World, example: Example, names: set[str], owned: set[str]) -> dict[str, bool]:
     """Which algorithms hit, by what they showed."""
     shown = {
-        algorithm: set(world.view.items.ids(items.tolist())) for algorithm, items in example.shown.items()
+        algorithm: set(world.related.items.ids(items.tolist())) for algorithm, items in example.shown.items()
     }
     assert all(not items & owned for algorithm, items in shown.items() if algorithm != "all")
     judged = {
@@ -147,7 +147,7 @@ def test_each_algorithm_shows_its_six(name: str) -> None:
     for customer in world.some_customers(5):
         history = world.history(customer)
         example = learner.before(world.recommender.history(customer))
-        ids = world.view.items.ids(example.found.item.tolist())
+        ids = world.related.items.ids(example.found.item.tolist())
         new = [y for y, source in zip(ids, example.found.source, strict=True) if source != OWN]
         sums, sold = oracle.sums(world, history), world.counts.recent[14, 0]
         for algorithm in ("raw", "flawed", "corrected", "bestsellers"):
@@ -155,7 +155,7 @@ def test_each_algorithm_shows_its_six(name: str) -> None:
                 y: sold[y] if algorithm == "bestsellers" else sums[y][algorithm] if y in sums else -math.inf
                 for y in new
             }
-            shown = world.view.items.ids(example.shown[algorithm].tolist())
+            shown = world.related.items.ids(example.shown[algorithm].tolist())
             assert len(shown) == min(SHOWN, len(new))
             best = sorted(values.values(), reverse=True)[: len(shown)]
             assert [values[y] for y in shown] == pytest.approx(best, rel=1e-6)
@@ -169,8 +169,8 @@ def test_nothing_of_the_basket_is_in_its_test() -> None:
     now = world.counts.now_ms
     example = learner.before(world.recommender.history(customer))
     before = copy.deepcopy(example)
-    shown = world.view.items.ids(np.concatenate(list(example.shown.values())).tolist())
-    unseen = [y for y in world.view.items if y not in shown][:3]
+    shown = world.related.items.ids(np.concatenate(list(example.shown.values())).tolist())
+    unseen = [y for y in world.related.items if y not in shown][:3]
     basket = [*unseen, "never seen before"]
     world.apply([Event(customer, y, now + n) for n, y in enumerate(basket * 50)])
     learner.before(world.recommender.history(customer))  # of what is there now

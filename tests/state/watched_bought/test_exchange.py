@@ -14,7 +14,7 @@ from state.customers.saver import CustomerSaver
 from state.errors import BadDelta
 from state.items.saver import CLOCK
 from state.messages.deltas import Source
-from state.messages.first_events import BOUGHT, WATCHED, FirstEvents
+from state.messages.history_changes import BOUGHT, WATCHED, HistoryChanges
 from state.messages.transfer import Step, Transfer, decode_message, encode_message
 from state.settings import CountingSettings
 from state.storage.saving import META
@@ -273,7 +273,7 @@ def test_nothing_but_the_transfer_that_began_last_counts() -> None:
         crossing.apply(message)
     assert (crossing.gaps_seen, crossing.crossed("ann")[1]) == (1, {})
     machine.silent = False
-    (event,) = machine.apply(machine.batch([Event("ann", "rum", START_MS)])).first_events
+    (event,) = machine.apply(machine.batch([Event("ann", "rum", START_MS)])).history_changes
     crossing.apply(event)
     assert (crossing.gaps_seen, crossing.crossed("ann")[1]) == (2, {})
     crossing.apply(mine)
@@ -293,7 +293,7 @@ def test_while_all_is_transferred_anew_events_do_not_count() -> None:
         Event("ann", "rum", START_MS, action=Action.RETURN),
     ]  # fmt: skip
     gone, here = (CustomerMachine(SETTINGS, publishes_as=source) for _ in range(2))
-    (milk,), (rum,) = (gone.apply(gone.batch([event])).first_events for event in events[:2])
+    (milk,), (rum,) = (gone.apply(gone.batch([event])).history_changes for event in events[:2])
     here.apply(here.batch(events))
     crossing = CrossingMachine(SETTINGS)
     crossing.apply(milk)
@@ -364,7 +364,7 @@ def test_messages_are_what_they_were_encoded_from() -> None:
         assert isinstance(again, Transfer)
         assert again[:3] == message[:3]
     assert isinstance(again, Transfer)
-    assert isinstance(again.changes, FirstEvents)
+    assert isinstance(again.changes, HistoryChanges)
     assert (again.changes.customers, again.changes.item_ids, again.changes.end) == (["änn"], ["tea"], 1)
     raw = encode_message(last)
     for damaged, error in (

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from recommending.catalogue import Catalogue
-from recommending.list_view import ListView, Translation
 from recommending.ranker import Ranker
+from recommending.related_lists import IdMapping, RelatedLists
 from state.settings import CountingSettings
 from streams.kinds import BOUGHT, BUILT_IN
 from streams.messages.schema import encode
 from streams.recommending.board import Board, Boards
 from streams.recommending.messages import RankerState
-from tests.recommending.test_list_view import contents
+from tests.recommending.test_related_lists import contents
 from tests.recommending.world import listed, owners, seeded
 from tests.state.machines import Run
 
@@ -23,7 +23,7 @@ NAMES = ("new", "all")
 
 
 def board(k: int = 20) -> Board:
-    return Board(BOUGHT, ListView(k), Catalogue())
+    return Board(BOUGHT, RelatedLists(k), Catalogue())
 
 
 def weigh(ranker: Ranker, value: float) -> Ranker:
@@ -114,31 +114,31 @@ def test_lists_from_messages_are_those_of_machines() -> None:
     by_message, by_machine = board(), board()
     run = Run.new(CountingSettings(window=10, list_length=20))
     machine = run.items[0]
-    numbers = Translation(machine.items, by_machine.view.items, adding=True)
+    numbers = IdMapping(machine.items, by_machine.related.items, adding=True)
     events = seeded(5, customers=30, items=60, events=900, returns=0.2)
     for start in range(0, len(events), 300):
         run.apply(events[start : start + 300])
         lists = machine.rank(machine.waiting())
         which = machine.mark_published(lists)
-        by_machine.view.put_lists(machine, lists, which, numbers)
+        by_machine.related.put_lists(machine, lists, which, numbers)
         for i in which.tolist():
             owner, one = owners(machine, lists)[i], listed(machine, lists, i)
             by_message.lists.take([(owner.encode(), message(owner, one))])
-        mine, theirs = contents(by_message.view), contents(by_machine.view)
+        mine, theirs = contents(by_message.related), contents(by_machine.related)
         assert len(mine) > 40
         assert {name: theirs[name] for name in mine} == mine
     name = max(mine, key=lambda name: len(mine[name][2]))  # type: ignore[arg-type]
-    total = by_message.view.arrays.total[0]
+    total = by_message.related.arrays.total[0]
     by_message.lists.take([(name.encode(), None)])
-    assert contents(by_message.view)[name] == (0, 0.0, [])
-    assert 0 < by_message.view.arrays.total[0] < total
-    assert by_message.view.arrays.total[0] == pytest.approx(by_message.view.arrays.recent_mass.sum())
+    assert contents(by_message.related)[name] == (0, 0.0, [])
+    assert 0 < by_message.related.arrays.total[0] < total
+    assert by_message.related.arrays.total[0] == pytest.approx(by_message.related.arrays.recent_mass.sum())
 
 
 def test_the_boards_of_a_worker_share_the_catalogue_alone() -> None:
     boards = Boards(BUILT_IN, 7)
     bought, watched = (boards.of(kind) for kind in BUILT_IN)
     assert bought.catalogue is watched.catalogue is boards.catalogue
-    assert bought.view is not watched.view
-    assert bought.view.k == watched.view.k == 7
+    assert bought.related is not watched.related
+    assert bought.related.k == watched.related.k == 7
     assert not np.shares_memory(bought.rankers["new"].weights, watched.rankers["new"].weights)

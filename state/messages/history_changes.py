@@ -1,4 +1,4 @@
-"""First events: which items a batch of events brought into customers' histories, and took out of them.
+"""History changes: which items a batch of events brought into customers' histories, and took out of them.
 
 Customer machines of purchases and of watches write them, purchases' once anything is watched
 (`state.watched_bought.exchange`); the crossing machine of the same partition reads them, in this binary
@@ -35,7 +35,7 @@ _HEADER = struct.Struct("<2sBBHHqqqIII")
 _COLUMNS = (np.uint32, np.uint32, np.uint32, np.uint8, np.int64)
 
 
-class FirstEvents(NamedTuple):
+class HistoryChanges(NamedTuple):
     """One message. See the module's drawing."""
 
     source: Source
@@ -51,7 +51,7 @@ class FirstEvents(NamedTuple):
     times_ms: npt.NDArray[np.int64]
 
 
-def encode_first(f: FirstEvents) -> bytes:
+def encode_history_changes(f: HistoryChanges) -> bytes:
     """The bytes of a message."""
     w = Writer()
     w.put(
@@ -67,7 +67,7 @@ def encode_first(f: FirstEvents) -> bytes:
     return w.message()
 
 
-def decode_first(raw: bytes) -> FirstEvents:
+def decode_history_changes(raw: bytes) -> HistoryChanges:
     """The message of some bytes; its arrays are views of them.
 
     Raises
@@ -85,4 +85,4 @@ def decode_first(raw: bytes) -> FirstEvents:
     r = Reader(raw, _HEADER.size + -_HEADER.size % 8, "first-events")
     customers, items = r.ids(n_customers), r.ids(n_items)
     columns = [r.array(dtype, n) for dtype in _COLUMNS]
-    return FirstEvents(Source(topic, partition), first, end, since, customers, items, *columns)  # type: ignore[arg-type]
+    return HistoryChanges(Source(topic, partition), first, end, since, customers, items, *columns)  # type: ignore[arg-type]

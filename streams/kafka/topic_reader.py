@@ -114,14 +114,14 @@ class Written:
     ----------
     tp
         The partition.
-    foreign : list[tuple[int, int]]
+    by_others : list[tuple[int, int]]
         Offsets [from, to) that others wrote and nobody has dealt with yet.
     """
 
     def __init__(self, tp: TP, end: int, *, marked: bool = False) -> None:
         self.tp = tp
         self._marked = marked  # others write marks there that are no harm: the caller looks at what it is
-        self.foreign: list[tuple[int, int]] = []
+        self.by_others: list[tuple[int, int]] = []
         self._expected = end
 
     @property
@@ -132,7 +132,7 @@ class Written:
     @property
     def looked_through(self) -> int:
         """The offset before which nothing of others is left to be dealt with."""
-        return self.foreign[0][0] if self.foreign else self._expected
+        return self.by_others[0][0] if self.by_others else self._expected
 
     def own(self, first: int, count: int) -> None:
         """Note a batch that Kafka has acknowledged, in the order they were sent: its offset and records."""
@@ -144,5 +144,5 @@ class Written:
         if end > self._expected:
             if not self._marked:
                 log.warning("%s-%d: offsets %d to %d are by another worker", *self.tp, self._expected, end)
-            self.foreign.append((self._expected, end))
+            self.by_others.append((self._expected, end))
             self._expected = end

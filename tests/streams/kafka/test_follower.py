@@ -13,8 +13,8 @@ from faust.types import TP
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.kafka import views
-from streams.kafka.foreign import TopicReader
-from streams.kafka.views import Follower, TopicRecord, positions, read_all, send
+from streams.kafka.follower import Follower, TopicRecord, positions, read_all, send
+from streams.kafka.topic_reader import TopicReader
 from streams.topics import TopicSpec
 from tests.streams.pipeline import until
 

@@ -52,7 +52,7 @@ SILENT_S = 5.0  # a worker that says nothing for so long is away
 LATE_MS = 2_000  # since what was read last was published, while there is more
 
 
-class Following:
+class BoardFollower:
     """Fills the boards from Kafka.
 
     Attributes
@@ -214,12 +214,12 @@ class Following:
     def _take_lists(self, board: Board, records: list[Any]) -> None:
         for start in range(0, len(records), LISTS_AT_ONCE):
             some = records[start : start + LISTS_AT_ONCE]
-            with board.view.lock:
+            with board.related.lock:
                 board.lists.take([(record.key or b"", record.value) for record in some])
 
     def _take_popularity(self, board: Board, records: list[Any]) -> None:
         found: list[ItemPopularity] = []
-        with board.view.lock:
+        with board.related.lock:
             for record in records:
                 try:
                     if record.key == SETTLE:
@@ -248,7 +248,7 @@ class Following:
         catalogue = self._boards.catalogue
         hidden = item is None or not item.available
         for board in self._boards.by_kind.values():
-            with board.view.lock:
+            with board.related.lock:
                 if item is None:
                     catalogue.put(item_id, None, None, None)
                 else:
