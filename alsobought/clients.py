@@ -119,7 +119,7 @@ def ask_all(
 def _ask(
     bootstrap: str, tasks: Sequence[str], key: str, path: str, query: Mapping[str, str | int] | None
 ) -> Any:
-    """The first answer of the workers that hold these tasks, asked in this order and each once."""
+    """Return the first answer of the workers that hold these tasks, asked in this order and each once."""
     deadline = time.monotonic() + SILENCE_S
     asked = f"{path}/{urllib.parse.quote(key, safe='')}?{urllib.parse.urlencode(query or {})}"
     while True:

@@ -79,7 +79,7 @@ def _mark(bootstrap: str, kinds: Sequence[Kind]) -> int:
 
 
 def _ends_of(bootstrap: str, specs: Sequence[TopicSpec]) -> dict[str, int]:
-    """The present end of every task of some topics."""
+    """Return the present end of every task of some topics."""
     return {f"{s.name}-{partition}": end for s in specs for partition, end in ends(bootstrap, s).items()}
 
 

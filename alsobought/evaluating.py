@@ -19,7 +19,7 @@ ERASURE = -1  # instead of an item
 
 
 def kind_of(file: str, kinds: tuple[EventKind, ...]) -> EventKind:
-    """The first kind whose events the first rows of a file can be; purchases if none is."""
+    """Return the first kind whose events the first rows of a file can be; purchases if none is."""
     if file == BUNDLED or is_stream(file):
         return BOUGHT
     for kind in kinds:
@@ -73,7 +73,7 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
 
 
 def _catalogue(file: str, ids: list[str]) -> ItemProperties:
-    """What a catalogue says of the items that have events."""
+    """Return what a catalogue says of the items that have events."""
     from evaluation.protocol import ItemProperties
 
     items = {name: n for n, name in enumerate(ids)}

@@ -48,7 +48,7 @@ class Meter:
         self._waiting = left
 
     def totals(self) -> str:
-        """What was done since it began, and the averages."""
+        """Return what was done since it began, and the averages."""
         events, updates, lists = (self._done(name) for name in ("events", "pair_updates", "lists"))
         s = self.seconds
         return (

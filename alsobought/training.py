@@ -68,7 +68,8 @@ class Collected:
         self.refused += len(decoded.refused)
 
     def log(self, until_ms: int | None) -> tuple[Log, list[str]]:
-        """The events that hold, up to a moment, of items that several customers have, and the items' ids.
+        """Return the events that hold, up to a moment, of items that several customers have, and the items'
+        ids.
 
         Which hold, `alsobought.holding` says.
         """
@@ -91,7 +92,7 @@ class Collected:
 
 
 def _ranks(ids: list[str]) -> npt.NDArray[np.int64]:
-    """The place of each in their order."""
+    """Return the place of each in their order."""
     ranks = np.empty(len(ids), np.int64)
     ranks[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids))
     return ranks
@@ -202,7 +203,7 @@ class Fit:
         return self._training.report()
 
     def model(self, version: int) -> Model:
-        """What was trained."""
+        """Return what was trained."""
         return Model(self._kind.name, version, self.until_ms, self.ids, self._training.network)
 
     def announced(self) -> None:

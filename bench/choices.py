@@ -58,7 +58,7 @@ class Blind(Ranker):
 
 
 def known(name: str) -> str:
-    """The name of a choice.
+    """Return the name of a choice.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def _clone(clone: Path, options: argparse.Namespace) -> dict[str, float]:
 
 
 def _timed(command: list[str], folder: Path | None = None, **environment: str) -> tuple[float, str]:
-    """Seconds that a command takes, and what it said; it must not fail."""
+    """Return the seconds that a command takes, and what it said; it must not fail."""
     kept = {name: value for name, value in os.environ.items() if folder is None or name != "PYTHONPATH"}
     begin = time.monotonic()
     done = subprocess.run(

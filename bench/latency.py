@@ -112,7 +112,9 @@ def _seconds(rate: float, options: argparse.Namespace) -> float:
 
 
 def _known(system: Running, time_ms: int, name: str) -> list[str]:
-    """The most popular items whose lists take in an item that one customer has: tried with a probe each."""
+    """Return the most popular items whose lists take in an item that one customer has: tried with a probe
+    each.
+    """
     newest = {row.key: row.value for row in read_all(system.bootstrap, RELATED_ITEMS)}
     lists = [decode_related(value) for value in newest.values() if value]
     able = [one for one in lists if one.buyers >= BUYERS and one.related[-1].score <= LOW_SCORE]

@@ -32,7 +32,7 @@ class Point:
 
 
 def curve(events: Events, progress: OnProgress) -> list[Point]:
-    """A point every few training steps, the first one before any."""
+    """Return a point every few training steps, the first one before any."""
     ours = make("live")
     points = [Point(0, 0, dict.fromkeys(ALGORITHMS, 0))]
     for stop in chunks(events):

@@ -17,7 +17,7 @@ STEPS = "training steps"
 
 
 def learnt(events: Events, progress: OnProgress) -> dict[str, float]:
-    """The weight of every feature after all events, and how many training steps there were."""
+    """Return the weight of every feature after all events, and how many training steps there were."""
     ours = make("as-is")
     ours.progress = progress
     ours.fit(events, int(events.time_ms[-1]) + 1)
@@ -27,7 +27,7 @@ def learnt(events: Events, progress: OnProgress) -> dict[str, float]:
 
 
 def rows(of_sets: Mapping[str, Mapping[str, float]]) -> list[list[object]]:
-    """A row a feature: its weight at the start, then what was learnt on each set."""
+    """Return a row a feature: its weight at the start, then what was learnt on each set."""
     table: list[list[object]] = [[STEPS, "", *(f"{weights[STEPS]:,.0f}" for weights in of_sets.values())]]
     for name in NEW_FEATURES:
         learnt_of = (f"{weights[name]:.2f}" for weights in of_sets.values())

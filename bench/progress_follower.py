@@ -56,7 +56,9 @@ class ProgressFollower:
         return _last(self.listed_at) - begin
 
     def has_listed(self) -> bool:
-        """Whether every item task of purchases has said that all of its lists are exactly up to date."""
+        """Return whether every item task of purchases has said that all of
+        its lists are exactly up to date.
+        """
         newest = dict(self.newest)
         return all(p.listed > 0 for task, p in newest.items() if topic_of(task) == PAIR_DELTAS.name)
 

@@ -61,7 +61,7 @@ class ReplayedEvent:
 
 
 def read(source: str, kind: EventKind) -> list[ReplayedEvent]:
-    """All events of a source, by time."""
+    """Return all events of a source, by time."""
     events = []
     for batch in open_events(source, kind).records():
         for record in batch:
@@ -103,7 +103,7 @@ class Baselines:
         return pairs // n_items, pairs % n_items, counts
 
     def best(self, customer: str) -> list[str]:
-        """The bestsellers the customer does not have."""
+        """Return the bestsellers the customer does not have."""
         owned = self.histories[customer]
         found: list[str] = []
         for item in self.bestsellers:
@@ -114,7 +114,7 @@ class Baselines:
         return found
 
     def raw(self, customer: str) -> list[str]:
-        """The items with the largest sums of co-counts that the customer does not have."""
+        """Return the items with the largest sums of co-counts that the customer does not have."""
         owned = self.histories[customer]
         newest = sorted(owned, key=lambda item: -owned[item])[:QUERY]
         scores = np.zeros(len(self._items))
@@ -174,7 +174,7 @@ def measure(
     *,
     training: bool,
 ) -> list[dict[str, float]]:
-    """The hit rates at each cutoff."""
+    """Return the hit rates at each cutoff."""
     events = read(source, kind)
     times = np.array([event.time_ms for event in events])
     first, last = int(times[0]), int(times[-1])

@@ -32,7 +32,9 @@ SETTLE_S = 15.0
 
 
 def _records(bootstrap: str, spec: TopicSpec, since: dict[int, int]) -> Iterator[Any]:
-    """Records from some offsets on: all of them would take so long to read that counting fell behind."""
+    """Yield records from some offsets on: all of them would take so long
+    to read that counting fell behind.
+    """
     with BlockingReader(bootstrap, spec.name, PARTITIONS) as reader:
         until = reader.ends()
         reader.seek({tp: since[tp.partition] for tp in until})

@@ -50,7 +50,7 @@ class Model:
 
 
 def encode(model: Model) -> bytes:
-    """The bytes of a file."""
+    """Return the bytes of a file."""
     net = model.network
     header = {
         "layout": LAYOUT, "kind": model.kind, "version": model.version,
@@ -66,7 +66,7 @@ def encode(model: Model) -> bytes:
 
 
 def decode(raw: bytes, sha256: str) -> Model:
-    """The model of a file's bytes.
+    """Return the model of a file's bytes.
 
     Raises
     ------

@@ -44,7 +44,7 @@ class Network:
 
     @staticmethod
     def new(items: int, rng: np.random.Generator, hidden: int = HIDDEN) -> Network:
-        """An untrained one."""
+        """Return an untrained one."""
         inward = (SPREAD * rng.standard_normal((items, hidden))).astype(np.float32)
         return Network(inward, np.zeros_like(inward), np.zeros(hidden, np.float32))
 
@@ -86,7 +86,7 @@ class Gradient(NamedTuple):
 
 
 def loss_and_gradient(net: Network, batch: Examples, outputs: Outputs) -> tuple[float, Gradient]:
-    """The mean loss of a batch and its gradient; the outputs must hold every target.
+    """Return the mean loss of a batch and its gradient; the outputs must hold every target.
 
     Scores of other items enter by their sum only, so with sampled outputs it is that sum that is estimated.
     """
@@ -118,7 +118,7 @@ def loss_and_gradient(net: Network, batch: Examples, outputs: Outputs) -> tuple[
 
 
 def loss(net: Network, examples: Examples, at_once: int = 256) -> float:
-    """The mean loss of examples, over all outputs."""
+    """Return the mean loss of examples, over all outputs."""
     total = 0.0
     for start in range(0, len(examples), at_once):
         some = examples.take(np.arange(start, min(start + at_once, len(examples))))

@@ -126,7 +126,7 @@ TYPES: dict[str, type[Struct]] = {
 
 
 def _type_name(of: inspect.Type) -> str:
-    """A type as a reader of JSON knows it."""
+    """Return a type as a reader of JSON knows it."""
     if isinstance(of, inspect.Metadata):
         return _type_name(of.type)
     if isinstance(of, inspect.UnionType):
@@ -188,7 +188,7 @@ def _indented(docstring: str | None) -> str:
 
 
 def topics_page() -> str:
-    """The page of topics and messages."""
+    """Return the page of topics and messages."""
     parts = [
         MADE,
         "# Topics and messages",
@@ -225,7 +225,7 @@ def _about_kinds() -> str:
 
 
 def _watched_bought() -> list[str]:
-    """The topics of what was watched and then bought."""
+    """Return the topics of what was watched and then bought."""
     kind = WATCHED_BOUGHT
     return [
         *(f"## {kind.events.name}", _indented(history_changes.__doc__), _indented(transfer.__doc__)),
@@ -266,7 +266,7 @@ def _examples(topic: TopicSpec) -> str:
 
 
 def _like_bought(kind: EventKind) -> list[str]:
-    """The topics of a kind, as those of purchases."""
+    """Return the topics of a kind, as those of purchases."""
     names = ("events", "deltas", "lists", "popularity", "bestsellers", "recommendations")
     pairs = [(getattr(kind, name), getattr(BOUGHT, name)) for name in names]
     parts = []
@@ -286,7 +286,7 @@ def _annotation(of: Any) -> str:
 
 
 def settings_page() -> str:
-    """The page of settings."""
+    """Return the page of settings."""
     user_folders = {"data_dir": "the user's data folder", "cache_dir": "the user's cache folder"}
     rows = []
     for name, field in Settings.model_fields.items():

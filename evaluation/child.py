@@ -41,7 +41,7 @@ def answer(folder: Path, name: str) -> None:
 
 
 def peak_mib() -> float:
-    """The most memory this process has had. Since exec: what its parent had is not counted."""
+    """Return the most memory this process has had. Since exec: what its parent had is not counted."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -78,7 +78,7 @@ def _count_rows(
 
 
 def rows(histories: Distinct, n_items: int, window: int = WINDOW) -> Iterator[CooccurrenceRows]:
-    """The counts of all items, some rows at a time.
+    """Yield the counts of all items, some rows at a time.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def opportunities(histories: Distinct, window: int = WINDOW) -> Longs:
 
 
 def neighbours(n_items: int) -> int:
-    """How many of a row are kept."""
+    """Return how many of a row are kept."""
     return max(min(NEIGHBOURS, ENTRIES // max(n_items, 1)), 20)
 
 

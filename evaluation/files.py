@@ -23,7 +23,7 @@ def write(events: Events, folder: Path) -> None:
 
 
 def read(folder: Path) -> Events:
-    """The events that were written, mapped."""
+    """Return the events that were written, mapped."""
     customer, item, time_ms = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS)
     described = json.loads((folder / "events.json").read_text(encoding="utf-8"))
     catalogue = None if described["catalogue"] is None else ItemProperties(**described["catalogue"])

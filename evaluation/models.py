@@ -15,7 +15,7 @@ from state.memory.ids import Dictionary
 
 
 def trained(before: Events, version: int, progress: OnProgress) -> ChronologicalModel | None:
-    """A model of events that are all before its moment; None where they are too few to learn from."""
+    """Return a model of events that are all before its moment; None where they are too few to learn from."""
     if not len(before):
         return None
     customer, item = before.customer.astype(np.int64), before.item.astype(np.int64)

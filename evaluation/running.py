@@ -60,7 +60,7 @@ class Verdict:
     peak_mib: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything at one level but the comparisons."""
+        """Return everything at one level but the comparisons."""
         found = asdict(self)
         measured = found.pop("measured")
         return {"name": found.pop("name"), **measured, **found}

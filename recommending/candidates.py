@@ -58,7 +58,7 @@ class BestsellerNumbers(NamedTuple):
 
 @kernel
 def number_of(to_popularity: npt.NDArray[np.int32], item: int) -> int:
-    """An item's number in the popularity, -1 if it has none, or came to the related lists since."""
+    """Return an item's number in the popularity, -1 if it has none, or came to the related lists since."""
     return np.int64(to_popularity[item]) if item < len(to_popularity) else -1
 
 
@@ -66,7 +66,7 @@ def number_of(to_popularity: npt.NDArray[np.int32], item: int) -> int:
 def bestsellers(
     p: Popularity, to_popularity: npt.NDArray[np.int32], days: int, most: int
 ) -> npt.NDArray[np.int32]:
-    """The available items of the related lists with the most purchases in the newest `days` days."""
+    """Return the available items of the related lists with the most purchases in the newest `days` days."""
     newest = np.int64(p.totals[WATERMARK_MS]) // DAY_MS
     n = len(to_popularity)
     counts = np.zeros(n, np.int64)
@@ -82,7 +82,7 @@ def bestsellers(
 
 @kernel
 def _least_of_best(values: npt.NDArray[np.float64], most: int) -> float:
-    """What a value must exceed (or equal) to be among the best; never below the smallest positive."""
+    """Return what a value must exceed (or equal) to be among the best; never below the smallest positive."""
     if len(values) <= most:
         return 1e-12
     return max(np.partition(values, len(values) - most)[len(values) - most], 1e-12)
@@ -94,7 +94,7 @@ def find(
     sums: Sums, t: Tastes, best: BestsellerNumbers, predicted: npt.NDArray[np.int32], history: History,
     now_ms: int, customers: int, allowed: npt.NDArray[np.uint8], unowned: bool, own: bool,
 ) -> Candidates:  # fmt: skip
-    """The candidates for a history at a moment.
+    """Return the candidates for a history at a moment.
 
     Parameters
     ----------

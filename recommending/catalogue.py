@@ -83,7 +83,9 @@ class Known:
         self._numbers = IdMapping(related.items, catalogue.items, adding=False)
 
     def groups(self, buyers: npt.NDArray[np.int64]) -> Groups:
-        """Return the category and brand of every item of the related lists, and their shares of all buyers."""
+        """Return the category and brand of every item of the related
+        lists, and their shares of all buyers.
+        """
         numbers = self._numbers.up_to_date()
         known = numbers >= 0
         of_item = np.zeros((len(numbers), 2), np.int32)

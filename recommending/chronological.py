@@ -99,7 +99,7 @@ class Predictor:
         most: int,
         unfit: npt.NDArray[np.bool_],
     ) -> tuple[npt.NDArray[np.int32], Saying | None]:
-        """The items of the shortlist that a history predicts, best first, and what is said of any.
+        """Return the items of the shortlist that a history predicts, best first, and what is said of any.
 
         Nothing of a history of which the model knows no item.
 

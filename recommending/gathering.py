@@ -58,19 +58,21 @@ class Scratch(NamedTuple):
 
 
 def new_sums() -> Sums:
-    """Buffers; the sums of a candidate lie side by side: adding to them touches two lines of memory."""
+    """Return buffers; the sums of a candidate lie side by side: adding to
+    them touches two lines of memory.
+    """
     table = np.empty((MOST, len(Sums._fields) - 1))
     return Sums(np.empty(MOST, np.int32), *(table[:, n] for n in range(table.shape[1])))
 
 
 def new_scratch(capacity: int) -> Scratch:
-    """Buffers for items 0 .. capacity - 1."""
+    """Return buffers for items 0 .. capacity - 1."""
     return Scratch(np.zeros(capacity, np.int32), np.zeros(capacity, np.int64), np.zeros(1, np.int64))
 
 
 @kernel
 def newest_first(last_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Indices of the newest items of a history."""
+    """Return indices of the newest items of a history."""
     order = np.argsort(-last_ms, kind="mergesort")
     return order[:QUERY_ITEMS]
 

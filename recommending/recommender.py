@@ -68,7 +68,7 @@ USUAL = {
 
 
 def new_rankers() -> dict[str, Ranker]:
-    """Rankers that have learnt nothing yet."""
+    """Return rankers that have learnt nothing yet."""
     return {
         "new": Ranker.new(NEW_FEATURES, START_NEW, USUAL),
         "all": Ranker.new(FEATURES, START_ALL, USUAL, any_of=True),
@@ -196,7 +196,7 @@ class Recommender:
                 self._predictor.synchronise(popularity, numbers)
 
     def history(self, customer_id: str, profile_id: str | None = None) -> History:
-        """A customer's items, or those that a profile bought last; empty for an unknown customer.
+        """Return a customer's items, or those that a profile bought last; empty for an unknown customer.
 
         `related.lock` must be held, and nobody change the customer machine.
         """
@@ -218,7 +218,7 @@ class Recommender:
         )  # fmt: skip
 
     def in_related(self, items: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
-        """The related lists' numbers of items of the customer machine. `related.lock` must be held."""
+        """Return the related lists' numbers of items of the customer machine. `related.lock` must be held."""
         return self._from_history.up_to_date()[items]
 
     def candidates(
@@ -230,7 +230,7 @@ class Recommender:
         wanted: Filter | None = None,
         flawed: bool = True,
     ) -> Candidates:
-        """Candidates as of now, which is the newest event time seen. `related.lock` must be held.
+        """Return candidates as of now, which is the newest event time seen. `related.lock` must be held.
 
         Without `flawed` their sums for the algorithm of this name are 0.
         """
@@ -258,7 +258,7 @@ class Recommender:
     def scores(
         self, found: Candidates, shelf: Shelf, algorithm: AlgorithmName = "ours"
     ) -> npt.NDArray[np.float64]:
-        """What an algorithm says of the candidates found last: "ours" by the shelf's ranker."""
+        """Return what an algorithm says of the candidates found last: "ours" by the shelf's ranker."""
         if algorithm == "bestsellers":
             return found.x[:, DAY14]
         if algorithm != "ours":
@@ -276,7 +276,7 @@ class Recommender:
         wanted: Filter | None = None,
         algorithm: AlgorithmName = "ours",
     ) -> list[Recommendation]:
-        """The k best for a history, best first; fewer where there are no more candidates.
+        """Return the k best for a history, best first; fewer where there are no more candidates.
 
         `related.lock` must be held.
 

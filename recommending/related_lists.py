@@ -76,7 +76,10 @@ class Entry(NamedTuple):
 
 @kernel
 def landmark_weight(time_ms: int) -> float:
-    """What F of a moment is to be multiplied with to be as of the landmark; F is as of whole minutes."""
+    """Return what F of a moment is to be multiplied with to be as of the landmark.
+
+    F is as of whole minutes.
+    """
     return float(decay_weight(time_ms // 60_000))
 
 

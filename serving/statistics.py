@@ -33,7 +33,8 @@ def _rate(counts: CasesAndHits) -> dict[str, Any]:
 
 
 def quality(of: KindModel) -> dict[str, Any]:
-    """How often each algorithm's six held what was then bought: per day of event time, and of all days.
+    """Return how often each algorithm's six held what was then bought: per day of event time, and of all
+    days.
 
     Rates are hits of cases, low and high the bounds of 95 % confidence.
     """
@@ -76,7 +77,7 @@ def _against(name: str, counts: CasesAndHits, control: str, others: CasesAndHits
 
 
 def learner(of: KindModel) -> dict[str, Any]:
-    """What was learnt: the weights in effect, cases, and what it brought over bestsellers, per day.
+    """Return what was learnt: the weights in effect, cases, and what it brought over bestsellers, per day.
 
     Weights are of standardised features: how much one standard deviation of the feature adds to the score.
     """

@@ -1,7 +1,7 @@
-"""Small loads that call every kernel of `state`, each with the types that it is used with.
+"""Small loads that call every kernel of `state` with the types that it is used with.
 
-A kernel is compiled when it is first called with its types. `streams.compile` calls those of customers and
-those of items in two processes, so that each is compiled once; then all of them with `exercise`.
+A kernel is compiled when it is first called with its types. `streams.compile` first calls the kernels of
+customers and those of items in two processes, so that each is compiled once, and then all with `exercise`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ EVENTS = [
 
 
 def exercise() -> int:
-    """Run a small load through every kernel of `state`; returns how many items have a list."""
+    """Run a small load through every kernel of `state`; return how many items have a list."""
     customers, items = CustomerMachine(SETTINGS), ItemMachine(SETTINGS)
     stores = MemoryStore(), MemoryStore()
     savers = CustomerSaver(customers, stores[0]), ItemSaver(items, stores[1])
@@ -77,7 +77,7 @@ def exercise_customers() -> CustomerMachine:
 
 
 def exercise_items() -> ItemMachine:
-    """Call the kernels of items, and none of customers; returns a machine in which one pair is counted."""
+    """Call the kernels of items, and none of customers; return a machine in which one pair is counted."""
     items, store = ItemMachine(SETTINGS), MemoryStore()
     saver = ItemSaver(items, store)
     items.mark_published(items.rank(np.arange(0), exact=True))
@@ -94,7 +94,7 @@ def exercise_items() -> ItemMachine:
 
 
 def _one_pair() -> PairChanges:
-    """Somebody watched tea and then bought milk."""
+    """Return the changes after one customer watched tea and then bought milk."""
     offset, (tea, milk), one = np.zeros(1, np.uint32), np.arange(2, dtype=np.uint32).reshape(2, 1), np.ones(1)
     return PairChanges(
         Source(1, 0), 0, 1, 1, 0, ["tea", "milk"], np.zeros(2, np.uint16),
@@ -105,7 +105,7 @@ def _one_pair() -> PairChanges:
 
 
 def _cross(items: ItemMachine | None) -> None:
-    """The same as watches, and as what was then bought."""
+    """Apply the same events as watches and as purchases that follow them."""
     crossing = CrossingMachine(SETTINGS)
     for side in (BOUGHT, WATCHED):
         machine = CustomerMachine(SETTINGS, publishes_as=Source(side, 0))
@@ -116,12 +116,12 @@ def _cross(items: ItemMachine | None) -> None:
 
 
 def _best(items: ItemMachine) -> None:
-    """What is bought most."""
+    """Call the kernels of bestsellers."""
     Bestsellers().update(items.popularity, items.items, np.ones(5, np.int32))
 
 
 class _Compiled(event.Listener):  # type: ignore[misc]
-    """Counts what numba compiles, and does not find in its cache."""
+    """Counts the kernels that numba compiles because its cache does not have them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -135,7 +135,7 @@ class _Compiled(event.Listener):  # type: ignore[misc]
 
 @contextmanager
 def counting_compilations() -> Iterator[_Compiled]:
-    """Count in `count` what is compiled in the block."""
+    """Count the kernels that are compiled in the block, in the attribute `count`."""
     compiled = _Compiled()
     with event.install_listener("numba:compile", compiled):
         yield compiled

@@ -76,7 +76,7 @@ def bootstrap_of(settings: Settings) -> str:
 
 
 def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
-    """An app of a consumer group, with its tasks; also sets up what a process has one of."""
+    """Return an app of a consumer group, with its tasks; also sets up what a process has one of."""
     # The thread of the machines, that of the consumer and the loop hand work to one another many times a
     # second: who waits for Python's lock gets it after this long at most (5 ms by default).
     sys.setswitchinterval(0.0005)

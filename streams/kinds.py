@@ -150,7 +150,7 @@ LISTED: tuple[Kind, ...] = (*BUILT_IN, WATCHED_BOUGHT)
 
 
 def kinds_of(settings: Settings) -> tuple[EventKind, ...]:
-    """Every kind of events that the settings have; `bought` is the first."""
+    """Return every kind of events that the settings have; `bought` is the first."""
     return (*BUILT_IN, *(_configured(word) for word in settings.event_words))
 
 
@@ -159,33 +159,33 @@ def _configured(word: str) -> EventKind:
 
 
 def listed_of(settings: Settings) -> tuple[Kind, ...]:
-    """Every kind of lists that the settings have, those of events first."""
+    """Return every kind of lists that the settings have, those of events first."""
     crossing = (WATCHED_BOUGHT,) if settings.watched_bought_days else ()
     return (*kinds_of(settings), *crossing)
 
 
 def topics_of(settings: Settings) -> tuple[TopicSpec, ...]:
-    """Every topic there has to be."""
+    """Return every topic there has to be."""
     return topics_of_kinds(listed_of(settings))
 
 
 def topics_of_kinds(kinds: Iterable[Kind]) -> tuple[TopicSpec, ...]:
-    """Those of the kinds, one after the other, and those that kinds share."""
+    """Return those of the kinds, one after the other, and those that kinds share."""
     return (*(spec for kind in kinds for spec in kind.topics), *SHARED)
 
 
 def counted_of(settings: Settings) -> tuple[TopicSpec, ...]:
-    """The topics that state is counted from; a task is a partition of one of these."""
+    """Return the topics that state is counted from; a task is a partition of one of these."""
     return counted_of_kinds(listed_of(settings))
 
 
 def counted_of_kinds(kinds: Iterable[Kind]) -> tuple[TopicSpec, ...]:
-    """Those of the kinds, and the catalogue."""
+    """Return those of the kinds, and the catalogue."""
     return (*(spec for kind in kinds for spec in (kind.events, kind.deltas)), ITEMS)
 
 
 def is_deltas(topic: str) -> bool:
-    """Whether it is the deltas topic of a kind.
+    """Return whether it is the deltas topic of a kind.
 
     >>> is_deltas("pair-deltas"), is_deltas("pair-deltas-watched"), is_deltas("watches")
     (True, True, False)
@@ -194,7 +194,7 @@ def is_deltas(topic: str) -> bool:
 
 
 def is_internal(topic: str) -> bool:
-    """Whether workers alone write and read it.
+    """Return whether workers alone write and read it.
 
     >>> is_internal("pair-deltas-liked"), is_internal("first-events"), is_internal("purchases")
     (True, True, False)

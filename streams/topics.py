@@ -134,7 +134,7 @@ SHARED: tuple[TopicSpec, ...] = (ITEMS, RANKER, QUALITY, MODELS, DEAD_LETTERS, P
 
 
 def topic_of(task: str) -> str:
-    """The topic of a task.
+    """Return the topic of a task.
 
     >>> topic_of("pair-deltas-12")
     'pair-deltas'
@@ -143,7 +143,7 @@ def topic_of(task: str) -> str:
 
 
 def is_task(name: str, specs: Iterable[TopicSpec]) -> bool:
-    """Whether this is the name of a task: of a partition of one of these topics.
+    """Return whether this is the name of a task: of a partition of one of these topics.
 
     >>> [is_task(name, [PURCHASES]) for name in ("purchases-1", "purchases-1.partial", "holiday-2026")]
     [True, False, False]

@@ -204,7 +204,9 @@ def _row(name: str, counted: dict[str, int], reference: dict[str, int] | None) -
 
 
 def hit_rates(values: Iterable[bytes]) -> dict[str, dict[str, dict[str, int]]]:
-    """Cases and hits by kind and algorithm (or "shown VARIANT") over all days, from records of `quality`."""
+    """Return cases and hits by kind and algorithm (or "shown VARIANT") over all days, from records of
+    `quality`.
+    """
     newest = {}
     for value in values:
         q = decode_quality(value)

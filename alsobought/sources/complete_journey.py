@@ -105,7 +105,7 @@ class CompleteJourneyItems:
 
 
 def _purchases() -> Iterator[pa.RecordBatch]:
-    """The rows that are purchases; those of the file are in order of time."""
+    """Yield the rows that are purchases; those of the file are in order of time."""
     products = pa.Table.from_batches(_read("products"))
     unwanted = products.filter(
         pc.or_kleene(

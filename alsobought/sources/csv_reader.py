@@ -115,7 +115,9 @@ class CsvReader:
     def _rows(
         self, lines: list[bytes], begin: int, done: int, refuse: Refuse, *, last: bool
     ) -> tuple[RowBatch | None, int]:
-        """The rows of the lines from `begin`, and how many lines they are; a row may go on in later ones."""
+        """Return the rows of the lines from `begin`, and how many lines they are; a row may go on in later
+        ones.
+        """
         if (plain := self._plain(lines[begin:])) is not None:
             return RowBatch(range(done + begin + 1, done + len(lines) + 1), plain), len(lines)
         numbers: list[int] = []
@@ -137,7 +139,7 @@ class CsvReader:
         return RowBatch(numbers, {n: column for n, column in columns if n in self._table.columns}), used
 
     def _plain(self, lines: list[bytes]) -> dict[str, Any] | None:
-        """The columns of lines without quotes, each of them a row; None: they are not."""
+        """Return the columns of lines without quotes, each of them a row; None: they are not."""
         text = b"".join(lines)
         if not text or b'"' in text:
             return None
@@ -196,7 +198,7 @@ _QUOTES = 'a " inside of a quoted cell is written twice, ""; Spark writes so wit
 
 
 def _decoded(line: bytes) -> str:
-    """Bytes that are not UTF-8 become lone surrogates, which the cell's own check refuses."""
+    """Return the bytes that are not UTF-8 become lone surrogates, which the cell's own check refuses."""
     return line.decode("utf-8", "surrogateescape")
 
 

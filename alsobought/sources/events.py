@@ -65,7 +65,7 @@ LONGEST_BASKET_ID = 10_000
 
 
 def table_of(kind: EventKind) -> Table:
-    """The table of a kind's events."""
+    """Return the table of a kind's events."""
     return Table(
         kind=kind.events.name,
         # Rows of type forget have no item, so a table with a column of types may lack the column of items.
@@ -75,14 +75,14 @@ def table_of(kind: EventKind) -> Table:
 
 
 def messages_of(batch: pa.RecordBatch) -> list[EventMessage]:
-    """The rows of a batch as messages."""
+    """Return the rows of a batch as messages."""
     names = SCHEMA.names
     cells = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
     return [EventMessage(**dict(zip(names, row, strict=True))) for row in cells]
 
 
 def batch_of(messages: Iterable[EventMessage]) -> pa.RecordBatch:
-    """Messages, whose times are ms, as a batch."""
+    """Return messages, whose times are ms, as a batch."""
     found = list(messages)
     values = [[getattr(message, name) for message in found] for name in SCHEMA.names]
     return pa.record_batch(
@@ -136,7 +136,7 @@ class EventTable:
         return both.take(array(order))
 
     def _columns(self, rows: RowBatch) -> tuple[pa.RecordBatch | None, Mask]:
-        """The whole columns, and which rows are not sure; None and all where a column mixes types."""
+        """Return the whole columns, and which rows are not sure; None and all where a column mixes types."""
         count = len(rows.numbers)
         everything = np.ones(count, np.bool_)
         cells: dict[str, Array] = {}
@@ -216,7 +216,7 @@ class EventTable:
         )
 
     def _type(self, cell: Any) -> str | None:
-        """The type of a row; None for the kind's own, which need not be sent."""
+        """Return the type of a row; None for the kind's own, which need not be sent."""
         if is_empty(cell):
             return None
         word = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell

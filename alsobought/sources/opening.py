@@ -82,7 +82,7 @@ def open_items(name: str, separator: str | None = None) -> ItemSource:
 
 
 def is_stream(name: str) -> bool:
-    """Whether it is standard input, or a pipe that has a name: what can be read only once."""
+    """Return whether it is standard input, or a pipe that has a name: what can be read only once."""
     if name == STDIN:
         return True
     try:

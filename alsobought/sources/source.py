@@ -86,7 +86,7 @@ class TableSource:
     def _watched(
         self, pieces: Iterable[T], on_position: OnPosition | None, *, skip_bad: bool = False
     ) -> Iterator[T]:
-        """A pass over all rows; raises BadRowsError at its end if bad ones are not skipped."""
+        """Yield a pass over all rows; raises BadRowsError at its end if bad ones are not skipped."""
         for piece in pieces:
             yield piece
             if on_position is not None:

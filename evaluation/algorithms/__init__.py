@@ -30,7 +30,7 @@ OF_ALL_ITEMS = frozenset({"buy-again"})
 
 
 def chosen(names: list[str] | None, *, new_only: bool) -> list[str]:
-    """The algorithms to evaluate; all that answer the question, without names.
+    """Return the algorithms to evaluate; all that answer the question, without names.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def chosen(names: list[str] | None, *, new_only: bool) -> list[str]:
 
 
 def make(name: str) -> Algorithm:
-    """A new one of a name of `NAMES`; what it needs is imported now.
+    """Return a new one of a name of `NAMES`; what it needs is imported now.
 
     A name with a colon, `bench.choices:as-is`, is one that the `make` of another module knows.
     """

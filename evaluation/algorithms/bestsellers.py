@@ -21,7 +21,7 @@ class BestsellersScoring(Scoring):
         self._counts = np.bincount(before.item, minlength=before.n_items).astype(np.float64)
 
     def scores(self, customers: Ids) -> Scores:
-        """The counts."""
+        """Return the counts."""
         return np.tile(self._counts, (len(customers), 1))
 
 

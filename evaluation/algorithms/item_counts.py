@@ -21,5 +21,5 @@ class RawCounts(ItemToItem):
         """Nothing is needed."""
 
     def pair_scores(self, rows: CooccurrenceRows) -> Scores:
-        """The counts."""
+        """Return the counts."""
         return rows.count.astype(np.float64)

@@ -140,7 +140,7 @@ class Ours:
             self._related.put_lists(self._items, lists, self._items.mark_published(lists), self._to_related)
 
     def recommend(self, customers: Ids, k: int, *, new_only: bool) -> Ids:
-        """What the shelf of new items, or of all, shows."""
+        """Return what the shelf of new items, or of all, shows."""
         shelf: Shelf = "new" if new_only else "all"
         found = np.full((len(customers), k), NOTHING, np.int32)
         with self._related.lock:

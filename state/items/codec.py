@@ -23,7 +23,10 @@ def pack_rows(
     rows: rw.Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32],
     included: npt.NDArray[np.int64],
 ) -> list[bytes]:  # fmt: skip
-    """A ROW record of each of n rows; `sizes` uint32[n, 2, cells] and `included` int64[n] are theirs."""
+    """Return a ROW record for each of n rows.
+
+    `sizes` uint32[n, 2, cells] and `included` int64[n] have an element per row.
+    """
     words, ends = row_packing.dump(rows, which, sizes, included)
     raw = words.data.cast("B")
     bounds = [0, *(8 * ends).tolist()]
@@ -34,9 +37,10 @@ def unpack_rows(
     rows: rw.Rows, which: Sequence[int], records: Sequence[tuple[bytes, bytes]],
     sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Put ROW records, keys and values, into rows without entries.
+    """Put ROW records, given as keys and values, into rows without entries.
 
-    `sizes` uint32[rows, 2, cells] and `included` int64[rows] get what the records say, too.
+    The sizes and included offsets of the records are written to `sizes` uint32[rows, 2, cells] and `included`
+    int64[rows].
 
     Raises
     ------
@@ -56,19 +60,19 @@ def unpack_rows(
 
 
 def pack_clock(p: Popularity, included: int) -> bytes:
-    """A CLOCK record."""
+    """Return a CLOCK record."""
     totals = p.totals
     return frame(RecordKind.CLOCK, _CLOCK.pack(included, totals[WATERMARK_MS], totals[PURCHASES]))
 
 
 def unpack_clock(p: Popularity, key: bytes, raw: bytes) -> int:
-    """Put a CLOCK record into empty tables; returns the offset that the POPULARITY records include."""
+    """Put a CLOCK record into empty tables; return the offset that the POPULARITY records include."""
     included, p.totals[WATERMARK_MS], p.totals[PURCHASES] = _CLOCK.unpack(unframe(RecordKind.CLOCK, key, raw))
     return int(included)
 
 
 def pack_popularity(p: Popularity, items: npt.NDArray[np.int64]) -> bytes:
-    """A POPULARITY record of those of some items of which anything is counted."""
+    """Return a POPULARITY record of those of some items that have counts."""
     days = p.days[items]
     some = days.any(axis=1) | (p.buyers[items] != 0) | p.repeats[items].any(axis=1)
     items, days = items[some], days[some]
@@ -85,7 +89,7 @@ def pack_popularity(p: Popularity, items: npt.NDArray[np.int64]) -> bytes:
 
 
 def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> None:
-    """Put a POPULARITY record into tables with room for it, and with the clock of now."""
+    """Put a POPULARITY record into tables with room for it, in which the clock is already loaded."""
     payload = unframe(RecordKind.POPULARITY, key, raw)
     day, n = struct.unpack_from("<qQ", payload)
     items = np.frombuffer(payload, np.int64, n, 16)
@@ -109,7 +113,7 @@ def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> None:
 def _unpack_days(
     payload: bytes, at: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-    """Day slots, items and counts of a POPULARITY's days."""
+    """Return the day slots, items and counts of a POPULARITY's days."""
     (m,) = struct.unpack_from("<Q", payload, at)
     where, counts = np.frombuffer(payload, np.uint64, 2 * m, at + 8).reshape(2, m)
     item_mask = np.uint64((1 << 27) - 1)
@@ -117,10 +121,10 @@ def _unpack_days(
 
 
 def pack_hidden(p: Popularity, items: int) -> bytes:
-    """A HIDDEN record of items 0 .. items - 1."""
+    """Return a HIDDEN record of items 0 .. items - 1."""
     return frame(RecordKind.HIDDEN, np.flatnonzero(p.available[:items] == 0).astype(np.int32).tobytes())
 
 
 def unpack_hidden(p: Popularity, key: bytes, raw: bytes) -> None:
-    """Put a HIDDEN record into tables in which all are available."""
+    """Put a HIDDEN record into tables in which all items are available."""
     p.available[np.frombuffer(unframe(RecordKind.HIDDEN, key, raw), np.int32)] = 0

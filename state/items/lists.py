@@ -1,4 +1,4 @@
-"""Lists of rows, and what of them was published."""
+"""The lists of rows, and what was published of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Lists(NamedTuple):
-    """Lists of some rows: [rows] and [rows, k]."""
+    """The lists of some rows; the arrays are [rows] or [rows, k]."""
 
     row: npt.NDArray[np.int64]
     difference: npt.NDArray[np.uint8]  # SAME, SLIGHTLY, CHANGED against the published list
@@ -40,7 +40,7 @@ class PublishedLists(NamedTuple):
 
 
 def new_lists(rows: npt.NDArray[np.int64], k: int) -> Lists:
-    """Buffers for the lists of some rows."""
+    """Return buffers for the lists of some rows."""
     n = len(rows)
     return Lists(
         rows, np.zeros(n, np.uint8), np.zeros(n, np.int64), np.zeros(n, np.int64), np.empty((n, k), np.int32),
@@ -50,7 +50,7 @@ def new_lists(rows: npt.NDArray[np.int64], k: int) -> Lists:
 
 
 def new_published(capacity: int, k: int) -> PublishedLists:
-    """Nothing published for rows 0 .. capacity - 1."""
+    """Return published lists in which nothing is published for rows 0 .. capacity - 1."""
     return PublishedLists(
         np.full(capacity, -1, np.int32),
         np.zeros((capacity, k), np.int32),
@@ -60,7 +60,7 @@ def new_published(capacity: int, k: int) -> PublishedLists:
 
 
 def grow_published(p: PublishedLists, capacity: int) -> PublishedLists:
-    """The same with room for `capacity` rows."""
+    """Return the same published lists with room for `capacity` rows."""
     grown = new_published(capacity, p.item.shape[1])
     for old, new in zip(p, grown, strict=True):
         new[: len(old)] = old
@@ -69,7 +69,7 @@ def grow_published(p: PublishedLists, capacity: int) -> PublishedLists:
 
 @kernel
 def counts_hash(buyers: int, mass: int, together: npt.NDArray[np.int64], after: npt.NDArray[np.int64]) -> int:
-    """Hash of the integers of a list."""
+    """Return a hash of the integers of a list."""
     h = np.uint64(buyers) * _MIX + np.uint64(mass)
     for j in range(len(together)):
         h = (h ^ (h >> np.uint64(29))) * _MIX + np.uint64(together[j])
@@ -79,7 +79,7 @@ def counts_hash(buyers: int, mass: int, together: npt.NDArray[np.int64], after: 
 
 @kernel
 def compare(published: PublishedLists, lists: Lists, i: int, tolerance: float) -> int:
-    """How list i differs from what was published of its row: SAME, SLIGHTLY or CHANGED."""
+    """Return how list i differs from the published list of its row: SAME, SLIGHTLY or CHANGED."""
     row, n = lists.row[i], lists.length[i]
     if published.length[row] != n:
         return CHANGED

@@ -1,4 +1,4 @@
-"""Applying pair changes to rows: the item machine's kernel for what was watched and then bought."""
+"""The item machine's kernel for what was watched and then bought: it applies pair changes to rows."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def count_pairs(
     t: Tables, position: int, popularity_included: int, skip: int, capacity: int, bounded: bool,
     tolerance: float, buyers: Buyers, sizes: Sizes, pairs: Pairs, pending: Pending,
 ) -> None:  # fmt: skip
-    """Apply a message whose item numbers are already this machine's.
+    """Apply a message whose item numbers are already those of this machine.
 
-    `position` is the message's own in its topic; changes before effect first + `skip` are dropped, what a
-    row or the popularity already includes is skipped. A purchase counts as popularity when it brings the
-    item into a history, until it goes out of it.
+    `position` is the message's own in its topic. Changes before effect first + `skip` are dropped, and what a
+    row or the popularity already includes is skipped. A purchase counts as popularity from when it brings the
+    item into a history until it is taken out of it.
     """
     popular = t.popularity
     for i in range(len(buyers.items) if position > popularity_included else 0):

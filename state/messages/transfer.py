@@ -1,20 +1,20 @@
 """The transfer of histories from a customer machine to the crossing machine, in the topic first-events.
 
 Purchases are not published there while nobody watches anything (`state.watched_bought.exchange`). These
-messages, in the same topic as those of `state.messages.history_changes`, transfer them later, all at once
-(little-endian):
+messages transfer them later, all at once. They are in the same topic as those of
+`state.messages.history_changes` (little-endian):
 
     header   magic "AT" | u8 version | u8 step | u16 source topic | u16 source partition | i64 number
-    changes  of a PART or LAST: a message of history changes, as of its `end`; its offsets are of no meaning
+    changes  of a PART or LAST: a message of history changes, as of its `end`; its offsets have no meaning
 
-    ASK      somebody watched something: the machine of this partition's purchases is to transfer them
+    ASK      somebody watched something: the machine of this partition's purchases shall transfer them
     BEGIN    the source is about to transfer all that it has; `number` is of this transfer alone
     PART     what has to change for the reader to have what the source has
     LAST     the same, and nothing is left: from `end` on the source publishes its events as they come
 
-Between the BEGIN and the LAST of a transfer nothing else of the source counts: neither events nor parts of a
-transfer that began before. So of several processes that take each other for gone, the transfer of the one
-that began last counts, and the log alone decides which that is (`number` is a fencing token).
+Between the BEGIN and the LAST of a transfer nothing else of the source counts: neither events nor parts of
+earlier transfers. If several processes consider one another gone, the transfer that began last thus counts,
+and the log alone decides which that is (`number` is a fencing token).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HEADER = struct.Struct("<2sBBHHq")
 
 
 class Step(IntEnum):
-    """Steps of a transfer."""
+    """The steps of a transfer."""
 
     ASK = 0
     BEGIN = 1
@@ -42,7 +42,7 @@ class Step(IntEnum):
 
 
 class Transfer(NamedTuple):
-    """One message of a transfer. See the module's drawing."""
+    """One message of a transfer; the module's docstring has its layout."""
 
     step: Step
     source: Source
@@ -51,7 +51,7 @@ class Transfer(NamedTuple):
 
 
 def encode_message(message: HistoryChanges | Transfer) -> bytes:
-    """The bytes of a message of the topic."""
+    """Return the bytes of a message of the topic."""
     if isinstance(message, HistoryChanges):
         return encode_history_changes(message)
     header = _HEADER.pack(MAGIC, VERSION, message.step, *message.source, message.number)
@@ -59,7 +59,7 @@ def encode_message(message: HistoryChanges | Transfer) -> bytes:
 
 
 def decode_message(raw: bytes) -> HistoryChanges | Transfer:
-    """The message of some bytes; its arrays are views of them.
+    """Return the message of some bytes; its arrays are views of the bytes.
 
     Raises
     ------

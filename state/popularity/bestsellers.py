@@ -1,11 +1,12 @@
-"""Bestsellers and what is on the rise, of everything and of each category.
+"""Bestsellers and trending items, of all items and of each category.
 
-Bestsellers are the available items with the most purchases of the newest 14 days of event time. Trending are
-those with the largest rise, w being the purchases of the newest 7 days and b those of the 21 days before:
+Bestsellers are the available items with the most purchases in the newest 14 days of event time. Trending
+items are those with the largest rise, where w is the purchases of the newest 7 days and b those of the 21
+days before:
 
     rise = (w - b / 3) / sqrt(b / 3 + 1)
 
-that is how far w is above a third of b, in about its standard deviations if purchases were a Poisson process.
+This is how far w is above a third of b, in about its standard deviations if purchases were a Poisson process.
 Only items that rise are trending. Ties go to the smaller id, so that every partition has the same lists.
 """
 
@@ -26,7 +27,7 @@ EVERYTHING = 0  # the category that stands for all items
 
 
 class BestsellerList(NamedTuple):
-    """Which list: of a category, or of EVERYTHING; of bestsellers, or of what is trending."""
+    """The name of a list: its category or EVERYTHING, and whether it has trending items or bestsellers."""
 
     category: int
     trending: bool
@@ -38,9 +39,9 @@ class Bestseller(NamedTuple):
     Attributes
     ----------
     purchases
-        Of the newest 14 days.
+        The purchases of the newest 14 days.
     rise
-        In a list of trending items; None in one of bestsellers.
+        The rise, in a list of trending items; None in a list of bestsellers.
     """
 
     item_id: str
@@ -51,7 +52,7 @@ class Bestseller(NamedTuple):
 class Chosen(NamedTuple):
     """Items by group: those of group g are at ends[g - 1] .. ends[g] - 1, the best first, ties in any order.
 
-    All that tie with the last one are there.
+    All items that tie with the last one are included.
     """
 
     items: npt.NDArray[np.int32]
@@ -74,14 +75,14 @@ class Bestsellers:
         self._chosen: dict[BestsellerList, bytes] = {}  # what each list was made from
 
     def update(self, p: Popularity, items: AnyIds, categories: npt.NDArray[np.int32]) -> list[BestsellerList]:
-        """Count anew; returns which lists changed, those included that are empty now.
+        """Make the lists again; return which lists changed, including those that are empty now.
 
         Parameters
         ----------
         p, items
-            Of the whole catalogue.
+            The popularity and the ids of the whole catalogue.
         categories
-            Per item number its category, from 1; 0 or none for one without.
+            The category of each item number, from 1; 0 or nothing for an item without one.
         """
         n = len(items)
         groups = np.zeros(n, np.int32)
@@ -117,7 +118,7 @@ class Bestsellers:
         sold: npt.NDArray[np.float64],
         items: AnyIds,
     ) -> list[BestsellerList]:
-        """Order items by value and id, and keep the lists that come out different; returns which."""
+        """Order items by value and id, and keep the lists that differ; return which they are."""
         if not fresh:
             return []
         together = np.concatenate([numbers for numbers, _ in fresh.values()])
@@ -140,7 +141,7 @@ class Bestsellers:
 
 @kernel
 def count(p: Popularity, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """float64[n] purchases of 14 days, and float64[n] rise, of items 0 .. n - 1; 0 of unavailable ones."""
+    """Return the purchases of 14 days and the rise of items 0 .. n - 1; 0 for unavailable ones."""
     sold, rise = np.zeros(n), np.zeros(n)
     recent, available, days = p.recent, p.available, p.days
     newest = p.totals[WATERMARK_MS] // DAY_MS
@@ -166,7 +167,7 @@ def count(p: Popularity, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
 def choose(
     values: npt.NDArray[np.float64], groups: npt.NDArray[np.int32], n_groups: int, most: int
 ) -> Chosen:  # fmt: skip
-    """The items with the `most` largest positive values of all (group 0), and of each group from 1."""
+    """Return the items with the `most` largest positive values of all (group 0), and of each group from 1."""
     positive = np.flatnonzero(values > 0.0)
     starts = np.zeros(n_groups + 1, np.int64)
     for item in positive:

@@ -75,7 +75,10 @@ class Exchange:
         return self._number is None or self._read
 
     def due(self, machine: CustomerMachine, crossing: CrossingMachine) -> Iterator[Transfer]:
-        """Return what is to be sent now. Call it before anything is applied, and after each message applied."""
+        """Return what is to be sent now.
+
+        Call it before anything is applied, and after each message applied.
+        """
         if self._loaded_at is None:
             self._loaded_at = machine.position
         messages = self._due(machine, crossing)

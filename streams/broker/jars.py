@@ -107,7 +107,7 @@ def ensure_jars(
 
 
 def faults(directory: Path, wanted: JarSet) -> list[str]:
-    """What is wrong with the jars of a directory, one line for each; empty if all are as pinned."""
+    """Return what is wrong with the jars of a directory, one line for each; empty if all are as pinned."""
     lines = []
     for name, expected in sorted(wanted.sums.items()):
         try:
@@ -190,7 +190,7 @@ def _fill(final: Path, wanted: JarSet, scratch: Path, progress: OnProgress, fetc
 
 
 def _reason(error: Exception) -> str:
-    """The innermost cause in a line: libraries wrap it in layers that repeat one another."""
+    """Return the innermost cause in a line: libraries wrap it in layers that repeat one another."""
     seen: BaseException = error
     while seen.__cause__ or seen.__context__:
         seen = seen.__cause__ or seen.__context__ or seen

@@ -151,7 +151,7 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
     def assign(
         cls, cluster: object, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """Every member's assignment; called at the leader."""
+        """Return every member's assignment; called at the leader."""
         topics = sorted({topic for member in members.values() for topic in member.subscription})
         partitions = {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in topics}  # type: ignore[attr-defined]
         if unknown := [topic for topic in topics if not partitions[topic]]:

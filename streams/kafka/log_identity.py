@@ -38,7 +38,8 @@ class LogIdentity:
     begins: Mapping[tuple[str, int], int]
 
     def of(self, topic: str) -> str:
-        """The identity of the tasks of a topic: the ids, and a sum of where counting begins if it was set.
+        """Return the identity of the tasks of a topic: the ids, and a sum of where counting begins if it was
+        set.
 
         Two rebuilds have the same only if the ends of the deltas are, so that nothing was counted in between.
         """
@@ -65,7 +66,7 @@ def log_identity(bootstrap: str, kinds: Iterable[Kind]) -> LogIdentity:
 
 
 def given_up(counted: str | None, now: str) -> bool:
-    """Whether a store of identity `counted` is of these topics, but of before their last rebuild.
+    """Return whether a store of identity `counted` is of these topics, but of before their last rebuild.
 
     None is the identity of an empty store, "" that of one made before stores said theirs.
 
@@ -84,12 +85,12 @@ def given_up(counted: str | None, now: str) -> bool:
 
 
 def beginning(topic: str, partition: int, offset: int) -> Progress:
-    """The record which says that counting begins at an offset: what was before is given up."""
+    """Return the record which says that counting begins at an offset: what was before is given up."""
     return Progress(task=f"{BEGINNING}{topic}-{partition}", worker="", applied=offset, stored=offset)
 
 
 def beginnings(bootstrap: str) -> dict[tuple[str, int], int]:
-    """Offsets at which counting begins, by topic and partition; empty if it is the first ones."""
+    """Return the offsets at which counting begins, by topic and partition; empty if it is the first ones."""
     found: dict[tuple[str, int], int] = {}
     for row in read_all(bootstrap, PROGRESS):
         task = key_text(row.key)

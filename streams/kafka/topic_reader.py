@@ -36,24 +36,24 @@ class TopicReader:
         self._asking, self._reading = _Shared(bootstrap), _Shared(bootstrap)
 
     async def end_of(self, tp: TP) -> int:
-        """Offset the next record of a partition gets."""
+        """Return the offset the next record of a partition gets."""
         async with self._asking as consumer:
             ends: dict[Any, int] = await consumer.end_offsets([TopicPartition(*tp)])
             return next(iter(ends.values()))
 
     async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
-        """Keys of the records at offsets [start, end) that are still there."""
+        """Return the keys of the records at offsets [start, end) that are still there."""
         return {key async for key, _ in self.records(tp, start, end) if key}
 
     async def newest(self, tp: TP, key: bytes, start: int, end: int) -> bytes | None:
-        """The newest value of a key at offsets [start, end); None without one."""
+        """Return the newest value of a key at offsets [start, end); None without one."""
         found = None
         async for of, value in self.records(tp, start, end):
             found = value if of == key and value is not None else found
         return found
 
     async def records(self, tp: TP, start: int, end: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
-        """Keys and values of the records at offsets [start, end) that are still there."""
+        """Yield keys and values of the records at offsets [start, end) that are still there."""
         async with self._reading as consumer:
             partition = TopicPartition(*tp)
             consumer.assign([partition])

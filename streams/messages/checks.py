@@ -69,7 +69,7 @@ def check_time(time_ms: int, published_ms: int) -> None:
 
 
 def shown(value: object) -> str:
-    """A value as messages show it, shortened where it is long.
+    """Return a value as messages show it, shortened where it is long.
 
     >>> shown("tea"), shown("x" * 50)[-8:]
     ("'tea'", "xxxx'...")
@@ -96,7 +96,7 @@ class EventTypes:
         }  # fmt: skip
 
     def number(self, word: str | None) -> int:
-        """The value of `state.customers.events.Action` for a type on the wire.
+        """Return the value of `state.customers.events.Action` for a type on the wire.
 
         Raises
         ------

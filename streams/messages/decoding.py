@@ -63,7 +63,8 @@ class Decoded:
 
 
 def published_ms(record: ConsumedRecord, now_ms: int) -> int:
-    """When a record was published, ms since 1970: the broker's time, or now where the time is the producer's.
+    """Return when a record was published, ms since 1970: the broker's time, or now where the time is the
+    producer's.
 
     On a topic with CreateTime a record carries what its producer wrote there, which may be the time of the
     event, years ago, or 0: it says nothing about when the record was published.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def decode_columns(
     records: Sequence[ConsumedRecord], end: int, machine: CustomerMachine, types: EventTypes, now_ms: int
 ) -> EventBatch | None:
-    """The events of a chunk; None if any record is to be refused, or erases a customer.
+    """Return the events of a chunk; None if any record is to be refused, or erases a customer.
 
     New ids enter the machine's dictionaries in the order of the records, unless None is returned. `now_ms` is
     the caller's time, ms since 1970, when a record was published whose own time is its producer's.
@@ -87,7 +87,7 @@ def decode_columns(
 
 
 def _published_ms(records: Sequence[ConsumedRecord], now_ms: int) -> int:
-    """When the first of the records was published, at the latest."""
+    """Return when the first of the records was published, at the latest."""
     if {record.timestamp_type for record in records} == {LOG_APPEND_TIME}:
         return min(record.timestamp for record in records)
     return now_ms
@@ -102,7 +102,7 @@ def _given(value: str | None) -> bool:
 
 
 def _are_ids(values: Sequence[str | None]) -> bool:
-    """Whether those that are given are fit to be ids; looked at together, as most are."""
+    """Return whether those that are given are fit to be ids; looked at together, as most are."""
     given = list(filter(_given, values))
     if not given:
         return True
@@ -115,7 +115,7 @@ def _are_ids(values: Sequence[str | None]) -> bool:
 
 
 def is_id(value: str) -> bool:
-    """Whether a value is fit to be an id.
+    """Return whether a value is fit to be an id.
 
     >>> is_id("7502931"), is_id("a" + chr(7)), is_id(""), is_id("x" * 257)
     (True, False, False, False)
@@ -154,7 +154,7 @@ def _times_ms(timestamps: Sequence[int | str]) -> npt.NDArray[np.int64] | None:
 def _numbers(
     machine: CustomerMachine, customers: Sequence[str], items: Sequence[str]
 ) -> tuple[list[int], list[int]] | None:
-    """The numbers of customers and items; new ones get one. None if one of the new is no id."""
+    """Return the numbers of customers and items; new ones get one. None if one of the new is no id."""
     slots = list(map(machine.customers.numbers.get, customers))
     numbers = list(map(machine.items.numbers.get, items))
     new_customers = [i for i, slot in enumerate(slots) if slot is None] if None in slots else []

@@ -71,7 +71,10 @@ class Board:
             self.hidden += 1
 
     def mark(self, partitions: int) -> int:
-        """The newest settle mark that was read in every partition of the popularity topic; -1: none."""
+        """Return the newest settle mark that was read in every partition of the popularity topic.
+
+        -1: none.
+        """
         return min((self.marks.get(p, -1) for p in range(partitions)), default=-1)
 
     def take_in(self, here: dict[int, dict[str, float]]) -> None:
@@ -97,5 +100,5 @@ class Boards:
         self.by_kind = {kind.name: Board(kind, RelatedLists(list_length), self.catalogue) for kind in kinds}
 
     def of(self, kind: EventKind) -> Board:
-        """The board of a kind."""
+        """Return the board of a kind."""
         return self.by_kind[kind.name]

@@ -176,7 +176,8 @@ class BoardFollower:
     # ------------------------------------------------------------------ workers
 
     def ahead(self, task: str, position: int, least: int) -> bool:
-        """Whether a position is more than the work of two seconds ahead of what a worker says it counted.
+        """Return whether a position is more than the work of two seconds ahead of what a worker says it
+        counted.
 
         `task` is the worker's, which may also be away: nobody is ahead of it then. `least` is how many events
         one may always be ahead.

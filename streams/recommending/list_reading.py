@@ -143,7 +143,7 @@ def _masked(size: int) -> np.uint64:
 
 @kernel
 def _after(at: int, text: Text) -> int:
-    """The address behind a text that is at an address; 0 if something else is there, or `at` is 0."""
+    """Return the address behind a text that is at an address; 0 if something else is there, or `at` is 0."""
     if at == 0:
         return 0
     size = text[3]
@@ -160,7 +160,10 @@ def _after(at: int, text: Text) -> int:
 
 @kernel
 def _string(at: int) -> int:
-    """The address of the quote that ends the string whose text is at an address; 0 if it has escapes."""
+    """Return the address of the quote that ends the string whose text is at an address.
+
+    0 if it has escapes.
+    """
     while at != 0:
         letter = np.int64(load_any(at) & _BYTE)
         if letter == _QUOTE:
@@ -173,7 +176,10 @@ def _string(at: int) -> int:
 
 @kernel
 def _digits(at: int, value: int) -> tuple[int, int, int]:
-    """A number whose digits follow those of `value`; the address behind them, and how many they are."""
+    """Return a number whose digits follow those of `value`.
+
+    The address behind them, and how many they are.
+    """
     n = 0
     while n < _MOST_DIGITS:
         digit = int(load_any(at) & _BYTE) - _ZERO
@@ -187,7 +193,10 @@ def _digits(at: int, value: int) -> tuple[int, int, int]:
 
 @kernel
 def _whole(at: int) -> tuple[int, int]:
-    """The whole number at an address, and the address behind it; 0 if there is none that is read here."""
+    """Return the whole number at an address, and the address behind it.
+
+    0 if there is none that is read here.
+    """
     if at == 0:
         return 0, 0
     value, end, n = _digits(at, 0)
@@ -196,7 +205,7 @@ def _whole(at: int) -> tuple[int, int]:
 
 @kernel
 def _real(at: int) -> tuple[float, int]:
-    """The number at an address, and the address behind it; 0 if there is none that is read here."""
+    """Return the number at an address, and the address behind it; 0 if there is none that is read here."""
     if at == 0:
         return 0.0, 0
     value, at, n = _digits(at, 0)
@@ -225,7 +234,8 @@ def _real(at: int) -> tuple[float, int]:
 def _item(
     table: IdArrays, base: int, at: int, spans: npt.NDArray[np.int64], new: int
 ) -> tuple[int, int, int]:
-    """The item whose id a field at an address has: its number, -1 if it is new; the address of what follows.
+    """Return the item whose id a field at an address has: its number, -1 if it is new; the address of what
+    follows.
 
     Where a new id is, from `base` on, is put into `spans` as the `new`th, as long as there is room. How many
     there are by then is returned, too.

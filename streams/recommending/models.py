@@ -40,7 +40,7 @@ class ModelError(Exception):
 
 
 def newest_version(bootstrap: str, kind: str) -> int:
-    """The largest version that was announced of a kind; 0 without any.
+    """Return the largest version that was announced of a kind; 0 without any.
 
     Raises
     ------

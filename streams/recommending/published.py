@@ -74,7 +74,9 @@ class PublishedRecommendations:
                 await asyncio.sleep(AGAIN_S)
 
     async def by_others(self) -> set[str]:
-        """Customers for whom somebody else published since the last time; with nothing of ours on its way."""
+        """Return customers for whom somebody else published since the last time; with nothing of ours on its
+        way.
+        """
         written, reader, found = self._written, self._context.reader, set[str]()
         if written is not None:
             try:
@@ -92,11 +94,11 @@ class PublishedRecommendations:
             self._written.own(first, count)
 
     def holding_hidden(self) -> set[str]:
-        """Customers whose messages offer an item that cannot be bought."""
+        """Return the customers whose messages offer an item that cannot be bought."""
         with self._board.related.lock:
             return customers_of(self.offers.holding(self._board.popularity.popularity.available == 0))
 
 
 def customers_of(keys: set[bytes] | list[bytes]) -> set[str]:
-    """The customers whose keys these are, or whose profiles'."""
+    """Return the customers whose keys these are, or whose profiles'."""
     return {key_text(key).partition("\t")[0] for key in keys}

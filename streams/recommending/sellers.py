@@ -115,7 +115,9 @@ class SellersPublisher:
             self._here[task.tp.partition].own(first, len(records))
 
     def _records(self, here: set[int], fresh: set[int]) -> dict[int, list[tuple[bytes, bytes | None]]]:
-        """What is to be sent to each partition: all there is to `fresh` ones, to others what changed."""
+        """Return what is to be sent to each partition: all there is to
+        `fresh` ones, to others what changed.
+        """
         board = self._board
         found: dict[int, list[tuple[bytes, bytes | None]]] = {partition: [] for partition in here}
         with board.related.lock:

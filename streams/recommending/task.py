@@ -96,7 +96,7 @@ class RecommenderTask(Task):
         self.remembers = False
 
     def new_saver(self, store: RocksStore) -> Saver:
-        """A new machine with its store, not loaded."""
+        """Return a new machine with its store, not loaded."""
         partitions = self.context.partitions
         # as the worker's, but for the pairs, so that the worker's checkpoints are of the same histories
         self.machine = CustomerMachine(
@@ -118,7 +118,7 @@ class RecommenderTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Customers, in memory or not, and items."""
+        """Return customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
     def replays_to(self, end: int) -> None:
@@ -126,7 +126,7 @@ class RecommenderTask(Task):
         self.replayed_from, self.replayed_to = self.position, end
 
     def loops(self) -> list[Any]:
-        """What recommends. No checkpoints are taken: it begins from those of workers."""
+        """Return what recommends. No checkpoints are taken: it begins from those of workers."""
         return [self._run(), self._look_back()]
 
     @property
@@ -146,7 +146,7 @@ class RecommenderTask(Task):
         return (self._board.settled, done)
 
     def progress(self, worker: str) -> Progress:
-        """How far it is, how far its recommendations are, and which model they use."""
+        """Return how far it is, how far its recommendations are, and which model they use."""
         progress = super().progress(worker)
         progress.task = self.reported_as
         progress.recommended, progress.settled = self.recommended, self._board.settled
@@ -285,7 +285,7 @@ class RecommenderTask(Task):
             self.looked_through = self._published.looked_through
 
     def _has_work(self) -> bool:
-        """Whether something is to be published now; in a backlog only what may not stay as it is."""
+        """Return whether something is to be published now; in a backlog only what may not stay as it is."""
         waiting = self._waiting
         return bool(waiting.urgent or ((waiting.erased or waiting.due(1)) and not self._behind))
 
@@ -343,7 +343,7 @@ class RecommenderTask(Task):
         return computed_s
 
     def _records(self, customers: list[str]) -> tuple[list[tuple[bytes, bytes | None]], list[str]]:
-        """The messages for customers and their profiles, and customers for whom there is nothing."""
+        """Return the messages for customers and their profiles, and customers for whom there is nothing."""
         advice, machine, offers = self.advice, self.machine, self._published.offers
         advice.synchronise()
         records: list[tuple[bytes, bytes | None]] = []
@@ -373,7 +373,9 @@ class RecommenderTask(Task):
         return self.advice.learner() is not None
 
     async def newest(self, customer_id: str) -> tuple[int, int]:
-        """Time of a customer's newest event, and for those without any how many events there were of late."""
+        """Return the time of a customer's newest event, and for those without any how many events there were
+        of late.
+        """
         async with self.lock:
             history = self.machine.history(customer_id)
         return max((b.last_ms for b in history), default=0), int(
@@ -383,7 +385,7 @@ class RecommenderTask(Task):
     async def ask(
         self, customer_id: str, k: int, shelf: Shelf, wanted: Filter, profile: str | None
     ) -> Recommendations | None:
-        """What a customer should see now, of a shelf."""
+        """Return what a customer should see now, of a shelf."""
         async with self.lock:
             await in_thread(self.advice.synchronise)
             return await in_thread(self.advice.message, customer_id, k, shelf, wanted, profile)

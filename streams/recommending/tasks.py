@@ -32,11 +32,11 @@ class Shared:
     open_tasks: Callable[[], Iterable[Task]]
 
     def tasks(self, kind: EventKind) -> list[RecommenderTask]:
-        """The open tasks of a kind."""
+        """Return the open tasks of a kind."""
         return [task for task in self.open_tasks() if isinstance(task, RecommenderTask) and task.kind == kind]
 
     def training_steps(self, kind: EventKind) -> dict[int, dict[str, float]]:
-        """What each ranker learnt from the customers of each open partition of a kind."""
+        """Return what each ranker learnt from the customers of each open partition of a kind."""
         steps = {task.tp.partition: task.advice.steps for task in self.tasks(kind)}
         return {
             partition: training_steps
@@ -59,14 +59,14 @@ class RecommenderTasks(Tasks):
         )
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
-        """A task for each partition of every kind's events."""
+        """Return a task for each partition of every kind's events."""
         return {kind.events.name: partial(self._make, kind) for kind in self.kinds}
 
     def _make(self, kind: EventKind, tp: TP, context: Context) -> Task:
         return RecommenderTask(tp, context, kind, self._shared_state)
 
     def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
-        """What reads and publishes for all tasks together."""
+        """Return what reads and publishes for all tasks together."""
         shared = self._shared_state
         sellers = [SellersPublisher(board, shared, context) for board in shared.boards.by_kind.values()]
         return [
@@ -95,7 +95,9 @@ class RecommenderTasks(Tasks):
             await asyncio.sleep(0)
 
     def recommenders(self, partition: int) -> dict[str, RecommenderTask]:
-        """What recommends to the customers of a partition, by kind; nothing if it is another process's."""
+        """Return what recommends to the customers of a partition, by kind; nothing if it is another
+        process's.
+        """
         return {
             kind.name: task
             for kind in self.kinds

@@ -34,12 +34,12 @@ class StoreFolder:
         self._adopt()
 
     def newest(self) -> Path | None:
-        """The store's folder; None on an empty disk."""
+        """Return the store's folder; None on an empty disk."""
         numbers = self._numbers()
         return self.root / str(numbers[-1]) if numbers else None
 
     def next_generation(self) -> Path:
-        """The folder of the next generation, which does not exist yet."""
+        """Return the folder of the next generation, which does not exist yet."""
         return self.root / str(max(self._numbers(), default=0) + 1)
 
     def take_over(self) -> Path:

@@ -58,15 +58,15 @@ class Stores:
         self._identity_of = identity_of
 
     def log_identity(self, task: str) -> str:
-        """Which topics a task's state must have been counted from."""
+        """Return which topics a task's state must have been counted from."""
         return self._identity_of(topic_of(task))
 
     def folder(self, task: str) -> StoreFolder:
-        """Where a task's store is."""
+        """Return where a task's store is."""
         return StoreFolder(self.root / task)
 
     async def open(self, task: str) -> RocksStore:
-        """A task's store, opened; empty only where neither a store nor a checkpoint is.
+        """Return a task's store, opened; empty only where neither a store nor a checkpoint is.
 
         Raises
         ------
@@ -89,11 +89,11 @@ class Stores:
         return store
 
     def is_newest(self, task: str, store: RocksStore) -> bool:
-        """Whether a store is the newest generation of the task's on this host."""
+        """Return whether a store is the newest generation of the task's on this host."""
         return self.folder(task).newest() == store.path
 
     async def reopen(self, task: str, store: RocksStore) -> RocksStore | None:
-        """The newest checkpoint instead of a store that Kafka's log does not fit; None without one."""
+        """Return the newest checkpoint instead of a store that Kafka's log does not fit; None without one."""
         folder = self.folder(task)
         if not await in_thread(self._restore, task, folder):
             return None

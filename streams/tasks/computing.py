@@ -90,17 +90,17 @@ class Computing:
         return await in_thread_of(self._thread, partial(function, *args))
 
     def item_tasks(self) -> list[ItemTask]:
-        """The open tasks of deltas."""
+        """Return the open tasks of deltas."""
         return [task for task in self._tasks.values() if isinstance(task, ItemTask)]
 
     def crossing_tasks(self) -> list[CrossingTask]:
-        """The open tasks of history changes."""
+        """Return the open tasks of history changes."""
         return [task for task in self._tasks.values() if isinstance(task, CrossingTask)]
 
     def apply_all(
         self, chunks: Sequence[tuple[Task, Chunk]]
     ) -> tuple[list[Transferred], list[AppliedChunk], list[Transferred]]:
-        """What follows from the chunks; and what is to be transferred before that and after it."""
+        """Return what follows from the chunks; and what is to be transferred before that and after it."""
         begin = time.thread_time()
         before = self._due()
         applied = self._take_all(chunks)

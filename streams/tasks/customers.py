@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 
 def counting_settings(settings: Settings) -> CountingSettings:
-    """The machines' settings."""
+    """Return the machines' settings."""
     return CountingSettings(
         settings.window, settings.row_capacity, settings.list_length, settings.score, settings.score_tolerance
     )
 
 
 def item_partition(partitions: int, item_id: str) -> int:
-    """The partition of an item."""
+    """Return the partition of an item."""
     return partition_for(item_id.encode(), partitions)
 
 
@@ -57,7 +57,7 @@ class CustomerTask(Task):
         self._types = EventTypes(kind, kinds_of(context.settings))
 
     def new_saver(self, store: RocksStore) -> Saver:
-        """A new machine with its store, not loaded."""
+        """Return a new machine with its store, not loaded."""
         partitions, publishes_as = self.context.partitions, self._source_of_history_changes()
         self.machine = CustomerMachine(
             counting_settings(self.context.settings),
@@ -71,7 +71,7 @@ class CustomerTask(Task):
         return CustomerSaver(self.machine, store, self.log_identity)
 
     def _source_of_history_changes(self) -> Source | None:
-        """What the crossing machine knows it as, if there is one and this kind has a side in it."""
+        """Return what the crossing machine knows it as, if there is one and this kind has a side in it."""
         for kind in listed_of(self.context.settings):
             if isinstance(kind, CrossKind) and self.kind in kind.sides:
                 return Source(kind.sides.index(self.kind), self.tp.partition)
@@ -82,7 +82,7 @@ class CustomerTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Customers, in memory or not, and items."""
+        """Return customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:

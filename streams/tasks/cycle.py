@@ -173,7 +173,10 @@ class Cycle:
     def _sorted_out(
         self, chunks: Sequence[Chunk], now: float
     ) -> tuple[list[tuple[Task, Chunk]], list[tuple[ItemTask, Chunk]]]:
-        """What is for which task: of those that send on, and of item tasks. What is postponed is kept."""
+        """Return what is for which task: of those that send on, and of item tasks.
+
+        What is postponed is kept.
+        """
         sources: list[tuple[Task, Chunk]] = []
         deltas: list[tuple[ItemTask, Chunk]] = []
         waits: dict[TP, bool] = {}
@@ -239,7 +242,7 @@ class Cycle:
         )
 
     def _pause_s(self) -> float:
-        """How long the next cycle may wait for something to be fetched."""
+        """Return how long the next cycle may wait for something to be fetched."""
         if any(task.refresher.ready and task.refresher.has_waiting for task in self.computing.item_tasks()):
             return 0.0
         return POSTPONED_S if self._kept else IDLE_S

@@ -68,7 +68,10 @@ class Sweep:
         self._begun = self._looked = 0.0
 
     def rows(self, machine: ItemMachine, now: float) -> RowNumbers:
-        """The rows that are due at a moment; none when nothing was counted since the last whole sweep."""
+        """Return the rows that are due at a moment.
+
+        None when nothing was counted since the last whole sweep.
+        """
         none = np.zeros(0, np.int64)
         if now - self._looked < SWEEP_STEP_S:
             return none

@@ -131,20 +131,25 @@ class Refresher:
         return self._settle_at >= 0 or (self._pass is not None and self._pass.exact)
 
     def fresh(self, most: int) -> RowNumbers:
-        """Rows that were marked since last asked, at most so many; the others are left to a pass."""
+        """Return the rows that were marked since last asked, at most so many.
+
+        The others are left to a pass.
+        """
         rows, left = self._task.machine.fresh(0 if self.behind else most)
         self._overflowed = self._overflowed or left > 0
         return rows
 
     def listed_counts(self) -> WaitingCounts:
-        """What the lists of the fresh rows bring out: all that was counted, unless some rows were left."""
+        """Return what the lists of the fresh rows bring out: all that was counted, unless some rows were
+        left.
+        """
         if self._overflowed:
             return WaitingCounts()
         counts, self._counts = self._counts, WaitingCounts()
         return counts
 
     def waiting(self, most: int) -> tuple[RowNumbers, bool]:
-        """The next rows of the pass, at most so many, and whether they are ranked exactly."""
+        """Return the next rows of the pass, at most so many, and whether they are ranked exactly."""
         if self._settle_at >= 0 and self._pass is not None and not self._pass.exact:
             # the settling ranks its rows, too
             self._counts, self._pass = self._pass.counts.with_later(self._counts), None
@@ -166,7 +171,7 @@ class Refresher:
         return rows, False
 
     def passed(self) -> Pass | None:
-        """The pass under way if all its rows are ranked: it ends with this."""
+        """Return the pass under way if all its rows are ranked: it ends with this."""
         under_way = self._pass
         if under_way is None or under_way.done < len(under_way.rows):
             return None
@@ -196,11 +201,11 @@ class Refresher:
     # ------------------------------------------------------------------ ranking and writing
 
     def rank(self, rows: RowNumbers, *, exact: bool) -> Ranked | None:
-        """Rank rows; the messages of those lists that say something new, None without any."""
+        """Return the rank rows; the messages of those lists that say something new, None without any."""
         return self._changed(self._task.machine.rank(rows, exact=exact), exact=exact)
 
     def rank_fresh(self, rows: RowNumbers) -> Ranked | None:
-        """The same, of rows that `fresh` returned."""
+        """Return the same, of rows that `fresh` returned."""
         return self._changed(self._task.machine.rank_fresh(rows), exact=False)
 
     def _changed(self, lists: Lists, *, exact: bool) -> Ranked | None:
@@ -215,7 +220,7 @@ class Refresher:
         return Ranked(Framed(compressed(framed), len(which)), lists.row[which])
 
     def message(self, item: int) -> bytes | None:
-        """The message an item's list would be now, None if it has none. The lock must be held."""
+        """Return the message an item's list would be now, None if it has none. The lock must be held."""
         lists = self._task.machine.view(item)
         if not lists.length[0]:
             return None
@@ -225,7 +230,7 @@ class Refresher:
     def _messages(
         self, lists: Lists, which: RowNumbers
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """The messages of lists one behind the other, with room behind them, and where each ends."""
+        """Return the messages of lists one behind the other, with room behind them, and where each ends."""
         machine, ids = self._task.machine, self._ids
         ids.update()
         entry = ENTRY_BYTES + ids.longest

@@ -75,7 +75,7 @@ class CrossingTask(Task):
         return min(super().acknowledged, since if since >= 0 else max(self._exchange.log_end - 1, 0))
 
     def new_saver(self, store: RocksStore) -> Saver:
-        """A new machine with its store, not loaded."""
+        """Return a new machine with its store, not loaded."""
         partitions = self.context.partitions
         self.machine = CrossingMachine(
             counting_settings(self.context.settings),
@@ -92,7 +92,7 @@ class CrossingTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Customers, in memory or not, and items."""
+        """Return customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
     def postpones(self, now_s: float) -> bool:
@@ -130,7 +130,7 @@ class CrossingTask(Task):
         return task is not None and not self._exchange.is_settled(task.machine, self.machine)
 
     def due(self, task: CustomerTask) -> list[Record]:
-        """What is to be sent now for the purchases to be published; in the cycle's thread."""
+        """Return what is to be sent now for the purchases to be published; in the cycle's thread."""
         messages = self._exchange.due(task.machine, self.machine)
         return [
             Record(self.tp.topic, self.tp.partition, None, encode_message(message)) for message in messages
