@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alsobought.options import CommandError
-from streams.kafka.views import Follower, partitions_of
+from streams.kafka.follower import Follower, partitions_of
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import Progress, decode_progress
 from streams.topics import PROGRESS, TopicSpec, topic_of
@@ -119,7 +119,7 @@ def ask_all(
 def _ask(
     bootstrap: str, tasks: Sequence[str], key: str, path: str, query: Mapping[str, str | int] | None
 ) -> Any:
-    """The first answer of the workers that hold these tasks, asked in this order and each once."""
+    """Return the first answer of the workers that hold these tasks, asked in this order and each once."""
     deadline = time.monotonic() + SILENCE_S
     asked = f"{path}/{urllib.parse.quote(key, safe='')}?{urllib.parse.urlencode(query or {})}"
     while True:

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 
 from alsobought.options import CommandError
 from state.messages.deltas import encode_settle
-from streams.kafka.views import Follower, ends, send, send_each
+from streams.kafka.follower import Follower, ends, send, send_each
 from streams.kinds import CrossKind, EventKind, Kind, is_internal
 from streams.messages.schema import REPORTED, SETTLE, Progress, SettleMark, decode_progress, encode
 from streams.topics import ITEMS, PROGRESS, TopicSpec, topic_of
 
 OnLag = Callable[[str], None]
-"""Called now and then with what is waited for: tasks, and by how much each is behind."""
+"""Called now and then with what `drain` waits for: the tasks, and how many records each is behind."""
 
 
 @dataclass(frozen=True)
 class Drained:
-    """What was waited for: records by topic, and the seconds it took."""
+    """What `drain` waited for: how many records by topic, and how many seconds it took."""
 
     records: dict[str, int]
     seconds: float
@@ -28,14 +28,16 @@ class Drained:
 def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag) -> Drained:
     """Return when what is published now is counted, and lists and recommendations follow from it.
 
-    First every partition of items and of the kinds' events must be applied to its present end; the deltas
-    are then in Kafka, and so are the first events, which are waited for next: twice, for these may ask other
-    partitions for their purchases, and these report that they are so far when those are published. A settle
-    record written behind the deltas asks each item partition to publish how popular its items are, to refresh
-    its lists once all partitions have, and to report `listed`. Then recommenders must have recommended to
-    everybody with events, and must have read a mark that is written behind the popularity: they say so in
-    `settled` once bestsellers follow from it. Progress of earlier runs is not read: only what is written from
-    now on counts.
+    1. Every partition of items and of the kinds' events must be applied to its present end. The deltas and
+       the history changes are then in Kafka.
+    2. The history changes must be applied, twice: they may ask other partitions for their purchases, which
+       publishes further history changes.
+    3. A settle record behind the deltas asks each item partition to publish how popular its items are, to
+       refresh its lists once all partitions have done so, and to report `listed`.
+    4. Recommenders must have recommended to every customer with events, and must have read a mark that is
+       written behind the popularity. They report it in `settled` once the bestsellers follow from it.
+
+    Only progress that is written from now on counts; that of earlier runs is not read.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
         waiting.until("everything is counted", targets, _uncounted)
         for _ in range(2):
             first = _ends_of(bootstrap, [kind.events for kind in kinds if isinstance(kind, CrossKind)])
-            waiting.until("first events are counted", first, _uncounted)
+            waiting.until("history changes are counted", first, _uncounted)
         settled = _Settle(bootstrap, waiting, time.time_ns() // 1_000_000)
         for kind in kinds:
             settled.ask(kind.deltas, sorted(ends(bootstrap, kind.deltas)))
@@ -77,7 +79,7 @@ def _mark(bootstrap: str, kinds: Sequence[Kind]) -> int:
 
 
 def _ends_of(bootstrap: str, specs: Sequence[TopicSpec]) -> dict[str, int]:
-    """The present end of every task of some topics."""
+    """Return the present end of every task of some topics."""
     return {f"{s.name}-{partition}": end for s in specs for partition, end in ends(bootstrap, s).items()}
 
 

@@ -13,13 +13,13 @@ from alsobought.sources.opening import is_stream
 from streams.kinds import BOUGHT, EventKind
 
 if TYPE_CHECKING:
-    from evaluation.protocol import Catalogue, Events
+    from evaluation.protocol import Events, ItemProperties
 
 ERASURE = -1  # instead of an item
 
 
 def kind_of(file: str, kinds: tuple[EventKind, ...]) -> EventKind:
-    """The first kind whose events the first rows of a file can be; purchases if none is."""
+    """Return the first kind whose events the first rows of a file can be; purchases if none is."""
     if file == BUNDLED or is_stream(file):
         return BOUGHT
     for kind in kinds:
@@ -72,9 +72,9 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
     )  # fmt: skip
 
 
-def _catalogue(file: str, ids: list[str]) -> Catalogue:
-    """What a catalogue says of the items that have events."""
-    from evaluation.protocol import Catalogue
+def _catalogue(file: str, ids: list[str]) -> ItemProperties:
+    """Return what a catalogue says of the items that have events."""
+    from evaluation.protocol import ItemProperties
 
     items = {name: n for n, name in enumerate(ids)}
     category, brand = [""] * len(items), [""] * len(items)
@@ -82,4 +82,4 @@ def _catalogue(file: str, ids: list[str]) -> Catalogue:
         number = items.get(known.item_id)
         if number is not None:
             category[number], brand[number] = known.category or "", known.brand or ""
-    return Catalogue(category, brand)
+    return ItemProperties(category, brand)

@@ -14,7 +14,7 @@ Numbers = npt.NDArray[np.integer[Any]]
 def holding(
     customers: Numbers, items: Numbers, quantities: Numbers, erasures: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """The places of purchases that hold, in a log in which those of one customer are in their order.
+    """Return the places of purchases that hold, in a log in which those of one customer are in their order.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from alsobought.clients import RECENT
-from streams.kafka.views import Follower
+from streams.kafka.follower import Follower
 from streams.kinds import is_internal
 from streams.messages.schema import REPORTED, Progress, decode_progress
 from streams.topics import ITEMS, PROGRESS, topic_of
@@ -48,7 +48,7 @@ class Meter:
         self._waiting = left
 
     def totals(self) -> str:
-        """What was done since it began, and the averages."""
+        """Return what was done since it began, and the averages."""
         events, updates, lists = (self._done(name) for name in ("events", "pair_updates", "lists"))
         s = self.seconds
         return (

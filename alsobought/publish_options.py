@@ -68,7 +68,7 @@ class How:
 
 
 def source_of(found: EventSource, how: How, *, by_time: bool) -> str | None:
-    """What the events name as their source; raises CommandError if they cannot."""
+    """Return what the events name as their source; raises CommandError if they cannot."""
     if how.again and how.source is not None:
         raise CommandError("--source and --again contradict each other: give one of them.")
     if how.source is not None:
@@ -85,7 +85,7 @@ def source_of(found: EventSource, how: How, *, by_time: bool) -> str | None:
 
 
 def separator_of(given: str | None) -> str | None:
-    """The separator that an option names; raises CommandError if it is none."""
+    """Return the separator that an option names; raises CommandError if it is none."""
     found = {"tab": "\t", "\\t": "\t"}.get(given, given) if given is not None else None
     if found is not None and (len(found) != 1 or found in '"\r\n'):
         raise CommandError(

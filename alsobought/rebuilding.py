@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from alsobought.options import CommandError
 from alsobought.restoring import refuse_held, refuse_local_workers
 from streams.broker.topics_admin import group_members, list_topics
+from streams.kafka.follower import Follower, ends, positions, read_all, send
 from streams.kafka.log_identity import beginning
-from streams.kafka.views import Follower, ends, positions, read_all, send
 from streams.kinds import WATCHED_BOUGHT, EventKind, Kind, counted_of, listed_of
 from streams.messages.schema import REPORTED, decode_progress, encode
 from streams.settings import Settings
@@ -85,7 +85,7 @@ def refuse_workers(settings: Settings, bootstrap: str) -> None:
 
 
 def _members(bootstrap: str, settings: Settings) -> list[str]:
-    """The workers and recommenders that Kafka knows of."""
+    """Return the workers and recommenders that Kafka knows of."""
     groups = settings.group, settings.recommender_group
     return [member for group in groups for member in group_members(bootstrap, group)]
 
@@ -137,7 +137,9 @@ def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProg
 
 
 def _kinds_there(settings: Settings, bootstrap: str) -> tuple[Kind, ...]:
-    """Those of the settings, and one that is switched off: what was published before must not count later."""
+    """Return those of the settings, and one that is switched off: what was published before must not count
+    later.
+    """
     kinds = listed_of(settings)
     if WATCHED_BOUGHT in kinds or not list_topics(bootstrap, WATCHED_BOUGHT.topics):
         return kinds

@@ -13,7 +13,7 @@ from typing import Any
 
 from alsobought.clients import newest_progress
 from alsobought.options import CommandError
-from streams.kafka.views import partitions_of
+from streams.kafka.follower import partitions_of
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED
 from streams.topics import PURCHASES
@@ -45,7 +45,7 @@ class Recommenders:
         return {p: progress.worker for p, progress in tasks.items() if progress is not None}
 
     def recommend(self, question: Mapping[str, Any], customers: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The answer for each customer to a question of `POST /recommendations`.
+        """Return the answer for each customer to a question of `POST /recommendations`.
 
         Who is not known to the worker of their id's partition may be in another: see the producers' guide.
         """
@@ -63,7 +63,9 @@ class Recommenders:
     def _known_elsewhere(
         self, partition: int, question: Mapping[str, Any], customers: list[str]
     ) -> dict[str, dict[str, Any]]:
-        """The answers for those of the customers whom another worker than that of this partition knows."""
+        """Return the answers for those of the customers whom another worker than that of this partition
+        knows.
+        """
         answers: dict[str, dict[str, Any]] = {}
         asked = {self._addresses[partition]}
         for other in range(self._partitions):

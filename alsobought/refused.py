@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from streams.kafka.views import positions, read_all
+from streams.kafka.follower import positions, read_all
 from streams.topics import DEAD_LETTERS
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedInput:
     """The records in `dead-letters`: how many, and when the oldest of them was put there, ms since 1970."""
 
     count: int
@@ -25,7 +25,7 @@ class Refused:
         )
 
 
-def refused(bootstrap: str) -> Refused | None:
+def refused(bootstrap: str) -> RefusedInput | None:
     """Return what has been refused and is kept; None if nothing is.
 
     Raises
@@ -37,4 +37,4 @@ def refused(bootstrap: str) -> Refused | None:
     if not count:
         return None
     oldest = read_all(bootstrap, DEAD_LETTERS, {p: min(begin + 1, end) for p, (begin, end) in kept.items()})
-    return Refused(count, min(row.timestamp_ms for row in oldest))
+    return RefusedInput(count, min(row.timestamp_ms for row in oldest))

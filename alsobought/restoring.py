@@ -82,7 +82,7 @@ def restore_task(
     ------
     CheckpointError
     """
-    folder = StoreFolder(settings.data_dir / "state" / task).following()
+    folder = StoreFolder(settings.data_dir / "state" / task).next_generation()
     folder.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = checkpoints.restore(task, folder, identity=identity, number=number, on_file=on_file)
     return None if checkpoint is None else (checkpoint, folder)

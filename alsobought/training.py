@@ -22,10 +22,10 @@ from chronological import fitting
 from chronological.examples import Log
 from chronological.model import Model
 from chronological.training import Report
-from state.customers.events import EventBatch, Kind
+from state.customers.events import Action, EventBatch
 from state.customers.machine import CustomerMachine
 from state.settings import CountingSettings
-from streams.kafka.views import read_all
+from streams.kafka.follower import read_all
 from streams.kinds import EventKind
 from streams.messages.checks import LOG_APPEND_TIME, EventTypes
 from streams.messages.decoding import decode_events
@@ -68,14 +68,15 @@ class Collected:
         self.refused += len(decoded.refused)
 
     def log(self, until_ms: int | None) -> tuple[Log, list[str]]:
-        """The events that hold, up to a moment, of items that several customers have, and the items' ids.
+        """Return the events that hold, up to a moment, of items that several customers have, and the items'
+        ids.
 
         Which hold, `alsobought.holding` says.
         """
-        kinds, customers, items = (self._column(name) for name in ("kinds", "customers", "items"))
+        actions, customers, items = (self._column(name) for name in ("actions", "customers", "items"))
         customer_ids, item_ids = list(self._machine.customers), list(self._machine.items)
-        quantities = np.where(kinds == Kind.RETURN, -1, 1) * self._column("quantities")
-        bought = holding(customers, items, quantities, kinds == Kind.FORGET)
+        quantities = np.where(actions == Action.RETURN, -1, 1) * self._column("quantities")
+        bought = holding(customers, items, quantities, actions == Action.FORGET)
         log = Log.of(
             _ranks(customer_ids)[customers[bought]], _ranks(item_ids)[items[bought]],
             self._column("times_ms")[bought], len(item_ids),
@@ -91,7 +92,7 @@ class Collected:
 
 
 def _ranks(ids: list[str]) -> npt.NDArray[np.int64]:
-    """The place of each in their order."""
+    """Return the place of each in their order."""
     ranks = np.empty(len(ids), np.int64)
     ranks[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids))
     return ranks
@@ -202,7 +203,7 @@ class Fit:
         return self._training.report()
 
     def model(self, version: int) -> Model:
-        """What was trained."""
+        """Return what was trained."""
         return Model(self._kind.name, version, self.until_ms, self.ids, self._training.network)
 
     def announced(self) -> None:

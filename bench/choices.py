@@ -2,9 +2,9 @@
 
 as-is            the product as `evaluation.algorithms.ours` runs it
 trained          the same with the chronological model, trained every eight weeks
-full-load        2,000 events are counted at once, lists lag by 8,000, and of a chunk 20 visits are lessons
+full-load        2,000 events are counted at once, lists lag by 8,000, and 20 visits of a chunk train
 fresh-lists      all lists are ranked after every 500 events
-every-visit      each visit is a test and a lesson, none is skipped
+every-visit      each visit is a test and a training example, none is skipped
 live             both
 without-FEATURE  as-is, but the ranker does not see a feature
 """
@@ -27,10 +27,10 @@ EVERY = 1 << 30
 CHOICES: dict[str, dict[str, Any]] = {
     "as-is": {},
     "trained": {"train_ms": TRAIN_MS},
-    "full-load": {"chunk": 2_000, "most_cases": 20, "at_once": 0},
+    "full-load": {"chunk": 2_000, "most_examples": 20, "at_once": 0},
     "fresh-lists": {"ranked": FEW},
-    "every-visit": {"most_cases": EVERY},
-    "live": {"ranked": FEW, "most_cases": EVERY},
+    "every-visit": {"most_examples": EVERY},
+    "live": {"ranked": FEW, "most_examples": EVERY},
 }
 """Arguments of `Ours`."""
 
@@ -58,7 +58,7 @@ class Blind(Ranker):
 
 
 def known(name: str) -> str:
-    """The name of a choice.
+    """Return the name of a choice.
 
     Raises
     ------

@@ -16,9 +16,9 @@ import threading
 import time
 from typing import NamedTuple
 
-from bench.following import Following
 from bench.machines import in_process_per_s
 from bench.processes import ROLES, Usage
+from bench.progress_follower import ProgressFollower
 from bench.results import Result, parser, run
 from bench.stack import Arrivals, Running, finished, purchases, running, wait_for
 
@@ -83,7 +83,7 @@ class Loaded(NamedTuple):
 
 def load(system: Running, n: int) -> Loaded:
     """Publish the first n purchases, and drain."""
-    with Following(system.bootstrap) as following, Arrivals(system.bootstrap) as arrivals:
+    with ProgressFollower(system.bootstrap) as follower, Arrivals(system.bootstrap) as arrivals:
         publisher = threading.Thread(target=system.publish_year, args=(n,))
         publisher.start()
         begin = arrivals.first()
@@ -93,8 +93,8 @@ def load(system: Running, n: int) -> Loaded:
             raise RuntimeError(f"{n:,} purchases were to be published, the topic has {arrivals.count():,}")
         system.drain()
         drained_s = time.monotonic() - begin
-        wait_for(following.has_listed, "the last report")
-        return Loaded(published_s, following.counted(begin), following.listed(begin), drained_s)
+        wait_for(follower.has_listed, "the last report")
+        return Loaded(published_s, follower.counted(begin), follower.listed(begin), drained_s)
 
 
 def _two_weeks(system: Running, records: list[tuple[bytes, bytes]]) -> float:

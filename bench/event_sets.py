@@ -22,7 +22,7 @@ Sets = dict[str, Callable[[], Events]]
 
 
 def sets(watches: str | None, limit: int | None) -> Sets:
-    """All sets: purchases, watches where a file of them is given, halves of both, and shops.
+    """Return all sets: purchases, watches where a file of them is given, halves of both, and shops.
 
     Parameters
     ----------
@@ -37,7 +37,9 @@ def sets(watches: str | None, limit: int | None) -> Sets:
 
 
 def halves(name: str, whole: Callable[[], Events]) -> Sets:
-    """A set, what happened before and after the middle of its time, and two halves of its customers."""
+    """Return a set, what happened before and after the middle of its
+    time, and two halves of its customers.
+    """
     return {
         name: whole,
         f"{name}-first-half": lambda: in_time(whole(), 0),
@@ -48,7 +50,7 @@ def halves(name: str, whole: Callable[[], Events]) -> Sets:
 
 
 def in_time(events: Events, half: int) -> Events:
-    """The events before the middle of the time (0), or from it on (1)."""
+    """Return the events before the middle of the time (0), or from it on (1)."""
     middle_ms = int(events.time_ms[0] + events.time_ms[-1]) // 2
     if half == 0:
         return events.before(middle_ms)
@@ -56,7 +58,7 @@ def in_time(events: Events, half: int) -> Events:
 
 
 def by_customers(events: Events, half: int) -> Events:
-    """All events of a random half of the customers (0), or of the others (1)."""
+    """Return all events of a random half of the customers (0), or of the others (1)."""
     return _of_customers(events, np.random.default_rng(SEED).permutation(events.n_customers) % 2 == half)
 
 

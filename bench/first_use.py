@@ -4,7 +4,7 @@
 
 The demo runs in a clone of what is committed here, with a virtual environment of its own (so with whatever
 packages pip has cached) and with kernels compiled anew; its own part is the time from its start until its
-first lists have moved, which it tells. The tests run in the same clone.
+first lists have moved, which it prints. The tests run in the same clone.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _clone(clone: Path, options: argparse.Namespace) -> dict[str, float]:
 
 
 def _timed(command: list[str], folder: Path | None = None, **environment: str) -> tuple[float, str]:
-    """Seconds that a command takes, and what it said; it must not fail."""
+    """Return the seconds that a command takes, and what it said; it must not fail."""
     kept = {name: value for name, value in os.environ.items() if folder is None or name != "PYTHONPATH"}
     begin = time.monotonic()
     done = subprocess.run(

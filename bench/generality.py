@@ -8,7 +8,7 @@ At cutoffs in the second half of each set six items are recommended to customers
 weeks (`evaluation.protocol`). A choice (`bench.choices`) holds on a set if it hits at least as often as the
 best simple method within one standard error of its own. The table shows the ratio to the best simple method
 on every set, the summary its worst and its mean. With --curve the bench shows instead how ours compares on
-one set as its lessons grow; with --weights what the ranker learnt on some sets.
+one set as its training steps grow; with --weights what the ranker learnt on some sets.
 """
 
 from __future__ import annotations
@@ -85,14 +85,17 @@ def print_curve(name: str, data: Sets) -> None:
     with progress_bar("percent:", 100) as done:
         points = learning_curve.curve(data[name](), partial(_show_share, done))
     _print(
-        ["lessons", "visits", *ALGORITHMS],
+        ["training steps", "visits", *ALGORITHMS],
         learning_curve.rows(points),
-        f"{name}: share of visits hit, new items, in stretches that end with so many lessons",
+        f"{name}: share of visits hit, new items, in stretches that end with so many training steps",
     )
     for other in ALGORITHMS:
         if other != "ours":
-            lessons = learning_curve.ahead_from(points, other)
-            _say(f"ahead of {other}: " + ("not yet" if lessons is None else f"from {lessons:,} lessons on"))
+            training_steps = learning_curve.ahead_from(points, other)
+            _say(
+                f"ahead of {other}: "
+                + ("not yet" if training_steps is None else f"from {training_steps:,} training steps on")
+            )
 
 
 def print_weights(data: Sets) -> None:

@@ -49,7 +49,7 @@ def measure(options: argparse.Namespace) -> Result:
 
 
 def _rate(items: int, customers: int, options: argparse.Namespace) -> tuple[float, float]:
-    """Events/s in the last fifth of a stream, and neighbours an event there."""
+    """Return events/s in the last fifth of a stream, and neighbours an event there."""
     n = customers * options.per_customer
     if options.limit is not None:
         n = min(n, options.limit)

@@ -26,7 +26,7 @@ class Row:
     seconds: float
 
     def best(self) -> float:
-        """The hit rate of the best simple method."""
+        """Return the hit rate of the best simple method."""
         return max(self.hits.get(name, 0.0) for name in SIMPLE[self.question])
 
     def ratio(self, choice: str, other: str | None = None) -> float:
@@ -35,12 +35,12 @@ class Row:
         return self.hits[choice] / base if base else float("inf")
 
     def holds(self, choice: str) -> bool:
-        """Whether a choice is at least the best simple method, within one standard error."""
+        """Return whether a choice is at least the best simple method, within one standard error."""
         return self.hits[choice] >= self.best() - self.errors[choice]
 
 
 def row_of(found: Evaluation, question: str, seconds: float) -> Row:
-    """What an evaluation brought."""
+    """Return what an evaluation brought."""
     measured = {verdict.name.removeprefix(MODULE): verdict.measured for verdict in found.verdicts}
     return Row(
         found.data, question, sum(found.asked),
@@ -50,7 +50,7 @@ def row_of(found: Evaluation, question: str, seconds: float) -> Row:
 
 
 def table(rows: Sequence[Row], question: str, chosen: Sequence[str]) -> tuple[list[str], list[list[object]]]:
-    """Columns and rows of a question; ratios are those of the first choice."""
+    """Return columns and rows of a question; ratios are those of the first choice."""
     first, simple = chosen[0], SIMPLE[question]
     columns = ["set", "asked", *simple, *chosen, "error", "/ best", "/ ease", "/ bestsellers", "holds"]
     return columns, [

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-from bench.following import Following
 from bench.machines import in_process_per_s
 from bench.probes import PAUSE_S, Heard, apart
 from bench.processes import Usage
+from bench.progress_follower import ProgressFollower
 from bench.results import Result, parser, run
 from bench.stack import Arrivals, Running, finished, purchases, running, wait_for
+from streams.kafka.follower import read_all
 from streams.kafka.publishing import Record
-from streams.kafka.views import read_all
 from streams.messages.schema import decode_event, decode_related
 from streams.topics import RECOMMENDATIONS, RELATED_ITEMS
 
@@ -112,7 +112,9 @@ def _seconds(rate: float, options: argparse.Namespace) -> float:
 
 
 def _known(system: Running, time_ms: int, name: str) -> list[str]:
-    """The most popular items whose lists take in an item that one customer has: tried with a probe each."""
+    """Return the most popular items whose lists take in an item that one customer has: tried with a probe
+    each.
+    """
     newest = {row.key: row.value for row in read_all(system.bootstrap, RELATED_ITEMS)}
     lists = [decode_related(value) for value in newest.values() if value]
     able = [one for one in lists if one.buyers >= BUYERS and one.related[-1].score <= LOW_SCORE]
@@ -131,11 +133,11 @@ def _known(system: Running, time_ms: int, name: str) -> list[str]:
 def _after_load(
     system: Running, load: Sequence[Record], coming: Sequence[Record], known: list[str], time_ms: int
 ) -> dict[str, float]:
-    with Following(system.bootstrap) as following, Arrivals(system.bootstrap) as arrivals:
+    with ProgressFollower(system.bootstrap) as follower, Arrivals(system.bootstrap) as arrivals:
         end = arrivals.begin + len(load)
         finished(system.publishing(load))
         background = system.publishing(coming, AFTER_LOAD_RATE)
-        wait_for(lambda: following.purchases(lambda p: p.applied) >= end, "the load to be counted", 1_800.0)
+        wait_for(lambda: follower.purchases(lambda p: p.applied) >= end, "the load to be counted", 1_800.0)
         count = int(AFTER_LOAD_PROBES_PER_S * (AFTER_LOAD_S - PAUSE_S))
         heard = apart(
             system.bootstrap, known, per_s=AFTER_LOAD_PROBES_PER_S, count=count, time_ms=time_ms, name="after"
@@ -150,7 +152,7 @@ def _phase(
 ) -> dict[str, float]:
     """Figures of a phase, with RATE in their names."""
     with (
-        Following(system.bootstrap) as following,
+        ProgressFollower(system.bootstrap) as follower,
         Arrivals(system.bootstrap) as bought,
         Arrivals(system.bootstrap, RECOMMENDATIONS) as recommended,
     ):
@@ -168,7 +170,7 @@ def _phase(
         background.wait()
         numbers = _numbers_of(heard, "list_RATE", "recommended_RATE")
         numbers["purchases_per_s_RATE"] = n_bought / seconds
-        numbers["staleness_RATE_ms"] = following.staleness_ms
+        numbers["staleness_RATE_ms"] = follower.staleness_ms
         for role in ("worker", "recommender", "broker", "api"):
             numbers[f"{role}_cores_RATE"] = _cpu_s(before, after, role) / seconds
         if n_recommended and (cpu_s := _cpu_s(before, after, "recommender")):

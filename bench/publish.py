@@ -47,7 +47,7 @@ def main() -> None:
 
 @contextmanager
 def records(file: str, limit: int | None) -> Iterator[Iterator[list[Record]]]:
-    """The records of a file as they are sent."""
+    """Yield the records of a file as they are sent."""
     source = open_purchases(file)
     identity = source.content_id(by_time=True)
     with source.ordered() as batches:

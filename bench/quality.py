@@ -51,7 +51,7 @@ FAR_MS = 1 << 60
 
 
 @dataclass(frozen=True)
-class Event:
+class ReplayedEvent:
     """An event and the record that publishes it."""
 
     time_ms: int
@@ -60,14 +60,16 @@ class Event:
     record: Record
 
 
-def read(source: str, kind: EventKind) -> list[Event]:
-    """All events of a source, by time."""
+def read(source: str, kind: EventKind) -> list[ReplayedEvent]:
+    """Return all events of a source, by time."""
     events = []
     for batch in open_events(source, kind).records():
         for record in batch:
             message = decode_event(record[1])
             events.append(
-                Event(time_ms(message.timestamp, FAR_MS), message.customer_id, message.item_id, record)
+                ReplayedEvent(
+                    time_ms(message.timestamp, FAR_MS), message.customer_id, message.item_id, record
+                )
             )
     return sorted(events, key=lambda event: event.time_ms)
 
@@ -75,7 +77,7 @@ def read(source: str, kind: EventKind) -> list[Event]:
 class Baselines:
     """Histories, two-week bestsellers and raw co-counts of the events before a cutoff."""
 
-    def __init__(self, events: Sequence[Event], cutoff_ms: int, days: int) -> None:
+    def __init__(self, events: Sequence[ReplayedEvent], cutoff_ms: int, days: int) -> None:
         self.histories: dict[str, dict[str, int]] = defaultdict(dict)  # item: newest time
         recent: Counter[str] = Counter()
         for event in events:
@@ -101,7 +103,7 @@ class Baselines:
         return pairs // n_items, pairs % n_items, counts
 
     def best(self, customer: str) -> list[str]:
-        """The bestsellers the customer does not have."""
+        """Return the bestsellers the customer does not have."""
         owned = self.histories[customer]
         found: list[str] = []
         for item in self.bestsellers:
@@ -112,7 +114,7 @@ class Baselines:
         return found
 
     def raw(self, customer: str) -> list[str]:
-        """The items with the largest sums of co-counts that the customer does not have."""
+        """Return the items with the largest sums of co-counts that the customer does not have."""
         owned = self.histories[customer]
         newest = sorted(owned, key=lambda item: -owned[item])[:QUERY]
         scores = np.zeros(len(self._items))
@@ -126,8 +128,8 @@ class Baselines:
 def _measure(
     workers: Recommenders,
     kind: EventKind,
-    before: Sequence[Event],
-    after: Sequence[Event],
+    before: Sequence[ReplayedEvent],
+    after: Sequence[ReplayedEvent],
     cutoff_ms: int,
     days: int,
 ) -> dict[str, float]:
@@ -172,7 +174,7 @@ def measure(
     *,
     training: bool,
 ) -> list[dict[str, float]]:
-    """The hit rates at each cutoff."""
+    """Return the hit rates at each cutoff."""
     events = read(source, kind)
     times = np.array([event.time_ms for event in events])
     first, last = int(times[0]), int(times[-1])
@@ -198,7 +200,7 @@ def measure(
     return found
 
 
-def _batches(events: Sequence[Event]) -> Iterator[Sequence[Record]]:
+def _batches(events: Sequence[ReplayedEvent]) -> Iterator[Sequence[Record]]:
     for start in range(0, len(events), 10_000):
         yield [event.record for event in events[start : start + 10_000]]
 

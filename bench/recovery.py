@@ -19,11 +19,11 @@ from collections import deque
 
 import psutil
 
-from bench.following import Following
 from bench.machines import in_process_per_s
+from bench.progress_follower import ProgressFollower
 from bench.results import Result, parser, run
 from bench.stack import Running, finished, purchases, running, wait_for
-from streams.kafka.views import ends
+from streams.kafka.follower import ends
 from streams.kinds import counted_of
 from streams.messages.schema import Progress
 from streams.topics import PAIR_DELTAS, PURCHASES, TopicSpec
@@ -42,18 +42,18 @@ def measure(options: argparse.Namespace) -> Result:
     records = purchases(options.limit)
     held = min(HELD_BACK, len(records) // 4)
     n = len(records) - held
-    with running(progress_ms=PROGRESS_MS) as system, Following(system.bootstrap) as following:
+    with running(progress_ms=PROGRESS_MS) as system, ProgressFollower(system.bootstrap) as follower:
         publisher = threading.Thread(target=system.publish_year, args=(n,))
         publisher.start()
         wait_for(
-            lambda: following.purchases(lambda p: p.applied) > LOADED * n, "half of the load", WAIT_S, 0.005
+            lambda: follower.purchases(lambda p: p.applied) > LOADED * n, "half of the load", WAIT_S, 0.005
         )
-        figures = _named("in_a_load", _killed(system, following))
+        figures = _named("in_a_load", _killed(system, follower))
         publisher.join()
         system.drain()
-        figures["start_s"] = _restarted(system, following)
+        figures["start_s"] = _restarted(system, follower)
         figures["kept_mib"] = system.processes.usage()["worker"].peak_mib
-        figures |= _named("keeping_up", _keeping_up(system, following, records[n:], options.rate))
+        figures |= _named("keeping_up", _keeping_up(system, follower, records[n:], options.rate))
     figures["caught_up_s"] = figures["keeping_up_caught_up_s"]
     return Result(figures, per_s)
 
@@ -62,15 +62,15 @@ def _named(prefix: str, figures: dict[str, float]) -> dict[str, float]:
     return {f"{prefix}_{name}": value for name, value in figures.items()}
 
 
-def _restarted(system: Running, following: Following) -> float:
+def _restarted(system: Running, follower: ProgressFollower) -> float:
     """Stop the worker and wait until the next one has reported for every partition."""
     (pid,) = system.stack.worker_pids
     psutil.Process(pid).terminate()
     psutil.wait_procs([psutil.Process(pid)], timeout=WAIT_S) if psutil.pid_exists(pid) else None
-    following.newest.clear()
+    follower.newest.clear()
     wait_for(lambda: _another(system, pid), "the next worker", pause_s=0.005)
     started = psutil.Process(system.stack.worker_pids[0]).create_time()
-    wait_for(lambda: _all_report(system, following), "every partition", WAIT_S, 0.005)
+    wait_for(lambda: _all_report(system, follower), "every partition", WAIT_S, 0.005)
     return time.time() - started
 
 
@@ -78,8 +78,8 @@ def _another(system: Running, pid: int) -> bool:
     return bool(system.stack.worker_pids) and system.stack.worker_pids[0] != pid
 
 
-def _all_report(system: Running, following: Following) -> bool:
-    return following.newest.keys() >= {
+def _all_report(system: Running, follower: ProgressFollower) -> bool:
+    return follower.newest.keys() >= {
         f"{spec.name}-{partition}"
         for spec in counted_of(system.settings)
         for partition in range(system.settings.partitions)
@@ -92,15 +92,15 @@ def _kill(system: Running) -> float:
     return time.monotonic()
 
 
-def _killed(system: Running, following: Following) -> dict[str, float]:
+def _killed(system: Running, follower: ProgressFollower) -> dict[str, float]:
     """Kill the worker in the middle of a load: until all report, and are where they were."""
-    applied = {task: progress.applied for task, progress in dict(following.newest).items()}
-    to_replay = following.purchases(lambda p: p.applied - p.stored)
+    applied = {task: progress.applied for task, progress in dict(follower.newest).items()}
+    to_replay = follower.purchases(lambda p: p.applied - p.stored)
     begin = _kill(system)
-    following.newest.clear()
-    wait_for(lambda: _all_report(system, following), "every partition", WAIT_S, 0.005)
+    follower.newest.clear()
+    wait_for(lambda: _all_report(system, follower), "every partition", WAIT_S, 0.005)
     back_s = time.monotonic() - begin
-    wait_for(lambda: _reached(following, applied), "what was applied", WAIT_S, 0.005)
+    wait_for(lambda: _reached(follower, applied), "what was applied", WAIT_S, 0.005)
     return {
         "events_to_replay": float(to_replay),
         "back_s": back_s,
@@ -108,32 +108,32 @@ def _killed(system: Running, following: Following) -> dict[str, float]:
     }
 
 
-def _reached(following: Following, targets: dict[str, int]) -> bool:
-    newest: dict[str, Progress] = dict(following.newest)
+def _reached(follower: ProgressFollower, targets: dict[str, int]) -> bool:
+    newest: dict[str, Progress] = dict(follower.newest)
     return all(task in newest and newest[task].applied >= end for task, end in targets.items())
 
 
 def _keeping_up(
-    system: Running, following: Following, records: list[tuple[bytes, bytes]], rate: float
+    system: Running, follower: ProgressFollower, records: list[tuple[bytes, bytes]], rate: float
 ) -> dict[str, float]:
     """Kill the worker while it keeps up with a steady rate: until it does again."""
     publisher = system.publishing(records, rate)
-    before = following.purchases(lambda p: p.applied)
-    wait_for(lambda: following.purchases(lambda p: p.applied) > before + rate * KEEPING_UP_S, "some load")
-    to_replay = following.purchases(lambda p: p.applied - p.stored)
+    before = follower.purchases(lambda p: p.applied)
+    wait_for(lambda: follower.purchases(lambda p: p.applied) > before + rate * KEEPING_UP_S, "some load")
+    to_replay = follower.purchases(lambda p: p.applied - p.stored)
     begin = _kill(system)
-    following.newest.clear()
+    follower.newest.clear()
     past: deque[tuple[float, dict[str, int]]] = deque()
     back_s = 0.0
 
     def caught_up() -> bool:
         nonlocal back_s
-        if not back_s and _all_report(system, following):
+        if not back_s and _all_report(system, follower):
             back_s = time.monotonic() - begin
         past.append((time.monotonic(), _task_ends(system, PURCHASES, PAIR_DELTAS)))
         while len(past) > 1 and past[1][0] < time.monotonic() - RECENT_S:
             past.popleft()
-        return _reached(following, past[0][1])
+        return _reached(follower, past[0][1])
 
     wait_for(caught_up, "having caught up", WAIT_S, 0.02)
     caught_up_s = time.monotonic() - begin

@@ -43,7 +43,7 @@ Measure = Callable[[argparse.Namespace], Result]
 
 
 def positive(text: str) -> int:
-    """A whole number of at least 1, as the type of an option."""
+    """Return a whole number of at least 1, as the type of an option."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)

@@ -108,7 +108,7 @@ class _Items(NamedTuple):
     peak: Floats  # day of the year, NaN without a season
 
     def weights(self, shop: Shop, places: Numbers | slice, day: Floats | float) -> Floats:
-        """How much items at places are wanted on a day, over what they are at first."""
+        """Return how much items at places are wanted on a day, over what they are at first."""
         age = day - self.launched[places]
         wanted = np.where(age < 0, 0.0, 1.0)
         if shop.life_days is not None:
@@ -128,7 +128,7 @@ class _Visits(NamedTuple):
 
 
 def events(shop: Shop, seed: int) -> Events:
-    """All purchases of a shop, in order of time; the same for the same seed."""
+    """Return all purchases of a shop, in order of time; the same for the same seed."""
     rng = np.random.default_rng(seed)
     items, visits = _items(shop, rng), _visits(shop, rng)
     visit = np.repeat(np.arange(len(visits.size)), visits.size)
@@ -183,7 +183,7 @@ def _visits(shop: Shop, rng: np.random.Generator) -> _Visits:
 def _fresh(
     shop: Shop, rng: np.random.Generator, items: _Items, visits: _Visits, visit: Numbers
 ) -> Numbers:  # fmt: skip
-    """A place for every draw, by group and popularity."""
+    """Return a place for every draw, by group and popularity."""
     customer, day = visits.customer[visit], visits.day[visit]
     period = np.zeros(len(visit), np.int64)
     if shop.taste_days is not None:
@@ -218,7 +218,9 @@ def _fresh(
 def _with_companions(
     shop: Shop, rng: np.random.Generator, items: _Items, place: Numbers, customer: Numbers, day: Floats
 ) -> Numbers:  # fmt: skip
-    """The places, some of which follow the one before: the same customer's, in the basket or the last one."""
+    """Return the places, some of which follow the one before: the same customer's, in the basket or the last
+    one.
+    """
     n = len(place)
     follows = rng.random(n) < shop.companions
     follows[1:] &= ~follows[:-1] & (customer[1:] == customer[:-1])

@@ -21,8 +21,8 @@ from alsobought.local.stack import Stack
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
 from bench.processes import Processes
+from streams.kafka.follower import ends
 from streams.kafka.publishing import Record
-from streams.kafka.views import ends
 from streams.kinds import listed_of
 from streams.settings import Settings
 from streams.topics import PURCHASES, TopicSpec
@@ -62,7 +62,9 @@ class Running:
         drain(self.bootstrap, listed_of(self.settings), DRAIN_S, lambda _left: None)
 
     def topic_bytes(self) -> dict[str, int]:
-        """Bytes of each topic's log as it is on the broker's disk, what was compacted away not included."""
+        """Return the bytes of each topic's log as it is on the broker's disk, what was compacted away not
+        included.
+        """
         found: dict[str, int] = {}
         for file in (self.folder / "broker" / "data").glob("*-*/*.log"):
             topic, dash, partition = file.parent.name.rpartition("-")

@@ -21,7 +21,7 @@ from typing import Any
 
 from alsobought.tables import print_table
 from streams.kafka.blocking_reader import BlockingReader
-from streams.kafka.views import ends
+from streams.kafka.follower import ends
 from streams.topics import PAIR_DELTAS, RELATED_ITEMS, TopicSpec
 from tests.chaos.cluster import SESSION_MS, Cluster
 from tests.chaos.run import new_feeder
@@ -32,7 +32,9 @@ SETTLE_S = 15.0
 
 
 def _records(bootstrap: str, spec: TopicSpec, since: dict[int, int]) -> Iterator[Any]:
-    """Records from some offsets on: all of them would take so long to read that counting fell behind."""
+    """Yield records from some offsets on: all of them would take so long
+    to read that counting fell behind.
+    """
     with BlockingReader(bootstrap, spec.name, PARTITIONS) as reader:
         until = reader.ends()
         reader.seek({tp: since[tp.partition] for tp in until})

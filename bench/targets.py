@@ -28,7 +28,7 @@ class Target:
     least: bool = False
 
     def met(self, value: float) -> bool:
-        """Whether a value keeps the bound."""
+        """Return whether a value keeps the bound."""
         return value >= self.bound if self.least else value <= self.bound
 
     @property

@@ -1,9 +1,9 @@
 """An autoencoder of purchase histories, trained either to reproduce them or to predict what comes next.
 
-Both are the same network with 100 hidden units (Smith and Linden, Two Decades of Recommender Systems at
-Amazon.com, IEEE Internet Computing 2017, and Amazon Science, The history of Amazon's recommendation
-algorithm, 2019, tell of the difference): trained to complete the matrix of customers and items it falls
-behind plain bestsellers; trained on what customers bought next, it does not.
+Both are the same network with 100 hidden units. Trained to complete the matrix of customers and items, it is
+worse than plain bestsellers; trained on what customers bought next, it is not (Smith and Linden, Two Decades
+of Recommender Systems at Amazon.com, IEEE Internet Computing 2017; Amazon Science, The history of Amazon's
+recommendation algorithm, 2019).
 
 - examples: logs of events, and what a customer had before a cutoff and bought after it
 - network: scores of items for histories, and the gradient of the loss

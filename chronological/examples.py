@@ -38,7 +38,7 @@ class Log:
 
     @staticmethod
     def of(customers: Ints, items: Ints, times_ms: Ints, item_count: int) -> Log:
-        """A log of events in any order; what is there twice, the time included, counts once."""
+        """Return a log of events in any order; what is there twice, the time included, counts once."""
         rows = np.lexsort((items, customers, times_ms))
         c, i, t = customers[rows], items[rows], times_ms[rows]
         again = (np.diff(c) == 0) & (np.diff(i) == 0) & (np.diff(t) == 0)
@@ -46,7 +46,7 @@ class Log:
         return Log(c[kept], i[kept], t[kept], item_count)
 
     def before(self, cutoff_ms: int) -> Log:
-        """The events before a moment."""
+        """Return the events before a moment."""
         end = int(np.searchsorted(self.times_ms, cutoff_ms))
         return Log(self.customers[:end], self.items[:end], self.times_ms[:end], self.item_count)
 
@@ -61,7 +61,7 @@ class Log:
         return np.bincount(pairs % self.item_count, minlength=self.item_count)
 
 
-class Rows(NamedTuple):
+class ItemLists(NamedTuple):
     """A list of items per customer: those of customer r are items[start[r] : start[r + 1]]."""
 
     start: Ints
@@ -74,12 +74,12 @@ class Rows(NamedTuple):
         """int64[rows]."""
         return np.diff(self.start)
 
-    def take(self, rows: Ints) -> Rows:
-        """Some of the rows, in the order given."""
+    def take(self, rows: Ints) -> ItemLists:
+        """Return some of the rows, in the order given."""
         lengths = self.lengths()[rows]
         start = np.concatenate([[0], np.cumsum(lengths)])
         at = np.arange(start[-1]) + np.repeat(self.start[rows] - start[:-1], lengths)
-        return Rows(start, self.items[at])
+        return ItemLists(start, self.items[at])
 
     def row_of_each(self) -> Ints:
         """int64[items in all rows]: the row each is in."""
@@ -100,9 +100,9 @@ class Examples:
         Whose they are.
     """
 
-    history: Rows
-    targets: Rows
-    unwanted: Rows
+    history: ItemLists
+    targets: ItemLists
+    unwanted: ItemLists
     prior: npt.NDArray[np.floating[Any]]
     customers: Ints
 
@@ -110,26 +110,26 @@ class Examples:
         return len(self.history)
 
     def take(self, rows: Ints) -> Examples:
-        """Those of some customers."""
+        """Return those of some customers."""
         return Examples(
             self.history.take(rows), self.targets.take(rows), self.unwanted.take(rows), self.prior,
             self.customers[rows],
         )  # fmt: skip
 
     def digest(self) -> bytes:
-        """Bytes that are others for other examples."""
+        """Return the bytes that are others for other examples."""
         parts = (*self.history, *self.targets, *self.unwanted, self.prior, self.customers)
         return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).digest()
 
 
 def log_count(counts: Ints) -> npt.NDArray[np.float32]:
-    """The prior of items bought so often: log(count + 1/2)."""
+    """Return the prior of items bought so often: log(count + 1/2)."""
     prior: npt.NDArray[np.float32] = np.log(counts + 0.5).astype(np.float32)
     return prior
 
 
-def histories(log: Log) -> tuple[Ints, Rows]:
-    """The customers of a log, ascending, and the newest items of each, newest first."""
+def histories(log: Log) -> tuple[Ints, ItemLists]:
+    """Return the customers of a log, ascending, and the newest items of each, newest first."""
     order = np.lexsort((-np.arange(len(log.items)), log.items, log.customers))
     customers, items = log.customers[order], log.items[order]
     newest = np.ones(len(order), np.bool_)  # of each customer and item the newest event
@@ -140,11 +140,11 @@ def histories(log: Log) -> tuple[Ints, Rows]:
     rank = np.arange(len(at)) - np.repeat(start, lengths)
     at = at[rank < QUERY_ITEMS]
     lengths = np.minimum(lengths, QUERY_ITEMS)
-    return names, Rows(np.concatenate([[0], np.cumsum(lengths)]), log.items[at])
+    return names, ItemLists(np.concatenate([[0], np.cumsum(lengths)]), log.items[at])
 
 
-def following(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS) -> Examples:
-    """What customers with a history before a cutoff bought in the days after it.
+def predicting(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS) -> Examples:
+    """Return what customers with a history before a cutoff bought in the days after it.
 
     Parameters
     ----------
@@ -165,26 +165,26 @@ def following(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS)
         pairs = np.setdiff1d(pairs, owned, assume_unique=True)
         unwanted = _rows(owned, customers, log.item_count)
     else:
-        unwanted = Rows(np.zeros(len(customers) + 1, np.int64), np.zeros(0, np.int64))
+        unwanted = ItemLists(np.zeros(len(customers) + 1, np.int64), np.zeros(0, np.int64))
     targets = _rows(pairs, customers, log.item_count)
     prior = log_count(log.counts(cutoff_ms - days * DAY_MS, cutoff_ms))
     return _with_targets(Examples(history, targets, unwanted, prior, customers))
 
 
 def completing(log: Log) -> Examples:
-    """Histories that are to be reproduced; the prior is of all time."""
+    """Return histories that are to be reproduced; the prior is of all time."""
     customers, history = histories(log)
-    nothing = Rows(np.zeros(len(customers) + 1, np.int64), np.zeros(0, np.int64))
+    nothing = ItemLists(np.zeros(len(customers) + 1, np.int64), np.zeros(0, np.int64))
     return Examples(history, history, nothing, log_count(log.buyers()), customers)
 
 
-def _rows(pairs: Ints, customers: Ints, item_count: int) -> Rows:
-    """The items of each of some customers, from ascending customer * item_count + item."""
+def _rows(pairs: Ints, customers: Ints, item_count: int) -> ItemLists:
+    """Return the items of each of some customers, from ascending customer * item_count + item."""
     of_customer = pairs // item_count
     at = np.searchsorted(customers, of_customer)
     known = (at < len(customers)) & (customers[np.minimum(at, len(customers) - 1)] == of_customer)
     lengths = np.bincount(at[known], minlength=len(customers))
-    return Rows(np.concatenate([[0], np.cumsum(lengths)]), pairs[known] % item_count)
+    return ItemLists(np.concatenate([[0], np.cumsum(lengths)]), pairs[known] % item_count)
 
 
 def _with_targets(examples: Examples) -> Examples:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chronological.errors import TooShort
-from chronological.examples import DAY_MS, WINDOW_DAYS, Examples, Ints, Log, completing, following
+from chronological.examples import DAY_MS, WINDOW_DAYS, Examples, Ints, Log, completing, predicting
 from chronological.training import BATCH, Training
 
 MOST_CUTOFFS = 12
@@ -17,7 +17,10 @@ RECONSTRUCTION_BATCHES = 2_500  # about so many; its loss falls on for longer
 
 
 def well_known(log: Log) -> tuple[Log, Ints]:
-    """The events of items that several customers have, numbered anew; which items they are, ascending."""
+    """Return the events of items that several customers have, numbered anew.
+
+    Which items they are, ascending.
+    """
     kept = np.flatnonzero(log.buyers() >= LEAST_BUYERS)
     numbers = np.full(log.item_count, -1)
     numbers[kept] = np.arange(len(kept))
@@ -27,7 +30,8 @@ def well_known(log: Log) -> tuple[Log, Ints]:
 
 
 def chronological(log: Log, end_ms: int, *, again: bool = False, seed: int = 0, **more: Any) -> Training:
-    """A training on what customers bought in two weeks after each of up to 12 cutoffs, the newest held out.
+    """Return a training on what customers bought in two weeks after each of up to 12 cutoffs, the newest held
+    out.
 
     Parameters
     ----------
@@ -47,7 +51,7 @@ def chronological(log: Log, end_ms: int, *, again: bool = False, seed: int = 0, 
         cutoff_ms = end_ms - n * WINDOW_DAYS * DAY_MS
         if not len(log.items) or cutoff_ms <= log.times_ms[0]:
             break
-        found = following(log, cutoff_ms, again=again)
+        found = predicting(log, cutoff_ms, again=again)
         if len(found):
             sets.append(found)
     if len(sets) < 2:
@@ -60,7 +64,7 @@ def chronological(log: Log, end_ms: int, *, again: bool = False, seed: int = 0, 
 
 
 def reconstruction(log: Log, end_ms: int, *, seed: int = 0, **more: Any) -> Training:
-    """A training to reproduce histories; every 20th customer's is held out.
+    """Return a training to reproduce histories; every 20th customer's is held out.
 
     Raises
     ------

@@ -10,11 +10,11 @@ from numba import njit
 
 from chronological.examples import Ints
 
-Table = npt.NDArray[Any]
+Weights = npt.NDArray[Any]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def sum_rows(table: Table, which: Ints, start: Ints) -> Table:
+def sum_rows(table: Weights, which: Ints, start: Ints) -> Weights:
     """float[groups, columns]: the sum of rows which[start[g] : start[g + 1]] of a table, of each group g."""
     groups, columns = len(start) - 1, table.shape[1]
     sums = np.zeros((groups, columns), table.dtype)
@@ -29,7 +29,13 @@ def sum_rows(table: Table, which: Ints, start: Ints) -> Table:
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def adam_step(
-    weights: Table, first: Table, second: Table, steps: Ints, rows: Ints, gradient: Table, constants: Table
+    weights: Weights,
+    first: Weights,
+    second: Weights,
+    steps: Ints,
+    rows: Ints,
+    gradient: Weights,
+    constants: Weights,
 ) -> None:
     """One step of `chronological.adam` in place; `constants` are b1, 1 - b1, b2, 1 - b2, rate and epsilon."""
     b1, of_g, b2, of_square, rate, epsilon = constants

@@ -8,7 +8,7 @@ The file is numpy's .npz, without anything pickled:
     outward    float32[items, hidden]    what an item is scored with
     bias       float32[hidden]
 
-Whoever announces it also tells the SHA-256 of all its bytes, which `decode` checks first.
+The announcement of a model includes the SHA-256 of all these bytes, which `decode` checks first.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Model:
 
 
 def encode(model: Model) -> bytes:
-    """The bytes of a file."""
+    """Return the bytes of a file."""
     net = model.network
     header = {
         "layout": LAYOUT, "kind": model.kind, "version": model.version,
@@ -66,7 +66,7 @@ def encode(model: Model) -> bytes:
 
 
 def decode(raw: bytes, sha256: str) -> Model:
-    """The model of a file's bytes.
+    """Return the model of a file's bytes.
 
     Raises
     ------

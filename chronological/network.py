@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chronological.examples import Examples, Ints, Rows
+from chronological.examples import Examples, Ints, ItemLists
 from chronological.kernels import sum_rows
 
 HIDDEN = 100
@@ -44,7 +44,7 @@ class Network:
 
     @staticmethod
     def new(items: int, rng: np.random.Generator, hidden: int = HIDDEN) -> Network:
-        """An untrained one."""
+        """Return an untrained one."""
         inward = (SPREAD * rng.standard_normal((items, hidden))).astype(np.float32)
         return Network(inward, np.zeros_like(inward), np.zeros(hidden, np.float32))
 
@@ -52,14 +52,14 @@ class Network:
         """Another with the same weights."""
         return Network(self.inward.copy(), self.outward.copy(), self.bias.copy())
 
-    def hidden(self, history: Rows) -> Floats:
+    def hidden(self, history: ItemLists) -> Floats:
         """float[rows, hidden] of rows that are not empty."""
         sums = sum_rows(self.inward, history.items, history.start)
         scale = 1.0 / np.sqrt(history.lengths()).astype(sums.dtype)
         h: Floats = np.tanh(sums * scale[:, None] + self.bias)
         return h
 
-    def scores(self, history: Rows, prior: Floats) -> Floats:
+    def scores(self, history: ItemLists, prior: Floats) -> Floats:
         """float[rows, items]."""
         return self.hidden(history) @ self.outward.T + prior
 
@@ -86,7 +86,7 @@ class Gradient(NamedTuple):
 
 
 def loss_and_gradient(net: Network, batch: Examples, outputs: Outputs) -> tuple[float, Gradient]:
-    """The mean loss of a batch and its gradient; the outputs must hold every target.
+    """Return the mean loss of a batch and its gradient; the outputs must hold every target.
 
     Scores of other items enter by their sum only, so with sampled outputs it is that sum that is estimated.
     """
@@ -118,7 +118,7 @@ def loss_and_gradient(net: Network, batch: Examples, outputs: Outputs) -> tuple[
 
 
 def loss(net: Network, examples: Examples, at_once: int = 256) -> float:
-    """The mean loss of examples, over all outputs."""
+    """Return the mean loss of examples, over all outputs."""
     total = 0.0
     for start in range(0, len(examples), at_once):
         some = examples.take(np.arange(start, min(start + at_once, len(examples))))

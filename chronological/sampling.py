@@ -31,7 +31,7 @@ def probabilities(prior: npt.NDArray[np.float32], most: int = MOST_OUTPUTS) -> n
 
 
 def outputs(targets: Ints, pi: npt.NDArray[np.float64], rng: np.random.Generator) -> Outputs:
-    """A sample for a batch with these targets (repeats do not matter)."""
+    """Return a sample for a batch with these targets (repeats do not matter)."""
     certain = np.zeros(len(pi), np.bool_)
     certain[targets] = True
     taken = np.flatnonzero(certain | (rng.random(len(pi)) < pi))

@@ -92,7 +92,7 @@ class Training:
     sets
         Examples to learn from, oldest first.
     held_out
-        Examples that tell when to stop.
+        The examples whose loss decides when to stop.
     seed
         The same seed, examples and settings give the same weights.
     last
@@ -192,7 +192,7 @@ class Training:
             ) from error
 
     def _identity(self) -> bytes:
-        """Bytes that are the same only for the same examples and settings."""
+        """Return the bytes that are the same only for the same examples and settings."""
         settings = self._seed, self._last, self._most_epochs, self._rate, self._weights.net.inward.shape
         hashed = hashlib.sha256(repr((LAYOUT, *settings)).encode())
         for examples, pi in zip((*self._sets, self._held_out), self._pi, strict=True):
@@ -200,7 +200,7 @@ class Training:
         return hashed.digest()
 
     def report(self) -> Report:
-        """How far it is."""
+        """Return how far it is."""
         each = sum(map(_batches, self._sets))
         more = _batches(self._held_out) if self._last else 0
         of = self._most_epochs * each + more

@@ -13,7 +13,7 @@ from msgspec import Struct, inspect
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from state.messages import deltas, first_events, pair_changes, transfer  # noqa: E402
+from state.messages import deltas, history_changes, pair_changes, transfer  # noqa: E402
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED_BOUGHT, EventKind, topics_of_kinds  # noqa: E402
 from streams.messages import schema as ms  # noqa: E402
 from streams.recommending import messages as rec  # noqa: E402
@@ -126,7 +126,7 @@ TYPES: dict[str, type[Struct]] = {
 
 
 def _type_name(of: inspect.Type) -> str:
-    """A type as a reader of JSON knows it."""
+    """Return a type as a reader of JSON knows it."""
     if isinstance(of, inspect.Metadata):
         return _type_name(of.type)
     if isinstance(of, inspect.UnionType):
@@ -188,7 +188,7 @@ def _indented(docstring: str | None) -> str:
 
 
 def topics_page() -> str:
-    """The page of topics and messages."""
+    """Return the page of topics and messages."""
     parts = [
         MADE,
         "# Topics and messages",
@@ -225,10 +225,10 @@ def _about_kinds() -> str:
 
 
 def _watched_bought() -> list[str]:
-    """The topics of what was watched and then bought."""
+    """Return the topics of what was watched and then bought."""
     kind = WATCHED_BOUGHT
     return [
-        *(f"## {kind.events.name}", _indented(first_events.__doc__), _indented(transfer.__doc__)),
+        *(f"## {kind.events.name}", _indented(history_changes.__doc__), _indented(transfer.__doc__)),
         _created(kind.events),
         *(f"## {kind.deltas.name}", _indented(pair_changes.__doc__)),
         "Beside these messages what the catalogue says, as in [pair-deltas](#pair-deltas).",
@@ -266,7 +266,7 @@ def _examples(topic: TopicSpec) -> str:
 
 
 def _like_bought(kind: EventKind) -> list[str]:
-    """The topics of a kind, as those of purchases."""
+    """Return the topics of a kind, as those of purchases."""
     names = ("events", "deltas", "lists", "popularity", "bestsellers", "recommendations")
     pairs = [(getattr(kind, name), getattr(BOUGHT, name)) for name in names]
     parts = []
@@ -286,7 +286,7 @@ def _annotation(of: Any) -> str:
 
 
 def settings_page() -> str:
-    """The page of settings."""
+    """Return the page of settings."""
     user_folders = {"data_dir": "the user's data folder", "cache_dir": "the user's cache folder"}
     rows = []
     for name, field in Settings.model_fields.items():

@@ -1,7 +1,7 @@
 """What the process of one algorithm does: `python -m evaluation.child TASK FOLDER NAME`.
 
     answer       ask the algorithm at every cutoff; FOLDER/NAME.npz has what it showed, and times
-    prequential  test and teach on the whole stream; FOLDER/prequential.json has who hit
+    prequential  test and train on the whole stream; FOLDER/prequential.json has who hit
 
 Every line on standard output is the share done. Memory is that of the process at its peak: Python and the
 packages take some 100 to 200 MiB of it before there are any events.
@@ -29,19 +29,19 @@ def answer(folder: Path, name: str) -> None:
     algorithm = make(name)
     shown, train_s, recommend_s = {}, 0.0, 0.0
     for n, cutoff_ms in enumerate(cutoffs):
-        algorithm.progress = lambda share, n=n: _tell((n + share) / len(cutoffs))  # type: ignore[misc]
+        algorithm.progress = lambda share, n=n: _report_share((n + share) / len(cutoffs))  # type: ignore[misc]
         begin = time.perf_counter()
         algorithm.fit(events.before(cutoff_ms), cutoff_ms)
         fitted = time.perf_counter()
         shown[f"shown{n}"] = algorithm.recommend(asked[f"asked{n}"], plan["k"], new_only=plan["new_only"])
         train_s, recommend_s = train_s + fitted - begin, recommend_s + time.perf_counter() - fitted
-        _tell((n + 1) / len(cutoffs))
+        _report_share((n + 1) / len(cutoffs))
     numbers = np.array([train_s, recommend_s, peak_mib()])
     np.savez(folder / f"{name}.npz", allow_pickle=False, numbers=numbers, **shown)
 
 
 def peak_mib() -> float:
-    """The most memory this process has had. Since exec: what its parent had is not counted."""
+    """Return the most memory this process has had. Since exec: what its parent had is not counted."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -50,7 +50,7 @@ def peak_mib() -> float:
     return most / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-def _tell(share: float) -> None:
+def _report_share(share: float) -> None:
     print(round(share, 4), flush=True)
 
 
@@ -60,7 +60,7 @@ def main(task: str, folder: str, name: str) -> None:
         answer(Path(folder), name)
     else:
         events = files.read(Path(folder))
-        (Path(folder) / "prequential.json").write_text(json.dumps(prequential.run(events, _tell)))
+        (Path(folder) / "prequential.json").write_text(json.dumps(prequential.run(events, _report_share)))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Protocol
 PARTS = 100  # of a bar
 
 
-class Tell(Protocol):
+class ShowProgress(Protocol):
     """Shows how many are done, and what is being worked on."""
 
     def __call__(self, count: int, doing: str = "") -> None:
@@ -27,12 +27,12 @@ class Tell(Protocol):
 class Bar(Protocol):
     """Opens a bar and gives what shows how many are done, as `alsobought.bars.progress_bar` does."""
 
-    def __call__(self, what: str, total: int, /) -> AbstractContextManager[Tell]:
+    def __call__(self, what: str, total: int, /) -> AbstractContextManager[ShowProgress]:
         """Open it."""
 
 
 @dataclass(frozen=True)
-class Task:
+class ChildTask:
     """What a process does (`evaluation.child`), and for which algorithm."""
 
     task: str
@@ -53,14 +53,14 @@ class Task:
 class _Children:
     """Processes that run, and how far they are."""
 
-    def __init__(self, tasks: Sequence[Task], folder: Path, tell: Tell) -> None:
-        self._folder, self._tell = folder, tell
+    def __init__(self, tasks: Sequence[ChildTask], folder: Path, show_progress: ShowProgress) -> None:
+        self._folder, self._show_progress = folder, show_progress
         self._shares = dict.fromkeys(tasks, 0.0)
-        self._running: dict[Task, subprocess.Popen[str]] = {}
+        self._running: dict[ChildTask, subprocess.Popen[str]] = {}
         self._stopped = False
         self._lock = threading.Lock()
 
-    def run(self, task: Task) -> str | None:
+    def run(self, task: ChildTask) -> str | None:
         """Run one to its end; why it failed."""
         errors = self._folder / f"{task.name}.errors"
         child_of = [sys.executable, "-P", "-m", "evaluation.child"]
@@ -88,12 +88,12 @@ class _Children:
         last = errors.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing was said"]
         return f"{task.name} failed: {_reason(child.returncode, last[0])}. {task.remedy}"
 
-    def _show(self, task: Task, share: float) -> None:
+    def _show(self, task: ChildTask, share: float) -> None:
         with self._lock:
             self._shares[task] = share
             done = sum(self._shares.values()) / len(self._shares)
             doing = ", ".join(f"{name.name} {PARTS * self._shares[name]:.0f}" for name in self._running)
-            self._tell(round(PARTS * done), f"({doing})")
+            self._show_progress(round(PARTS * done), f"({doing})")
 
     def stop(self) -> None:
         """Kill those that run, and begin no other."""
@@ -111,7 +111,7 @@ def _reason(status: int, last: str) -> str:
     return f"it ended with {signal.Signals(-status).name} ({last})"
 
 
-def run(tasks: Sequence[Task], folder: Path, jobs: int, bar: Bar) -> dict[Task, str]:
+def run(tasks: Sequence[ChildTask], folder: Path, jobs: int, bar: Bar) -> dict[ChildTask, str]:
     """Run processes to their end, so many at the same time, and show how far they are.
 
     The last of the list begins.
@@ -121,8 +121,8 @@ def run(tasks: Sequence[Task], folder: Path, jobs: int, bar: Bar) -> dict[Task, 
     dict
         Why those failed that did; the others went on.
     """
-    with bar("percent:", PARTS) as tell, ThreadPoolExecutor(jobs) as threads:
-        children = _Children(tasks, folder, tell)
+    with bar("percent:", PARTS) as show_progress, ThreadPoolExecutor(jobs) as threads:
+        children = _Children(tasks, folder, show_progress)
         try:
             running = {task: threads.submit(children.run, task) for task in reversed(tasks)}
             ended = {task: running[task].result() for task in tasks}

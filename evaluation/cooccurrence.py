@@ -30,8 +30,8 @@ AT_ONCE = 8_000_000  # entries of rows counted at once
 Longs = npt.NDArray[np.int64]
 
 
-class Rows(NamedTuple):
-    """Rows of the counts of items first .. last, one entry per pair.
+class CooccurrenceRows(NamedTuple):
+    """The rows of the counts of items first .. last, with one entry per pair.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ def _count_rows(
     first: int, last: int, places: Longs, place_starts: Longs, items: Ids, begins: Longs, ends: Longs,
     window: int, counts: Ids, touched: Longs, starts: Longs, y: Longs, count: Longs,
 ) -> None:  # fmt: skip
-    """Rows one after the other, each counted in `counts` (by item, zero before and after)."""
+    """Count row after row in `counts`, which has an element per item and is zero before and after."""
     n = 0
     for x in range(first, last):
         starts[x - first] = n
@@ -77,8 +77,8 @@ def _count_rows(
     starts[last - first] = n
 
 
-def rows(histories: Distinct, n_items: int, window: int = WINDOW) -> Iterator[Rows]:
-    """The counts of all items, some rows at a time.
+def rows(histories: Distinct, n_items: int, window: int = WINDOW) -> Iterator[CooccurrenceRows]:
+    """Yield the counts of all items, some rows at a time.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def rows(histories: Distinct, n_items: int, window: int = WINDOW) -> Iterator[Ro
             starts, y, count,
         )  # fmt: skip
         x = np.repeat(np.arange(first, last), np.diff(starts))
-        yield Rows(first, last, starts, x, y[: starts[-1]], count[: starts[-1]])
+        yield CooccurrenceRows(first, last, starts, x, y[: starts[-1]], count[: starts[-1]])
         first = last
 
 
@@ -119,7 +119,7 @@ def opportunities(histories: Distinct, window: int = WINDOW) -> Longs:
 
 
 def neighbours(n_items: int) -> int:
-    """How many of a row are kept."""
+    """Return how many of a row are kept."""
     return max(min(NEIGHBOURS, ENTRIES // max(n_items, 1)), 20)
 
 
@@ -150,7 +150,7 @@ def _keep(scores: Scores, y: Longs, starts: Longs, most: int, at: Longs, into_y:
 
 
 def keep_best(scores: Scores, y: Longs, starts: Longs, n_items: int, most: int) -> sparse.csr_matrix:
-    """Rows with the `most` best positive scores of each; of equal ones the first."""
+    """Keep of each row the `most` best positive scores; of equal ones the first."""
     room = int(np.minimum(np.diff(starts), most).sum())
     at, columns, kept = np.empty(len(starts), np.int64), np.empty(room, np.int32), np.empty(room, np.float32)
     _keep(scores, y, starts, most, at, columns, kept)
@@ -200,7 +200,7 @@ class ItemToItem(Scoring):
         """Learn what `pair_scores` needs beside the counts."""
 
     @abstractmethod
-    def pair_scores(self, rows: Rows) -> Scores:
+    def pair_scores(self, rows: CooccurrenceRows) -> Scores:
         """float64[n] of the entries."""
 
     def scores(self, customers: Ids) -> Scores:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.protocol import Catalogue, Events
+from evaluation.protocol import Events, ItemProperties
 
 COLUMNS = ("customer", "item", "time_ms")
 
@@ -23,9 +23,9 @@ def write(events: Events, folder: Path) -> None:
 
 
 def read(folder: Path) -> Events:
-    """The events that were written, mapped."""
+    """Return the events that were written, mapped."""
     customer, item, time_ms = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS)
     described = json.loads((folder / "events.json").read_text(encoding="utf-8"))
-    catalogue = None if described["catalogue"] is None else Catalogue(**described["catalogue"])
+    catalogue = None if described["catalogue"] is None else ItemProperties(**described["catalogue"])
     n_customers, n_items = described["n_customers"], described["n_items"]
     return Events(customer, item, time_ms, n_customers, n_items, catalogue)

@@ -83,7 +83,7 @@ class Measured:
 
 
 def found(shown: Ids, asked: Asked) -> npt.NDArray[np.int64]:
-    """How many of the items shown each customer took: int64[n]."""
+    """Return how many of the items shown each customer took: int64[n]."""
     pairs = zip(shown, asked.answers, strict=True)
     return np.array([np.isin(row, answer).sum() for row, answer in pairs], np.int64)
 

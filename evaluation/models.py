@@ -9,13 +9,13 @@ from chronological import fitting
 from chronological.errors import TooShort
 from chronological.examples import Log
 from chronological.training import Report
-from evaluation.protocol import Events, Progress
+from evaluation.protocol import Events, OnProgress
 from recommending.chronological import ChronologicalModel
 from state.memory.ids import Dictionary
 
 
-def trained(before: Events, version: int, progress: Progress) -> ChronologicalModel | None:
-    """A model of events that are all before its moment; None where they are too few to learn from."""
+def trained(before: Events, version: int, progress: OnProgress) -> ChronologicalModel | None:
+    """Return a model of events that are all before its moment; None where they are too few to learn from."""
     if not len(before):
         return None
     customer, item = before.customer.astype(np.int64), before.item.astype(np.int64)
@@ -27,11 +27,11 @@ def trained(before: Events, version: int, progress: Progress) -> ChronologicalMo
     except TooShort:
         return None
 
-    def tell(report: Report) -> None:
+    def show(report: Report) -> None:
         progress(report.batches / report.of_batches)
 
     with threadpool_limits(1, "blas"):  # matrices are too small for more
-        training.run(tell)
+        training.run(show)
     items = Dictionary()
     for number in known.tolist():
         items.number(str(number))

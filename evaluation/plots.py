@@ -58,7 +58,7 @@ def novelty(evaluation: Evaluation) -> str:
 
 
 def over_time(months: list[dict[str, Any]]) -> str:
-    """The prequential curves."""
+    """Return the prequential curves."""
     names = list(dict.fromkeys(one["algorithm"] for one in months))
     with _figure(8, 4.5) as (axes, svg):
         every = sorted({one["month"] for one in months})

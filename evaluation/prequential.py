@@ -1,10 +1,10 @@
-"""Prequential evaluation: the whole stream, each basket first a test, then a lesson (Dawid, JRSS A 1984).
+"""Prequential evaluation: each basket of the stream is first a test, then a training example.
 
-Nothing is held back: at each visit of a customer who has a history, every algorithm of the online learner
-says what it would show, from what was counted before; what is in the basket decides who hit; then it is
-learnt from and counted. The tests are those that production makes of itself (`recommending.learner`):
-of the next basket alone, not of two weeks, and of candidates from lists, so that numbers are lower than those
-of `evaluate` at cutoffs.
+The method is that of Dawid (JRSS A 1984). Nothing is held back: at each visit of a customer who has a
+history, every algorithm of the online learner selects what it would show from what was counted before. The
+basket decides which algorithms hit; then it is a training example, and is counted. The tests are the same as
+in production (`recommending.learner`): they cover the next basket alone instead of two weeks, and candidates
+from lists, so the numbers are lower than those of `evaluate` at cutoffs.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from evaluation.algorithms.ours import Ours
-from evaluation.protocol import Events, Progress
+from evaluation.protocol import Events, OnProgress
 from recommending.visits import BREAK_MS
 
 CHUNK = 500  # events counted at once at most
 DAY_S = 86_400
 
 
-def run(events: Events, progress: Progress) -> list[dict[str, Any]]:
-    """Cases and hits by month and algorithm.
+def run(events: Events, progress: OnProgress) -> list[dict[str, Any]]:
+    """Return the tests (cases) and hits by month and algorithm.
 
     Returns
     -------
     list of dict
-        month ("YYYY-MM", of event time), algorithm, cases, hits, hit; in order of time, then name. Algorithm
-        "all" is ours where any item counts; for the others only items that are new to the customer do.
+        Each has month ("YYYY-MM", of event time), algorithm, cases, hits and hit; they are in order of month,
+        then name. Algorithm "all" is ours where any item counts; for the others only new items count.
     """
     ours = Ours(CHUNK, CHUNK, CHUNK)
     for stop in chunks(events):
@@ -54,7 +54,7 @@ def run(events: Events, progress: Progress) -> list[dict[str, Any]]:
 
 
 def chunks(events: Events, most: int = CHUNK) -> Iterator[int]:
-    """Where to stop counting and test: ends of chunks in which no customer comes twice."""
+    """Yield where to stop counting and test: the ends of chunks in which no customer comes twice."""
     begin = 0
     newest: dict[int, int] = {}
     pairs = zip(events.customer.tolist(), events.time_ms.tolist(), strict=True)

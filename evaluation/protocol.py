@@ -23,16 +23,16 @@ NOTHING = -1
 """Fills a row of recommendations where an algorithm has fewer than k."""
 
 Ids = npt.NDArray[np.int32]
-Progress = Callable[[float], None]
-"""Told, now and then, which share of a `fit` is done: 0 to 1."""
+OnProgress = Callable[[float], None]
+"""Called now and then with the share of a `fit` that is done: 0 to 1."""
 
 
 def no_progress(_share: float) -> None:
-    """Progress that nobody wants to know."""
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class ItemProperties:
     """What is known of items beside their events: columns by item number, "" where unknown."""
 
     category: Sequence[str]
@@ -61,13 +61,13 @@ class Events:
     time_ms: npt.NDArray[np.int64]
     n_customers: int
     n_items: int
-    catalogue: Catalogue | None = None
+    catalogue: ItemProperties | None = None
 
     def __len__(self) -> int:
         return len(self.item)
 
     def part(self, start: int, stop: int) -> Events:
-        """The events from `start` to before `stop`."""
+        """Return the events from `start` to before `stop`."""
         some = slice(start, stop)
         return Events(
             self.customer[some], self.item[some], self.time_ms[some],
@@ -75,11 +75,11 @@ class Events:
         )  # fmt: skip
 
     def before(self, moment_ms: int) -> Events:
-        """What happened strictly before a moment."""
+        """Return what happened strictly before a moment."""
         return self.part(0, int(np.searchsorted(self.time_ms, moment_ms, "left")))
 
     def between(self, start_ms: int, stop_ms: int) -> Events:
-        """What happened from `start_ms` to before `stop_ms`."""
+        """Return what happened from `start_ms` to before `stop_ms`."""
         return self.part(*np.searchsorted(self.time_ms, [start_ms, stop_ms], "left").tolist())
 
 
@@ -91,7 +91,7 @@ class Algorithm(Protocol):
     """
 
     name: str
-    progress: Progress
+    progress: OnProgress
 
     def fit(self, before: Events, cutoff_ms: int) -> None:
         """Learn from the events before the cutoff."""
@@ -129,7 +129,7 @@ class Asked:
 
 
 def cutoffs(events: Events, count: int, days: int) -> list[int]:
-    """The moments, evenly spaced.
+    """Return the moments, evenly spaced.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def asked_at(events: Events, cutoff_ms: int, days: int, *, new_only: bool, most:
 
 
 def distinct_pairs(events: Events, customers: Ids) -> npt.NDArray[np.int64]:
-    """The sorted distinct `customer * n_items + item` of some customers."""
+    """Return the sorted distinct `customer * n_items + item` of some customers."""
     wanted = np.zeros(events.n_customers, np.bool_)
     wanted[customers] = True
     which = wanted[events.customer]

@@ -12,7 +12,7 @@ from evaluation.running import Evaluation
 
 
 def page(evaluation: Evaluation) -> str:
-    """The page."""
+    """Return the page."""
     templates = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     found = evaluation.to_dict()

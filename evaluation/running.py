@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from evaluation import files
-from evaluation.children import Bar, Task, run
+from evaluation.children import Bar, ChildTask, run
 from evaluation.errors import EvaluationError
 from evaluation.metrics import Background, Comparison, Hits, Measured, mcnemar, measure
 from evaluation.protocol import Asked, Events, Ids, asked_at, cutoffs
@@ -60,7 +60,7 @@ class Verdict:
     peak_mib: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything at one level but the comparisons."""
+        """Return everything at one level but the comparisons."""
         found = asdict(self)
         measured = found.pop("measured")
         return {"name": found.pop("name"), **measured, **found}
@@ -140,8 +140,8 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="alsobought-evaluate-") as name:
         folder = Path(name)
         _write(events, moments, asked, question, folder)
-        tasks = [Task("answer", name) for name in names]
-        tasks += [Task("prequential", PRODUCT)] if prequential else []
+        tasks = [ChildTask("answer", name) for name in names]
+        tasks += [ChildTask("prequential", PRODUCT)] if prequential else []
         failed = run(tasks, folder, jobs, bar)
         failures = list(failed.values())
         if len(failed) == len(tasks):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from evaluation.histories import owned
-from evaluation.protocol import NOTHING, Events, Ids, Progress, no_progress
+from evaluation.protocol import NOTHING, Events, Ids, OnProgress, no_progress
 
 CELLS = 4_000_000  # of scores at once: 32 MB
 Scores = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ class Scoring(ABC):
     """
 
     name: str
-    progress: Progress = staticmethod(no_progress)
+    progress: OnProgress = staticmethod(no_progress)
     owned: sparse.csr_matrix
 
     def fit(self, before: Events, cutoff_ms: int) -> None:
@@ -47,7 +47,7 @@ class Scoring(ABC):
         """float64[customers, items], which the caller may overwrite."""
 
     def recommend(self, customers: Ids, k: int, *, new_only: bool) -> Ids:
-        """The items with the k largest positive scores, as `protocol.Algorithm` has it."""
+        """Return the items with the k largest positive scores, as `protocol.Algorithm` has it."""
         at_once = max(CELLS // max(self.width, 1), 1)
         found = [np.empty((0, k), np.int32)]
         for start in range(0, len(customers), at_once):
@@ -61,7 +61,8 @@ class Scoring(ABC):
 
 
 def best(scores: Scores, k: int) -> Ids:
-    """The columns of the k largest positive scores of each row, largest first, NOTHING where there are fewer.
+    """Return the columns of the k largest positive scores of each row, largest first, NOTHING where there are
+    fewer.
 
     Of equal ones the first column is first, and is chosen where not all fit.
 
@@ -81,6 +82,6 @@ def best(scores: Scores, k: int) -> Ids:
 
 
 def dense(product: sparse.csr_matrix) -> Scores:
-    """A sparse product as scores."""
+    """Return a sparse product as scores."""
     scores: Scores = product.toarray()
     return scores

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from recommending import features, tastes
 from recommending.gathering import Scratch, Sums, gather, newest_first, weights
-from recommending.list_view import ListArrays
+from recommending.related_lists import ListArrays
 from recommending.tastes import Tastes
 from state.memory.arrays import kernel
 from state.memory.entries import decay_weight
@@ -31,7 +31,7 @@ RELATED, BESTSELLER, OWN, PREDICTED = range(4)
 
 
 class History(NamedTuple):
-    """A customer's items as columns; numbers are the view's, -1 for one it does not know."""
+    """A customer's items as columns; numbers are the related lists', -1 for one it does not know."""
 
     item: npt.NDArray[np.int32]
     first_ms: npt.NDArray[np.int64]
@@ -43,14 +43,14 @@ class History(NamedTuple):
 class Candidates(NamedTuple):
     """[n] and [n, features]; `recommending.features.OWN_FEATURES` are 0 for items not owned."""
 
-    item: npt.NDArray[np.int32]  # numbers of the view
+    item: npt.NDArray[np.int32]  # numbers of the related lists
     x: npt.NDArray[np.float64]
     source: npt.NDArray[np.uint8]  # RELATED, BESTSELLER, OWN, PREDICTED
     place: npt.NDArray[np.int32]  # in the sums, -1 for one that is in no list
 
 
-class Bestsellers(NamedTuple):
-    """Numbers of the view, best first."""
+class BestsellerNumbers(NamedTuple):
+    """Numbers of the related lists, best first."""
 
     of_3_days: npt.NDArray[np.int32]
     of_14_days: npt.NDArray[np.int32]
@@ -58,7 +58,7 @@ class Bestsellers(NamedTuple):
 
 @kernel
 def number_of(to_popularity: npt.NDArray[np.int32], item: int) -> int:
-    """An item's number in the popularity, -1 if it has none, or came to the view since."""
+    """Return an item's number in the popularity, -1 if it has none, or came to the related lists since."""
     return np.int64(to_popularity[item]) if item < len(to_popularity) else -1
 
 
@@ -66,7 +66,7 @@ def number_of(to_popularity: npt.NDArray[np.int32], item: int) -> int:
 def bestsellers(
     p: Popularity, to_popularity: npt.NDArray[np.int32], days: int, most: int
 ) -> npt.NDArray[np.int32]:
-    """The available items of a view with the most purchases in the newest `days` days."""
+    """Return the available items of the related lists with the most purchases in the newest `days` days."""
     newest = np.int64(p.totals[WATERMARK_MS]) // DAY_MS
     n = len(to_popularity)
     counts = np.zeros(n, np.int64)
@@ -82,7 +82,7 @@ def bestsellers(
 
 @kernel
 def _least_of_best(values: npt.NDArray[np.float64], most: int) -> float:
-    """What a value must exceed (or equal) to be among the best; never below the smallest positive."""
+    """Return what a value must exceed (or equal) to be among the best; never below the smallest positive."""
     if len(values) <= most:
         return 1e-12
     return max(np.partition(values, len(values) - most)[len(values) - most], 1e-12)
@@ -91,21 +91,21 @@ def _least_of_best(values: npt.NDArray[np.float64], most: int) -> float:
 @kernel
 def find(
     a: ListArrays, p: Popularity, to_popularity: npt.NDArray[np.int32], scratch: Scratch, owned: Scratch,
-    sums: Sums, t: Tastes, best: Bestsellers, predicted: npt.NDArray[np.int32], history: History,
+    sums: Sums, t: Tastes, best: BestsellerNumbers, predicted: npt.NDArray[np.int32], history: History,
     now_ms: int, customers: int, allowed: npt.NDArray[np.uint8], unowned: bool, own: bool,
 ) -> Candidates:  # fmt: skip
-    """The candidates for a history at a moment.
+    """Return the candidates for a history at a moment.
 
     Parameters
     ----------
     to_popularity
-        Per item of the view its number in the popularity, -1 if it has none.
+        Per item of the related lists its number in the popularity, -1 if it has none.
     scratch, owned, sums
         Buffers.
     predicted
         By a chronological network, best first: allowed, and not owned.
     allowed
-        Per item of the view whether it may be offered; empty: all.
+        Per item of the related lists whether it may be offered; empty: all.
     unowned, own
         Whether to look for items the customer does not have, and for those the customer has.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from recommending.list_view import ListView, Translation
+from recommending.related_lists import IdMapping, RelatedLists
 from recommending.tastes import Groups
 from state.memory.ids import Dictionary
 
@@ -76,14 +76,16 @@ class Catalogue:
 
 
 class Known:
-    """The catalogue by the numbers of a view."""
+    """The catalogue by the numbers of the related lists."""
 
-    def __init__(self, catalogue: Catalogue, view: ListView) -> None:
-        self._catalogue, self._view = catalogue, view
-        self._numbers = Translation(view.items, catalogue.items, adding=False)
+    def __init__(self, catalogue: Catalogue, related: RelatedLists) -> None:
+        self._catalogue, self._related = catalogue, related
+        self._numbers = IdMapping(related.items, catalogue.items, adding=False)
 
     def groups(self, buyers: npt.NDArray[np.int64]) -> Groups:
-        """Category and brand of every item of the view, and their shares of all buyers, given per item."""
+        """Return the category and brand of every item of the related
+        lists, and their shares of all buyers.
+        """
         numbers = self._numbers.up_to_date()
         known = numbers >= 0
         of_item = np.zeros((len(numbers), 2), np.int32)
@@ -95,7 +97,7 @@ class Known:
         return Groups(of_item, *shares)
 
     def allowed(self, wanted: Filter) -> npt.NDArray[np.uint8]:
-        """Per item of the view whether it fits."""
+        """Per item of the related lists whether it fits."""
         numbers = self._numbers.up_to_date()
         known = numbers >= 0
         fits = np.ones(len(numbers), np.bool_)
@@ -121,4 +123,4 @@ class Known:
         return fits.astype(np.uint8)
 
     def _of(self, names: Iterable[str]) -> list[int]:
-        return [n for name in names if (n := self._view.items.get(name)) is not None]
+        return [n for name in names if (n := self._related.items.get(name)) is not None]

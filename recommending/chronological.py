@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending.gathering import QUERY_ITEMS
-from recommending.list_view import Translation
+from recommending.related_lists import IdMapping
 from state.memory.ids import Dictionary
 from state.popularity.counts import Popularity
 
@@ -61,7 +61,7 @@ class Saying:
         self._outward, self._to_model = outward, to_model
 
     def lifts(self, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-        """float64[n] of items of the view."""
+        """float64[n] of items of the related lists."""
         found = np.zeros(len(items))
         fits = items < len(self._to_model)
         rows = np.full(len(items), -1)
@@ -72,12 +72,12 @@ class Saying:
 
 
 class Predictor:
-    """A model beside a view: what it says in the numbers of the view."""
+    """A model beside the related lists: what it says in the numbers of the related lists."""
 
-    def __init__(self, model: ChronologicalModel, view_items: Dictionary) -> None:
+    def __init__(self, model: ChronologicalModel, related_items: Dictionary) -> None:
         self.model = model
-        self._to_model = Translation(view_items, model.items, adding=False)
-        self._items = np.zeros(0, np.int32)  # the shortlist, numbers of the view
+        self._to_model = IdMapping(related_items, model.items, adding=False)
+        self._items = np.zeros(0, np.int32)  # the shortlist, numbers of the related lists
         self._outward = np.zeros((0, len(model.bias)), np.float32)
         self._prior = np.zeros(0, np.float32)
 
@@ -99,17 +99,17 @@ class Predictor:
         most: int,
         unfit: npt.NDArray[np.bool_],
     ) -> tuple[npt.NDArray[np.int32], Saying | None]:
-        """The items of the shortlist that a history predicts, best first, and what is said of any.
+        """Return the items of the shortlist that a history predicts, best first, and what is said of any.
 
         Nothing of a history of which the model knows no item.
 
         Parameters
         ----------
         items, last_ms
-            The history: numbers of the view (-1: unknown), and times of the newest purchases.
+            The history: numbers of the related lists (-1: unknown), and times of the newest purchases.
         most
             How many to predict.
-        unfit : bool[view items]
+        unfit : bool[items of the related lists]
             Those not to be predicted.
         """
         numbers = self._to_model.numbers

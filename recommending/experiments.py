@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import xxhash
 
-from recommending.recommender import ALGORITHMS, Algorithm
+from recommending.recommender import ALGORITHMS, AlgorithmName
 from state.errors import BadSettings
 
 SURE = 0.95
@@ -21,7 +21,7 @@ class Variant:
     """A share of the customers, and the algorithm whose items they are shown."""
 
     name: str
-    algorithm: Algorithm
+    algorithm: AlgorithmName
     share: float
 
 
@@ -57,7 +57,7 @@ def parse(text: str) -> tuple[Variant, ...]:
 
 
 def variant_of(variants: Sequence[Variant], customer_id: str) -> Variant | None:
-    """The variant a customer is in, always the same for the same shares; None without variants."""
+    """Return the variant a customer is in, always the same for the same shares; None without variants."""
     if not variants:
         return None
     place = xxhash.xxh3_64_intdigest(customer_id.encode(), seed=SEED) / 2**64
@@ -69,7 +69,7 @@ def variant_of(variants: Sequence[Variant], customer_id: str) -> Variant | None:
 
 
 def interval(hits: int, cases: int) -> tuple[float, float]:
-    """Confidence interval (95 %) of a rate (Wilson, JASA 1927).
+    """Return the confidence interval (95 %) of a rate (Wilson, JASA 1927).
 
     >>> [round(bound, 3) for bound in interval(10, 100)]
     [0.055, 0.174]
@@ -84,7 +84,7 @@ def interval(hits: int, cases: int) -> tuple[float, float]:
 
 
 def p_value(hits: int, cases: int, other_hits: int, other_cases: int) -> float:
-    """Probability of a difference at least as large if both rates were the same: two-sided z-test.
+    """Return the probability of a difference at least as large if both rates were the same: two-sided z-test.
 
     >>> round(p_value(120, 1000, 90, 1000), 3)
     0.029

@@ -62,11 +62,12 @@ def fill(
     Parameters
     ----------
     x
-        A row a candidate, to fill.
+        The rows to fill, one for each candidate.
     numbers, places, items
-        Of each its number in the popularity, its place in the sums (-1: none), and its number in the view.
+        Each candidate's number in the popularity, its place in the sums (-1: none), and its number in the
+        related lists.
     inverse
-        What decayed sums as of the landmark are to be multiplied with to be as of now.
+        The factor that brings decayed sums from the landmark to now.
     """
     newest = np.int64(p.totals[WATERMARK_MS]) // DAY_MS
     for i in range(len(items)):

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recommending.list_view import ListArrays
+from recommending.related_lists import ListArrays
 from state.memory.arrays import CACHE_LINE, address_of, kernel, prefetch
 from state.relatedness import SHRINK, SHRINK_RECENT
 
@@ -50,7 +50,7 @@ class Sums(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Where candidates are in `Sums`, by number of the view; reused without being cleared."""
+    """Where candidates are in `Sums`, by number of the related lists; reused without being cleared."""
 
     place: npt.NDArray[np.int32]
     stamp: npt.NDArray[np.int64]
@@ -58,19 +58,21 @@ class Scratch(NamedTuple):
 
 
 def new_sums() -> Sums:
-    """Buffers; the sums of a candidate lie side by side: adding to them touches two lines of memory."""
+    """Return buffers; the sums of a candidate lie side by side: adding to
+    them touches two lines of memory.
+    """
     table = np.empty((MOST, len(Sums._fields) - 1))
     return Sums(np.empty(MOST, np.int32), *(table[:, n] for n in range(table.shape[1])))
 
 
 def new_scratch(capacity: int) -> Scratch:
-    """Buffers for items 0 .. capacity - 1."""
+    """Return buffers for items 0 .. capacity - 1."""
     return Scratch(np.zeros(capacity, np.int32), np.zeros(capacity, np.int64), np.zeros(1, np.int64))
 
 
 @kernel
 def newest_first(last_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Indices of the newest items of a history."""
+    """Return indices of the newest items of a history."""
     order = np.argsort(-last_ms, kind="mergesort")
     return order[:QUERY_ITEMS]
 

@@ -50,7 +50,7 @@ class IdTable:
         )  # fmt: skip
 
     def up_to_date(self) -> IdArrays:
-        """The table with every id that the dictionary has by now."""
+        """Return the table with every id that the dictionary has by now."""
         n = len(self._items)
         if n == self._known:
             return self._arrays
@@ -75,14 +75,14 @@ class IdTable:
 
 @kernel
 def _last_bytes(at: int, size: int) -> np.uint64:
-    """The last `size` modulo 8 of so many bytes, as a word."""
+    """Return the last `size` modulo 8 of so many bytes, as a word."""
     left = np.uint64(size & 7)
     return np.uint64(load_any(at + size - (size & 7)) & ((_ONE << (_EIGHT * left)) - _ONE))
 
 
 @kernel
 def _hash(at: int, size: int) -> np.uint64:
-    """The hash of bytes at an address."""
+    """Return the hash of bytes at an address."""
     h = np.uint64(size) * _MIX
     for i in range(0, size - 7, 8):
         h = (h ^ load_any(at + i)) * _MIX
@@ -93,7 +93,7 @@ def _hash(at: int, size: int) -> np.uint64:
 
 @kernel
 def _same(one: int, other: int, size: int) -> bool:
-    """Whether the bytes at two addresses are the same."""
+    """Return whether the bytes at two addresses are the same."""
     for i in range(0, size - 7, 8):
         if load_any(one + i) != load_any(other + i):
             return False
@@ -102,7 +102,9 @@ def _same(one: int, other: int, size: int) -> bool:
 
 @kernel
 def find(t: IdArrays, at: int, size: int) -> int:
-    """The number of the id whose bytes are at an address, with `PADDING` behind them; -1 if there is none."""
+    """Return the number of the id whose bytes are at an address, with `PADDING` behind them; -1 if there is
+    none.
+    """
     mask = np.int64(len(t.slots) - 1)
     slot = np.int64(_hash(at, size)) & mask
     blob = address_of(t.blob)

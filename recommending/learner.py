@@ -1,9 +1,9 @@
-"""Each basket is a test of what was recommended before it, then a lesson.
+"""Each basket is first a test of what would have been recommended before it, then a training example.
 
-A case is a customer who comes back: with the lists, popularity and history of before the basket the
-candidates are ranked as each algorithm would have; a hit is any item of the basket among the first six. Then
-the weights learn from it, and the basket is counted. Where a basket has no item that is new to the customer,
-it says nothing of new ones.
+An example is a customer who comes back. The candidates are ranked as each algorithm would have ranked them
+with the lists, the popularity and the history from before the basket. An algorithm hits if any item of the
+basket is among its first six. Then the ranker takes a training step, and the basket is counted. A basket
+without an item that is new to the customer does not count as a test of new items.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ SHOWN = 6
 
 
 @dataclass
-class Hits:
-    """Cases and hits by (day of event time, algorithm, variant of an experiment or nothing)."""
+class HitCounts:
+    """How many tests (cases) and hits there were, by day of event time, algorithm, and variant or ""."""
 
     cases: dict[tuple[int, str, str], int] = field(default_factory=lambda: defaultdict(int))
     hits: dict[tuple[int, str, str], int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, time_ms: int, algorithm: str, variant: str = "", *, hit: bool) -> None:
-        """Count a case."""
+        """Count a test."""
         key = time_ms // DAY_MS, algorithm, variant
         self.cases[key] += 1
         self.hits[key] += hit
 
 
-class Case(NamedTuple):
-    """What was known, and would have been shown, before a basket."""
+class Example(NamedTuple):
+    """A training example: the candidates before a basket, and what each algorithm would have shown."""
 
     found: Candidates
     history: npt.NDArray[np.int32]
@@ -47,22 +47,25 @@ class Case(NamedTuple):
 
 @dataclass
 class Learner:
-    """Tests and teaches a recommender.
+    """Tests and trains a recommender.
 
     Attributes
     ----------
     quality
-        Who hit so far.
-    lessons
-        What each ranker learnt here; others may teach it as well.
+        The tests and hits of each algorithm so far.
+    training_steps
+        How many training steps each ranker took here; other learners may train it as well.
     """
 
     recommender: Recommender
-    quality: Hits = field(default_factory=Hits)
-    lessons: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    quality: HitCounts = field(default_factory=HitCounts)
+    training_steps: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def before(self, history: History) -> Case:
-        """What each algorithm would show for a history that is not empty. `view.lock` must be held."""
+    def before(self, history: History) -> Example:
+        """Return what each algorithm would show for a history that is not empty.
+
+        `related.lock` must be held.
+        """
         recommender = self.recommender
         found = recommender.candidates(history, unowned=True, own=True)
         new = found.source != OWN
@@ -71,38 +74,38 @@ class Learner:
             for name in ALGORITHMS
         }
         shown["all"] = found.item[_first(recommender.scores(found, "all"))]
-        return Case(found, history.item, shown)
+        return Example(found, history.item, shown)
 
-    def after(self, case: Case, basket: npt.NDArray[np.int32], time_ms: int) -> dict[str, bool]:
-        """Count who hit, then learn.
+    def after(self, example: Example, basket: npt.NDArray[np.int32], time_ms: int) -> dict[str, bool]:
+        """Count which algorithms hit, then learn.
 
         Parameters
         ----------
         basket
-            int32[m], numbers of the view: distinct items.
+            int32[m], numbers of the related lists: distinct items.
         time_ms
             Event time.
 
         Returns
         -------
         dict
-            Whether each algorithm hit an item new to the customer, "all" any item. Without those for new
-            items where nothing was new.
+            Whether each algorithm hit an item new to the customer, and "all" any item. If nothing in the
+            basket was new, there is only "all".
         """
-        new_items = np.setdiff1d(basket, case.history)
+        new_items = np.setdiff1d(basket, example.history)
         hits_of = {
             name: bool(np.isin(items, basket if name == "all" else new_items).any())
-            for name, items in case.shown.items()
+            for name, items in example.shown.items()
             if name == "all" or len(new_items)
         }
-        found, rankers = case.found, self.recommender.rankers
+        found, rankers = example.found, self.recommender.rankers
         hits = np.isin(found.item, basket)
         new = found.source != OWN
-        before = {name: ranker.cases for name, ranker in rankers.items()}
+        before = {name: ranker.steps for name, ranker in rankers.items()}
         rankers["all"].learn(found.x, hits)
         rankers["new"].learn(found.x[new, :N_NEW], hits[new])
         for name, ranker in rankers.items():
-            self.lessons[name] += ranker.cases - before[name]
+            self.training_steps[name] += ranker.steps - before[name]
         for name, hit in hits_of.items():
             self.quality.add(time_ms, name, hit=hit)
         return hits_of

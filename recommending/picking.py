@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending.gathering import Scratch, expects, newest_first, pair_z, weights
-from recommending.list_view import ListArrays
+from recommending.related_lists import ListArrays
 from state.memory.arrays import kernel
 
 REASONS = 3
@@ -28,7 +28,7 @@ def reasons(
     a: ListArrays, scratch: Scratch, chosen: npt.NDArray[np.int32], query: npt.NDArray[np.int32],
     q: npt.NDArray[np.float64], inverse: float,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:  # fmt: skip
-    """What speaks most for each chosen item: indices into the query, -1 for none, and q (z_n + z_f).
+    """Return what speaks most for each chosen item: indices into the query, -1 for none, and q (z_n + z_f).
 
     Returns
     -------
@@ -66,7 +66,7 @@ def reasons(
 
 @kernel
 def explanation(parts: npt.NDArray[np.float64]) -> int:
-    """How many of an item's reasons explain it: the m with the largest sum of the first m / m^p.
+    """Return how many of an item's reasons explain it: the m with the largest sum of the first m / m^p.
 
     >>> explanation(np.array([3.0, 2.9, 0.1])), explanation(np.array([3.0, 0.5, 0.1]))
     (2, 1)
@@ -86,7 +86,8 @@ def explanation(parts: npt.NDArray[np.float64]) -> int:
 def cover(
     which: npt.NDArray[np.int32], parts: npt.NDArray[np.float64], k: int, purchases: int
 ) -> npt.NDArray[np.int64]:
-    """Indices of the k candidates to show, of candidates in order of their scores; in that order again.
+    """Return indices of the k candidates to show, of candidates in order of their scores; in that order
+    again.
 
     `purchases` is how many there are to cover.
     """
@@ -118,12 +119,12 @@ def pick(
     scores: npt.NDArray[np.float64], history: npt.NDArray[np.int32], last_ms: npt.NDArray[np.int64],
     now_ms: int, inverse: float, k: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:  # fmt: skip
-    """The candidates to show, and why.
+    """Return the candidates to show, and why.
 
     Parameters
     ----------
     items, own, scores
-        Of the candidates their numbers of the view, whether the customer has them, and their scores.
+        Of the candidates their numbers of the related lists, whether the customer has them, and their scores.
     history, last_ms
         The customer's items, and when each was bought last.
     inverse

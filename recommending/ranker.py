@@ -1,18 +1,21 @@
 """The ranker: a softmax over candidates whose weights are learnt on the stream itself.
 
-p_i = softmax_i(w . z_i), z_ij = (x_ij - mean_j) / scale_j, cut off at 20 on both sides, mean_j that of the
-candidates of the case. When a customer comes back, what was bought among the candidates, y, gives the lesson:
-the gradient sum_i (p_i - y_i / |y|) z_i of the cross-entropy; or, where any hit will do (`any_of`), with
-y_i p_i / sum_pos p in place of y_i / |y|. Steps are Adagrad's (Duchi, Hazan and Singer, JMLR 2011), rate 0.1,
-but that the squared gradients are slowly forgotten. The scale is the features' standard deviation among the
-candidates of a case, the root of a running mean of variances that begins with the feature's usual variance,
-as if 20 cases had had it. Where that is not known, the mean begins with the first case in which the feature
-varies. In scores the deviation is at least that of a tenth of the usual variance: a feature that hardly
-varied in the first cases must not decide alone. The squared gradients begin as if some ten lessons had been
-had, so that the weights, which begin with what suits most shops, are not lost to the noise of the first ones.
+p_i = softmax_i(w . z_i), z_ij = (x_ij - mean_j) / scale_j, cut off at 20 on both sides; mean_j is the mean
+over the candidates of the example. When a customer comes back, the candidates that were bought, y, make a
+training step. Its gradient is that of the cross-entropy, sum_i (p_i - y_i / |y|) z_i; where any hit will do
+(`any_of`), y_i p_i / sum_pos p takes the place of y_i / |y|. Steps are Adagrad's (Duchi, Hazan and Singer,
+JMLR 2011) with rate 0.1, except that the squared gradients are slowly forgotten.
 
-After n lessons a weight is off its start by 0.1 n at most, and no score is further from 0 than 20 times the
-sum of the weights' sizes.
+The scale of a feature is its standard deviation among the candidates of an example: the root of a running
+mean of variances, which begins with the feature's usual variance as if 20 examples had had it. Where the
+usual variance is not known, the mean begins with the first example in which the feature varies. When
+candidates are scored, the variance is taken to be at least a tenth of the usual one, because a feature that
+hardly varied in the first examples must not decide alone. The squared gradients begin as if ten training
+steps had been taken, so that the first steps, which are noisy, do not spoil the starting weights, which suit
+most shops.
+
+After n training steps a weight is off its start by 0.1 n at most, and no score is further from 0 than 20
+times the sum of the weights' sizes.
 """
 
 from __future__ import annotations
@@ -29,20 +32,20 @@ from state.memory.arrays import kernel
 Floats = npt.NDArray[np.float64]
 
 RATE = 0.1
-STEADY_CASES = 500.0  # cases the running deviation remembers
-USUAL_CASES = 20.0  # that the usual variance counts as
-FIRST_SQUARES = 10.0  # about what ten lessons add to the squared gradients of a weight
-LEAST_SHARE = 0.1  # of a feature's usual variance, that its variance is taken to be in scores, at least
+STEADY_EXAMPLES = 500.0  # the running mean of variances remembers about so many
+USUAL_EXAMPLES = 20.0  # the usual variance counts as so many
+FIRST_SQUARES = 10.0  # about what ten training steps add to the squared gradients of a weight
+LEAST_SHARE = 0.1  # of a feature's usual variance: its variance is taken to be at least that in scores
 LEAST_VARIANCE = 1e-4  # a feature that never varied may begin to
 LARGEST_DEVIATION = 20.0  # of 400 candidates, none is further from their mean by their own deviation
-FORGET = 1 / 4_000  # of the squares, a lesson: so that steps do not shrink for ever, and tastes may change
-LARGEST_FEATURE = 1000.0  # features are logarithms: beyond it something is odd
+FORGET = 1 / 4_000  # of the squares, each training step: steps must not shrink for ever, for tastes change
+LARGEST_FEATURE = 1000.0  # features are logarithms: a larger one is a mistake
 LARGEST_WEIGHT = 20.0
 
 
 @kernel
 def standardised(x: Floats, variance: Floats) -> Floats:
-    """z float64[n, d] of candidates x float64[n, d], see above."""
+    """Return z float64[n, d] (see the module) of candidates x float64[n, d]."""
     n, d = x.shape
     z = np.empty((n, d))
     for j in range(d):
@@ -58,7 +61,7 @@ def standardised(x: Floats, variance: Floats) -> Floats:
 
 @kernel
 def score(x: Floats, weights: Floats, variance: Floats, least: Floats) -> Floats:
-    """float64[n], w . z of candidates x float64[n, d]."""
+    """Return w . z, float64[n], of candidates x float64[n, d]."""
     z = standardised(x, np.maximum(variance, least))
     scores = np.zeros(len(z))
     for i in range(len(z)):
@@ -68,13 +71,14 @@ def score(x: Floats, weights: Floats, variance: Floats, least: Floats) -> Floats
 
 
 @kernel
-def _lesson(
+def _training_step(
     x: Floats, hits: npt.NDArray[np.bool_], any_of: bool, weights: Floats, squares: Floats, variance: Floats,
-    cases: float, usual: Floats,
+    steps: float, usual: Floats,
 ) -> bool:  # fmt: skip
-    """One lesson in place; False where there is nothing to learn.
+    """Take one training step in place; return False where there is nothing to learn.
 
-    `cases` are the lessons before; `usual` says as how many of them each usual variance counts.
+    `steps` is the number of steps before; `usual` has, per feature, as how many of them its usual variance
+    counts.
     """
     n, d = x.shape
     n_hits = 0
@@ -94,8 +98,8 @@ def _lesson(
         for i in range(n):
             squared += (x[i, j] - mean) ** 2
         if squares[j] > 0.0:
-            variance[j] += (squared / n - variance[j]) / min(cases + usual[j] + 1.0, STEADY_CASES)
-        elif squared > 0.0:  # the first lesson of this feature
+            variance[j] += (squared / n - variance[j]) / min(steps + usual[j] + 1.0, STEADY_EXAMPLES)
+        elif squared > 0.0:  # the first training step in which this feature varies
             variance[j] += (squared / n - variance[j]) / (usual[j] + 1.0)
     z = standardised(x, variance)
     p = np.zeros(n)
@@ -124,7 +128,7 @@ def _lesson(
 
 @dataclass
 class Ranker:
-    """Weights of some features.
+    """The weights of some features, and what their training needs.
 
     Attributes
     ----------
@@ -133,9 +137,9 @@ class Ranker:
     weights, squares, variance : float64[d]
         Weights of standardised features; Adagrad's sums of squared gradients; variance of the features.
     least : float64[d]
-        What a variance is taken to be at least where candidates are scored.
-    cases : float
-        Lessons so far.
+        The least value that each variance is taken to have when candidates are scored.
+    steps : float
+        Training steps so far.
     """
 
     names: Sequence[str]
@@ -144,7 +148,7 @@ class Ranker:
     any_of: bool = False
     squares: Floats = field(init=False)
     variance: Floats = field(init=False)
-    cases: float = 0.0
+    steps: float = 0.0
 
     def __post_init__(self) -> None:
         self.squares = np.zeros(len(self.names))
@@ -158,57 +162,60 @@ class Ranker:
         *,
         any_of: bool = False,
     ) -> Ranker:
-        """A ranker that begins with the given weights, 0 for others; `usual` are variances where known."""
+        """Return a ranker that begins with the weights `start`, 0 for other features.
+
+        `usual` has the usual variances of the features where they are known.
+        """
         weights = np.array([start.get(name, 0.0) for name in names])
         least = LEAST_SHARE * np.array([(usual or {}).get(name, 0.0) for name in names])
         return Ranker(tuple(names), weights, least, any_of)
 
     def scores(self, x: Floats) -> Floats:
-        """float64[n] of candidates float64[n, d], larger is better; their mean is about 0."""
+        """Return scores float64[n] of candidates float64[n, d]; larger is better, their mean is about 0."""
         return score(np.ascontiguousarray(x), self.weights, self.variance, self.least)
 
     def learn(self, x: Floats, hits: npt.NDArray[np.bool_]) -> None:
-        """One lesson: which of the candidates were bought.
+        """Take one training step from an example; `hits` has which of its candidates were bought.
 
-        Nothing is learnt from a case without any, without others, or with features that are odd: huge or NaN.
+        Nothing is learnt if none or all of them were bought, or if a feature is huge or NaN.
         """
-        usual = np.where(self.least > 0.0, USUAL_CASES, 0.0)
+        usual = np.where(self.least > 0.0, USUAL_EXAMPLES, 0.0)
         x = np.ascontiguousarray(x)
-        self.cases += _lesson(
-            x, hits, self.any_of, self.weights, self.squares, self.variance, self.cases, usual
+        self.steps += _training_step(
+            x, hits, self.any_of, self.weights, self.squares, self.variance, self.steps, usual
         )
 
     def state(self) -> dict[str, Any]:
-        """What `restore` takes, by feature."""
+        """Return the state that `restore` takes; "cases" is the number of training steps."""
         columns = zip(self.weights, self.squares, self.variance, strict=True)
         return {
-            "cases": self.cases,
+            "cases": self.steps,
             "features": {
                 name: [float(v) for v in values] for name, values in zip(self.names, columns, strict=True)
             },
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state; features it does not have keep what they have here."""
+        """Continue from a state; features that it does not have keep their present values."""
         for n, name in enumerate(self.names):
             if name in state["features"]:
                 self.weights[n], self.squares[n], self.variance[n] = state["features"][name]
-        self.cases = float(state["cases"])
+        self.steps = float(state["cases"])
 
     def adopt(self, mean: Mapping[str, Any]) -> None:
-        """Go on with the weights of an average; the number of lessons stays its own."""
-        cases = self.cases
+        """Take the weights of an average, but keep the own number of training steps."""
+        steps = self.steps
         self.restore(mean)
-        self.cases = cases
+        self.steps = steps
 
 
 def average(states: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean of several rankers' states, each counting as much as it has had lessons.
+    """Return the mean of several rankers' states, weighted by their training steps.
 
     Raises
     ------
     ValueError
-        Without any.
+        If there are no states.
     """
     several = list(states)
     if not several:

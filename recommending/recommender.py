@@ -13,7 +13,7 @@ from recommending.candidates import (
     OF_PREDICTED,
     OWN,
     RELATED,
-    Bestsellers,
+    BestsellerNumbers,
     Candidates,
     History,
     bestsellers,
@@ -23,8 +23,8 @@ from recommending.catalogue import Catalogue, Filter, Known
 from recommending.chronological import ChronologicalModel, Predictor
 from recommending.features import CHRONOLOGICAL, DAY14, FEATURES, N_NEW, NEW_FEATURES
 from recommending.gathering import new_scratch, new_sums
-from recommending.list_view import ListView, Translation, landmark_weight
 from recommending.ranker import Ranker
+from recommending.related_lists import IdMapping, RelatedLists, landmark_weight
 from recommending.tastes import new_tastes, no_groups
 from state.customers import histories as hs
 from state.customers.machine import CustomerMachine
@@ -32,11 +32,11 @@ from state.memory.item_ids import AnyIds
 from state.popularity.counts import Popularity
 
 Shelf = Literal["new", "again", "all"]
-Source = Literal["related", "bestseller", "buy-again", "predicted"]
-Algorithm = Literal["ours", "raw", "flawed", "corrected", "bestsellers"]
-ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
+CandidateSource = Literal["related", "bestseller", "buy-again", "predicted"]
+AlgorithmName = Literal["ours", "raw", "flawed", "corrected", "bestsellers"]
+ALGORITHMS: tuple[AlgorithmName, ...] = get_args(AlgorithmName)
 
-SOURCES: tuple[Source, ...] = get_args(Source)
+SOURCES: tuple[CandidateSource, ...] = get_args(CandidateSource)
 REFRESH_PURCHASES = 500
 
 NO_HISTORY = History(
@@ -68,7 +68,7 @@ USUAL = {
 
 
 def new_rankers() -> dict[str, Ranker]:
-    """Rankers that have learnt nothing yet."""
+    """Return rankers that have learnt nothing yet."""
     return {
         "new": Ranker.new(NEW_FEATURES, START_NEW, USUAL),
         "all": Ranker.new(FEATURES, START_ALL, USUAL, any_of=True),
@@ -89,7 +89,7 @@ class Recommendation(NamedTuple):
     item_id: str
     score: float
     because: list[str]
-    source: Source
+    source: CandidateSource
 
 
 class Popular(Protocol):
@@ -121,7 +121,7 @@ class Recommender:
 
     Parameters
     ----------
-    view
+    related
         The lists.
     customers
         The partition's histories.
@@ -140,22 +140,22 @@ class Recommender:
 
     def __init__(
         self,
-        view: ListView,
+        related: RelatedLists,
         customers: CustomerMachine,
         popular: Popular,
         catalogue: Catalogue | None = None,
         rankers: dict[str, Ranker] | None = None,
     ) -> None:
-        self.view, self.customers, self.popular = view, customers, popular
+        self.related, self.customers, self.popular = related, customers, popular
         self.catalogue = Catalogue() if catalogue is None else catalogue
         self.rankers = new_rankers() if rankers is None else rankers
         self.sums = new_sums()
-        self._known = Known(self.catalogue, view)
+        self._known = Known(self.catalogue, related)
         self._scratch, self._owned = new_scratch(1024), new_scratch(1024)
-        self._to_popularity = Translation(view.items, popular.items, adding=False)
-        self._from_popularity = Translation(popular.items, view.items, adding=True)
-        self._from_history = Translation(customers.items, view.items, adding=True)
-        self._best = Bestsellers(np.zeros(0, np.int32), np.zeros(0, np.int32))
+        self._to_popularity = IdMapping(related.items, popular.items, adding=False)
+        self._from_popularity = IdMapping(popular.items, related.items, adding=True)
+        self._from_history = IdMapping(customers.items, related.items, adding=True)
+        self._best = BestsellerNumbers(np.zeros(0, np.int32), np.zeros(0, np.int32))
         self._tastes = new_tastes(no_groups())
         self._looked_at = (-REFRESH_PURCHASES, 0)
         self._predictor: Predictor | None = None
@@ -168,15 +168,15 @@ class Recommender:
     def use(self, model: ChronologicalModel | None) -> None:
         """Go on with another model, or without one. To be called before, and as, `synchronise`."""
         if model is not self.model:
-            self._predictor = None if model is None else Predictor(model, self.view.items)
+            self._predictor = None if model is None else Predictor(model, self.related.items)
             self._looked_at = (-REFRESH_PURCHASES, 0)
 
     def synchronise(self) -> None:
-        """Take in items that are new in the popularity; if much was bought, or a hundredth of the catalogue
-        came since, also what sells best, and tastes.
+        """Take in items that are new in the popularity; items that are not taken in are not recommended.
 
-        To be called now and then with `view.lock` held while nobody changes the popularity. What is not known
-        yet is not recommended.
+        If many items were bought since the last time, or a hundredth of the catalogue changed, also find the
+        bestsellers and the tastes again. To be called now and then with `related.lock` held, while nobody
+        changes the popularity.
         """
         self._from_popularity.up_to_date()
         numbers = self._to_popularity.up_to_date()
@@ -187,16 +187,18 @@ class Recommender:
             self._looked_at = self.popular.purchases, self.catalogue.version
             popularity = self.popular.popularity
             most = 2 * OF_BESTSELLERS
-            self._best = Bestsellers(*(bestsellers(popularity, numbers, days, most) for days in (3, 14)))
+            self._best = BestsellerNumbers(
+                *(bestsellers(popularity, numbers, days, most) for days in (3, 14))
+            )
             buyers = np.where(numbers >= 0, popularity.buyers[np.maximum(numbers, 0)], 0)
             self._tastes = new_tastes(self._known.groups(buyers))
             if self._predictor is not None:
                 self._predictor.synchronise(popularity, numbers)
 
     def history(self, customer_id: str, profile_id: str | None = None) -> History:
-        """A customer's items, or those that a profile bought last; empty for an unknown customer.
+        """Return a customer's items, or those that a profile bought last; empty for an unknown customer.
 
-        `view.lock` must be held, and nobody change the customer machine.
+        `related.lock` must be held, and nobody change the customer machine.
         """
         self.customers.bring_in([customer_id], [])
         slot = self.customers.customers.get(customer_id)
@@ -215,8 +217,8 @@ class Recommender:
             recent[which].astype(np.float64),
         )  # fmt: skip
 
-    def in_view(self, items: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
-        """The view's numbers of items of the customer machine. `view.lock` must be held."""
+    def in_related(self, items: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
+        """Return the related lists' numbers of items of the customer machine. `related.lock` must be held."""
         return self._from_history.up_to_date()[items]
 
     def candidates(
@@ -228,23 +230,23 @@ class Recommender:
         wanted: Filter | None = None,
         flawed: bool = True,
     ) -> Candidates:
-        """Candidates as of now, which is the newest event time seen. `view.lock` must be held.
+        """Return candidates as of now, which is the newest event time seen. `related.lock` must be held.
 
         Without `flawed` their sums for the algorithm of this name are 0.
         """
-        self.view.make_room()
-        if len(self._scratch.place) < len(self.view.items):
-            n = 2 * len(self.view.items)
+        self.related.make_room()
+        if len(self._scratch.place) < len(self.related.items):
+            n = 2 * len(self.related.items)
             self._scratch, self._owned = new_scratch(n), new_scratch(n)
         allowed = _ALL if wanted is None or wanted.empty else self._known.allowed(wanted)
         predicted, said = _NOTHING, None
         if self._predictor is not None and unowned:
-            unfit = np.zeros(len(self.view.items), np.bool_)
+            unfit = np.zeros(len(self.related.items), np.bool_)
             unfit[: len(allowed)] = allowed == 0
             unfit[history.item[history.item >= 0]] = True
             predicted, said = self._predictor.say(history.item, history.last_ms, OF_PREDICTED, unfit)
         found = find(
-            self.view.arrays, self.popular.popularity, self._to_popularity.numbers, self._scratch,
+            self.related.arrays, self.popular.popularity, self._to_popularity.numbers, self._scratch,
             self._owned, self.sums, self._tastes, self._best, predicted, history, self.popular.watermark_ms,
             self.popular.customers if flawed else 0, allowed, unowned, own,
         )  # fmt: skip
@@ -254,9 +256,9 @@ class Recommender:
         return found
 
     def scores(
-        self, found: Candidates, shelf: Shelf, algorithm: Algorithm = "ours"
+        self, found: Candidates, shelf: Shelf, algorithm: AlgorithmName = "ours"
     ) -> npt.NDArray[np.float64]:
-        """What an algorithm says of the candidates found last: "ours" by the shelf's ranker."""
+        """Return what an algorithm says of the candidates found last: "ours" by the shelf's ranker."""
         if algorithm == "bestsellers":
             return found.x[:, DAY14]
         if algorithm != "ours":
@@ -272,11 +274,11 @@ class Recommender:
         k: int,
         shelf: Shelf,
         wanted: Filter | None = None,
-        algorithm: Algorithm = "ours",
+        algorithm: AlgorithmName = "ours",
     ) -> list[Recommendation]:
-        """The k best for a history, best first; fewer where there are no more candidates.
+        """Return the k best for a history, best first; fewer where there are no more candidates.
 
-        `view.lock` must be held.
+        `related.lock` must be held.
 
         Parameters
         ----------
@@ -291,10 +293,10 @@ class Recommender:
         scores = self.scores(found, shelf, algorithm)
         now_ms = self.popular.watermark_ms
         chosen, because = picking.pick(
-            self.view.arrays, self._scratch, found.item, found.source == OWN, scores, history.item,
+            self.related.arrays, self._scratch, found.item, found.source == OWN, scores, history.item,
             history.last_ms, now_ms, 1.0 / landmark_weight(now_ms), k,
         )  # fmt: skip
-        names = self.view.items.ids
+        names = self.related.items.ids
         columns = scores[chosen].tolist(), found.source[chosen].tolist(), because.tolist()
         shown: list[Recommendation] = []
         for item_id, score, source, by in zip(names(found.item[chosen].tolist()), *columns, strict=True):

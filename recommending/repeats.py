@@ -25,33 +25,33 @@ BUYERS, SHARE = 10.0, 0.1  # that the share of repeaters is shrunk with, and tow
 
 @kernel
 def mean_gap_days(p: Popularity, item: int) -> float:
-    """Days between two purchases of an item by one customer, shrunk."""
+    """Return days between two purchases of an item by one customer, shrunk."""
     days = max(p.repeats[item, SPAN_MINUTES], 0) / 1440.0
     return (days + GAPS * USUAL_GAP_DAYS) / (max(p.repeats[item, REPEAT_DAYS], 0) + GAPS)
 
 
 @kernel
 def repeat_probability(p: Popularity, item: int) -> float:
-    """Share of an item's buyers who bought it on several days, shrunk."""
+    """Return the share of an item's buyers who bought it on several days, shrunk."""
     return (max(p.repeats[item, REPEATERS], 0) + BUYERS * SHARE) / (max(p.buyers[item], 0) + BUYERS)
 
 
 @kernel
 def own_gap_days(p: Popularity, item: int, first_ms: int, last_ms: int, days: int) -> float:
-    """The customer's mean gap, shrunk towards the item's with the weight of one gap."""
+    """Return the customer's mean gap, shrunk towards the item's with the weight of one gap."""
     return (max(last_ms - first_ms, 0) / DAY_MS + mean_gap_days(p, item)) / max(days, 1)
 
 
 @kernel
 def due_ratio(p: Popularity, item: int, first_ms: int, last_ms: int, days: int, now_ms: int) -> float:
-    """Days since the newest purchase over the customer's mean gap; 1 when it is due."""
+    """Return the days since the newest purchase over the customer's mean gap; 1 when it is due."""
     since = max(now_ms - last_ms, 0) / DAY_MS
     return (since + 0.5) / (own_gap_days(p, item, first_ms, last_ms, days) + 0.5)
 
 
 @kernel
 def rate(p: Popularity, item: int, first_ms: int, last_ms: int, days: int, now_ms: int) -> float:
-    """Expected purchases of the item by the customer a day."""
+    """Return expected purchases of the item by the customer a day."""
     k = max(days, 1) - 1
     span = max(last_ms - first_ms, 0) / DAY_MS
     since = max(now_ms - last_ms, 0) / DAY_MS

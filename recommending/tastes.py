@@ -13,7 +13,9 @@ SHRINK = 3.0  # past purchases that everybody's shares count as
 
 
 class Groups(NamedTuple):
-    """Which category and brand each item of a view has, and their shares of all purchases; 0 is none."""
+    """The category and brand of each item of the related lists (0: none),
+    and their shares of all purchases.
+    """
 
     of_item: npt.NDArray[np.int32]  # [items, 2]
     category_share: npt.NDArray[np.float64]

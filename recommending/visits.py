@@ -1,4 +1,4 @@
-"""Which customers come back in a batch, and with what."""
+"""Find the customers who come back in a batch, and what they buy."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from state.customers import histories as hs
-from state.customers.events import EventBatch, Kind
+from state.customers.events import Action, EventBatch
 from state.customers.histories import Histories
 
 BREAK_MS = 30 * 60_000
-MOST_CASES = 20  # of a chunk of a full load: of more, some are skipped
+MOST_EXAMPLES = 20  # of a chunk of a full load; further visits are skipped
 
 
 class Visit(NamedTuple):
@@ -20,11 +20,11 @@ class Visit(NamedTuple):
     Attributes
     ----------
     customer
-        Slot.
+        The customer's slot.
     time_ms
-        Of its first event.
+        The time of the visit's first event.
     events
-        Indices of its purchases in the batch.
+        The indices of its purchases in the batch.
     """
 
     customer: int
@@ -33,16 +33,16 @@ class Visit(NamedTuple):
 
 
 def visits(batch: EventBatch, histories: Histories, most: int) -> list[Visit]:
-    """The first visits of customers who have a history, at most so many, evenly from the batch.
+    """Return the first visits of customers who have a history: at most `most`, spread evenly over the batch.
 
-    A visit is what a customer buys without a break of 30 minutes of event time. What goes on a visit that
-    began in an earlier batch is no visit of its own.
+    A visit is what a customer buys without a break of 30 minutes of event time. Events that continue a visit
+    of an earlier batch are no visit of their own.
     """
     found: dict[int, Visit] = {}
     newest: dict[int, int] = {}
-    kinds, customers, times = batch.kinds.tolist(), batch.customers.tolist(), batch.times_ms.tolist()
-    for i, (kind, customer, time_ms) in enumerate(zip(kinds, customers, times, strict=True)):
-        if kind != Kind.PURCHASE:
+    actions, customers, times = batch.actions.tolist(), batch.customers.tolist(), batch.times_ms.tolist()
+    for i, (action, customer, time_ms) in enumerate(zip(actions, customers, times, strict=True)):
+        if action != Action.PURCHASE:
             continue
         visit = found.get(customer)
         if visit is None:

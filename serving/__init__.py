@@ -1,12 +1,12 @@
-"""What shops and merchandisers ask: an HTTP API and a page over what is published.
+"""An HTTP API and a page for shops and merchandisers, over what is published.
 
 read_model    what the compacted topics hold, in memory
-following     fills it from Kafka
-answers       what is asked of it, as JSON
+follower      it fills the read model from Kafka
+answers       the answers to questions, as JSON
 statistics    quality, experiments and what was learnt, summed over partitions
-owners        what only the worker that holds a customer can answer
+owners        questions that only the worker or recommender with the customer can answer
 metrics       the same for Prometheus
 api           paths and parameters
-server        runs all that
-page/         for people
+server        it runs all that
+page/         the page for people
 """

@@ -17,7 +17,7 @@ NOT_PUBLISHED = "correct the id; for one without events /api/recommend/CUSTOMER 
 
 
 def describe(model: ReadModel, item_id: str) -> dict[str, Any]:
-    """What the catalogue says of an item; null where it says nothing."""
+    """Return what the catalogue says of an item; null where it says nothing."""
     item = model.items.get(item_id)
     if item is None:
         nothing = dict.fromkeys(("title", "category", "brand", "price", "available"))
@@ -29,13 +29,13 @@ def describe(model: ReadModel, item_id: str) -> dict[str, Any]:
 
 
 def offered(model: ReadModel, item_id: str) -> bool:
-    """Whether an item may be offered: not if the catalogue says that it cannot be bought."""
+    """Return whether an item may be offered: not if the catalogue says that it cannot be bought."""
     item = model.items.get(item_id)
     return item.available if item is not None else item_id not in model.withdrawn
 
 
 def related(model: ReadModel, of: KindModel, item_id: str, k: int) -> dict[str, Any]:
-    """An item's list, best first."""
+    """Return an item's list, best first."""
     found = of.related(item_id)
     if found is None and item_id not in model.items:
         raise ApiError(
@@ -61,7 +61,7 @@ def related(model: ReadModel, of: KindModel, item_id: str, k: int) -> dict[str, 
 def sellers(
     model: ReadModel, of: KindModel, category: str | None, k: int, *, trending: bool
 ) -> dict[str, Any]:
-    """Bestsellers, or what rises, of everything or of a category."""
+    """Return bestsellers, or what rises, of everything or of a category."""
     found = of.sellers(category, trending=trending)
     if found is None and category is not None and category not in categories(model, of):
         raise ApiError(
@@ -79,7 +79,7 @@ def sellers(
 
 
 def categories(model: ReadModel, of: KindModel) -> list[str]:
-    """All that the catalogue or the bestsellers know, in order."""
+    """Return all that the catalogue or the bestsellers know, in order."""
     named = {item.category for item in model.items.values() if item.category}
     return sorted(named | of.categories())
 
@@ -87,7 +87,7 @@ def categories(model: ReadModel, of: KindModel) -> list[str]:
 def published(
     model: ReadModel, of: KindModel, customer_id: str, profile_id: str | None, k: int
 ) -> dict[str, Any]:
-    """What is published for a customer, or for a profile of the account."""
+    """Return what is published for a customer, or for a profile of the account."""
     assert isinstance(of.kind, EventKind)
     found = of.recommendations(customer_id, profile_id)
     profiles = of.profiles(customer_id)
@@ -101,7 +101,7 @@ def published(
 
 
 def recommendations(model: ReadModel, answer: Recommendations, k: int) -> dict[str, Any]:
-    """A message of recommendations, with titles."""
+    """Return a message of recommendations, with titles."""
     return {
         "customer_id": answer.customer_id, "profile_id": answer.profile_id, "kind": answer.kind,
         "as_of": answer.as_of, "variant": answer.variant,
@@ -121,7 +121,10 @@ def _named(model: ReadModel, item_id: str) -> dict[str, Any]:
 
 
 def search(model: ReadModel, of: KindModel, q: str, k: int) -> dict[str, Any]:
-    """Items whose title has every word of `q`, or whose id begins with it; the most bought first."""
+    """Return the items whose title has every word of `q`, or whose id begins with it.
+
+    The most bought first.
+    """
     words, prefix, buyers = q.casefold().split(), q.strip(), of.buyers
 
     def matches() -> Iterable[tuple[bool, int, str]]:
@@ -140,12 +143,14 @@ def search(model: ReadModel, of: KindModel, q: str, k: int) -> dict[str, Any]:
 
 
 def _behind(end: int | None, position: int) -> int | None:
-    """How many records a position is behind the end; None if either is not known."""
+    """Return how many records a position is behind the end; None if either is not known."""
     return None if end is None or position < 0 else max(0, end - position)
 
 
 def status(model: ReadModel) -> dict[str, Any]:
-    """How far everything is: per kind what is published, per task where it is and what it lags behind."""
+    """Return how far everything is: per kind what is published, per task
+    where it is and what it lags behind.
+    """
     now_ms = time.time() * 1000
     tasks = []
     for name, progress in sorted(model.tasks.items()):
@@ -174,7 +179,7 @@ def status(model: ReadModel) -> dict[str, Any]:
 
 
 def _word(of: KindModel) -> str | None:
-    """The word for a plain event of the kind; none where nobody publishes events of it."""
+    """Return the word for a plain event of the kind; none where nobody publishes events of it."""
     return of.kind.word if isinstance(of.kind, EventKind) else None
 
 

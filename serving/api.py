@@ -51,7 +51,7 @@ class Api:
         self._model, self._owners = model, owners
 
     def application(self) -> web.Application:
-        """The application, with all paths."""
+        """Return the application, with all paths."""
         app = web.Application(middlewares=[_as_json, _safe])
         app.add_routes([
             *(self._get(path, self._related, "id", "kind", "k") for path in _with_id("/api/related")),
@@ -152,7 +152,10 @@ class Api:
 
 
 def _with_id(path: str) -> tuple[str, str]:
-    """The paths of a question about one id: any but . and .. behind it, and any as the parameter id."""
+    """Return the paths of a question about one id: any but . and ..
+
+    Behind it, and any as the parameter id.
+    """
     return f"{path}/{{id:[^/]+}}", path
 
 
@@ -171,7 +174,7 @@ async def _no_such_path(request: web.Request) -> web.Response:
 
 @web.middleware
 async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell errors as JSON."""
+    """Return errors as JSON."""
     try:
         return await handler(request)
     except ApiError as error:
@@ -194,7 +197,9 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def _safe(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The page loads nothing from elsewhere, runs no script that is not ours, and is always the newest."""
+    """Return the page loads nothing from elsewhere, runs no script that is not ours, and is always the
+    newest.
+    """
     response = await handler(request)
     response.headers.update({
         "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",

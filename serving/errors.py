@@ -21,5 +21,5 @@ class ApiError(Exception):
 
 
 def bad(where: str, what: str, what_to_do: str) -> ApiError:
-    """A parameter that cannot be used."""
+    """Return a parameter that cannot be used."""
     return ApiError(400, what, where=f"parameter {where}", what_to_do=what_to_do)

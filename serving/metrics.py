@@ -1,4 +1,4 @@
-"""What is known of the system as metrics for Prometheus, made when they are asked for."""
+"""Metrics of the system for Prometheus, computed when they are requested."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class _Collector(Collector):
         labels = ["kind", "algorithm", "variant"]
         cases = CounterMetricFamily("alsobought_quality_cases", "customers who came back", labels=labels)
         hits = CounterMetricFamily("alsobought_quality_hits", "who bought one of the six", labels=labels)
-        lessons = CounterMetricFamily("alsobought_ranker_cases", "lessons", labels=["kind", "ranker"])
+        steps = CounterMetricFamily("alsobought_ranker_cases", "training steps", labels=["kind", "ranker"])
         for name, of in self._model.kinds.items():
             for what, count in of.published.items():
                 lists.add_metric([name, what], count)
@@ -91,8 +91,8 @@ class _Collector(Collector):
                 cases.add_metric([name, statistics.SHOWN, described["variant"]], described["cases"])
                 hits.add_metric([name, statistics.SHOWN, described["variant"]], described["hits"])
             for ranker, learnt in statistics.learner(of)["rankers"].items():
-                lessons.add_metric([name, ranker], learnt["cases"])
-        yield from (lists, cases, hits, lessons)
+                steps.add_metric([name, ranker], learnt["cases"])
+        yield from (lists, cases, hits, steps)
 
 
 def _value(task: Progress, field: str) -> float:
@@ -100,7 +100,7 @@ def _value(task: Progress, field: str) -> float:
 
 
 def exposition(model: ReadModel) -> bytes:
-    """All metrics, in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(model))
     return generate_latest(registry)

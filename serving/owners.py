@@ -41,7 +41,7 @@ class Owners:
         await self._session.close()
 
     async def recommend(self, customer_id: str, question: dict[str, Any]) -> Recommendations | None:
-        """The answer to a question of POST /recommendations about one customer.
+        """Return the answer to a question of POST /recommendations about one customer.
 
         Raises
         ------

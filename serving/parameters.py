@@ -30,7 +30,9 @@ class Parameters:
                 raise bad(name, f"{request.path} has no parameter {name!r}", offered)
 
     def id(self) -> str:
-        """The id in the path, or the parameter of that name: browsers do not send a path that ends in .."""
+        """Return the id in the path, or the parameter of that name: browsers do not send a path that ends in
+        ..
+        """
         name = self._path.get("id") or self._query.get("id", "")
         if not name:
             raise bad("id", "it is missing", "add it to the path, or as the parameter id")
@@ -39,11 +41,11 @@ class Parameters:
         return name
 
     def text(self, name: str) -> str | None:
-        """A text; None if it is missing or empty."""
+        """Return a text; None if it is missing or empty."""
         return self._query.get(name) or None
 
     def query(self, name: str) -> str:
-        """A text to look for, maybe empty."""
+        """Return a text to look for, maybe empty."""
         text = self._query.get(name, "")
         if len(text) > MAX_QUERY:
             raise bad(
@@ -52,11 +54,11 @@ class Parameters:
         return text
 
     def texts(self, name: str) -> list[str]:
-        """All values of a parameter that may be repeated."""
+        """Return all values of a parameter that may be repeated."""
         return [value for value in self._query.getall(name, []) if value]
 
     def k(self, default: int, most: int = MOST) -> int:
-        """How many entries are asked for."""
+        """Return how many entries are asked for."""
         text = self._query.get("k", str(default))
         if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
             raise bad(
@@ -65,7 +67,7 @@ class Parameters:
         return int(text)
 
     def flag(self, name: str) -> bool:
-        """Whether something is asked for."""
+        """Return whether something is asked for."""
         text = self._query.get(name, "0")
         if text not in FLAGS:
             raise bad(
@@ -74,7 +76,7 @@ class Parameters:
         return FLAGS[text]
 
     def price(self, name: str) -> float | None:
-        """A price, None if it is missing."""
+        """Return a price, None if it is missing."""
         text = self.text(name)
         if text is None:
             return None
@@ -87,7 +89,7 @@ class Parameters:
         return price
 
     def kind(self, kinds: Mapping[str, Any], default: str | None) -> str | None:
-        """The name of a kind, one of those that can be asked for."""
+        """Return the name of a kind, one of those that can be asked for."""
         name = self.text("kind") or default
         if name is not None and name not in kinds:
             raise bad(
@@ -98,7 +100,7 @@ class Parameters:
         return name
 
     def shelf(self) -> str:
-        """What may be recommended: new items, those the customer has, or all."""
+        """Return what may be recommended: new items, those the customer has, or all."""
         name = self._query.get("shelf", "all")
         if name not in SHELVES:
             raise bad("shelf", f"shelf must be one of {', '.join(SHELVES)}, but is {name!r}", "correct it")

@@ -74,12 +74,12 @@ class KindModel:
     _profiles: dict[str, set[str]] = field(default_factory=dict)
 
     def related(self, item_id: str) -> RelatedItems | None:
-        """An item's list, None if it has none."""
+        """Return an item's list, None if it has none."""
         packed = self._lists.get(item_id)
         return None if packed is None else decode_related(unpack(packed))
 
     def sellers(self, category: str | None, *, trending: bool) -> Sellers | None:
-        """Bestsellers or what rises, of everything or of a category; None where nothing does."""
+        """Return bestsellers or what rises, of everything or of a category; None where nothing does."""
         prefix = "trending" if trending else "category"
         key = f"{prefix}:{category}" if category is not None else "trending" if trending else "all"
         value = self._sellers.get(key)
@@ -90,7 +90,7 @@ class KindModel:
         return {key.removeprefix("category:") for key in self._sellers if key.startswith("category:")}
 
     def recommendations(self, customer_id: str, profile_id: str | None = None) -> Recommendations | None:
-        """What is published for a customer or a profile, None without."""
+        """Return what is published for a customer or a profile, None without."""
         value = self._recommended.get(key_of(customer_id, profile_id))
         answer = None if value is None else decode_recommendations(value)
         return (
@@ -178,7 +178,7 @@ class ReadModel:
                 self._take[of.kind.recommendations.name] = of.take_recommendations
 
     def specs(self) -> list[TopicSpec]:
-        """The topics it is made of."""
+        """Return the topics it is made of."""
         counted = {spec.name for spec in counted_of_kinds(of.kind for of in self.kinds.values())}
         own = [
             spec
@@ -189,7 +189,7 @@ class ReadModel:
         return [*own, ITEMS, QUALITY, RANKER, PROGRESS]
 
     def end_of(self, task: str) -> int | None:
-        """The end of a task's partition, a worker's or a recommender's; None while it is not known."""
+        """Return the end of a task's partition, a worker's or a recommender's; None while it is not known."""
         return self.ends.get(task.removeprefix(REPORTED))
 
     def missing(self) -> list[str]:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from aiohttp import web
 
 from serving.api import Api
-from serving.following import Follower
+from serving.follower import ModelFollower
 from serving.owners import Owners
 from serving.read_model import ReadModel
-from streams.kafka.views import partitions_of
+from streams.kafka.follower import partitions_of
 from streams.kinds import Kind
 from streams.topics import ITEMS
 
@@ -72,7 +72,7 @@ class Server:
                 ) from error
             host = f"[{self._host}]" if ":" in self._host else self._host
             started(f"http://{host}:{runner.addresses[0][1]}")
-            await Follower(self._bootstrap, self.model, self._partitions).run()
+            await ModelFollower(self._bootstrap, self.model, self._partitions).run()
         finally:
             await runner.cleanup()
             await owners.close()

@@ -15,25 +15,26 @@ SHOWN = "shown"  # the algorithm of records that are about variants
 CONTROL = "control"
 SIGNIFICANT = 0.05
 
-Counts = tuple[int, int]  # cases, hits
+CasesAndHits = tuple[int, int]  # cases, hits
 
 
-def _sums(published: Iterable[tuple[Any, Quality]]) -> dict[Any, Counts]:
-    sums: dict[Any, Counts] = defaultdict(lambda: (0, 0))
+def _sums(published: Iterable[tuple[Any, Quality]]) -> dict[Any, CasesAndHits]:
+    sums: dict[Any, CasesAndHits] = defaultdict(lambda: (0, 0))
     for key, quality in published:
         cases, hits = sums[key]
         sums[key] = cases + quality.cases, hits + quality.hits
     return {key: counts for key, counts in sums.items() if counts[0]}
 
 
-def _rate(counts: Counts) -> dict[str, Any]:
+def _rate(counts: CasesAndHits) -> dict[str, Any]:
     cases, hits = counts
     low, high = interval(hits, cases)
     return {"cases": cases, "hits": hits, "rate": hits / cases, "low": low, "high": high}
 
 
 def quality(of: KindModel) -> dict[str, Any]:
-    """How often each algorithm's six held what was then bought: per day of event time, and of all days.
+    """Return how often each algorithm's six held what was then bought: per day of event time, and of all
+    days.
 
     Rates are hits of cases, low and high the bounds of 95 % confidence.
     """
@@ -63,7 +64,7 @@ def experiments(of: KindModel) -> dict[str, Any]:
     return {"kind": of.kind.name, "control": names[0] if names else None, "variants": variants}
 
 
-def _against(name: str, counts: Counts, control: str, others: Counts) -> dict[str, Any]:
+def _against(name: str, counts: CasesAndHits, control: str, others: CasesAndHits) -> dict[str, Any]:
     difference = counts[1] / counts[0] - others[1] / others[0]
     p = p_value(counts[1], counts[0], others[1], others[0])
     verdict = (
@@ -76,7 +77,7 @@ def _against(name: str, counts: Counts, control: str, others: Counts) -> dict[st
 
 
 def learner(of: KindModel) -> dict[str, Any]:
-    """What was learnt: the weights in effect, cases, and what it brought over bestsellers, per day.
+    """Return what was learnt: the weights in effect, cases, and what it brought over bestsellers, per day.
 
     Weights are of standardised features: how much one standard deviation of the feature adds to the score.
     """

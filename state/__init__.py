@@ -1,19 +1,19 @@
 """The machines: deterministic functions of their logs, without Kafka, clock or randomness.
 
-Rooms, each of which imports only those above it:
+Each line may only import from the lines above it:
 
     errors, settings
     storage         where state is kept
-    memory          much in little memory
+    memory          compact arrays and dictionaries
     messages        what machines read and write
-    relatedness     how much more often two items are bought together than chance would have it
-    customers       the customer machine: events to histories and deltas
+    relatedness     how much more often two items are bought together than expected by chance
+    customers       the customer machine: it turns events into histories and deltas
     popularity      how popular items are
-    items           the item machine: deltas to related lists
+    items           the item machine: it turns deltas into related lists
     watched_bought  the crossing machine: what those who watched an item went on to buy
     catalogue       the catalogue machine: which items can be bought
 
-As a library, on ten purchases:
+The machines can be used as a library. An example with ten purchases:
 
 >>> from state.customers.machine import CustomerMachine
 >>> from state.customers.events import Event

@@ -1,8 +1,8 @@
-"""The catalogue machine: which items can be bought, one per partition of the catalogue.
+"""The catalogue machine: which items can be bought, one machine per partition of the catalogue.
 
-It remembers the items that cannot, so that a full catalogue of items that can costs the item partitions
-nothing, and sends changes only. For a reader that is new, or had been away, it also remembers those that
-could not be bought once and now can: all that it ever sent is then said in one message.
+It remembers the items that cannot be bought, and sends only changes, so that items that can be bought cost
+the item partitions nothing. It also remembers the items that could not be bought once and now can. From the
+two sets it makes one message with everything it ever sent, for a reader that is new or had been away.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class CatalogueMachine:
     available_again: set[str] = field(default_factory=set)
 
     def apply(self, ids: list[str], available: npt.NDArray[np.uint8], end: int) -> Availability | None:
-        """Apply entries, the newest last, of a chunk that ends before `end`; what changed, if anything."""
+        """Apply the entries of a chunk that ends before `end`, the newest last.
+
+        Return what changed, or None if nothing did.
+        """
         changed: dict[str, bool] = {}
         for name, can_be_bought in zip(ids, available.tolist(), strict=True):
             if can_be_bought == (name in self.unavailable):
@@ -54,7 +57,9 @@ class CatalogueMachine:
         return Availability(self.source, first, end, list(changed), np.array([*changed.values()], np.uint8))
 
     def all_sent(self) -> Availability | None:
-        """Everything sent so far in one message, for a reader that has none or a part; None if nothing was.
+        """Return everything sent so far in one message, or None if nothing was sent.
+
+        It is for a reader that has received nothing, or only a part.
 
         >>> machine = CatalogueMachine(Source(1, 0))
         >>> _ = machine.apply(["tea", "milk"], np.array([False, False]), end=2)
@@ -71,13 +76,16 @@ class CatalogueMachine:
 
 
 class CatalogueSaver(Saver):
-    """Its store: META with the position and the readers, unavailable items as PAGE `u`, those again as `v`.
+    """The store of a catalogue machine.
+
+    META has the position and the readers; the PAGE `u` has the unavailable items, the PAGE `v` those that are
+    available again.
 
     Attributes
     ----------
     readers : list[str]
-        Whom everything that the machine has applied was sent to, when it was stored; to be set by whoever
-        sends. Empty where the store is empty, or older than this and does not say.
+        The readers to which everything that the machine had applied was sent when it was stored. The sender
+        sets it. It is empty if the store is empty or of a version that did not record it.
     """
 
     def __init__(self, machine: CatalogueMachine, store: Store, log: str | None = None) -> None:
@@ -86,7 +94,7 @@ class CatalogueSaver(Saver):
         self.readers: list[str] = []
 
     def position(self) -> int:
-        """The machine's position."""
+        """Return the machine's position."""
         return self.machine.position
 
     def begin_at(self, position: int) -> None:

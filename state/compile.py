@@ -1,7 +1,7 @@
-"""Small loads that call every kernel of `state`, each with the types that it is used with.
+"""Small loads that call every kernel of `state` with the types that it is used with.
 
-A kernel is compiled when it is first called with its types. `streams.compile` calls those of customers and
-those of items in two processes, so that each is compiled once; then all of them with `exercise`.
+A kernel is compiled when it is first called with its types. `streams.compile` first calls the kernels of
+customers and those of items in two processes, so that each is compiled once, and then all with `exercise`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba.core import event
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items.machine import ItemMachine
@@ -22,7 +22,7 @@ from state.items.saver import ItemSaver
 from state.memory.item_ids import ItemIds
 from state.memory.murmur2 import hashes
 from state.messages.deltas import Source, decode, encode, nothing
-from state.messages.first_events import BOUGHT, WATCHED, decode_first, encode_first
+from state.messages.history_changes import BOUGHT, WATCHED, decode_history_changes, encode_history_changes
 from state.messages.pair_changes import Buyers, PairChanges, Pairs, Sizes, decode_pairs, encode_pairs
 from state.popularity.bestsellers import Bestsellers
 from state.popularity.view import PopularityView
@@ -40,13 +40,13 @@ EVENTS = [
         for c in range(20)
         for i in range(12)
     ),
-    Event("customer-1", "item-7", START_MS, kind=Kind.RETURN),
-    Event("customer-2", "", START_MS, kind=Kind.FORGET),
+    Event("customer-1", "item-7", START_MS, action=Action.RETURN),
+    Event("customer-2", "", START_MS, action=Action.FORGET),
 ]
 
 
 def exercise() -> int:
-    """Run a small load through every kernel of `state`; returns how many items have a list."""
+    """Run a small load through every kernel of `state`; return how many items have a list."""
     customers, items = CustomerMachine(SETTINGS), ItemMachine(SETTINGS)
     stores = MemoryStore(), MemoryStore()
     savers = CustomerSaver(customers, stores[0]), ItemSaver(items, stores[1])
@@ -66,7 +66,7 @@ def exercise() -> int:
 
 
 def exercise_customers() -> CustomerMachine:
-    """Call the kernels of customers: of histories and of their first events; returns a machine with some."""
+    """Call the kernels of histories and of history changes; return a machine with customers."""
     customers, store = CustomerMachine(SETTINGS), MemoryStore()
     saver = CustomerSaver(customers, store)
     customers.apply(customers.batch(EVENTS))
@@ -77,7 +77,7 @@ def exercise_customers() -> CustomerMachine:
 
 
 def exercise_items() -> ItemMachine:
-    """Call the kernels of items, and none of customers; returns a machine in which one pair is counted."""
+    """Call the kernels of items, and none of customers; return a machine in which one pair is counted."""
     items, store = ItemMachine(SETTINGS), MemoryStore()
     saver = ItemSaver(items, store)
     items.mark_published(items.rank(np.arange(0), exact=True))
@@ -94,7 +94,7 @@ def exercise_items() -> ItemMachine:
 
 
 def _one_pair() -> PairChanges:
-    """Somebody watched tea and then bought milk."""
+    """Return the changes after one customer watched tea and then bought milk."""
     offset, (tea, milk), one = np.zeros(1, np.uint32), np.arange(2, dtype=np.uint32).reshape(2, 1), np.ones(1)
     return PairChanges(
         Source(1, 0), 0, 1, 1, 0, ["tea", "milk"], np.zeros(2, np.uint16),
@@ -105,23 +105,23 @@ def _one_pair() -> PairChanges:
 
 
 def _cross(items: ItemMachine | None) -> None:
-    """The same as watches, and as what was then bought."""
+    """Apply the same events as watches and as purchases that follow them."""
     crossing = CrossingMachine(SETTINGS)
     for side in (BOUGHT, WATCHED):
         machine = CustomerMachine(SETTINGS, publishes_as=Source(side, 0))
-        for message in machine.apply(machine.batch(EVENTS)).first_events:
-            for changes in crossing.apply(decode_first(encode_first(message)))[0]:
+        for message in machine.apply(machine.batch(EVENTS)).history_changes:
+            for changes in crossing.apply(decode_history_changes(encode_history_changes(message)))[0]:
                 if items is not None:
                     items.apply_pairs(decode_pairs(encode_pairs(changes)))
 
 
 def _best(items: ItemMachine) -> None:
-    """What is bought most."""
+    """Call the kernels of bestsellers."""
     Bestsellers().update(items.popularity, items.items, np.ones(5, np.int32))
 
 
 class _Compiled(event.Listener):  # type: ignore[misc]
-    """Counts what numba compiles, and does not find in its cache."""
+    """Counts the kernels that numba compiles because its cache does not have them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -135,7 +135,7 @@ class _Compiled(event.Listener):  # type: ignore[misc]
 
 @contextmanager
 def counting_compilations() -> Iterator[_Compiled]:
-    """Count in `count` what is compiled in the block."""
+    """Count the kernels that are compiled in the block, in the attribute `count`."""
     compiled = _Compiled()
     with event.install_listener("numba:compile", compiled):
         yield compiled

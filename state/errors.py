@@ -1,14 +1,14 @@
-"""What can go wrong in the machines and their stores.
+"""The errors of the machines and their stores.
 
 StateError
-├── OutOfReservedMemory   an arena is full or the system refuses address space
-├── BadSettings           a setting out of range, or unlike those the store was made with
-├── BadDelta              a pair-delta message that cannot be read or does not fit
-│   └── NoMessage         a record that no machine wrote
+├── OutOfReservedMemory   an arena is full, or the system refuses address space
+├── BadSettings           a setting is out of range, or differs from that of the store
+├── BadDelta              a pair-deltas message cannot be read or does not fit
+│   └── NoMessage         a record was not written by a machine
 └── StoreError
-    ├── UnknownLayout     written by another version
-    ├── CorruptRecord     bytes that cannot be what was written
-    ├── ForeignLog        counted from other Kafka topics than those of now
+    ├── UnknownLayout     another version wrote the store
+    ├── CorruptRecord     the bytes of a record are not those that were written
+    ├── ForeignLog        the store was counted from other Kafka topics than the present ones
     ├── StoreLocked       another process has the store open
     └── StoreFull         the disk has no room
 """
@@ -21,11 +21,13 @@ class StateError(Exception):
 
 
 class OutOfReservedMemory(StateError):
-    """Raise the limit the message names, or run with more partitions (each has its own arena)."""
+    """An arena is full: raise the limit that the message names, or run
+    with more partitions (one arena each).
+    """
 
 
 class BadSettings(StateError):
-    """Set what the message names back, or rebuild the state from the log with the new setting."""
+    """A setting is wrong: set what the message names back, or rebuild the state with the new setting."""
 
 
 class BadDelta(StateError):
@@ -33,7 +35,7 @@ class BadDelta(StateError):
 
 
 class NoMessage(BadDelta):
-    """Somebody else wrote to a topic that is the machines' own: pass the record over, and tell its writer."""
+    """A record in one of the machines' own topics is by somebody else: skip it and report it."""
 
 
 class StoreError(StateError):
@@ -41,20 +43,20 @@ class StoreError(StateError):
 
 
 class UnknownLayout(StoreError):
-    """Open the store with the version of alsobought that wrote it, or rebuild it from the log."""
+    """Another version wrote the store: open it with that version, or rebuild it with `alsobought rebuild`."""
 
 
 class CorruptRecord(StoreError):
-    """The disk lost or changed bytes: remove the store's folder to rebuild it from the log."""
+    """The disk lost or changed bytes: remove the store's folder, and the worker rebuilds it from the log."""
 
 
 class ForeignLog(StoreError):
-    """The topics were made anew: run `alsobought rebuild`, or point the worker at the cluster it had."""
+    """The topics were deleted and created again: run `alsobought rebuild`, or use the earlier cluster."""
 
 
 class StoreLocked(StoreError):
-    """Stop the other worker that has this folder open, or give this one another data directory."""
+    """Another worker has this folder open: stop it, or give this worker another data directory."""
 
 
 class StoreFull(StoreError):
-    """Free space on the disk and start the worker again: it goes on from what it last wrote."""
+    """The disk is full: free space and start the worker again; it continues from what it last wrote."""

@@ -5,7 +5,7 @@
     watches    ──► customers  ──► pair-deltas-watched ──► items ──► related-items-watched, popularity-watched
     ...                               and so on for every type of events in the settings
     first-events ──► crossing ──► pair-deltas-watched-bought ──► items ──► related-items-watched-bought
-                                      of what the customers' machines of purchases and watches tell there
+                      (the customers' machines of purchases and of watches publish history changes there)
     dead-letters and progress are written by all of them
 
 All of it is one agent: what a fetch brought, of all topics and partitions, goes through the machines in one

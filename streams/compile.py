@@ -13,7 +13,7 @@ import numpy as np
 
 import recommending.compile
 import state.compile
-from recommending.list_view import ListView
+from recommending.related_lists import RelatedLists
 from state.compile import EVENTS, SETTINGS, START_MS, counting_compilations
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
@@ -64,10 +64,10 @@ def _write(items: ItemMachine) -> list[bytes]:
 
 def _read(lists: list[bytes]) -> int:
     """Read lists; returns how many they are."""
-    view = ListView(SETTINGS.list_length)
-    with view.lock:
-        ListReader(view).take([(b"", raw) for raw in lists])
-    return int(np.count_nonzero(view.arrays.length))
+    related = RelatedLists(SETTINGS.list_length)
+    with related.lock:
+        ListReader(related).take([(b"", raw) for raw in lists])
+    return int(np.count_nonzero(related.arrays.length))
 
 
 def main() -> None:

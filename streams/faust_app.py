@@ -27,7 +27,7 @@ COMPUTING_THREADS = 3
 KAFKA_AWAY_LOOKS = 30  # half a second each, after the session: so long a process that stops waits for Kafka
 
 
-class Service(Protocol):
+class AnswersQueries(Protocol):
     """What answers questions about the tasks."""
 
     async def start(self) -> str:
@@ -37,7 +37,7 @@ class Service(Protocol):
         """Stop answering."""
 
 
-class Tables(TableManager):  # type: ignore[misc]
+class NoTables(TableManager):  # type: ignore[misc]
     """No tables: a start does not wait a second for agents to declare some."""
 
     async def on_start(self) -> None:
@@ -76,14 +76,14 @@ def bootstrap_of(settings: Settings) -> str:
 
 
 def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
-    """An app of a consumer group, with its tasks; also sets up what a process has one of."""
+    """Return an app of a consumer group, with its tasks; also sets up what a process has one of."""
     # The thread of the machines, that of the consumer and the loop hand work to one another many times a
     # second: who waits for Python's lock gets it after this long at most (5 ms by default).
     sys.setswitchinterval(0.0005)
     # Records by the million are short-lived and hold no cycles: looking for cycles cost 5 % of the time.
     gc.set_threshold(100_000, 20, 50)
     keep_compact()
-    if settings.log_level != "debug":  # they tell of every connection and every look into a topic
+    if settings.log_level != "debug":  # these libraries log every connection and every look into a topic
         for library in ("kafka", "aiokafka"):
             logging.getLogger(library).setLevel(logging.WARNING)
     app = App(
@@ -94,7 +94,7 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
-        TableManager=Tables,
+        TableManager=NoTables,
         stream_wait_empty=False,
         stream_buffer_maxsize=16,
         broker_session_timeout=settings.session_ms / 1000,
@@ -128,7 +128,7 @@ def add_agent(app: App, specs: Iterable[TopicSpec]) -> None:
     app.agent(topic, name="cycle")(cycle)
 
 
-def serve(app: App, service: Service) -> None:
+def serve(app: App, service: AnswersQueries) -> None:
     """Answer questions and publish progress while the app runs; save and close every store at its end."""
 
     @app.task  # type: ignore[untyped-decorator]

@@ -6,11 +6,13 @@
 
 The first two are always there, others where ALSOBOUGHT_EVENT_TYPES names them. The catalogue is one for all.
 
-One more kind of lists has no events that users publish: what those who watched an item went on to buy,
+One more kind of lists has no events that users publish. It holds what those who watched an item went on to
+buy:
 
     watched-bought   first-events   pair-deltas-watched-bought   related-items-watched-bought
 
-is counted from what the machines of purchases and of watches tell in `first-events`.
+It is counted from the history changes that the machines of purchases and of watches publish to
+`first-events`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from streams.topics import (
     BESTSELLERS,
-    FIRST_EVENTS,
+    HISTORY_CHANGES,
     ITEMS,
     PAIR_DELTAS,
     POPULARITY,
@@ -99,8 +101,8 @@ class CrossKind(Kind):
     Attributes
     ----------
     sides
-        The kinds of events whose machines tell what comes into histories, by their numbers there
-        (`state.messages.first_events`).
+        The kinds of events whose machines publish history changes, by their numbers there
+        (`state.messages.history_changes`).
     """
 
     sides: tuple[EventKind, ...]
@@ -130,11 +132,11 @@ WATCHED = _kind(
 BUILT_IN = (BOUGHT, WATCHED)
 WATCHED_BOUGHT = CrossKind(
     "watched-bought",
-    FIRST_EVENTS,
+    HISTORY_CHANGES,
     replace(
         PAIR_DELTAS,
         name="pair-deltas-watched-bought",
-        purpose="internal: what first events change in the counts of a partition's items",
+        purpose="internal: how history changes affect the counts of a partition's items",
     ),
     replace(
         RELATED_ITEMS,
@@ -148,7 +150,7 @@ LISTED: tuple[Kind, ...] = (*BUILT_IN, WATCHED_BOUGHT)
 
 
 def kinds_of(settings: Settings) -> tuple[EventKind, ...]:
-    """Every kind of events that the settings have; `bought` is the first."""
+    """Return every kind of events that the settings have; `bought` is the first."""
     return (*BUILT_IN, *(_configured(word) for word in settings.event_words))
 
 
@@ -157,33 +159,33 @@ def _configured(word: str) -> EventKind:
 
 
 def listed_of(settings: Settings) -> tuple[Kind, ...]:
-    """Every kind of lists that the settings have, those of events first."""
+    """Return every kind of lists that the settings have, those of events first."""
     crossing = (WATCHED_BOUGHT,) if settings.watched_bought_days else ()
     return (*kinds_of(settings), *crossing)
 
 
 def topics_of(settings: Settings) -> tuple[TopicSpec, ...]:
-    """Every topic there has to be."""
+    """Return every topic there has to be."""
     return topics_of_kinds(listed_of(settings))
 
 
 def topics_of_kinds(kinds: Iterable[Kind]) -> tuple[TopicSpec, ...]:
-    """Those of the kinds, one after the other, and those that kinds share."""
+    """Return those of the kinds, one after the other, and those that kinds share."""
     return (*(spec for kind in kinds for spec in kind.topics), *SHARED)
 
 
 def counted_of(settings: Settings) -> tuple[TopicSpec, ...]:
-    """The topics that state is counted from; a task is a partition of one of these."""
+    """Return the topics that state is counted from; a task is a partition of one of these."""
     return counted_of_kinds(listed_of(settings))
 
 
 def counted_of_kinds(kinds: Iterable[Kind]) -> tuple[TopicSpec, ...]:
-    """Those of the kinds, and the catalogue."""
+    """Return those of the kinds, and the catalogue."""
     return (*(spec for kind in kinds for spec in (kind.events, kind.deltas)), ITEMS)
 
 
 def is_deltas(topic: str) -> bool:
-    """Whether it is the deltas topic of a kind.
+    """Return whether it is the deltas topic of a kind.
 
     >>> is_deltas("pair-deltas"), is_deltas("pair-deltas-watched"), is_deltas("watches")
     (True, True, False)
@@ -192,12 +194,12 @@ def is_deltas(topic: str) -> bool:
 
 
 def is_internal(topic: str) -> bool:
-    """Whether workers alone write and read it.
+    """Return whether workers alone write and read it.
 
     >>> is_internal("pair-deltas-liked"), is_internal("first-events"), is_internal("purchases")
     (True, True, False)
     """
-    return is_deltas(topic) or topic == FIRST_EVENTS.name
+    return is_deltas(topic) or topic == HISTORY_CHANGES.name
 
 
 TAKEN = frozenset(

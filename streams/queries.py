@@ -39,7 +39,7 @@ class Service:
         self._runner: web.AppRunner | None = None
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered."""
+        """Return what is answered."""
         return []
 
     async def start(self) -> str:
@@ -62,7 +62,7 @@ class Queries(Service):
     """Serves questions about a worker's state."""
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered."""
+        """Return what is answered."""
         return [
             web.get("/related/{id:[^/]+}", self._related),
             web.get("/items/{id:[^/]+}", self._item),
@@ -71,7 +71,7 @@ class Queries(Service):
         ]
 
     def _of_kind(self, request: web.Request) -> list[Task]:
-        """The open tasks of the kind of events that is asked about."""
+        """Return the open tasks of the kind of events that is asked about."""
         name = request.query.get("kind", BOUGHT.name)
         for kind in self.tasks.listed:
             if kind.name == name:
@@ -138,7 +138,7 @@ class Queries(Service):
 
 
 def item_state(task: ItemTask, item_id: str) -> dict[str, Any] | None:
-    """What the state holds of an item, None if it is not this task's."""
+    """Return what the state holds of an item, None if it is not this task's."""
     machine = task.machine
     number = machine.items.get(item_id)
     if number is None or machine.tables.row_of[number] < 0:

@@ -60,7 +60,7 @@ PAIR_DELTAS = TopicSpec(
     retention_ms=7 * DAY_MS,
     max_message_bytes=16 << 20,
 )
-FIRST_EVENTS = TopicSpec(
+HISTORY_CHANGES = TopicSpec(
     "first-events",
     "none; the partition is the customer's",
     "internal: which items purchases and watches brought into histories, or took out, once one is watched",
@@ -134,7 +134,7 @@ SHARED: tuple[TopicSpec, ...] = (ITEMS, RANKER, QUALITY, MODELS, DEAD_LETTERS, P
 
 
 def topic_of(task: str) -> str:
-    """The topic of a task.
+    """Return the topic of a task.
 
     >>> topic_of("pair-deltas-12")
     'pair-deltas'
@@ -143,7 +143,7 @@ def topic_of(task: str) -> str:
 
 
 def is_task(name: str, specs: Iterable[TopicSpec]) -> bool:
-    """Whether this is the name of a task: of a partition of one of these topics.
+    """Return whether this is the name of a task: of a partition of one of these topics.
 
     >>> [is_task(name, [PURCHASES]) for name in ("purchases-1", "purchases-1.partial", "holiday-2026")]
     [True, False, False]

@@ -14,10 +14,10 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.kafka.assignment import StickyUnits
-from streams.kafka.foreign import TopicReader
 from streams.kafka.lease import Lease
 from streams.kafka.log_identity import log_identity
 from streams.kafka.outbox import Outbox, Record
+from streams.kafka.topic_reader import TopicReader
 from streams.kafka.transport import Chunk
 from streams.kinds import CrossKind, EventKind, Kind, counted_of, kinds_of, listed_of
 from streams.messages.partitioning import partition_for
@@ -81,15 +81,17 @@ class Tasks:
         self.address = ""  # of this worker's queries, once they are served
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
-        """What makes the tasks of each topic."""
+        """Return what makes the tasks of each topic."""
         return _makers(self.listed, self._open.get)
 
     def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
-        """What runs beside the cycle, from the first task on; once one of these fails, the process ends."""
+        """Return what runs beside the cycle, from the first task on; once one of these fails, the process
+        ends.
+        """
         return [context.others.run(self.settings.kafka or "", context.partitions, context.lock)]
 
     def others(self) -> Others:
-        """What is to be read of other partitions' popularity."""
+        """Return what is to be read of other partitions' popularity."""
         return Others(self.kinds)
 
     def look_at_stores(self) -> None:
@@ -232,7 +234,7 @@ class Tasks:
                 raise error
 
     def owns(self, tp: TP) -> bool:
-        """Whether a partition is this worker's by the newest assignment."""
+        """Return whether a partition is this worker's by the newest assignment."""
         return tp in self._app.consumer.assignment()
 
     @property
@@ -247,7 +249,7 @@ class Tasks:
             log.info("%s-%d: lost meanwhile, not read again", *tp)
 
     def all(self) -> list[Task]:
-        """Every open task."""
+        """Return every open task."""
         return list(self._open.values())
 
     async def checkpoint_now(self) -> list[dict[str, Any]]:
@@ -325,7 +327,7 @@ class Tasks:
 def _makers(
     kinds: tuple[Kind, ...], opened: Callable[[TP], Task | None]
 ) -> dict[str, Callable[[TP, Context], Task]]:
-    """What makes the tasks of each topic."""
+    """Return what makes the tasks of each topic."""
     makers: dict[str, Callable[[TP, Context], Task]] = {ITEMS.name: partial(CatalogueTask, kinds=kinds)}
     for kind in kinds:
         makers[kind.deltas.name] = partial(ItemTask, kind=kind)

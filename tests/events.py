@@ -9,16 +9,16 @@ import numpy.typing as npt
 
 from alsobought.sources import open_purchases
 from alsobought.sources.events import messages_of
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from streams.messages.schema import EventMessage
 
 DAY_MS = 86_400_000
 START_MS = 1_700_000_000_000
 REAL_EVENTS = 1_443_277
 TYPES = {
-    **dict.fromkeys((None, "purchase", "watch", "liked"), Kind.PURCHASE),
-    "return": Kind.RETURN,
-    "forget": Kind.FORGET,
+    **dict.fromkeys((None, "purchase", "watch", "liked"), Action.PURCHASE),
+    "return": Action.RETURN,
+    "forget": Action.FORGET,
 }
 
 _GROUP = 8

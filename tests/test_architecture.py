@@ -76,7 +76,7 @@ def _run(node: ast.AST) -> Iterator[ast.AST]:
 
 ALLOWED = {
     # the locks of what several threads fill and read
-    "recommending/list_view.py": {"threading"},
+    "recommending/related_lists.py": {"threading"},
     "state/popularity/view.py": {"threading"},
 }
 
@@ -125,7 +125,7 @@ def test_state_needs_few_packages() -> None:
     }  # fmt: skip
 
 
-def test_every_consumer_is_made_where_it_is_told_to_read_committed_records_only() -> None:
+def test_every_consumer_is_made_where_it_is_set_to_read_committed_records_only() -> None:
     """kafka-python's consumer lacks codecs besides; readers of lists, commands and pages are aiokafka's."""
     folders = ("state", "chronological", "streams", "serving", "evaluation", "alsobought")
     making = {

@@ -112,7 +112,7 @@ def test_kafka_starts_with_these_properties_and_serves_both_sides(
 
 
 @pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "healthcheck" in service])
-def test_health_checks_tell_whether_the_port_is_open_and_start_nothing_big(name: str) -> None:
+def test_health_checks_report_whether_the_port_is_open_and_start_nothing_big(name: str) -> None:
     kind, *command = SERVICES[name]["healthcheck"]["test"]
     (port,) = re.findall(r"/dev/tcp/127\.0\.0\.1/(\d+)$", command[-1])
     assert (kind, command[:2]) == ("CMD", ["bash", "-c"])
@@ -177,7 +177,7 @@ def test_images_are_pinned() -> None:
     assert {service["image"] for service in OURS.values()} == {f"alsobought:{project[1]}"}
 
 
-def test_workers_keep_their_state_apart_and_are_told_their_own_name() -> None:
+def test_workers_keep_their_state_apart_and_get_their_own_name() -> None:
     workers = {name: service for name, service in OURS.items() if service["command"] == ["worker"]}
     assert len(workers) == 2
     for name, service in {**workers, "recommender": OURS["recommender"]}.items():

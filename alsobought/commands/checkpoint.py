@@ -23,7 +23,7 @@ from streams.stores.checkpoints.manifest import StoredFile
 ASKED_AT_ONCE = 16
 MIB = 1 << 20
 
-Task = Annotated[
+TaskOption = Annotated[
     str | None, typer.Argument(metavar="TASK", help="Such as purchases-3; without it all of them.")
 ]
 
@@ -90,7 +90,7 @@ def list_(url: CheckpointUrl = None, as_json: Json = False) -> None:
         )
 
 
-def verify(task: Task = None, url: CheckpointUrl = None, as_json: Json = False) -> None:
+def verify(task: TaskOption = None, url: CheckpointUrl = None, as_json: Json = False) -> None:
     """Read every file of every checkpoint and compare its sum; status 1 if anything is wrong."""
     checkpoints = _checkpoints(settings_of(checkpoint_url=url))
     known = checkpoints.known(task)
@@ -123,7 +123,7 @@ def verify(task: Task = None, url: CheckpointUrl = None, as_json: Json = False) 
 
 
 def restore(
-    task: Task = None,
+    task: TaskOption = None,
     number: Annotated[
         int | None, typer.Option(min=1, help="Of the task; without it the newest that is whole.")
     ] = None,

@@ -133,7 +133,7 @@ def _print(found: Evaluation) -> None:
                 [one["month"], one["algorithm"], one["cases"], f"{one['hit']:.3f}"]
                 for one in found.prequential
             ],
-            "Each visit a test, then a lesson",
+            "Each visit a test, then a training example",
         )
 
 

@@ -20,7 +20,7 @@ from alsobought.options import (
     find_listed,
 )
 from alsobought.tables import print_table, time_of
-from streams.kafka.views import read_all
+from streams.kafka.follower import read_all
 from streams.messages.schema import decode_dead_letter
 from streams.topics import DEAD_LETTERS
 

@@ -24,7 +24,7 @@ from alsobought.options import (
     find_listed,
 )
 from alsobought.tables import print_table, time_of
-from streams.kafka.views import Follower, Row, ends, read_all
+from streams.kafka.follower import Follower, TopicRecord, ends, read_all
 from streams.messages.schema import decode_item, decode_related, key_text
 from streams.recommending.messages import decode_recommendations
 from streams.topics import ITEMS, TopicSpec
@@ -120,13 +120,13 @@ def watch(
             sys.stdout.flush()
 
 
-def _change_as_json(row: Row) -> str:
+def _change_as_json(row: TopicRecord) -> str:
     if row.value is not None:
         return row.value.decode()
     return json.dumps({"item_id": key_text(row.key), "related": None})
 
 
-def _change(row: Row) -> str:
+def _change(row: TopicRecord) -> str:
     head = f"{time_of(row.timestamp_ms)}  {key_text(row.key):<12}"
     if row.value is None:
         return f"{head}  no list any more"
@@ -134,7 +134,7 @@ def _change(row: Row) -> str:
     return f"{head}  {message.buyers:>6,} buyers  {' '.join(e.item_id for e in message.related[:BEST])}"
 
 
-def _recommended(row: Row) -> str:
+def _recommended(row: TopicRecord) -> str:
     name = key_text(row.key)
     if row.value is None:
         return f"{time_of(row.timestamp_ms)} {name}: nothing any more"

@@ -27,12 +27,12 @@ from alsobought.publish_options import (
     source_of,
 )
 from alsobought.signals import interruptible, run_until_signalled
-from alsobought.sources import EventSource, Source, numbered, open_events, open_items, open_synthetic
+from alsobought.sources import EventSource, TableSource, numbered, open_events, open_items, open_synthetic
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.sources.synthetic import Shape
 from streams.broker.topics_admin import require_topics
+from streams.kafka.follower import partitions_of, send
 from streams.kafka.publishing import PublishReport, Record, publish
-from streams.kafka.views import partitions_of, send
 from streams.kinds import BOUGHT, WATCHED, EventKind, kinds_of
 from streams.messages.checks import Unusable, check_id
 from streams.messages.schema import EventMessage, encode
@@ -146,7 +146,7 @@ def items(
         with progress_bar(f"read {file}", None) as done:
             found.check(lambda position: done(position.done))
     _send(bootstrap, ITEMS, first(found.records(skip_bad=skip_bad), limit), limit, None)
-    _tell(found)
+    _show_notes(found)
 
 
 def forget(
@@ -192,10 +192,10 @@ def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) 
                 )
             )
         _send(bootstrap, kind.events, first(numbered(batches, source), how.limit), how.limit, how.rate)
-    _tell(found)
+    _show_notes(found)
 
 
-def _tell(source: Source) -> None:
+def _show_notes(source: TableSource) -> None:
     """Say what was left out, and what was not taken as it is written."""
     if source.bad.count:
         typer.echo(f"left out {source.bad.count:,} rows:\n{source.bad}", err=True)

@@ -13,7 +13,7 @@ from alsobought.bars import progress_bar
 from alsobought.commands.stack import say
 from alsobought.options import CheckpointUrl, DataDir, Kafka, bootstrap_of, settings_of
 from alsobought.restoring import refuse_local_workers
-from streams.kafka.views import positions
+from streams.kafka.follower import positions
 from streams.kinds import kinds_of
 
 

@@ -28,7 +28,7 @@ from alsobought.recommending import Recommenders
 from alsobought.sources.id_list import read_ids
 from alsobought.tables import print_table
 from recommending.experiments import interval, p_value
-from streams.kafka.views import read_all
+from streams.kafka.follower import read_all
 from streams.messages.schema import key_text
 from streams.recommending.messages import decode_quality, decode_sellers, encode
 from streams.topics import QUALITY
@@ -94,11 +94,11 @@ def recommend(
             some = wanted[start : start + AT_ONCE]
             answers = recommenders.recommend(question, some)
             for name in some:
-                _tell(bootstrap, name, answers[name], as_json=as_json)
+                _show_answer(bootstrap, name, answers[name], as_json=as_json)
             advance(start + len(some))
 
 
-def _tell(bootstrap: str, customer: str, answer: dict[str, Any], *, as_json: bool) -> None:
+def _show_answer(bootstrap: str, customer: str, answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(answer, ensure_ascii=False))
         return
@@ -204,7 +204,9 @@ def _row(name: str, counted: dict[str, int], reference: dict[str, int] | None) -
 
 
 def hit_rates(values: Iterable[bytes]) -> dict[str, dict[str, dict[str, int]]]:
-    """Cases and hits by kind and algorithm (or "shown VARIANT") over all days, from records of `quality`."""
+    """Return cases and hits by kind and algorithm (or "shown VARIANT") over all days, from records of
+    `quality`.
+    """
     newest = {}
     for value in values:
         q = decode_quality(value)

@@ -41,7 +41,7 @@ WebPort = Annotated[
 
 
 def say(text: str) -> None:
-    """Tell the user on standard error."""
+    """Write a message to the user on standard error."""
     typer.echo(text, err=True)
 
 

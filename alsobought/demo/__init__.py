@@ -1,7 +1,7 @@
-"""The demo: a year of purchases counted before one's eyes.
+"""The demo: it counts a year of purchases while the user watches.
 
-command    the command
-story      what it tells, in order
-moving     a list that moves while purchases come
-household  one household: what it is offered, and what it then bought
+command    the command line of the demo
+story      the steps of the demo, in order
+moving     it shows one list that changes while purchases are counted
+household  it shows what one household is offered, and what it then bought
 """

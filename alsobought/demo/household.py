@@ -13,15 +13,15 @@ from alsobought.commands.lists import titles
 from alsobought.commands.recommend import hit_rates
 from alsobought.recommending import Recommenders
 from alsobought.tables import print_table
+from streams.kafka.follower import read_all
 from streams.kafka.publishing import Record
-from streams.kafka.views import read_all
 from streams.kinds import BOUGHT
 from streams.messages.schema import decode_event
 from streams.topics import PURCHASES, QUALITY
 
 LAST_BOUGHT = 8
 OFFERED = 6
-LIKELY = 12  # items a household should buy in these weeks for the demo to tell something
+LIKELY = 12  # items a household should buy in these weeks for the demo to be instructive
 
 
 class Household:
@@ -37,7 +37,7 @@ class Household:
         self._offered: dict[str, list[dict[str, Any]]] = {}
         self._names: dict[str, str] = {}
 
-    def tell_before(self) -> None:
+    def show_before(self) -> None:
         """Print its history, and what it is offered."""
         history = ask_owner(self._bootstrap, PURCHASES, self.id, "customers")["history"]
         history.sort(key=lambda bought: -bought["last_ms"])
@@ -75,7 +75,7 @@ class Household:
     def _name(self, item_id: str) -> str:
         return self._names.get(item_id) or item_id
 
-    def tell_after(self) -> None:
+    def show_after(self) -> None:
         """Print which of it the household then bought, and how often that happens."""
         typer.echo("")
         typer.echo(

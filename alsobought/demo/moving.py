@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from streams.kafka.views import Follower
+from streams.kafka.follower import Follower
 from streams.messages.schema import RelatedItems, decode_related, key_text
 from streams.topics import RELATED_ITEMS
 

@@ -123,17 +123,17 @@ def _measure(bootstrap: str, held: list[Record]) -> None:
 
 
 def _follow(bootstrap: str, coming: list[Record]) -> None:
-    """Tell of a household before and after the rest of the purchases."""
+    """Show a household before and after the rest of the purchases is counted."""
     if not coming:
         return
     household = Household(bootstrap, coming)
-    household.tell_before()
+    household.show_before()
     say(f"{len(coming):,} more purchases, what all households bought then:")
     with Meter(bootstrap) as meter:
         publish(bootstrap, PURCHASES, [coming])
         drain(bootstrap, BUILT_IN, DRAIN_S, meter.waits_for)
     say(f"counted, listed and recommended from after {meter.seconds:.1f} s")
-    household.tell_after()
+    household.show_after()
 
 
 def _show(bootstrap: str) -> None:

@@ -14,7 +14,7 @@ from serving.server import Server, ServerThread
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import BrokerError
 from streams.broker.topics_admin import create_topics
-from streams.kafka.views import Follower
+from streams.kafka.follower import Follower
 from streams.kinds import counted_of, kinds_of, listed_of, topics_of
 from streams.messages.schema import REPORTED, decode_progress
 from streams.settings import Settings

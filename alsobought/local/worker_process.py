@@ -85,7 +85,7 @@ class WorkerProcess:
             self._process = None  # ended at once: seen at the next look
 
     def restart_if_dead(self) -> str | None:
-        """Start it again if it has ended and the pause is over; return what to tell the user."""
+        """Start it again if it has ended and the pause is over; return the message for the user."""
         if self._guard is None:
             return None
         if self._due_at is None:

@@ -12,13 +12,13 @@ standard input, a pipe, and `complete-journey`, purchases that come with the ins
 
 Purchases, watches and other events have the columns customer_id, item_id and timestamp, and optionally
 quantity, event_type, event_id, basket_id, price and profile_id; items have item_id, and optionally title,
-category, brand, price and available. Other columns are ignored. `values` tells what a cell may hold,
-`Source` what becomes of bad rows, `ordering` in which order events are sent.
+category, brand, price and available. Other columns are ignored. `values` defines what a cell may hold,
+`TableSource` what happens to bad rows, and `ordering` in which order events are sent.
 """
 
 from alsobought.sources.errors import BadRow, BadRows, BadRowsError, SourceError
 from alsobought.sources.opening import open_events, open_items, open_purchases, open_synthetic
-from alsobought.sources.source import EventSource, ItemSource, Source, numbered
+from alsobought.sources.source import EventSource, ItemSource, TableSource, numbered
 from alsobought.sources.table import Position
 
 __all__ = [
@@ -28,8 +28,8 @@ __all__ = [
     "EventSource",
     "ItemSource",
     "Position",
-    "Source",
     "SourceError",
+    "TableSource",
     "numbered",
     "open_events",
     "open_items",

@@ -25,7 +25,7 @@ def no_values(count: int, kind: pa.DataType) -> Array:
 
 
 def with_nulls(values: Array, empty: Mask) -> Array:
-    """The values, null where `empty`."""
+    """Return the values, null where `empty`."""
     if not empty.any():
         return values
     null: Any = no_values(1, values.type)[0]
@@ -34,14 +34,14 @@ def with_nulls(values: Array, empty: Mask) -> Array:
 
 
 def nulls(column: Array) -> Mask:
-    """Which cells are null."""
+    """Return which cells are null."""
     if not column.null_count:
         return np.zeros(len(column), np.bool_)
     return bits(column.is_null())
 
 
 def empties(column: Array) -> Mask:
-    """Which cells are null or the empty text."""
+    """Return which cells are null or the empty text."""
     empty = nulls(column)
     if pa.types.is_string(column.type):
         empty |= lengths(column) == 0
@@ -62,7 +62,7 @@ def array(numbers: npt.NDArray[Any], missing: Mask | None = None) -> Array:
 
 
 def text(value: str) -> Any:
-    """A text as an Arrow scalar."""
+    """Return a text as an Arrow scalar."""
     encoded = value.encode()
     offsets = _as_buffer(np.array([0, len(encoded)], np.int32))
     return pa.Array.from_buffers(pa.string(), 1, [None, offsets, _as_buffer(encoded)])[0]
@@ -74,7 +74,7 @@ def _bit_array(mask: Mask) -> Array:
 
 
 def integers(column: Array | pa.ChunkedArray[Any]) -> npt.NDArray[np.int64]:
-    """An integer array as numpy's; what nulls are is undefined."""
+    """Return an integer array as numpy's; what nulls are is undefined."""
     if isinstance(column, pa.ChunkedArray):
         return np.concatenate([np.zeros(0, np.int64), *map(integers, column.chunks)])
     found: npt.NDArray[np.int64] = _buffer(column.cast(pa.int64(), safe=False), np.int64)
@@ -82,18 +82,18 @@ def integers(column: Array | pa.ChunkedArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def floats(column: Array) -> npt.NDArray[np.float64]:
-    """A numeric array as numpy's; what nulls are is undefined."""
+    """Return a numeric array as numpy's; what nulls are is undefined."""
     found: npt.NDArray[np.float64] = _buffer(column.cast(pa.float64(), safe=False), np.float64)
     return found
 
 
 def bits(column: Array) -> Mask:
-    """A boolean array without nulls as numpy's."""
+    """Return a boolean array without nulls as numpy's."""
     return _buffer(column.cast(pa.uint8()), np.uint8).view(np.bool_)
 
 
 def offsets_of(column: Array) -> npt.NDArray[np.int32]:
-    """Where each text of a string array begins in `bytes_of`, and where the last ends."""
+    """Return where each text of a string array begins in `bytes_of`, and where the last ends."""
     buffer: Any = column.buffers()[1]
     if not len(column) or buffer is None:
         return np.zeros(1, np.int32)
@@ -103,7 +103,7 @@ def offsets_of(column: Array) -> npt.NDArray[np.int32]:
 
 
 def bytes_of(column: Array) -> npt.NDArray[np.uint8]:
-    """The texts of a string array, one after the other."""
+    """Return the texts of a string array, one after the other."""
     buffers: list[Any] = column.buffers()
     if not len(column) or any(buffer is None for buffer in buffers[1:]):
         return np.zeros(0, np.uint8)
@@ -112,12 +112,12 @@ def bytes_of(column: Array) -> npt.NDArray[np.uint8]:
 
 
 def lengths(column: Array) -> npt.NDArray[np.int32]:
-    """The bytes of each text of a string array."""
+    """Return the bytes of each text of a string array."""
     return np.diff(offsets_of(column))
 
 
 def matches(column: Array, pattern: str) -> Mask:
-    """Which texts have a match of a regular expression; null has none."""
+    """Return which texts have a match of a regular expression; null has none."""
     found: Any = pc.match_substring_regex(column, pattern)
     return bits(found.fill_null(False))
 

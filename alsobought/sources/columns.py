@@ -40,7 +40,7 @@ _WHOLE = r"^-?(0|[1-9][0-9]*)\.0+$"
 
 
 def array_of(cells: Sequence[object] | Array) -> Array | None:
-    """A column as an Arrow array; None where its cells are of several types, or are no text."""
+    """Return a column as an Arrow array; None where its cells are of several types, or are no text."""
     if isinstance(cells, pa.Array):
         return plain(cells)
     try:
@@ -50,7 +50,7 @@ def array_of(cells: Sequence[object] | Array) -> Array | None:
 
 
 def plain(column: Array) -> Array:
-    """The same values as the simplest type that holds them."""
+    """Return the same values as the simplest type that holds them."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return plain(cast(Any, column).dictionary_decode())
@@ -65,7 +65,7 @@ def plain(column: Array) -> Array:
 
 
 def ids(column: Array) -> Column:
-    """Ids as text; rows without one are not sure."""
+    """Return ids as text; rows without one are not sure."""
     kind = column.type
     unsure = nulls(column)
     if pa.types.is_integer(kind):
@@ -92,7 +92,7 @@ def ids(column: Array) -> Column:
 
 
 def optional_ids(column: Array) -> Column:
-    """Ids as text, null where there is none."""
+    """Return ids as text, null where there is none."""
     empty = empties(column)
     if empty.all():
         return pa.nulls(len(column), pa.string()), np.zeros(len(column), np.bool_)
@@ -140,7 +140,10 @@ def prices(column: Array, value: Callable[[object], float | None]) -> Column:
 
 
 def by_distinct(column: Array, value: Callable[[Any], Any], kind: pa.DataType) -> Column:
-    """What `value` gives for each cell, asked once for each distinct one; what it refuses is not sure."""
+    """Return what `value` gives for each cell, asked once for each distinct one.
+
+    What it refuses is not sure.
+    """
     if pa.types.is_null(column.type):
         return no_values(len(column), kind), np.zeros(len(column), np.bool_)
     try:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from alsobought.sources.arrays import array, floats, text
 from alsobought.sources.errors import SourceError
 from alsobought.sources.parquet_reader import BATCH_ROWS
-from alsobought.sources.table import Position, Refuse, Rows
+from alsobought.sources.table import Position, Refuse, RowBatch
 
 NAME = "complete-journey"
 VERSION = "0.1.0"
@@ -39,16 +39,16 @@ class CompleteJourneyPurchases:
         """How many purchases have been read."""
         return Position(self._done, PURCHASES, "rows")
 
-    def batches(self, refuse: Refuse) -> Iterator[Rows]:  # noqa: ARG002  # all are known to be good
+    def batches(self, refuse: Refuse) -> Iterator[RowBatch]:  # noqa: ARG002  # all are known to be good
         """Yield the purchases."""
         for batch in _purchases():
             yield self._rows(batch)
             self._done += batch.num_rows
 
-    def _rows(self, batch: pa.RecordBatch) -> Rows:
+    def _rows(self, batch: pa.RecordBatch) -> RowBatch:
         baskets, items = (batch.column(name).cast(pa.string()) for name in ("basket_id", "product_id"))
         prices = floats(batch.column("sales_value")) / floats(batch.column("quantity"))
-        return Rows(
+        return RowBatch(
             range(self._done + 1, self._done + batch.num_rows + 1),
             {
                 "customer_id": batch.column("household_id"),
@@ -78,7 +78,7 @@ class CompleteJourneyItems:
         """How many products have been read."""
         return Position(self._done, self._total, "rows")
 
-    def batches(self, refuse: Refuse) -> Iterator[Rows]:  # noqa: ARG002  # all are known to be good
+    def batches(self, refuse: Refuse) -> Iterator[RowBatch]:  # noqa: ARG002  # all are known to be good
         """Yield the products."""
         products = pa.Table.from_batches(_read("products"))
         bought = pa.Table.from_batches(_purchases())["product_id"].unique()
@@ -88,7 +88,7 @@ class CompleteJourneyItems:
             part = batch.to_pydict()
             departments, categories = part["department"], part["product_category"]
             kinds = zip(part["product_type"], categories, departments, part["package_size"], strict=True)
-            rows = Rows(
+            rows = RowBatch(
                 range(self._done + 1, self._done + len(departments) + 1),
                 {
                     "item_id": part["product_id"],
@@ -105,7 +105,7 @@ class CompleteJourneyItems:
 
 
 def _purchases() -> Iterator[pa.RecordBatch]:
-    """The rows that are purchases; those of the file are in order of time."""
+    """Yield the rows that are purchases; those of the file are in order of time."""
     products = pa.Table.from_batches(_read("products"))
     unwanted = products.filter(
         pc.or_kleene(

@@ -18,7 +18,7 @@ import pyarrow.csv
 
 from alsobought.sources.errors import SourceError
 from alsobought.sources.lines import Lines
-from alsobought.sources.table import Position, Refuse, Rows, Table
+from alsobought.sources.table import Position, Refuse, RowBatch, Table
 from alsobought.sources.values import Notes
 
 LONGEST_ROW_CHARACTERS = 1 << 20
@@ -53,7 +53,7 @@ class CsvReader:
         """How many bytes have been read."""
         return self._lines.position
 
-    def batches(self, refuse: Refuse) -> Iterator[Rows]:
+    def batches(self, refuse: Refuse) -> Iterator[RowBatch]:
         """Yield the rows of each chunk; those that are no CSV, or have too few or many cells, are refused."""
         try:
             done = 0  # lines before `lines`
@@ -114,10 +114,12 @@ class CsvReader:
 
     def _rows(
         self, lines: list[bytes], begin: int, done: int, refuse: Refuse, *, last: bool
-    ) -> tuple[Rows | None, int]:
-        """The rows of the lines from `begin`, and how many lines they are; a row may go on in later ones."""
+    ) -> tuple[RowBatch | None, int]:
+        """Return the rows of the lines from `begin`, and how many lines they are; a row may go on in later
+        ones.
+        """
         if (plain := self._plain(lines[begin:])) is not None:
-            return Rows(range(done + begin + 1, done + len(lines) + 1), plain), len(lines)
+            return RowBatch(range(done + begin + 1, done + len(lines) + 1), plain), len(lines)
         numbers: list[int] = []
         rows: list[list[str]] = []
         width = len(self._header)
@@ -134,10 +136,10 @@ class CsvReader:
             return None, used
         cells = zip(*rows, strict=True)
         columns = zip(self._header, cells, strict=True)
-        return Rows(numbers, {n: column for n, column in columns if n in self._table.columns}), used
+        return RowBatch(numbers, {n: column for n, column in columns if n in self._table.columns}), used
 
     def _plain(self, lines: list[bytes]) -> dict[str, Any] | None:
-        """The columns of lines without quotes, each of them a row; None: they are not."""
+        """Return the columns of lines without quotes, each of them a row; None: they are not."""
         text = b"".join(lines)
         if not text or b'"' in text:
             return None
@@ -196,7 +198,7 @@ _QUOTES = 'a " inside of a quoted cell is written twice, ""; Spark writes so wit
 
 
 def _decoded(line: bytes) -> str:
-    """Bytes that are not UTF-8 become lone surrogates, which the cell's own check refuses."""
+    """Return the bytes that are not UTF-8 become lone surrogates, which the cell's own check refuses."""
     return line.decode("utf-8", "surrogateescape")
 
 

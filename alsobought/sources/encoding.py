@@ -55,7 +55,7 @@ def records_of(
 
 
 def _optional(name: str, values: Array, quote: str) -> list[Any]:
-    """The parts of a field that is left out where it is null."""
+    """Return the parts of a field that is left out where it is null."""
     if values.null_count == len(values):
         return []
     content = _escaped(values) if pa.types.is_string(values.type) else _text(values)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from alsobought.sources import columns as whole
 from alsobought.sources.arrays import Array, Mask, array, lengths, nulls
-from alsobought.sources.table import Refuse, Rows, Table
+from alsobought.sources.table import Refuse, RowBatch, Table
 from alsobought.sources.time_columns import times
 from alsobought.sources.times import timestamp_value
 from alsobought.sources.values import (
@@ -65,24 +65,24 @@ LONGEST_BASKET_ID = 10_000
 
 
 def table_of(kind: EventKind) -> Table:
-    """The table of a kind's events."""
+    """Return the table of a kind's events."""
     return Table(
         kind=kind.events.name,
-        # Rows of type forget have no item, so a table that tells types may lack the column.
+        # Rows of type forget have no item, so a table with a column of types may lack the column of items.
         required=(("customer_id",), ("item_id", "event_type", "type"), ("timestamp",)),
         columns=_COLUMNS,
     )
 
 
 def messages_of(batch: pa.RecordBatch) -> list[EventMessage]:
-    """The rows of a batch as messages."""
+    """Return the rows of a batch as messages."""
     names = SCHEMA.names
     cells = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
     return [EventMessage(**dict(zip(names, row, strict=True))) for row in cells]
 
 
 def batch_of(messages: Iterable[EventMessage]) -> pa.RecordBatch:
-    """Messages, whose times are ms, as a batch."""
+    """Return messages, whose times are ms, as a batch."""
     found = list(messages)
     values = [[getattr(message, name) for message in found] for name in SCHEMA.names]
     return pa.record_batch(
@@ -98,7 +98,7 @@ class EventTable:
     kind
         The kind of events that the rows are of.
     now_ms
-        Tells the time of publishing, ms since 1970; events may be a day ahead of it. A pipe may last days.
+        Returns the time of publishing, ms since 1970; events may be a day ahead of it. A pipe may last days.
     notes
         Gets what was done to cells that are not as they are written.
     """
@@ -110,7 +110,7 @@ class EventTable:
         self._published_ms = 0
         self._notes = notes
 
-    def batch(self, rows: Rows, refuse: Refuse) -> pa.RecordBatch:
+    def batch(self, rows: RowBatch, refuse: Refuse) -> pa.RecordBatch:
         """Return the events of the rows, in their order; what makes none is refused.
 
         An empty quantity is 1 and an empty type the kind's own. The type's column is event_type, or type as
@@ -135,8 +135,8 @@ class EventTable:
         order = np.argsort(np.concatenate([sure, np.array(at, np.int64)]), kind="stable")
         return both.take(array(order))
 
-    def _columns(self, rows: Rows) -> tuple[pa.RecordBatch | None, Mask]:
-        """The whole columns, and which rows are not sure; None and all where a column mixes types."""
+    def _columns(self, rows: RowBatch) -> tuple[pa.RecordBatch | None, Mask]:
+        """Return the whole columns, and which rows are not sure; None and all where a column mixes types."""
         count = len(rows.numbers)
         everything = np.ones(count, np.bool_)
         cells: dict[str, Array] = {}
@@ -171,7 +171,9 @@ class EventTable:
                 self._notes.add(whole_note(name), int((~unsure & ~nulls(cells[name])).sum()))
         return pa.record_batch([parts[name][0] for name in SCHEMA.names], schema=SCHEMA), unsure
 
-    def _one_by_one(self, rows: Rows, at: list[int], refuse: Refuse) -> Iterable[tuple[int, EventMessage]]:
+    def _one_by_one(
+        self, rows: RowBatch, at: list[int], refuse: Refuse
+    ) -> Iterable[tuple[int, EventMessage]]:
         columns = (rows.cells(name, at) for name in _COLUMNS)
         for row, cells in zip(at, zip(*columns, strict=False), strict=True):
             try:
@@ -214,7 +216,7 @@ class EventTable:
         )
 
     def _type(self, cell: Any) -> str | None:
-        """The type of a row; None for the kind's own, which need not be sent."""
+        """Return the type of a row; None for the kind's own, which need not be sent."""
         if is_empty(cell):
             return None
         word = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell

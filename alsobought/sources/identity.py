@@ -1,6 +1,6 @@
 """What a file is known by: a hash of its content, so that publishing it again is noticed.
 
-The hash is XXH3 (Y. Collet), some gigabytes a second; 48 bits of it tell files from one another.
+The hash is XXH3 (Y. Collet), some gigabytes a second; 48 bits of it distinguish files.
 """
 
 from __future__ import annotations

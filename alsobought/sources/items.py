@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alsobought.sources.table import Refuse, Rows, Table
+from alsobought.sources.table import Refuse, RowBatch, Table
 from alsobought.sources.values import BadValue, Notes, available_value, id_value, price_value, text_value
 from streams.messages.checks import MAX_VALUE_BYTES
 from streams.messages.schema import CatalogueItem, encode
@@ -16,7 +16,7 @@ LONGEST_TEXTS = 10_000
 """Characters of title, category and brand together, which surely fit into a message."""
 
 
-def items(rows: Rows, refuse: Refuse, notes: Notes) -> list[CatalogueItem]:
+def items(rows: RowBatch, refuse: Refuse, notes: Notes) -> list[CatalogueItem]:
     """Return the messages of the rows; what makes none is refused. An empty `available` is true."""
     found = []
     everything = range(len(rows.numbers))

@@ -8,7 +8,7 @@ import msgspec
 
 from alsobought.sources.errors import SourceError
 from alsobought.sources.lines import Lines
-from alsobought.sources.table import Position, Refuse, Rows, Table
+from alsobought.sources.table import Position, Refuse, RowBatch, Table
 from alsobought.sources.values import not_utf8
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
@@ -26,7 +26,7 @@ class JsonReader:
         """How many bytes have been read."""
         return self._lines.position
 
-    def batches(self, refuse: Refuse) -> Iterator[Rows]:
+    def batches(self, refuse: Refuse) -> Iterator[RowBatch]:
         """Yield the rows of each chunk; lines that are no object are refused."""
         try:
             if self._lines.first_character() == b"[":
@@ -58,6 +58,8 @@ class JsonReader:
                 if not checked:
                     self._table.check(self._lines.name, dict.fromkeys(name for row in rows for name in row))
                     checked = True
-                yield Rows(numbers, {name: [row.get(name) for row in rows] for name in self._table.columns})
+                yield RowBatch(
+                    numbers, {name: [row.get(name) for row in rows] for name in self._table.columns}
+                )
         finally:
             self._lines.close()

@@ -41,7 +41,7 @@ class Lines:
     stream
         Where the text comes from; a `read` of it returns what is there, b"" at the end.
     file
-        The file below `stream`, whose offset tells the progress; None: count what `stream` gave.
+        The file below `stream`, whose offset is the progress; None: count what `stream` gave.
     total_bytes
         Size of `file`, None if not known.
     """

@@ -18,13 +18,13 @@ from alsobought.sources.parquet_reader import ParquetReader
 from alsobought.sources.source import EventSource, ItemSource
 from alsobought.sources.synthetic import NAME as SYNTHETIC
 from alsobought.sources.synthetic import Shape, SyntheticPurchases
-from alsobought.sources.table import Reader, Table
+from alsobought.sources.table import Table, TableReader
 from alsobought.sources.values import Notes
 from streams.kinds import BOUGHT, EventKind
 
 STDIN = "-"
 
-Open = Callable[[Notes], Reader]
+Open = Callable[[Notes], TableReader]
 
 
 def open_purchases(name: str) -> EventSource:
@@ -82,7 +82,7 @@ def open_items(name: str, separator: str | None = None) -> ItemSource:
 
 
 def is_stream(name: str) -> bool:
-    """Whether it is standard input, or a pipe that has a name: what can be read only once."""
+    """Return whether it is standard input, or a pipe that has a name: what can be read only once."""
     if name == STDIN:
         return True
     try:
@@ -106,8 +106,9 @@ def _opener(name: str, table: Table, separator: str | None) -> Open:
     if is_stream(name) and not compressed:
         return lambda notes: _stream_reader(path, table, notes, separator)
     raise SourceError(
-        f"{name}: the name tells no known format. Known are .csv, .tsv, .txt, .jsonl, .ndjson and .json, each"
-        f" also .gz or .xz; .parquet; {STDIN} for standard input; and {complete_journey.NAME}."
+        f"{name}: the ending of the name is of no known format. Known are .csv, .tsv, .txt, .jsonl, .ndjson"
+        f" and .json, each also .gz or .xz; .parquet; {STDIN} for standard input; and"
+        f" {complete_journey.NAME}."
     )
 
 
@@ -118,7 +119,7 @@ def lines_of(path: Path) -> Lines:
     return Lines.of_pipe(path) if is_stream(str(path)) else Lines.of_file(path)
 
 
-def _stream_reader(path: Path, table: Table, notes: Notes, separator: str | None) -> Reader:
+def _stream_reader(path: Path, table: Table, notes: Notes, separator: str | None) -> TableReader:
     lines = lines_of(path)
     # A JSON array is none of the two; the JSON reader says so.
     if lines.first_character() in (b"{", b"["):

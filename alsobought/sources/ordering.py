@@ -115,7 +115,7 @@ class Sorted:
 
 
 def _run(batches: list[pa.RecordBatch]) -> pa.Table:
-    """The batches as one table in order of time."""
+    """Return the batches as one table in order of time."""
     table = pa.Table.from_batches(batches).combine_chunks()
     times = integers(table.column("timestamp"))
     if not bool((np.diff(times) < 0).any()):

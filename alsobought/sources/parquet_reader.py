@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from alsobought.sources.errors import SourceError
 from alsobought.sources.lines import open_file
-from alsobought.sources.table import Position, Refuse, Rows, Table
+from alsobought.sources.table import Position, Refuse, RowBatch, Table
 
 BATCH_ROWS = 20_000
 
@@ -29,7 +29,7 @@ class ParquetReader:
         """How many rows have been read."""
         return Position(self._done, self._total, "rows")
 
-    def batches(self, refuse: Refuse) -> Iterator[Rows]:  # noqa: ARG002  # every row of a table has all columns
+    def batches(self, refuse: Refuse) -> Iterator[RowBatch]:  # noqa: ARG002  # every row of a table has all columns
         """Yield the rows, `BATCH_ROWS` at a time."""
         with open_file(self._path) as handle:
             try:
@@ -45,8 +45,8 @@ class ParquetReader:
                     f"{self._path} cannot be read as Parquet ({error}). Write it again, or give CSV."
                 ) from error
 
-    def _rows(self, batch: pa.RecordBatch) -> Rows:
+    def _rows(self, batch: pa.RecordBatch) -> RowBatch:
         numbers = range(self._done + 1, self._done + batch.num_rows + 1)
         self._done += batch.num_rows
         names = batch.schema.names
-        return Rows(numbers, dict(zip(names, batch.columns, strict=True)))
+        return RowBatch(numbers, dict(zip(names, batch.columns, strict=True)))

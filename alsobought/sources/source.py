@@ -16,7 +16,7 @@ from alsobought.sources.events import EventTable, messages_of
 from alsobought.sources.identity import content_id, text_id
 from alsobought.sources.items import items
 from alsobought.sources.ordering import Sorted
-from alsobought.sources.table import Position, Reader, Refuse, Rows
+from alsobought.sources.table import Position, Refuse, RowBatch, TableReader
 from alsobought.sources.values import Notes
 from streams.kinds import EventKind
 from streams.messages.schema import CatalogueItem, EventMessage, encode
@@ -28,7 +28,7 @@ Records = list[tuple[bytes, bytes]]
 T = TypeVar("T")
 
 
-class Source:
+class TableSource:
     """Where events or a catalogue come from; made by `open_events`, `open_purchases` and `open_items`.
 
     Each pass reads the file anew, in its order, a few thousand rows at a time. A row that cannot be used ends
@@ -49,21 +49,21 @@ class Source:
         Whether it can be read more than once.
     """
 
-    def __init__(self, name: str, open_reader: Callable[[Notes], Reader], *, repeatable: bool) -> None:
+    def __init__(self, name: str, open_reader: Callable[[Notes], TableReader], *, repeatable: bool) -> None:
         self.name = name
         self.repeatable = repeatable
         self.bad = BadRows(name)
         self.notes = Notes()
         self._open_reader = open_reader
         self._position = Position(0, None, "rows")
-        self._reader: Reader | None = None
+        self._reader: TableReader | None = None
 
     @property
     def position(self) -> Position:
         """How far the latest pass is; another thread may ask."""
         return self._reader.position if self._reader is not None else self._position
 
-    def _read(self, convert: Callable[[Rows, Refuse], T], *, skip_bad: bool) -> Iterator[T]:
+    def _read(self, convert: Callable[[RowBatch, Refuse], T], *, skip_bad: bool) -> Iterator[T]:
         """One pass. Raises SourceError: the file cannot be read, or BadRowsError at a bad row."""
         bad = self.bad
 
@@ -86,7 +86,7 @@ class Source:
     def _watched(
         self, pieces: Iterable[T], on_position: OnPosition | None, *, skip_bad: bool = False
     ) -> Iterator[T]:
-        """A pass over all rows; raises BadRowsError at its end if bad ones are not skipped."""
+        """Yield a pass over all rows; raises BadRowsError at its end if bad ones are not skipped."""
         for piece in pieces:
             yield piece
             if on_position is not None:
@@ -99,7 +99,7 @@ class Source:
             raise ValueError(f"{self.name} can be read only once, so it cannot be checked before it is used")
 
 
-class ItemSource(Source):
+class ItemSource(TableSource):
     """A catalogue."""
 
     def messages(self, *, skip_bad: bool = False) -> Iterator[list[CatalogueItem]]:
@@ -125,7 +125,7 @@ class ItemSource(Source):
         return sum(map(len, self._watched(self.messages(skip_bad=True), on_position)))
 
 
-class EventSource(Source):
+class EventSource(TableSource):
     """Events of a kind.
 
     Parameters
@@ -141,7 +141,7 @@ class EventSource(Source):
     def __init__(
         self,
         name: str,
-        open_reader: Callable[[Notes], Reader],
+        open_reader: Callable[[Notes], TableReader],
         kind: EventKind,
         *,
         repeatable: bool,

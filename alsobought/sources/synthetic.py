@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alsobought.sources.arrays import Array, array, text
-from alsobought.sources.table import Position, Refuse, Rows
+from alsobought.sources.table import Position, Refuse, RowBatch
 
 NAME = "synthetic"
 BLOCK_EVENTS = 65_536
@@ -128,7 +128,7 @@ def _ranks(uniform: npt.NDArray[np.float64], count: int, exponent: float) -> Int
 
 
 def _scattered(ranks: Ints, count: int) -> Ints:
-    """A permutation of 0 to `count` - 1, so that a number does not tell its rank."""
+    """Return a permutation of 0 to `count` - 1, so that a number does not reveal its rank."""
     factor = int(count * 0.6180339887) | 1
     while math.gcd(factor, count) != 1:
         factor += 2
@@ -136,7 +136,7 @@ def _scattered(ranks: Ints, count: int) -> Ints:
 
 
 def _drifted(ranks: Ints, progress: npt.NDArray[np.float64], shape: Shape) -> Ints:
-    """The item that has a rank at a time: a permutation at any time at which no rank changes hands."""
+    """Return the item that has a rank at a time: a permutation at any time at which no rank changes hands."""
     phase = (ranks * 0.7548776662) % 1.0
     changes = np.floor(progress * (shape.drift * shape.days / 365) + phase).astype(np.int64)
     return _scattered((ranks + changes * (shape.items * 5 // 13 + 1)) % shape.items, shape.items)
@@ -154,11 +154,11 @@ class SyntheticPurchases:
         """How many purchases have been made up."""
         return Position(self._done, self._shape.events, "rows")
 
-    def batches(self, refuse: Refuse) -> Iterator[Rows]:  # noqa: ARG002  # all are good
+    def batches(self, refuse: Refuse) -> Iterator[RowBatch]:  # noqa: ARG002  # all are good
         """Yield the purchases."""
         for block in blocks(self._shape):
             count = len(block.items)
-            yield Rows(
+            yield RowBatch(
                 range(self._done + 1, self._done + count + 1),
                 {
                     "customer_id": _named("c", block.customers),

@@ -25,14 +25,14 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowBatch:
     """Some rows: their numbers in the file, and their cells by column; absent columns are empty."""
 
     numbers: Sequence[int]
     columns: dict[str, Sequence[object] | pa.Array[Any]]
 
     def cells(self, name: str, at: Sequence[int]) -> Iterable[object]:
-        """The cells of a column in some of the rows, `at`."""
+        """Return the cells of a column in some of the rows, `at`."""
         column = self.columns.get(name)
         if column is None:
             return repeat(None, len(at))
@@ -42,7 +42,7 @@ class Rows:
 
 
 def python_cells(column: pa.Array[Any]) -> list[object]:
-    """The values of an Arrow array; times as naive datetimes in UTC, to the millisecond."""
+    """Return the values of an Arrow array; times as naive datetimes in UTC, to the millisecond."""
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"), safe=False)
     values: list[object] = column.to_pylist()
@@ -61,7 +61,7 @@ class Table:
     columns: tuple[str, ...]
 
     def missing(self, found: Iterable[str]) -> list[str]:
-        """The first name of each required group that has none among `found`."""
+        """Return the first name of each required group that has none among `found`."""
         names = set(found)
         return [group[0] for group in self.required if not names & set(group)]
 
@@ -78,12 +78,12 @@ class Table:
             raise SourceError(f"{name}: the column {twice[0]} is there twice. Rename or remove one of them.")
 
 
-class Reader(Protocol):
+class TableReader(Protocol):
     """One pass over one file."""
 
     @property
     def position(self) -> Position:
         """How far it is."""
 
-    def batches(self, refuse: Refuse) -> Iterator[Rows]:
+    def batches(self, refuse: Refuse) -> Iterator[RowBatch]:
         """Yield all rows, in order; closes the file at the end."""

@@ -114,7 +114,7 @@ def _are_digits(matrix: Bytes) -> npt.NDArray[np.bool_]:
 
 
 def _number(matrix: Bytes) -> Ints:
-    """The decimal number that each row of digits writes."""
+    """Return the decimal number that each row of digits writes."""
     number = np.zeros(len(matrix), np.int64)
     for place in range(matrix.shape[1]):
         number = number * 10 + (matrix[:, place] - np.uint8(ord("0")))
@@ -122,7 +122,7 @@ def _number(matrix: Bytes) -> Ints:
 
 
 def _days(year: Ints, month: Ints, day: Ints) -> Ints:
-    """Days from 1970-01-01 to a date."""
+    """Return days from 1970-01-01 to a date."""
     year = year - (month <= 2)
     era = year // 400
     of_era = year - era * 400

@@ -87,7 +87,7 @@ def _written(time_ms: int) -> str:
 
 
 def _hint(cell: object) -> str:
-    """What a number that is no time may be instead."""
+    """Return what a number that is no time may be instead."""
     try:
         number = float(cell)  # type: ignore[arg-type]  # what is no number has no hint
     except (TypeError, ValueError):

@@ -46,12 +46,12 @@ class Notes:
 
 
 def whole_note(field: str) -> str:
-    """What is said of ids such as 17850.0."""
+    """Return what is said of ids such as 17850.0."""
     return f"{field}: numbers written with decimals, such as 17850.0, were taken as whole numbers: 17850"
 
 
 def price_note() -> str:
-    """What is said of prices that are none."""
+    """Return what is said of prices that are none."""
     return "price: cells that are no number such as 12.50 were left out; the rows count all the same"
 
 
@@ -100,7 +100,7 @@ def _check(field: str, text: str) -> None:
 
 
 def is_empty(cell: object) -> bool:
-    """Whether a cell has nothing in it."""
+    """Return whether a cell has nothing in it."""
     return cell is None or cell == "" or cell == b""
 
 
@@ -114,7 +114,7 @@ UNDECODED = re.compile("[\ud800-\udfff]")
 
 
 def not_utf8(field: str, text: str) -> str:
-    """The reason why a cell with such bytes cannot be used."""
+    """Return the reason why a cell with such bytes cannot be used."""
     return (
         f"{field} {shown(text)} is not UTF-8. Save the file as UTF-8, for example with"
         " iconv -f WINDOWS-1252 -t UTF-8"

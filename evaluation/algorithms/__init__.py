@@ -8,8 +8,8 @@ from evaluation.errors import EvaluationError
 from evaluation.protocol import Algorithm
 
 WHERE = {
-    "bestsellers": "bestsellers:Bestsellers",
-    "bestsellers-2w": "bestsellers:RecentBestsellers",
+    "bestsellers": "bestsellers:BestsellersScoring",
+    "bestsellers-2w": "bestsellers:RecentBestsellersScoring",
     "user-cf": "user_based:UserBased",
     "user-cf-sampled": "user_based:SampledUserBased",
     "item-raw": "item_counts:RawCounts",
@@ -30,7 +30,7 @@ OF_ALL_ITEMS = frozenset({"buy-again"})
 
 
 def chosen(names: list[str] | None, *, new_only: bool) -> list[str]:
-    """The algorithms to evaluate; all that answer the question, without names.
+    """Return the algorithms to evaluate; all that answer the question, without names.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def chosen(names: list[str] | None, *, new_only: bool) -> list[str]:
 
 
 def make(name: str) -> Algorithm:
-    """A new one of a name of `NAMES`; what it needs is imported now.
+    """Return a new one of a name of `NAMES`; what it needs is imported now.
 
     A name with a colon, `bench.choices:as-is`, is one that the `make` of another module knows.
     """

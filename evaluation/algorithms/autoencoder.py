@@ -44,22 +44,22 @@ class Autoencoder(Scoring):
         except TooShort:
             return  # the prior alone ranks
         with threadpool_limits(1, "blas"):  # matrices are too small for more
-            training.run(self._tell)
+            training.run(self._report)
         self._network = training.network
 
-    def _tell(self, report: Report) -> None:
+    def _report(self, report: Report) -> None:
         self.progress(report.batches / report.of_batches)
 
     @abstractmethod
     def training(self, log: Log, cutoff_ms: int) -> Training:
-        """The training on the events of a log."""
+        """Return the training on the events of a log."""
 
     @abstractmethod
     def prior(self, log: Log, cutoff_ms: int) -> Prior:
-        """The bias of the output as of the cutoff."""
+        """Return the bias of the output as of the cutoff."""
 
     def scores(self, customers: Ids) -> Scores:
-        """Those of the network, moved so that known items have positive ones; others -inf."""
+        """Return those of the network, moved so that known items have positive ones; others -inf."""
         known = np.tile(self._prior, (len(customers), 1))
         at = np.searchsorted(self._customers, customers)
         there = at < len(self._customers)

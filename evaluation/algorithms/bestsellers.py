@@ -10,7 +10,7 @@ from evaluation.scoring import Scores, Scoring
 RECENT_DAYS = 14
 
 
-class Bestsellers(Scoring):
+class BestsellersScoring(Scoring):
     """Of all time."""
 
     name = "bestsellers"
@@ -21,11 +21,11 @@ class Bestsellers(Scoring):
         self._counts = np.bincount(before.item, minlength=before.n_items).astype(np.float64)
 
     def scores(self, customers: Ids) -> Scores:
-        """The counts."""
+        """Return the counts."""
         return np.tile(self._counts, (len(customers), 1))
 
 
-class RecentBestsellers(Bestsellers):
+class RecentBestsellersScoring(BestsellersScoring):
     """Of the two weeks before the cutoff."""
 
     name = "bestsellers-2w"

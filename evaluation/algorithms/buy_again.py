@@ -33,5 +33,5 @@ class BuyAgain(Scoring):
         self._scores = (self._scores + place).tocsr()
 
     def scores(self, customers: Ids) -> Scores:
-        """Counts of what they have."""
+        """Return counts of what they have."""
         return dense(self._scores[customers])

@@ -30,7 +30,7 @@ class Ease(Scoring):
         self.weights = weights(dense(self._few.T @ self._few))
 
     def scores(self, customers: Ids) -> Scores:
-        """The reconstruction."""
+        """Return the reconstruction."""
         scores = np.zeros((len(customers), self.owned.shape[1]))
         scores[:, self._items] = self._few[customers] @ self.weights
         return scores

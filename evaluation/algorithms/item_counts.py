@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.cooccurrence import ItemToItem, Rows
+from evaluation.cooccurrence import CooccurrenceRows, ItemToItem
 from evaluation.histories import Distinct
 from evaluation.scoring import Scores
 
@@ -20,6 +20,6 @@ class RawCounts(ItemToItem):
     def prepare(self, histories: Distinct, n_items: int) -> None:
         """Nothing is needed."""
 
-    def pair_scores(self, rows: Rows) -> Scores:
-        """The counts."""
+    def pair_scores(self, rows: CooccurrenceRows) -> Scores:
+        """Return the counts."""
         return rows.count.astype(np.float64)

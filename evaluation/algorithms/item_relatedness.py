@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.cooccurrence import WINDOW, ItemToItem, Rows, opportunities
+from evaluation.cooccurrence import WINDOW, CooccurrenceRows, ItemToItem, opportunities
 from evaluation.histories import Distinct
 from evaluation.scoring import Scores
 from state.relatedness import SHRINK, expectation_matrix, grid_position
@@ -33,12 +33,12 @@ class Flawed(ItemToItem):
         self._buyers = np.bincount(histories.item, minlength=n_items)
         self._customers = int((np.diff(histories.starts) > 0).sum())
 
-    def expected(self, rows: Rows) -> Scores:
+    def expected(self, rows: CooccurrenceRows) -> Scores:
         """E of the entries: float64[n]."""
         chance: Scores = self._buyers[rows.x] / max(self._customers, 1) * self._buyers[rows.y]
         return chance
 
-    def pair_scores(self, rows: Rows) -> Scores:
+    def pair_scores(self, rows: CooccurrenceRows) -> Scores:
         """Z of the entries."""
         expected = self.expected(rows)
         z: Scores = (rows.count - expected) / np.sqrt(expected + SHRINK)
@@ -60,7 +60,7 @@ class Corrected(Flawed):
         total = len(histories.item)
         self._position = np.array([grid_position(n, total) for n in buyers])
 
-    def expected(self, rows: Rows) -> Scores:
+    def expected(self, rows: CooccurrenceRows) -> Scores:
         """E of the entries, linear between the points of the grid: float64[n]."""
         on_grid = self._by_size[rows.first : rows.last] @ self._chances
         cell = self._position[rows.y].astype(np.int64)

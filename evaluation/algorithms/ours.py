@@ -1,10 +1,10 @@
 """Ours: the machines and the ranking of production, in process, with the weights that they learn on the way.
 
-The events go through in order, once for all cutoffs: a chunk's visits are tested and learnt from, then the
-chunk is counted, and the lists that it changed are ranked. In a live shop every visit is a lesson and lists
-are never older than a moment; here they are as far as that is affordable. Every eight weeks of event time the
-chronological model is trained anew on what came so far, as in a shop that runs `alsobought train` now and
-then. Nothing is implemented here.
+The events are applied in order, once for all cutoffs. The visits of a chunk are tests and then training
+examples; then the chunk is counted, and the lists that it changed are ranked. In a live shop every visit is a
+training example and no list is more than a moment old; here that is approximated as far as is affordable.
+Every eight weeks of event time the chronological model is trained again on all events so far, as in a shop
+that runs `alsobought train` now and then. This module implements no algorithm of its own.
 """
 
 from __future__ import annotations
@@ -13,38 +13,39 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.models import trained
-from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, Progress, no_progress
-from recommending import lessons
+from evaluation.protocol import DAY_MS, NOTHING, Events, Ids, OnProgress, no_progress
+from recommending import training_steps
 from recommending.catalogue import Catalogue
-from recommending.learner import Hits, Learner
-from recommending.list_view import ListView, Translation
+from recommending.learner import HitCounts, Learner
 from recommending.recommender import Recommender, Shelf
+from recommending.related_lists import IdMapping, RelatedLists
 from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
 from state.settings import CountingSettings
 
 TRAIN_MS = 56 * DAY_MS
-CHUNK = 500  # events: what a live shop counts at once is far less, but looking at visits costs time
-MOST_CASES = 100  # of a chunk: nearly all visits of most shops
-ROWS = 4_096  # that are ranked at once, some 20 MB: no more than so many are ranked after every chunk
+CHUNK = 500  # events: a live shop counts far fewer at once, but testing visits takes time
+MOST_EXAMPLES = 100  # of a chunk: nearly all visits of most shops
+ROWS = 4_096  # ranked at once, some 20 MB: no more than so many are ranked after every chunk
 RANKED = 8_000  # where a chunk changes more lists, they lag as those of a worker under a full load do ...
-RANKED_MS = 2 * DAY_MS  # ... but not by weeks of a shop that has few events
+RANKED_MS = 2 * DAY_MS  # ... but not by weeks in a shop that has few events
 
 
 class Ours:
-    """The product.
+    """The product itself, as an algorithm to evaluate.
 
     Parameters
     ----------
-    chunk, most_cases
-        Events that are counted at once, and how many of their visits are tested and learnt from at most.
+    chunk, most_examples
+        How many events are counted at once, and how many of their visits are training examples at most.
     ranked, ranked_ms
-        Events, or event time, after which the lists they changed are ranked, at the end of a chunk.
+        How many events, or how much event time, may pass before the changed lists are ranked, at the end of
+        a chunk.
     at_once
-        Lists that are ranked earlier: after every chunk that leaves no more than so many to be ranked.
+        Lists are ranked earlier, after every chunk that leaves no more than so many to be ranked.
     train_ms
-        Event time between two trainings of the chronological model; None: there is none.
+        The event time between two trainings of the chronological model; None: there is no model.
     """
 
     name = "ours"
@@ -52,23 +53,23 @@ class Ours:
     def __init__(
         self,
         chunk: int = CHUNK,
-        most_cases: int = MOST_CASES,
+        most_examples: int = MOST_EXAMPLES,
         ranked: int = RANKED,
         ranked_ms: int = RANKED_MS,
         at_once: int = ROWS,
         train_ms: int | None = TRAIN_MS,
     ) -> None:
-        self.progress: Progress = no_progress
-        self._chunk, self._most_cases = chunk, most_cases
+        self.progress: OnProgress = no_progress
+        self._chunk, self._most_examples = chunk, most_examples
         self._ranked, self._ranked_ms, self._at_once = ranked, ranked_ms, at_once
         settings = CountingSettings()
         self._catalogue = Catalogue()
         self._known_items = 0
         self._customers, self._items = CustomerMachine(settings), ItemMachine(settings)
-        self._view = ListView(settings.list_length)
-        self.recommender = Recommender(self._view, self._customers, self._items, self._catalogue)
+        self._related = RelatedLists(settings.list_length)
+        self.recommender = Recommender(self._related, self._customers, self._items, self._catalogue)
         self._learner = Learner(self.recommender)
-        self._to_view = Translation(self._items.items, self._view.items, adding=True)
+        self._to_related = IdMapping(self._items.items, self._related.items, adding=True)
         self._done = self._listed = 0
         self._train_ms, self._models = train_ms, 0
 
@@ -78,7 +79,7 @@ class Ours:
         return self._done
 
     @property
-    def quality(self) -> Hits:
+    def quality(self) -> HitCounts:
         """Who hit in the tests so far."""
         return self._learner.quality
 
@@ -98,7 +99,7 @@ class Ours:
             elif len(waiting := self._items.waiting()) <= self._at_once:
                 self._rank(waiting)
             self.progress((stop - start) / (len(before) - start))
-        with self._view.lock:
+        with self._related.lock:
             self.recommender.synchronise()
 
     def _train(self, events: Events, stop: int) -> None:
@@ -123,12 +124,12 @@ class Ours:
     def _apply(self, events: Events) -> None:
         columns = zip(events.customer.tolist(), events.item.tolist(), events.time_ms.tolist(), strict=True)
         batch = self._customers.batch(Event(str(c), str(i), time_ms) for c, i, time_ms in columns)
-        with self._view.lock:
+        with self._related.lock:
             self.recommender.synchronise()
-            tests = lessons.before(self._learner, self._customers, batch, self._most_cases)
+            tests = training_steps.before(self._learner, self._customers, batch, self._most_examples)
         applied = self._customers.apply(batch)
-        with self._view.lock:
-            lessons.after(self._learner, tests, batch, applied.outcomes)
+        with self._related.lock:
+            training_steps.after(self._learner, tests, batch, applied.outcomes)
         for deltas in applied.deltas[0]:
             self._items.apply(deltas)
 
@@ -136,13 +137,13 @@ class Ours:
         self._listed = self._done
         for start in range(0, len(waiting), ROWS):
             lists = self._items.rank(waiting[start : start + ROWS])
-            self._view.put_lists(self._items, lists, self._items.mark_published(lists), self._to_view)
+            self._related.put_lists(self._items, lists, self._items.mark_published(lists), self._to_related)
 
     def recommend(self, customers: Ids, k: int, *, new_only: bool) -> Ids:
-        """What the shelf of new items, or of all, shows."""
+        """Return what the shelf of new items, or of all, shows."""
         shelf: Shelf = "new" if new_only else "all"
         found = np.full((len(customers), k), NOTHING, np.int32)
-        with self._view.lock:
+        with self._related.lock:
             for row, customer in zip(found, customers.tolist(), strict=True):
                 shown = self.recommender.recommend(self.recommender.history(str(customer)), k, shelf)
                 row[: len(shown)] = [int(one.item_id) for one in shown]

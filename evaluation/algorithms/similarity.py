@@ -31,7 +31,7 @@ class Similarity(Scoring):
 
     @abstractmethod
     def weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Customers x items from the counts of events."""
+        """Return customers x items from the counts of events."""
 
     def learn(self, before: Events, cutoff_ms: int) -> None:
         """Multiply columns, keep the best of each row."""
@@ -72,7 +72,7 @@ class Cosine(Similarity):
     name = "item-cosine"
 
     def weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Columns of length 1."""
+        """Return the columns of length 1."""
         has = counts.copy()
         has.data[:] = 1.0
         buyers = np.maximum(has.sum(axis=0).A1, 1.0)
@@ -86,7 +86,7 @@ class BM25(Similarity):
     K1, B = 1.2, 0.75
 
     def weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
-        """What a customer's events say of an item."""
+        """Return what a customer's events say of an item."""
         n_items = int((np.diff(counts.tocsc().indptr) > 0).sum())
         idf = np.log(n_items) - np.log1p(np.diff(counts.indptr))
         length = counts.sum(axis=0).A1

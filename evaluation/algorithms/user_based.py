@@ -32,7 +32,7 @@ class UserBased(Scoring):
         self._others = self.candidates(np.unique(before.customer))
 
     def candidates(self, customers: Ids) -> Ids:
-        """Those who may be among the nearest."""
+        """Return those who may be among the nearest."""
         return customers
 
     @property
@@ -56,6 +56,6 @@ class SampledUserBased(UserBased):
     name = "user-cf-sampled"
 
     def candidates(self, customers: Ids) -> Ids:
-        """A sample."""
+        """Return a sample."""
         n = max(round(SAMPLED_SHARE * len(customers)), 1)
         return np.sort(np.random.default_rng(SEED).choice(customers, n, replace=False))

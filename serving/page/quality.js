@@ -75,7 +75,7 @@ function experiments(answer) {
 
 function learner(answer) {
   const rankers = Object.entries(answer.rankers);
-  if (!rankers.length) return empty("Nothing is learnt yet: every customer who comes back is a lesson.");
+  if (!rankers.length) return empty("Nothing is learnt yet: every customer who comes back is a training example.");
   const lead = answer.curve.reduce((sum, day) => sum + (day.ours - day.bestsellers) * day.cases, 0) / (answer.curve.reduce((sum, day) => sum + day.cases, 0) || 1);
   return [answer.curve.length ? h("p", {}, `Over all days it is ${lead < 0 ? "" : "+"}${(lead * 100).toFixed(1)} points against bestsellers.`) : null,
     h("div", { class: "three" }, rankers.map(([name, ranker]) => {
@@ -85,7 +85,7 @@ function learner(answer) {
         table([["Feature", ([feature]) => h("span", { title: feature }, FEATURES[feature] ?? feature)],
           ["Weight", ([, weight]) => bar(weight, most, 150)],
           ["", ([, weight]) => decimal(weight), { number: true }],
-        ], rows, { caption: `${count(Math.round(ranker.cases))} lessons`, name: "bars" }));
+        ], rows, { caption: `${count(Math.round(ranker.cases))} training steps`, name: "bars" }));
     }))];
 }
 

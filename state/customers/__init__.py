@@ -1,12 +1,12 @@
-"""The customer machine: one partition's events become customers' histories and deltas for item partitions.
+"""The customer machine: it turns one partition's events into histories and deltas for item partitions.
 
-events         events as columns: what the machine reads
+events         events as columns, which the machine reads
 machine        the machine: `CustomerMachine.apply` takes a batch of events and returns what follows from it
-pairing        the kernel: what each event does to its history, and which pairs follow
+pairing        the kernel that applies events to histories, and finds the pairs that follow
 routing        the kernel that divides what follows among the item partitions
-histories      the histories in memory; repeats and purchase_logs: what is bought again, and its undoing
-event_rings    ids of a customer's newest events, so that a second delivery changes nothing
+histories      the histories in memory; repeats and purchase_logs: what is bought again, and how it is undone
+event_rings    the ids of a customer's newest events, so that a second delivery changes nothing
 event_sources  how far each source that numbers its events is applied
 memory         which customers are in memory; residents: their slots; profiles: who shares an account
-saver          its store; codec and keys: a customer's record
+saver          the store; codec and keys: a customer's record
 """

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from state.customers import event_rings, purchase_logs
 from state.customers import histories as hs
-from state.storage.codec import Kind, frame, unframe
+from state.storage.codec import RecordKind, frame, unframe
 
 _HISTORY = struct.Struct("<qqIIII")
 _ENTRY_BYTES = 32
@@ -19,39 +19,39 @@ _ENTRY_BYTES = 32
 def pack_history(
     h: hs.Histories, customer: int, customer_id: str, included: int, profiles: list[str]
 ) -> bytes:
-    """A HISTORY record of a customer with some profiles."""
+    """Return a HISTORY record of a customer with some profiles."""
     columns = hs.read(h, customer)
     ring, log = event_rings.read_ring(h, customer), purchase_logs.read_log(h, customer)
     head = _HISTORY.pack(included, int(h.seen[customer]), len(columns[0]), len(ring), len(log), 0)
     names = "\0".join([customer_id, *profiles]).encode()
     parts = [head, *(c.tobytes() for c in columns), ring.tobytes(), log.tobytes(), names]
-    return frame(Kind.HISTORY, b"".join(parts))
+    return frame(RecordKind.HISTORY, b"".join(parts))
 
 
 def history_customer(key: bytes, raw: bytes) -> tuple[str, list[str]]:
-    """Whose HISTORY record it is, and the customer's profiles."""
-    payload = unframe(Kind.HISTORY, key, raw)
+    """Return the customer whose HISTORY record it is, and the customer's profiles."""
+    payload = unframe(RecordKind.HISTORY, key, raw)
     customer_id, *profiles = payload[_history_bytes(payload) :].decode().split("\0")
     return customer_id, profiles
 
 
 def history_entries(key: bytes, raw: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """Items of a HISTORY record, and when each was first bought."""
-    payload = unframe(Kind.HISTORY, key, raw)
+    """Return the items of a HISTORY record, and when each was first bought."""
+    payload = unframe(RecordKind.HISTORY, key, raw)
     _, _, n, *_ = _HISTORY.unpack_from(payload)
     items = np.frombuffer(payload, np.uint32, n, _HISTORY.size)
     return items, np.frombuffer(payload, np.int64, n, _HISTORY.size + 8 * n)
 
 
 def _history_bytes(payload: bytes) -> int:
-    """Length of a HISTORY's payload without the ids."""
+    """Return the length of a HISTORY's payload without the ids."""
     _, _, items, ring, log, _ = _HISTORY.unpack_from(payload)
     return int(_HISTORY.size + _ENTRY_BYTES * items + 8 * (ring + log))
 
 
 def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> int:
-    """Put a HISTORY record into a history that is empty; returns the offset it includes."""
-    payload = unframe(Kind.HISTORY, key, raw)
+    """Put a HISTORY record into a history that is empty; return the offset that the record includes."""
+    payload = unframe(RecordKind.HISTORY, key, raw)
     included, seen, n, ring, log, _ = _HISTORY.unpack_from(payload)
     at = _HISTORY.size
     columns: list[Any] = []

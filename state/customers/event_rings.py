@@ -1,4 +1,7 @@
-"""The hashes of a customer's last 128 event ids: a ring in a block of its own that grows with use."""
+"""The hashes of a customer's last 128 event ids, in a ring.
+
+The ring lies in a block of its own that grows with use.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ RINGS = np.array([0, 4, 8, 16, 32, 64, 128], dtype=np.int64)  # event ids of a r
 
 @kernel
 def seen_before(h: Histories, customer: int, event_hash: int) -> bool:
-    """Whether an event id is among the customer's last 128; remembers it if not."""
+    """Return whether an event id is among the customer's last 128, and remember it if it is not."""
     ring = RINGS[h.ring_size[customer]]
     start = h.ring_start[customer]
     found = False
@@ -43,7 +46,7 @@ def seen_before(h: Histories, customer: int, event_hash: int) -> bool:
 
 @kernel
 def read_ring(h: Histories, customer: int) -> npt.NDArray[np.uint64]:
-    """The remembered event id hashes, as they lie in the ring."""
+    """Return the remembered event id hashes, in the order in which they lie in the ring."""
     ring = RINGS[h.ring_size[customer]]
     start = h.ring_start[customer]
     return h.rings[start : start + min(ring, h.seen[customer])].copy()
@@ -51,7 +54,7 @@ def read_ring(h: Histories, customer: int) -> npt.NDArray[np.uint64]:
 
 @kernel
 def write_ring(h: Histories, customer: int, hashes: npt.NDArray[np.uint64], seen: int) -> None:
-    """Fill an empty ring from what `read_ring` gave."""
+    """Fill an empty ring with what `read_ring` returned."""
     size = 0
     while RINGS[size] < len(hashes):
         size += 1
@@ -65,7 +68,7 @@ def write_ring(h: Histories, customer: int, hashes: npt.NDArray[np.uint64], seen
 
 @kernel
 def forget_ring(h: Histories, customer: int) -> None:
-    """Erase a ring, overwritten in memory."""
+    """Erase a ring, and overwrite its memory."""
     if h.ring_size[customer] > 0:
         wipe(h.rings, h.ring_start[customer], RINGS[h.ring_size[customer]])
         release(h.rings, h.ring_free, h.ring_size[customer], h.ring_start[customer])

@@ -1,12 +1,12 @@
-"""What has been applied of each source that numbers its events: a second publication changes nothing.
+"""How far each source that numbers its events is applied, so that a second publication changes nothing.
 
-An event may say what it was published from (`source`, a file or a feed) and its number there (`sequence`,
-ascending within the source). A partition remembers per source the highest number it has met and takes what
-is not above it for a duplicate, however long ago the first delivery was; Kafka does the same for the batches
-of a producer (KIP-98, exactly once delivery and transactional messaging).
+An event may name what it was published from (`source`, a file or a feed) and its number there (`sequence`,
+ascending within the source). A partition remembers the highest number of each source. It treats an event
+whose number is not higher as a duplicate, however long ago the first delivery was. Kafka does the same for
+the batches of a producer (KIP-98, exactly once delivery and transactional messaging).
 
-It remembers `MOST_SOURCES`: for one more it forgets the source whose newest event is the oldest. Both are
-functions of the log alone, record by record.
+A partition remembers `MOST_SOURCES` sources. For a further one it forgets the source whose newest event is
+the oldest. All this is a function of the log alone, record by record.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOT_MET = -1
 
 
 class Sequences(NamedTuple):
-    """By number of the source; 0 stands for no source."""
+    """The numbers of events by number of the source; number 0 stands for no source."""
 
     highest: npt.NDArray[np.int64]  # sequence, NOT_MET of a source that is not remembered
     newest: npt.NDArray[np.int64]  # offset of its newest event
@@ -31,13 +31,15 @@ class Sequences(NamedTuple):
 
 
 def new_sequences(capacity: int) -> Sequences:
-    """None met, with room for numbers below `capacity`."""
+    """Return sequences without any source, with room for source numbers below `capacity`."""
     return Sequences(np.full(capacity, NOT_MET), np.zeros(capacity, np.int64), np.zeros(1, np.int64))
 
 
 @kernel
 def published_before(s: Sequences, source: int, sequence: int, offset: int) -> bool:
-    """Whether the event at an offset of the log is one its source has sent before; remembers it if not."""
+    """Return whether the source of the event at an offset has sent it
+    before, and remember the event if not.
+    """
     s.newest[source] = offset
     if s.highest[source] == NOT_MET:
         if s.met[0] == MOST_SOURCES:
@@ -68,11 +70,11 @@ class EventSources:
         self.sequences = new_sequences(16)
 
     def number(self, source: str) -> int:
-        """The number of a source, a new one at first sight; it holds until `tidy`."""
+        """Return the number of a source, a new number for a new source; numbers are valid until `tidy`."""
         return self._numbers.setdefault(source, len(self._numbers) + 1)
 
     def make_room(self) -> None:
-        """Room for every source that has a number by now."""
+        """Make room for every source that has a number by now."""
         old = self.sequences
         if len(self._numbers) >= len(old.highest):
             grown = new_sequences(2 * (len(self._numbers) + 1))
@@ -80,12 +82,12 @@ class EventSources:
             self.sequences = grown._replace(met=old.met)
 
     def tidy(self) -> None:
-        """Forget the names of sources that are not remembered, where there are many: numbers change."""
+        """If there are many names of forgotten sources, drop them; this changes the numbers."""
         if len(self._numbers) > 2 * MOST_SOURCES:
             self.recall(self.noted())
 
     def noted(self) -> list[tuple[str, int, int]]:
-        """Each source that is remembered, its highest sequence and the offset of its newest event."""
+        """Return each source that is remembered, its highest sequence and the offset of its newest event."""
         highest, newest = self.sequences.highest.tolist(), self.sequences.newest.tolist()
         return [
             (name, highest[number], newest[number])
@@ -94,7 +96,7 @@ class EventSources:
         ]
 
     def recall(self, noted: list[tuple[str, int, int]]) -> None:
-        """Remember what `noted` said, and nothing else."""
+        """Remember what `noted` returned, and nothing else."""
         self._numbers = {name: number for number, (name, _, _) in enumerate(noted, 1)}
         self.sequences = new_sequences(max(16, 2 * len(noted) + 1))
         for number, (_, highest, newest) in enumerate(noted, 1):

@@ -17,8 +17,8 @@ from state.customers.residents import Residents
 from state.memory.ids import Dictionary
 
 
-class Kind(IntEnum):
-    """What an event does."""
+class Action(IntEnum):
+    """What an event does to a customer's history."""
 
     PURCHASE = 0
     RETURN = 1
@@ -27,13 +27,13 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One event, for use without Kafka."""
+    """One event, for use of the machines without Kafka."""
 
     customer_id: str
     item_id: str
     time_ms: int
     quantity: int = 1
-    kind: Kind = Kind.PURCHASE
+    action: Action = Action.PURCHASE
     event_id: str | None = None
     profile_id: str | None = None
     source: str | None = None
@@ -41,45 +41,49 @@ class Event:
 
 
 def event_hash(event_id: str | None) -> int:
-    """64-bit hash of an event id; 0 for an event without one, which is never taken for a duplicate."""
+    """Return the 64-bit hash of an event id.
+
+    It is 0 for an event without an id, which is never treated as a duplicate.
+    """
     return (xxhash.xxh3_64_intdigest(event_id.encode()) or 1) if event_id else 0
 
 
 def event_hashes(event_ids: Sequence[str | None]) -> list[int]:
-    """`event_hash` of each."""
+    """Return the `event_hash` of each event id."""
     digest = xxhash.xxh3_64_intdigest
     return [(digest(event_id.encode()) or 1) if event_id else 0 for event_id in event_ids]
 
 
 @dataclass(frozen=True)
 class EventBatch:
-    """Events of consecutive offsets, one array element an event, in the order of the log.
+    """A batch of events in columns: one element for each event, in the order of the log.
 
     Attributes
     ----------
     offsets : int64[n]
-        Ascending; offsets in between were not events (refused records).
-    kinds : uint8[n]
-        Values of `Kind`.
+        The offsets, ascending; offsets in between were refused records.
+    actions : uint8[n]
+        Values of `Action`.
     customers, items : uint32[n]
-        Numbers in the machine's dictionaries; the item of a FORGET is not looked at.
+        Numbers in the machine's dictionaries; the item of a FORGET is ignored.
     quantities : uint32[n]
+        How many of the item were bought or returned.
     times_ms : int64[n]
-        Event time, milliseconds since 1970.
+        Event times, milliseconds since 1970.
     hashes : uint64[n]
-        `event_hash` of the event ids.
+        The `event_hash` of the event ids.
     profiles : uint8[n]
-        Which of the customer's profiles it was, see `state.customers.profiles`; 0 without one.
+        The number of the customer's profile (`state.customers.profiles`), 0 for none.
     sources : uint32[n]
-        What each was published from: a number of the machine's `EventSources`, 0 without one.
+        What each event was published from: a number of the machine's `EventSources`, 0 for none.
     sequences : int64[n]
-        Its number within the source, 0 without one.
+        The event's number within the source, 0 for none.
     end : int
-        Offset after the last record of the batch, event or not.
+        The offset after the last record of the batch, event or not.
     """
 
     offsets: npt.NDArray[np.int64]
-    kinds: npt.NDArray[np.uint8]
+    actions: npt.NDArray[np.uint8]
     customers: npt.NDArray[np.uint32]
     items: npt.NDArray[np.uint32]
     quantities: npt.NDArray[np.uint32]
@@ -99,9 +103,9 @@ class EventBatch:
         end: int,
         published: Sequence[tuple[int, int, int]] = (),
     ) -> EventBatch:
-        """From tuples (offset, kind, customer, item, quantity, time_ms, hash, profile).
+        """Return a batch of tuples (offset, action, customer, item, quantity, time_ms, hash, profile).
 
-        `published` has (index of the row, source, sequence) of those that say what they were published from.
+        `published` has (index of the row, source, sequence) for each row with a source.
         """
         columns = list(zip(*rows, strict=True)) or [()] * 8
         types = (np.int64, np.uint8, np.uint32, np.uint32, np.uint32, np.int64, np.uint64, np.uint8)
@@ -121,14 +125,17 @@ class EventBatch:
         sources: EventSources,
         first_offset: int,
     ) -> EventBatch:
-        """From events, the first at `first_offset`; new ids enter the dictionaries."""
+        """Return a batch of events, the first of which is at `first_offset`.
+
+        New ids enter the dictionaries.
+        """
         events = list(events)
         rows = [
             (
                 offset,
-                int(e.kind),
+                int(e.action),
                 (customer := customers.number(e.customer_id)),
-                0 if e.kind == Kind.FORGET else items.number(e.item_id),
+                0 if e.action == Action.FORGET else items.number(e.item_id),
                 e.quantity,
                 e.time_ms,
                 event_hash(e.event_id),

@@ -1,18 +1,18 @@
 """Customers' purchase histories in memory, as numba kernels.
 
-A history is the customer's distinct items in order of first purchase. It lies in one block of an arena:
+A history has the customer's distinct items in order of first purchase. It lies in one block of an arena:
 
     u32 items[c] | u32 quantities[c] | i64 first_ms[c] | i64 last_ms[c]
     u32 days[c] | f32 recent[c]                                                4 c words, c even
 
-so that looking for an item reads only the items. `days` has in its low 24 bits on how many days the item
-was bought (counted when an event's day is not that of the newest one), in its high 8 bits the customer's
-profile that bought it last. `recent` is how often it was bought, decayed from each event to the newest one
-(tau 30 days). The hashes of the customer's last 128 event ids lie in a block of their own
+Looking for an item thus reads only the items. The low 24 bits of `days` count the days on which the item was
+bought (an event counts if its day is not that of the newest event); the high 8 bits are the customer's
+profile that bought it last. `recent` is how often it was bought, with each purchase decayed from its event to
+the newest one (tau 30 days). The hashes of the customer's last 128 event ids lie in a block of their own
 (`state.customers.event_rings`), and so do the days of repeat purchases (`state.customers.purchase_logs`).
 
-What an item says of repeats is its `days` and its span, the minutes from its first event to its newest one,
-0 as long as all are on one day.
+The repeats of an item are its `days` and its span: the minutes from its first event to its newest one, 0 as
+long as all its events are on one day.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PROFILE_BITS = 24  # the profile is above them
 
 
 class Histories(NamedTuple):
-    """The histories of one customer machine; per-customer arrays by customer number."""
+    """The histories of one customer machine; per-customer arrays are indexed by the customer's slot."""
 
     arena: npt.NDArray[np.uint64]
     arena32: npt.NDArray[np.uint32]  # the same memory
@@ -60,7 +60,7 @@ class Histories(NamedTuple):
 
 
 def new_histories(capacity: int) -> Histories:
-    """Empty histories of customers 0 .. capacity - 1."""
+    """Return empty histories of customers 0 .. capacity - 1."""
     arena = reserve(RESERVED_BYTES)
     return Histories(
         arena=arena,
@@ -84,7 +84,7 @@ def new_histories(capacity: int) -> Histories:
 
 
 def grow_histories(histories: Histories, capacity: int) -> Histories:
-    """The same histories with room for `capacity` customers."""
+    """Return the same histories with room for `capacity` customers."""
     grown = {}
     for name in Histories._fields[8:]:
         old = getattr(histories, name)
@@ -96,7 +96,7 @@ def grow_histories(histories: Histories, capacity: int) -> Histories:
 
 @kernel
 def rank_of(h: Histories, customer: int, item: int) -> int:
-    """Rank of an item in a history, -1 if it is not in it."""
+    """Return the rank of an item in a history, or -1 if it is not in the history."""
     n = np.int64(h.length[customer])
     first = 2 * h.start[customer]
     items = h.arena32[first : first + n]
@@ -117,8 +117,10 @@ def rank_of(h: Histories, customer: int, item: int) -> int:
 
 @kernel
 def columns(h: Histories, customer: int) -> tuple[int, int, int, int, int, int]:
-    """Where a block's parts start: items and quantities in arena32, first and last times in arena, days and
-    recent in arena32 and arena_f.
+    """Return where the parts of a block start.
+
+    These are items and quantities in arena32, first and last times in arena, days in arena32 and recent in
+    arena_f.
     """
     start, capacity = h.start[customer], CLASSES[h.size[customer]]
     days = 2 * (start + 3 * capacity)
@@ -148,7 +150,7 @@ def append(
     h: Histories, customer: int, item: int, quantity: int, first_ms: int, last_ms: int, days: int,
     recent: float, profile: int,
 ) -> None:  # fmt: skip
-    """Put an item that is not there yet at the end of a history."""
+    """Put an item that is not in a history yet at its end."""
     n = np.int64(h.length[customer])
     if n == CLASSES[h.size[customer]]:
         _resize(h, customer, np.int64(h.size[customer]) + 1)
@@ -164,19 +166,20 @@ def append(
 
 @kernel
 def item_at(h: Histories, customer: int, rank: int) -> int:
-    """Item number at a rank."""
+    """Return the item number at a rank."""
     return np.int64(h.arena32[2 * h.start[customer] + rank])
 
 
 @kernel
 def first_ms_at(h: Histories, customer: int, rank: int) -> int:
-    """Time of the first purchase of the item at a rank."""
+    """Return the time of the first purchase of the item at a rank."""
     return np.int64(h.arena[columns(h, customer)[2] + rank])
 
 
 @kernel
 def add_quantity(h: Histories, customer: int, rank: int, quantity: int) -> int:
-    """Change the quantity of the item at a rank by `quantity`, which may be negative; returns the new one.
+    """Change the quantity of the item at a rank by `quantity`, which may be negative; return the new
+    quantity.
 
     A quantity stops at 2^32 - 1.
     """
@@ -189,13 +192,13 @@ def add_quantity(h: Histories, customer: int, rank: int, quantity: int) -> int:
 
 @kernel
 def quantity_at(h: Histories, customer: int, rank: int) -> int:
-    """Quantity of the item at a rank."""
+    """Return the quantity of the item at a rank."""
     return np.int64(h.arena32[columns(h, customer)[1] + rank])
 
 
 @kernel
 def remove(h: Histories, customer: int, rank: int) -> None:
-    """Take the item at a rank out of a history; later ones move up."""
+    """Take the item at a rank out of a history; later items move up."""
     n = np.int64(h.length[customer])
     items, quantities, firsts, lasts, days, recents = columns(h, customer)
     for i in range(rank, n - 1):
@@ -210,7 +213,7 @@ def remove(h: Histories, customer: int, rank: int) -> None:
 
 @kernel
 def forget(h: Histories, customers: npt.NDArray[np.int64]) -> None:
-    """Erase customers: histories, event ids and days, overwritten in memory."""
+    """Erase customers with their histories, event ids and days, and overwrite the memory."""
     for customer in customers:
         if h.size[customer] > 0:
             wipe(h.arena, h.start[customer], ENTRY_WORDS * CLASSES[h.size[customer]])
@@ -228,7 +231,10 @@ def read(
     npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.int64],
     npt.NDArray[np.uint32], npt.NDArray[np.float32],
 ]:  # fmt: skip
-    """A history's columns, copied: items, quantities, first and last times, days with profiles, recent."""
+    """Return copies of a history's columns.
+
+    These are items, quantities, first times, last times, days with profiles, and recent.
+    """
     n = np.int64(h.length[customer])
     items, quantities, firsts, lasts, days, recents = columns(h, customer)
     first_ms = np.empty(n, np.int64)
@@ -248,7 +254,7 @@ def read(
 
 @kernel
 def newest_ms(h: Histories, customer: int) -> int:
-    """Time of a customer's newest purchase; the smallest int64 of one who has none."""
+    """Return the time of a customer's newest purchase; the smallest int64 if there is none."""
     lasts = columns(h, customer)[3]
     newest = np.iinfo(np.int64).min
     for i in range(np.int64(h.length[customer])):
@@ -263,7 +269,7 @@ def write(
     days: npt.NDArray[np.uint32], recents: npt.NDArray[np.float32],
     hashes: npt.NDArray[np.uint64], seen: int, log: npt.NDArray[np.uint64],
 ) -> None:  # fmt: skip
-    """Fill an empty history from what `read`, `read_ring` and `read_log` gave."""
+    """Fill an empty history with what `read`, `read_ring` and `read_log` returned."""
     for i in range(len(items)):
         both = np.int64(days[i])
         append(
@@ -275,17 +281,17 @@ def write(
 
 
 def footprint_bytes(h: Histories) -> int:
-    """Memory that histories, event ids and days touched so far, gaps included."""
+    """Return the memory that histories, event ids and days have touched so far, gaps included."""
     return 8 * int(h.free[-1] + h.ring_free[-1] + h.log_free[-1])
 
 
 def block_bytes(h: Histories) -> npt.NDArray[np.int64]:
-    """Bytes of each customer's three blocks."""
+    """Return the bytes of each customer's three blocks."""
     return 8 * (ENTRY_WORDS * CLASSES[h.size] + RINGS[h.ring_size] + LOGS[h.log_size])
 
 
 def close_gaps(h: Histories) -> None:
-    """Move all blocks together, and give the memory behind them back to the system."""
+    """Move all blocks together, and return the memory behind them to the system."""
     for arena, free, start, words in (
         (h.arena, h.free, h.start, ENTRY_WORDS * CLASSES[h.size]),
         (h.rings, h.ring_free, h.ring_start, RINGS[h.ring_size]),

@@ -1,8 +1,8 @@
-"""The customer machine: from purchase events to deltas, one per partition of the purchases.
+"""The customer machine: it turns purchase events into deltas, one machine per partition of the purchases.
 
 Its state is a function of the events of its partition alone: every customer's history (distinct items in
-order of first purchase) and last event ids, and how far it is with each source that numbers its events.
-`apply` changes the histories and returns, per item partition, what that changes in the counts.
+order of first purchase) and last event ids, and how far each source that numbers its events is applied.
+`apply` changes the histories and returns, for each item partition, how the counts change.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy.typing as npt
 from state.customers import histories as hs
 from state.customers import pairing, routing
 from state.customers.event_sources import EventSources
-from state.customers.events import Event, EventBatch, Kind
+from state.customers.events import Action, Event, EventBatch
 from state.customers.memory import CustomerMemory
 from state.memory.arrays import longer
 from state.messages.deltas import Deltas, Source
-from state.messages.first_events import FirstEvents
+from state.messages.history_changes import HistoryChanges
 
 BATCH_EVENTS = 2_000
 GONE_ITEMS = 250_000  # history items of removals in one message, and days of theirs: 6 MB at most
@@ -29,16 +29,16 @@ GONE_ITEMS = 250_000  # history items of removals in one message, and days of th
 
 @dataclass(frozen=True)
 class Purchased:
-    """An item of a history, in order of first purchase.
+    """An item of a history.
 
     Attributes
     ----------
     days
-        On how many days it was bought.
+        The number of days on which it was bought.
     recent
-        How often, each time decayed from then to `last_ms` (tau 30 days).
+        How often it was bought, each purchase decayed to `last_ms` (tau 30 days).
     profile_id
-        Who of the account bought it last, if events say so.
+        The profile that bought it last, if events name one.
     """
 
     item_id: str
@@ -52,48 +52,48 @@ class Purchased:
 
 @dataclass(frozen=True)
 class Applied:
-    """What a batch did.
+    """The result of applying a batch.
 
     Attributes
     ----------
     deltas : list[list[Deltas]]
-        Per item partition the messages, in order; none where nothing concerns it.
+        For each item partition its messages in order; none if the batch does not concern it.
     outcomes : uint8[n]
-        Per event a value of `state.customers.pairing` (NEW, REPEAT, GONE, DUPLICATE, ...).
-    first_events : list[FirstEvents]
-        What is published to the crossing machine, if anything is; together they cover the batch's offsets,
-        too.
+        For each event a value of `state.customers.pairing` (NEW, REPEAT, GONE, DUPLICATE, ...).
+    history_changes : list[HistoryChanges]
+        What is published to the crossing machine, if anything; together the messages cover the batch's
+        offsets.
     """
 
     deltas: list[list[Deltas]]
     outcomes: npt.NDArray[np.uint8]
-    first_events: list[FirstEvents]
+    history_changes: list[HistoryChanges]
 
 
 @dataclass
 class CustomerMachine(CustomerMemory):
-    """The histories of one partition's customers: see `CustomerMemory` for the other parameters.
+    """The histories of one partition's customers. See `CustomerMemory` for the other parameters.
 
     Parameters
     ----------
     publishes_as
-        As which source it publishes to the crossing machine what comes into histories and goes out of them
-        (`state.messages.first_events`); None where there is none.
+        The source as which it publishes its history changes to the crossing machine
+        (`state.messages.history_changes`); None if there is no crossing machine.
     waits
-        Whether a new machine publishes no first events until it is asked to
+        Whether a new machine publishes no history changes until it is asked to
         (`state.watched_bought.exchange`).
     pairs
-        Whether it says which items pair. A machine that does not keeps the same histories, and its batches
-        have outcomes but no deltas: what is not asked for costs nothing.
+        Whether it returns deltas. A machine that does not keeps the same histories, and its batches have
+        outcomes but no deltas, which saves the time to make them.
 
     Attributes
     ----------
     published_from : int
-        Offset from which on it has published all first events, or will have.
+        The offset from which on it has published, or will publish, all history changes.
     silent : bool
-        Whether it has published no first events yet.
+        Whether it has published no history changes yet.
     event_sources : EventSources
-        How far it is with each source that numbers its events.
+        How far each source that numbers its events is applied.
     """
 
     publishes_as: Source | None = None
@@ -106,34 +106,39 @@ class CustomerMachine(CustomerMemory):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.silent = self.waits
-        # per item partition the end of the last message to it; of those before a restart all are in Kafka
+        # per item partition the end of the last message to it; after a restart all earlier ones are in Kafka
         self._sent_ends = [0] * self.partitions
         self._marks, self._serial = np.zeros(1024, np.int64), 1  # of `state.customers.routing`
-        self._named = np.zeros(1024, np.uint8)  # the same: after a restart ids are sent again
+        self._named = np.zeros(1024, np.uint8)  # also of routing: after a restart ids are sent again
 
     @property
     def is_new(self) -> bool:
-        """Whether it has applied nothing, so that it can publish everything as it comes."""
+        """Whether it has applied nothing, so that it can publish all history changes as they come."""
         return self.position == self.published_from and len(self.items) == 0
 
     def born(self) -> dict[str, Any]:
-        """Whether it publishes nothing: else a store is of before machines waited, and published all."""
+        """Return that the machine is silent, if it is.
+
+        A store without this entry is of a version whose machines did not wait, and published everything.
+        """
         return {"silent": True} if self.silent else {}
 
     def noted(self) -> dict[str, Any]:
-        """Whether and from where on it publishes, and how far it is with its events' sources."""
+        """Return whether and from which offset on it publishes, and how far the sources of its events are
+        applied.
+        """
         publishes = self.publishes_as is not None or self.silent
         publishing = {"published_from": self.published_from} if publishes else {}
         return self.born() | publishing | {"sources": self.event_sources.noted()}
 
     def recall(self, meta: dict[str, Any]) -> None:
-        """Go on publishing, or begin to; and go on with the sources."""
+        """Restore what `noted` returned, or begin to publish."""
         self.published_from = int(meta.get("published_from", self.position))
         self.silent = bool(meta.get("silent", self.waits and not meta))
         self.event_sources.recall(meta.get("sources", []))
 
     def batch(self, events: Iterable[Event]) -> EventBatch:
-        """Events as the next batch of the log, for use without Kafka."""
+        """Return events as the next batch of the log, for use without Kafka."""
         events = list(events)
         self.bring_in([e.customer_id for e in events], [e.item_id for e in events])
         return EventBatch.of_events(
@@ -141,17 +146,17 @@ class CustomerMachine(CustomerMemory):
         )
 
     def apply(self, batch: EventBatch) -> Applied:
-        """Apply a batch that follows `position`; returns what it changes."""
+        """Apply a batch that begins at `position`; return what follows from it."""
         self.make_room()
         self.event_sources.make_room()
         deltas: list[list[Deltas]] = [[] for _ in range(self.partitions)]
         outcomes = np.empty(len(batch), np.uint8)
-        published: list[FirstEvents] = []
+        published: list[HistoryChanges] = []
         done = 0
         while True:
             upto = min(done + BATCH_EVENTS, len(batch))
-            applied, messages, first_events = self._apply_some(batch, done, upto)
-            published += first_events
+            applied, messages, history_changes = self._apply_some(batch, done, upto)
+            published += history_changes
             outcomes[done : done + len(applied)] = applied
             for partition, message in messages:
                 deltas[partition].append(message)
@@ -160,7 +165,7 @@ class CustomerMachine(CustomerMemory):
                 break
         self.used[batch.customers] = 1
         erased = (outcomes == pairing.GONE) | (outcomes == pairing.EMPTIED)
-        self.erase(batch.customers[(batch.kinds == Kind.FORGET) & erased])
+        self.erase(batch.customers[(batch.actions == Action.FORGET) & erased])
         if batch.sources.any():
             self._drop_strangers(batch.customers[outcomes == pairing.DUPLICATE])
             self.event_sources.tidy()
@@ -168,12 +173,15 @@ class CustomerMachine(CustomerMemory):
 
     def _apply_some(
         self, batch: EventBatch, start: int, stop: int
-    ) -> tuple[npt.NDArray[np.uint8], list[tuple[int, Deltas]], list[FirstEvents]]:
-        """Events start .. stop or fewer: a message for each partition concerned, and one of first events."""
+    ) -> tuple[npt.NDArray[np.uint8], list[tuple[int, Deltas]], list[HistoryChanges]]:
+        """Apply events start .. stop or fewer.
+
+        Return their outcomes, a message for each item partition concerned, and the history changes.
+        """
         columns: list[Any] = [
             column[start:stop]
             for column in (
-                batch.offsets, batch.kinds, batch.customers, batch.items,
+                batch.offsets, batch.actions, batch.customers, batch.items,
                 batch.quantities, batch.times_ms, batch.hashes, batch.profiles,
                 batch.sources, batch.sequences,
             )
@@ -190,28 +198,28 @@ class CustomerMachine(CustomerMemory):
         self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
         end = batch.end if start + n == len(batch) else int(batch.offsets[start + n])
         messages = list(self._messages(columns, out, n, end)) if self.pairs else []
-        published: list[FirstEvents] = []
+        published: list[HistoryChanges] = []
         if self.waits or self.silent:
             came_ms = columns[5][:n][out.outcomes[:n] == pairing.NEW]
             self.newest_ms = max(self.newest_ms, int(came_ms.max(initial=-1)))
         if self.publishes_as is not None and not self.silent:
-            published.append(self._first_events(self.publishes_as, columns, out, n, gone, end))
+            published.append(self._history_changes(self.publishes_as, columns, out, n, gone, end))
         self.position = end
         return out.outcomes[:n], messages, published
 
     def _room(self, slots: npt.NDArray[np.uint32], events: int) -> int:
-        """Of how many items, and days, of histories a message has room; one event's fit in any case."""
+        """Return for how many items, and days, of histories a message has room; one event always fits."""
         lengths = self.histories.length[slots], self.histories.log_length[slots]
         return max(GONE_ITEMS, *(int(of_some.max()) + events for of_some in lengths))
 
     def _messages(
         self, columns: list[Any], out: pairing.Paired, n: int, end: int
     ) -> Iterator[tuple[int, Deltas]]:
-        """The partitions that a batch concerns, each with its message.
+        """Yield the partitions that a batch concerns, each with its message.
 
-        Nothing is sent again of offsets of which all had been sent when something was stored: a customer
-        erased since the position that is replayed from begins anew in the replay, and other messages would
-        follow from that.
+        Nothing is sent again for offsets that had been sent when the state was stored. In a replay, a
+        customer who was erased after the position of the replay begins with an empty history, and the
+        messages would differ.
         """
         if len(self._marks) < len(self.items):
             self._marks = longer(self._marks, 2 * len(self.items))
@@ -236,7 +244,7 @@ class CustomerMachine(CustomerMemory):
                 self._sent_ends[partition] = end
             table, t, words, f = to_table, to_taken, to_words, to_fresh
 
-    def _first_events(
+    def _history_changes(
         self,
         source: Source,
         columns: list[npt.NDArray[Any]],
@@ -244,7 +252,7 @@ class CustomerMachine(CustomerMemory):
         n: int,
         gone: int,
         end: int,
-    ) -> FirstEvents:
+    ) -> HistoryChanges:
         new = np.flatnonzero(out.outcomes[:n] == pairing.NEW)
         events, items, effects = [new], [columns[3][new]], [np.full(len(new), pairing.NEW, np.uint8)]
         start = 0
@@ -262,7 +270,7 @@ class CustomerMachine(CustomerMemory):
         at = at[order]
         customers, whose = np.unique(columns[2][at], return_inverse=True)
         numbers, which = np.unique(np.concatenate(items)[order], return_inverse=True)
-        return FirstEvents(
+        return HistoryChanges(
             source, self.position, end, self.published_from,
             [self.customers.id(slot) for slot in customers.tolist()], self.items.ids(numbers.tolist()),
             (columns[0][at] - self.position).astype(np.uint32), whose.astype(np.uint32),
@@ -270,7 +278,7 @@ class CustomerMachine(CustomerMemory):
         )  # fmt: skip
 
     def _drop_strangers(self, slots: npt.NDArray[np.uint32]) -> None:
-        """Keep nothing of customers of whom nothing is stored, and whose events were all published before."""
+        """Drop customers of whom nothing is stored, and whose events were all published before."""
         histories = self.histories
         for slot in np.unique(slots).tolist():
             empty = histories.length[slot] == 0 and histories.seen[slot] == 0
@@ -278,7 +286,7 @@ class CustomerMachine(CustomerMemory):
                 self._vacate(slot)
 
     def history(self, customer_id: str) -> list[Purchased]:
-        """A customer's items in order of first purchase; empty for an unknown customer."""
+        """Return a customer's items in order of first purchase; empty for an unknown customer."""
         self.bring_in([customer_id], [])
         slot = self.customers.get(customer_id)
         if slot is None or slot >= len(self.included):

@@ -1,8 +1,8 @@
 """Customers in memory: what the customer machine and the crossing machine have in common.
 
-With a store behind it not all customers need be in memory: those of a batch are brought in before it is
-applied. A customer in memory takes a slot (its number in the arrays below), and about
-`CUSTOMER_BYTES` beside history and event ids; one who is not takes nothing.
+With a store, not all customers need be in memory: those of a batch are brought in before it is applied. A
+customer in memory takes a slot (a number in the arrays below), and about `CUSTOMER_BYTES` in addition to the
+history and the event ids. A customer who is not in memory takes nothing.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ CUSTOMER_BYTES = 256  # an id of 20 letters, its entries in a dictionary and a l
 
 
 Entries = tuple[str, npt.NDArray[np.uint32], npt.NDArray[np.int64]]
-"""A customer, the entries of the history, and the times of the events that brought them in."""
+"""A customer, the entries of the history, and the times of the events that added them."""
 
 
-class Backing(Protocol):
-    """Where customers are who are not in memory."""
+class HistoryBacking(Protocol):
+    """Where the customers are who are not in memory."""
 
     def bring_in(self, customer_ids: list[str]) -> None:
-        """Give those of these customers slots and their histories who have any."""
+        """Give slots and their histories to those of these customers who are stored."""
 
     def others(self) -> Iterator[Entries]:
-        """The customers with an item who are not in memory."""
+        """Yield the customers with an item who are not in memory."""
 
 
 @dataclass
@@ -48,14 +48,14 @@ class CustomerMemory:
     Parameters
     ----------
     settings
-        Counting settings; `window` matters here.
+        The counting settings; `window` matters here.
     source
-        What the machine's deltas name as their source.
+        The source that the machine's deltas name.
     partitions, partition_of
-        Item partitions, and the partition of an item id.
+        The number of item partitions, and the function from an item id to its partition.
     budget_bytes
-        Memory that histories and ids may take, None for any; may be changed at any time. `CustomerSaver`
-        keeps to it.
+        The memory that histories and ids may take, None for any amount. It may be changed at any time;
+        `CustomerSaver` keeps to it.
     """
 
     settings: CountingSettings = field(default_factory=CountingSettings)
@@ -71,37 +71,40 @@ class CustomerMemory:
         self.position = 0  # offset after the last record applied
         self.customer_count = 0  # customers with an item
         self.sent_ids = 0  # item ids that went out in deltas
-        self.sent_to = 0  # what follows from offsets before it is in Kafka, and in what was loaded
+        self.sent_to = 0  # everything that follows from earlier offsets is in Kafka, and in what was loaded
         self.histories = hs.new_histories(1024)
         self.included = np.full(1024, -1, np.int64)  # per customer: offset its loaded record has
         self.changed = np.zeros(1024, np.uint8)  # per customer: not stored since it changed
         self.counted = np.zeros(1024, np.uint8)  # per customer: stored with an item
-        self.used = np.zeros(1024, np.uint8)  # per customer: since the clock's hand came by
+        self.used = np.zeros(1024, np.uint8)  # per customer: used since the clock's hand last passed
         self.erased: dict[str, int] = {}  # customers to erase from the store, and whether `counted` there
-        self.newest_ms = -1  # of events that brought an item in; noted by machines that publish late
-        self.backing: Backing | None = None
+        self.newest_ms = -1  # time of the newest event that added an item; kept if the machine publishes late
+        self.backing: HistoryBacking | None = None
         self.whole = True  # all customers are in memory
         self.item_partitions = np.zeros(1024, np.uint16)
         self.item_hashes = np.zeros(1024, np.uint64)
         self.placed = 0  # items whose partition and hash are known
 
     def identity(self) -> dict[str, Any]:
-        """Settings that the state depends on, as the store's META has them."""
+        """Return the settings that the state depends on, as the store's META has them."""
         return {"window": self.settings.window, "partitions": self.partitions}
 
     def born(self) -> dict[str, Any]:
-        """What META says of the machine from the first record in the store on, be its position still 0."""
+        """Return what META has from the first record in the store on, even while the position is still 0."""
         return {}
 
     def noted(self) -> dict[str, Any]:
-        """What META says of the machine beside its position."""
+        """Return what META has in addition to the machine's position."""
         return {}
 
     def recall(self, meta: dict[str, Any]) -> None:
-        """Take what `noted` said, from a store's META; nothing of it in a new one. The position is set."""
+        """Restore what `noted` returned, from a store's META, which is empty for a new store.
+
+        The position is set by the caller.
+        """
 
     def bring_in(self, customer_ids: Iterable[str], item_ids: Iterable[str]) -> None:
-        """Have customers and items in memory, as far as they are known: before they are given numbers."""
+        """Bring the known ones of these customers and items into memory, before they are given numbers."""
         self.items.limit = ids_limit(self.budget_bytes)
         self.items.prefetch(item_ids)
         if not self.whole and self.backing is not None:
@@ -111,7 +114,7 @@ class CustomerMemory:
                 self.backing.bring_in(missing)
 
     def everyone(self) -> Iterator[Entries]:
-        """Every customer with an item, in memory or not. Nothing may change until all are seen."""
+        """Yield every customer with an item, in memory or not. Nothing may change during the iteration."""
         for slot in np.flatnonzero(self.histories.length[: self.customers.slots]).tolist():
             entries, _, times_ms, *_ = hs.read(self.histories, slot)
             yield self.customers.id(slot), entries, times_ms
@@ -119,7 +122,7 @@ class CustomerMemory:
             yield from self.backing.others()
 
     def erase(self, slots: npt.NDArray[np.uint32]) -> None:
-        """Leave nothing of customers who were forgotten, unless they came back in the same batch."""
+        """Erase customers who were forgotten, unless they came back in the same batch."""
         for slot in np.unique(slots).tolist():
             customer_id = self.customers.id(slot)
             if self.backing is not None:
@@ -140,18 +143,18 @@ class CustomerMemory:
     # ------------------------------------------------------------------ memory
 
     def footprint_bytes(self) -> int:
-        """Memory that customers take, gaps between their blocks included."""
+        """Return the memory that customers take, gaps between their blocks included."""
         return hs.footprint_bytes(self.histories) + CUSTOMER_BYTES * len(self.customers)
 
     def slot_bytes(self) -> npt.NDArray[np.int64]:
-        """What each customer in memory takes; 0 for a free slot."""
+        """Return what each customer in memory takes; 0 for a free slot."""
         n = self.customers.slots
         taken = np.zeros(n, np.int64)
         taken[list(self.customers.numbers.values())] = CUSTOMER_BYTES
         return taken + hs.block_bytes(self.histories)[:n]
 
     def evict(self, slots: npt.NDArray[np.int64]) -> None:
-        """Drop customers from memory, all of whom are stored as they are."""
+        """Drop customers from memory; all of them must be stored as they are."""
         assert not self.changed[slots].any()
         hs.forget(self.histories, slots)
         self.whole = False
@@ -159,7 +162,7 @@ class CustomerMemory:
             self._vacate(slot)
 
     def make_room(self) -> None:
-        """Room for every customer and item known by now."""
+        """Make room for every customer and item known by now."""
         while self.customers.slots > len(self.included):
             capacity = 2 * len(self.included)
             self.histories = hs.grow_histories(self.histories, capacity)

@@ -1,4 +1,4 @@
-"""What each event does to its customer's history, and which pairs follow: the customer machine's kernel."""
+"""The customer machine's kernel: it applies events to histories, and finds the pairs that follow."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from state.customers.histories import Histories
 from state.memory.arrays import kernel
 from state.messages.deltas import Effect
 
-# What became of an event: an effect, or one of five others. Those before DUPLICATE change the history or
-# the event ids; EMPTIED is an erasure of a customer who had no items.
+# The outcome of an event is an effect, or one of five others. Outcomes before DUPLICATE change the history
+# or the event ids; EMPTIED is an erasure of a customer who had no items.
 NEW, REPEAT, GONE = map(int, Effect)
 PART_RETURNED, NOT_OWNED, EMPTIED, DUPLICATE, INCLUDED = range(4, 9)
 
@@ -24,7 +24,9 @@ _PURCHASE, _RETURN, _FORGET = range(3)
 
 
 class Paired(NamedTuple):
-    """Buffers the kernel fills: one element an event, then neighbours, then histories of GONE events."""
+    """The buffers that the kernel fills: one element per event, then neighbours, then histories of GONE
+    events.
+    """
 
     outcomes: npt.NDArray[np.uint8]
     ranks: npt.NDArray[np.uint32]
@@ -43,7 +45,7 @@ class Paired(NamedTuple):
 
 
 def new_paired(n_events: int, window: int, gone_items: int) -> Paired:
-    """Buffers for n events, and for histories of `gone_items` items, and as many days, in all."""
+    """Return buffers for n events, and for histories with `gone_items` items and as many days in all."""
     return Paired(
         np.empty(n_events, np.uint8),
         np.empty(n_events, np.uint32),
@@ -80,11 +82,11 @@ def pair(
     sequences: npt.NDArray[np.int64],
     out: Paired,
 ) -> tuple[int, int, int]:
-    """Apply events to histories; returns (events done, GONE events, customers gained).
+    """Apply events to histories; return (events done, GONE events, customers gained).
 
-    Stops before an event whose history does not fit into what is left of `out.gone_items` and `out.taken`:
-    the caller goes on from there with new buffers. `included` is the last offset a customer's history already
-    has; what `published` has is as of the event at hand, so that comes first.
+    The kernel stops before an event whose history does not fit into the rest of `out.gone_items` and
+    `out.taken`; the caller continues from there with new buffers. `included` is the last offset that a
+    customer's loaded history has. `published` is as of the event at hand, so it is checked first.
     """
     near = 0
     gone = 0

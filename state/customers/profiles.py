@@ -8,10 +8,10 @@ MOST = 255
 
 
 class Profiles:
-    """Per customer in memory the ids of profiles, numbered from 1 in the order they were first seen.
+    """The ids of the profiles of each customer in memory, numbered from 1 in the order they were first seen.
 
-    They are the customer's own, so that they are stored, and forgotten, with the customer. Those after the
-    first 255 are not distinguished from events without a profile.
+    They belong to the customer, and are stored and forgotten with the customer. Profiles after the first 255
+    are not distinguished from events without a profile.
 
     >>> profiles = Profiles()
     >>> [profiles.number(0, name) for name in ("kids", None, "grown-ups", "kids")], profiles.number(1, "kids")
@@ -24,7 +24,7 @@ class Profiles:
         self._of: dict[int, list[str]] = {}
 
     def number(self, slot: int, profile_id: str | None) -> int:
-        """The number of a customer's profile, a new one at first sight."""
+        """Return the number of a customer's profile, a new number for a new profile."""
         if not profile_id:
             return 0
         names = self._of.setdefault(slot, [])
@@ -36,20 +36,20 @@ class Profiles:
         return len(names)
 
     def of(self, slot: int) -> list[str]:
-        """A customer's profiles."""
+        """Return a customer's profiles."""
         return self._of.get(slot, [])
 
     def put(self, slot: int, names: list[str]) -> None:
-        """What `of` gave."""
+        """Restore what `of` returned."""
         if names:
             self._of[slot] = names
 
     def drop(self, slot: int) -> None:
-        """The customer leaves memory."""
+        """Drop the profiles of a customer who leaves memory."""
         self._of.pop(slot, None)
 
     def blot_out(self, slot: int, used: Iterable[int]) -> None:
-        """Forget the names of all but some profiles, whose numbers stay."""
+        """Forget the names of all profiles but those in `used`; the numbers stay."""
         kept = set(used)
         names = self.of(slot)
         names[:] = [name if number in kept else "" for number, name in enumerate(names, 1)]

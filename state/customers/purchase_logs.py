@@ -1,15 +1,15 @@
-"""When a customer bought items again: what the undo of an item's purchases has to take from its days.
+"""When a customer bought items again, so that the undo of purchases can take them from their days.
 
-A log lies in a block of its own that grows with use. It has a record for each item and day of repeat
-purchases, one word:
+A log lies in a block of its own that grows with use. It has a record of one word for each item and day of
+repeat purchases:
 
     item (32 bits) | day since 1970, plus one (16 bits) | purchases (16 bits)
 
-The purchase that brought an item into the history is not in it: its day is that of the history's `first_ms`,
-so a customer who bought nothing twice has no log. Popularity counts by day for the newest `DAYS` days; a day
-that lies `DAYS` days before the customer's own newest one is out of every window that is or will be, as
-windows only move on, and its purchases go into the item's record of old ones, day `OLD`. A day with more
-purchases than a record counts has several records.
+The purchase that brought an item into the history is not in the log, because its day is that of the history's
+`first_ms`; a customer who bought nothing twice has no log. Popularity counts the newest `DAYS` days by day. A
+day that is `DAYS` days before the customer's own newest one is outside of every present and future window,
+since windows only move on. The purchases of such days are added to the item's record of old ones, day `OLD`.
+A day with more purchases than a record can count has several records.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ _COUNT = np.uint64(MOST_PURCHASES)
 
 @kernel
 def item_of(record: int) -> int:
-    """The item of a record."""
+    """Return the item of a record."""
     return np.int64(np.uint64(record) >> _ITEM)
 
 
 @kernel
 def day_of(record: int) -> int:
-    """Days since 1970 of a record; -1 if they are of days that no window has."""
+    """Return the days since 1970 of a record; -1 if they are of days that are outside of every window."""
     return np.int64((np.uint64(record) >> _DAY) & _COUNT) - 1
 
 
 @kernel
 def purchases_of(record: int) -> int:
-    """The purchases of a record."""
+    """Return the purchases of a record."""
     return np.int64(np.uint64(record) & _COUNT)
 
 
 @kernel
 def _put(h: Histories, customer: int, item: int, day: int, purchases: int) -> bool:
-    """Count purchases in a record that has room for them; False where there is none."""
+    """Count purchases in a record that has room for them; return False if there is none."""
     start, n = h.log_start[customer], np.int64(h.log_length[customer])
     records = h.logs[start : start + n]
     key = (np.uint64(item) << _DAY) | np.uint64(day)
@@ -98,7 +98,7 @@ def _fold(h: Histories, customer: int, oldest: int) -> None:
 
 @kernel
 def _make_room(h: Histories, customer: int, day: int) -> None:
-    """Room for one record more: old days are folded, and where that does not help enough the block grows."""
+    """Make room for one more record: fold old days, and if that does not help enough, let the block grow."""
     start, n = h.log_start[customer], np.int64(h.log_length[customer])
     newest = day
     for i in range(start, start + n):
@@ -119,7 +119,7 @@ def _make_room(h: Histories, customer: int, day: int) -> None:
 
 @kernel
 def note(h: Histories, customer: int, item: int, time_ms: int) -> None:
-    """Note a purchase of an item that the customer has already."""
+    """Note a purchase of an item that the customer already has."""
     day = min(max(time_ms // DAY_MS + 1, OLD + 1), _LAST_DAY)
     if not _put(h, customer, item, day, 1):
         if np.int64(h.log_length[customer]) == LOGS[h.log_size[customer]]:
@@ -129,7 +129,7 @@ def note(h: Histories, customer: int, item: int, time_ms: int) -> None:
 
 @kernel
 def take(h: Histories, customer: int, item: int, out: npt.NDArray[np.uint64], at: int) -> int:
-    """Move the records of an item (-1: all) to `out`, from `at` on; returns where they end there."""
+    """Move the records of an item (-1: of all) to `out`, from `at` on; return where they end there."""
     start, n = h.log_start[customer], np.int64(h.log_length[customer])
     kept = start
     for i in range(start, start + n):
@@ -147,14 +147,14 @@ def take(h: Histories, customer: int, item: int, out: npt.NDArray[np.uint64], at
 
 @kernel
 def read_log(h: Histories, customer: int) -> npt.NDArray[np.uint64]:
-    """A customer's records, copied."""
+    """Return a copy of a customer's records."""
     start = h.log_start[customer]
     return h.logs[start : start + np.int64(h.log_length[customer])].copy()
 
 
 @kernel
 def write_log(h: Histories, customer: int, records: npt.NDArray[np.uint64]) -> None:
-    """Fill an empty log from what `read_log` gave."""
+    """Fill an empty log with what `read_log` returned."""
     size = 0
     while LOGS[size] < len(records):
         size += 1
@@ -168,7 +168,7 @@ def write_log(h: Histories, customer: int, records: npt.NDArray[np.uint64]) -> N
 
 @kernel
 def forget_log(h: Histories, customer: int) -> None:
-    """Erase a log, overwritten in memory."""
+    """Erase a log, and overwrite its memory."""
     if h.log_size[customer] > 0:
         wipe(h.logs, h.log_start[customer], LOGS[h.log_size[customer]])
         release(h.logs, h.log_free, h.log_size[customer], h.log_start[customer])

@@ -1,4 +1,4 @@
-"""What is bought again: the days, the span and the decayed count of an item in a history."""
+"""Repeat purchases: the days, the span and the decayed count of an item in a history."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import numpy as np
 from state.customers.histories import DAY_MS, MOST_DAYS, PROFILE_BITS, TAU_MS, Histories, columns
 from state.memory.arrays import kernel
 
-# what `again` says of a repeat
+# the bits that `again` returns
 DAY_ADDED, REPEATER, SPAN_BITS = 1, 2, 2
 
 
 @kernel
 def span_at(h: Histories, customer: int, rank: int) -> int:
-    """Minutes from the first event of the item at a rank to its newest one; 0 if all are on one day."""
+    """Return the minutes from the first event of the item at a rank to its newest one.
+
+    It is 0 if all its events are on one day.
+    """
     _, _, firsts, lasts, days, _ = columns(h, customer)
     if np.int64(h.arena32[days + rank]) & MOST_DAYS < 2:
         return 0
@@ -22,18 +25,19 @@ def span_at(h: Histories, customer: int, rank: int) -> int:
 
 @kernel
 def days_at(h: Histories, customer: int, rank: int) -> int:
-    """On how many days the item at a rank was bought."""
+    """Return on how many days the item at a rank was bought."""
     return np.int64(h.arena32[columns(h, customer)[4] + rank]) & MOST_DAYS
 
 
 @kernel
 def again(h: Histories, customer: int, rank: int, time_ms: int, profile: int) -> int:
-    """Note one more event of the item at a rank; what that changes of its repeats.
+    """Note one more event of the item at a rank; return how its repeats change.
 
     Returns
     -------
     int
-        DAY_ADDED | REPEATER (the customer was none before) | growth of the span in minutes << SPAN_BITS.
+        DAY_ADDED | REPEATER (this is the customer's first repeat) | growth of the span in minutes <<
+        SPAN_BITS.
     """
     _, _, _, lasts, all_days, recents = columns(h, customer)
     span = span_at(h, customer, rank)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 
 class Residents:
-    """Slots for customers. A slot that is given back goes to the next customer without one.
+    """Slots for customers. A slot that becomes free goes to the next customer without one.
 
-    Slots mean nothing outside the process: messages have no customers, and records have their ids.
+    Slots have no meaning outside the process: messages have no customers, and records have their ids.
 
     >>> residents = Residents()
     >>> residents.number("ann"), residents.number("bob"), residents.number("ann")
@@ -24,7 +24,7 @@ class Residents:
         self._free: list[int] = []
 
     def number(self, customer_id: str) -> int:
-        """The customer's slot, a new one for a customer who is not in memory."""
+        """Return the customer's slot, a new one for a customer who is not in memory."""
         slot = self.numbers.get(customer_id)
         if slot is None:
             if self._free:
@@ -37,28 +37,28 @@ class Residents:
         return slot
 
     def get(self, customer_id: str) -> int | None:
-        """The customer's slot, None if the customer is not in memory."""
+        """Return the customer's slot, None if the customer is not in memory."""
         return self.numbers.get(customer_id)
 
     def known(self, slot: int) -> bool:
-        """Whether somebody is in a slot."""
+        """Return whether somebody is in a slot."""
         return slot < len(self._ids) and self._ids[slot] is not None
 
     def id(self, slot: int) -> str:
-        """The customer in a slot."""
+        """Return the customer in a slot."""
         customer_id = self._ids[slot]
         assert customer_id is not None
         return customer_id
 
     def remove(self, slot: int) -> None:
-        """Give a customer's slot back."""
+        """Free a customer's slot."""
         del self.numbers[self.id(slot)]
         self._ids[slot] = None
         self._free.append(slot)
 
     @property
     def slots(self) -> int:
-        """How many slots there are, those given back included."""
+        """How many slots there are, free ones included."""
         return len(self._ids)
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
-"""Which item partition needs what of a batch: the kernel that writes the parts of messages.
+"""The kernel that divides a batch among the item partitions, and writes the parts of their messages.
 
-An event concerns the partition of its item, and those of its neighbours: most partitions have no part in it.
-So what a batch did is dealt out in one pass over events and neighbours, whatever the number of partitions is.
+An event concerns the partition of its item and those of its neighbours; most partitions are not concerned. So
+the kernel goes once through events and neighbours, whatever the number of partitions is.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ _REST = np.uint64(0xFFFFFFFF)
 _SERIAL_BITS = 26
 _PLACE = (1 << _SERIAL_BITS) - 1
 _OTHER = 1 << (_SERIAL_BITS - 1)
-LIVE_EVENTS = 500  # of a message: in one of more, as in a backlog, ids go to the items' partitions alone
+LIVE_EVENTS = 500  # a batch with more, as in a backlog, sends new ids to the items' partitions alone
 
 
 class Routed(NamedTuple):
     """The parts of all partitions' messages, one partition behind the other, and where each ends.
 
-    `table` has the numbers of each message's items in the source's dictionary, `words` its columns as
-    `state.messages.deltas` has them, and `fresh` the places in the table of those whose ids are to be sent.
+    `table` has the numbers of each message's items in the source's dictionary, `words` its columns in the
+    layout of `state.messages.deltas`, and `fresh` the places in the table of those items whose ids are to be
+    sent.
     """
 
     table: npt.NDArray[np.uint32]
@@ -40,7 +41,7 @@ class Routed(NamedTuple):
     sizes: npt.NDArray[np.int64]  # [partitions, 6] see below
 
 
-# columns of `sizes`: how much a partition gets; TABLE at most
+# the columns of `sizes`: how much a partition gets; TABLE is an upper bound
 EVENTS, NEAR, GONES, HISTORIES, TAKEN, TABLE = range(6)
 
 
@@ -49,7 +50,7 @@ def _sizes(
     partitions: int, partition_of: npt.NDArray[np.uint16], items: npt.NDArray[np.uint32], begin: int,
     events: int, out: Paired,
 ) -> npt.NDArray[np.int64]:  # fmt: skip
-    """How much each partition gets."""
+    """Return how many events, neighbours and so on each partition gets."""
     n = np.zeros((partitions, 6), np.int64)
     met = np.full(partitions, -1, np.int64)  # the last event that each partition got
     start = 0
@@ -96,10 +97,10 @@ def _deal(
     offsets: npt.NDArray[np.int64], items: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64],
     begin: int, events: int, out: Paired,
 ) -> None:  # fmt: skip
-    """Put every partition's columns down from where its words begin.
+    """Write every partition's columns, each from where its words begin.
 
-    Items have their numbers in the source's dictionary until `_number` comes; their tags are the effects of
-    events and the distances of neighbours.
+    Items have their numbers in the source's dictionary until `_number` replaces them; their tags are the
+    effects of events and the distances of neighbours.
     """
     near_items, near_ends, outcomes = out.near_items, out.near_ends, out.outcomes
     partitions = len(begins)
@@ -193,7 +194,8 @@ def _look_up(
 ) -> tuple[int, int]:  # fmt: skip
     """Give items places: those of partition q in the table from `begin` on, others in a table of their own.
 
-    Returns how many there are of both. A mark has the serial, and a place: of another's item from _OTHER on.
+    Return how many there are of both. A mark has the serial and a place; the places of others' items begin at
+    _OTHER.
     """
     for i in range(len(numbers)):
         number = np.int64(numbers[i])
@@ -215,7 +217,7 @@ def _place(
     numbers: npt.NDArray[np.uint32], tags: npt.NDArray[Any], bits: int, marks: npt.NDArray[np.int64],
     own: int,
 ) -> None:  # fmt: skip
-    """Make places in the table of numbers, below so many bits of tags: others' items are behind its own."""
+    """Replace numbers by places in the table, below `bits` bits of tags; others' items are behind its own."""
     for i in range(len(numbers)):
         place = marks[np.int64(numbers[i])] & _PLACE
         place = place if place < _OTHER else own + place - _OTHER
@@ -228,9 +230,10 @@ def _number(
     partition_of: npt.NDArray[np.uint16], named: npt.NDArray[np.uint8], marks: npt.NDArray[np.int64],
     serial: int, tags: npt.NDArray[np.uint8],
 ) -> None:  # fmt: skip
-    """Make each partition's table, and places in it. `marks` [items] hold what earlier serials left.
+    """Make each partition's table, and replace item numbers by places in it.
 
-    `named` [items] says whose ids were sent to their partitions.
+    `marks` [items] have what earlier serials left; `named` [items] has whether an item's id was sent to its
+    partition.
     """
     table, taken, fresh, sizes = r.table, r.taken, r.fresh, r.sizes
     others = np.empty(sizes[:, TABLE].max(), np.uint32)
@@ -252,7 +255,7 @@ def _number(
         for i in range(taken_begins[q], taken_begins[q] + sizes[q, TAKEN]):
             place = np.uint64(marks[np.int64(taken[i] >> _ITEM)] & _PLACE)
             taken[i] = (place << _ITEM) | (taken[i] & _REST)
-        # others have the ids of new items sooner than from their owners where few events are counted at once
+        # when few events are counted at once, other partitions get the ids of new items sooner than from owners
         for i in range(begin, at if sizes[q, EVENTS] <= LIVE_EVENTS else begin + own):
             if named[np.int64(table[i])] == 0:
                 fresh[new] = i - begin
@@ -274,11 +277,11 @@ def route(
     marks: npt.NDArray[np.int64], serial: int, first: int, offsets: npt.NDArray[np.int64],
     items: npt.NDArray[np.uint32], times_ms: npt.NDArray[np.int64], begin: int, events: int, out: Paired,
 ) -> Routed:  # fmt: skip
-    """What the events of a batch from `begin` to `events` are to each partition.
+    """Return the parts of each partition's message for the events of a batch from `begin` to `events`.
 
     Offsets are counted from `first`. `named` and `marks` have a word for each item of the source: whether its
-    id was sent to its partition, and what earlier calls left; `serial` is above all that were used with them,
-    one for each partition.
+    id was sent to its partition, and what earlier calls left. `serial` must be larger than all serials used
+    with them before; each partition uses one.
     """
     sizes = _sizes(partitions, partition_of, items, begin, events, out)
     lengths = 6 * sizes[:, EVENTS] + sizes[:, NEAR] + 4 * sizes[:, GONES] + 4 * sizes[:, HISTORIES]

@@ -10,11 +10,11 @@ N number     ID of an item
 w number     NUMBERS: partitions of the items from that number on
 x number     HASHES of these items
 
-A forgotten customer's record is deleted with the next step, though META may still say to replay from before
-the event. That replay changes nothing: what is stored was acknowledged by Kafka before (SENT), so nothing of
-it is sent again; the customer, who begins anew in it, is erased at the same event once more; and one who came
-back has a record that includes what is replayed. Only a return refused for want of the erased purchases may
-reach the dead letters.
+A forgotten customer's record is deleted in the next step, while META may still have a replay begin before the
+event. That replay changes nothing. What was stored had been acknowledged by Kafka (SENT), so nothing of it is
+sent again. The customer, who has an empty history in the replay, is erased once more at the same event; a
+customer who came back has a record that includes what is replayed. The only difference is that a return may
+reach the dead letters because the purchases it refers to are erased.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ WRITTEN_AT_ONCE = 256
 
 
 class CustomerSaver(Saver, Generic[Machine]):
-    """Saves and loads one customer machine or crossing machine, and keeps it to its budget."""
+    """Saves and loads one customer machine or crossing machine, and keeps it within its memory budget."""
 
     def __init__(self, machine: Machine, store: Store, log: str | None = None) -> None:
         super().__init__(store, log)
@@ -60,7 +60,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine.items.keep_in(self._ids)
 
     def position(self) -> int:
-        """The machine's position."""
+        """Return the machine's position."""
         return self.machine.position
 
     def begin_at(self, position: int) -> None:
@@ -69,7 +69,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         self.machine.recall({})
 
     def load(self) -> None:
-        """Fill the empty machine from the store; with a budget, customers come in when they are needed.
+        """Fill the empty machine from the store; with a budget, customers are read when they are needed.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine.recall(meta or {})
 
     def bring_in(self, customer_ids: list[str]) -> None:
-        """Give those of these customers slots and their histories who are stored.
+        """Give slots and their histories to those of these customers who are stored.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class CustomerSaver(Saver, Generic[Machine]):
                 self._fill(customer_id, profiles, k, raw)
 
     def others(self) -> Iterator[Entries]:
-        """The stored customers with an item who are not in memory.
+        """Yield the stored customers with an item who are not in memory.
 
         Raises
         ------
@@ -141,12 +141,14 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine.counted[slot] = machine.histories.length[slot] > 0
 
     def over_budget(self) -> bool:
-        """Whether customers take more than the budget allows."""
+        """Return whether customers take more than the budget allows."""
         budget = self.machine.budget_bytes
         return budget is not None and self.machine.footprint_bytes() > records_bytes(budget)
 
     def shrink(self) -> None:
-        """Store customers not used lately and drop them from memory. All deltas must be acknowledged."""
+        """Store customers who were not used lately, and drop them from memory. All deltas must be
+        acknowledged.
+        """
         machine, budget = self.machine, self.machine.budget_bytes
         if budget is None:
             return
@@ -196,7 +198,7 @@ class CustomerSaver(Saver, Generic[Machine]):
         machine, items = self.machine, self.machine.items
         records = self._ids.records(items.written, list(items.since(items.written)))
         items.written = len(items)
-        sent_to = max(machine.position, machine.sent_to)  # a replay begins before it
+        sent_to = max(machine.position, machine.sent_to)  # in a replay the position is before it
         if sent_to > self._sent_to:
             records.append((SENT, codec.pack_sent(sent_to)))
             self._sent_to = sent_to
@@ -215,7 +217,7 @@ class CustomerSaver(Saver, Generic[Machine]):
             self._totals = len(items), self._customers
             records.append((TOTALS, codec.pack_totals(*self._totals)))
         if self._newest_ms != machine.newest_ms:
-            # beside what it may be of: a replay skips the events that records include
+            # written with the records it covers: a replay skips the events that records include
             self._newest_ms = machine.newest_ms
             records.append((NEWEST, codec.pack_newest(self._newest_ms)))
         return records

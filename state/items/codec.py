@@ -13,7 +13,7 @@ from state.errors import CorruptRecord
 from state.items import row_packing
 from state.items import rows as rw
 from state.popularity.counts import BUYERS, DAY_MS, DAYS, PURCHASES, WATERMARK_MS, Popularity
-from state.storage.codec import FRAME_BYTES, Kind, check, frame, unframe
+from state.storage.codec import FRAME_BYTES, RecordKind, check, frame, unframe
 
 _CLOCK = struct.Struct("<qqq")
 ROW_BYTES = 8 * row_packing.HEAD_WORDS  # of a ROW without sizes and entries
@@ -23,27 +23,31 @@ def pack_rows(
     rows: rw.Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32],
     included: npt.NDArray[np.int64],
 ) -> list[bytes]:  # fmt: skip
-    """A ROW record of each of n rows; `sizes` uint32[n, 2, cells] and `included` int64[n] are theirs."""
+    """Return a ROW record for each of n rows.
+
+    `sizes` uint32[n, 2, cells] and `included` int64[n] have an element per row.
+    """
     words, ends = row_packing.dump(rows, which, sizes, included)
     raw = words.data.cast("B")
     bounds = [0, *(8 * ends).tolist()]
-    return [frame(Kind.ROW, raw[start:end]) for start, end in pairwise(bounds)]
+    return [frame(RecordKind.ROW, raw[start:end]) for start, end in pairwise(bounds)]
 
 
 def unpack_rows(
     rows: rw.Rows, which: Sequence[int], records: Sequence[tuple[bytes, bytes]],
     sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Put ROW records, keys and values, into rows without entries.
+    """Put ROW records, given as keys and values, into rows without entries.
 
-    `sizes` uint32[rows, 2, cells] and `included` int64[rows] get what the records say, too.
+    The sizes and included offsets of the records are written to `sizes` uint32[rows, 2, cells] and `included`
+    int64[rows].
 
     Raises
     ------
     CorruptRecord, UnknownLayout
     """
     for key, raw in records:
-        check(Kind.ROW, key, raw)
+        check(RecordKind.ROW, key, raw)
         if len(raw) < FRAME_BYTES + ROW_BYTES or len(raw) % 8:
             raise CorruptRecord(f"record {key!r} has {len(raw)} bytes, which no row has")
     ends = np.cumsum([(len(raw) - FRAME_BYTES) // 8 for _, raw in records])
@@ -56,26 +60,26 @@ def unpack_rows(
 
 
 def pack_clock(p: Popularity, included: int) -> bytes:
-    """A CLOCK record."""
+    """Return a CLOCK record."""
     totals = p.totals
-    return frame(Kind.CLOCK, _CLOCK.pack(included, totals[WATERMARK_MS], totals[PURCHASES]))
+    return frame(RecordKind.CLOCK, _CLOCK.pack(included, totals[WATERMARK_MS], totals[PURCHASES]))
 
 
 def unpack_clock(p: Popularity, key: bytes, raw: bytes) -> int:
-    """Put a CLOCK record into empty tables; returns the offset that the POPULARITY records include."""
-    included, p.totals[WATERMARK_MS], p.totals[PURCHASES] = _CLOCK.unpack(unframe(Kind.CLOCK, key, raw))
+    """Put a CLOCK record into empty tables; return the offset that the POPULARITY records include."""
+    included, p.totals[WATERMARK_MS], p.totals[PURCHASES] = _CLOCK.unpack(unframe(RecordKind.CLOCK, key, raw))
     return int(included)
 
 
 def pack_popularity(p: Popularity, items: npt.NDArray[np.int64]) -> bytes:
-    """A POPULARITY record of those of some items of which anything is counted."""
+    """Return a POPULARITY record of those of some items that have counts."""
     days = p.days[items]
     some = days.any(axis=1) | (p.buyers[items] != 0) | p.repeats[items].any(axis=1)
     items, days = items[some], days[some]
     which, slots = np.nonzero(days)
     counts = np.stack([(slots << 27) + items[which], days[which, slots]]).astype(np.uint64)
     return frame(
-        Kind.POPULARITY,
+        RecordKind.POPULARITY,
         b"".join((
             struct.pack("<qQ", p.totals[WATERMARK_MS] // DAY_MS, len(items)), items.tobytes(),
             p.buyers[items].tobytes(), p.repeats[items].tobytes(), p.first_days[items].tobytes(),
@@ -85,8 +89,8 @@ def pack_popularity(p: Popularity, items: npt.NDArray[np.int64]) -> bytes:
 
 
 def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> None:
-    """Put a POPULARITY record into tables with room for it, and with the clock of now."""
-    payload = unframe(Kind.POPULARITY, key, raw)
+    """Put a POPULARITY record into tables with room for it, in which the clock is already loaded."""
+    payload = unframe(RecordKind.POPULARITY, key, raw)
     day, n = struct.unpack_from("<qQ", payload)
     items = np.frombuffer(payload, np.int64, n, 16)
     at = 16 + 8 * n
@@ -109,7 +113,7 @@ def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> None:
 def _unpack_days(
     payload: bytes, at: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-    """Day slots, items and counts of a POPULARITY's days."""
+    """Return the day slots, items and counts of a POPULARITY's days."""
     (m,) = struct.unpack_from("<Q", payload, at)
     where, counts = np.frombuffer(payload, np.uint64, 2 * m, at + 8).reshape(2, m)
     item_mask = np.uint64((1 << 27) - 1)
@@ -117,10 +121,10 @@ def _unpack_days(
 
 
 def pack_hidden(p: Popularity, items: int) -> bytes:
-    """A HIDDEN record of items 0 .. items - 1."""
-    return frame(Kind.HIDDEN, np.flatnonzero(p.available[:items] == 0).astype(np.int32).tobytes())
+    """Return a HIDDEN record of items 0 .. items - 1."""
+    return frame(RecordKind.HIDDEN, np.flatnonzero(p.available[:items] == 0).astype(np.int32).tobytes())
 
 
 def unpack_hidden(p: Popularity, key: bytes, raw: bytes) -> None:
-    """Put a HIDDEN record into tables in which all are available."""
-    p.available[np.frombuffer(unframe(Kind.HIDDEN, key, raw), np.int32)] = 0
+    """Put a HIDDEN record into tables in which all items are available."""
+    p.available[np.frombuffer(unframe(RecordKind.HIDDEN, key, raw), np.int32)] = 0

@@ -1,4 +1,4 @@
-"""Applying deltas to rows: the item machine's kernel."""
+"""The item machine's kernel, which applies deltas to rows."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ NEW, REPEAT, GONE = map(int, Effect)
 BLOCK_BITS = 8  # of items whose popularity is stored together
 _ITEM, _NEAR_ITEM = np.uint32((1 << EFFECT_BITS) - 1), np.uint32((1 << DISTANCE_BITS) - 1)
 
-# marks of a row: its list may have changed, or hardly; not stored since it changed; used since the clock's
-# hand came by; not in memory; its list may have changed since `ItemMachine.fresh` was last called; all its
-# entries are to be looked at, as `Touched` does not have all those that may have entered the list
+# Marks of a row. RANK: its list may have changed; QUIET: it may have changed slightly; SAVE: not stored
+# since it changed; USED: used since the clock's hand last passed; ABSENT: not in memory; FRESH: its list may
+# have changed since `ItemMachine.fresh` was last called; WHOLE: all its entries must be scanned, because
+# `Touched` does not have all of those that may have entered the list.
 RANK, QUIET, SAVE, USED, ABSENT, FRESH, WHOLE = (np.uint8(1 << bit) for bit in range(7))
 MAY_ENTER = np.uint8(RANK | FRESH)
 CHANGED_LIST = np.uint8(MAY_ENTER | WHOLE)
-CHANGED = np.uint8(SAVE | USED)
+TOUCHED = np.uint8(SAVE | USED)
 _FRESH_OF_EIGHT = np.uint64(0x0101010101010101 * int(FRESH))
 _NOT_FRESH = np.uint8(0xFF ^ FRESH)
 
@@ -48,7 +49,7 @@ _ROOT_SHRINK_RECENT = np.sqrt(5.0)
 
 
 class Tables(NamedTuple):
-    """What the kernels change."""
+    """The tables that the kernels change."""
 
     rows: Rows
     popularity: Popularity
@@ -67,9 +68,9 @@ class Tables(NamedTuple):
 
 
 class Touched(NamedTuple):
-    """Entries whose counts grew so that they may enter, or are in, the lists of their rows.
+    """Entries whose counts grew, so that they may enter their rows' lists or are in them.
 
-    Beyond the room there is, rows are marked WHOLE instead.
+    If there is no more room, rows are marked WHOLE instead.
     """
 
     pairs: npt.NDArray[np.uint64]  # row << 32 | neighbour
@@ -77,7 +78,7 @@ class Touched(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """Increments laid out one after the other, so that memory can be prefetched ahead of them."""
+    """Increments laid out one after the other, so that the memory they change can be prefetched."""
 
     row: npt.NDArray[np.int32]
     neighbour: npt.NDArray[np.int32]
@@ -88,7 +89,7 @@ class Pending(NamedTuple):
 
 @kernel
 def buyers_of(t: Tables, row: int) -> int:
-    """Customers whose histories a row counts."""
+    """Return the number of customers whose histories a row counts."""
     n = 0
     for cell in range(t.sizes.shape[2]):
         n += np.int64(t.sizes[row, 0, cell])
@@ -97,14 +98,14 @@ def buyers_of(t: Tables, row: int) -> int:
 
 @kernel
 def put_size(t: Tables, row: int, size: int) -> None:
-    """Count a customer with an opportunity."""
+    """Count a customer with an opportunity of `size`."""
     t.sizes[row, 0, t.cell_of[size]] += np.uint32(1)
     t.sizes[row, 1, t.cell_of[size]] += np.uint32(t.above[size])
 
 
 @kernel
 def take_size(t: Tables, row: int, size: int) -> None:
-    """Take it back."""
+    """Undo `put_size`."""
     t.sizes[row, 0, t.cell_of[size]] -= np.uint32(1)
     t.sizes[row, 1, t.cell_of[size]] -= np.uint32(t.above[size])
 
@@ -114,7 +115,7 @@ def run(
     t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], roots: npt.NDArray[np.float32],
     capacity: int, bounded: bool,
 ) -> None:  # fmt: skip
-    """Apply n increments. `bounded`: mark a row for ranking only if the entry may enter its list.
+    """Apply n increments. If `bounded`, mark a row for ranking only if the entry may enter its list.
 
     `roots` are of the neighbours' popularity, by their places in the message.
     """
@@ -144,13 +145,13 @@ def run(
             count, f = rw.bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
         best = (0.5 * count / _ROOT_SHRINK + f * latest / _ROOT_SHRINK_RECENT) * roots[places[i]]
         if bounded and best < threshold[row]:
-            marks[row] |= CHANGED | QUIET
+            marks[row] |= TOUCHED | QUIET
         elif known < room:
             touched[known] = (np.uint64(row) << HIGH) | np.uint64(neighbour)
             known += 1
-            marks[row] |= CHANGED | MAY_ENTER
+            marks[row] |= TOUCHED | MAY_ENTER
         else:
-            marks[row] |= CHANGED | CHANGED_LIST
+            marks[row] |= TOUCHED | CHANGED_LIST
     t.touched.n[0] = known
 
 
@@ -159,7 +160,10 @@ def _unpair(
     t: Tables, position: int, removed: int, items: npt.NDArray[np.int64], minutes: npt.NDArray[np.uint32],
     window: int, capacity: int,
 ) -> None:  # fmt: skip
-    """Take an item (rank `removed`; -1: all) out of a history: undo its pairs, pair what moves together."""
+    """Take an item (rank `removed`; -1: all items) out of a history.
+
+    This undoes its pairs, and pairs items that thereby move within the window of one another.
+    """
     n = len(items)
     for i in range(n):
         row = t.row_of[items[i]]
@@ -171,18 +175,18 @@ def _unpair(
             for j in range(max(0, i - window), min(n, i + window + 1)):
                 if j != i:
                     take(t.rows, row, items[j], np.int64(j > i), decay_weight(np.int64(minutes[max(i, j)])))
-            t.marks[row] |= CHANGED_LIST | CHANGED
+            t.marks[row] |= CHANGED_LIST | TOUCHED
             continue
         moved = i - 1 if i > removed else i
         new_size = opportunity(moved, n - 1, window)
         if new_size != size:
             take_size(t, row, size)
             put_size(t, row, new_size)
-            t.marks[row] |= CHANGED_LIST | CHANGED
+            t.marks[row] |= CHANGED_LIST | TOUCHED
         if abs(i - removed) <= window:
             minute = np.int64(minutes[max(i, removed)])
             take(t.rows, row, items[removed], np.int64(removed > i), decay_weight(minute))
-            t.marks[row] |= CHANGED_LIST | CHANGED
+            t.marks[row] |= CHANGED_LIST | TOUCHED
             other = i + window + 1 if i < removed else i - window - 1
             if 0 <= other < n:
                 minute = np.int64(minutes[max(i, other)])
@@ -191,7 +195,7 @@ def _unpair(
 
 @kernel
 def changed_popularity(t: Tables, item: int) -> None:
-    """Note that an item's popularity is to be stored, and bring what ranking reads of it up to date."""
+    """Note that an item's popularity is to be stored, and update what ranking reads of it."""
     t.popular_blocks[item >> BLOCK_BITS] = 1
     refresh_item(t.popularity, item)
 
@@ -202,11 +206,11 @@ def count(
     tolerance: float, numbers: npt.NDArray[np.int64], own_items: int, words: Words, n_events: int,
     n_near: int, n_gone: int, n_histories: int, taken: npt.NDArray[np.uint64], pending: Pending,
 ) -> int:  # fmt: skip
-    """Apply a message; `numbers` are this machine's of the items in its table, the first `own_items` of which
-    have rows. Returns the events it applied.
+    """Apply a message; return how many of its events were applied.
 
-    `position` is the message's own in pair-deltas; events before source offset first + `skip` are dropped,
-    what a row or the popularity already includes is skipped.
+    `numbers` are this machine's numbers of the items in the message's table; the first `own_items` of them
+    have rows. `position` is the message's own in pair-deltas. Events before source offset first + `skip` are
+    dropped, and what a row or the popularity already includes is skipped.
     """
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     popular = t.popularity
@@ -214,8 +218,8 @@ def count(
     item_of_row = t.item_of
     to_row, to_neighbour, to_after, to_event = pending.row, pending.neighbour, pending.after, pending.event
     to_place = pending.place
-    # one look at each item of the message: its arrays are mostly not in the cache, and looks side by side
-    # wait for memory together
+    # read the arrays of all items of the message first: they are mostly not in the cache, and reads that
+    # follow one another wait for memory at the same time
     roots = np.empty(len(numbers), np.float32)
     for place in range(len(numbers)):
         roots[place] = popular.roots[numbers[place]]
@@ -302,7 +306,7 @@ def count(
             put_size(t, own, min(rank, window))
             # one buyer more changes every expectation of the row a little
             grown = popular.buyers[item] - t.ranked_buyers[own]
-            t.marks[own] |= CHANGED | (CHANGED_LIST if grown > tolerance * t.ranked_buyers[own] else QUIET)
+            t.marks[own] |= TOUCHED | (CHANGED_LIST if grown > tolerance * t.ranked_buyers[own] else QUIET)
         for j in range(start, near):
             place = np.int64(nears[j] & _NEAR_ITEM)
             other = numbers[place]
@@ -328,9 +332,9 @@ def count(
 
 @kernel
 def take_fresh(marks: npt.NDArray[np.uint8], out: npt.NDArray[np.int64]) -> tuple[int, int]:
-    """Clear the marks FRESH: write the numbers of their rows as long as there is room, mark the others WHOLE.
+    """Clear the marks FRESH: write the numbers of the marked rows while there is room, mark the others WHOLE.
 
-    Returns how many rows were written, and how many were not.
+    Return how many rows were written, and how many were not.
     """
     at = np.int64(marks.ctypes.data)
     n = left = row = 0
@@ -352,7 +356,7 @@ def take_fresh(marks: npt.NDArray[np.uint8], out: npt.NDArray[np.int64]) -> tupl
 
 @kernel
 def mark_holders(t: Tables, rows: int, item: int) -> None:
-    """Mark every row that has `item` as a neighbour for ranking; also those whose neighbours are not here."""
+    """Mark every row that has `item` as a neighbour for ranking, and every row that is not in memory."""
     for row in range(rows):
         if t.marks[row] & ABSENT or rw.find(t.rows, row, item) >= 0:
             t.marks[row] |= CHANGED_LIST
@@ -360,7 +364,7 @@ def mark_holders(t: Tables, rows: int, item: int) -> None:
 
 @kernel
 def absent_rows(t: Tables, items: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Rows of items that are not in memory, as often as their items occur."""
+    """Return the rows of items that are not in memory, each as often as its item occurs."""
     found = np.empty(len(items), np.int64)
     n = 0
     for item in items:

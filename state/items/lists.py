@@ -1,4 +1,4 @@
-"""Lists of rows, and what of them was published."""
+"""The lists of rows, and what was published of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Lists(NamedTuple):
-    """Lists of some rows: [rows] and [rows, k]."""
+    """The lists of some rows; the arrays are [rows] or [rows, k]."""
 
     row: npt.NDArray[np.int64]
     difference: npt.NDArray[np.uint8]  # SAME, SLIGHTLY, CHANGED against the published list
@@ -30,8 +30,8 @@ class Lists(NamedTuple):
     hash: npt.NDArray[np.uint64]  # of the list's integers
 
 
-class Published(NamedTuple):
-    """What was last published, per row: enough to tell whether a new list says something else."""
+class PublishedLists(NamedTuple):
+    """What was last published of each row: enough to decide whether a new list differs from it."""
 
     length: npt.NDArray[np.int32]  # -1: nothing was published since the machine was opened
     item: npt.NDArray[np.int32]  # [rows, k]
@@ -40,7 +40,7 @@ class Published(NamedTuple):
 
 
 def new_lists(rows: npt.NDArray[np.int64], k: int) -> Lists:
-    """Buffers for the lists of some rows."""
+    """Return buffers for the lists of some rows."""
     n = len(rows)
     return Lists(
         rows, np.zeros(n, np.uint8), np.zeros(n, np.int64), np.zeros(n, np.int64), np.empty((n, k), np.int32),
@@ -49,9 +49,9 @@ def new_lists(rows: npt.NDArray[np.int64], k: int) -> Lists:
     )  # fmt: skip
 
 
-def new_published(capacity: int, k: int) -> Published:
-    """Nothing published for rows 0 .. capacity - 1."""
-    return Published(
+def new_published(capacity: int, k: int) -> PublishedLists:
+    """Return published lists in which nothing is published for rows 0 .. capacity - 1."""
+    return PublishedLists(
         np.full(capacity, -1, np.int32),
         np.zeros((capacity, k), np.int32),
         np.zeros((capacity, k), np.float32),
@@ -59,8 +59,8 @@ def new_published(capacity: int, k: int) -> Published:
     )
 
 
-def grow_published(p: Published, capacity: int) -> Published:
-    """The same with room for `capacity` rows."""
+def grow_published(p: PublishedLists, capacity: int) -> PublishedLists:
+    """Return the same published lists with room for `capacity` rows."""
     grown = new_published(capacity, p.item.shape[1])
     for old, new in zip(p, grown, strict=True):
         new[: len(old)] = old
@@ -69,7 +69,7 @@ def grow_published(p: Published, capacity: int) -> Published:
 
 @kernel
 def counts_hash(buyers: int, mass: int, together: npt.NDArray[np.int64], after: npt.NDArray[np.int64]) -> int:
-    """Hash of the integers of a list."""
+    """Return a hash of the integers of a list."""
     h = np.uint64(buyers) * _MIX + np.uint64(mass)
     for j in range(len(together)):
         h = (h ^ (h >> np.uint64(29))) * _MIX + np.uint64(together[j])
@@ -78,8 +78,8 @@ def counts_hash(buyers: int, mass: int, together: npt.NDArray[np.int64], after: 
 
 
 @kernel
-def compare(published: Published, lists: Lists, i: int, tolerance: float) -> int:
-    """How list i differs from what was published of its row: SAME, SLIGHTLY or CHANGED."""
+def compare(published: PublishedLists, lists: Lists, i: int, tolerance: float) -> int:
+    """Return how list i differs from the published list of its row: SAME, SLIGHTLY or CHANGED."""
     row, n = lists.row[i], lists.length[i]
     if published.length[row] != n:
         return CHANGED
@@ -96,7 +96,7 @@ def compare(published: Published, lists: Lists, i: int, tolerance: float) -> int
 
 
 @kernel
-def mark_published(published: Published, lists: Lists, least: int) -> None:
+def mark_published(published: PublishedLists, lists: Lists, least: int) -> None:
     """Note the lists that differ by at least `least` as published."""
     for i in range(len(lists.row)):
         if lists.difference[i] >= least:

@@ -1,14 +1,16 @@
-"""The item machine: from deltas to related-item lists, one per partition of the items.
+"""The item machine: it turns deltas into related lists, one machine per partition of the items.
 
-Its state is a function of the messages of its pair-deltas partition alone: a row of co-occurrence counts, the
-buyers' opportunity sizes and the popularity of each item it owns. It drops what a source sends again, and
-counts exactly as long as no row is full. How popular neighbours are that other partitions own, which lists
-are ranked by, and the ids of those that came without one, it has from their machines
-(`state.items.neighbour_popularity`): as of a moment ago, and exactly once all have published what they
-counted. What counts pairs of first events (`apply_pairs`) gets the buyers of all items in its messages.
+Its state is a function of the messages of its pair-deltas partition alone: for each item that it owns, a row
+of co-occurrence counts, the buyers' opportunity sizes and the popularity. It drops what a source sends again,
+and counts exactly as long as no row is full.
 
-With a store behind it not all rows need be in memory: those a message or a query touches are brought in
-before, and beyond the budget rows not used lately are stored and dropped after it.
+Lists are ranked by the popularity of the neighbours. That of items of other partitions, and the ids of items
+that came without one, are published by the machines that own them (`state.items.neighbour_popularity`); they
+may be a moment old, and are exact once all machines have published what they counted. In a machine that
+counts pairs of history changes (`apply_pairs`), the messages have the buyers of all items.
+
+With a store, not all rows need be in memory: those that a message or a query touches are brought in before.
+If rows exceed the budget, those not used lately are stored and dropped afterwards.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ _NONE = np.zeros(0, np.uint64)
 
 @dataclass
 class SourceState:
-    """What is known of one source: its numbers for items, how far it is applied, its customers."""
+    """The state of one source: this machine's numbers for its items, how far it is applied, and its
+    customers.
+    """
 
     items: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     end: int = 0
@@ -60,7 +64,7 @@ class SourceState:
 
 @dataclass(frozen=True)
 class Related:
-    """One entry of a list; fields as in the published message."""
+    """One entry of a list; the fields are those of the published message."""
 
     item_id: str
     score: float
@@ -70,8 +74,8 @@ class Related:
     expected: float
 
 
-class Backing(Protocol):
-    """Where rows are that are not in memory."""
+class RowBacking(Protocol):
+    """Where the rows are that are not in memory."""
 
     def bring_in(self, rows: list[int]) -> None:
         """Fill rows that are not in memory."""
@@ -82,19 +86,19 @@ class Backing(Protocol):
 
 @dataclass
 class ItemMachine:
-    """Counts and lists of one partition's items.
+    """The counts and lists of one partition's items.
 
     Parameters
     ----------
     settings
-        Counting settings.
+        The counting settings.
     partition
-        The item partition this machine owns; deltas say which items are in it.
+        The item partition that this machine owns; deltas say which items are in it.
     budget_bytes
-        Memory that rows may take, None for any; may be changed at any time. What one message touches is in
-        memory whatever the budget.
+        The memory that rows may take, None for any amount; it may be changed at any time. What one message
+        touches is in memory whatever the budget.
     others
-        How popular the items of other partitions are.
+        The popularity of the items of other partitions.
     """
 
     settings: CountingSettings = field(default_factory=CountingSettings)
@@ -106,13 +110,13 @@ class ItemMachine:
         self.items = ItemIds()
         self.sources: dict[Source, SourceState] = {}
         self.position = 0  # offset after the last message applied
-        self.replayed_to = 0  # what messages before it led to may have been published before a crash
-        self.gaps_seen = 0  # messages dropped because one before them is missing
+        self.replayed_to = 0  # lists that follow from earlier messages may have been published before a crash
+        self.gaps_seen = 0  # how many messages were dropped because one before them is missing
         self.popularity_included = -1  # last message the loaded popularity has
         self.availability_stored = True
         self.row_count = 0
         self.absent = 0  # rows that are not in memory
-        self.backing: Backing | None = None
+        self.backing: RowBacking | None = None
         self._hand = 0
         self.cells = Cells.of(self.settings.window)
         self.gaps = np.append(np.diff(self.cells.nodes), 1).astype(np.float64)
@@ -126,22 +130,24 @@ class ItemMachine:
     # ------------------------------------------------------------------ counting
 
     def apply(self, deltas: Deltas, position: int | None = None) -> int:
-        """Apply one message; returns how many events of it were new.
+        """Apply one message; return how many of its events were new.
 
-        A message is dropped if it has been applied, and also if one before it is missing: its source failed
-        to send that one, and sends both again (a source goes on from where all it had sent was in Kafka).
+        A message is dropped if it has been applied. It is also dropped if a message before it is missing: its
+        source failed to send that one, and sends both again, because a source continues from where Kafka had
+        acknowledged everything.
 
         Parameters
         ----------
         deltas
             The message.
         position
-            Its offset in pair-deltas, where it comes from there; one after the last, else.
+            The message's offset in pair-deltas if it is from there; by default the one after the last
+            message.
 
         Raises
         ------
         BadDelta
-            If a message that follows what is applied does not fit it.
+            If the message follows what is applied but does not fit it.
         """
         position = self.position if position is None else position
         source = self.sources.setdefault(deltas.source, SourceState())
@@ -165,7 +171,7 @@ class ItemMachine:
         return int(applied)
 
     def _number(self, deltas: Deltas) -> npt.NDArray[np.int64]:
-        """The numbers of a message's items, with rows for those that are this partition's."""
+        """Return the numbers of a message's items; items of this partition get rows."""
         before = len(self.items)
         numbers = self.items.numbers(deltas.hashes)
         self.make_room(2 * deltas.near)
@@ -183,7 +189,7 @@ class ItemMachine:
         return numbers
 
     def apply_pairs(self, changes: PairChanges, position: int | None = None) -> int:
-        """Apply one message of a crossing machine as `apply` does others; returns how many effects were new.
+        """Apply one message of a crossing machine, as `apply` does others; return how many effects were new.
 
         Only items that somebody watched get rows.
         """
@@ -219,7 +225,7 @@ class ItemMachine:
         )  # fmt: skip
 
     def apply_availability(self, message: Availability, position: int | None = None) -> int:
-        """Apply a catalogue message; rows that hold an item that changed are ranked anew."""
+        """Apply a catalogue message; rows with an item that changed are marked for ranking."""
         position = self.position if position is None else position
         source = self._source(message.source, message.first, begins=False)
         changed = 0
@@ -227,7 +233,7 @@ class ItemMachine:
             for name, available in zip(message.ids, message.available.tolist(), strict=True):
                 number = self.items.get(name)
                 if number is None and available:
-                    continue  # the default; no need to know an item nobody has bought
+                    continue  # items are available by default, so an unknown item needs no number
                 number = self.items.number(name)
                 self.make_room()
                 popularity = self.tables.popularity
@@ -242,9 +248,11 @@ class ItemMachine:
         return changed
 
     def _source(self, name: Source, first: int, *, begins: bool) -> SourceState | None:
-        """The source of a message that covers offsets from `first` on; None if one before it is missing.
+        """Return the source of a message that covers offsets from `first` on; None if a message before is
+        missing.
 
-        A source that is new and sends its first ids (`begins`) may begin anywhere: its log was cut off there.
+        A source that is new and sends its first ids (`begins`) may begin anywhere, as its log may have been
+        cut off.
         """
         source = self.sources.setdefault(name, SourceState())
         if first <= source.end or (begins and source.end == 0):
@@ -253,7 +261,7 @@ class ItemMachine:
         return None
 
     def _learn(self, source: SourceState, changes: PairChanges) -> None:
-        """Give the source's new items numbers here."""
+        """Give numbers to the source's new items."""
         known = len(source.items)
         if changes.base > known:
             raise BadDelta(
@@ -266,7 +274,7 @@ class ItemMachine:
             source.items = np.append(source.items, np.array(numbers, np.int32))
 
     def add_row(self, item: int) -> int:
-        """Give an item of this partition a row; returns its number."""
+        """Give a row to an item of this partition; return the row's number."""
         row = self.row_count
         self.row_count += 1
         self.make_room()
@@ -276,7 +284,7 @@ class ItemMachine:
         return row
 
     def make_room(self, increments: int = 0) -> None:
-        """Room for every item and row known by now, and for a message of so many increments."""
+        """Make room for every item and row known by now, and for a message with so many increments."""
         t = self.tables
         if self.row_count > len(t.marks):
             self.tables = t = more_rows(t, 2 * self.row_count)
@@ -290,44 +298,44 @@ class ItemMachine:
 
     @property
     def watermark_ms(self) -> int:
-        """The newest event time seen."""
+        """The newest event time that the machine has counted."""
         return int(self.tables.popularity.totals[pop.WATERMARK_MS])
 
     @property
     def popularity(self) -> pop.Popularity:
-        """Popularity by number of `items`."""
+        """The popularity, by number of `items`."""
         return self.tables.popularity
 
     @property
     def customers(self) -> int:
-        """Customers with an item, over all sources."""
+        """The number of customers with an item, over all sources."""
         newest = {name: (state.end, state.customers) for name, state in self.sources.items()}
         for name, state in self.others.sources.items():
             newest[name] = max(state, newest.get(name, state))
         return sum(customers for _, customers in newest.values())
 
     def counted(self) -> list[tuple[Source, int, int]]:
-        """Of each source how far its events are counted here, and how many customers it had then."""
+        """Return for each source how far its events are counted here, and how many customers it had then."""
         return [(name, state.end, state.customers) for name, state in self.sources.items()]
 
     @property
     def purchases(self) -> int:
-        """Purchases of this partition's items, by anyone, of what customers have."""
+        """The number of purchases of this partition's items, without those that were taken back."""
         return int(self.tables.popularity.totals[pop.PURCHASES])
 
     def waiting(self) -> npt.NDArray[np.int64]:
-        """Rows whose list may have changed since it was ranked."""
+        """Return the rows whose list may have changed since it was ranked."""
         return np.flatnonzero(self.tables.marks[: self.row_count] & RANK)
 
     def still_waiting(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Which of the rows, by their place in `rows`, have not been ranked since they were marked."""
+        """Return which of the rows have not been ranked since they were marked, as indices into `rows`."""
         return np.flatnonzero(self.tables.marks[rows] & RANK)
 
     def fresh(self, most: int) -> tuple[npt.NDArray[np.int64], int]:
-        """Rows whose list may have changed since this was last called, without those ranked since.
+        """Return rows whose list may have changed since the last call and was not ranked since.
 
-        Returns the first `most` of them, to be ranked by `rank_fresh` before anything else is counted, and
-        how many more there are; `waiting` has those.
+        Return the first `most` of them, which `rank_fresh` must rank before anything else is counted, and how
+        many more there are; `waiting` returns those.
         """
         out, touched = np.empty(min(most, self.row_count), np.int64), self.tables.touched
         n, left = counting.take_fresh(self.tables.marks[: self.row_count], out)
@@ -336,25 +344,26 @@ class ItemMachine:
         return out[:n], left
 
     def take_in(self, *, exact: bool = True) -> None:
-        """Bring what ranking reads of popularity up to date: see `NeighbourPopularity.take_in`."""
+        """Update the popularity that ranking reads: see `NeighbourPopularity.take_in`."""
         self.others.take_in(self.items, self.tables, self.row_count, exact=exact)
 
     def rank(self, rows: npt.NDArray[np.int64], *, exact: bool = False) -> Lists:
-        """Rank rows and clear their marks; `difference` says what is worth publishing.
+        """Rank rows, clear their marks and return their lists; `difference` says which are worth publishing.
 
-        With `exact` the popularity every score depends on is brought fully up to date first; without,
-        it may lag by one buyer in 200, and others' by as much as their machines publish it late.
+        With `exact`, the popularity that every score depends on is updated first. Otherwise the total of
+        buyers may be off by one in 200, and the popularity of others' items by as much as their machines have
+        not published yet.
         """
         lists = self._rank(rows, exact=exact)
         self.shrink()
         return lists
 
     def rank_fresh(self, rows: npt.NDArray[np.int64]) -> Lists:
-        """Rank some of the rows that `fresh` returned last, as `rank` does, from what changed in them.
+        """Rank some of the rows that `fresh` returned last, as `rank` does, from the entries that changed.
 
-        The best are looked for among the entries that were in the list and those that grew since. What has
-        come to be better than these without being bought together with the item, as its own popularity
-        changed, is found when all are looked at: every ninth time (`ranking.PARTLY`), and by `rank`.
+        The best entries are searched among those that were in the list and those whose counts grew since. An
+        entry that became better without being bought together with the item, by its popularity, is found when
+        all entries are ranked: every ninth time (`ranking.PARTLY`), and by `rank`.
         """
         lists = self._rank(rows, exact=False, touched=self._touched)
         self.shrink()
@@ -375,32 +384,40 @@ class ItemMachine:
         return lists
 
     def mark_published(self, lists: Lists, *, exact: bool = False) -> npt.NDArray[np.int64]:
-        """Note as published the lists that changed (with `exact`: in anything); returns their indices."""
+        """Note the lists that changed as published (with `exact`: changed in anything).
+
+        Return their indices.
+        """
         least = SLIGHTLY if exact else CHANGED
         mark_published(self.published, lists, least)
         return np.flatnonzero(lists.difference >= least)
 
     def rows_of(self, item_ids: Iterable[str]) -> npt.NDArray[np.int64]:
-        """The rows of those of these items that this partition owns."""
+        """Return the rows of those of the items that this partition owns."""
         numbers = [number for name in item_ids if (number := self.items.get(name)) is not None]
         rows = self.tables.row_of[numbers].astype(np.int64)
         return rows[rows >= 0]
 
     def mark_unknown(self, item_ids: Iterable[str]) -> None:
-        """Note that what is published of these items is not known, so that their lists are published anew."""
+        """Note that it is unknown what is published of these items, so that
+        their lists are published again.
+        """
         self.mark_rows_unknown(self.rows_of(item_ids))
 
     def mark_rows_unknown(self, rows: npt.NDArray[np.int64]) -> None:
-        """The same, of rows."""
+        """Note that it is unknown what is published of these rows."""
         self.published.length[rows] = -1
         self.tables.marks[rows] |= RANK
 
     def view(self, item: int) -> Lists:
-        """The list of an item this partition owns, exact as of now; changes nothing."""
+        """Return the list of an item that this partition owns, exact as of now.
+
+        The machine does not change.
+        """
         return self.peek(np.array([self.tables.row_of[item]], np.int64))
 
     def peek(self, rows: npt.NDArray[np.int64]) -> Lists:
-        """The lists of rows, exact as of now; changes nothing."""
+        """Return the lists of rows, exact as of now; the machine does not change."""
         tables = self.tables
         waiting, threshold = tables.marks[rows] & WAITING, tables.threshold[rows]
         ranked_buyers, partly = tables.ranked_buyers[rows], tables.partly[rows]
@@ -419,12 +436,12 @@ class ItemMachine:
     ) -> tuple[
         npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.float64]
     ]:
-        """A row's neighbours, in no order: item numbers, counts after and before, F."""
+        """Return a row's neighbours in any order: item numbers, counts after and before, and F."""
         self.bring_in(np.array([row]))
         return row_memory.read(self.tables.rows, row)
 
     def related(self, item_id: str) -> list[Related]:
-        """The item's list as of now, best first; empty for an item that is not in this partition."""
+        """Return the item's list as of now, best first; empty for an item that is not in this partition."""
         number = self.items.get(item_id)
         if number is None or self.tables.row_of[number] < 0:
             return []
@@ -441,7 +458,7 @@ class ItemMachine:
     # ------------------------------------------------------------------ memory
 
     def bring_in(self, rows: npt.NDArray[np.int64]) -> None:
-        """Have rows in memory, until the next message or list."""
+        """Bring rows into memory, where they stay until the next message or list."""
         if not self.absent or self.backing is None:
             return
         marks = self.tables.marks
@@ -451,12 +468,12 @@ class ItemMachine:
         self.absent -= len(missing)
 
     def over_budget(self) -> bool:
-        """Whether rows take more than the budget allows."""
+        """Return whether rows take more than the budget allows."""
         budget = self.budget_bytes
         return budget is not None and row_memory.footprint_bytes(self.tables.rows) > records_bytes(budget)
 
     def shrink(self) -> None:
-        """Beyond the budget, store and drop rows not used lately."""
+        """If rows exceed the budget, store and drop those not used lately."""
         rows, budget = self.tables.rows, self.budget_bytes
         if budget is None or self.backing is None or not self.over_budget():
             return

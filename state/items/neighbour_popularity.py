@@ -1,9 +1,10 @@
-"""How popular the items are that other partitions own, as far as an item machine knows it.
+"""The popularity of the items that other partitions own, as far as an item machine knows it.
 
-Lists are ranked by the popularity of neighbours, whoever owns them. Each machine counts that of its own
-items and publishes it; what all have published is a `PopularityView`, from which the others take it over when
-ranking needs it: as of a moment ago, and exactly once all have published what they counted. What a machine
-expects of another's item by its own messages (`state.popularity.counts.expect_purchase`) stays until then.
+Lists are ranked by the popularity of neighbours, whoever owns them. Each machine counts the popularity of its
+own items and publishes it. What all have published is a `PopularityView`, from which the others take it over
+when ranking needs it. It may be a moment old, and is exact once all have published what they counted. Until
+then a machine adds what it knows of others' items from its own messages
+(`state.popularity.counts.expect_purchase`).
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from state.popularity.view import PopularityView
 class NeighbourPopularity:
     """Takes what other machines published into the tables of one machine.
 
-    Its methods are given the machine's ids, its tables, and how many rows these have. Machines in several
-    threads may share the view: each takes from it with its lock held.
+    Its methods get the machine's ids, its tables, and how many rows these have. Machines in several threads
+    may share the view: each holds its lock while it takes from it.
 
     Parameters
     ----------
     view
-        What is published of the items of all partitions; None where a machine's messages have the buyers of
-        all items, and nothing is taken over.
+        What is published of the items of all partitions. None for a machine whose messages have the buyers of
+        all items, so that nothing is taken over.
     """
 
     def __init__(self, view: PopularityView[ItemIds] | None = None) -> None:
         self.view = view
-        # of the view, as of when it was taken over last: items, sum of buyers, how often it had changed
+        # the view when it was last taken over: its items, sum of buyers, and number of changes
         self._items, self._buyers, self._changes = 0, 0, -1
 
     def _locked(self) -> contextlib.AbstractContextManager[object]:
@@ -43,11 +44,11 @@ class NeighbourPopularity:
 
     @property
     def sources(self) -> dict[Source, tuple[int, int]]:
-        """By source of deltas how far its events are counted by anyone, and its customers then."""
+        """By source of deltas, how far any machine has counted its events, and its customers then."""
         return {} if self.view is None else self.view.sources
 
     def adopt(self, items: ItemIds, tables: Tables, numbers: npt.NDArray[np.int64]) -> None:
-        """Take over what is published of these items, if anything is; they may be new to the machine."""
+        """Take over what is published of these items, if anything; the machine may not know them yet."""
         with self._locked():
             self._adopt(items, tables, numbers)
 
@@ -67,7 +68,7 @@ class NeighbourPopularity:
         pop.refresh_items(tables.popularity, numbers[items.known[numbers]])
 
     def prepare(self, items: ItemIds, tables: Tables, rows: int, *, exact: bool) -> None:
-        """Bring what ranking reads up to date if it is too old, with `exact` if it changed at all."""
+        """Update what ranking reads if it is too old, or with `exact` if it changed at all."""
         with self._locked():
             if self._is_changed(tables) if exact else self._is_stale(tables):
                 self._take_in(items, tables, rows, exact=exact)
@@ -75,10 +76,10 @@ class NeighbourPopularity:
                 self._take_in_news(items, tables)
 
     def take_in(self, items: ItemIds, tables: Tables, rows: int, *, exact: bool) -> None:
-        """Bring what ranking reads of popularity up to date, with what is published of others' items by now.
+        """Update the popularity that ranking reads with what is published of others' items by now.
 
-        What was expected of those of which nothing is published is forgotten if it is to be exact, and else
-        kept.
+        What was expected of items of which nothing is published is forgotten with `exact`, and kept
+        otherwise.
         """
         with self._locked():
             self._take_in(items, tables, rows, exact=exact)
@@ -102,7 +103,7 @@ class NeighbourPopularity:
             pop.mark_inexact(popularity)
 
     def _take_in_news(self, items: ItemIds, tables: Tables) -> None:
-        """Take in items that are new to the others, too, so that lists need not wait for their ids."""
+        """Take in items that are new to the other machines too, so that lists need not wait for their ids."""
         view = self.view
         if view is not None and len(view.items) > self._items:
             fresh = items.find(view.items.hashes[self._items : len(view.items)])
@@ -110,12 +111,12 @@ class NeighbourPopularity:
             self._items = len(view.items)
 
     def _is_changed(self, tables: Tables) -> bool:
-        """Whether what ranking reads of any item is not that of now."""
+        """Return whether what ranking reads of any item has changed since."""
         news = self.view is not None and self.view.changes != self._changes
         return bool(news or pop.is_changed(tables.popularity))
 
     def _is_stale(self, tables: Tables) -> bool:
-        """Whether it is older than ranking allows."""
+        """Return whether what ranking reads is older than ranking allows."""
         popularity, view = tables.popularity, self.view
         if view is not None:
             if view.watermark_ms // pop.DAY_MS > int(popularity.totals[pop.WATERMARK_MS]) // pop.DAY_MS:

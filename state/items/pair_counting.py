@@ -1,4 +1,4 @@
-"""Applying pair changes to rows: the item machine's kernel for what was watched and then bought."""
+"""The item machine's kernel for what was watched and then bought: it applies pair changes to rows."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from state.items import rows as rw
 from state.items.counting import (
-    CHANGED,
     CHANGED_LIST,
     QUIET,
+    TOUCHED,
     Pending,
     Tables,
     buyers_of,
@@ -28,11 +28,11 @@ def count_pairs(
     t: Tables, position: int, popularity_included: int, skip: int, capacity: int, bounded: bool,
     tolerance: float, buyers: Buyers, sizes: Sizes, pairs: Pairs, pending: Pending,
 ) -> None:  # fmt: skip
-    """Apply a message whose item numbers are already this machine's.
+    """Apply a message whose item numbers are already those of this machine.
 
-    `position` is the message's own in its topic; changes before effect first + `skip` are dropped, what a
-    row or the popularity already includes is skipped. A purchase counts as popularity when it brings the
-    item into a history, until it goes out of it.
+    `position` is the message's own in its topic. Changes before effect first + `skip` are dropped, and what a
+    row or the popularity already includes is skipped. A purchase counts as popularity from when it brings the
+    item into a history until it is taken out of it.
     """
     popular = t.popularity
     for i in range(len(buyers.items) if position > popularity_included else 0):
@@ -56,7 +56,7 @@ def count_pairs(
             put_size(t, row, now)
         # one watcher more changes every expectation of the row a little
         grown = buyers_of(t, row) - t.ranked_buyers[row]
-        t.marks[row] |= CHANGED | (
+        t.marks[row] |= TOUCHED | (
             CHANGED_LIST if now < 0 or grown > tolerance * t.ranked_buyers[row] else QUIET
         )
     minutes = pairs.minutes.astype(np.int64)
@@ -74,5 +74,5 @@ def count_pairs(
             run(t, pending, n, minutes, popular.roots, capacity, bounded)
             n = 0
             rw.take(t.rows, row, int(pairs.bought[i]), 1, decay_weight(minutes[i]))
-            t.marks[row] |= CHANGED_LIST | CHANGED
+            t.marks[row] |= CHANGED_LIST | TOUCHED
     run(t, pending, n, minutes, popular.roots, capacity, bounded)

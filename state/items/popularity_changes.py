@@ -1,7 +1,7 @@
-"""Which of a machine's own items have another popularity than was published of them last.
+"""Which of a machine's own items have another popularity than was last published.
 
-What was published is kept per row and compared, some 35 numbers an item, when records are due: counting does
-nothing for it. Days that left the window since are no change: readers know what day it is.
+What was published is kept per row, and compared (some 35 numbers per item) when records are due; counting
+does nothing for it. Days that have left the window are no change, because readers know what day it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNKNOWN = -1  # of buyers: it is not known what was published
 
 
 class Said(NamedTuple):
-    """Per row what was published last."""
+    """What was published last, per row."""
 
     buyers: npt.NDArray[np.int64]
     newest: npt.NDArray[np.int64]  # the watermark's day then
@@ -38,7 +38,10 @@ class PopularityChanges:
         self._said = _new(1024)
 
     def take(self) -> npt.NDArray[np.int64]:
-        """Rows of items that changed since, or of which it is not known; now they count as published."""
+        """Return the rows of items that changed or of which it is unknown what was published.
+
+        They count as published from now on.
+        """
         machine = self._machine
         if machine.row_count > len(self._said.buyers):
             grown = _new(2 * machine.row_count)
@@ -52,7 +55,7 @@ class PopularityChanges:
         return found
 
     def forget(self, rows: npt.NDArray[np.int64] | None = None) -> None:
-        """It is not known what was published of these rows, or of any."""
+        """Note that it is unknown what was published of these rows, or of all rows."""
         self._said.buyers[slice(None) if rows is None else rows] = UNKNOWN
 
 

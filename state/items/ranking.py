@@ -1,4 +1,4 @@
-"""Ranking rows: the k best entries of each, and whether that list differs from the one published."""
+"""Rank rows: find the k best entries of each, and whether that list differs from the published one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from state.items import rows as rw
 from state.items.counting import WHOLE, Tables, buyers_of
-from state.items.lists import Lists, Published, compare, counts_hash
+from state.items.lists import Lists, PublishedLists, compare, counts_hash
 from state.memory.arrays import address_of, float_bits, float_of_bits, kernel, load, prefetch, store
 from state.memory.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, TAU_MINUTES, decay_weight
 from state.popularity.counts import WATERMARK_MS
@@ -19,7 +19,7 @@ _PER_N = 0.5 / np.sqrt(SHRINK)
 _PER_F = 1.0 / np.sqrt(SHRINK_RECENT)
 _ONCE = _PER_N + _PER_F
 
-PARTLY = 8  # times that a row is ranked from what changed before all its entries are looked at again
+PARTLY = 8  # a row is ranked so often from what changed before all its entries are scanned again
 
 _AHEAD = 24  # entries whose side records are prefetched
 _NEARLY = 1.0 - 2.0**-20  # a score that may still round to another's equal
@@ -31,7 +31,7 @@ _FINE = np.exp(-np.arange(_AGE_STEPS) / TAU_MINUTES)
 
 @kernel
 def decayed(minute: int, now: int) -> float:
-    """exp(-age / tau) of a pair at `minute`; the future counts as now. Zero beyond 30 years."""
+    """Return exp(-age / tau) of a pair at `minute`; the future counts as now. It is zero beyond 30 years."""
     age = max(now - minute, 0)
     coarse = age // _AGE_STEPS
     if coarse >= len(_COARSE):
@@ -41,9 +41,9 @@ def decayed(minute: int, now: int) -> float:
 
 @kernel
 def _sift_down(heap: int, n: int) -> None:
-    """Restore a heap, smallest key on top, after its top was replaced.
+    """Restore a heap with the smallest key on top, after its top was replaced.
 
-    `heap` is the address of n pairs of words: key, place.
+    `heap` is the address of n pairs of words: key and place.
     """
     key, place = load(heap), load(heap + 8)
     at = 0
@@ -83,13 +83,13 @@ def _push(heap: int, n: int, key: int, place: int) -> None:
 
 @kernel
 def _order_key(value: float, item: int) -> int:
-    """Larger for a better entry: its positive score, rounded to 24 bits, then the item first seen."""
+    """Return a key that is larger for a better entry: its score in 24 bits, then the item first seen."""
     return (np.uint64(float_bits(np.float32(value))) << HIGH) | np.uint64(0xFFFFFFFF - item)
 
 
 @kernel
 def _score_of(key: int) -> float:
-    """The score in a key of `_order_key`."""
+    """Return the score in a key of `_order_key`."""
     return np.float64(float_of_bits(np.uint32(key >> HIGH)))
 
 
@@ -98,7 +98,7 @@ def _grid_of(
     cells: npt.NDArray[np.uint32], gaps: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64],
     out: npt.NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """E_X on the grid: a row's buyers at the nodes times the matrix; the last value stands twice."""
+    """Write E_X on the grid: a row's buyers at the nodes times the matrix; the last value is repeated."""
     points = matrix.shape[1]
     out[:] = 0.0
     carried = 0.0
@@ -113,12 +113,14 @@ def _grid_of(
 
 
 def heap_room(k: int, touched: int) -> npt.NDArray[np.uint64]:
-    """Room for as many pairs of words as a row may have candidates: a list of k, and entries that grew."""
+    """Return room for as many pairs of words as a row may have candidates: a list of k, and entries that
+    grew.
+    """
     return np.empty(2 * (k + touched), np.uint64)
 
 
 class _Now(NamedTuple):
-    """What the scores of a row's entries depend on beside the entries."""
+    """What the scores of a row's entries depend on, apart from the entries."""
 
     minute: int
     latest: float  # what F is divided by
@@ -129,7 +131,7 @@ class _Now(NamedTuple):
 
 @kernel
 def _first_at_least(touched: npt.NDArray[np.uint64], word: int) -> int:
-    """Where the first word that is not less is in a sorted array."""
+    """Return the index of the first word of a sorted array that is at least `word`."""
     low, high = 0, len(touched)
     while low < high:
         middle = (low + high) // 2
@@ -142,7 +144,7 @@ def _first_at_least(touched: npt.NDArray[np.uint64], word: int) -> int:
 
 @kernel
 def _counts(t: Tables, payload: int, now: _Now) -> tuple[int, int, float]:
-    """(after, before, F as of now) of an entry."""
+    """Return (after, before, F as of now) of an entry."""
     if payload & REPEATED:
         index = np.int64(payload & INDEX)
         both = t.rows.side[2 * index]
@@ -158,8 +160,8 @@ def _scan_some(
 ) -> int:  # fmt: skip
     """Put the entries of a list and those that grew since into a heap, which has room for all.
 
-    Returns how many are in it; -1 if one of the list is no longer there or scores nothing, so that all
-    entries of the row are to be looked at.
+    Return how many are in it, or -1 if an entry of the list is gone or scores nothing, so that all entries of
+    the row must be scanned.
     """
     roots, positions, buyers = t.popularity.roots, t.popularity.positions, t.popularity.buyers
     heads, arena = np.int64(t.rows.heads.ctypes.data), np.int64(t.rows.arena.ctypes.data)
@@ -201,13 +203,13 @@ def _scan_some(
 
 @kernel
 def _scan_all(t: Tables, row: int, expectation: npt.NDArray[np.float64], now: _Now, k: int, heap: int) -> int:
-    """Put the k best of all entries of a row into a heap; returns how many there are."""
+    """Put the k best of all entries of a row into a heap; return how many there are."""
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     arena, side, side_f = t.rows.arena, t.rows.side, t.rows.side_f
     positions, buyers = t.popularity.positions, t.popularity.buyers
-    roots = t.popularity.roots  # most entries need no more: half the memory, twice the hits
+    roots = t.popularity.roots  # most entries need only these, which take half the memory
     side_at = np.int64(side.ctypes.data)
-    bounded = now.mode == MIX  # a score is at most what it would be with nothing expected
+    bounded = now.mode == MIX  # then a score is at most what it is with an expectation of 0
     n = 0
     least = 0.0  # the worst score in a full heap
     first = t.rows.heads[row, rw.START]
@@ -268,20 +270,21 @@ def _take_worst(heap: int, n: int) -> tuple[int, int]:
 
 @kernel
 def rank(
-    t: Tables, published: Published, lists: Lists, mode: int, customers: int, tolerance: float,
+    t: Tables, published: PublishedLists, lists: Lists, mode: int, customers: int, tolerance: float,
     gaps: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64], whole: bool,
     touched: npt.NDArray[np.uint64], room: npt.NDArray[np.uint64],
 ) -> None:  # fmt: skip
-    """Fill `lists` for its rows and compare each with what is published.
+    """Fill `lists` for its rows, and compare each with the published list.
 
     Parameters
     ----------
     whole
-        Whether to look at all entries of every row; else only at those of its published list and those in
-        `touched` (sorted; `state.items.counting.Touched`), where that is enough, and PARTLY times at most.
+        Whether to scan all entries of every row. Otherwise, where it is enough and at most PARTLY times, only
+        those of the published list and those in `touched` (sorted; `state.items.counting.Touched`) are
+        scanned.
     room
-        Of `heap_room`, for the best entries of a row. It is the caller's, for numba frees an array after its
-        last use, whatever still has its address.
+        Room for the best entries of a row, from `heap_room`. The caller keeps it, because numba frees an
+        array after its last use even if its address is still used.
     """
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     arena, positions, buyers = t.rows.arena, t.popularity.positions, t.popularity.buyers

@@ -1,8 +1,8 @@
 """Rows in and out of memory: reading, filling, dropping, and closing the gaps; `row_packing` stores them.
 
-A row that is not in memory has no block and no side records; its head keeps MASS and what follows it.
-Blocks that were freed leave gaps that only rows of the same size fill, so what resident memory the rows
-cost is the end of the used words, not their sum; `close_gaps` slides blocks and side records down.
+A row that is not in memory has no block and no side records; its head keeps MASS and what follows it. Freed
+blocks leave gaps that only rows of the same size fill, so the resident memory of rows is given by the end of
+the used words, not by their sum; `close_gaps` slides blocks and side records down.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from state.memory.entries import DELETED, HIGH, ID, INDEX, REPEATED, SIDE_BYTES
 
 
 def footprint_bytes(rows: Rows) -> int:
-    """Memory that rows touched so far, gaps included."""
+    """Return the memory that rows have touched so far, gaps included."""
     return 8 * int(rows.free[-1]) + SIDE_BYTES * int(rows.meta[SIDE_END])
 
 
 def used_bytes(rows: Rows) -> int:
-    """Memory of the rows that are in memory."""
+    """Return the memory of the rows that are in memory."""
     return int(block_bytes(rows).sum()) + SIDE_BYTES * int(rows.meta[SIDE_USED])
 
 
 def block_bytes(rows: Rows) -> npt.NDArray[np.int64]:
-    """Bytes of each row's block, 0 without one."""
+    """Return the bytes of each row's block, 0 for a row without one."""
     return 8 * LINE_WORDS * CLASSES[rows.heads[:, SIZE]]
 
 
 def close_gaps(rows: Rows) -> None:
-    """Move everything together, and give the memory behind it back to the system."""
+    """Move everything together, and return the memory behind it to the system."""
     held = np.flatnonzero(rows.heads[:, SIZE])
     starts = rows.heads[held, START]
     order = np.argsort(starts)
@@ -64,7 +64,7 @@ def close_gaps(rows: Rows) -> None:
 def read(
     rows: Rows, row: int
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
-    """A row's entries, in the order of its lines: neighbours, after, before, F."""
+    """Return a row's entries, in the order of its lines: neighbours, after, before, F."""
     live = rows.heads[row, LIVE]
     neighbours = np.empty(live, np.uint32)
     after = np.empty(live, np.uint32)
@@ -86,7 +86,9 @@ def read(
 
 @kernel
 def fill(rows: Rows, row: int, once: npt.NDArray[np.uint64], repeated: npt.NDArray[np.uint64]) -> None:
-    """Put a ROW's entries into a row without any: seen once, and [n, 3] neighbour, counts, bits of F."""
+    """Put a ROW's entries into an empty row: those seen once, and [n, 3]
+    of neighbour, counts and bits of F.
+    """
     n = len(once) + len(repeated)
     if n == 0:
         return
@@ -125,7 +127,7 @@ def drop(rows: Rows, which: npt.NDArray[np.int64]) -> None:
 
 @kernel
 def _close_side_gaps(rows: Rows, held: npt.NDArray[np.int64]) -> tuple[int, int]:
-    """Move side records down over free ones; the words that become unused."""
+    """Move side records down over free ones; return the words that become unused."""
     end = rows.meta[SIDE_END]
     to = np.zeros(end, np.int64)  # first whether a record is in use, then where it goes
     for row in held:

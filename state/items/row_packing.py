@@ -1,7 +1,7 @@
-"""Rows as they are stored: every number in as few bits as those of its row take.
+"""Rows as they are stored: each number takes as few bits as the numbers of its row need.
 
-A neighbour of a catalogue of 100,000 items takes 17 bits, the minute of a pair within a year 20. A year of
-groceries takes half of the bytes that its entries take in memory, and so do the disk and what a start reads.
+A neighbour in a catalogue of 100,000 items takes 17 bits, the minute of a pair within a year 20. A year of
+groceries takes half the bytes that its entries take in memory, on the disk and when they are read at a start.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _AFTER_BIT = np.uint64(30)  # of AFTER
 def dump(
     rows: Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Rows for storing, one behind the other as `state.storage.codec` has a ROW: the words, and each row's
-    end.
+    """Return rows for storing, one behind the other in the layout of a ROW in `state.storage.codec`.
 
-    `sizes` uint32[n, 2, cells] and `included` int64[n] are of the n rows.
+    Return the words, and where each row ends. `sizes` uint32[n, 2, cells] and `included` int64[n] are of the
+    n rows.
     """
     cells = sizes.shape[2]
     most = longest = np.int64(1)
@@ -53,7 +53,7 @@ def dump(
             words[at + HEAD_WORDS + c] = np.uint64(flat[2 * c]) | (np.uint64(flat[2 * c + 1]) << HIGH)
         start, n_words = rows.heads[row, START], CLASSES[rows.heads[row, SIZE]] * LINE_WORDS
         n = m = np.int64(0)
-        for slot in range(start, start + n_words):  # every word is put down, and kept if it counts: no jumps
+        for slot in range(start, start + n_words):  # write every word, and advance if it counts: no branches
             entry = rows.arena[slot]
             used = (entry != 0) & ((entry & ID) != DELETED)
             many = ((entry >> HIGH) & REPEATED) != 0
@@ -74,7 +74,7 @@ def _pack_entries(
     side: npt.NDArray[np.uint64], head: npt.NDArray[np.uint64], body: npt.NDArray[np.uint64],
     once: npt.NDArray[np.uint64], repeated: npt.NDArray[np.uint64],
 ) -> int:  # fmt: skip
-    """Write a row's entries: how many and how wide into `head`, the rest into `body`; returns its words."""
+    """Write a row's entries: their number and widths into `head`, the rest into `body`; return its words."""
     ids, least, latest = ZERO, MINUTE, ZERO
     for entry in once:
         minute = (entry >> HIGH) & MINUTE
@@ -122,10 +122,11 @@ def restore(
     rows: Rows, which: npt.NDArray[np.int64], words: npt.NDArray[np.uint64], ends: npt.NDArray[np.int64],
     sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64],
 ) -> int:  # fmt: skip
-    """Put what `dump` gave into rows without entries; their sizes and what they include into those arrays.
+    """Put what `dump` returned into rows without entries; write their sizes and included offsets to the
+    arrays.
 
-    Returns the index of the first row that has another number of size cells than expected, or another
-    length than its entries take; -1 without any.
+    Return the index of the first row that has another number of size cells than expected, or another length
+    than its entries take; -1 if there is none.
     """
     cells = sizes.shape[2]
     floats = words.view(np.float64)
@@ -153,7 +154,7 @@ def restore(
 
 @kernel
 def _unpack_entries(rows: Rows, row: int, head: npt.NDArray[np.uint64], body: npt.NDArray[np.uint64]) -> bool:
-    """Put entries that `_pack_entries` wrote into a row without any; False if they are of another length."""
+    """Put entries that `_pack_entries` wrote into a row without any; return False if the length is wrong."""
     n, m = np.int64(head[0] & ID), np.int64(head[0] >> HIGH)
     least, widths = head[1] >> HIGH, head[2]
     id_bits, minute_bits = widths & _BYTE, (widths >> _WIDTH_BITS) & _BYTE

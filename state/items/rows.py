@@ -1,15 +1,15 @@
 """Co-occurrence rows: for each item the neighbours it was bought with, in memory, as numba kernels.
 
-A row is an open-addressing hash table of 64-byte lines, 8 entries a line, in one arena of lines. The home
-line comes from a multiplicative hash; the next line is looked at only when a line is full. Rows grow by
-about a third, to a line class whose freed blocks others reuse.
+A row is an open-addressing hash table of 64-byte lines, with 8 entries a line, in one arena of lines. The
+home line comes from a multiplicative hash; the next line is read only when a line is full. Rows grow by about
+a third, to a line class whose freed blocks other rows reuse.
 
-Entries are drawn in `state.memory.entries`. `after` counts customers who bought the neighbour after the row's
-item, `before` those who bought it earlier. F is the forward-decayed count: the sum of
-exp((minute - LANDMARK_MINUTE) / TAU_MINUTES) over the pairs, a pair's minute being that of its later
-purchase; dividing by the same term of a later moment gives the decayed count of that moment (Cormode et
-al., Forward Decay, ICDE 2009). A full row drops the eighth of its entries that have the least F (ties: the
-larger neighbour number), and says how many it dropped.
+`state.memory.entries` defines the bits of entries. `after` counts customers who bought the neighbour after
+the row's item, `before` those who bought it earlier. F is the forward-decayed count: the sum of exp((minute -
+LANDMARK_MINUTE) / TAU_MINUTES) over the pairs, where a pair's minute is that of its later purchase. Dividing
+F by the same term of a later moment gives the decayed count of that moment (Cormode et al., Forward Decay,
+ICDE 2009). A full row drops the eighth of its entries with the least F (ties: the larger neighbour number),
+and counts how many it dropped.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ LOST = 7  # float: the largest F ever dropped
 
 
 def new_rows(capacity: int) -> Rows:
-    """Empty rows 0 .. capacity - 1."""
+    """Return empty rows 0 .. capacity - 1."""
     side = reserve(RESERVED_SIDE_BYTES)
     meta = np.zeros(3, np.int64)
     meta[SIDE_FREE] = -1
@@ -77,7 +77,7 @@ def new_rows(capacity: int) -> Rows:
 
 
 def grow_rows(rows: Rows, capacity: int) -> Rows:
-    """The same rows with room for `capacity`; arenas stay where they are."""
+    """Return the same rows with room for `capacity`; arenas stay where they are."""
     heads = np.zeros((capacity, 8), np.int64)
     heads[: len(rows.heads)] = rows.heads
     return rows._replace(heads=heads, heads_f=heads.view(np.float64))
@@ -90,7 +90,7 @@ def _home(neighbour: int, lines: int) -> int:
 
 @kernel
 def new_side(side: int, meta: int) -> int:
-    """Index of a side record for use; `side` and `meta` are addresses."""
+    """Return the index of a free side record; `side` and `meta` are addresses."""
     store(meta + SIDE_USED * 8, load(meta + SIDE_USED * 8) + np.uint64(1))
     index = np.int64(load(meta + SIDE_FREE * 8))
     if index >= 0:
@@ -103,7 +103,7 @@ def new_side(side: int, meta: int) -> int:
 
 @kernel
 def free_side(rows: Rows, index: int) -> None:
-    """Give a side record back."""
+    """Free a side record."""
     rows.meta[SIDE_USED] -= 1
     rows.side[2 * index] = np.uint64(rows.meta[SIDE_FREE])
     rows.meta[SIDE_FREE] = index
@@ -142,7 +142,7 @@ def _rebuild(rows: Rows, row: int, size: int) -> None:
 
 @kernel
 def entry_f(rows: Rows, entry: int) -> float:
-    """F of an entry."""
+    """Return F of an entry."""
     payload = entry >> HIGH
     if payload & REPEATED:
         return rows.side_f[2 * np.int64(payload & INDEX) + 1]
@@ -151,7 +151,7 @@ def entry_f(rows: Rows, entry: int) -> float:
 
 @kernel
 def entry_counts(rows: Rows, entry: int) -> tuple[int, int]:
-    """(after, before) of an entry."""
+    """Return (after, before) of an entry."""
     payload = entry >> HIGH
     if payload & REPEATED:
         both = rows.side[2 * np.int64(payload & INDEX)]
@@ -162,7 +162,7 @@ def entry_counts(rows: Rows, entry: int) -> tuple[int, int]:
 
 @kernel
 def _drop_least(rows: Rows, row: int, share: int) -> None:
-    """Drop the 1/share of a row's entries with the least F; ties drop the larger neighbour."""
+    """Drop the 1/share of a row's entries with the least F; of ties the larger neighbour is dropped."""
     live = rows.heads[row, LIVE]
     decayed = np.empty(live, np.float64)
     slots = np.empty(live, np.int64)
@@ -193,7 +193,7 @@ def _drop_least(rows: Rows, row: int, share: int) -> None:
 
 @kernel
 def make_room(rows: Rows, row: int, capacity: int) -> None:
-    """Make a row take one more neighbour: grow it, clear deleted entries out, or drop its least."""
+    """Make room for one more neighbour in a row: grow it, remove deleted entries, or drop the least."""
     if rows.heads[row, LIVE] >= capacity:
         _drop_least(rows, row, 8)
     slots = CLASSES[rows.heads[row, SIZE]] * LINE_WORDS
@@ -204,7 +204,7 @@ def make_room(rows: Rows, row: int, capacity: int) -> None:
 
 @kernel
 def find(rows: Rows, row: int, neighbour: int) -> int:
-    """Word of a neighbour's entry in the arena, -1 if the row has none."""
+    """Return the word of a neighbour's entry in the arena, -1 if the row has none."""
     lines = CLASSES[rows.heads[row, SIZE]]
     if lines == 0:
         return -1
@@ -227,9 +227,9 @@ def bump(
     heads: int, arena: int, side: int, meta: int, row: int, neighbour: int, after: int, minute: int,
     weight: float, capacity: int,
 ) -> tuple[int, float]:  # fmt: skip
-    """Count one more pair if the row has room. Returns the entry's new N, 0 if there was no room, and F.
+    """Count one more pair if the row has room. Return the entry's new N, 0 if there was no room, and F.
 
-    The hot path: `heads`, `arena`, `side` and `meta` are the addresses of the arrays of that name.
+    This is the hot path: `heads`, `arena`, `side` and `meta` are the addresses of the arrays of that name.
     """
     head = heads + row * 64
     size = np.int64(load(head + SIZE * 8))
@@ -264,7 +264,7 @@ def bump(
 def _again(
     head: int, at: int, side: int, meta: int, entry: int, after: int, weight: float
 ) -> tuple[int, float]:
-    """Count a pair that was seen before, its entry being at an address."""
+    """Count a pair that was seen before; its entry is at an address."""
     store(head + MASS * 8, load(head + MASS * 8) + np.uint64(1))
     add_float(head + RECENT_MASS * 8, weight)
     payload = entry >> HIGH
@@ -288,7 +288,7 @@ def _again(
 def add(
     rows: Rows, row: int, neighbour: int, after: int, minute: int, weight: float, capacity: int
 ) -> tuple[int, float]:
-    """Count one more pair (`after` 1: neighbour bought later). Returns the entry's new (N, F)."""
+    """Count one more pair (`after` 1: the neighbour was bought later). Return the entry's new (N, F)."""
     heads, arena = np.int64(rows.heads.ctypes.data), np.int64(rows.arena.ctypes.data)
     side, meta = np.int64(rows.side.ctypes.data), np.int64(rows.meta.ctypes.data)
     count, f = bump(heads, arena, side, meta, row, neighbour, after, minute, weight, capacity)
@@ -302,8 +302,8 @@ def add(
 def take(rows: Rows, row: int, neighbour: int, after: int, weight: float) -> None:
     """Take one pair back.
 
-    A neighbour that a full row has dropped is no longer there to take from; one that came back since has not
-    all of its pairs.
+    Nothing happens if the neighbour was dropped from a full row. If it came back since, it does not have all
+    of its pairs.
     """
     rows.heads[row, MASS] -= 1
     rows.heads_f[row, RECENT_MASS] -= weight

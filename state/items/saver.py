@@ -37,7 +37,7 @@ _SOURCE = struct.Struct(">HH")
 
 
 class ItemSaver(Saver):
-    """Saves and loads one item machine, and is where its rows are that are not in memory."""
+    """Saves and loads one item machine, and provides the rows that are not in memory."""
 
     def __init__(self, machine: ItemMachine, store: Store, log: str | None = None) -> None:
         super().__init__(store, log)
@@ -47,7 +47,7 @@ class ItemSaver(Saver):
         self._sources: dict[Source, int] = {}
 
     def position(self) -> int:
-        """The machine's position."""
+        """Return the machine's position."""
         return self.machine.position
 
     def begin_at(self, position: int) -> None:
@@ -55,7 +55,7 @@ class ItemSaver(Saver):
         self.stored = self.machine.position = position
 
     def load(self) -> None:
-        """Fill the empty machine from the store; with a budget, rows come in when they are needed.
+        """Fill the empty machine from the store; with a budget, rows are read when they are needed.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class ItemSaver(Saver):
         machine.take_in()
 
     def bring_in(self, rows: list[int]) -> None:
-        """Fill rows from their records, where they have any.
+        """Fill rows from their records, if they have any.
 
         Raises
         ------
@@ -149,14 +149,14 @@ class ItemSaver(Saver):
         return meta, records, changed
 
     def _popularity(self) -> Records:
-        """The popularity that changed, all as of now, and so to be written at once."""
+        """Return the popularity that changed, all as of now, so it must be written at once."""
         machine, tables = self.machine, self.machine.tables
-        # during a replay what was loaded may include more than the position
+        # during a replay the loaded popularity may include more than the position
         included = max(machine.position - 1, machine.popularity_included)
         records: Records = [(CLOCK, item_codec.pack_clock(tables.popularity, included))]
         for block in np.flatnonzero(tables.popular_blocks).tolist():
             items = np.arange(block << BLOCK_BITS, min((block + 1) << BLOCK_BITS, len(machine.items)))
-            if machine.others.view is not None:  # else messages are of all items
+            if machine.others.view is not None:  # otherwise messages have the buyers of all items
                 items = items[tables.row_of[items] >= 0]
             records.append((key(POPULARITY, block), item_codec.pack_popularity(tables.popularity, items)))
         tables.popular_blocks[:] = 0
@@ -203,7 +203,7 @@ class ItemSaver(Saver):
 
 
 def _batched(records: Iterable[tuple[bytes, bytes]], n: int) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Records n at a time."""
+    """Yield records n at a time."""
     iterator = iter(records)
     while some := list(islice(iterator, n)):
         yield some

@@ -1,4 +1,4 @@
-"""How machines of one process share their items' popularity, as workers do by a topic."""
+"""Share items' popularity between machines of one process, as workers do through a topic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from state.popularity.view import ItemPopularity, PopularityView
 
 
 def records(machine: ItemMachine, rows: npt.NDArray[np.int64]) -> list[ItemPopularity]:
-    """What a machine says of the items of some rows."""
+    """Return the popularity of the items of some rows of a machine, as it is published."""
     p = machine.popularity
     newest = machine.watermark_ms // DAY_MS
     items = machine.tables.item_of[rows]
@@ -36,12 +36,12 @@ def records(machine: ItemMachine, rows: npt.NDArray[np.int64]) -> list[ItemPopul
 
 
 class Sharing:
-    """What the machines of all partitions say, each of its own items.
+    """What the machines of all partitions publish, each of its own items.
 
     Attributes
     ----------
     view : PopularityView
-        All of it, for every machine.
+        The popularity of all items, for every machine.
     """
 
     def __init__(self, machines: Iterable[ItemMachine] = ()) -> None:
@@ -51,12 +51,12 @@ class Sharing:
             self.add(machine)
 
     def add(self, machine: ItemMachine) -> None:
-        """Share with another machine, or one that follows that of its partition."""
+        """Share with one more machine, or with one that replaces that of its partition."""
         machine.others.view = self.view
         self._machines[machine.partition] = machine, PopularityChanges(machine)
 
     def share(self) -> None:
-        """Have all know what any has counted, but for one that replays: what it shared may be newer."""
+        """Give all machines what any has counted, but for one that replays: what it shared may be newer."""
         for machine, changes in self._machines.values():
             if machine.position < machine.replayed_to:
                 continue

@@ -1,4 +1,4 @@
-"""The arrays of an item machine: made, and made longer as rows and items come."""
+"""Make the arrays of an item machine, and make them longer as rows and items come."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOUCHED = 1 << 15
 
 
 def new_tables(capacity: int, cells: Cells) -> Tables:
-    """Empty tables for so many rows and items."""
+    """Return empty tables for so many rows and items."""
     return Tables(
         rw.new_rows(capacity), pop.new_popularity(capacity),
         np.zeros((capacity >> BLOCK_BITS) + 1, np.uint8),
@@ -28,7 +28,7 @@ def new_tables(capacity: int, cells: Cells) -> Tables:
 
 
 def more_rows(t: Tables, capacity: int) -> Tables:
-    """The same with room for so many rows."""
+    """Return the same tables with room for so many rows."""
     return t._replace(
         rows=rw.grow_rows(t.rows, capacity),
         sizes=longer(t.sizes, capacity),
@@ -42,7 +42,7 @@ def more_rows(t: Tables, capacity: int) -> Tables:
 
 
 def more_items(t: Tables, capacity: int) -> Tables:
-    """The same with room for so many items."""
+    """Return the same tables with room for so many items."""
     return t._replace(
         popularity=pop.grow_popularity(t.popularity, capacity),
         popular_blocks=longer(t.popular_blocks, (capacity >> BLOCK_BITS) + 1),
@@ -51,7 +51,7 @@ def more_items(t: Tables, capacity: int) -> Tables:
 
 
 def new_pending(n: int) -> Pending:
-    """Room for so many increments of one message."""
+    """Return room for so many increments of one message."""
     return Pending(
         np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.int32),
         np.empty(n, np.int32),

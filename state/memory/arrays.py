@@ -26,7 +26,7 @@ NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" el
 
 
 def reserve(n_bytes: int) -> npt.NDArray[np.uint64]:
-    """Zeroed words of 8 bytes, backed by memory only where touched.
+    """Return zeroed words of 8 bytes, which take memory only where they are touched.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def reserve(n_bytes: int) -> npt.NDArray[np.uint64]:
 
 
 def give_back(arena: npt.NDArray[np.uint64], start: int, end: int) -> None:
-    """Zero the words start .. end of what `reserve` gave, and let the system have their pages."""
+    """Zero the words start .. end of what `reserve` returned, and let the system have their pages."""
     arena[start:end] = 0
     first, last = (-(-8 * word // mmap.PAGESIZE) * mmap.PAGESIZE for word in (start, end))
     if last > first and hasattr(mmap, "MADV_DONTNEED"):
@@ -56,7 +56,7 @@ def give_back(arena: npt.NDArray[np.uint64], start: int, end: int) -> None:
 
 
 def longer(old: npt.NDArray[Any], n: int, fill: int = 0) -> npt.NDArray[Any]:
-    """An array with room for n, filled up."""
+    """Return an array with room for n elements, filled up with `fill`."""
     new = np.full((n, *old.shape[1:]), fill, old.dtype)
     new[: len(old)] = old
     return new
@@ -68,7 +68,7 @@ def _pointer(builder: Any, address: Any, bits: int) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def prefetch(_typing: Any, _address: Any) -> Any:
-    """Ask for the cache line at an address (an integer); harmless if the address is wild."""
+    """Prefetch the cache line at an address (an integer); any address is harmless."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         pointer = _pointer(builder, args[0], 8)
@@ -83,7 +83,9 @@ def prefetch(_typing: Any, _address: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def load(_typing: Any, _address: Any) -> Any:
-    """The word (uint64) at an address. Hot loops use it, as arrays are counted at every access."""
+    """Return the word (uint64) at an address. Hot loops use it, as array references are counted at each
+    access.
+    """
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.load(_pointer(builder, args[0], 64))
@@ -104,7 +106,7 @@ def store(_typing: Any, _address: Any, _word: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def load_any(_typing: Any, _address: Any) -> Any:
-    """The word (uint64) at an address that need not be a multiple of 8."""
+    """Return the word (uint64) at an address that need not be a multiple of 8."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.load(_pointer(builder, args[0], 64), align=1)
@@ -125,7 +127,7 @@ def store_any(_typing: Any, _address: Any, _word: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def add_float(_typing: Any, _address: Any, _value: Any) -> Any:
-    """Add to the float64 at an address; returns the sum."""
+    """Add to the float64 at an address; return the sum."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         pointer = builder.inttoptr(args[0], ir.DoubleType().as_pointer())
@@ -138,7 +140,7 @@ def add_float(_typing: Any, _address: Any, _value: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def float_bits(_typing: Any, _value: Any) -> Any:
-    """The bits (uint32) of a float32; they order positive floats as the floats themselves."""
+    """Return the bits (uint32) of a float32; they order positive floats as the floats themselves."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.IntType(32))
@@ -148,7 +150,7 @@ def float_bits(_typing: Any, _value: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def double_bits(_typing: Any, _value: Any) -> Any:
-    """The bits (uint64) of a float64."""
+    """Return the bits (uint64) of a float64."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.IntType(64))
@@ -158,7 +160,7 @@ def double_bits(_typing: Any, _value: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def float_of_bits(_typing: Any, _bits: Any) -> Any:
-    """The float32 of some bits (uint32)."""
+    """Return the float32 of some bits (uint32)."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.FloatType())
@@ -170,7 +172,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function with numba: once per machine, to run outside Python's lock.
+    """Compile a function with numba: once per machine, and so that it runs without Python's lock.
 
     Types inside are numba's: mixing np.uint64 and np.int64 gives a float, so both sides are cast.
     """
@@ -182,5 +184,5 @@ def kernel(function: Function) -> Function:
 
 @kernel
 def address_of(array: npt.NDArray[Any]) -> int:
-    """The address of an array's first element."""
+    """Return the address of an array's first element."""
     return np.int64(array.ctypes.data)

@@ -16,7 +16,7 @@ _SHIFT, _REST = np.uint64(6), np.uint64(63)
 
 @kernel
 def bits_of(value: np.uint64) -> np.uint64:
-    """How many bits a number takes: 0 for 0."""
+    """Return how many bits a number takes: 0 for 0."""
     n = ZERO
     while value:
         value >>= ONE
@@ -26,7 +26,7 @@ def bits_of(value: np.uint64) -> np.uint64:
 
 @kernel
 def words_of(bits: np.uint64) -> np.uint64:
-    """How many words so many bits take."""
+    """Return how many words so many bits take."""
     return np.uint64((bits + _REST) >> _SHIFT)
 
 
@@ -36,8 +36,8 @@ def push(
 ) -> tuple[int, np.uint64, np.uint64]:
     """Write a number of `width` bits, at most 63, behind those before it.
 
-    `open_word` has the last `used` bits, which are to come to the address `at`; returns the three as they are
-    then.
+    `open_word` has the last `used` bits, which will be written at the address `at`; return the three as they
+    are afterwards.
     """
     open_word |= value << used
     used += width
@@ -51,7 +51,7 @@ def push(
 
 @kernel
 def get(words: int, at: np.uint64, width: np.uint64) -> np.uint64:
-    """The number of `width` bits, at most 63, from bit `at` on."""
+    """Return the number of `width` bits, at most 63, from bit `at` on."""
     bit = at & _REST
     address = words + np.int64(at >> _SHIFT) * 8
     value = load(address) >> bit

@@ -11,7 +11,7 @@ NONE = -1
 
 
 def size_classes(smallest: int, largest: int) -> npt.NDArray[np.int64]:
-    """Block sizes in units, class 0 being empty: each about a third more than the last.
+    """Return block sizes in units, class 0 being empty; each is about a third larger than the last.
 
     >>> size_classes(1, 20).tolist()
     [0, 1, 2, 3, 4, 6, 8, 11, 15, 20]
@@ -23,7 +23,7 @@ def size_classes(smallest: int, largest: int) -> npt.NDArray[np.int64]:
 
 
 def new_free(classes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Per class the first freed block (word index), and in the last element the end of the used words."""
+    """Return, per class, the first freed block (word index), and last the end of the used words."""
     free = np.full(len(classes) + 1, NONE, np.int64)
     free[-1] = 0
     return free
@@ -31,7 +31,7 @@ def new_free(classes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 @kernel
 def allocate(arena: npt.NDArray[np.uint64], free: npt.NDArray[np.int64], size: int, words: int) -> int:
-    """First word of a zeroed block of class `size`, which has `words` words."""
+    """Return the first word of a zeroed block of class `size`, which has `words` words."""
     head = free[size]
     if head >= 0:
         free[size] = np.int64(arena[head])
@@ -44,7 +44,7 @@ def allocate(arena: npt.NDArray[np.uint64], free: npt.NDArray[np.int64], size: i
 
 @kernel
 def release(arena: npt.NDArray[np.uint64], free: npt.NDArray[np.int64], size: int, start: int) -> None:
-    """Give a block back; its first word links to the next free one (none: all bits set)."""
+    """Free a block; its first word links to the next free one (none: all bits set)."""
     if size > 0:
         arena[start] = np.uint64(free[size])
         free[size] = start
@@ -59,7 +59,7 @@ def close_gaps(
 ) -> tuple[int, int]:
     """Slide all blocks (`starts` ascending, changed in place; their `words`) down over what is free.
 
-    Returns the words, from .. to, that are unused from now on.
+    Return the words, from .. to, that are unused from now on.
     """
     at = 0
     for i in range(len(starts)):
@@ -76,5 +76,5 @@ def close_gaps(
 
 @kernel
 def wipe(arena: npt.NDArray[np.uint64], start: int, words: int) -> None:
-    """Overwrite a block before it is freed: nothing of a customer who is erased may be left in it."""
+    """Overwrite a block before it is freed, so that nothing of an erased customer is left in it."""
     arena[start : start + words] = np.uint64(0)

@@ -1,8 +1,8 @@
 """How a machine's memory budget is divided.
 
 A budget is for what grows with the log and can be read back from the store: rows or histories, and the
-dictionary of item ids. What each item or row has in arrays of fixed size is not in it, see
-docs/decisions/0007.
+dictionary of item ids. The arrays with a fixed size per item or row are not part of it (see
+docs/decisions/0007).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ KEPT = 0.75  # of the budget after shrinking, so that not every message shrinks
 
 
 def ids_limit(budget_bytes: int | None) -> int | None:
-    """Ids a dictionary may keep in memory."""
+    """Return how many ids a dictionary may keep in memory."""
     return None if budget_bytes is None else budget_bytes // IDS_SHARE // ENTRY_BYTES
 
 
 def records_bytes(budget_bytes: int) -> int:
-    """Bytes that rows or histories may take."""
+    """Return how many bytes rows or histories may take."""
     return budget_bytes - budget_bytes // IDS_SHARE

@@ -30,5 +30,5 @@ INDEX = np.uint64((1 << 31) - 1)
 
 @kernel
 def decay_weight(minute: int) -> float:
-    """F of one pair at `minute`; before 1971 and after 2069 it is that of these years."""
+    """Return F of one pair at `minute`; before 1971 and after 2069 it is that of these years."""
     return np.exp(min(max((minute - LANDMARK_MINUTE) / TAU_MINUTES, -LARGEST_AGE), LARGEST_AGE))

@@ -1,7 +1,7 @@
-"""Which of many things in memory to drop: the CLOCK algorithm, or second chance (Corbato 1968).
+"""Choose what to drop from memory by the CLOCK algorithm, or second chance (Corbato 1968).
 
-A hand goes round. What was used since it came by is spared once; the next thing that was not is dropped. So
-one pass over everything (lists are refreshed row by row) does not push out what is used all the time.
+A hand goes round. What was used since the hand last passed is spared once; the next thing that was not used
+is dropped. Thus one pass over everything (lists are refreshed row by row) does not drop what is used often.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy.typing as npt
 def second_chance(
     hand: int, used: npt.NDArray[np.bool_], n_bytes: npt.NDArray[np.int64], to_free: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """What to drop to free `to_free` bytes, what was spared, and where the hand stands then.
+    """Return what to drop to free `to_free` bytes, what was spared, and where the hand is then.
 
     Parameters
     ----------
     hand
-        Index to begin at.
+        The index to begin at.
     used
-        Whether each was used since the hand came by.
+        Whether each was used since the hand last passed.
     n_bytes
-        What each takes; 0 if it cannot be dropped.
+        The bytes that each takes; 0 if it cannot be dropped.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def second_chance(
     if len(dropped) == 0:
         return dropped, dropped, hand
     last = int(dropped[-1])
-    if used[last]:  # a whole round was not enough: all had their chance
+    if used[last]:  # a whole round was not enough: everything has been spared once
         return dropped, circle[used[circle]], last
     passed = circle[: int(np.flatnonzero(circle == last)[0])]
     return dropped, passed[used[passed]], last

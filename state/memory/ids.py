@@ -13,10 +13,10 @@ ENTRY_BYTES = 400
 
 
 class Dictionary:
-    """Numbers for ids, 0 upwards in order of first sight, so that a replay gives the same numbers.
+    """Numbers for ids, from 0 in the order they were first seen, so that a replay gives the same numbers.
 
-    All of it is in memory, unless it is opened on a store or has a limit: then ids that are stored are
-    looked up there, many at a time with `prefetch`, and those used lately kept.
+    All ids are in memory, unless the dictionary is opened on a store or has a limit. Then ids that are stored
+    are looked up there, many at a time with `prefetch`, and those used lately are kept.
 
     >>> items = Dictionary()
     >>> items.number("tea"), items.number("milk"), items.number("tea")
@@ -27,7 +27,7 @@ class Dictionary:
     Attributes
     ----------
     numbers : dict
-        Ids in memory. After `prefetch` all of those that have a number.
+        The ids in memory. After `prefetch` it has all of those that have a number.
     limit : int or None
         About how many stored ids to keep in memory.
     written : int
@@ -45,16 +45,16 @@ class Dictionary:
         self._looked_up: dict[int, str] = {}
 
     def keep_in(self, stored: StoredIds) -> None:
-        """Look ids up there that are written, and not in memory."""
+        """Look up ids in `stored` that are written there and not in memory."""
         self._stored = stored
 
     def open(self, stored: StoredIds, count: int, *, whole: bool) -> None:
-        """Stand for the `count` ids of a store; with `whole` read them all now.
+        """Represent the `count` ids of a store; with `whole` read them all now.
 
         Raises
         ------
         CorruptRecord
-            If there are not as many.
+            If the store has another number of ids.
         """
         self.written = count
         if whole:
@@ -66,7 +66,7 @@ class Dictionary:
             self._first = count
 
     def prefetch(self, names: Iterable[str]) -> None:
-        """Have those of these ids that have numbers in memory, with one request for all."""
+        """Bring those of these ids that have numbers into memory, with one request for all."""
         self._trim()
         if self._first == 0 or self._stored is None:
             return
@@ -84,7 +84,7 @@ class Dictionary:
                 self.numbers[name] = number
 
     def number(self, name: str) -> int:
-        """The id's number, a new one at first sight."""
+        """Return the id's number, a new number for a new id."""
         number = self.get(name)
         if number is None:
             number = self.numbers[name] = len(self)
@@ -92,7 +92,7 @@ class Dictionary:
         return number
 
     def get(self, name: str) -> int | None:
-        """The id's number, None if it was never seen."""
+        """Return the id's number, None if it was never seen."""
         number = self.numbers.get(name)
         if number is None and self._first:
             self.prefetch([name])
@@ -100,11 +100,11 @@ class Dictionary:
         return number
 
     def id(self, number: int) -> str:
-        """The id of a number."""
+        """Return the id of a number."""
         return self._names[number - self._first] if number >= self._first else self.ids([number])[0]
 
     def ids(self, numbers: Sequence[int]) -> list[str]:
-        """The id of each number, with one request for all that are not in memory."""
+        """Return the id of each number, with one request for all that are not in memory."""
         first, known = self._first, self._looked_up
         missing = list({n for n in numbers if n < first and n not in known})
         if missing and self._stored is not None:
@@ -112,7 +112,7 @@ class Dictionary:
         return [self._names[n - first] if n >= first else known[n] for n in numbers]
 
     def since(self, number: int) -> Iterator[str]:
-        """The ids from a number on, in order."""
+        """Yield the ids from a number on, in order."""
         while number < self._first and self._stored is not None:
             some = range(number, min(number + AT_ONCE, self._first))
             yield from self._stored.ids_of(some)
@@ -120,7 +120,7 @@ class Dictionary:
         yield from self._names[number - self._first :]
 
     def _trim(self) -> None:
-        """Beyond the limit, drop stored ids that were not used since it was reached the last time."""
+        """If there are more ids than the limit, drop stored ids that were not used since the last trim."""
         if self.limit is None or self._stored is None:
             return
         if len(self._looked_up) > self.limit:

@@ -1,9 +1,9 @@
 """An item machine's items: numbers in the order of first sight, found by the hashes of their ids.
 
-Messages name an item by the 64-bit hash of its id (XXH3), which is the same for all who send and read, so
-that nobody keeps a dictionary for each source. The id itself comes from whoever first met the item, to the
-item's partition and to those whose pairs were in that message; any other machine has it from the item's
-popularity, which the owner publishes. Until then the item has a number and counts, and no list shows it.
+Messages name an item by the 64-bit hash of its id (XXH3), which all senders and readers compute alike, so
+that nobody keeps a dictionary for each source. The source that first meets an item sends its id to the item's
+partition, and to those with pairs in that message. Other machines get the id with the item's popularity,
+which the owner publishes. Until then the item has a number and counts, but no list shows it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from state.memory.arrays import kernel, longer, prefetch
 from state.memory.ids import Dictionary
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_AHEAD = 16  # entries of the table that are asked for before they are looked at
+_AHEAD = 16  # so many entries of the table are prefetched
 
 
 def item_hash(item_id: str) -> int:
-    """The hash of an item's id."""
-    # what is asked for may be no valid id, such as half a surrogate pair
+    """Return the hash of an item's id."""
+    # a query may name an invalid id, such as half a surrogate pair
     return xxhash.xxh3_64_intdigest(item_id.encode("utf-8", "surrogatepass"))
 
 
 def item_hashes(item_ids: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """The hash of each id."""
+    """Return the hash of each id."""
     return np.array([item_hash(item_id) for item_id in item_ids], np.uint64)
 
 
 class ItemIds:
-    """Numbers, hashes and ids.
+    """Numbers, hashes and ids of items.
 
     >>> items = ItemIds()
     >>> items.numbers(item_hashes(["tea", "milk"])).tolist()
@@ -46,11 +46,11 @@ class ItemIds:
     Attributes
     ----------
     hashes : uint64[at least n]
-        By number.
+        The hash of each number.
     known : bool[at least n]
-        By number: whether the id is known.
+        Whether the id of each number is known.
     named : list[int]
-        The numbers whose ids are known, in the order in which they became so.
+        The numbers whose ids are known, in the order in which they became known.
     """
 
     def __init__(self) -> None:
@@ -61,12 +61,12 @@ class ItemIds:
         self._table = np.zeros(2 * 4096, np.uint64)  # pairs of a hash and its number, plus one
 
     def find(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """The number of each hash, -1 of an unknown one."""
+        """Return the number of each hash, -1 for an unknown one."""
         found: npt.NDArray[np.int64] = _find(self._table, hashes)
         return found
 
     def numbers(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """The number of each hash, a new one at first sight."""
+        """Return the number of each hash, a new number for a new hash."""
         n = len(self._names)
         if n + len(hashes) > len(self.hashes):
             self.hashes = longer(self.hashes, 2 * (n + len(hashes)))
@@ -86,7 +86,7 @@ class ItemIds:
         Raises
         ------
         BadDelta
-            If it has another one: that two ids have one hash is not to be expected in any catalogue.
+            If the number has another id. Two ids with one hash are not to be expected in any catalogue.
         """
         known = self._names[number]
         if not known:
@@ -97,30 +97,30 @@ class ItemIds:
             raise BadDelta(f"items {known!r} and {item_id!r} have the same hash: they cannot be kept apart")
 
     def number(self, item_id: str) -> int:
-        """The number of an id, a new one at first sight."""
+        """Return the number of an id, a new number for a new id."""
         number = int(self.numbers(np.array([item_hash(item_id)], np.uint64))[0])
         self.name(number, item_id)
         return number
 
     def get(self, item_id: str) -> int | None:
-        """The number of an id, None if the id is not known."""
+        """Return the number of an id, None if the id is not known."""
         number = int(self.find(np.array([item_hash(item_id)], np.uint64))[0])
         return number if number >= 0 and self._names[number] == item_id else None
 
     def prefetch(self, item_ids: Iterable[str]) -> None:
-        """Have ids in memory: all of them always are."""
+        """Do nothing: all ids are always in memory."""
 
     def id(self, number: int) -> str:
-        """The id of a number; empty if it is not known yet."""
+        """Return the id of a number; empty if it is not known yet."""
         return self._names[number]
 
     def ids(self, numbers: Sequence[int]) -> list[str]:
-        """The id of each number; empty where it is not known yet."""
+        """Return the id of each number; empty where it is not known yet."""
         names = self._names
         return [names[number] for number in numbers]
 
     def since(self, number: int) -> Iterator[str]:
-        """The ids of the numbers from one on; empty where they are not known yet."""
+        """Yield the ids of the numbers from one on; empty where they are not known yet."""
         return iter(self._names[number:])
 
     def __len__(self) -> int:
@@ -141,7 +141,7 @@ def _home(hashed: int, entries: int) -> int:
 
 @kernel
 def _place(table: npt.NDArray[np.uint64], hashed: int) -> int:
-    """Where in the table a hash is, or would be: the first word of its entry."""
+    """Return where in the table a hash is, or would be: the first word of its entry."""
     entries = len(table) // 2
     at = _home(hashed, entries)
     while table[2 * at + 1] != 0 and table[2 * at] != hashed:
@@ -151,7 +151,7 @@ def _place(table: npt.NDArray[np.uint64], hashed: int) -> int:
 
 @kernel
 def _ask_for(table: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], i: int) -> None:
-    """Have an entry's cache line on its way."""
+    """Prefetch an entry's cache line."""
     if i < len(hashes):
         prefetch(np.int64(table.ctypes.data) + 16 * _home(hashes[i], len(table) // 2))
 
@@ -171,7 +171,7 @@ def _find(table: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64]) -> npt.
 def _add(
     table: npt.NDArray[np.uint64], of: npt.NDArray[np.uint64], n: int, hashes: npt.NDArray[np.uint64]
 ) -> tuple[npt.NDArray[np.int64], int]:
-    """Numbers of hashes, those that are new from `n` on; and how many there are then."""
+    """Return the numbers of hashes, new ones from `n` on, and how many numbers there are then."""
     found = np.empty(len(hashes), np.int64)
     for i in range(_AHEAD):
         _ask_for(table, hashes, i)

@@ -1,7 +1,7 @@
-"""What machines read and write: little-endian, in columns padded to 8 bytes (`wire`).
+"""The messages that machines read and write: little-endian, in columns padded to 8 bytes (`wire`).
 
-deltas        what a batch of events changes in the counts of one item partition
-first_events  which items came into histories and went out of them
-transfer      whole histories, for a crossing machine that begins late
-pair_changes  what first events change in the pairs of what was watched and then bought
+deltas           how a batch of events changes the counts of one item partition
+history_changes  which items came into histories and went out of them
+transfer         whole histories, for a crossing machine that begins late
+pair_changes     how history changes affect the pairs of what was watched and then bought
 """

@@ -67,7 +67,7 @@ class Type(IntEnum):
 
 
 class Source(NamedTuple):
-    """Where deltas come from: the number of the topic among the inputs, and the partition."""
+    """The source of deltas: the number of the topic among the inputs, and the partition."""
 
     topic: int
     partition: int
@@ -77,7 +77,7 @@ Words = npt.NDArray[np.uint32]
 
 
 class Deltas(NamedTuple):
-    """One message. See the module's drawing."""
+    """One message; the module's docstring has its layout."""
 
     source: Source
     previous: int
@@ -121,7 +121,7 @@ _LENGTHS = (6, 1, 4, 4)  # columns of events, near, gone, histories
 
 @kernel
 def columns_of(words: npt.NDArray[Any], events: int, near: int, gone: int, histories: int) -> Columns:
-    """Columns one behind the other."""
+    """Split words into columns, which are one behind the other."""
     e, n, g, h = events, near, gone, histories
     to_near = 6 * e
     to_gone = to_near + n
@@ -137,7 +137,7 @@ def columns_of(words: npt.NDArray[Any], events: int, near: int, gone: int, histo
 
 
 def message_type(raw: bytes) -> Type:
-    """Type of an encoded message.
+    """Return the type of an encoded message.
 
     Raises
     ------
@@ -160,13 +160,13 @@ def message_type(raw: bytes) -> Type:
 
 
 def nothing(source: Source, end: int) -> Deltas:
-    """A source's first message, in which nothing happened up to offset `end`."""
+    """Return a source's first message, in which nothing happened up to offset `end`."""
     none, no_words = np.zeros(0, np.uint64), np.zeros(0, np.uint32)
     return Deltas(source, 0, 0, end, 0, 0, 0, 0, 0, 0, [], none, none, no_words, no_words)
 
 
 def encode(d: Deltas) -> bytes:
-    """The bytes of a message."""
+    """Return the bytes of a message."""
     head = _HEADER.pack(
         MAGIC, VERSION, Type.COUNTS, *d.source, d.previous, d.first, d.end, d.customers, len(d.hashes), d.own,
         len(d.new_ids), d.events, d.near, d.gone, d.histories, len(d.taken),
@@ -180,7 +180,7 @@ def encode(d: Deltas) -> bytes:
 
 
 def decode(raw: bytes) -> Deltas:
-    """The message of some bytes; its arrays are views of a copy of them.
+    """Return the message of some bytes; its arrays are views of a copy of the bytes.
 
     Raises
     ------
@@ -207,7 +207,9 @@ def decode(raw: bytes) -> Deltas:
 
 
 class Availability(NamedTuple):
-    """Which items the catalogue says can be bought; from one batch of a catalogue partition."""
+    """The items that the catalogue makes available or unavailable, from
+    one batch of a catalogue partition.
+    """
 
     source: Source
     first: int
@@ -220,7 +222,7 @@ _AVAILABILITY = struct.Struct("<2sBBHHqqII")
 
 
 def encode_availability(a: Availability) -> bytes:
-    """The bytes of a CATALOGUE message: header, u16 lengths, ids in utf-8, u8 flags."""
+    """Return the bytes of a CATALOGUE message: header, u16 lengths, ids in utf-8, u8 flags."""
     w = Writer()
     w.put(_AVAILABILITY.pack(MAGIC, VERSION, Type.CATALOGUE, *a.source, a.first, a.end, len(a.ids), 0))
     w.ids(a.ids)
@@ -229,7 +231,7 @@ def encode_availability(a: Availability) -> bytes:
 
 
 def decode_availability(raw: bytes) -> Availability:
-    """The catalogue message of some bytes.
+    """Return the catalogue message of some bytes.
 
     Raises
     ------
@@ -247,21 +249,21 @@ def decode_availability(raw: bytes) -> Availability:
 
 
 def encode_settle(settle: int) -> bytes:
-    """A SETTLE message: asks the reader to bring every list exactly up to date and to report it.
+    """Return a SETTLE message, which asks the reader to bring every list exactly up to date and to report it.
 
-    Each partition gets the same number, which grows from one settling to the next: a reader publishes the
-    popularity of its items together with it, and ranks by what all have published with it.
+    Each partition gets the same number, which grows from one settling to the next. A reader publishes the
+    popularity of its items together with the number, and ranks by what all have published with it.
     """
     return MAGIC + bytes([VERSION, Type.SETTLE]) + bytes(4) + settle.to_bytes(8, "little")
 
 
 def decode_settle(raw: bytes) -> int:
-    """The number of a SETTLE message.
+    """Return the number of a SETTLE message.
 
     Raises
     ------
     BadDelta
-        If it has none.
+        If it has no number.
     """
     if len(raw) != 16:
         raise BadDelta(f"SETTLE message of {len(raw)} bytes; it must have 16")

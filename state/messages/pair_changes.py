@@ -1,4 +1,4 @@
-"""PAIRS messages: what a batch of first events changes in the pairs of what was watched and then bought.
+"""PAIRS messages: what a batch of history changes means for the pairs of what was watched and then bought.
 
 Crossing machines write them to their item partitions, beside the other types of `state.messages.deltas`
 (little-endian, every array padded to 8 bytes; ids and numbers as in COUNTS):
@@ -34,7 +34,7 @@ _PAIRS = (np.uint32, np.uint32, np.uint32, np.int8, np.uint32)
 
 
 class Buyers(NamedTuple):
-    """Customers of an item more (1) or fewer (-1)."""
+    """One customer more (1) or fewer (-1) who has an item."""
 
     offsets: npt.NDArray[np.uint32]
     items: npt.NDArray[np.uint32]
@@ -43,7 +43,7 @@ class Buyers(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Opportunities of one customer each."""
+    """The opportunities of one customer each."""
 
     offsets: npt.NDArray[np.uint32]
     items: npt.NDArray[np.uint32]
@@ -52,7 +52,7 @@ class Sizes(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Pairs more (1) or fewer (-1) of an item watched and one then bought."""
+    """One pair more (1) or fewer (-1) of an item watched and an item then bought."""
 
     offsets: npt.NDArray[np.uint32]
     items: npt.NDArray[np.uint32]
@@ -62,7 +62,7 @@ class Pairs(NamedTuple):
 
 
 class PairChanges(NamedTuple):
-    """One message. See the module's drawing."""
+    """One message; the module's docstring has its layout."""
 
     source: Source
     first: int
@@ -77,7 +77,7 @@ class PairChanges(NamedTuple):
 
 
 def no_pairs(source: Source, end: int) -> PairChanges:
-    """A source's first message, in which nothing happened up to offset `end`."""
+    """Return a source's first message, in which nothing happened up to offset `end`."""
     buyers, sizes, pairs = ([np.zeros(0, dtype) for dtype in dtypes] for dtypes in (_BUYERS, _SIZES, _PAIRS))
     return PairChanges(
         source, 0, end, 0, 0, [], np.zeros(0, np.uint16),
@@ -86,7 +86,7 @@ def no_pairs(source: Source, end: int) -> PairChanges:
 
 
 def encode_pairs(p: PairChanges) -> bytes:
-    """The bytes of a message."""
+    """Return the bytes of a message."""
     w = Writer()
     w.put(
         _HEADER.pack(
@@ -102,7 +102,7 @@ def encode_pairs(p: PairChanges) -> bytes:
 
 
 def decode_pairs(raw: bytes) -> PairChanges:
-    """The message of some bytes; its arrays are views of them.
+    """Return the message of some bytes; its arrays are views of the bytes.
 
     Raises
     ------

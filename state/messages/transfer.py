@@ -1,20 +1,20 @@
 """The transfer of histories from a customer machine to the crossing machine, in the topic first-events.
 
 Purchases are not published there while nobody watches anything (`state.watched_bought.exchange`). These
-messages, in the same topic as those of `state.messages.first_events`, transfer them later, all at once
-(little-endian):
+messages transfer them later, all at once. They are in the same topic as those of
+`state.messages.history_changes` (little-endian):
 
     header   magic "AT" | u8 version | u8 step | u16 source topic | u16 source partition | i64 number
-    changes  of a PART or LAST: a message of first events, as of its `end`; its offsets are of no meaning
+    changes  of a PART or LAST: a message of history changes, as of its `end`; its offsets have no meaning
 
-    ASK      somebody watched something: the machine of this partition's purchases is to transfer them
+    ASK      somebody watched something: the machine of this partition's purchases shall transfer them
     BEGIN    the source is about to transfer all that it has; `number` is of this transfer alone
     PART     what has to change for the reader to have what the source has
     LAST     the same, and nothing is left: from `end` on the source publishes its events as they come
 
-Between the BEGIN and the LAST of a transfer nothing else of the source counts: neither events nor parts of a
-transfer that began before. So of several processes that take each other for gone, the transfer of the one
-that began last counts, and the log alone decides which that is (`number` is a fencing token).
+Between the BEGIN and the LAST of a transfer nothing else of the source counts: neither events nor parts of
+earlier transfers. If several processes consider one another gone, the transfer that began last thus counts,
+and the log alone decides which that is (`number` is a fencing token).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from state.errors import BadDelta
 from state.messages.deltas import Source
-from state.messages.first_events import FirstEvents, decode_first, encode_first
+from state.messages.history_changes import HistoryChanges, decode_history_changes, encode_history_changes
 
 MAGIC = b"AT"
 VERSION = 1
@@ -33,7 +33,7 @@ _HEADER = struct.Struct("<2sBBHHq")
 
 
 class Step(IntEnum):
-    """Steps of a transfer."""
+    """The steps of a transfer."""
 
     ASK = 0
     BEGIN = 1
@@ -42,24 +42,24 @@ class Step(IntEnum):
 
 
 class Transfer(NamedTuple):
-    """One message of a transfer. See the module's drawing."""
+    """One message of a transfer; the module's docstring has its layout."""
 
     step: Step
     source: Source
     number: int = 0
-    changes: FirstEvents | None = None
+    changes: HistoryChanges | None = None
 
 
-def encode_message(message: FirstEvents | Transfer) -> bytes:
-    """The bytes of a message of the topic."""
-    if isinstance(message, FirstEvents):
-        return encode_first(message)
+def encode_message(message: HistoryChanges | Transfer) -> bytes:
+    """Return the bytes of a message of the topic."""
+    if isinstance(message, HistoryChanges):
+        return encode_history_changes(message)
     header = _HEADER.pack(MAGIC, VERSION, message.step, *message.source, message.number)
-    return header if message.changes is None else header + encode_first(message.changes)
+    return header if message.changes is None else header + encode_history_changes(message.changes)
 
 
-def decode_message(raw: bytes) -> FirstEvents | Transfer:
-    """The message of some bytes; its arrays are views of them.
+def decode_message(raw: bytes) -> HistoryChanges | Transfer:
+    """Return the message of some bytes; its arrays are views of the bytes.
 
     Raises
     ------
@@ -67,11 +67,11 @@ def decode_message(raw: bytes) -> FirstEvents | Transfer:
         If the bytes are no message of the topic.
     """
     if raw[:2] != MAGIC:
-        return decode_first(raw)
+        return decode_history_changes(raw)
     if len(raw) < _HEADER.size:
         raise BadDelta(f"transfer of {len(raw)} bytes has no whole header")
     if raw[2] != VERSION or raw[3] not in set(Step):
         raise BadDelta(f"transfer has layout {raw[2]} and step {raw[3]}, this program reads {VERSION}")
     step, topic, partition, number = _HEADER.unpack_from(raw)[2:]
-    changes = decode_first(raw[_HEADER.size :]) if step in (Step.PART, Step.LAST) else None
+    changes = decode_history_changes(raw[_HEADER.size :]) if step in (Step.PART, Step.LAST) else None
     return Transfer(Step(step), Source(topic, partition), number, changes)

@@ -1,4 +1,4 @@
-"""Reading and writing of binary messages: columns one after the other, each padded to 8 bytes."""
+"""Read and write binary messages: columns one after the other, each padded to 8 bytes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from state.errors import BadDelta
 
 
 class Writer:
-    """Gathers the parts of a message."""
+    """Collects the parts of a message."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
 
     def put(self, raw: bytes) -> None:
-        """Append bytes, and what fills them up to 8."""
+        """Append bytes, and padding up to 8 bytes."""
         self.parts.append(raw)
         if len(raw) % 8:
             self.parts.append(bytes(8 - len(raw) % 8))
@@ -29,17 +29,18 @@ class Writer:
         self.put(b"".join(ids))
 
     def message(self) -> bytes:
-        """All of it."""
+        """Return the whole message."""
         return b"".join(self.parts)
 
 
 class Reader:
-    """Takes a message apart, from byte `at` on; without `padded`, columns follow each other at once.
+    """Splits a message into its parts, from byte `at` on; without `padded`, columns follow each other at
+    once.
 
     Raises
     ------
     BadDelta
-        From every method, where the bytes end too early or are no text; `what` names the message.
+        From every method, if the bytes end too early or are no text; `what` names the message.
     """
 
     def __init__(self, raw: bytes, at: int, what: str = "pair-deltas", *, padded: bool = True) -> None:
@@ -47,7 +48,7 @@ class Reader:
         self.raw, self.at, self._what, self.padded = bytearray(raw), at, what, padded
 
     def array(self, dtype: type, n: int) -> npt.NDArray[np.generic]:
-        """A column of n values."""
+        """Return a column of n values."""
         start, n_bytes = self.at, np.dtype(dtype).itemsize * n
         self.at += n_bytes + (-n_bytes % 8 if self.padded else 0)
         if start + n_bytes > len(self.raw):
@@ -57,7 +58,7 @@ class Reader:
         return np.frombuffer(self.raw, dtype, n, start)
 
     def ids(self, n: int) -> list[str]:
-        """What `Writer.ids` wrote."""
+        """Return the ids that `Writer.ids` wrote."""
         lengths = self.array(np.uint16, n)
         blob = self.array(np.uint8, int(lengths.sum())).tobytes()
         ends = np.cumsum(lengths).tolist()

@@ -1,6 +1,6 @@
-"""How popular items are: counted by the partition that owns an item, published, and read by all others.
+"""The popularity of items: counted by the partition that owns an item, published, and read by all others.
 
 counts       what is counted of each item, exactly
 view         the popularity of a whole catalogue, filled from what owners publish
-bestsellers  what sells most and what rises, of everything and of each category
+bestsellers  what sells most and what rises, of all items and of each category
 """

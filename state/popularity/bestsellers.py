@@ -1,11 +1,12 @@
-"""Bestsellers and what is on the rise, of everything and of each category.
+"""Bestsellers and trending items, of all items and of each category.
 
-Bestsellers are the available items with the most purchases of the newest 14 days of event time. Trending are
-those with the largest rise, w being the purchases of the newest 7 days and b those of the 21 days before:
+Bestsellers are the available items with the most purchases in the newest 14 days of event time. Trending
+items are those with the largest rise, where w is the purchases of the newest 7 days and b those of the 21
+days before:
 
     rise = (w - b / 3) / sqrt(b / 3 + 1)
 
-that is how far w is above a third of b, in about its standard deviations if purchases were a Poisson process.
+This is how far w is above a third of b, in about its standard deviations if purchases were a Poisson process.
 Only items that rise are trending. Ties go to the smaller id, so that every partition has the same lists.
 """
 
@@ -25,22 +26,22 @@ WEEK = 7
 EVERYTHING = 0  # the category that stands for all items
 
 
-class Board(NamedTuple):
-    """Which list: of a category, or of EVERYTHING; of bestsellers, or of what is trending."""
+class BestsellerList(NamedTuple):
+    """The name of a list: its category or EVERYTHING, and whether it has trending items or bestsellers."""
 
     category: int
     trending: bool
 
 
-class Seller(NamedTuple):
+class Bestseller(NamedTuple):
     """An entry of a list.
 
     Attributes
     ----------
     purchases
-        Of the newest 14 days.
+        The purchases of the newest 14 days.
     rise
-        In a list of trending items; None in one of bestsellers.
+        The rise, in a list of trending items; None in a list of bestsellers.
     """
 
     item_id: str
@@ -51,7 +52,7 @@ class Seller(NamedTuple):
 class Chosen(NamedTuple):
     """Items by group: those of group g are at ends[g - 1] .. ends[g] - 1, the best first, ties in any order.
 
-    All that tie with the last one are there.
+    All items that tie with the last one are included.
     """
 
     items: npt.NDArray[np.int32]
@@ -64,37 +65,41 @@ class Bestsellers:
 
     Attributes
     ----------
-    lists : dict[Board, list[Seller]]
+    lists : dict[BestsellerList, list[Bestseller]]
         The lists that are not empty, best first.
     """
 
     def __init__(self, most: int = MOST) -> None:
-        self.lists: dict[Board, list[Seller]] = {}
+        self.lists: dict[BestsellerList, list[Bestseller]] = {}
         self._most = most
-        self._chosen: dict[Board, bytes] = {}  # what each list was made from
+        self._chosen: dict[BestsellerList, bytes] = {}  # what each list was made from
 
-    def update(self, p: Popularity, items: AnyIds, categories: npt.NDArray[np.int32]) -> list[Board]:
-        """Count anew; returns which lists changed, those included that are empty now.
+    def update(self, p: Popularity, items: AnyIds, categories: npt.NDArray[np.int32]) -> list[BestsellerList]:
+        """Make the lists again; return which lists changed, including those that are empty now.
 
         Parameters
         ----------
         p, items
-            Of the whole catalogue.
+            The popularity and the ids of the whole catalogue.
         categories
-            Per item number its category, from 1; 0 or none for one without.
+            The category of each item number, from 1; 0 or nothing for an item without one.
         """
         n = len(items)
         groups = np.zeros(n, np.int32)
         groups[: len(categories)] = categories[:n]
         sold, rise = count(p, n)
         known, chosen = self._chosen, {}
-        fresh: dict[Board, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]] = {}
+        fresh: dict[BestsellerList, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]] = {}
         for trending, values in ((False, sold), (True, rise)):
             best = choose(values, groups, int(groups.max(initial=0)) + 1, self._most)
             starts = np.append(0, best.ends[:-1])
             for category in np.flatnonzero(best.ends > starts).tolist():
                 some = slice(starts[category], best.ends[category])
-                board, numbers, value = Board(category, trending), best.items[some], best.values[some]
+                board, numbers, value = (
+                    BestsellerList(category, trending),
+                    best.items[some],
+                    best.values[some],
+                )
                 made_from = (
                     numbers.tobytes() + value.tobytes() + (sold[numbers].tobytes() if trending else b"")
                 )
@@ -109,11 +114,11 @@ class Bestsellers:
 
     def _replace(
         self,
-        fresh: dict[Board, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]],
+        fresh: dict[BestsellerList, tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]],
         sold: npt.NDArray[np.float64],
         items: AnyIds,
-    ) -> list[Board]:
-        """Order items by value and id, and keep the lists that come out different; returns which."""
+    ) -> list[BestsellerList]:
+        """Order items by value and id, and keep the lists that differ; return which they are."""
         if not fresh:
             return []
         together = np.concatenate([numbers for numbers, _ in fresh.values()])
@@ -125,9 +130,9 @@ class Bestsellers:
             some = slice(start, start := start + len(numbers))
             ordered = sorted(zip((-values).tolist(), names[some], purchases[some], strict=True))[: self._most]
             if board.trending:
-                sellers = [Seller(name, n, -value) for value, name, n in ordered]
+                sellers = [Bestseller(name, n, -value) for value, name, n in ordered]
             else:
-                sellers = [Seller(name, n) for _, name, n in ordered]
+                sellers = [Bestseller(name, n) for _, name, n in ordered]
             if self.lists.get(board) != sellers:
                 self.lists[board] = sellers
                 changed.append(board)
@@ -136,7 +141,7 @@ class Bestsellers:
 
 @kernel
 def count(p: Popularity, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """float64[n] purchases of 14 days, and float64[n] rise, of items 0 .. n - 1; 0 of unavailable ones."""
+    """Return the purchases of 14 days and the rise of items 0 .. n - 1; 0 for unavailable ones."""
     sold, rise = np.zeros(n), np.zeros(n)
     recent, available, days = p.recent, p.available, p.days
     newest = p.totals[WATERMARK_MS] // DAY_MS
@@ -162,7 +167,7 @@ def count(p: Popularity, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
 def choose(
     values: npt.NDArray[np.float64], groups: npt.NDArray[np.int32], n_groups: int, most: int
 ) -> Chosen:  # fmt: skip
-    """The items with the `most` largest positive values of all (group 0), and of each group from 1."""
+    """Return the items with the `most` largest positive values of all (group 0), and of each group from 1."""
     positive = np.flatnonzero(values > 0.0)
     starts = np.zeros(n_groups + 1, np.int64)
     for item in positive:

@@ -1,16 +1,18 @@
-"""Popularity: of a machine's own items as it counts them, of all others as their machines say.
+"""Popularity: a machine counts that of its own items, and takes over that of others from their machines.
 
-Buyers per item (customers who have it), their total, and purchases by day of event time: the day of the
-newest event and the 27 days before it. Late events count in their day as long as it is among these. What
-lists are ranked by is the sum of the newest 14.
+It counts buyers per item (customers who have it), their total, and purchases by day of event time: the day of
+the newest event and the 27 days before it. Late events count in their day as long as it is among these. Lists
+are ranked by the sum of the newest 14 days.
 
-Of the buyers of each item it keeps the sum of the days they first bought it on, how many they are when each
-counts exp(-age of that day / 30 days), and what their histories say of repeats (`state.customers.histories`):
-how many bought it on more than one day, on how many days beyond their first, and over how many minutes.
+For each item it also keeps the sum of the days on which its buyers first bought it, the sum of
+exp(-age of that day / 30 days) over its buyers, and the repeats of their histories
+(`state.customers.histories`): how many bought it on more than one day, on how many days beyond their first,
+and over how many minutes.
 
 Everything here is a sum over what customers have now, so that a return or an erasure takes back exactly what
-the purchases added (docs/decisions/0017-undo-of-popularity.md); of decayed buyers, which are real numbers,
-all but a 10^15th part of the largest. Only the newest event time stays: it is the clock of the events.
+the purchases added (docs/decisions/0017-undo-of-popularity.md); of decayed buyers, which are real numbers, it
+takes back all but a 10^15th part of the largest. Only the newest event time stays: it is the clock of the
+events.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ REPEATERS, REPEAT_DAYS, SPAN_MINUTES = range(3)
 
 
 class Popularity(NamedTuple):
-    """Per item number of the machine's dictionary."""
+    """The arrays by item number of the machine's dictionary."""
 
     totals: npt.NDArray[np.int64]
     buyers: npt.NDArray[np.int64]
@@ -52,7 +54,7 @@ class Popularity(NamedTuple):
 
 
 def new_popularity(capacity: int) -> Popularity:
-    """No purchases of items 0 .. capacity - 1, all available."""
+    """Return popularity without purchases of items 0 .. capacity - 1, all of which are available."""
     return Popularity(
         np.zeros(4, np.int64),
         np.zeros(capacity, np.int64),
@@ -68,7 +70,7 @@ def new_popularity(capacity: int) -> Popularity:
 
 
 def grow_popularity(p: Popularity, capacity: int) -> Popularity:
-    """The same with room for `capacity` items."""
+    """Return the same popularity with room for `capacity` items."""
     grown = new_popularity(capacity)
     grown.totals[:] = p.totals
     for old, new in zip(p[1:], grown[1:], strict=True):
@@ -90,7 +92,10 @@ def add_purchase(p: Popularity, item: int, time_ms: int) -> None:
 
 @kernel
 def take_purchases(p: Popularity, item: int, day: int, purchases: int) -> None:
-    """Take back purchases of an item on a day, days since 1970; of days the window has left, the total."""
+    """Take back purchases of an item on a day (days since 1970).
+
+    If the window has left it, only the total.
+    """
     p.totals[PURCHASES] -= purchases
     newest = p.totals[WATERMARK_MS] // DAY_MS
     if day > newest - DAYS:
@@ -101,7 +106,7 @@ def take_purchases(p: Popularity, item: int, day: int, purchases: int) -> None:
 
 @kernel
 def add_buyer(p: Popularity, item: int, day: int) -> None:
-    """Count a customer who has the item from a day on, days since 1970."""
+    """Count a customer who has the item since a day (days since 1970)."""
     p.buyers[item] += 1
     p.totals[BUYERS] += 1
     p.first_days[item] += day
@@ -122,14 +127,14 @@ def take_buyer(p: Popularity, item: int, day: int) -> None:
     p.totals[BUYERS] -= 1
     p.first_days[item] -= day
     recent = p.recent_buyers[item] - decay_weight(day * DAY_MINUTES)
-    p.recent_buyers[item] = max(recent, 0.0) if p.buyers[item] > 0 else 0.0  # not what was rounded
-    mark_inexact(p)  # the total may come back to what it was, and that all are not as of it go unnoticed
+    p.recent_buyers[item] = max(recent, 0.0) if p.buyers[item] > 0 else 0.0  # without rounding errors
+    mark_inexact(p)  # the total may return to its old value, which would hide the change
     take_purchases(p, item, day, 1)
 
 
 @kernel
 def age_days(p: Popularity, item: int) -> float:
-    """Days since the buyers of an item first bought it, their mean; 0 without buyers."""
+    """Return the mean of the days since the buyers of an item first bought it; 0 without buyers."""
     if p.buyers[item] <= 0:
         return 0.0
     newest = p.totals[WATERMARK_MS] // DAY_MS
@@ -159,7 +164,9 @@ def move_on(p: Popularity, time_ms: int) -> None:
 
 @kernel
 def move_own_on(p: Popularity, own: npt.NDArray[np.int32], time_ms: int) -> None:
-    """The same where only the items `own`, up to the first -1, are counted: others' wait for what is said."""
+    """Move the window on where only the items `own`, up to the first -1, are counted; others wait for
+    records.
+    """
     if time_ms <= p.totals[WATERMARK_MS]:
         return
     newest, day = p.totals[WATERMARK_MS] // DAY_MS, time_ms // DAY_MS
@@ -174,7 +181,7 @@ def move_own_on(p: Popularity, own: npt.NDArray[np.int32], time_ms: int) -> None
 
 @kernel
 def count_recent(p: Popularity) -> None:
-    """Add the newest days of every item up."""
+    """Sum the newest days of every item."""
     newest = p.totals[WATERMARK_MS] // DAY_MS
     for item in range(len(p.recent)):
         p.recent[item] = purchases_of(p, item, newest, RECENT_DAYS)
@@ -182,18 +189,18 @@ def count_recent(p: Popularity) -> None:
 
 @kernel
 def purchases_of(p: Popularity, item: int, last: int, days: int) -> int:
-    """Purchases of an item in the `days` days that end with day `last`."""
+    """Return the purchases of an item in the `days` days that end with day `last`."""
     n = 0
     slot = last % DAYS
     for _ in range(days):
         n += np.int64(p.days[item, slot])
-        slot = slot - 1 if slot > 0 else DAYS - 1  # a division for each would take most of the time
+        slot = slot - 1 if slot > 0 else DAYS - 1  # a modulo for each day would take most of the time
     return n
 
 
 @kernel
 def add_repeat(p: Popularity, item: int, again: int) -> None:
-    """Count what `state.customers.repeats.again` says of a repeat."""
+    """Count what `state.customers.repeats.again` returned for a repeat."""
     p.repeats[item, REPEATERS] += (again & REPEATER) > 0
     p.repeats[item, REPEAT_DAYS] += (again & DAY_ADDED) > 0
     p.repeats[item, SPAN_MINUTES] += again >> SPAN_BITS
@@ -201,7 +208,7 @@ def add_repeat(p: Popularity, item: int, again: int) -> None:
 
 @kernel
 def undo_repeats(p: Popularity, item: int, days: int, span: int) -> None:
-    """Take back the repeats of a buyer who has the item no more."""
+    """Take back the repeats of a buyer who no longer has the item."""
     if days > 1:
         p.repeats[item, REPEATERS] -= 1
         p.repeats[item, REPEAT_DAYS] -= days - 1
@@ -210,14 +217,14 @@ def undo_repeats(p: Popularity, item: int, days: int, span: int) -> None:
 
 @kernel
 def refresh_item(p: Popularity, item: int) -> None:
-    """Bring what ranking reads of an item up to date."""
+    """Update what ranking reads of an item."""
     p.positions[item] = grid_position(p.buyers[item], p.totals[BUYERS])
     p.roots[item] = np.sqrt(p.recent[item] + 0.5) if p.available[item] else -1.0
 
 
 @kernel
 def refresh(p: Popularity, items: int) -> None:
-    """Bring what ranking reads of items 0 .. items - 1 up to date."""
+    """Update what ranking reads of items 0 .. items - 1."""
     for item in range(items):
         refresh_item(p, item)
     p.totals[REFRESHED_AT] = p.totals[BUYERS]
@@ -225,16 +232,17 @@ def refresh(p: Popularity, items: int) -> None:
 
 @kernel
 def refresh_items(p: Popularity, items: npt.NDArray[np.int64]) -> None:
-    """Bring what ranking reads of some items up to date."""
+    """Update what ranking reads of some items."""
     for item in items:
         refresh_item(p, item)
 
 
 @kernel
 def expect_purchase(p: Popularity, item: int, time_ms: int) -> None:
-    """Count a new buyer of another machine's item until that one says how popular it is (`adopt`).
+    """Count a new buyer of another machine's item until that machine publishes the item's popularity
+    (`adopt`).
 
-    Without it an item that is new would be thought unpopular just when its first lists are made.
+    Without it, a new item would seem unpopular just when its first lists are made.
     """
     p.buyers[item] += 1
     p.recent[item] += time_ms // DAY_MS > p.totals[WATERMARK_MS] // DAY_MS - RECENT_DAYS
@@ -243,7 +251,7 @@ def expect_purchase(p: Popularity, item: int, time_ms: int) -> None:
 
 @kernel
 def forget_others(p: Popularity, row_of: npt.NDArray[np.int32], items: int) -> None:
-    """Take back what was said or expected of those of items 0 .. items - 1 that have no row."""
+    """Take back what was published or expected of those of items 0 .. items - 1 that have no row."""
     for item in range(items):
         if row_of[item] < 0:
             p.buyers[item] = 0
@@ -255,7 +263,7 @@ def adopt(
     p: Popularity, row_of: npt.NDArray[np.int32], items: npt.NDArray[np.int64], theirs: Popularity,
     numbers: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Take over what ranking reads of items without a row from others; `numbers` are theirs, -1: none."""
+    """Take over what ranking reads of items without a row from `theirs`; `numbers` are theirs, -1: none."""
     for i in range(len(items)):
         item, number = items[i], numbers[i]
         if number >= 0 and row_of[item] < 0:
@@ -268,7 +276,7 @@ def adopt_total(
     p: Popularity, item_of: npt.NDArray[np.int32], rows: int, row_of: npt.NDArray[np.int32],
     theirs: Popularity, items: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Make the total of buyers that of own items, and of others as published; `items` are our numbers."""
+    """Set the total of buyers to that of own items and of others as published; `items` are our numbers."""
     total = 0
     for row in range(rows):
         total += p.buyers[item_of[row]]
@@ -280,13 +288,15 @@ def adopt_total(
 
 @kernel
 def is_changed(p: Popularity) -> bool:
-    """Whether what ranking reads of any item is not that of now."""
+    """Return whether what ranking reads of any item has changed since."""
     return p.totals[BUYERS] != p.totals[REFRESHED_AT]
 
 
 @kernel
 def is_stale(p: Popularity) -> bool:
-    """Whether the total of buyers moved by more than one in 200 since the last refresh, or a day began."""
+    """Return whether the total of buyers moved by more than one in 200 since the last refresh, or a day
+    began.
+    """
     at = p.totals[REFRESHED_AT]
     if at < -1:
         at = -2 - at

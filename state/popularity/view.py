@@ -1,8 +1,8 @@
-"""The popularity of a whole catalogue, filled from what the owner of each item says of it.
+"""The popularity of a whole catalogue, filled from what the owner of each item publishes.
 
-A record says all of an item at a moment: buyers, purchases of each of the newest 28 days of event time,
-first day and repeats. The newest record of an item replaces the one before it; the days of an item move out
-of the window as any record, or the caller, says that time has passed. So the arrays are, day for day, what
+A record has everything of an item at a moment: buyers, purchases of each of the newest 28 days of event time,
+first day and repeats. The newest record of an item replaces the one before it. The days of an item leave the
+window as records, or the caller, show that time has passed. So the arrays are, day for day, what
 `state.popularity.counts` would have counted from the events themselves.
 """
 
@@ -36,26 +36,28 @@ from state.popularity.counts import (
 
 
 class ItemPopularity(NamedTuple):
-    """What is said of one item.
+    """What is published of one item.
 
     Attributes
     ----------
     as_of_ms
         The newest event time that its owner had seen.
     version
-        Grows with every record of the item: an older record does not replace a newer one.
+        It grows with every record of the item: an older record does not replace a newer one.
     buyers
-        Customers who have it.
+        The customers who have it.
     newest_day, purchases
-        Purchases of a day of event time (days since 1970), of the day before, and so on; at most 28.
+        A day of event time (days since 1970), and the purchases of that day, of the day before, and so on; at
+        most 28.
     first_days
-        The days, since 1970, on which its buyers first bought it, all together.
+        The sum of the days, since 1970, on which its buyers first bought it.
     recent_buyers
-        Its buyers when each counts exp(-age / 30 days), age being that of that day at `as_of_ms`.
+        The sum over its buyers of exp(-age / 30 days), where age is that of this day at `as_of_ms`.
     repeats
-        Buyers who bought it on several days, their days beyond the first, and minutes from first to last.
+        The buyers who bought it on several days, their days beyond the first, and the minutes from first to
+        last.
     customers
-        Customers with any item, as far as its owner knows.
+        The customers with any item, as far as its owner knows.
     """
 
     item_id: str
@@ -74,7 +76,7 @@ Items = TypeVar("Items", Dictionary, ItemIds)
 
 
 class PopularityView(Generic[Items]):
-    """Popularity by number of a dictionary that others may share.
+    """The popularity by number of a dictionary that others may share.
 
     >>> view = PopularityView(Dictionary())
     >>> view.put([ItemPopularity("tea", 20_000 * DAY_MS, 7, 2, 20_000, [3, 1], 39_998, 1.9, (1, 1, 1440), 5)])
@@ -84,11 +86,11 @@ class PopularityView(Generic[Items]):
     Attributes
     ----------
     items
-        Ids of the items.
+        The ids of the items.
     changes : int
-        Grows with whatever is taken in.
+        It grows with whatever is taken in.
     lock
-        Held, where threads share it, by whoever changes it or takes it over.
+        Whoever changes the view or takes from it holds this lock, if threads share the view.
     """
 
     def __init__(self, items: Items) -> None:
@@ -103,20 +105,20 @@ class PopularityView(Generic[Items]):
 
     @property
     def popularity(self) -> Popularity:
-        """The arrays, with room for every item of the dictionary, whoever brought it there.
+        """The arrays, with room for every item of the dictionary, whoever added it.
 
-        `totals` has the sum of all buyers, and purchases that records brought so far.
+        `totals` has the sum of all buyers, and the purchases that records brought so far.
         """
         self._make_room()
         return self._popularity
 
     @property
     def totals(self) -> npt.NDArray[np.int64]:
-        """Those of `popularity`."""
+        """The totals of `popularity`."""
         return self._popularity.totals
 
     def note(self, partition: int, as_of_ms: int, sources: Iterable[tuple[Source, int, int]]) -> None:
-        """Take in how far a partition's machine is: event time, and its sources' offsets and customers."""
+        """Note how far a partition's machine is: its event time, and its sources' offsets and customers."""
         self.move_on(as_of_ms)
         self._noted[partition] = list(sources)
         self._sources = None
@@ -124,22 +126,22 @@ class PopularityView(Generic[Items]):
 
     @property
     def sources(self) -> dict[Source, tuple[int, int]]:
-        """By source of deltas how far its events are counted by anyone, and its customers then."""
+        """By source of deltas, how far any machine has counted its events, and its customers then."""
         if self._sources is None:
             sources: dict[Source, tuple[int, int]] = {}
             for source, end, customers in chain.from_iterable(self._noted.values()):
                 sources[source] = max((end, customers), sources.get(source, (0, 0)))
-            self._sources = sources  # as a whole: another thread may look
+            self._sources = sources  # replaced as a whole, because another thread may read it
         return self._sources
 
     @property
     def watermark_ms(self) -> int:
-        """The newest event time that any record, or `move_on`, brought."""
+        """The newest event time of any record or `move_on`."""
         return int(self._popularity.totals[WATERMARK_MS])
 
     @property
     def purchases(self) -> int:
-        """Purchases by which records grew so far: a measure of how much has changed."""
+        """The purchases by which records grew so far: a measure of how much has changed."""
         return int(self._popularity.totals[PURCHASES])
 
     def _make_room(self) -> None:
@@ -155,7 +157,7 @@ class PopularityView(Generic[Items]):
         move_on(self._popularity, time_ms)
 
     def put(self, records: Sequence[ItemPopularity]) -> None:
-        """Take in what is said of items, in order; what is older than is known of an item is passed over."""
+        """Take in records in order; a record that is older than what is known of its item is skipped."""
         if not records:
             return
         numbers: list[int] = [self.items.number(record.item_id) for record in records]
@@ -170,7 +172,7 @@ class PopularityView(Generic[Items]):
         )
 
     def remove(self, item_id: str) -> None:
-        """Nothing is said of an item any more."""
+        """Remove what is known of an item, as nothing is published of it any more."""
         number = self.items.get(item_id)
         if number is not None and number < len(self._versions) and self._versions[number] >= 0:
             version = int(self._versions[number])
@@ -178,10 +180,10 @@ class PopularityView(Generic[Items]):
             self._versions[number] = -1
 
     def offer(self, item_id: str, *, available: bool) -> bool:
-        """Note whether an item can be bought; returns whether that is new."""
+        """Note whether an item can be bought; return whether that is new."""
         number = self.items.get(item_id)
         if number is None and available:
-            return False  # the default; no need to know an item of which nothing else is known
+            return False  # items are available by default, so an unknown item needs no number
         number = self.items.number(item_id)
         self._make_room()
         if self._popularity.available[number] == available:
@@ -203,11 +205,10 @@ def _put(
     recent_buyers: npt.NDArray[np.float64], ends: npt.NDArray[np.int64], counts: npt.NDArray[np.int64],
     customers: int,
 ) -> int:  # fmt: skip
-    """Take in records: `heads` has the whole numbers of `ItemPopularity` in columns, `counts` the purchases.
+    """Take in records; return the number of customers by the newest record.
 
-    `recent_buyers` are as of the landmark.
-
-    Returns the number of customers by the newest record.
+    `heads` has the whole numbers of `ItemPopularity` in columns, `counts` the purchases; `recent_buyers` are
+    as of the landmark.
     """
     start = 0
     for i in range(len(heads)):

@@ -26,13 +26,13 @@
     TOTALS     i64 ids in the dictionary | i64 customers with an item
     NEWEST     i64: time of the newest event that brought an item into a history
 
-What earlier layouts stored cannot be used: `alsobought rebuild` counts anew from the topics. Layout 2 had no
-log in HISTORY, so that purchases could not be taken back from their days; layout 4 had no HASHES, and the
-popularity of the whole catalogue in every item partition; layout 5 had a record for the id of every
-item; layout 6 had no buyers decayed by age in POPULARITY; layout 7 had the words of entries in ROW.
+Stores of earlier layouts cannot be used; `alsobought rebuild` recounts the events that Kafka still has.
+Layout 2 had no log in HISTORY, so that purchases could not be taken back from their days; layout 4 had no
+HASHES, and the popularity of the whole catalogue in every item partition; layout 5 had a record for the id of
+every item; layout 6 had no buyers decayed by age in POPULARITY; layout 7 had the words of entries in ROW.
 
-`included` is the offset of the last record the value includes: a replay skips what it already has.
-`history_codec` packs HISTORY, `item_codec` ROW and POPULARITY.
+`included` is the included offset: that of the last event which the record includes. A replay skips what a
+record already includes. `state.customers.codec` packs HISTORY, `state.items.codec` ROW and POPULARITY.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ _TOTALS = struct.Struct("<qq")
 _NEWEST = struct.Struct("<q")
 
 
-class Kind(IntEnum):
-    """Kinds of records."""
+class RecordKind(IntEnum):
+    """The kinds of records."""
 
     META = 1
     PAGE = 2
@@ -76,35 +76,38 @@ class Kind(IntEnum):
     NEWEST = 14
 
 
-def frame(kind: Kind, payload: bytes | memoryview) -> bytes:
-    """A record of a payload."""
+def frame(kind: RecordKind, payload: bytes | memoryview) -> bytes:
+    """Return a record of a payload."""
     return b"".join((_FRAME.pack(LAYOUT, kind, 0, crc32c.crc32c(payload)), payload))
 
 
-def unframe(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
-    """The payload of a record of this layout, or of one from `oldest` on that is the same: see `check`."""
+def unframe(kind: RecordKind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> bytes:
+    """Return the payload of a record of this layout, or of an equal one from layout `oldest` on.
+
+    Raises as `check` does.
+    """
     check(kind, key, raw, oldest)
     return raw[FRAME_BYTES:]
 
 
-def check(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> None:
-    """Make sure that a record is of a kind and whole: its payload begins after FRAME_BYTES.
+def check(kind: RecordKind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> None:
+    """Raise if a record is not of a kind, or is not whole; its payload begins after FRAME_BYTES.
 
     Raises
     ------
     UnknownLayout
         If another version wrote it.
     CorruptRecord
-        If its bytes are not what was written.
+        If its bytes are not those that were written.
     """
     if len(raw) < FRAME_BYTES:
         raise CorruptRecord(f"record {key!r} has {len(raw)} bytes, less than a frame")
     written, found, zero, crc = _FRAME.unpack_from(raw)
     if not oldest <= written <= LAYOUT:
         what_to_do = (
-            "an older version wrote it: run `alsobought rebuild`, which counts anew from the topics"
+            "an older version wrote it: run `alsobought rebuild`, which recounts the events that Kafka has"
             if written < LAYOUT
-            else "a newer version wrote it: run that one"
+            else "a newer version wrote it: run that version"
         )
         raise UnknownLayout(f"record {key!r} has layout {written}, this program reads {LAYOUT}; {what_to_do}")
     if found != kind or zero or crc != crc32c.crc32c(memoryview(raw)[FRAME_BYTES:]):
@@ -112,30 +115,33 @@ def check(kind: Kind, key: bytes, raw: bytes, oldest: int = LAYOUT) -> None:
 
 
 def pack_meta(meta: dict[str, Any]) -> bytes:
-    """A META record."""
-    return frame(Kind.META, msgspec.json.encode(meta))
+    """Return a META record."""
+    return frame(RecordKind.META, msgspec.json.encode(meta))
 
 
 def unpack_meta(key: bytes, raw: bytes) -> dict[str, Any]:
-    """What `pack_meta` packed."""
-    return msgspec.json.decode(unframe(Kind.META, key, raw), type=dict[str, Any])
+    """Return what `pack_meta` packed."""
+    return msgspec.json.decode(unframe(RecordKind.META, key, raw), type=dict[str, Any])
 
 
 def unpack_any_meta(key: bytes, raw: bytes) -> dict[str, Any]:
-    """The same of any layout so far: META never changed, and says of an old store whether it was given up."""
-    return msgspec.json.decode(unframe(Kind.META, key, raw, oldest=1), type=dict[str, Any])
+    """Return the META of any layout so far.
+
+    META never changed, so the position of an old store can be read.
+    """
+    return msgspec.json.decode(unframe(RecordKind.META, key, raw, oldest=1), type=dict[str, Any])
 
 
 def pack_page(ids: list[str]) -> bytes:
-    """A PAGE record of ids."""
+    """Return a PAGE record of ids."""
     raw = [name.encode() for name in ids]
     lengths = np.array([len(name) for name in raw], np.uint16)
-    return frame(Kind.PAGE, struct.pack("<I", len(raw)) + lengths.tobytes() + b"".join(raw))
+    return frame(RecordKind.PAGE, struct.pack("<I", len(raw)) + lengths.tobytes() + b"".join(raw))
 
 
 def unpack_page(key: bytes, raw: bytes) -> list[str]:
-    """The ids of a PAGE record."""
-    payload = unframe(Kind.PAGE, key, raw)
+    """Return the ids of a PAGE record."""
+    payload = unframe(RecordKind.PAGE, key, raw)
     (n,) = struct.unpack_from("<I", payload)
     ends = np.cumsum(np.frombuffer(payload, np.uint16, n, 4)).tolist()
     blob = payload[4 + 2 * n :]
@@ -143,74 +149,74 @@ def unpack_page(key: bytes, raw: bytes) -> list[str]:
 
 
 def pack_numbers(numbers: npt.NDArray[np.integer[Any]]) -> bytes:
-    """A NUMBERS record."""
-    return frame(Kind.NUMBERS, numbers.astype(np.int32).tobytes())
+    """Return a NUMBERS record."""
+    return frame(RecordKind.NUMBERS, numbers.astype(np.int32).tobytes())
 
 
 def unpack_numbers(key: bytes, raw: bytes) -> npt.NDArray[np.int32]:
-    """The numbers of a NUMBERS record."""
-    return np.frombuffer(unframe(Kind.NUMBERS, key, raw), np.int32)
+    """Return the numbers of a NUMBERS record."""
+    return np.frombuffer(unframe(RecordKind.NUMBERS, key, raw), np.int32)
 
 
 def pack_hashes(hashes: npt.NDArray[np.uint64]) -> bytes:
-    """A HASHES record."""
-    return frame(Kind.HASHES, hashes.tobytes())
+    """Return a HASHES record."""
+    return frame(RecordKind.HASHES, hashes.tobytes())
 
 
 def unpack_hashes(key: bytes, raw: bytes) -> npt.NDArray[np.uint64]:
-    """The hashes of a HASHES record."""
-    return np.frombuffer(unframe(Kind.HASHES, key, raw), np.uint64)
+    """Return the hashes of a HASHES record."""
+    return np.frombuffer(unframe(RecordKind.HASHES, key, raw), np.uint64)
 
 
 def pack_number(number: int) -> bytes:
-    """A NUMBER record."""
-    return frame(Kind.NUMBER, _NUMBER.pack(number))
+    """Return a NUMBER record."""
+    return frame(RecordKind.NUMBER, _NUMBER.pack(number))
 
 
 def unpack_number(key: bytes, raw: bytes) -> int:
-    """The number of a NUMBER record."""
-    number: int = _NUMBER.unpack(unframe(Kind.NUMBER, key, raw))[0]
+    """Return the number of a NUMBER record."""
+    number: int = _NUMBER.unpack(unframe(RecordKind.NUMBER, key, raw))[0]
     return number
 
 
 def pack_sent(offset: int) -> bytes:
-    """A SENT record."""
-    return frame(Kind.SENT, _SENT.pack(offset))
+    """Return a SENT record."""
+    return frame(RecordKind.SENT, _SENT.pack(offset))
 
 
 def unpack_sent(key: bytes, raw: bytes) -> int:
-    """The offset of a SENT record."""
-    offset: int = _SENT.unpack(unframe(Kind.SENT, key, raw))[0]
+    """Return the offset of a SENT record."""
+    offset: int = _SENT.unpack(unframe(RecordKind.SENT, key, raw))[0]
     return offset
 
 
 def pack_id(name: str) -> bytes:
-    """An ID record."""
-    return frame(Kind.ID, name.encode())
+    """Return an ID record."""
+    return frame(RecordKind.ID, name.encode())
 
 
 def unpack_id(key: bytes, raw: bytes) -> str:
-    """The id of an ID record."""
-    return unframe(Kind.ID, key, raw).decode()
+    """Return the id of an ID record."""
+    return unframe(RecordKind.ID, key, raw).decode()
 
 
 def pack_totals(ids: int, customers: int) -> bytes:
-    """A TOTALS record."""
-    return frame(Kind.TOTALS, _TOTALS.pack(ids, customers))
+    """Return a TOTALS record."""
+    return frame(RecordKind.TOTALS, _TOTALS.pack(ids, customers))
 
 
 def unpack_totals(key: bytes, raw: bytes) -> tuple[int, int]:
-    """Ids and customers of a TOTALS record."""
-    ids, customers = _TOTALS.unpack(unframe(Kind.TOTALS, key, raw))
+    """Return ids and customers of a TOTALS record."""
+    ids, customers = _TOTALS.unpack(unframe(RecordKind.TOTALS, key, raw))
     return ids, customers
 
 
 def pack_newest(time_ms: int) -> bytes:
-    """A NEWEST record."""
-    return frame(Kind.NEWEST, _NEWEST.pack(time_ms))
+    """Return a NEWEST record."""
+    return frame(RecordKind.NEWEST, _NEWEST.pack(time_ms))
 
 
 def unpack_newest(key: bytes, raw: bytes) -> int:
-    """The time of a NEWEST record."""
-    (time_ms,) = _NEWEST.unpack(unframe(Kind.NEWEST, key, raw))
+    """Return the time of a NEWEST record."""
+    (time_ms,) = _NEWEST.unpack(unframe(RecordKind.NEWEST, key, raw))
     return int(time_ms)

@@ -1,4 +1,4 @@
-"""A store's folder while another process may hold it open."""
+"""Read a store while another process may have it open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ BATCH_BYTES = 4 << 20
 
 
 def is_held(path: Path) -> bool:
-    """Whether another process holds the store in a folder. Not to be asked of one that this process holds."""
+    """Return whether another process has the store in a folder open.
+
+    Must not be called for a store that this process has open.
+    """
     try:
         lock = (path / "LOCK").open("r+b")
     except FileNotFoundError:
@@ -27,7 +30,7 @@ def is_held(path: Path) -> bool:
 
 
 def read_one(path: Path, key: bytes) -> bytes | None:
-    """The value of a key in a store that any process may hold open, as of its last flush; None without one.
+    """Return the value of a key in a store, as of its last flush, or None; any process may have it open.
 
     Raises
     ------
@@ -44,15 +47,15 @@ def read_one(path: Path, key: bytes) -> bytes | None:
 
 
 def copy_held(source: Path, to: Path) -> None:
-    """Copy every record of a store that another process holds open, as of one moment, into a new folder.
+    """Copy every record of a store that another process has open, as of one moment, into a new folder.
 
-    RocksDB lets a folder be read beside its owner. Values are copied as they are, checksums and all. What
-    the owner has written since its last flush may be missing, as after a crash of it.
+    RocksDB allows reading a folder beside its owner. Values are copied as they are, with their checksums.
+    What the owner has written since its last flush may be missing, as after a crash.
 
     Raises
     ------
     StoreError
-        If the source cannot be read: its owner may have removed a file since, and a second attempt succeed.
+        If the source cannot be read. Its owner may have removed a file, and a second attempt may succeed.
     """
     to.mkdir(parents=True)
     options = Options(raw_mode=True)

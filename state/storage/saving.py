@@ -1,10 +1,15 @@
-"""Writing a machine to its store in a slow rolling sweep, and reading it back.
+"""Write a machine to its store by fuzzy checkpoints, in a slow rolling sweep, and read it back.
 
-Kafka's log is the write-ahead log, so nothing is lost by writing late; what has to be bounded is the replay.
-A sweep begins at a position P, then writes what changed before P, a few records at a time, each as it is
-now and with the offset it includes; when the last is written, the store's META says: replay from P. A replay
-skips what a record already includes. So no moment writes everything, and a crash in the middle of a sweep
-leaves a store that is right, only older.
+The technique is the fuzzy checkpoint of ARIES (Mohan, Haderle, Lindsay, Pirahesh and Schwarz, ARIES: A
+Transaction Recovery Method, ACM TODS 17(1), 1992): records are written while the machine goes on, and each
+record has its included offset, the offset of the last event that it includes, as a page has its pageLSN in
+ARIES. A replay skips what a record already includes.
+
+Kafka's log is the write-ahead log, so nothing is lost by writing late; only the length of the replay must be
+bounded. A sweep begins at a position P. It then writes the records that changed before P, a few at a time,
+each as it is at that moment and with its included offset. When the last is written, the store's META gets P
+as the position to replay from. So there is no moment in which everything is written, and a crash in the
+middle of a sweep leaves a store that is correct, only older.
 """
 
 from __future__ import annotations
@@ -25,17 +30,17 @@ META, TOTALS = b"m", b"k"
 
 
 def key(prefix: bytes, number: int) -> bytes:
-    """Key of a numbered record."""
+    """Return the key of a numbered record."""
     return prefix + number.to_bytes(4, "big")
 
 
 def number_of(raw: bytes) -> int:
-    """The number in a key."""
+    """Return the number in a key."""
     return int.from_bytes(raw[-4:], "big")
 
 
 def stored_position(store: Store) -> int:
-    """Offset that a store's machine would replay from; 0 for an empty store.
+    """Return the offset that a store's machine would replay from; 0 for an empty store.
 
     Raises
     ------
@@ -45,12 +50,14 @@ def stored_position(store: Store) -> int:
 
 
 def stored_position_in(folder: Path) -> int:
-    """The same of the store in a folder, which another process may hold open.
+    """Return the offset that the machine of the store in a folder would replay from.
+
+    Another process may have the store open.
 
     Raises
     ------
     StoreError
-        Also if it cannot be read.
+        If the store cannot be read.
     """
     return _position(read_one(folder, META))
 
@@ -60,7 +67,9 @@ def _position(raw: bytes | None) -> int:
 
 
 def stored_log(store: Store) -> str | None:
-    """Which Kafka topics a store was counted from; None for an empty store, "" where it does not say.
+    """Return which Kafka topics a store was counted from.
+
+    It is None for an empty store, and "" for a store that does not record it.
 
     Raises
     ------
@@ -70,20 +79,20 @@ def stored_log(store: Store) -> str | None:
     return None if raw is None else str(codec.unpack_any_meta(META, raw).get("log") or "")
 
 
-LEAST_SHARE = 0.02  # of a sweep, a step: it ends some time also where little comes
+LEAST_SHARE = 0.02  # of a sweep per step, so that it also ends where few events come
 
 
 class Pace:
-    """How much of a sweep each step writes, so that a restart replays a budget at most.
+    """How much of a sweep each step writes, so that a restart replays at most a budget.
 
-    A sweep takes half of it, for a crash replays the sweep before and the one under way.
+    A sweep takes half of the budget, because a crash replays the sweep before and the one under way.
 
     Parameters
     ----------
     budget
-        Work that a restart may replay, such as seconds of counting.
+        The work that a restart may replay, such as seconds of counting.
     done
-        Work so far.
+        The work so far.
 
     >>> pace = Pace(1.0, 5.0)
     >>> round(pace.share(5.1), 3), pace.share(5.1), pace.share(9.0)
@@ -94,7 +103,7 @@ class Pace:
         self._budget, self._done = budget, done
 
     def share(self, done: float) -> float:
-        """Share (0 to 1) of the sweep to write now that so much work is done."""
+        """Return the share (0 to 1) of the sweep to write now that so much work is done."""
         share = 2 * (done - self._done) / self._budget
         self._done = done
         return min(1.0, max(share, LEAST_SHARE))
@@ -108,12 +117,12 @@ class Saver(abc.ABC):
     store
         The store, of this machine alone.
     log
-        Which Kafka topics the machine reads; state of others is refused. None: whichever the store has.
+        Which Kafka topics the machine reads; a store of other topics is refused. None: any topics.
 
     Attributes
     ----------
     stored : int
-        Position a restart replays from.
+        The position that a restart replays from.
     """
 
     def __init__(self, store: Store, log: str | None = None) -> None:
@@ -128,7 +137,7 @@ class Saver(abc.ABC):
 
     @abc.abstractmethod
     def load(self) -> None:
-        """Fill the empty machine from the store; its position is then where to replay from.
+        """Fill the empty machine from the store; its position is then the one to replay from.
 
         Raises
         ------
@@ -137,7 +146,7 @@ class Saver(abc.ABC):
 
     @abc.abstractmethod
     def position(self) -> int:
-        """The machine's position."""
+        """Return the machine's position."""
 
     @abc.abstractmethod
     def begin_at(self, position: int) -> None:
@@ -145,19 +154,23 @@ class Saver(abc.ABC):
 
     @abc.abstractmethod
     def _identity(self) -> dict[str, Any]:
-        """Settings that the state depends on, as META has them."""
+        """Return the settings that the state depends on, as META has them."""
 
     @abc.abstractmethod
     def _begin(self) -> tuple[dict[str, Any], Records, npt.NDArray[np.int64]]:
-        """What META says of now, records to write at once, and the changed ones to write by and by."""
+        """Return META as of now, records to write at once, and the numbers of changed ones to write in the
+        sweep.
+        """
 
     @abc.abstractmethod
     def _pack(self, numbers: list[int]) -> Records:
-        """Changed records as they are now, clearing their marks; without those written since."""
+        """Return the changed ones of these records as they are now, and clear their marks."""
 
     @abc.abstractmethod
     def _appended(self) -> Records:
-        """What other records refer to (dictionaries) and was not written yet; and what is to be erased."""
+        """Return what other records refer to (dictionaries) and was not
+        written yet, and what must be erased.
+        """
 
     @property
     def sweeping(self) -> bool:
@@ -165,9 +178,9 @@ class Saver(abc.ABC):
         return self._queue is not None
 
     def step(self, share: float) -> None:
-        """Write a share (0 to 1) of the sweep's records; begins a sweep if none is under way.
+        """Write a share (0 to 1) of the sweep's records; begin a sweep if none is under way.
 
-        Everything the machine has applied must be safe to store: its deltas acknowledged.
+        Everything that the machine has applied must be safe to store: its deltas must be acknowledged.
         """
         records: Records = []
         if self._queue is None:
@@ -195,22 +208,24 @@ class Saver(abc.ABC):
             self.step(1.0)
 
     def check(self) -> None:
-        """Raise what the disk failed with in the meantime: the end of a sweep is written unwaited for."""
+        """Raise the error of the disk, if a write failed since: the end of a sweep is not waited for."""
         self.store.write([])
 
     def over_budget(self) -> bool:
-        """Whether `shrink` is due. Machines whose state is safe to store at any time see to it themselves."""
+        """Return whether `shrink` is due. Machines whose state is safe to store at any time shrink by
+        themselves.
+        """
         return False
 
     def shrink(self) -> None:  # noqa: B027
-        """Bring the machine back into its budget. What `step` asks for holds here, too."""
+        """Bring the machine back into its budget, under the same condition as `step`."""
 
     def close(self) -> None:
-        """Close the store; what is not saved is replayed."""
+        """Close the store; what is not saved will be replayed."""
         self.store.close()
 
     def _open(self) -> dict[str, Any] | None:
-        """META of the store, None without one.
+        """Return META of the store, None if it is empty.
 
         Raises
         ------
@@ -233,7 +248,7 @@ class Saver(abc.ABC):
                     f"the stored state was made with {name} {meta.get(name)}, now it is {value}: "
                     f"set {name} back, or use another data directory and a group of its own"
                 )
-        counted = meta.get("log")  # state of before META had it is taken to be of these topics
+        counted = meta.get("log")  # a store whose META has no log is assumed to be of these topics
         if self._log is not None and counted is not None and counted != self._log:
             raise ForeignLog(
                 f"the stored state was counted from other topics ({counted}) than those of now ({self._log}):"
@@ -245,17 +260,17 @@ class Saver(abc.ABC):
         return self._identity() | {"log": self._log} | meta
 
     def _write(self, records: Records) -> None:
-        """Write records, behind those they refer to."""
+        """Write records, after those that they refer to."""
         records = self._appended() + records
         if not self._has_meta and all(key != META for key, _ in records):
-            # records without META would be taken for those of any log and any settings
+            # records without META would be accepted for any log and any settings
             records.append((META, codec.pack_meta(self._complete({"position": self.stored, **self._born()}))))
         self.store.write(records)
         self._has_meta = True
 
     def _born(self) -> dict[str, Any]:
-        """What META says of a machine before its first sweep has ended."""
+        """Return what META has before a machine's first sweep has ended."""
         return {}
 
     def _swept(self) -> None:  # noqa: B027
-        """A sweep has ended."""
+        """Do what is due when a sweep has ended."""

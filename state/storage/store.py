@@ -1,4 +1,4 @@
-"""Where a machine's records are kept: RocksDB on disk, or a dictionary in memory."""
+"""Stores of a machine's records: RocksDB on disk, or a dictionary in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from state.errors import StoreError, StoreFull, StoreLocked
 CACHE_BYTES = 16 << 20  # of all stores of a process together
 WRITE_BUFFERS_BYTES = 64 << 20  # the same
 WRITE_BUFFER_BYTES = 8 << 20
-BLOOM_BITS = 10.0  # a key: asking for an id that is new then reads nothing from disk
+BLOOM_BITS = 10.0  # per key: looking up a new id then reads nothing from disk
 PURGED_SINGLY = 64
 LARGE_BYTES = 512
 BLOB_FILE_BYTES = 32 << 20
@@ -39,28 +39,28 @@ Records = list[tuple[bytes, bytes | None]]
 
 
 class Store(Protocol):
-    """Keys to values, both bytes; a write is all or nothing."""
+    """A map from keys to values, both bytes; a write is all or nothing."""
 
     def get(self, key: bytes) -> bytes | None:
-        """The value, None if there is none."""
+        """Return the value, None if there is none."""
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        """The value of each key, None where there is none."""
+        """Return the value of each key, None where there is none."""
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Keys that start with `prefix`, ascending, with their values, as they are at the first."""
+        """Yield the keys that start with `prefix`, ascending, with their values, as of the first."""
 
     def write(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Put and delete all records in order, or none of them."""
 
     def flush(self, *, wait: bool) -> None:
-        """Have what was written outlast the process; without, a crash may take the newest writes back."""
+        """Make what was written outlast the process. Without it, a crash may lose the newest writes."""
 
     def purge(self, keys: list[bytes]) -> None:
-        """Have the bytes of values that were deleted or replaced at these keys really gone."""
+        """Really remove the bytes of values that were deleted or replaced at these keys."""
 
     def close(self) -> None:
-        """Give the store back; it can be opened again."""
+        """Close the store; it can be opened again."""
 
 
 class MemoryStore:
@@ -76,15 +76,15 @@ class MemoryStore:
         self.records: dict[bytes, bytes] = {}
 
     def get(self, key: bytes) -> bytes | None:
-        """The value, None if there is none."""
+        """Return the value, None if there is none."""
         return self.records.get(key)
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        """The value of each key, None where there is none."""
+        """Return the value of each key, None where there is none."""
         return [self.records.get(key) for key in keys]
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Keys that start with `prefix`, ascending, with their values."""
+        """Yield the keys that start with `prefix`, ascending, with their values."""
         yield from sorted(item for item in self.records.items() if item[0].startswith(prefix))
 
     def write(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
@@ -96,13 +96,13 @@ class MemoryStore:
                 self.records[key] = value
 
     def flush(self, *, wait: bool) -> None:
-        """Nothing outlasts the process."""
+        """Do nothing: this store does not outlast the process."""
 
     def purge(self, keys: list[bytes]) -> None:
-        """Nothing is left of them."""
+        """Do nothing: deleted values are gone."""
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing."""
 
 
 @cache
@@ -116,31 +116,32 @@ def _shared_buffers() -> WriteBufferManager:
 
 
 class RocksStore:
-    """A store in a folder of its own, held by one process at a time.
+    """A store in a folder of its own, which one process at a time can open.
 
-    Memory is bounded: all stores of a process have write buffers of 64 MiB together, one of them 16 MiB at
-    most, and a block cache of 16 MiB (RocksDB's default is gigabytes); what is hot is in the machine's own
+    Memory is bounded: all stores of a process together have write buffers of 64 MiB, at most 16 MiB each, and
+    a block cache of 16 MiB (RocksDB's default is gigabytes); frequently used data are in the machine's own
     arrays.
 
-    RocksDB keeps no log of its own, as Kafka's log is there: a crash leaves the writes up to some moment, no
-    later ones, and those of before the last `flush` are among them (docs/decisions/0016).
+    RocksDB keeps no log of its own, because Kafka has the log. After a crash the store has all writes up to
+    some moment and no later ones, and those before the last `flush` are among them (docs/decisions/0016).
 
-    After a write that failed it takes no more: RocksDB may, once there is room on the disk again, but its
-    writer has forgotten what it believed written. Opened again, it has all up to some whole write.
+    After a write has failed the store takes no more, although RocksDB may do so once there is room on the
+    disk again: its writer has forgotten what it believed written. When it is opened again, it has all up to
+    some whole write.
 
     Parameters
     ----------
     large
-        Whether most values are large and often replaced, as rows are, and nothing of them has to be purged:
-        those of `LARGE_BYTES` and more then lie in files of their own (Lu et al., WiscKey, FAST 2016), which
+        Whether most values are large and often replaced, as rows are, and none of them has to be purged.
+        Values of `LARGE_BYTES` and more then lie in files of their own (Lu et al., WiscKey, FAST 2016), which
         compaction leaves alone until a quarter of the oldest is garbage.
 
     Raises
     ------
     StoreLocked
-        If another process holds the folder.
+        If another process has the folder open.
     StoreFull
-        Opening or any other use: if the disk is full.
+        When it is opened or used, if the disk is full.
     StoreError
         If it cannot be opened, or the disk fails.
     """
@@ -179,19 +180,19 @@ class RocksStore:
             raise self._error("open", error) from error
 
     def get(self, key: bytes) -> bytes | None:
-        """The value, None if there is none."""
+        """Return the value, None if there is none."""
         with self._asked("read"):
             value: bytes | None = self._db.get(key)
         return value
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        """The value of each key, None where there is none; one request for all."""
+        """Return the value of each key, None where there is none; one request for all."""
         with self._asked("read"):
             values: list[bytes | None] = self._db.get(keys) if keys else []
         return values
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Keys that start with `prefix`, ascending, with their values."""
+        """Yield the keys that start with `prefix`, ascending, with their values."""
         with self._asked("read"):
             for key, value in self._db.items(from_key=prefix):
                 if not key.startswith(prefix):
@@ -215,7 +216,7 @@ class RocksStore:
             raise self._failed from error
 
     def flush(self, *, wait: bool) -> None:
-        """Write to the disk what is in memory only. What fails unwaited for fails the next write."""
+        """Write what is only in memory to the disk. Without `wait`, a failure fails the next write."""
         if self._failed is not None:
             raise self._failed
         try:
@@ -227,7 +228,7 @@ class RocksStore:
     def purge(self, keys: list[bytes]) -> None:
         """Rewrite the files that may hold such values, at most some 100 MB for each key.
 
-        RocksDB would do so by itself, but in its own time.
+        RocksDB would do so by itself, but only at some later time.
         """
         ranges = [(key, key + b"\0") for key in sorted(keys)]
         if len(ranges) > PURGED_SINGLY:
@@ -237,18 +238,20 @@ class RocksStore:
                 self._db.compact_range(first, end)
 
     def checkpoint(self, to: Path) -> None:
-        """Make a copy as of now in a folder that is not there yet, of hard links where files never change."""
+        """Make a copy as of now in a folder that does not exist yet, of
+        hard links where files never change.
+        """
         with self._asked(f"make a checkpoint in {to} of"):
             Checkpoint(self._db).create_checkpoint(str(to))
 
     def close(self) -> None:
-        """Flush and unlock the folder; unlocked it is also when flushing fails, and nothing is lost then."""
+        """Flush and unlock the folder. It is unlocked even if flushing fails, and nothing is lost then."""
         with self._asked("close"):
             self._db.close()
 
     @contextmanager
     def _asked(self, to_do: str) -> Iterator[None]:
-        """Raise what RocksDB says while it is asked to do something."""
+        """Raise errors of RocksDB in the block as errors of this package."""
         try:
             yield
         except Exception as error:

@@ -16,7 +16,7 @@ class StoredIds:
         self._store = store
 
     def numbers_of(self, names: Sequence[str]) -> list[int | None]:
-        """The number of each id, None if it is not stored."""
+        """Return the number of each id, None if it is not stored."""
         keys = [_id_key(name) for name in names]
         return [
             None if raw is None else codec.unpack_number(key, raw)
@@ -24,7 +24,7 @@ class StoredIds:
         ]
 
     def ids_of(self, numbers: Sequence[int]) -> list[str]:
-        """The id of each number, all of which are stored.
+        """Return the id of each number, all of which are stored.
 
         Raises
         ------
@@ -35,7 +35,7 @@ class StoredIds:
         return [_unpack(key, raw) for key, raw in zip(keys, self._store.get_many(keys), strict=True)]
 
     def all(self) -> Iterator[str]:
-        """Every id, by number."""
+        """Yield every id, by number."""
         for number, (key, raw) in enumerate(self._store.scan(b"N")):
             if key != _number_key(number):
                 raise CorruptRecord(f"record {_number_key(number)!r} is missing")
@@ -43,7 +43,7 @@ class StoredIds:
 
     @staticmethod
     def records(first: int, names: Sequence[str]) -> Records:
-        """The records of ids with numbers from `first` on."""
+        """Return the records of ids with numbers from `first` on."""
         return [
             record
             for number, name in enumerate(names, first)
@@ -55,7 +55,7 @@ class StoredIds:
 
 
 def _id_key(name: str) -> bytes:
-    # what is asked for may be no valid id, such as half a surrogate pair
+    # a query may name an invalid id, such as half a surrogate pair
     return b"I" + name.encode("utf-8", "surrogatepass")
 
 

@@ -1,5 +1,5 @@
-"""What those who watched an item went on to buy: from first events of both kinds to changes of pairs.
+"""What those who watched an item went on to buy: it turns history changes of both kinds into pair changes.
 
 machine   the machine, one for each partition of customers
-exchange  how purchases come to it, which are published only once somebody has watched something
+exchange  how it gets the purchases, which are published only once somebody has watched something
 """

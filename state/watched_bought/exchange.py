@@ -1,23 +1,23 @@
 """Publishing late: the crossing machine gets purchases only once somebody has watched something.
 
-A shop without watches has nothing to cross, so its customer machines of purchases begin *silent*: they
-publish no first events, and nothing is kept of purchases twice. The first watch that is published to a
-crossing machine makes it ask the crossing machines of all partitions (ASK), for buyers and popularity are
-counted over all customers. Where one is asked, and the machine of the same partition's purchases is silent,
-the `Exchange` between the two transfers the histories (`state.messages.transfer`). It
+A shop without watches has nothing to cross. Its customer machines of purchases therefore begin *silent*: they
+publish no history changes, so that purchases are not kept twice. The first watch that is published to a
+crossing machine makes it ask the crossing machines of all partitions (ASK), because buyers and popularity are
+counted over all customers. If the machine of a partition's purchases is silent when its crossing machine is
+asked, the `Exchange` between the two transfers the histories (`state.messages.transfer`):
 
-    1. sends a BEGIN with a number of its own. From where the crossing machine reads it, nothing of purchases
-       counts there any more but the parts of this very transfer;
-    2. once it has been read: compares what the crossing machine has with what the customer machine has, both
-       as they are, and sends the difference (PART ..., LAST). From then on the machine publishes first events
-       as its events come, and its stored state says so as soon as Kafka has all of the difference.
+    1. It sends a BEGIN with a number of its own. Once the crossing machine has read it, only the parts of
+       this very transfer count among all messages of purchases.
+    2. Then it compares the histories of the two machines as they are at that moment, and sends the difference
+       (PART ..., LAST). From then on the customer machine publishes history changes as its events come. Its
+       stored state records this as soon as Kafka has the whole difference.
 
-It does not matter what was published before, by whom, or how far the machines' stores are: what is compared
-is what the two have at that moment, and the log keeps out what others send who do not know of it. After a
-crash in between the customer machine is silent as before, and the next exchange begins a new transfer.
+It does not matter what was published before, by whom, or how far the machines' stores are: the comparison
+uses what the two machines have at that moment, and BEGIN excludes what others send. After a crash in between,
+the customer machine is silent as before, and the next exchange begins a new transfer.
 
-What histories no longer contain counts only as the newest event time: it is sent as an item that came to
-nobody, and went.
+Purchases that histories no longer contain matter only for the newest event time. It is sent as an item that
+came to nobody and was removed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ import numpy as np
 
 from state.customers.machine import CustomerMachine
 from state.messages.deltas import Effect, Source
-from state.messages.first_events import FirstEvents
+from state.messages.history_changes import HistoryChanges
 from state.messages.transfer import Step, Transfer
 from state.watched_bought.machine import CrossingMachine
 
-PART_EFFECTS = 10_000  # half of the machine's ROOM, were all of them one customer's
+PART_EFFECTS = 10_000  # half of the machine's ROOM, in case all of them are of one customer
 NOBODY = ""
 
 Change = tuple[str, str, int, int]
@@ -40,25 +40,25 @@ Change = tuple[str, str, int, int]
 
 
 class Exchange:
-    """Between a customer machine and the crossing machine of its partition, in one process.
+    """The exchange between a customer machine and the crossing machine of its partition, in one process.
 
     Parameters
     ----------
     draw
-        Returns a number that no transfer had before, in whichever process.
+        Returns a number that no transfer of any process had before.
 
     Attributes
     ----------
     log_end : int
-        Where first-events ended when the two were loaded: what was published before ends there.
+        The offset at which first-events ended when the two machines were loaded.
     """
 
     def __init__(self, draw: Callable[[], int]) -> None:
         self._draw = draw
         self.log_end = 0
         self._loaded_at: int | None = None  # the customer machine's position when it was loaded
-        self._compared = False  # whether what was published before is known to reach that
-        self._number: int | None = None  # of our last transfer
+        self._compared = False  # whether it is known that everything up to that position was published
+        self._number: int | None = None  # the number of our last transfer
         self._read = self._sent = False  # whether its BEGIN was read, and whether its parts were sent
 
     def note_applied(self, message: Transfer) -> None:
@@ -67,13 +67,18 @@ class Exchange:
             self._read = True
 
     def is_settled(self, machine: CustomerMachine, crossing: CrossingMachine) -> bool:
-        """Whether all purchases that are wanted were published, or are as they come: nothing is due."""
+        """Return whether nothing is due: all purchases that are wanted are published, or will be as they
+        come.
+        """
         if not self._compared or crossing.begun or (machine.silent and crossing.wanted):
             return False
         return self._number is None or self._read
 
     def due(self, machine: CustomerMachine, crossing: CrossingMachine) -> Iterator[Transfer]:
-        """What is to be sent now. Call it before anything is applied, and whenever something was."""
+        """Return what is to be sent now.
+
+        Call it before anything is applied, and after each message applied.
+        """
         if self._loaded_at is None:
             self._loaded_at = machine.position
         messages = self._due(machine, crossing)
@@ -91,7 +96,7 @@ class Exchange:
             self._sent, machine.silent = True, False
             return whole(machine, crossing, begun)
         if self._number is not None and not self._read:
-            return nothing  # ours is on its way, and keeps others out
+            return nothing  # our BEGIN is not read yet, and excludes others
         if begun is None and not self._is_missing(machine, crossing, source):
             if not (machine.silent and crossing.wanted):
                 return nothing
@@ -103,9 +108,9 @@ class Exchange:
         return iter([Transfer(Step.BEGIN, source, self._number)])
 
     def _is_missing(self, machine: CustomerMachine, crossing: CrossingMachine, source: Source) -> bool:
-        """Whether first events were published that the crossing machine has not applied, and will not read.
+        """Return whether history changes are missing in the crossing machine that it will not read any more.
 
-        That is where somebody with an older store transferred everything in between, and not as much.
+        This happens if a worker with an older store transferred its histories in between, which are shorter.
         """
         if self._compared or crossing.position < self.log_end or self._loaded_at is None:
             return False
@@ -114,7 +119,7 @@ class Exchange:
 
 
 def whole(machine: CustomerMachine, crossing: CrossingMachine, number: int) -> Iterator[Transfer]:
-    """What has to change for the crossing machine to have what the customer machine has."""
+    """Yield the transfer after which the crossing machine has the histories of the customer machine."""
     assert machine.publishes_as is not None
     part: list[Change] = []
     for change in _changes(machine, crossing, machine.publishes_as):
@@ -147,13 +152,13 @@ def _changes(machine: CustomerMachine, crossing: CrossingMachine, source: Source
         yield NOBODY, item, gone, 0
 
 
-def _message(machine: CustomerMachine, changes: list[Change]) -> FirstEvents:
+def _message(machine: CustomerMachine, changes: list[Change]) -> HistoryChanges:
     assert machine.publishes_as is not None
     customers: dict[str, int] = {}
     items: dict[str, int] = {}
     whose = [customers.setdefault(customer, len(customers)) for customer, *_ in changes]
     which = [items.setdefault(item, len(items)) for _, item, *_ in changes]
-    return FirstEvents(
+    return HistoryChanges(
         machine.publishes_as, machine.position, machine.position, machine.published_from,
         list(customers), list(items),
         np.zeros(len(changes), np.uint32), np.array(whose, np.uint32), np.array(which, np.uint32),

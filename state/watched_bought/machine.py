@@ -1,15 +1,15 @@
-"""The crossing machine: from first events to what those who watched an item went on to buy.
+"""The crossing machine: it turns history changes into what those who watched an item went on to buy.
 
-Its state is a function of the first events of its partition alone: per customer the items watched and the
-items bought, each with the time of the event that brought it into the history. A watched X and a bought Y of
-a customer pair if Y was first bought within `days` of event time after X was first watched, X itself
-included: who watches a film and then buys it went on to buy it. Nothing depends on how the logs of
-watches and of purchases come in between one another, only on what is in the histories at last. Purchases
-that were not published as they came are transferred later, all at once (`state.watched_bought.exchange`).
+Its state is a function of the history changes of its partition alone: for each customer the items watched and
+the items bought, each with the time of the event that brought it into the history. A watched X and a bought Y
+of a customer are a pair if Y was first bought within `days` of event time after X was first watched. X itself
+is included: who watches a film and then buys it went on to buy it. Nothing depends on how the logs of watches
+and of purchases interleave, only on what is in the histories in the end. Purchases that were not published as
+they came are transferred later, all at once (`state.watched_bought.exchange`).
 
-Histories lie in memory and in the store as a customer machine's do (`state.customers.histories`). The number
-of an entry is twice the item's, one more for a watch; the quantity of a watch is how many items it pairs
-with, and one. What its messages number as offsets are the effects that it got and had not applied before.
+Histories lie in memory and in the store as those of a customer machine do (`state.customers.histories`). The
+number of an entry is twice the item's, plus one for a watch; the quantity of a watch is the number of items
+it pairs with, plus one. The offsets in its messages number the effects that it has applied.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from state.customers.memory import CustomerMemory
 from state.memory.arrays import kernel
 from state.memory.budget import ids_limit
 from state.messages.deltas import Effect, Source
-from state.messages.first_events import BOUGHT, WATCHED, FirstEvents
+from state.messages.history_changes import BOUGHT, WATCHED, HistoryChanges
 from state.messages.pair_changes import Buyers, PairChanges, Pairs, Sizes
 from state.messages.transfer import Step, Transfer
 
@@ -37,7 +37,7 @@ _NEW = int(Effect.NEW)
 
 
 class Crossed(NamedTuple):
-    """Buffers the kernel fills."""
+    """The buffers that the kernel fills."""
 
     buyers: Buyers
     sizes: Sizes
@@ -46,7 +46,7 @@ class Crossed(NamedTuple):
 
 @dataclass
 class CrossingMachine(CustomerMemory):
-    """What the customers of one partition watched and bought: see `CustomerMemory` for the parameters.
+    """What the customers of one partition watched and bought. See `CustomerMemory` for the other parameters.
 
     Parameters
     ----------
@@ -56,20 +56,20 @@ class CrossingMachine(CustomerMemory):
     Attributes
     ----------
     applied : int
-        Effects applied so far.
+        The number of effects applied so far.
     ends : dict[Source, int]
-        By source, up to which offset its events are applied.
+        By source, the offset up to which its events are applied.
     gaps_seen, unpublished : int
-        Messages dropped because one before them is missing; offsets that a source never published first
-        events of, as it was not asked to then.
+        How many messages were dropped because one before them is missing; how many offsets a source never
+        published history changes of, because it was not asked to then.
     watched, asked : bool
-        Whether any watch was ever published here, and whether all partitions' purchases were asked for since.
+        Whether any watch was ever published here, and whether all partitions were asked for purchases since.
     wanted : bool
-        Whether purchases are to be published here: somebody watched something, in whichever partition.
+        Whether purchases are to be published here, because somebody watched something in any partition.
     begun, finished : dict[Source, int]
         By source, the number of the transfer that is under way, and of the one that ended last.
     unsettled_at : int
-        Position of the message that the transfer under way, or to come, follows from; -1 without any.
+        The position of the message that the transfer under way, or to come, follows from; -1 without any.
     """
 
     days: int = 30
@@ -85,11 +85,11 @@ class CrossingMachine(CustomerMemory):
     unsettled_at: int = -1
 
     def identity(self) -> dict[str, Any]:
-        """Settings that the state depends on."""
+        """Return the settings that the state depends on."""
         return {**super().identity(), "watched_bought_days": self.days}
 
     def noted(self) -> dict[str, Any]:
-        """How far it is with each source."""
+        """Return how far each source is applied."""
         by_source = {"ends": self.ends, "begun": self.begun, "finished": self.finished}
         return {
             "applied": self.applied, "watched": self.watched, "asked": self.asked, "wanted": self.wanted,
@@ -98,29 +98,34 @@ class CrossingMachine(CustomerMemory):
         }  # fmt: skip
 
     def recall(self, meta: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore what `noted` returned."""
         self.ends, self.begun, self.finished = (
             {Source(topic, partition): n for topic, partition, n in meta.get(name, ())}
             for name in ("ends", "begun", "finished")
         )
         self.applied, self.unsettled_at = int(meta.get("applied", 0)), int(meta.get("unsettled_at", -1))
         self.asked = bool(meta.get("asked"))
-        # a store of before anybody was asked has got everything that is here, but others may wait
+        # a store of a version that did not ask has everything of this partition, but others may wait
         topics = {source.topic for source in self.ends}
         self.watched = bool(meta.get("watched", WATCHED in topics))
         self.wanted = bool(meta.get("wanted", BOUGHT in topics))
 
-    def apply(self, message: FirstEvents | Transfer, position: int | None = None) -> list[list[PairChanges]]:
-        """Apply one message; returns per item partition what that changes, nothing of a message known before.
+    def apply(
+        self, message: HistoryChanges | Transfer, position: int | None = None
+    ) -> list[list[PairChanges]]:
+        """Apply one message; return for each item partition the changes that follow, none for a known
+        message.
 
-        As an item machine does, it drops what it has applied, and a message before which one is missing.
+        As an item machine does, it drops a message that it has applied, and one before which a message is
+        missing.
 
         Parameters
         ----------
         message
-            First events, or a message of a transfer.
+            History changes, or a message of a transfer.
         position
-            Its offset in first-events, where it comes from there; one after the last, else.
+            The message's offset in first-events if it is from there; by default the one after the last
+            message.
         """
         position = self.position if position is None else position
         messages: list[list[PairChanges]] = [[] for _ in range(self.partitions)]
@@ -128,7 +133,7 @@ class CrossingMachine(CustomerMemory):
         if isinstance(message, Transfer):
             self._apply_transfer(message, position, messages)
         elif message.source in self.begun:
-            self.gaps_seen += 1  # what the source has is about to be transferred anew
+            self.gaps_seen += 1  # a transfer of everything that the source has is under way
         elif message.first > max(end, message.since):
             self.gaps_seen += 1
         elif message.end > end:
@@ -163,7 +168,7 @@ class CrossingMachine(CustomerMemory):
                 self.ends[source], self.unsettled_at = message.changes.end, -1
 
     def side(self, side: int) -> dict[str, dict[str, int]]:
-        """What customers watched, or bought: times in ms by customer and item."""
+        """Return what customers watched, or bought: times in ms by customer and item."""
         found: dict[str, dict[str, int]] = {}
         for customer, entries, times_ms in self.everyone():
             of_side = entries & 1 == side
@@ -173,7 +178,7 @@ class CrossingMachine(CustomerMemory):
         return found
 
     def _apply_fresh(
-        self, events: FirstEvents, done: int, position: int, messages: list[list[PairChanges]]
+        self, events: HistoryChanges, done: int, position: int, messages: list[list[PairChanges]]
     ) -> None:
         self.items.limit = ids_limit(self.budget_bytes)
         self.bring_in(events.customers, events.item_ids)
@@ -207,7 +212,9 @@ class CrossingMachine(CustomerMemory):
         self.erase(emptied.astype(np.uint32))
 
     def _message(self, partition: int, crossed: Crossed, n: int, new_ids: list[str]) -> PairChanges:
-        """What an item partition needs of the next n effects: all buyers, and what is of its own items."""
+        """Return what an item partition needs of the next n effects: all buyers, and what concerns its own
+        items.
+        """
         sizes, pairs = (
             [column[self.item_partitions[changed.items] == partition] for column in changed]
             for changed in (crossed.sizes, crossed.pairs)
@@ -219,7 +226,7 @@ class CrossingMachine(CustomerMemory):
         )  # fmt: skip
 
     def crossed(self, customer_id: str) -> tuple[dict[str, int], dict[str, int]]:
-        """What a customer watched and what they bought: times in ms by item; empty for an unknown one."""
+        """Return what a customer watched and bought: times in ms by item, empty for an unknown customer."""
         self.bring_in([customer_id], [])
         slot = self.customers.get(customer_id)
         found: tuple[dict[str, int], dict[str, int]] = {}, {}
@@ -234,7 +241,7 @@ class CrossingMachine(CustomerMemory):
 
 
 def _new_crossed(effects: int, room: int) -> Crossed:
-    """Buffers for so many effects, and for `room` pairs and sizes."""
+    """Return buffers for so many effects, and for `room` pairs and sizes."""
     return Crossed(
         Buyers(
             np.empty(effects, np.uint32), np.empty(effects, np.uint32), np.empty(effects, np.int8),
@@ -253,7 +260,7 @@ def _new_crossed(effects: int, room: int) -> Crossed:
 
 @kernel
 def _put_size(sizes: Sizes, at: int, effect: int, item: int, before: int, now: int) -> int:
-    """Add a change of an opportunity, if it is one; returns how many there are then."""
+    """Add a change of an opportunity if it changed; return how many changes there are then."""
     if before == now:
         return at
     sizes.offsets[at], sizes.items[at] = effect, item
@@ -267,11 +274,11 @@ def cross(
     watched: bool, within_ms: int, most: int, customers: npt.NDArray[np.int64], items: npt.NDArray[np.int64],
     effects: npt.NDArray[np.uint8], times_ms: npt.NDArray[np.int64], out: Crossed,
 ) -> tuple[int, int, int, int, int]:  # fmt: skip
-    """Apply effects; returns (effects done, buyers, sizes, pairs, customers gained).
+    """Apply effects; return (effects done, buyers, sizes, pairs, customers gained).
 
-    Stops before an effect whose pairs may not fit into what is left of `out`. `position` is where in the log
-    the effects are, `included` the last position a customer's history already has. An effect that finds its
-    item in the history already, or gone already, changes nothing: its source had not published all.
+    The kernel stops before an effect whose pairs may not fit into the rest of `out`. `position` is where the
+    effects are in the log, `included` the last position that a customer's loaded history has. An effect whose
+    item is in the history already, or gone already, changes nothing: its source had not published everything.
     """
     side = WATCHED if watched else BOUGHT
     buyers = 0

@@ -48,7 +48,7 @@ class EmbeddedKafka:
     properties
         Further broker properties; they win over those of `server_properties`.
     progress
-        Called while Kafka is being downloaded; see `jars.Progress`. By default a line on standard error.
+        Called while Kafka is being downloaded; see `jars.OnProgress`. By default a line on standard error.
     archives
         Whether its end may take some ten seconds more, once, so that later starts take less
         (`streams.broker.class_archive`).
@@ -68,7 +68,7 @@ class EmbeddedKafka:
         kafka_home: Path | None = None,
         heap_mib: int = 512,
         properties: Mapping[str, str] | None = None,
-        progress: jars.Progress = jars.stderr_progress,
+        progress: jars.OnProgress = jars.stderr_progress,
         archives: bool = False,
     ) -> None:
         self._dir = BrokerDir(data_dir)
@@ -142,7 +142,7 @@ class EmbeddedKafka:
         if self._guard is not None:
             for pipe in (self._guard.stdin, self._guard.stdout):
                 if pipe is not None:
-                    pipe.close()  # closing stdin tells the guard to end the JVM
+                    pipe.close()  # the guard ends the JVM when its standard input is closed
             whole = self._guard.wait() == ENDED
         if self._jvm is not None and self._jvm.is_running():
             # Only when somebody killed the guard itself; is_running compares start times, not just the pid.

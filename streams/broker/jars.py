@@ -29,10 +29,10 @@ ENDPOINTS = (
 
 _DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 
-Progress = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 """Called with the name of the jar being fetched, how many are done, and how many there are."""
 
-Fetch = Callable[["JarSet", Path, Progress], Iterable[Path]]
+Fetch = Callable[["JarSet", Path, OnProgress], Iterable[Path]]
 """Puts a set's jars somewhere under the given empty directory and says where."""
 
 
@@ -59,7 +59,7 @@ KAFKA = JarSet(
 
 
 def stderr_progress(name: str, done: int, total: int) -> None:
-    """Tell on standard error how far the download is: one line on a terminal, else the first and the last."""
+    """Show on standard error how far the download is: one line on a terminal, else the first and the last."""
     if sys.stderr.isatty():
         end = "\n" if done == total else ""
         print(
@@ -76,7 +76,7 @@ def ensure_jars(
     cache_dir: Path,
     wanted: JarSet = KAFKA,
     *,
-    progress: Progress = stderr_progress,
+    progress: OnProgress = stderr_progress,
     fetch: Fetch | None = None,
 ) -> list[Path]:
     """Return the verified jars of a set, fetching them into the cache first where needed.
@@ -107,7 +107,7 @@ def ensure_jars(
 
 
 def faults(directory: Path, wanted: JarSet) -> list[str]:
-    """What is wrong with the jars of a directory, one line for each; empty if all are as pinned."""
+    """Return what is wrong with the jars of a directory, one line for each; empty if all are as pinned."""
     lines = []
     for name, expected in sorted(wanted.sums.items()):
         try:
@@ -131,7 +131,7 @@ def installed_jars(kafka_home: Path) -> list[Path]:
     return jars
 
 
-def fetch_with_jgo(wanted: JarSet, scratch: Path, progress: Progress) -> Iterator[Path]:
+def fetch_with_jgo(wanted: JarSet, scratch: Path, progress: OnProgress) -> Iterator[Path]:
     """Resolve and download a set's endpoints with jgo, into a repository of its own under `scratch`.
 
     The user's own Maven repository is neither read nor written: a jar damaged there would be
@@ -161,7 +161,7 @@ def fetch_with_jgo(wanted: JarSet, scratch: Path, progress: Progress) -> Iterato
     progress("", len(wanted.sums), len(wanted.sums))
 
 
-def _fill(final: Path, wanted: JarSet, scratch: Path, progress: Progress, fetch: Fetch) -> None:
+def _fill(final: Path, wanted: JarSet, scratch: Path, progress: OnProgress, fetch: Fetch) -> None:
     staging = scratch / "staging"
     staging.mkdir()
     try:
@@ -190,7 +190,7 @@ def _fill(final: Path, wanted: JarSet, scratch: Path, progress: Progress, fetch:
 
 
 def _reason(error: Exception) -> str:
-    """The innermost cause in a line: libraries wrap it in layers that repeat one another."""
+    """Return the innermost cause in a line: libraries wrap it in layers that repeat one another."""
     seen: BaseException = error
     while seen.__cause__ or seen.__context__:
         seen = seen.__cause__ or seen.__context__ or seen

@@ -14,7 +14,7 @@ FREE_PORTS = range(20_000, 32_768)
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen there, on the loopback address."""
+    """Return whether a server could listen there, on the loopback address."""
     with socket.socket() as probe:
         # As the broker does: connections that just ended do not count, a listening program does.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -27,7 +27,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(last: int | None, avoid: Iterable[int]) -> int:
-    """A free port: the last one if it is still free.
+    """Return a free port: the last one if it is still free.
 
     Raises
     ------
@@ -46,7 +46,10 @@ def free_port(last: int | None, avoid: Iterable[int]) -> int:
 
 
 def wanted_port(asked: int | None, usual: int) -> int:
-    """The port to ask for: the usual one where the user named none and it is free; 0 stands for any."""
+    """Return the port to ask for: the usual one where the user named none and it is free.
+
+    0 stands for any.
+    """
     if asked is not None:
         return asked
     return usual if is_free(usual) else 0

@@ -1,13 +1,14 @@
 """How records come from Kafka and go there, and who owns which partition.
 
-transport        Faust's transport, carrying whole fetches
-outbox           sending in order, and what of it Kafka has acknowledged
+transport        Faust's transport, which carries whole fetches
+outbox           it sends in order, and knows what Kafka has acknowledged
 assignment       which worker gets which partitions
-lease            whether this process may still take its partitions for its own
-foreign          noticing that somebody else wrote to our partition
-publishing       publishing many records fast
-readers          consumers of no group, made in one place; blocking_reader, views: for commands
-reading_ahead    going through something blocking from asyncio
-log_identity     of which log a state is
-stopping         stopping clients whose broker may be away
+lease            whether this process still owns its partitions
+topic_reader     it reads partitions that this process writes, and finds records by others
+publishing       it publishes many records fast
+follower         topics for programs without an event loop: all of a topic, and what comes next
+readers          consumers of no group, made in one place; blocking_reader: the same for commands
+reading_ahead    it runs a blocking iterator from asyncio
+log_identity     which topics a state is counted from
+stopping         it stops clients whose broker may be away
 """

@@ -5,14 +5,15 @@ like share of the cheap and of the dear work, and what is of one customer or one
 unit stays where it is unless its worker has more than its share: opening a store costs seconds, and
 aiokafka's own strategies move units for nothing (round robin) or give one worker all of one topic (sticky).
 
-Every member tells what it had in its last assignment and that assignment's round, the leader numbers the
-next. So a worker that was frozen claims by an old round what others have by a newer one, and loses it.
+Every member reports the units of its last assignment and the number of that assignment's round; the leader
+numbers the next round. A worker that was frozen therefore claims its units with an old round, and loses those
+that others claim with a newer one.
 
-Every member also tells where its stores are (host and data directory), of which units it has any, and how
-far they are. Units that nobody claims go to where their store is farthest, so that hosts that all start
-again get their own units back; and who has too many gives up first what is farther elsewhere. With the
-assignment every member learns where the others' stores are: several places without a checkpoint URL lose
-what only one of them has, and a worker says so.
+Every member also reports where its stores are (host and data directory), which units have stores there, and
+how far these stores are. A unit that nobody claims goes to the member whose store of it is farthest, so that
+hosts that all restart get their own units back. A member with too many units first gives up those whose store
+is farther elsewhere. The assignment also lists the places of all stores: if there are several places and no
+checkpoint URL, the loss of one place loses the stores there, and each worker warns of that.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ VERSION = 0
 
 
 class _Reported(msgspec.Struct, array_like=True):
-    """What a member tells the leader.
+    """What a member reports to the leader.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class _Reported(msgspec.Struct, array_like=True):
 
 
 class _Given(msgspec.Struct, array_like=True):
-    """What the leader tells a member: the round, its units, and where all members' stores are."""
+    """What the leader assigns to a member: the round, its units, and where all members' stores are."""
 
     round: int = 0
     units: list[int] = []
@@ -129,7 +130,7 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
     place
         Where the stores of this process are, in words.
     stores
-        Tells how far they are, by unit.
+        Returns how far they are, by unit.
     has_checkpoints
         Whether the settings say where checkpoints go.
     """
@@ -142,7 +143,7 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
 
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        """What this member tells the leader."""
+        """Return what this member reports to the leader."""
         reported = _Reported(cls._given.round, cls._given.units, cls.place, cls.stores())
         return ConsumerProtocolMemberMetadata(VERSION, sorted(topics), msgspec.json.encode(reported))
 
@@ -150,7 +151,7 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
     def assign(
         cls, cluster: object, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """Every member's assignment; called at the leader."""
+        """Return every member's assignment; called at the leader."""
         topics = sorted({topic for member in members.values() for topic in member.subscription})
         partitions = {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in topics}  # type: ignore[attr-defined]
         if unknown := [topic for topic in topics if not partitions[topic]]:

@@ -63,12 +63,12 @@ class BlockingReader:
             ) from error
 
     def begins(self) -> dict[Any, int]:
-        """The first offset of each partition."""
+        """Return the first offset of each partition."""
         begins: dict[Any, int] = self._run(self._consumer.beginning_offsets(self.assigned))
         return begins
 
     def ends(self) -> dict[Any, int]:
-        """The offset after the last record of each partition that can be read now."""
+        """Return the offset after the last record of each partition that can be read now."""
         ends: dict[Any, int] = self._run(self._consumer.end_offsets(self.assigned))
         return ends
 
@@ -82,7 +82,7 @@ class BlockingReader:
         self._run(seek())
 
     def reached(self, ends: dict[Any, int]) -> set[Any]:
-        """Which of these partitions are read up to these offsets."""
+        """Return which of these partitions are read up to these offsets."""
 
         async def reached() -> set[Any]:
             return {tp for tp, end in ends.items() if await self._consumer.position(tp) >= end}
@@ -101,7 +101,7 @@ class BlockingReader:
         self._run(read_only())
 
     def poll(self, timeout_ms: int) -> dict[Any, list[Any]]:
-        """Records by partition, waiting up to `timeout_ms` for a first one."""
+        """Return records by partition, waiting up to `timeout_ms` for a first one."""
         polled: dict[Any, list[Any]] = self._run(
             self._consumer.getmany(timeout_ms=timeout_ms, max_records=AT_ONCE)
         )

@@ -4,7 +4,7 @@ A worker that stood still (stopped, swapped out, cut off) for longer than the se
 partitions without knowing. Its deltas do no harm, being the same as its successor's, and its store is its
 own; but its lists would be old. So it works only while the group has confirmed it within the session
 timeout, by the clock that runs on while a process stands still. What was under way to Kafka when it
-stopped is found by its successor (streams/kafka/foreign.py).
+stopped is found by its successor (streams/kafka/topic_reader.py).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.broker.topics_admin import topic_ids
-from streams.kafka.views import read_all
+from streams.kafka.follower import read_all
 from streams.kinds import BOUGHT, CrossKind, Kind, counted_of_kinds
 from streams.messages.schema import Progress, decode_progress, key_text
 from streams.topics import ITEMS, PROGRESS
@@ -28,9 +28,9 @@ REBUILT = " rebuilt "
 class LogIdentity:
     """The ids of the topics that state is counted from, and where it begins if that was set.
 
-    A kind's state is of its own two topics and of the catalogue: a kind that is new changes no other's
-    identity. That of the catalogue's state is the same as of purchases. What is counted from first events is
-    of the topics of events, too, that these tell of.
+    The identity of a kind's state covers its own two topics and the catalogue, so a new kind changes no other
+    kind's identity. The catalogue's state has the identity of the state of purchases. The identity of what is
+    counted from history changes also covers the topics of the events that changed the histories.
     """
 
     kinds: tuple[Kind, ...]
@@ -38,13 +38,14 @@ class LogIdentity:
     begins: Mapping[tuple[str, int], int]
 
     def of(self, topic: str) -> str:
-        """The identity of the tasks of a topic: the ids, and a sum of where counting begins if it was set.
+        """Return the identity of the tasks of a topic: the ids, and a sum of where counting begins if it was
+        set.
 
         Two rebuilds have the same only if the ends of the deltas are, so that nothing was counted in between.
         """
         kind = next((k for k in self.kinds if topic in (k.events.name, k.deltas.name)), BOUGHT)
-        told_of = [side.events for side in kind.sides] if isinstance(kind, CrossKind) else []
-        names = sorted(spec.name for spec in (kind.events, ITEMS, kind.deltas, *told_of))
+        reported_of = [side.events for side in kind.sides] if isinstance(kind, CrossKind) else []
+        names = sorted(spec.name for spec in (kind.events, ITEMS, kind.deltas, *reported_of))
         topics = " ".join(f"{name} {self.ids[name]}" for name in names)
         places = sorted((name, partition) for name, partition in self.begins if name in names)
         if not places:
@@ -65,7 +66,7 @@ def log_identity(bootstrap: str, kinds: Iterable[Kind]) -> LogIdentity:
 
 
 def given_up(counted: str | None, now: str) -> bool:
-    """Whether a store of identity `counted` is of these topics, but of before their last rebuild.
+    """Return whether a store of identity `counted` is of these topics, but of before their last rebuild.
 
     None is the identity of an empty store, "" that of one made before stores said theirs.
 
@@ -84,12 +85,12 @@ def given_up(counted: str | None, now: str) -> bool:
 
 
 def beginning(topic: str, partition: int, offset: int) -> Progress:
-    """The record which says that counting begins at an offset: what was before is given up."""
+    """Return the record which says that counting begins at an offset: what was before is given up."""
     return Progress(task=f"{BEGINNING}{topic}-{partition}", worker="", applied=offset, stored=offset)
 
 
 def beginnings(bootstrap: str) -> dict[tuple[str, int], int]:
-    """Offsets at which counting begins, by topic and partition; empty if it is the first ones."""
+    """Return the offsets at which counting begins, by topic and partition; empty if it is the first ones."""
     found: dict[tuple[str, int], int] = {}
     for row in read_all(bootstrap, PROGRESS):
         task = key_text(row.key)

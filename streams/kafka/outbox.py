@@ -119,15 +119,15 @@ class Outbox:
             raise self.failed
 
     def idle(self, tp: TP) -> bool:
-        """Whether nothing of a partition is on its way."""
+        """Return whether nothing of a partition is on its way."""
         return tp not in self._senders
 
     def end_of(self, tp: TP) -> int:
-        """The offset after the last record of ours that Kafka has in a partition; 0 without any."""
+        """Return the offset after the last record of ours that Kafka has in a partition; 0 without any."""
         return self._ends.get(tp, 0)
 
     def sent_to(self, tp: TP) -> int:
-        """How often something was to be sent to a partition."""
+        """Return how often something was to be sent to a partition."""
         return self._sent_to.get(tp, 0)
 
     async def _send_queue(self, tp: TP) -> None:
@@ -233,7 +233,7 @@ def _together(queue: deque[_Waiting]) -> list[_Waiting]:
 
 
 def _batch(waiting: Sequence[_Waiting]) -> tuple[RecordBatch, int]:
-    """The batch of what goes out together, and the size it was counted with."""
+    """Return the batch of what goes out together, and the size it was counted with."""
     now_ms = time.time_ns() // 1_000_000
     size = sum(_size(one.content) for one in waiting)
     content = waiting[0].content
@@ -259,7 +259,9 @@ async def acknowledged(futures: Sequence[asyncio.Future[Any]]) -> None:
 
 
 def published_ms(record: Any) -> int | None:
-    """When the oldest event that a record follows from was published, ms since 1970: `Record.at_ms`."""
+    """Return when the oldest event that a record follows from was
+    published, ms since 1970: `Record.at_ms`.
+    """
     for name, value in record.headers:
         if name == "at":
             return int.from_bytes(value, "big")
@@ -297,7 +299,9 @@ class Unacknowledged:
         return self._acknowledged
 
     def reached(self, position: int) -> bool:
-        """Whether Kafka has everything up to a position, and all that was sent at it; raises what failed."""
+        """Return whether Kafka has everything up to a position, and all that was sent at it; raises what
+        failed.
+        """
         return self.position() >= position and not self._waiting
 
     async def wait(self) -> None:

@@ -162,7 +162,7 @@ def _left(consumer: Any, tp: Any, end: int) -> int:
 
 
 def _positions(consumer: Any) -> dict[Any, int]:
-    """Offset of the next record of every assigned partition whose position is known."""
+    """Return the offset of the next record of every assigned partition whose position is known."""
     subscription = consumer._fetcher._subscriptions.subscription
     if subscription is None or subscription.assignment is None:
         return {}
@@ -227,7 +227,7 @@ class Schema(faust.Schema):  # type: ignore[misc]
         """A fetch has no key."""
 
     def loads_value(self, _app: Any, message: Any, **_kwargs: Any) -> list[Chunk]:
-        """What was fetched."""
+        """Return what was fetched."""
         chunks: list[Chunk] = message.value
         return chunks
 

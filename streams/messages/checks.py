@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from state.customers.events import Kind
+from state.customers.events import Action
 from streams.kinds import EventKind
 from streams.messages.schema import MAX_ID_BYTES, MAX_QUANTITY
 
@@ -69,7 +69,7 @@ def check_time(time_ms: int, published_ms: int) -> None:
 
 
 def shown(value: object) -> str:
-    """A value as messages show it, shortened where it is long.
+    """Return a value as messages show it, shortened where it is long.
 
     >>> shown("tea"), shown("x" * 50)[-8:]
     ("'tea'", "xxxx'...")
@@ -91,12 +91,12 @@ class EventTypes:
         self.kind = kind
         self._topics = {other.word: other.events.name for other in kinds}
         self.numbers: dict[str | None, int] = {
-            None: int(Kind.PURCHASE), kind.word: int(Kind.PURCHASE),
-            "return": int(Kind.RETURN), "forget": int(Kind.FORGET),
+            None: int(Action.PURCHASE), kind.word: int(Action.PURCHASE),
+            "return": int(Action.RETURN), "forget": int(Action.FORGET),
         }  # fmt: skip
 
     def number(self, word: str | None) -> int:
-        """The value of `state.customers.events.Kind` for a type on the wire.
+        """Return the value of `state.customers.events.Action` for a type on the wire.
 
         Raises
         ------

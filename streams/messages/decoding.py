@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import msgspec
 import numpy as np
 
-from state.customers.events import EventBatch, Kind, event_hash
+from state.customers.events import Action, EventBatch, event_hash
 from state.customers.machine import CustomerMachine
 from streams.messages.checks import (
     LOG_APPEND_TIME,
@@ -28,7 +28,7 @@ T = TypeVar("T")
 BY_COLUMNS = 64  # records from which on it pays to decode a chunk by columns
 
 
-class Record(Protocol):
+class ConsumedRecord(Protocol):
     """A record as aiokafka and kafka-python deliver it."""
 
     offset: int
@@ -42,7 +42,7 @@ class Record(Protocol):
 class Refused:
     """A record that is no event, and why."""
 
-    record: Record
+    record: ConsumedRecord
     reason: str
 
 
@@ -57,13 +57,14 @@ class Decoded:
     """
 
     batch: EventBatch
-    records: list[Record] = field(default_factory=list)
+    records: list[ConsumedRecord] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     published_ms: int = 0
 
 
-def published_ms(record: Record, now_ms: int) -> int:
-    """When a record was published, ms since 1970: the broker's time, or now where the time is the producer's.
+def published_ms(record: ConsumedRecord, now_ms: int) -> int:
+    """Return when a record was published, ms since 1970: the broker's time, or now where the time is the
+    producer's.
 
     On a topic with CreateTime a record carries what its producer wrote there, which may be the time of the
     event, years ago, or 0: it says nothing about when the record was published.
@@ -98,7 +99,7 @@ def _check_source(event: EventMessage) -> None:
     check_id("source", event.source, MAX_SOURCE_BYTES)
 
 
-def _value(record: Record, null_reason: str) -> bytes:
+def _value(record: ConsumedRecord, null_reason: str) -> bytes:
     if record.value is None:
         raise Unusable(null_reason)
     if len(record.value) > MAX_VALUE_BYTES:
@@ -106,7 +107,7 @@ def _value(record: Record, null_reason: str) -> bytes:
     return record.value
 
 
-def _check_key(record: Record, name: str, value: str) -> None:
+def _check_key(record: ConsumedRecord, name: str, value: str) -> None:
     if record.key is None:
         raise Unusable(f"the record has no key: its key must be the {name}")
     if record.key != value.encode():
@@ -122,7 +123,9 @@ def _parsed(decode: Callable[[bytes], T], value: bytes) -> T:
         raise Unusable("not the JSON expected: nested too deeply") from None
 
 
-def _parsed_events(records: Sequence[Record]) -> Iterator[tuple[Record, EventMessage | Unusable]]:
+def _parsed_events(
+    records: Sequence[ConsumedRecord],
+) -> Iterator[tuple[ConsumedRecord, EventMessage | Unusable]]:
     for record in records:
         try:
             value = record.value
@@ -134,7 +137,7 @@ def _parsed_events(records: Sequence[Record]) -> Iterator[tuple[Record, EventMes
 
 
 def decode_events(
-    records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes, now_ms: int
+    records: Sequence[ConsumedRecord], end: int, machine: CustomerMachine, types: EventTypes, now_ms: int
 ) -> Decoded:
     """Decode a chunk whose last record is before offset `end`; new ids enter the machine's dictionaries.
 
@@ -150,14 +153,14 @@ def decode_events(
     customer_number, item_number = machine.customers.numbers.get, machine.items.numbers.get
     rows: list[tuple[int, int, int, int, int, int, int, int]] = []
     published: list[tuple[int, int, int]] = []
-    used: list[Record] = []
+    used: list[ConsumedRecord] = []
     refused: list[Refused] = []
     for record, event in parsed:
         if isinstance(event, Unusable):
             refused.append(Refused(record, str(event)))
             continue
         try:
-            kind = types.number(event.type)
+            action = types.number(event.type)
             moment = time_ms(event.timestamp, published_ms(record, now_ms))
             customer, item = customer_number(event.customer_id), item_number(event.item_id)
             if customer is None:
@@ -169,7 +172,7 @@ def decode_events(
                 check_id("profile_id", event.profile_id)
             if event.source is not None or event.sequence is not None:
                 _check_source(event)
-            if item is None and kind != Kind.FORGET:
+            if item is None and action != Action.FORGET:
                 check_id("item_id", event.item_id)
                 item = machine.items.number(event.item_id)
             if customer is None:
@@ -181,7 +184,7 @@ def decode_events(
             published.append((len(rows), machine.event_sources.number(event.source), event.sequence))
         profile = 0 if event.profile_id is None else machine.profiles.number(customer, event.profile_id)
         identity = event_hash(event.event_id)
-        rows.append((record.offset, kind, customer, item or 0, event.quantity, moment, identity, profile))
+        rows.append((record.offset, action, customer, item or 0, event.quantity, moment, identity, profile))
         used.append(record)
     first_ms = published_ms(used[0], now_ms) if used else 0
     return Decoded(EventBatch.of_rows(rows, end, published), used, refused, first_ms)
@@ -196,7 +199,7 @@ class DecodedItems:
     refused: list[Refused]
 
 
-def decode_items(records: Sequence[Record]) -> DecodedItems:
+def decode_items(records: Sequence[ConsumedRecord]) -> DecodedItems:
     """Decode a chunk of the catalogue. A null value takes the item out of the catalogue."""
     ids: list[str] = []
     available: list[bool] = []
@@ -218,7 +221,7 @@ def decode_items(records: Sequence[Record]) -> DecodedItems:
     return DecodedItems(ids, np.array(available, np.uint8), refused)
 
 
-def _key_id(record: Record) -> str:
+def _key_id(record: ConsumedRecord) -> str:
     if record.key is None:
         raise Unusable("the record has neither key nor value")
     try:

@@ -15,20 +15,20 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from state.customers.events import EventBatch, Kind, event_hashes
+from state.customers.events import Action, EventBatch, event_hashes
 from state.customers.machine import CustomerMachine
 from streams.messages.checks import AHEAD_MS, CONTROL, EARLIEST_MS, LOG_APPEND_TIME, MAX_VALUE_BYTES
 from streams.messages.schema import MAX_ID_BYTES, MAX_SOURCE_BYTES, EventMessage, decode_event
 
 if TYPE_CHECKING:
     from streams.messages.checks import EventTypes
-    from streams.messages.decoding import Record
+    from streams.messages.decoding import ConsumedRecord
 
 
 def decode_columns(
-    records: Sequence[Record], end: int, machine: CustomerMachine, types: EventTypes, now_ms: int
+    records: Sequence[ConsumedRecord], end: int, machine: CustomerMachine, types: EventTypes, now_ms: int
 ) -> EventBatch | None:
-    """The events of a chunk; None if any record is to be refused, or erases a customer.
+    """Return the events of a chunk; None if any record is to be refused, or erases a customer.
 
     New ids enter the machine's dictionaries in the order of the records, unless None is returned. `now_ms` is
     the caller's time, ms since 1970, when a record was published whose own time is its producer's.
@@ -43,9 +43,9 @@ def decode_columns(
             return None
     except (TypeError, msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    kinds = _kinds(events, types)
+    actions = _actions(events, types)
     times_ms = _times_ms([event.timestamp for event in events])
-    if kinds is None or times_ms is None:
+    if actions is None or times_ms is None:
         return None
     if times_ms.min() < EARLIEST_MS or times_ms.max() > _published_ms(records, now_ms) + AHEAD_MS:
         return None  # or perhaps none of them is to be refused
@@ -79,15 +79,15 @@ def decode_columns(
         known = {source: machine.event_sources.number(source) for source in dict.fromkeys(sources)}  # type: ignore[arg-type]
         source_numbers[:] = [known[source] for source in sources]
     return EventBatch(
-        np.fromiter((record.offset for record in records), np.int64, len(records)), kinds,
+        np.fromiter((record.offset for record in records), np.int64, len(records)), actions,
         np.array(slots, np.uint32), np.array(item_numbers, np.uint32),
         np.fromiter((event.quantity for event in events), np.uint32, len(events)), times_ms, hashes, profiles,
         source_numbers, np.array(sequences if numbered else np.zeros(len(events)), np.int64), end,
     )  # fmt: skip
 
 
-def _published_ms(records: Sequence[Record], now_ms: int) -> int:
-    """When the first of the records was published, at the latest."""
+def _published_ms(records: Sequence[ConsumedRecord], now_ms: int) -> int:
+    """Return when the first of the records was published, at the latest."""
     if {record.timestamp_type for record in records} == {LOG_APPEND_TIME}:
         return min(record.timestamp for record in records)
     return now_ms
@@ -102,7 +102,7 @@ def _given(value: str | None) -> bool:
 
 
 def _are_ids(values: Sequence[str | None]) -> bool:
-    """Whether those that are given are fit to be ids; looked at together, as most are."""
+    """Return whether those that are given are fit to be ids; looked at together, as most are."""
     given = list(filter(_given, values))
     if not given:
         return True
@@ -115,7 +115,7 @@ def _are_ids(values: Sequence[str | None]) -> bool:
 
 
 def is_id(value: str) -> bool:
-    """Whether a value is fit to be an id.
+    """Return whether a value is fit to be an id.
 
     >>> is_id("7502931"), is_id("a" + chr(7)), is_id(""), is_id("x" * 257)
     (True, False, False, False)
@@ -128,10 +128,10 @@ def is_id(value: str) -> bool:
         return False
 
 
-def _kinds(events: Sequence[EventMessage], types: EventTypes) -> npt.NDArray[np.uint8] | None:
+def _actions(events: Sequence[EventMessage], types: EventTypes) -> npt.NDArray[np.uint8] | None:
     words = {event.type for event in events}
-    numbers = {word: types.numbers.get(word, int(Kind.FORGET)) for word in words}
-    if int(Kind.FORGET) in numbers.values():
+    numbers = {word: types.numbers.get(word, int(Action.FORGET)) for word in words}
+    if int(Action.FORGET) in numbers.values():
         return None
     if not any(numbers.values()):
         return np.zeros(len(events), np.uint8)
@@ -154,7 +154,7 @@ def _times_ms(timestamps: Sequence[int | str]) -> npt.NDArray[np.int64] | None:
 def _numbers(
     machine: CustomerMachine, customers: Sequence[str], items: Sequence[str]
 ) -> tuple[list[int], list[int]] | None:
-    """The numbers of customers and items; new ones get one. None if one of the new is no id."""
+    """Return the numbers of customers and items; new ones get one. None if one of the new is no id."""
     slots = list(map(machine.customers.numbers.get, customers))
     numbers = list(map(machine.items.numbers.get, items))
     new_customers = [i for i, slot in enumerate(slots) if slot is None] if None in slots else []

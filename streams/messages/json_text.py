@@ -35,7 +35,7 @@ Text = tuple[np.uint64, np.uint64, np.uint64, int]
 
 
 def text_of(text: str) -> Text:
-    """A text of at most 24 bytes as three words and its size, for `put_text`."""
+    """Return a text of at most 24 bytes as three words and its size, for `put_text`."""
     raw = text.encode()
     if len(raw) > OVERRUN:
         raise ValueError(f"{text!r} has {len(raw)} bytes, at most {OVERRUN} fit")
@@ -81,7 +81,9 @@ def put_id(
 
 @kernel
 def _digits(value: int) -> tuple[np.uint64, int]:
-    """The digits of a number below 10^8 as a word, the first in its lowest byte, and how many they are."""
+    """Return the digits of a number below 10^8 as a word, the first in its lowest byte, and how many they
+    are.
+    """
     word = np.uint64(0)
     size = 0
     while True:
@@ -95,7 +97,7 @@ def _digits(value: int) -> tuple[np.uint64, int]:
 
 @kernel
 def eight_digits(value: int) -> np.uint64:
-    """A number below 10^8 as a word of eight digits, zeros in front."""
+    """Return a number below 10^8 as a word of eight digits, zeros in front."""
     word, size = _digits(value)
     if size < 8:
         empty = np.uint64(8 * (8 - size))
@@ -131,7 +133,7 @@ def put_whole(at: int, value: int) -> int:
 
 @kernel
 def _power_of_ten(value: float) -> int:
-    """The power of ten of a positive number's first digit."""
+    """Return the power of ten of a positive number's first digit."""
     exponent = np.int64(double_bits(value) >> np.uint64(52)) - _EXPONENT_BIAS
     power = (exponent * _LOG10_2) >> 32
     return int(power) + int(value >= _POWERS[power + 1 + _MIDDLE])

@@ -74,7 +74,7 @@ class JsonIds:
         self._plain = self._plain and b"\\" not in self.blob[start : ends[-1]].tobytes()
 
     def plain(self, items: npt.NDArray[np.int64]) -> Parts:
-        """The ids of items as they are, not quoted, as keys of records."""
+        """Return the ids of items as they are, not quoted, as keys of records."""
         if self._plain:
             return Parts(self.blob, self.starts[items] + 1, self.ends[items] - 1)
         return parts_of([name.encode() for name in self._items.ids(items.tolist())])

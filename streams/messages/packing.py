@@ -30,5 +30,5 @@ def pack(raw: bytes | memoryview) -> bytes:
 
 
 def unpack(packed: bytes) -> bytes:
-    """What was compressed by `pack`."""
+    """Return what was compressed by `pack`."""
     return _mine.decompress(packed)

@@ -65,7 +65,7 @@ _COMMA = np.uint64(ord(","))
 def popularity_records(
     machine: ItemMachine, rows: npt.NDArray[np.int64], ids: JsonIds, kind: npt.NDArray[np.uint8]
 ) -> list[tuple[bytes, bytes | None]]:
-    """Key and message of the items of some rows; a message of None for an item that nobody has.
+    """Return the key and message of the items of some rows; a message of None for an item that nobody has.
 
     `kind` is a JSON string, `ids` those of the machine's items.
     """
@@ -90,7 +90,7 @@ def popularity_records(
 
 
 def popularity_of(raw: bytes) -> ItemPopularity:
-    """What a message says.
+    """Return what a message says.
 
     Raises
     ------

@@ -57,7 +57,7 @@ def parts_of(texts: Sequence[bytes]) -> Parts:
 
 
 def successive(raw: Bytes, ends: Ends) -> Parts:
-    """The parts of an array that lie one behind the other."""
+    """Return the parts of an array that lie one behind the other."""
     return Parts(raw, np.append(0, ends[:-1]), ends)
 
 
@@ -101,11 +101,11 @@ class RecordBatch:
         """Do nothing, as it is finished."""
 
     def closed(self) -> bool:
-        """Whether it takes no more records."""
+        """Return whether it takes no more records."""
         return True
 
     def record_count(self) -> int:
-        """How many records it has."""
+        """Return how many records it has."""
         return self._count
 
     def size(self) -> int:
@@ -189,7 +189,7 @@ def _put_varint(at: int, value: int) -> int:
 
 @kernel
 def _varint_bytes(value: int) -> int:
-    """How many bytes the varint of a number that is not negative takes."""
+    """Return how many bytes the varint of a number that is not negative takes."""
     rest = np.uint64(value) << np.uint64(1)
     size = 1
     while rest > np.uint64(0x7F):

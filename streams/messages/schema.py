@@ -161,7 +161,10 @@ class CountedMessage(Struct):
 
 
 def key_text(key: bytes | None) -> str:
-    """The text of a record's key. Anybody may have written the record, so the key need not be a text."""
+    """Return the text of a record's key.
+
+    Anybody may have written the record, so the key need not be a text.
+    """
     return (key or b"").decode(errors="replace")
 
 

@@ -6,7 +6,7 @@ task        one partition's customers: their events, what is published, what is 
 advice      what they should see, and what is learnt from what they buy
 waiting     who of them is to be recommended to, and when
 board       what is known of a kind: lists of all items, popularity, catalogue, learnt weights
-following   reading what is published: lists, popularity, the catalogue, weights, how good it was
+follower   reading what is published: lists, popularity, the catalogue, weights, how good it was
 list_reading  lists as workers write them, into arrays
 offers      which items published recommendations hold
 published   what is published of a partition, by whom, and what it offers

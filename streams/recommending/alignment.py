@@ -1,13 +1,13 @@
-"""What a lesson may know: lists and popularity of just before the event, neither later nor much older.
+"""Keep lists and popularity in step with the events, so that no training step sees the future.
 
-A lesson asks what would have been shown before an event. A worker may be ahead of a recommender, by
-milliseconds live, by seconds in a load; were its lists read as they come, they might have counted the very
-purchases that the lesson is to foretell, and the ranker would learn to trust them far too much. So nothing is
-read that is later in event time than the events that the tasks have read. Tasks that have read their logs to
-the end, and for a second had nothing more to read, hold up nothing.
+A training step asks what would have been shown before an event. A worker may be ahead of a recommender: by
+milliseconds live, by seconds in a load. If its lists were taken in as they come, they might have counted the
+very purchases that the training step predicts, and the ranker would learn to trust them far too much. So
+lists and popularity are not taken in while they are later in event time than the events that the tasks have
+read. A task that has read its log to the end, and has had nothing more to read for a second, delays nothing.
 
-In a load popularity is published every few seconds, and these may be weeks of event time: what a recommender
-knows then is too old to learn from.
+In a load popularity is published every few seconds, which may be weeks of event time: what a recommender
+then knows is too old to learn from.
 """
 
 from __future__ import annotations
@@ -27,20 +27,19 @@ _AS_OF = re.compile(rb'"as_of":(\d+)').search
 
 
 class Alignment:
-    """How far in event time the tasks of a kind are. Threads may use it.
+    """How far the tasks of a kind are in event time. It may be used from several threads.
 
     Parameters
     ----------
     clock
-        Seconds.
+        Returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._behind: dict[int, int] = {}  # newest event times of tasks that have more to read
-        self._counted: dict[
-            int, tuple[float, int]
-        ] = {}  # when popularity came from a partition; its event time
+        # per partition when popularity last came from it, and the event time of that
+        self._counted: dict[int, tuple[float, int]] = {}
         self._newest_ms = -1
         self._applied_at = float("-inf")
 
@@ -57,11 +56,11 @@ class Alignment:
             self._behind.pop(partition, None)
 
     def closed(self, partition: int) -> None:
-        """Note that a task is no longer here: it holds up nothing."""
+        """Note that a task is closed: it delays nothing any more."""
         self._behind.pop(partition, None)
 
     def holds_up(self, records: Sequence[Any]) -> bool:
-        """Whether records of lists or popularity are later than the events that tasks have read.
+        """Return whether records of lists or popularity are later than the events that tasks have read.
 
         >>> from types import SimpleNamespace
         >>> alignment, records = Alignment(), [SimpleNamespace(value=b'{"item_id":"tea","as_of":90000}')]
@@ -74,7 +73,7 @@ class Alignment:
         >>> alignment.holds_up(records)
         False
         """
-        behind = list(self._behind.values())  # at once: others may change it meanwhile
+        behind = list(self._behind.values())  # a copy: other threads may change it meanwhile
         if behind:
             read_ms = min(behind)
         elif self._clock() - self._applied_at < IDLE_S:
@@ -88,7 +87,7 @@ class Alignment:
         self._counted[partition] = self._clock(), time_ms
 
     def is_fresh(self, time_ms: int) -> bool:
-        """Whether popularity is of less than a day, in event time, before an event.
+        """Return whether the popularity is less than a day, in event time, older than an event.
 
         >>> alignment = Alignment()
         >>> alignment.counted(0, 5 * DAY_MS)
@@ -96,13 +95,13 @@ class Alignment:
         (True, False)
         """
         since = self._clock() - ACTIVE_S
-        # of a partition from which nothing came for longer nothing has changed
+        # a partition from which nothing has come for longer has not changed
         active = [as_of for at, as_of in list(self._counted.values()) if at > since]
         return time_ms - min(active, default=time_ms) < OLDEST_MS
 
 
 def as_of_ms(records: Sequence[Any]) -> int:
-    """The event time of the last record that has one: it grows along a partition. -1 without any."""
+    """Return the event time of the last record that has one, which is the newest; -1 if none has one."""
     for record in reversed(records):
         found = None if record.value is None else _AS_OF(record.value)
         if found is not None:

@@ -4,7 +4,7 @@
     related-items  ─┐                 ▲
     popularity     ─┼──► the board ───┴────────► bestsellers
     items, models  ─┘                 ▲
-    ranker, quality  ◄────────────────┴─── lessons: what was bought, had it been shown?
+    ranker, quality  ◄────────────────┴─── training: was what was bought shown before?
 
 and once more for watches and every type of events in the settings. The events are read by a consumer group
 of its own, so that it may lag behind the workers and they never wait for it; all else by all recommenders.

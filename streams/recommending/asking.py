@@ -28,7 +28,7 @@ class AskedFilter(Struct, forbid_unknown_fields=True):
     without: list[str] = []
 
 
-class Asked(Struct, forbid_unknown_fields=True):
+class Question(Struct, forbid_unknown_fields=True):
     """The question. Without a kind it is that of each customer's newest event."""
 
     customers: Annotated[list[str], Meta(max_length=1_000)]
@@ -42,7 +42,7 @@ class Asked(Struct, forbid_unknown_fields=True):
     ] = False
 
 
-_decode = msgspec.json.Decoder(Asked).decode
+_decode = msgspec.json.Decoder(Question).decode
 
 
 async def answer(tasks: RecommenderTasks, request: web.Request) -> web.Response:
@@ -85,7 +85,7 @@ async def answer(tasks: RecommenderTasks, request: web.Request) -> web.Response:
 async def _task(
     tasks: RecommenderTasks, kind: str | None, customer_id: str, *, here: bool
 ) -> tuple[RecommenderTask | None, bool]:
-    """The task that recommends to a customer, and whether the customer is known to it.
+    """Return the task that recommends to a customer, and whether the customer is known to it.
 
     Without a kind it is that of the customer's newest event.
     """
@@ -117,7 +117,7 @@ class _Found(NamedTuple):
     ready: bool
 
     def ready_task(self) -> RecommenderTask:
-        """The task, once every task of the partition can recommend."""
+        """Return the task, once every task of the partition can recommend."""
         if not self.ready:
             raise _not_yet()
         return self.task
@@ -130,7 +130,7 @@ def _not_yet() -> web.HTTPServiceUnavailable:
 async def _newest(
     tasks: RecommenderTasks, kind: str | None, partition: int, customer_id: str
 ) -> _Found | None:
-    """What there is of a customer in a partition; None if no task of the kind is open here for it."""
+    """Return what there is of a customer in a partition; None if no task of the kind is open here for it."""
     some = [task for name, task in tasks.recommenders(partition).items() if kind in (None, name)]
     if not some:
         return None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from recommending.catalogue import Catalogue
 from recommending.chronological import ChronologicalModel
-from recommending.list_view import ListView
 from recommending.ranker import Ranker, average
 from recommending.recommender import new_rankers
+from recommending.related_lists import RelatedLists
 from state.popularity.view import PopularityView
 from streams.recommending.alignment import Alignment
 from streams.recommending.list_reading import ListReader
@@ -24,12 +24,12 @@ QualityKey = tuple[int, str, str, str]  # partition, day, algorithm, variant
 
 @dataclass
 class Board:
-    """The board of one kind. All of it but `alignment` is changed, and read, with `view.lock` held.
+    """The board of one kind. All of it but `alignment` is changed, and read, with `related.lock` held.
 
     Attributes
     ----------
     rankers : dict[str, Ranker]
-        What this process has learnt: its partitions teach the same.
+        What this process has learnt; all its partitions train the same rankers.
     learnt : dict[int, RankerState]
         What each partition, of any recommender, has learnt, as last published.
     quality : dict
@@ -49,7 +49,7 @@ class Board:
     """
 
     kind: EventKind
-    view: ListView
+    related: RelatedLists
     catalogue: Catalogue
     rankers: dict[str, Ranker] = field(default_factory=new_rankers)
     learnt: dict[int, RankerState] = field(default_factory=dict)
@@ -61,9 +61,9 @@ class Board:
     model: ChronologicalModel | None = None
 
     def __post_init__(self) -> None:
-        self.lists = ListReader(self.view)
+        self.lists = ListReader(self.related)
         self.alignment = Alignment()
-        self.popularity = PopularityView(self.view.items)
+        self.popularity = PopularityView(self.related.items)
 
     def offer(self, item_id: str, *, available: bool) -> None:
         """Note whether an item can be bought."""
@@ -71,17 +71,21 @@ class Board:
             self.hidden += 1
 
     def mark(self, partitions: int) -> int:
-        """The newest settle mark that was read in every partition of the popularity topic; -1: none."""
+        """Return the newest settle mark that was read in every partition of the popularity topic.
+
+        -1: none.
+        """
         return min((self.marks.get(p, -1) for p in range(partitions)), default=-1)
 
     def take_in(self, here: dict[int, dict[str, float]]) -> None:
-        """Go on from the average of what all have learnt; `here` are lessons of this process's partitions.
+        """Continue from the average of the weights of all partitions.
 
-        Each partition counts as much as it has had lessons; those here have the weights of this process.
+        `here` has the training steps of this process's partitions, which share the weights of this process. A
+        partition counts in proportion to its training steps.
         """
         others = [state for p, state in self.learnt.items() if p not in here]
         for name, ranker in self.rankers.items():
-            own = ranker.state() | {"cases": sum(lessons[name] for lessons in here.values())}
+            own = ranker.state() | {"cases": sum(training_steps[name] for training_steps in here.values())}
             theirs = [state.rankers[name] for state in others if name in state.rankers]
             if theirs:
                 ranker.adopt(average([own, *theirs]))
@@ -93,8 +97,8 @@ class Boards:
     def __init__(self, kinds: tuple[EventKind, ...], list_length: int) -> None:
         self.catalogue = Catalogue()
         self.pacing = Pacing()
-        self.by_kind = {kind.name: Board(kind, ListView(list_length), self.catalogue) for kind in kinds}
+        self.by_kind = {kind.name: Board(kind, RelatedLists(list_length), self.catalogue) for kind in kinds}
 
     def of(self, kind: EventKind) -> Board:
-        """The board of a kind."""
+        """Return the board of a kind."""
         return self.by_kind[kind.name]

@@ -1,7 +1,7 @@
-"""What one partition's customers taught: published to `ranker` and `quality`, taken up by its next owner.
+"""Publish what was learnt from one partition's customers to `ranker` and `quality`.
 
-The weights in effect are the average over all partitions. None of it is part of the exact state: what was
-learnt in the second before a crash is lost.
+The partition's next owner continues from it. The weights in effect are the average over all partitions. None
+of this is part of the exact state: what was learnt in the second before a crash is lost.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ if TYPE_CHECKING:
     from streams.tasks.context import Context
 
 Here = Callable[[], dict[int, dict[str, float]]]
-"""The lessons of each partition of a kind in this process."""
+"""Returns the training steps of each partition of a kind in this process."""
 
 
 class LearntPublisher:
-    """Publishes what the learner of one partition of the customers learnt."""
+    """Publishes what the learner of one customer partition learnt."""
 
     def __init__(self, partition: int, board: Board, context: Context, here: Here) -> None:
         self._partition, self._board, self._context, self._here = partition, board, context, here
         self._published: dict[tuple[int, str, str], int] = {}
         self._before: dict[QualityKey, Quality | None] = {}  # counted before this learner began
-        self._taught = -1.0  # lessons when last published
+        self._published_steps = -1.0  # training steps when last published
 
     def begin(self, learner: Learner) -> None:
-        """Have a new learner go on from what the partition's owners before it published."""
+        """Make a new learner continue from what earlier owners of the partition published."""
         board = self._board
-        self._published, self._taught, self._before = {}, -1.0, {}
+        self._published, self._published_steps, self._before = {}, -1.0, {}
         if (own := board.learnt.get(self._partition)) is not None:
-            # learnt by the partition's owner before: as good as learnt here
+            # what an earlier owner of the partition learnt counts as learnt here
             for name, state in own.rankers.items():
-                learner.lessons[name] = float(state["cases"])
+                learner.training_steps[name] = float(state["cases"])
         for name, ranker in board.rankers.items():
-            # a partition that has published nothing must not begin anew what others here have learnt
+            # a partition that has published nothing must not reset what others in this process have learnt
             states = [own, *board.learnt.values()] if own is not None else [*board.learnt.values()]
-            taught = [s.rankers[name] for s in states if name in s.rankers]
-            taught = [state for state in taught if state["cases"] > 0]
-            if ranker.cases == 0 and taught:
-                ranker.restore(taught[0])
+            trained = [s.rankers[name] for s in states if name in s.rankers]
+            trained = [state for state in trained if state["cases"] > 0]
+            if ranker.steps == 0 and trained:
+                ranker.restore(trained[0])
 
     async def publish(self, learner: Learner) -> None:
-        """Take in what others learnt, and publish what was learnt here since the last time."""
+        """Take in what others learnt, and publish what was learnt here since the last call."""
         board, outbox = self._board, self._context.outbox
         await in_thread(self._take_in)
         records: list[Record] = []
         partitions = self._context.partitions
-        lessons = sum(learner.lessons.values())
-        if lessons != self._taught:
-            self._taught = lessons
+        training_steps = sum(learner.training_steps.values())
+        if training_steps != self._published_steps:
+            self._published_steps = training_steps
             rankers = {
-                name: ranker.state() | {"cases": learner.lessons[name]}
+                name: ranker.state() | {"cases": learner.training_steps[name]}
                 for name, ranker in board.rankers.items()
             }
             own = RankerState(kind=board.kind.name, partition=self._partition, rankers=rankers)
@@ -75,11 +75,11 @@ class LearntPublisher:
         outbox.send_all(records)
 
     def _take_in(self) -> None:
-        with self._board.view.lock:
+        with self._board.related.lock:
             self._board.take_in(self._here())
 
     def _quality(self, day: int, algorithm: str, variant: str, learner: Learner) -> Quality:
-        """Cases and hits, with those of before this learner."""
+        """Return the cases (tests) and hits, including those from before this learner."""
         name = datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
         key = self._partition, name, algorithm, variant
         before = self._before.setdefault(key, self._board.quality.get(key))

@@ -1,4 +1,4 @@
-"""Lists as they come, straight into a view's arrays.
+"""Lists as they come, straight into the related lists' arrays.
 
 During a load and after a settle, lists come by the ten thousand a second, of a hundred entries each. Decoded
 into objects one takes 150 us; the kernel here takes a tenth. It reads exactly what workers write
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending.id_table import IdArrays, IdTable, find
-from recommending.list_view import ListArrays, ListView, landmark_weight, put_entry, put_head
+from recommending.related_lists import ListArrays, RelatedLists, landmark_weight, put_entry, put_head
 from state.memory.arrays import address_of, kernel, load_any
 from streams.messages.json_text import Text, text_of
 
@@ -68,10 +68,10 @@ _decode = msgspec.json.Decoder(_List).decode
 
 
 class ListReader:
-    """Puts messages of lists into a view. To be used with the view's lock held."""
+    """Puts messages of lists into the related lists. To be used with the related lists' lock held."""
 
-    def __init__(self, view: ListView) -> None:
-        self._view, self._table = view, IdTable(view.items)
+    def __init__(self, related: RelatedLists) -> None:
+        self._related, self._table = related, IdTable(related.items)
 
     def take(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Take in records of a lists topic in their order; of what is no list, what was known stays."""
@@ -90,21 +90,23 @@ class ListReader:
             name = key.decode()
         except UnicodeDecodeError:
             return
-        number = self._view.put_head(name, buyers=0, recent_mass=0.0, as_of_ms=0)
-        self._view.put_entries(number, [], as_of_ms=0)
+        number = self._related.put_head(name, buyers=0, recent_mass=0.0, as_of_ms=0)
+        self._related.put_entries(number, [], as_of_ms=0)
 
     def _take_values(self, values: Sequence[bytes]) -> None:
         if not values:
             return
-        view, items = self._view, self._view.items
+        related, items = self._related, self._related.items
         raw = np.frombuffer(b"".join((*values, bytes(PADDING))), np.uint8)
         ends = np.cumsum([len(value) for value in values])
         starts = np.append(0, ends[:-1])
-        spans = np.empty((view.k + 1, 2), np.int64)
+        spans = np.empty((related.k + 1, 2), np.int64)
         at = 0
         while at < len(values):
-            view.make_room()
-            at, why, found = put_messages(raw, starts, ends, at, self._table.up_to_date(), view.arrays, spans)
+            related.make_room()
+            at, why, found = put_messages(
+                raw, starts, ends, at, self._table.up_to_date(), related.arrays, spans
+            )
             if why == NEW_IDS:
                 try:
                     names = [raw[start:end].tobytes().decode() for start, end in spans[:found].tolist()]
@@ -118,7 +120,7 @@ class ListReader:
                 at += 1
 
     def _take_unusual(self, value: bytes) -> None:
-        view = self._view
+        related = self._related
         try:
             message = _decode(value)
             counts = (message.buyers, *(n for e in message.related for n in (e.together, e.after)))
@@ -127,10 +129,10 @@ class ListReader:
         except (msgspec.MsgspecError, OverflowError, UnicodeDecodeError) as error:
             log.warning("a list is not as workers write it (%s): the one before it is used", error)
             return
-        number = view.put_head(
+        number = related.put_head(
             message.item_id, buyers=message.buyers, recent_mass=message.recent_mass, as_of_ms=message.as_of
         )
-        view.put_entries(number, message.related, as_of_ms=message.as_of)
+        related.put_entries(number, message.related, as_of_ms=message.as_of)
 
 
 @kernel
@@ -141,7 +143,7 @@ def _masked(size: int) -> np.uint64:
 
 @kernel
 def _after(at: int, text: Text) -> int:
-    """The address behind a text that is at an address; 0 if something else is there, or `at` is 0."""
+    """Return the address behind a text that is at an address; 0 if something else is there, or `at` is 0."""
     if at == 0:
         return 0
     size = text[3]
@@ -158,7 +160,10 @@ def _after(at: int, text: Text) -> int:
 
 @kernel
 def _string(at: int) -> int:
-    """The address of the quote that ends the string whose text is at an address; 0 if it has escapes."""
+    """Return the address of the quote that ends the string whose text is at an address.
+
+    0 if it has escapes.
+    """
     while at != 0:
         letter = np.int64(load_any(at) & _BYTE)
         if letter == _QUOTE:
@@ -171,7 +176,10 @@ def _string(at: int) -> int:
 
 @kernel
 def _digits(at: int, value: int) -> tuple[int, int, int]:
-    """A number whose digits follow those of `value`; the address behind them, and how many they are."""
+    """Return a number whose digits follow those of `value`.
+
+    The address behind them, and how many they are.
+    """
     n = 0
     while n < _MOST_DIGITS:
         digit = int(load_any(at) & _BYTE) - _ZERO
@@ -185,7 +193,10 @@ def _digits(at: int, value: int) -> tuple[int, int, int]:
 
 @kernel
 def _whole(at: int) -> tuple[int, int]:
-    """The whole number at an address, and the address behind it; 0 if there is none that is read here."""
+    """Return the whole number at an address, and the address behind it.
+
+    0 if there is none that is read here.
+    """
     if at == 0:
         return 0, 0
     value, end, n = _digits(at, 0)
@@ -194,7 +205,7 @@ def _whole(at: int) -> tuple[int, int]:
 
 @kernel
 def _real(at: int) -> tuple[float, int]:
-    """The number at an address, and the address behind it; 0 if there is none that is read here."""
+    """Return the number at an address, and the address behind it; 0 if there is none that is read here."""
     if at == 0:
         return 0.0, 0
     value, at, n = _digits(at, 0)
@@ -223,7 +234,8 @@ def _real(at: int) -> tuple[float, int]:
 def _item(
     table: IdArrays, base: int, at: int, spans: npt.NDArray[np.int64], new: int
 ) -> tuple[int, int, int]:
-    """The item whose id a field at an address has: its number, -1 if it is new; the address of what follows.
+    """Return the item whose id a field at an address has: its number, -1 if it is new; the address of what
+    follows.
 
     Where a new id is, from `base` on, is put into `spans` as the `new`th, as long as there is room. How many
     there are by then is returned, too.

@@ -96,7 +96,7 @@ class ModelAnnounced(Struct, kw_only=True):
 
 
 def key_of(customer_id: str, profile_id: str | None) -> str:
-    """The key of a recommendations message; ids have no control characters, so that keys differ."""
+    """Return the key of a recommendations message; ids have no control characters, so that keys differ."""
     return customer_id if profile_id is None else f"{customer_id}\t{profile_id}"
 
 

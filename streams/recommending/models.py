@@ -19,7 +19,7 @@ import msgspec
 from chronological.model import Model, decode, encode
 from recommending.chronological import ChronologicalModel
 from state.memory.ids import Dictionary
-from streams.kafka.views import read_all, send
+from streams.kafka.follower import read_all, send
 from streams.messages.schema import encode as encode_message
 from streams.process.threads import in_thread
 from streams.recommending.board import Board, Boards
@@ -40,7 +40,7 @@ class ModelError(Exception):
 
 
 def newest_version(bootstrap: str, kind: str) -> int:
-    """The largest version that was announced of a kind; 0 without any.
+    """Return the largest version that was announced of a kind; 0 without any.
 
     Raises
     ------

@@ -91,7 +91,7 @@ class Offers:
                 self.put(key, older._offered[row].tolist())
 
     def holding(self, hidden: npt.NDArray[np.bool_]) -> list[bytes]:
-        """Keys of messages that hold an item for which `hidden`, by number, is true."""
+        """Return the keys of messages that hold an item for which `hidden`, by number, is true."""
         offered = self._offered[: len(self._keys)]
         known = (offered >= 0) & (offered < len(hidden))
         which = (known & hidden[np.where(known, offered, 0)]).any(axis=1) if len(hidden) else ()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.kafka.foreign import Written
+from streams.kafka.topic_reader import Written
 from streams.messages.schema import key_text
 from streams.recommending.offers import Offers
 from streams.recommending.unfinished import published_before
@@ -28,7 +28,7 @@ log = logging.getLogger("alsobought")
 AGAIN_S = 1.0
 
 
-class Published:
+class PublishedRecommendations:
     """The recommendations of one partition.
 
     Attributes
@@ -42,7 +42,7 @@ class Published:
     def __init__(self, board: Board, partition: int, context: Context) -> None:
         self._board, self._context = board, context
         self._tp = TP(board.kind.recommendations.name, partition)
-        self.offers = Offers(board.view.items, context.settings.recommendations)
+        self.offers = Offers(board.related.items, context.settings.recommendations)
         self.whole = False
         self._written: Written | None = None
 
@@ -54,7 +54,7 @@ class Published:
         """
         self._written = Written(self._tp, await self._context.reader.end_of(self._tp))
         if 0 <= looked_through < self._written.end:
-            self._written.foreign.append((looked_through, self._written.end))
+            self._written.by_others.append((looked_through, self._written.end))
 
     @property
     def looked_through(self) -> int:
@@ -65,7 +65,7 @@ class Published:
         """Read what was published before."""
         while not self.whole:
             try:
-                older = await published_before(self._tp, self._context, self._board.view)
+                older = await published_before(self._tp, self._context, self._board.related)
                 async with self._context.lock:  # a thread may be noting what it recommends
                     self.offers.adopt(older)
                 self.whole = True
@@ -74,14 +74,16 @@ class Published:
                 await asyncio.sleep(AGAIN_S)
 
     async def by_others(self) -> set[str]:
-        """Customers for whom somebody else published since the last time; with nothing of ours on its way."""
+        """Return customers for whom somebody else published since the last time; with nothing of ours on its
+        way.
+        """
         written, reader, found = self._written, self._context.reader, set[str]()
         if written is not None:
             try:
                 written.reached(await reader.end_of(self._tp))
-                while written.foreign:
-                    found |= customers_of(await reader.keys(self._tp, *written.foreign[0]))
-                    written.foreign.pop(0)
+                while written.by_others:
+                    found |= customers_of(await reader.keys(self._tp, *written.by_others[0]))
+                    written.by_others.pop(0)
             except KafkaError as error:
                 log.info("%s-%d: %s; looked at again later", *self._tp, error)
         return found
@@ -92,11 +94,11 @@ class Published:
             self._written.own(first, count)
 
     def holding_hidden(self) -> set[str]:
-        """Customers whose messages offer an item that cannot be bought."""
-        with self._board.view.lock:
+        """Return the customers whose messages offer an item that cannot be bought."""
+        with self._board.related.lock:
             return customers_of(self.offers.holding(self._board.popularity.popularity.available == 0))
 
 
 def customers_of(keys: set[bytes] | list[bytes]) -> set[str]:
-    """The customers whose keys these are, or whose profiles'."""
+    """Return the customers whose keys these are, or whose profiles'."""
     return {key_text(key).partition("\t")[0] for key in keys}

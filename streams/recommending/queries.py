@@ -18,7 +18,7 @@ class RecommenderQueries(Service):
     """Serves questions about the customers of the open tasks."""
 
     def routes(self) -> list[web.RouteDef]:
-        """What is answered."""
+        """Return what is answered."""
         return [web.post("/recommendations", self._recommendations)]
 
     async def _recommendations(self, request: web.Request) -> web.Response:

@@ -15,10 +15,9 @@ import numpy.typing as npt
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from recommending.list_view import Translation
-from state.popularity.bestsellers import EVERYTHING, Bestsellers
-from state.popularity.bestsellers import Board as Which
-from streams.kafka.foreign import Written
+from recommending.related_lists import IdMapping
+from state.popularity.bestsellers import EVERYTHING, BestsellerList, Bestsellers
+from streams.kafka.topic_reader import Written
 from streams.messages.partitioning import partition_for
 from streams.process.threads import in_thread
 from streams.recommending.messages import Seller, Sellers, encode
@@ -42,7 +41,7 @@ class SellersPublisher:
         self._board, self._shared, self._context = board, shared, context
         self._topic = board.kind.bestsellers.name
         self._lists = Bestsellers()
-        self._categories = Translation(board.popularity.items, board.catalogue.items, adding=False)
+        self._categories = IdMapping(board.popularity.items, board.catalogue.items, adding=False)
         self._seen = (-1, -1, -1, -1)
         self._here: dict[int, Written] = {}  # partitions that have everything, and what is ours there
         self._wake = asyncio.Event()
@@ -53,7 +52,7 @@ class SellersPublisher:
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        await self._shared.following.caught_up.wait()
+        await self._shared.follower.caught_up.wait()
         while True:
             try:
                 await self._look()
@@ -72,7 +71,7 @@ class SellersPublisher:
         board, tasks = self._board, self._shared.tasks(self._board.kind)
         mark = board.mark(self._context.partitions)
         if mark > board.settled:
-            await self._shared.following.reach([ITEMS.name])
+            await self._shared.follower.reach([ITEMS.name])
             for task in tasks:
                 task.wake()
         await self.publish()
@@ -88,7 +87,7 @@ class SellersPublisher:
             if partition in tasks and not board.popularity.purchases:
                 continue  # nobody bought anything: there is nothing to look after
             written.reached(await reader.end_of(written.tp))
-            if partition not in tasks or written.foreign:  # lost, or somebody else's lists are in it
+            if partition not in tasks or written.by_others:  # lost, or somebody else's lists are in it
                 del self._here[partition]
         fresh = set(tasks) - set(self._here)
         seen = (
@@ -116,10 +115,12 @@ class SellersPublisher:
             self._here[task.tp.partition].own(first, len(records))
 
     def _records(self, here: set[int], fresh: set[int]) -> dict[int, list[tuple[bytes, bytes | None]]]:
-        """What is to be sent to each partition: all there is to `fresh` ones, to others what changed."""
+        """Return what is to be sent to each partition: all there is to
+        `fresh` ones, to others what changed.
+        """
         board = self._board
         found: dict[int, list[tuple[bytes, bytes | None]]] = {partition: [] for partition in here}
-        with board.view.lock:
+        with board.related.lock:
             changed = self._lists.update(
                 board.popularity.popularity, board.popularity.items, self._category_numbers()
             )
@@ -135,16 +136,16 @@ class SellersPublisher:
         groups = self._board.catalogue.groups[:, 0]
         return np.where(numbers >= 0, groups[np.maximum(numbers, 0)], 0).astype(np.int32)
 
-    def _key(self, which: Which) -> bytes:
+    def _key(self, which: BestsellerList) -> bytes:
         prefix, name = "trending" if which.trending else "category", self._category(which)
         if name is None:
             return b"trending" if which.trending else b"all"
         return f"{prefix}:{name}".encode()
 
-    def _category(self, which: Which) -> str | None:
+    def _category(self, which: BestsellerList) -> str | None:
         return None if which.category == EVERYTHING else self._board.catalogue.categories.id(which.category)
 
-    def _message(self, which: Which) -> bytes | None:
+    def _message(self, which: BestsellerList) -> bytes | None:
         sellers = self._lists.lists.get(which)
         if not sellers:
             return None

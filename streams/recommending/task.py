@@ -1,4 +1,4 @@
-"""One partition's customers of a kind: lessons before their events are in histories, then recommendations.
+"""One partition's customers of a kind: it trains the ranker on their events, and recommends to them.
 
 Recommendations follow the lists: they are made a moment after a customer's event, not more than about once a
 second for the same customer, and while a backlog is read not at all (customers wait, each once). What is
@@ -21,7 +21,7 @@ from faust.types import TP
 
 from recommending.catalogue import Filter
 from recommending.recommender import Shelf
-from state.customers.events import Kind
+from state.customers.events import Action
 from state.customers.machine import CustomerMachine
 from state.customers.pairing import DUPLICATE, INCLUDED, NEW, REPEAT
 from state.customers.saver import CustomerSaver
@@ -36,7 +36,7 @@ from streams.process.threads import in_thread
 from streams.recommending.advice import Advice
 from streams.recommending.learnt import LearntPublisher
 from streams.recommending.messages import Recommendations, encode, key_of
-from streams.recommending.published import Published
+from streams.recommending.published import PublishedRecommendations
 from streams.recommending.unfinished import customers_between, reported_before
 from streams.recommending.waiting import Waiting
 from streams.tasks.context import Context
@@ -77,13 +77,15 @@ class RecommenderTask(Task):
     def __init__(self, tp: TP, context: Context, kind: EventKind, shared: Shared) -> None:
         super().__init__(tp, context)
         self.kind = kind
-        self._board, self._following = shared.boards.of(kind), shared.following
+        self._board, self._follower = shared.boards.of(kind), shared.follower
         self._pacing = shared.boards.pacing
         self._types = EventTypes(kind, kinds_of(context.settings))
-        self._learnt = LearntPublisher(tp.partition, self._board, context, lambda: shared.lessons(kind))
+        self._learnt = LearntPublisher(
+            tp.partition, self._board, context, lambda: shared.training_steps(kind)
+        )
         self._waiting = Waiting()
         self._news: list[tuple[int, list[str]]] = []  # offset of a chunk, whom it has news of
-        self._published = Published(self._board, tp.partition, context)
+        self._published = PublishedRecommendations(self._board, tp.partition, context)
         self._hidden = -1  # of the board, when what is published was last looked through
         self._wake = asyncio.Event()
         self._behind_ms, self._chunk_at = 0.0, 0.0
@@ -94,7 +96,7 @@ class RecommenderTask(Task):
         self.remembers = False
 
     def new_saver(self, store: RocksStore) -> Saver:
-        """A new machine with its store, not loaded."""
+        """Return a new machine with its store, not loaded."""
         partitions = self.context.partitions
         # as the worker's, but for the pairs, so that the worker's checkpoints are of the same histories
         self.machine = CustomerMachine(
@@ -106,7 +108,7 @@ class RecommenderTask(Task):
             pairs=False,
         )
         self.advice = Advice(
-            self.machine, self._board, self._following, self._pacing, self.context.settings.variants,
+            self.machine, self._board, self._follower, self._pacing, self.context.settings.variants,
             self._learnt.begin,
         )  # fmt: skip
         return CustomerSaver(self.machine, store, self.log_identity)
@@ -116,7 +118,7 @@ class RecommenderTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Customers, in memory or not, and items."""
+        """Return customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
     def replays_to(self, end: int) -> None:
@@ -124,7 +126,7 @@ class RecommenderTask(Task):
         self.replayed_from, self.replayed_to = self.position, end
 
     def loops(self) -> list[Any]:
-        """What recommends. No checkpoints are taken: it begins from those of workers."""
+        """Return what recommends. No checkpoints are taken: it begins from those of workers."""
         return [self._run(), self._look_back()]
 
     @property
@@ -144,7 +146,7 @@ class RecommenderTask(Task):
         return (self._board.settled, done)
 
     def progress(self, worker: str) -> Progress:
-        """How far it is, how far its recommendations are, and which model they use."""
+        """Return how far it is, how far its recommendations are, and which model they use."""
         progress = super().progress(worker)
         progress.task = self.reported_as
         progress.recommended, progress.settled = self.recommended, self._board.settled
@@ -154,11 +156,11 @@ class RecommenderTask(Task):
     # ------------------------------------------------------------------ events
 
     def postpones(self, now_s: float) -> bool:
-        """Wait while it is far ahead of the worker: a lesson needs the lists of what was before it."""
+        """Wait while the task is far ahead of the worker: training needs the lists from before the event."""
         read_ms = max(self._event_ms, self.machine.newest_ms)  # also of before it was opened
         self._board.alignment.has_more(self.tp.partition, read_ms)
         new = self.position >= self.replayed_to
-        waits = new and self._following.ahead(self.name, self.position, LEAD_EVENTS)
+        waits = new and self._follower.ahead(self.name, self.position, LEAD_EVENTS)
         if waits:
             self._chunk_at = now_s  # the backlog goes on
         return waits
@@ -184,7 +186,7 @@ class RecommenderTask(Task):
         now_ms = time.time_ns() // 1_000_000
         decoded = decode_events(records, chunk.end, machine, self._types, now_ms)
         batch = decoded.batch
-        for slot in np.unique(batch.customers[batch.kinds == Kind.FORGET]).tolist():
+        for slot in np.unique(batch.customers[batch.actions == Action.FORGET]).tolist():
             customer_id = machine.customers.id(slot)
             for profile in (None, *filter(None, machine.profiles.of(slot))):
                 self._waiting.erased[key_of(customer_id, profile).encode()] = None
@@ -196,7 +198,7 @@ class RecommenderTask(Task):
         # as in a worker time passes with purchases: an erasure says when it was asked for
         if counted.any():
             self._event_ms = max(self._event_ms, int(batch.times_ms[counted].max()))
-            with self._board.view.lock:
+            with self._board.related.lock:
                 self._board.popularity.move_on(self._event_ms)
         self._behind_ms = now_ms - decoded.published_ms if decoded.published_ms else 0.0
         # a replay may bring what the state had already, but no recommendation had
@@ -283,7 +285,7 @@ class RecommenderTask(Task):
             self.looked_through = self._published.looked_through
 
     def _has_work(self) -> bool:
-        """Whether something is to be published now; in a backlog only what may not stay as it is."""
+        """Return whether something is to be published now; in a backlog only what may not stay as it is."""
         waiting = self._waiting
         return bool(waiting.urgent or ((waiting.erased or waiting.due(1)) and not self._behind))
 
@@ -341,12 +343,12 @@ class RecommenderTask(Task):
         return computed_s
 
     def _records(self, customers: list[str]) -> tuple[list[tuple[bytes, bytes | None]], list[str]]:
-        """The messages for customers and their profiles, and customers for whom there is nothing."""
+        """Return the messages for customers and their profiles, and customers for whom there is nothing."""
         advice, machine, offers = self.advice, self.machine, self._published.offers
         advice.synchronise()
         records: list[tuple[bytes, bytes | None]] = []
         unserved: list[str] = []
-        k, number = self.context.settings.recommendations, self._board.view.items.number
+        k, number = self.context.settings.recommendations, self._board.related.items.number
         machine.bring_in(customers, [])
         for customer_id in customers:
             slot = machine.customers.get(customer_id)
@@ -371,7 +373,9 @@ class RecommenderTask(Task):
         return self.advice.learner() is not None
 
     async def newest(self, customer_id: str) -> tuple[int, int]:
-        """Time of a customer's newest event, and for those without any how many events there were of late."""
+        """Return the time of a customer's newest event, and for those without any how many events there were
+        of late.
+        """
         async with self.lock:
             history = self.machine.history(customer_id)
         return max((b.last_ms for b in history), default=0), int(
@@ -381,7 +385,7 @@ class RecommenderTask(Task):
     async def ask(
         self, customer_id: str, k: int, shelf: Shelf, wanted: Filter, profile: str | None
     ) -> Recommendations | None:
-        """What a customer should see now, of a shelf."""
+        """Return what a customer should see now, of a shelf."""
         async with self.lock:
             await in_thread(self.advice.synchronise)
             return await in_thread(self.advice.message, customer_id, k, shelf, wanted, profile)

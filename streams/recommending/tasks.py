@@ -12,7 +12,7 @@ from faust.types import TP
 
 from streams.kinds import EventKind
 from streams.recommending.board import Boards
-from streams.recommending.following import Following
+from streams.recommending.follower import BoardFollower
 from streams.recommending.models import Models
 from streams.recommending.sellers import SellersPublisher
 from streams.recommending.task import RecommenderTask
@@ -28,17 +28,21 @@ class Shared:
     """What the tasks of a recommender share; `open_tasks` gives those that are open."""
 
     boards: Boards
-    following: Following
+    follower: BoardFollower
     open_tasks: Callable[[], Iterable[Task]]
 
     def tasks(self, kind: EventKind) -> list[RecommenderTask]:
-        """The open tasks of a kind."""
+        """Return the open tasks of a kind."""
         return [task for task in self.open_tasks() if isinstance(task, RecommenderTask) and task.kind == kind]
 
-    def lessons(self, kind: EventKind) -> dict[int, dict[str, float]]:
-        """What each ranker learnt from the customers of each open partition of a kind."""
-        taught = {task.tp.partition: task.advice.taught for task in self.tasks(kind)}
-        return {partition: lessons for partition, lessons in taught.items() if lessons is not None}
+    def training_steps(self, kind: EventKind) -> dict[int, dict[str, float]]:
+        """Return what each ranker learnt from the customers of each open partition of a kind."""
+        steps = {task.tp.partition: task.advice.steps for task in self.tasks(kind)}
+        return {
+            partition: training_steps
+            for partition, training_steps in steps.items()
+            if training_steps is not None
+        }
 
 
 class RecommenderTasks(Tasks):
@@ -50,21 +54,23 @@ class RecommenderTasks(Tasks):
     def __init__(self, app: Any, settings: Settings) -> None:
         super().__init__(app, settings)
         boards = Boards(self.kinds, settings.list_length)
-        self._shared_state = Shared(boards, Following(settings.kafka or "127.0.0.1:9092", boards), self.all)
+        self._shared_state = Shared(
+            boards, BoardFollower(settings.kafka or "127.0.0.1:9092", boards), self.all
+        )
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
-        """A task for each partition of every kind's events."""
+        """Return a task for each partition of every kind's events."""
         return {kind.events.name: partial(self._make, kind) for kind in self.kinds}
 
     def _make(self, kind: EventKind, tp: TP, context: Context) -> Task:
         return RecommenderTask(tp, context, kind, self._shared_state)
 
     def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
-        """What reads and publishes for all tasks together."""
+        """Return what reads and publishes for all tasks together."""
         shared = self._shared_state
         sellers = [SellersPublisher(board, shared, context) for board in shared.boards.by_kind.values()]
         return [
-            shared.following.run(context.partitions),
+            shared.follower.run(context.partitions),
             Models(shared.boards).run(),
             *(one.run() for one in sellers),
             self._spread(sellers),
@@ -72,7 +78,7 @@ class RecommenderTasks(Tasks):
 
     async def _spread(self, sellers: list[SellersPublisher]) -> None:
         """Wake whoever publishes what follows from what was read: when an item is hidden, at once."""
-        changed = self._shared_state.following.changed
+        changed = self._shared_state.follower.changed
         boards = self._shared_state.boards.by_kind.values()
         seen: tuple[tuple[int, int], ...] = ()
         while True:
@@ -89,7 +95,9 @@ class RecommenderTasks(Tasks):
             await asyncio.sleep(0)
 
     def recommenders(self, partition: int) -> dict[str, RecommenderTask]:
-        """What recommends to the customers of a partition, by kind; nothing if it is another process's."""
+        """Return what recommends to the customers of a partition, by kind; nothing if it is another
+        process's.
+        """
         return {
             kind.name: task
             for kind in self.kinds

@@ -18,7 +18,7 @@ from streams.recommending.offers import Offers
 from streams.topics import PROGRESS
 
 if TYPE_CHECKING:
-    from recommending.list_view import ListView
+    from recommending.related_lists import RelatedLists
     from streams.kinds import EventKind
     from streams.recommending.task import RecommenderTask
     from streams.tasks.context import Context
@@ -28,7 +28,7 @@ RECENT = 2_000  # records of a partition of `progress`: minutes of its tasks
 
 
 async def reported_before(task: RecommenderTask, context: Context) -> Progress | None:
-    """What the partition's last owner reported; None if none did."""
+    """Return what the partition's last owner reported; None if none did."""
     key = task.reported_as.encode()
     tp = TP(PROGRESS.name, partition_for(key, context.partitions))
     end = await context.reader.end_of(tp)
@@ -42,7 +42,9 @@ async def reported_before(task: RecommenderTask, context: Context) -> Progress |
 async def customers_between(
     task: RecommenderTask, kind: EventKind, context: Context, start: int, end: int
 ) -> tuple[list[str], list[bytes]]:
-    """Customers with events at offsets [start, end) who have something, and keys of messages to take back."""
+    """Return customers with events at offsets [start, end) who have something, and keys of messages to take
+    back.
+    """
     reader, partition = context.reader, task.tp.partition
     keys = await reader.keys(TP(kind.events.name, partition), start, end)
     async with task.lock:
@@ -56,13 +58,15 @@ async def customers_between(
     return [name for name in customers if name not in gone], erased
 
 
-async def published_before(tp: TP, context: Context, view: ListView) -> Offers:
-    """Which items the newest recommendations of every key hold, as far as they were published until now."""
-    offers = Offers(view.items, context.settings.recommendations)
+async def published_before(tp: TP, context: Context, related: RelatedLists) -> Offers:
+    """Return which items the newest recommendations of every key hold, as far as they were published until
+    now.
+    """
+    offers = Offers(related.items, context.settings.recommendations)
     some: list[tuple[bytes, bytes | None]] = []
 
     def take() -> None:
-        with view.lock:
+        with related.lock:
             for key, value in some:
                 try:
                     offers.read(key, value)

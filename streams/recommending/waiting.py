@@ -51,7 +51,7 @@ class Waiting:
         self._due = first | {c: when for c, when in self._due.items() if c not in first}
 
     def due(self, most: int) -> list[str]:
-        """Some of the urgent ones; else of those who wait long enough, in their order."""
+        """Return some of the urgent ones; else of those who wait long enough, in their order."""
         if self.urgent:
             return list(self.urgent)[:most]
         now, found = self._clock(), list[str]()
@@ -63,7 +63,7 @@ class Waiting:
         return found
 
     def next_s(self, longest: float) -> float:
-        """Seconds until somebody is due."""
+        """Return seconds until somebody is due."""
         if not self._due:
             return longest
         return max(0.001, min(due for due, _ in self._due.values()) - self._clock())
@@ -83,7 +83,7 @@ class Waiting:
         self._served = {c: at for c, at in self._served.items() if now - at < AGAIN_S}
 
     def served_until(self, position: int, before: int) -> int:
-        """The offset before which recommendations follow from all events; the position at most.
+        """Return the offset before which recommendations follow from all events; the position at most.
 
         `before` is what it was: with keys to take back it stays.
         """

@@ -34,12 +34,12 @@ class StoreFolder:
         self._adopt()
 
     def newest(self) -> Path | None:
-        """The store's folder; None on an empty disk."""
+        """Return the store's folder; None on an empty disk."""
         numbers = self._numbers()
         return self.root / str(numbers[-1]) if numbers else None
 
-    def following(self) -> Path:
-        """The folder of the next generation, which does not exist yet."""
+    def next_generation(self) -> Path:
+        """Return the folder of the next generation, which does not exist yet."""
         return self.root / str(max(self._numbers(), default=0) + 1)
 
     def take_over(self) -> Path:
@@ -50,14 +50,14 @@ class StoreFolder:
         StoreError
             If it cannot be read, which may pass while its owner is at work on it.
         """
-        newest, following = self.newest(), self.following()
+        newest, to = self.newest(), self.next_generation()
         assert newest is not None
-        partial = following.with_suffix(PARTIAL)
+        partial = to.with_suffix(PARTIAL)
         shutil.rmtree(partial, ignore_errors=True)
         copy_held(newest, partial)
-        partial.rename(following)
-        log.warning("%s is held by a worker that does not answer: copied to %s", newest, following.name)
-        return following
+        partial.rename(to)
+        log.warning("%s is held by a worker that does not answer: copied to %s", newest, to.name)
+        return to
 
     def clean(self) -> None:
         """Remove what is left of older generations and broken attempts, except what a process still holds."""

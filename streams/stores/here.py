@@ -47,7 +47,10 @@ class StoresHere:
         self._positions[task] = position
 
     def by_unit(self, opened: Mapping[str, int]) -> dict[int, int]:
-        """How far the stores of each unit are, the sum of their positions; `opened` has the open ones."""
+        """Return how far the stores of each unit are, the sum of their positions.
+
+        `opened` has the open ones.
+        """
         units: dict[int, int] = {}
         for task, position in {**self._positions, **opened}.items():
             unit = int(task.rpartition("-")[2])

@@ -58,15 +58,15 @@ class Stores:
         self._identity_of = identity_of
 
     def log_identity(self, task: str) -> str:
-        """Which topics a task's state must have been counted from."""
+        """Return which topics a task's state must have been counted from."""
         return self._identity_of(topic_of(task))
 
     def folder(self, task: str) -> StoreFolder:
-        """Where a task's store is."""
+        """Return where a task's store is."""
         return StoreFolder(self.root / task)
 
     async def open(self, task: str) -> RocksStore:
-        """A task's store, opened; empty only where neither a store nor a checkpoint is.
+        """Return a task's store, opened; empty only where neither a store nor a checkpoint is.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class Stores:
             log.warning("%s: %s was given up by `alsobought rebuild`", task, store.path)
             await in_thread(store.close)
             if not await in_thread(self._restore, task, folder):
-                folder.following().mkdir()
+                folder.next_generation().mkdir()
             store = await self._open_newest(task, folder)
         if await self._is_behind(task, store):
             await in_thread(store.close)
@@ -89,11 +89,11 @@ class Stores:
         return store
 
     def is_newest(self, task: str, store: RocksStore) -> bool:
-        """Whether a store is the newest generation of the task's on this host."""
+        """Return whether a store is the newest generation of the task's on this host."""
         return self.folder(task).newest() == store.path
 
     async def reopen(self, task: str, store: RocksStore) -> RocksStore | None:
-        """The newest checkpoint instead of a store that Kafka's log does not fit; None without one."""
+        """Return the newest checkpoint instead of a store that Kafka's log does not fit; None without one."""
         folder = self.folder(task)
         if not await in_thread(self._restore, task, folder):
             return None
@@ -106,7 +106,7 @@ class Stores:
             await in_thread(self._restore, task, folder)
         while True:
             try:
-                path = folder.newest() or folder.following()
+                path = folder.newest() or folder.next_generation()
                 return await in_thread(partial(RocksStore, path, large=is_deltas(topic_of(task))))
             except StoreLocked:
                 # its owner before the rebalance, a worker on the same data directory, is closing it
@@ -137,7 +137,7 @@ class Stores:
     def _restore(self, task: str, folder: StoreFolder) -> bool:
         if self.checkpoints is None:
             return False
-        to = folder.following()
+        to = folder.next_generation()
         to.parent.mkdir(parents=True, exist_ok=True)
         checkpoint = self.checkpoints.restore(task, to, identity=self.log_identity(task))
         if checkpoint is None:

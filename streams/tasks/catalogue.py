@@ -32,12 +32,12 @@ class CatalogueTask(Task):
         self._topics = [kind.deltas.name for kind in kinds]
 
     def new_saver(self, store: RocksStore) -> Saver:
-        """A new machine with its store, not loaded."""
+        """Return a new machine with its store, not loaded."""
         self.machine = CatalogueMachine(Source(CATALOGUE_SOURCE, self.tp.partition))
         return CatalogueSaver(self.machine, store, self.log_identity)
 
     def begin(self) -> list[Record]:
-        """What the others know goes to kinds that are new, or were not in the settings for a while."""
+        """Return what the others know goes to kinds that are new, or were not in the settings for a while."""
         # stores of before there were kinds do not say to whom; it was these
         known = self.saver.readers or [BOUGHT.deltas.name]
         missing = [topic for topic in self._topics if topic not in known]

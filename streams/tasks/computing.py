@@ -18,7 +18,7 @@ from faust.types import TP
 from streams.kafka.outbox import Record
 from streams.process.threads import in_thread_of
 from streams.tasks.items import ItemTask
-from streams.tasks.passes import Counts
+from streams.tasks.passes import WaitingCounts
 from streams.tasks.refresh import Ranked
 from streams.tasks.task import Outgoing, Task
 from streams.tasks.watched_bought import CrossingTask
@@ -34,7 +34,7 @@ WAITING_ROWS = 192  # of passes in a cycle that had something else to do
 BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it while a backlog is counted
 
 
-class Applied(NamedTuple):
+class AppliedChunk(NamedTuple):
     """What follows from a chunk, and the task's position then; None if something before it is missing."""
 
     task: Task
@@ -57,7 +57,7 @@ class Listed:
 
     task: ItemTask
     batches: list[Ranked] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
+    counts: WaitingCounts = field(default_factory=WaitingCounts)
     settled: int = -1
 
     @property
@@ -90,17 +90,17 @@ class Computing:
         return await in_thread_of(self._thread, partial(function, *args))
 
     def item_tasks(self) -> list[ItemTask]:
-        """The open tasks of deltas."""
+        """Return the open tasks of deltas."""
         return [task for task in self._tasks.values() if isinstance(task, ItemTask)]
 
     def crossing_tasks(self) -> list[CrossingTask]:
-        """The open tasks of first events."""
+        """Return the open tasks of history changes."""
         return [task for task in self._tasks.values() if isinstance(task, CrossingTask)]
 
     def apply_all(
         self, chunks: Sequence[tuple[Task, Chunk]]
-    ) -> tuple[list[Transferred], list[Applied], list[Transferred]]:
-        """What follows from the chunks; and what is to be transferred before that and after it."""
+    ) -> tuple[list[Transferred], list[AppliedChunk], list[Transferred]]:
+        """Return what follows from the chunks; and what is to be transferred before that and after it."""
         begin = time.thread_time()
         before = self._due()
         applied = self._take_all(chunks)
@@ -115,16 +115,16 @@ class Computing:
             if (task := crossing.customer_task) is not None and (records := crossing.due(task))
         ]
 
-    def _take_all(self, chunks: Sequence[tuple[Task, Chunk]]) -> list[Applied]:
+    def _take_all(self, chunks: Sequence[tuple[Task, Chunk]]) -> list[AppliedChunk]:
         applied = []
         for task, chunk in chunks:
             outgoing = task.take(chunk)
-            applied.append(Applied(task, chunk, task.position, outgoing))
+            applied.append(AppliedChunk(task, chunk, task.position, outgoing))
         return applied
 
     def count_and_rank(
         self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
-    ) -> tuple[list[Applied], list[Listed]]:
+    ) -> tuple[list[AppliedChunk], list[Listed]]:
         """Count deltas, and rank the lists that follow.
 
         Parameters

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from faust.types import TP
 
-from streams.kafka.foreign import TopicReader
 from streams.kafka.lease import Lease
 from streams.kafka.outbox import Outbox
+from streams.kafka.topic_reader import TopicReader
 from streams.settings import Settings
 from streams.stores.opening import Stores
 from streams.tasks.others import Others

@@ -11,11 +11,11 @@ import numpy as np
 from faust.types import TP
 
 from state.customers import pairing
-from state.customers.events import Kind
+from state.customers.events import Action
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.messages.deltas import Source, encode
-from state.messages.first_events import BOUGHT, encode_first
+from state.messages.history_changes import BOUGHT, encode_history_changes
 from state.settings import CountingSettings
 from state.storage.saving import Saver
 from state.storage.store import RocksStore
@@ -27,21 +27,21 @@ from streams.messages.partitioning import partition_for, partitions_for
 from streams.settings import Settings
 from streams.tasks.context import Context
 from streams.tasks.task import Outgoing, Task
-from streams.topics import FIRST_EVENTS
+from streams.topics import HISTORY_CHANGES
 
 if TYPE_CHECKING:
     from streams.kafka.transport import Chunk
 
 
 def counting_settings(settings: Settings) -> CountingSettings:
-    """The machines' settings."""
+    """Return the machines' settings."""
     return CountingSettings(
         settings.window, settings.row_capacity, settings.list_length, settings.score, settings.score_tolerance
     )
 
 
 def item_partition(partitions: int, item_id: str) -> int:
-    """The partition of an item."""
+    """Return the partition of an item."""
     return partition_for(item_id.encode(), partitions)
 
 
@@ -57,8 +57,8 @@ class CustomerTask(Task):
         self._types = EventTypes(kind, kinds_of(context.settings))
 
     def new_saver(self, store: RocksStore) -> Saver:
-        """A new machine with its store, not loaded."""
-        partitions, publishes_as = self.context.partitions, self._source_of_first_events()
+        """Return a new machine with its store, not loaded."""
+        partitions, publishes_as = self.context.partitions, self._source_of_history_changes()
         self.machine = CustomerMachine(
             counting_settings(self.context.settings),
             Source(EVENTS_SOURCE, self.tp.partition),
@@ -70,8 +70,8 @@ class CustomerTask(Task):
         )
         return CustomerSaver(self.machine, store, self.log_identity)
 
-    def _source_of_first_events(self) -> Source | None:
-        """What the crossing machine knows it as, if there is one and this kind has a side in it."""
+    def _source_of_history_changes(self) -> Source | None:
+        """Return what the crossing machine knows it as, if there is one and this kind has a side in it."""
         for kind in listed_of(self.context.settings):
             if isinstance(kind, CrossKind) and self.kind in kind.sides:
                 return Source(kind.sides.index(self.kind), self.tp.partition)
@@ -82,7 +82,7 @@ class CustomerTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Customers, in memory or not, and items."""
+        """Return customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
@@ -99,8 +99,8 @@ class CustomerTask(Task):
             for message in messages
         ]
         outgoing += [
-            Record(FIRST_EVENTS.name, self.tp.partition, None, encode_first(message), at_ms)
-            for message in applied.first_events
+            Record(HISTORY_CHANGES.name, self.tp.partition, None, encode_history_changes(message), at_ms)
+            for message in applied.history_changes
         ]
         self.counters.events += len(decoded.batch)
         return Outgoing(outgoing, decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
@@ -113,7 +113,7 @@ class CustomerTask(Task):
         if not decoded.records:
             return
         places = partitions_for([record.key or b"" for record in decoded.records], self.context.partitions)
-        elsewhere = (places != self.tp.partition) & (decoded.batch.kinds != Kind.FORGET)
+        elsewhere = (places != self.tp.partition) & (decoded.batch.actions != Action.FORGET)
         if found := int(np.count_nonzero(elsewhere)):
             self.counters.misplaced += found
             self.context.warn_of_partitioner(self.tp.topic)

@@ -1,6 +1,6 @@
 """The cycle: what was fetched of all partitions goes through all machines in one pass, again and again.
 
-    1. events, first events, the catalogue   through their machines; what follows from them is sent at once
+    1. events, history changes, the catalogue   through their machines; what follows from them is sent at once
     2. deltas                                into rows
     3. rows                                  ranked; the lists that changed are sent
     4. state                                 a slice of it is stored
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from faust.types import TP
 
-from streams.tasks.computing import Applied, Computing, Listed, Transferred
+from streams.tasks.computing import AppliedChunk, Computing, Listed, Transferred
 from streams.tasks.items import ItemTask
 from streams.tasks.storing import Storing
 from streams.tasks.task import Task
@@ -173,7 +173,10 @@ class Cycle:
     def _sorted_out(
         self, chunks: Sequence[Chunk], now: float
     ) -> tuple[list[tuple[Task, Chunk]], list[tuple[ItemTask, Chunk]]]:
-        """What is for which task: of those that send on, and of item tasks. What is postponed is kept."""
+        """Return what is for which task: of those that send on, and of item tasks.
+
+        What is postponed is kept.
+        """
         sources: list[tuple[Task, Chunk]] = []
         deltas: list[tuple[ItemTask, Chunk]] = []
         waits: dict[TP, bool] = {}
@@ -194,7 +197,7 @@ class Cycle:
         self._kept = kept
         return sources, deltas
 
-    def _send(self, context: Context, applied: Sequence[Applied]) -> None:
+    def _send(self, context: Context, applied: Sequence[AppliedChunk]) -> None:
         for task, chunk, position, outgoing in applied:
             if outgoing is None:
                 self._miss(task, chunk)
@@ -239,7 +242,7 @@ class Cycle:
         )
 
     def _pause_s(self) -> float:
-        """How long the next cycle may wait for something to be fetched."""
+        """Return how long the next cycle may wait for something to be fetched."""
         if any(task.refresher.ready and task.refresher.has_waiting for task in self.computing.item_tasks()):
             return 0.0
         return POSTPONED_S if self._kept else IDLE_S

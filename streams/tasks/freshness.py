@@ -18,7 +18,7 @@ class Latency:
         self._seen.append((ms, events))
 
     def take(self) -> tuple[float, float]:
-        """The median and the 99th percentile since last asked; `NONE` without events.
+        """Return the median and the 99th percentile since last asked; `NONE` without events.
 
         >>> latency = Latency()
         >>> for ms, events in ((10.0, 1), (30.0, 98), (500.0, 2)):
@@ -47,7 +47,7 @@ class Longest:
         self._longest = max(self._longest, ms)
 
     def take(self) -> float:
-        """The longest since last asked; 0 without any.
+        """Return the longest since last asked; 0 without any.
 
         >>> longest = Longest()
         >>> longest.note(3.0); longest.note(2.0)

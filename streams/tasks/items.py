@@ -52,7 +52,7 @@ class ItemTask(Task):
         self._asks = asyncio.Event()
 
     def new_saver(self, store: RocksStore) -> Saver:
-        """A new machine with its store, not loaded."""
+        """Return a new machine with its store, not loaded."""
         memory_bytes = self.memory_bytes(1 / self.context.partitions)
         view = self.context.others.view(self.kind) if isinstance(self.kind, EventKind) else None
         others = NeighbourPopularity(view)
@@ -69,7 +69,7 @@ class ItemTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Rows, in memory or not, and items."""
+        """Return rows, in memory or not, and items."""
         return self.machine.row_count + len(self.machine.items)
 
     def replays_to(self, end: int) -> None:
@@ -77,7 +77,9 @@ class ItemTask(Task):
         self.machine.replayed_to = end
 
     def loops(self) -> list[Any]:
-        """What looks for lists that others wrote, publishes popularity, and begins and ends a settling."""
+        """Return what looks for lists that others wrote, publishes popularity, and begins and ends a
+        settling.
+        """
         publishing = [] if self.popularity is None else [self.popularity.run()]
         refreshing = self.refresher.look_for_others(), self.refresher.finish_settling()
         return [*super().loops(), *refreshing, *publishing, self._begin_settling()]
@@ -163,7 +165,7 @@ class ItemTask(Task):
         return (self.refresher.listed,)
 
     def progress(self, worker: str) -> Progress:
-        """How far it is, and how fresh its lists are."""
+        """Return how far it is, and how fresh its lists are."""
         progress = super().progress(worker)
         progress.listed = self.refresher.listed
         progress.staleness_ms = self.refresher.staleness.take()

@@ -51,11 +51,14 @@ class Others:
         self._positions: dict[Any, int] = {}
 
     def view(self, kind: EventKind) -> PopularityView[ItemIds]:
-        """What is said of a kind's items. The machines' lock must be held."""
+        """Return what is said of a kind's items. The machines' lock must be held."""
         return self._views.setdefault(kind.popularity.name, PopularityView(ItemIds()))
 
     def settled(self, kind: EventKind, partitions: int) -> int:
-        """The newest settling that all partitions have published their popularity for; -1 without one."""
+        """Return the newest settling that all partitions have published their popularity for.
+
+        -1 without one.
+        """
         numbers = self._settled.get(kind.popularity.name, {})
         return min((numbers.get(p, -1) for p in range(partitions)), default=-1)
 

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from state.items.machine import ItemMachine
 
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 
 SWEEP_STEP_S = 1.0
 
 
 @dataclass
-class Counts:
+class WaitingCounts:
     """What was counted and waits for its lists.
 
     Attributes
@@ -29,18 +29,18 @@ class Counts:
     since: float = 0.0
     events: list[tuple[float, int]] = field(default_factory=list)
 
-    def with_later(self, later: Counts) -> Counts:
+    def with_later(self, later: WaitingCounts) -> WaitingCounts:
         """These and what was counted later."""
         since = min((counts.since for counts in (self, later) if counts.since), default=0.0)
-        return Counts(since, self.events + later.events)
+        return WaitingCounts(since, self.events + later.events)
 
 
 @dataclass
 class Pass:
     """Rows that are ranked by and by; `position` is where it settles the lists, -1 if it does not."""
 
-    rows: Rows
-    counts: Counts
+    rows: RowNumbers
+    counts: WaitingCounts
     position: int = -1
     done: int = 0
     swept: bool = False
@@ -67,8 +67,11 @@ class Sweep:
         self._whole = -1  # the same of the last whole sweep
         self._begun = self._looked = 0.0
 
-    def rows(self, machine: ItemMachine, now: float) -> Rows:
-        """The rows that are due at a moment; none when nothing was counted since the last whole sweep."""
+    def rows(self, machine: ItemMachine, now: float) -> RowNumbers:
+        """Return the rows that are due at a moment.
+
+        None when nothing was counted since the last whole sweep.
+        """
         none = np.zeros(0, np.int64)
         if now - self._looked < SWEEP_STEP_S:
             return none

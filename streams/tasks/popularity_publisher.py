@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from state.items.popularity_changes import PopularityChanges
-from streams.kafka.foreign import Written
+from streams.kafka.topic_reader import Written
 from streams.messages.lists_json import JsonIds
 from streams.messages.popularity_json import popularity_records
 from streams.messages.schema import COUNTED, SETTLE, CountedMessage, encode, key_text
@@ -103,11 +103,11 @@ class PopularityPublisher:
         if self._written is None:
             self._written = Written(self._tp, end, marked=True)
         self._written.reached(end)
-        while self._written.foreign:
-            keys = await reader.keys(self._tp, *self._written.foreign[0])
+        while self._written.by_others:
+            keys = await reader.keys(self._tp, *self._written.by_others[0])
             names = [key_text(key) for key in keys if key not in (SETTLE, COUNTED)]
             if names or COUNTED in keys:  # SETTLE is what `drain` writes
                 async with self._task.lock:
                     self._changes.forget(self._task.machine.rows_of(names))
                 self._position = -1
-            self._written.foreign.pop(0)
+            self._written.by_others.pop(0)

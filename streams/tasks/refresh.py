@@ -29,12 +29,12 @@ from faust.types import TP
 
 from state.items.lists import Lists
 from state.items.rows import MASS
-from streams.kafka.foreign import Written
+from streams.kafka.topic_reader import Written
 from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.messages.record_batches import Framed, compressed, frame, successive
 from streams.messages.schema import key_text
 from streams.tasks.freshness import Latency, Longest
-from streams.tasks.passes import Counts, Pass, Rows, Sweep
+from streams.tasks.passes import Pass, RowNumbers, Sweep, WaitingCounts
 
 if TYPE_CHECKING:
     from streams.tasks.context import Context
@@ -52,7 +52,7 @@ class Ranked(NamedTuple):
     """Messages of lists, to be sent as a batch, and the rows that they are of."""
 
     framed: Framed
-    rows: Rows
+    rows: RowNumbers
 
 
 class Refresher:
@@ -73,7 +73,7 @@ class Refresher:
         self._ids = JsonIds(task.machine.items)
         self._kind = np.frombuffer(msgspec.json.encode(task.kind.name), np.uint8).copy()
         self.tp = TP(task.kind.lists.name, task.tp.partition)
-        self._counts = Counts()
+        self._counts = WaitingCounts()
         self._overflowed = False  # fresh rows were left to the next pass
         self._pass: Pass | None = None
         self._last_sent: asyncio.Future[int] | None = None
@@ -130,21 +130,26 @@ class Refresher:
         """Whether lists are to be brought exactly up to date."""
         return self._settle_at >= 0 or (self._pass is not None and self._pass.exact)
 
-    def fresh(self, most: int) -> Rows:
-        """Rows that were marked since last asked, at most so many; the others are left to a pass."""
+    def fresh(self, most: int) -> RowNumbers:
+        """Return the rows that were marked since last asked, at most so many.
+
+        The others are left to a pass.
+        """
         rows, left = self._task.machine.fresh(0 if self.behind else most)
         self._overflowed = self._overflowed or left > 0
         return rows
 
-    def listed_counts(self) -> Counts:
-        """What the lists of the fresh rows bring out: all that was counted, unless some rows were left."""
+    def listed_counts(self) -> WaitingCounts:
+        """Return what the lists of the fresh rows bring out: all that was counted, unless some rows were
+        left.
+        """
         if self._overflowed:
-            return Counts()
-        counts, self._counts = self._counts, Counts()
+            return WaitingCounts()
+        counts, self._counts = self._counts, WaitingCounts()
         return counts
 
-    def waiting(self, most: int) -> tuple[Rows, bool]:
-        """The next rows of the pass, at most so many, and whether they are ranked exactly."""
+    def waiting(self, most: int) -> tuple[RowNumbers, bool]:
+        """Return the next rows of the pass, at most so many, and whether they are ranked exactly."""
         if self._settle_at >= 0 and self._pass is not None and not self._pass.exact:
             # the settling ranks its rows, too
             self._counts, self._pass = self._pass.counts.with_later(self._counts), None
@@ -166,7 +171,7 @@ class Refresher:
         return rows, False
 
     def passed(self) -> Pass | None:
-        """The pass under way if all its rows are ranked: it ends with this."""
+        """Return the pass under way if all its rows are ranked: it ends with this."""
         under_way = self._pass
         if under_way is None or under_way.done < len(under_way.rows):
             return None
@@ -185,22 +190,22 @@ class Refresher:
         if len(rows):
             self._pass = Pass(rows, self._take_counts())
         elif not self.behind and len(rows := self._sweep.rows(machine, now)):
-            self._pass = Pass(rows, Counts(), swept=True)
+            self._pass = Pass(rows, WaitingCounts(), swept=True)
         elif self._counts.since:  # what was counted changed no list
             self._pass = Pass(rows, self._take_counts())
 
-    def _take_counts(self) -> Counts:
-        counts, self._counts, self._overflowed = self._counts, Counts(), False
+    def _take_counts(self) -> WaitingCounts:
+        counts, self._counts, self._overflowed = self._counts, WaitingCounts(), False
         return counts
 
     # ------------------------------------------------------------------ ranking and writing
 
-    def rank(self, rows: Rows, *, exact: bool) -> Ranked | None:
-        """Rank rows; the messages of those lists that say something new, None without any."""
+    def rank(self, rows: RowNumbers, *, exact: bool) -> Ranked | None:
+        """Return the rank rows; the messages of those lists that say something new, None without any."""
         return self._changed(self._task.machine.rank(rows, exact=exact), exact=exact)
 
-    def rank_fresh(self, rows: Rows) -> Ranked | None:
-        """The same, of rows that `fresh` returned."""
+    def rank_fresh(self, rows: RowNumbers) -> Ranked | None:
+        """Return the same, of rows that `fresh` returned."""
         return self._changed(self._task.machine.rank_fresh(rows), exact=False)
 
     def _changed(self, lists: Lists, *, exact: bool) -> Ranked | None:
@@ -215,15 +220,17 @@ class Refresher:
         return Ranked(Framed(compressed(framed), len(which)), lists.row[which])
 
     def message(self, item: int) -> bytes | None:
-        """The message an item's list would be now, None if it has none. The lock must be held."""
+        """Return the message an item's list would be now, None if it has none. The lock must be held."""
         lists = self._task.machine.view(item)
         if not lists.length[0]:
             return None
         values, ends = self._messages(lists, np.zeros(1, np.int64))
         return values[: ends[0]].tobytes()
 
-    def _messages(self, lists: Lists, which: Rows) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """The messages of lists one behind the other, with room behind them, and where each ends."""
+    def _messages(
+        self, lists: Lists, which: RowNumbers
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Return the messages of lists one behind the other, with room behind them, and where each ends."""
         machine, ids = self._task.machine, self._ids
         ids.update()
         entry = ENTRY_BYTES + ids.longest
@@ -238,7 +245,7 @@ class Refresher:
     # ------------------------------------------------------------------ what Kafka has
 
     def sent(
-        self, batches: Sequence[tuple[asyncio.Future[int], int]], counts: Counts, settled: int = -1
+        self, batches: Sequence[tuple[asyncio.Future[int], int]], counts: WaitingCounts, settled: int = -1
     ) -> None:
         """Note what was sent, for when Kafka has it.
 
@@ -267,7 +274,7 @@ class Refresher:
         else:
             last.add_done_callback(acknowledged)
 
-    def unsent(self, rows: Sequence[Rows], counts: Counts, settled: int) -> None:
+    def unsent(self, rows: Sequence[RowNumbers], counts: WaitingCounts, settled: int) -> None:
         """Take back what was ranked and not sent: it is due again. The lock must be held."""
         for some in rows:
             self._task.machine.mark_rows_unknown(some)
@@ -314,12 +321,12 @@ class Refresher:
             idle = outbox.idle(self.tp) and outbox.end_of(self.tp) <= written.end
             if idle and outbox.sent_to(self.tp) == sent:
                 written.reached(end)
-            while written.foreign:
-                keys = await reader.keys(self.tp, *written.foreign[0])
+            while written.by_others:
+                keys = await reader.keys(self.tp, *written.by_others[0])
                 async with self._context.lock:
                     self._task.machine.mark_unknown(map(key_text, keys))
                     self._counts.since = self._counts.since or time.monotonic()
                     self._overflowed = True
-                written.foreign.pop(0)
+                written.by_others.pop(0)
         except KafkaError as error:
             log.info("%s: %s; looked at again later", self._task.name, error)

@@ -69,13 +69,15 @@ class Storing:
                 return
 
     def _pace_of(self, tp: TP, replay_s: float) -> Pace:
-        """How fast a task's state is stored: by the time all counting takes, as a replay does it again."""
+        """Return how fast a task's state is stored: by the time all counting takes, as a replay does it
+        again.
+        """
         if tp not in self._paces:
             self._paces[tp] = Pace(replay_s, self._computing.counted_s)
         return self._paces[tp]
 
     def _by_age(self) -> list[tuple[TP, Task]]:
-        """The tasks, those first of which nothing was stored for longest."""
+        """Return the tasks, those first of which nothing was stored for longest."""
         return sorted(self._tasks.items(), key=lambda one: self._saved_at.get(one[0], (0.0, -1))[0])
 
     async def shrink(self) -> None:

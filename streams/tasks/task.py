@@ -120,7 +120,7 @@ class Task(abc.ABC):
         return self.context.stores.log_identity(self.name)
 
     def memory_bytes(self, part: float) -> int | None:
-        """What its machine may take if it gets this part of its class's memory; None for any."""
+        """Return what its machine may take if it gets this part of its class's memory; None for any."""
         memory_mib = self.context.settings.memory_mib
         return None if memory_mib is None else int(memory_mib * MIB * self.memory_share * part)
 
@@ -128,7 +128,7 @@ class Task(abc.ABC):
         """Keep to this part (0 to 1) of its class's memory, if there is much to keep."""
 
     def holds(self) -> int:
-        """How much there is to keep, compared with other tasks of the class."""
+        """Return how much there is to keep, compared with other tasks of the class."""
         return 0
 
     def replays_to(self, end: int) -> None:  # noqa: B027
@@ -136,7 +136,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def new_saver(self, store: RocksStore) -> Saver:
-        """A new machine with its store, not loaded."""
+        """Return a new machine with its store, not loaded."""
 
     @abc.abstractmethod
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
@@ -161,7 +161,9 @@ class Task(abc.ABC):
         return outgoing
 
     def postpones(self, now_s: float) -> bool:
-        """Whether chunks of this task are to wait for a later cycle, at a moment of the monotonic clock."""
+        """Return whether chunks of this task are to wait for a later cycle, at a moment of the monotonic
+        clock.
+        """
         del now_s
         return False
 
@@ -199,7 +201,9 @@ class Task(abc.ABC):
         self.unacknowledged.begin_at(self.position)
 
     def is_newest(self) -> bool:
-        """Whether its store is the one that a worker would open now: a successor may have taken over."""
+        """Return whether its store is the one that a worker would open now:
+        a successor may have taken over.
+        """
         return self.context.stores.is_newest(self.name, self.store)
 
     def begin(self) -> list[Record]:
@@ -215,7 +219,7 @@ class Task(abc.ABC):
         return [] if self.context.stores.checkpoints is None else [take_now_and_then(self)]
 
     def _dead_letters(self, refused: Sequence[Refused]) -> list[Record]:
-        """What goes to the dead letters, spread over their partitions as the records are."""
+        """Return what goes to the dead letters, spread over their partitions as the records are."""
         self.counters.dead_letters += len(refused)
         return [
             Record(DEAD_LETTERS.name, self.tp.partition, one.record.key, encode(self._letter(one)))
@@ -264,7 +268,7 @@ class Task(abc.ABC):
             await in_thread(self.saver.close)
 
     def failed(self) -> BaseException | None:
-        """The error one of its loops ended with; they end by themselves only with one."""
+        """Return the error one of its loops ended with; they end by themselves only with one."""
         if not self._closing:
             for loop in self._loops:
                 if loop.done():
@@ -272,7 +276,7 @@ class Task(abc.ABC):
         return None
 
     def progress(self, worker: str) -> Progress:
-        """How far it is."""
+        """Return how far it is."""
         counters = self.counters
         return Progress(
             task=self.name, worker=worker, applied=self.acknowledged, stored=self.saver.stored,

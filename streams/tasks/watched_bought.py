@@ -1,4 +1,4 @@
-"""First events to pair changes: a partition of what is published of histories, and its crossing machine."""
+"""The task of a partition of history changes: its crossing machine makes pair changes of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faust.types import TP
 from state.customers.saver import CustomerSaver
 from state.errors import NoMessage
 from state.messages.deltas import Source
-from state.messages.first_events import BOUGHT, WATCHED
+from state.messages.history_changes import BOUGHT, WATCHED
 from state.messages.pair_changes import encode_pairs
 from state.messages.transfer import Step, Transfer, decode_message, encode_message
 from state.storage.saving import Saver
@@ -36,7 +36,7 @@ GATHER_S = 0.1
 
 
 class CrossingTask(Task):
-    """Applies first events and sends what they change to the item partitions of its kind.
+    """Applies history changes and sends what they change to the item partitions of its kind.
 
     It also has the purchases of its partition published, once somebody has watched something
     (`state.watched_bought.exchange`).
@@ -45,7 +45,7 @@ class CrossingTask(Task):
     ----------
     opened
         The open task of a partition in this process, None without one: a partition's purchases are always
-        where its first events are.
+        where its history changes are.
     """
 
     machine: CrossingMachine
@@ -75,7 +75,7 @@ class CrossingTask(Task):
         return min(super().acknowledged, since if since >= 0 else max(self._exchange.log_end - 1, 0))
 
     def new_saver(self, store: RocksStore) -> Saver:
-        """A new machine with its store, not loaded."""
+        """Return a new machine with its store, not loaded."""
         partitions = self.context.partitions
         self.machine = CrossingMachine(
             counting_settings(self.context.settings),
@@ -92,11 +92,11 @@ class CrossingTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Customers, in memory or not, and items."""
+        """Return customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
     def postpones(self, now_s: float) -> bool:
-        """Gather first events for a moment: what follows from them may be a little later."""
+        """Gather history changes for a moment: what follows from them may be a little later."""
         if now_s - self._crossed_at < GATHER_S:
             return True
         self._crossed_at = now_s
@@ -130,14 +130,14 @@ class CrossingTask(Task):
         return task is not None and not self._exchange.is_settled(task.machine, self.machine)
 
     def due(self, task: CustomerTask) -> list[Record]:
-        """What is to be sent now for the purchases to be published; in the cycle's thread."""
+        """Return what is to be sent now for the purchases to be published; in the cycle's thread."""
         messages = self._exchange.due(task.machine, self.machine)
         return [
             Record(self.tp.topic, self.tp.partition, None, encode_message(message)) for message in messages
         ]
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
-        """Cross a chunk of first events."""
+        """Cross a chunk of history changes."""
         unpublished = self.machine.unpublished
         outgoing: list[Record] = []
         refused: list[Refused] = []

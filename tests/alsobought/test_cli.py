@@ -1,4 +1,4 @@
-"""Every command has help; what goes wrong is told in a line, with status 1 and no traceback."""
+"""Every command has help; what goes wrong is reported in a line, with status 1 and no traceback."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_file_that_is_not_there(what: str, tmp_path: Path) -> None:
 def test_an_unknown_format() -> None:
     result = run("publish", "purchases", "sales.docx", "--kafka", CLOSED)
     assert result.exit_code == 1
-    assert "sales.docx: the name tells no known format" in result.stderr
+    assert "sales.docx: the ending of the name is of no known format" in result.stderr
 
 
 def test_bad_rows_are_named_and_nothing_is_published(tmp_path: Path) -> None:

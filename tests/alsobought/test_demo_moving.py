@@ -7,13 +7,13 @@ import time
 import pytest
 
 from alsobought.demo import moving as demo_moving
-from streams.kafka.views import Row
+from streams.kafka.follower import TopicRecord
 from streams.messages.schema import RelatedItem, RelatedItems, encode
 
 
-def _list(item: str, buyers: int, *related: str) -> Row:
+def _list(item: str, buyers: int, *related: str) -> TopicRecord:
     entries = [RelatedItem(name, 1.0, 1, 1, 1.0, 0.1) for name in related]
-    return Row(
+    return TopicRecord(
         0,
         0,
         0,
@@ -26,19 +26,21 @@ def _list(item: str, buyers: int, *related: str) -> Row:
 class _Records:
     """Instead of a follower: what it hears, poll by poll."""
 
-    polls: tuple[list[Row], ...] = ()
+    polls: tuple[list[TopicRecord], ...] = ()
 
     def __init__(self, *_: object) -> None:
         self._left = list(self.polls)
 
-    def poll(self, _timeout_ms: int) -> list[Row]:
+    def poll(self, _timeout_ms: int) -> list[TopicRecord]:
         return self._left.pop(0) if self._left else []
 
     def __exit__(self, *_: object) -> None:
         pass
 
 
-def _shown(monkeypatch: pytest.MonkeyPatch, *polls: list[Row], patience_s: float = 0.2) -> float | None:
+def _shown(
+    monkeypatch: pytest.MonkeyPatch, *polls: list[TopicRecord], patience_s: float = 0.2
+) -> float | None:
     monkeypatch.setattr(_Records, "polls", polls)
     monkeypatch.setattr(demo_moving, "Follower", _Records)
     monkeypatch.setattr(demo_moving, "PATIENCE_S", patience_s)
@@ -51,7 +53,7 @@ def test_a_line_for_each_change(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     tea = _list("tea", 3, "milk", "bread")
     first = _shown(
         monkeypatch,
-        [_list("bread", 2, "tea"), Row(0, 0, 0, b"tea", None, by_broker=True)],
+        [_list("bread", 2, "tea"), TopicRecord(0, 0, 0, b"tea", None, by_broker=True)],
         [tea, tea, _list("tea", 4, "milk")],
     )
     assert first is not None

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from alsobought.holding import holding
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.customers.machine import CustomerMachine
 from state.settings import CountingSettings
 
-KINDS = [Kind.PURCHASE] * 6 + [Kind.RETURN] * 3 + [Kind.FORGET]
+KINDS = [Action.PURCHASE] * 6 + [Action.RETURN] * 3 + [Action.FORGET]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -22,18 +22,18 @@ def test_what_holds_is_what_the_machine_has(seed: int) -> None:
     quantities = rng.integers(1, 4, n)
     machine = CustomerMachine(CountingSettings())
     events = [
-        Event(f"c{customers[i]}", f"i{items[i]}" if kinds[i] != Kind.FORGET else "", 1_000 * i,
-              kind=Kind(kinds[i]), quantity=int(quantities[i]))
+        Event(f"c{customers[i]}", f"i{items[i]}" if kinds[i] != Action.FORGET else "", 1_000 * i,
+              action=Action(kinds[i]), quantity=int(quantities[i]))
         for i in range(n)
     ]  # fmt: skip
     machine.apply(machine.batch(events))
-    signed = np.where(kinds == Kind.RETURN, -quantities, quantities)
-    kept = holding(customers, items, signed, kinds == Kind.FORGET)
+    signed = np.where(kinds == Action.RETURN, -quantities, quantities)
+    kept = holding(customers, items, signed, kinds == Action.FORGET)
     assert (np.diff(kept) > 0).all()
     first: dict[tuple[str, str], int] = {}
     last: dict[tuple[str, str], int] = {}
     for i in kept.tolist():
-        assert kinds[i] == Kind.PURCHASE
+        assert kinds[i] == Action.PURCHASE
         pair = f"c{customers[i]}", f"i{items[i]}"
         first.setdefault(pair, 1_000 * i)
         last[pair] = 1_000 * i

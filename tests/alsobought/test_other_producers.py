@@ -125,7 +125,7 @@ def produce(
 
 
 def as_librdkafka(key: bytes) -> int:
-    """The partition that librdkafka chooses unless it is told otherwise: CRC32, as zlib has it, modulo."""
+    """The partition that librdkafka chooses by default: CRC32, as zlib has it, modulo."""
     return zlib.crc32(key) % PARTITIONS
 
 

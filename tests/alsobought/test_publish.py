@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
-from streams.kafka.views import read_all, send
+from streams.kafka.follower import read_all, send
 from streams.messages.schema import CatalogueItem, DeadLetter, EventMessage, decode_event, decode_item, encode
 from streams.topics import DEAD_LETTERS, ITEMS, PURCHASES
 from tests.streams.pipeline import until

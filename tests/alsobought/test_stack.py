@@ -38,7 +38,7 @@ class Up:
 
     def __init__(self, data_dir: Path) -> None:
         self.place = Place(data_dir)
-        self.reported = data_dir / "told.txt"
+        self.reported = data_dir / "reported.txt"
         with self.reported.open("wb") as reported:
             self.process = subprocess.Popen(
                 [*COMMAND, "up", "--port", "0", "--web-port", "0"],

@@ -129,13 +129,13 @@ def test_a_small_shop_is_measured_and_printed(
 def test_a_learning_curve_grows_from_nothing_to_all_visits() -> None:
     points = learning_curve.curve(events(TINY, 1), no_progress)
     assert points[0] == Point(0, 0, dict.fromkeys(ALGORITHMS, 0))
-    assert points[-1].lessons > 100
+    assert points[-1].training_steps > 100
     for before, after in pairwise(points):
-        assert after.lessons >= before.lessons
+        assert after.training_steps >= before.training_steps
         assert all(after.hits[name] >= before.hits[name] for name in ALGORITHMS)
     rows = learning_curve.rows(points)
     assert sum(int(str(row[1])) for row in rows) == points[-1].visits
-    assert rows[-1][0] == points[-1].lessons
+    assert rows[-1][0] == points[-1].training_steps
 
 
 def test_ours_is_ahead_from_where_its_lead_only_grows() -> None:
@@ -160,10 +160,10 @@ def test_weights_are_those_that_ours_learnt() -> None:
     ours.fit(whole, int(whole.time_ms[-1]) + 1)
     ranker = ours.recommender.rankers["new"]
     assert [found[name] for name in ranker.names] == ranker.weights.tolist()
-    assert found[learnt_weights.LESSONS] == ranker.cases > 50
+    assert found[learnt_weights.STEPS] == ranker.steps > 50
     assert shares[-1] == 1.0
     table = learnt_weights.rows({"shop": found, "again": found})
-    assert table[0][0] == "lessons"
+    assert table[0][0] == "training steps"
     assert [row[0] for row in table[1:]] == list(NEW_FEATURES)
     assert table[1][1:] == ["0.25", f"{found['day3']:.2f}", f"{found['day3']:.2f}"]
 

@@ -16,7 +16,7 @@ from state.items.saver import ItemSaver
 from state.items.sharing import Sharing
 from state.memory.entries import decay_weight
 from state.messages.deltas import Source
-from state.popularity.bestsellers import EVERYTHING, Board
+from state.popularity.bestsellers import EVERYTHING, BestsellerList
 from state.popularity.counts import DAY_MS, DAYS, RECENT_DAYS
 from state.settings import CountingSettings
 from state.storage.saving import stored_position
@@ -218,7 +218,10 @@ def compare_offers(
     something.
     """
     lists = oracle.sellers()
-    for board, key in ((Board(EVERYTHING, False), "all"), (Board(EVERYTHING, True), "trending")):
+    for board, key in (
+        (BestsellerList(EVERYTHING, False), "all"),
+        (BestsellerList(EVERYTHING, True), "trending"),
+    ):
         listed = sellers.get(key, {"items": []})["items"]
         found = {n: (e["item_id"], e["purchases"], _rounded(e.get("rise"))) for n, e in enumerate(listed)}
         best = {n: (s.item_id, s.purchases, _rounded(s.rise)) for n, s in enumerate(lists.get(board, []))}

@@ -8,7 +8,16 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from chronological.examples import DAY_MS, QUERY_ITEMS, Log, Rows, completing, following, histories, log_count
+from chronological.examples import (
+    DAY_MS,
+    QUERY_ITEMS,
+    ItemLists,
+    Log,
+    completing,
+    histories,
+    log_count,
+    predicting,
+)
 from chronological.fitting import LEAST_BUYERS, well_known
 
 Event = tuple[int, int, int]  # time, customer, item
@@ -32,7 +41,7 @@ def log_of(some: list[Event], items: int = 300) -> Log:
     return Log.of(customers, numbers, times, items)
 
 
-def lists(rows: Rows) -> list[list[int]]:
+def lists(rows: ItemLists) -> list[list[int]]:
     return [rows.items[a:b].tolist() for a, b in zip(rows.start, rows.start[1:], strict=False)]
 
 
@@ -64,7 +73,7 @@ def test_histories_are_the_newest_items() -> None:
 @pytest.mark.parametrize("again", [False, True])
 def test_targets_follow_the_cutoff(again: bool) -> None:
     some, cutoff = events(3, n=900, customers=40), 50 * DAY_MS
-    found = following(log_of(some), cutoff, again=again)
+    found = predicting(log_of(some), cutoff, again=again)
     before = [e for e in some if e[0] < cutoff]
     after = [e for e in some if cutoff <= e[0] < cutoff + 14 * DAY_MS]
     expected = {}
@@ -90,7 +99,7 @@ def test_completing_a_history_is_to_reproduce_it() -> None:
 
 
 def test_rows_are_taken() -> None:
-    rows = Rows(np.array([0, 2, 2, 5]), np.array([7, 8, 1, 2, 3]))
+    rows = ItemLists(np.array([0, 2, 2, 5]), np.array([7, 8, 1, 2, 3]))
     assert lists(rows.take(np.array([2, 0, 1, 2]))) == [[1, 2, 3], [7, 8], [], [1, 2, 3]]
     assert rows.row_of_each().tolist() == [0, 0, 2, 2, 2]
     assert log_count(np.array([0, 3])).tolist() == pytest.approx([math.log(0.5), math.log(3.5)])

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from chronological.adam import B1, B2, EPSILON, Adam
-from chronological.examples import Examples, Rows
+from chronological.examples import Examples, ItemLists
 from chronological.network import Floats, Gradient, Network, Outputs, loss, loss_and_gradient
 from chronological.sampling import outputs, probabilities
 
 ITEMS, HIDDEN = 12, 5
 
 
-def rows_of(lists: list[list[int]]) -> Rows:
-    return Rows(np.cumsum([0, *map(len, lists)]), np.array([i for some in lists for i in some], np.int64))
+def rows_of(lists: list[list[int]]) -> ItemLists:
+    return ItemLists(
+        np.cumsum([0, *map(len, lists)]), np.array([i for some in lists for i in some], np.int64)
+    )
 
 
 def network(seed: int, items: int = ITEMS) -> Network:

@@ -11,7 +11,7 @@ import pytest
 
 from chronological import fitting
 from chronological.errors import BadTrainingFile, TooShort
-from chronological.examples import DAY_MS, Examples, Log, following, histories, log_count
+from chronological.examples import DAY_MS, Examples, Log, histories, log_count, predicting
 from chronological.network import Network
 from chronological.training import PATIENCE, Report, Training
 from tests.chronological.watching import START_MS, drifting, sequels
@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_not_gone_on_with(log: Log, tmp_path: Path) -> None
 
 
 def test_it_stops_early_and_keeps_the_best(log: Log) -> None:
-    sets = [following(log, START_MS + day * DAY_MS, again=False) for day in (60, 75, 90)]
+    sets = [predicting(log, START_MS + day * DAY_MS, again=False) for day in (60, 75, 90)]
     training = Training(log.item_count, sets[:2], sets[2], last=False, rate=0.05, hidden=16)
     reports: list[Report] = []
     assert training.run(reports.append)
@@ -123,13 +123,13 @@ def test_it_stops_early_and_keeps_the_best(log: Log) -> None:
 
 def test_the_newest_set_is_learnt_from_last(log: Log) -> None:
     def trained(*, last: bool) -> Network:
-        sets = [following(log, START_MS + day * DAY_MS, again=False) for day in (75, 90)]
+        sets = [predicting(log, START_MS + day * DAY_MS, again=False) for day in (75, 90)]
         training = Training(log.item_count, sets[:1], sets[1], last=last, most_epochs=1, **SMALL)
         training.run()
         return training.network
 
     one, other = trained(last=False), trained(last=True)
-    newest = following(log, START_MS + 90 * DAY_MS, again=False)
+    newest = predicting(log, START_MS + 90 * DAY_MS, again=False)
     touched = np.unique(newest.history.items)
     changed = np.flatnonzero((one.inward != other.inward).any(axis=1))
     assert set(changed.tolist()) == set(touched.tolist())
@@ -158,7 +158,7 @@ def test_completing_the_matrix_falls_behind_bestsellers_and_chronology_does_not(
     """The finding of the article, where what is watched drifts."""
     log = drifting(7)
     cutoff = end_ms(log) - 14 * DAY_MS
-    asked = following(log, cutoff, again=False)
+    asked = predicting(log, cutoff, again=False)
     chronological = fitting.chronological(log, cutoff, hidden=32, rate=0.003)
     reconstruction = fitting.reconstruction(log, cutoff, hidden=32, rate=0.003, most_epochs=15)
     for training in (chronological, reconstruction):

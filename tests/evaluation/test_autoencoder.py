@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chronological import fitting
-from chronological.examples import DAY_MS, Log, following, log_count
+from chronological.examples import DAY_MS, Log, log_count, predicting
 from evaluation.algorithms import make
 from evaluation.algorithms.autoencoder import Autoencoder, Chronological, Reconstruction
 from evaluation.protocol import Events, Ids, asked_at
@@ -106,7 +106,7 @@ def test_the_finding_of_the_article(monkeypatch: pytest.MonkeyPatch) -> None:
     log = drifting(9)
     events, cutoff = events_of(log), int(log.times_ms[-1]) - 14 * DAY_MS
     asked = asked_at(events, cutoff, 14, new_only=True, most=10_000)
-    assert len(asked.customers) >= len(following(log, cutoff, again=False)) > 500
+    assert len(asked.customers) >= len(predicting(log, cutoff, again=False)) > 500
     rates = {}
     for name in ("bestsellers-2w", *NAMES):
         made = make(name)

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from alsobought.bars import progress_bar as bar
-from evaluation.children import Tell
+from evaluation.children import ShowProgress
 from evaluation.errors import EvaluationError
 from evaluation.running import Question, evaluate
 from tests.evaluation.world import drifting
@@ -35,14 +35,14 @@ def killed(*_):
     print("a library says something", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
-b.Bestsellers.learn = b.RecentBestsellers.learn = fails
+b.BestsellersScoring.learn = b.RecentBestsellersScoring.learn = fails
 p.run = fails
 i.RawCounts.learn = killed
 """
 SLOW = """
 import time
 import evaluation.algorithms.bestsellers as b
-b.Bestsellers.learn = lambda *_: time.sleep(3_600)
+b.BestsellersScoring.learn = lambda *_: time.sleep(3_600)
 """
 
 
@@ -50,13 +50,13 @@ def test_side_by_side_as_one_after_the_other() -> None:
     progress: list[tuple[int, str]] = []
 
     @contextmanager
-    def recorded(_what: str, total: int) -> Iterator[Tell]:
+    def recorded(_what: str, total: int) -> Iterator[ShowProgress]:
         assert total == 100
 
-        def tell(count: int, doing: str = "") -> None:
+        def show_progress(count: int, doing: str = "") -> None:
             progress.append((count, doing))
 
-        yield tell
+        yield show_progress
 
     names = ["bestsellers", "bestsellers-2w", "item-raw"]
     one, both = (evaluate("films", drifting(), names, QUESTION, recorded, jobs=n) for n in (1, 2))

@@ -15,7 +15,7 @@ from alsobought.bars import progress_bar as bar
 from evaluation import prequential
 from evaluation.errors import EvaluationError
 from evaluation.metrics import found
-from evaluation.protocol import DAY_MS, Catalogue, asked_at
+from evaluation.protocol import DAY_MS, ItemProperties, asked_at
 from evaluation.report import page
 from evaluation.running import Evaluation, Question, evaluate
 from tests.evaluation.world import columns, rows
@@ -27,11 +27,11 @@ QUESTION = Question(cutoffs=2, days=14, k=5)
 
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
-    events = columns(watches(1, 200, 80, 3_000), Catalogue(["a", "b"] * 40, ["x"] * 80))
+    events = columns(watches(1, 200, 80, 3_000), ItemProperties(["a", "b"] * 40, ["x"] * 80))
     return evaluate("<b>films</b>", events, NAMES, QUESTION, bar, prequential=True, jobs=3)
 
 
-def test_all_are_told_with_the_contracts_names(evaluation: Evaluation) -> None:
+def test_all_are_reported_with_the_contracts_names(evaluation: Evaluation) -> None:
     answer: dict[str, Any] = json.loads(json.dumps(evaluation.to_dict()))
     assert answer["data"] == "<b>films</b>"
     assert [set(one) for one in answer["cutoffs"]] == [{"at", "customers"}] * 2
@@ -84,7 +84,7 @@ def test_prequential_tests_each_visit_once(evaluation: Evaluation) -> None:
 
 
 def test_prequential_learns_nothing_before_the_test() -> None:
-    """A stream whose second half is random cannot be told from its first half."""
+    """A stream whose second half is random cannot be distinguished from its first half."""
     rng = np.random.default_rng(0)
     answer = [(c, int(rng.integers(60)), day + c / 100) for day in range(60) for c in range(40)]
     months = prequential.run(rows(*answer), lambda _share: None)

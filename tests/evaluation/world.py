@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from evaluation.protocol import Catalogue, Events
+from evaluation.protocol import Events, ItemProperties
 from streams.messages.schema import EventMessage
 from tests.events import real_slice, watches
 
 
-def columns(messages: Iterable[EventMessage], catalogue: Catalogue | None = None) -> Events:
+def columns(messages: Iterable[EventMessage], catalogue: ItemProperties | None = None) -> Events:
     """Messages as columns, numbered as they come."""
     found = list(messages)
     customers: dict[str, int] = {}

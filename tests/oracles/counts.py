@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
-from state.customers.events import Event, Kind
-from state.popularity.bestsellers import EVERYTHING, Board, Seller
+from state.customers.events import Action, Event
+from state.popularity.bestsellers import EVERYTHING, Bestseller, BestsellerList
 
 LANDMARK_MINUTE = 26_297_280
 TAU_MINUTES = 30 * 24 * 60
@@ -66,12 +66,12 @@ class Oracle:
             if event.event_id in self.seen[event.customer_id][-128:]:
                 return
             self.seen[event.customer_id].append(event.event_id)
-        if event.kind == Kind.FORGET:
+        if event.action == Action.FORGET:
             history.clear()
             self.seen[event.customer_id].clear()
             return
         bought = next((b for b in history if b.item == event.item_id), None)
-        if event.kind == Kind.PURCHASE:
+        if event.action == Action.PURCHASE:
             self.newest_ms = max(self.newest_ms, event.time_ms)
             if bought is None:
                 self.newest_gained_ms = max(self.newest_gained_ms, event.time_ms)
@@ -166,7 +166,7 @@ class Oracle:
                 recent[b.item] += math.exp((minute - LANDMARK_MINUTE) / TAU_MINUTES)
         return recent
 
-    def sellers(self, gone: Set[str] = frozenset()) -> dict[Board, list[Seller]]:
+    def sellers(self, gone: Set[str] = frozenset()) -> dict[BestsellerList, list[Bestseller]]:
         """Bestsellers and trending items of everything, without those that are gone."""
         return sellers(self.purchases(), self.watermark_ms(), gone, lambda _item: EVERYTHING, 100)
 
@@ -218,7 +218,7 @@ class Oracle:
 def sellers(
     purchases: list[tuple[str, int]], newest_ms: int, gone: Set[str],
     category_of: Callable[[str], int], most: int,
-) -> dict[Board, list[Seller]]:  # fmt: skip
+) -> dict[BestsellerList, list[Bestseller]]:  # fmt: skip
     """The lists of `state.popularity.bestsellers`, from items and times of purchases."""
     newest = newest_ms // DAY_MS
     age = Counter((item, newest - t // DAY_MS) for item, t in purchases)
@@ -226,15 +226,15 @@ def sellers(
     def sold(item: str, first: int, last: int) -> int:
         return sum(age[item, days] for days in range(first, last))
 
-    lists: dict[Board, list[Seller]] = {}
+    lists: dict[BestsellerList, list[Bestseller]] = {}
     for item in sorted({item for item, _ in purchases} - gone):
         n, usual = sold(item, 0, 14), sold(item, 7, 28) / 3
         rise = (sold(item, 0, 7) - usual) / math.sqrt(usual + 1)
         for category in {EVERYTHING, category_of(item)}:
             if n > 0:
-                lists.setdefault(Board(category, False), []).append(Seller(item, n))
+                lists.setdefault(BestsellerList(category, False), []).append(Bestseller(item, n))
             if rise > 0:
-                lists.setdefault(Board(category, True), []).append(Seller(item, n, rise))
+                lists.setdefault(BestsellerList(category, True), []).append(Bestseller(item, n, rise))
     for board, of_board in lists.items():  # by id already, and sorting keeps the order of equals
         of_board.sort(key=lambda s: -(s.rise or 0) if board.trending else -s.purchases)
         del of_board[most:]

@@ -23,7 +23,7 @@ def weight(b: Purchased, now_ms: int) -> float:
 
 
 def float32(value: float) -> float:
-    """Rounded as the view keeps it."""
+    """Rounded as the related lists keeps it."""
     return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
@@ -90,9 +90,9 @@ def by_three_orders(world: World, history: list[Purchased], fitting: set[str]) -
 
 
 def bestsellers(world: World, days: int) -> list[str]:
-    """120 at most; ties in the order of the view."""
+    """120 at most; ties in the order of the related lists."""
     sold = world.counts.recent[days, 0]
-    available = [item for item in world.view.items if sold[item] and item not in world.gone]
+    available = [item for item in world.related.items if sold[item] and item not in world.gone]
     return sorted(available, key=lambda item: -sold[item])[:120]
 
 

@@ -26,7 +26,7 @@ def found_by(
     """Items by source, in order."""
     recommender = world.recommender
     found = recommender.candidates(recommender.history(customer), unowned=unowned, own=own, wanted=wanted)
-    names = world.view.items.ids(found.item.tolist())
+    names = world.related.items.ids(found.item.tolist())
     assert len(set(names)) == len(names) == len(found.x) <= MOST
     return {
         source: [name for name, its in zip(names, found.source, strict=True) if its == source]
@@ -54,7 +54,7 @@ def check(world: World, customer: str, found: dict[int, list[str]], allowed: set
 @pytest.mark.parametrize("name", WORLDS)
 def test_candidates_are_the_oracles(name: str) -> None:
     world = world_of(name)
-    everything = set(world.view.items)
+    everything = set(world.related.items)
     for customer in world.some_customers(8):
         check(world, customer, found_by(world, customer), everything)
     history = world.history(world.customers()[0])
@@ -67,7 +67,7 @@ def test_candidates_are_the_oracles(name: str) -> None:
 @pytest.mark.parametrize("name", WORLDS)
 def test_only_what_is_allowed(name: str) -> None:
     world, customer = world_of(name), world_of(name).customers()[1]
-    everything = list(world.view.items)
+    everything = list(world.related.items)
     for some in (everything[::3], everything[:40], [next(iter(world.gone)), "unheard of"]):
         wanted = Filter(only=frozenset(some))
         check(world, customer, found_by(world, customer, wanted=wanted), set(some) - {"unheard of"})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recommending.catalogue import Catalogue, Filter, Known
-from recommending.list_view import ListView
+from recommending.related_lists import RelatedLists
 
 Entry = tuple[str | None, str | None, float | None]
 
@@ -38,15 +38,15 @@ def random_filter(rng: random.Random, names: list[str]) -> Filter:
 
 
 def test_filters_and_groups_are_those_of_each_item() -> None:
-    """Both the view and the catalogue grow and change between."""
+    """Both the related lists and the catalogue grow and change between."""
     rng = random.Random(1)
-    view, catalogue = ListView(1), Catalogue()
-    known, entries = Known(catalogue, view), dict[str, Entry]()
+    related, catalogue = RelatedLists(1), Catalogue()
+    known, entries = Known(catalogue, related), dict[str, Entry]()
     names = [f"i{n}" for n in range(3000)]
     fitted = 0
     for _ in range(40):
         for name in rng.sample(names, 60):
-            view.items.number(name)
+            related.items.number(name)
         for name in rng.sample(names, 60):
             price = rng.choice((None, float(rng.randrange(10))))
             entries[name] = (
@@ -56,7 +56,7 @@ def test_filters_and_groups_are_those_of_each_item() -> None:
             )
             catalogue.put(name, *entries[name])
         wanted = random_filter(rng, names)
-        expected = [fits(wanted, name, entries.get(name, (None, None, None))) for name in view.items]
+        expected = [fits(wanted, name, entries.get(name, (None, None, None))) for name in related.items]
         assert known.allowed(wanted).tolist() == expected
         fitted += sum(expected)
     assert fitted > 1000
@@ -64,13 +64,13 @@ def test_filters_and_groups_are_those_of_each_item() -> None:
     assert Filter().empty
     assert not Filter(without=frozenset(["x"])).empty
 
-    buyers = np.array([rng.randrange(50) for _ in view.items])
+    buyers = np.array([rng.randrange(50) for _ in related.items])
     groups = known.groups(buyers)
-    by_name = dict(zip(view.items, buyers.tolist(), strict=True))
+    by_name = dict(zip(related.items, buyers.tolist(), strict=True))
     for column, (dictionary, shares) in enumerate(
         ((catalogue.categories, groups.category_share), (catalogue.brands, groups.brand_share))
     ):
-        for number, name in enumerate(view.items):
+        for number, name in enumerate(related.items):
             group = entries.get(name, (None, None, None))[column] or ""
             assert dictionary.id(int(groups.of_item[number, column])) == group
         for group in dictionary:

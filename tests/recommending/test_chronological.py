@@ -22,7 +22,9 @@ HIDDEN = 7
 def model_of(world: World, seed: int, *, version: int = 1) -> ChronologicalModel:
     """A model of four in five items of the world, and of some that it has never seen; in another order."""
     rng = np.random.default_rng(seed)
-    names = [name for name in world.view.items if rng.random() < 0.8] + [f"unheard of {n}" for n in range(20)]
+    names = [name for name in world.related.items if rng.random() < 0.8] + [
+        f"unheard of {n}" for n in range(20)
+    ]
     items = Dictionary()
     for n in rng.permutation(len(names)).tolist():
         items.number(names[n])
@@ -31,10 +33,10 @@ def model_of(world: World, seed: int, *, version: int = 1) -> ChronologicalModel
 
 
 def shortlist(world: World, model: ChronologicalModel) -> dict[str, int]:
-    """What the model knows and sells, with its purchases; ties in the order of the view."""
+    """What the model knows and sells, with its purchases; ties in the order of the related lists."""
     sold = world.counts.recent[14, 0]
     known = [
-        y for y in world.view.items if sold[y] and y not in world.gone and model.items.get(y) is not None
+        y for y in world.related.items if sold[y] and y not in world.gone and model.items.get(y) is not None
     ]
     return {y: sold[y] for y in sorted(known, key=lambda y: -sold[y])[:SHORTLIST]}
 
@@ -72,7 +74,7 @@ def model(world: World) -> ChronologicalModel:
 
 @pytest.mark.parametrize("allowed", [1, 3])
 def test_predicted_are_the_oracles(world: World, allowed: int) -> None:
-    names = list(world.view.items)
+    names = list(world.related.items)
     fitting = set(names[::allowed])
     wanted = None if allowed == 1 else Filter(only=frozenset(fitting))
     found_some = 0
@@ -90,7 +92,7 @@ def test_predicted_are_the_oracles(world: World, allowed: int) -> None:
             world.recommender.history(customer), unowned=True, own=True, wanted=wanted
         )
         by_source = {
-            source: set(world.view.items.ids(found.item[found.source == source].tolist()))
+            source: set(world.related.items.ids(found.item[found.source == source].tolist()))
             for source in (RELATED, PREDICTED)
         }
         must = {y for y, s in scores.items() if s > order[-1] + 1e-4}
@@ -106,7 +108,7 @@ def test_the_feature_is_the_oracles(world: World) -> None:
     for customer in world.some_customers(5):
         said = lifts(world, model(world), world.history(customer))
         found = world.recommender.candidates(world.recommender.history(customer), unowned=True, own=True)
-        names = world.view.items.ids(found.item.tolist())
+        names = world.related.items.ids(found.item.tolist())
         for item, x, source in zip(names, found.x[:, CHRONOLOGICAL], found.source, strict=True):
             expected = 0.0 if source == OWN else said.get(item, 0.0)
             assert x == pytest.approx(expected, rel=1e-4, abs=1e-4)
@@ -189,6 +191,6 @@ def test_new_items_of_the_view_come_to_be_known() -> None:
     now = world.counts.now_ms
     world.apply([Event(f"new{n}", "late", now + n) for n in range(600)])
     found = recommender.candidates(recommender.history(customer), unowned=True, own=True)
-    at = world.view.items.ids(found.item.tolist()).index("late")
+    at = world.related.items.ids(found.item.tolist()).index("late")
     expected = lifts(world, model(world), world.history(customer))["late"]
     assert found.x[at, FEATURES.index("chronological")] == pytest.approx(expected, rel=1e-4)

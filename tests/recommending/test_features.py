@@ -32,7 +32,7 @@ def test_every_feature_is_the_oracles(name: str) -> None:
         sums = oracle.sums(world, history)
         found = world.recommender.candidates(world.recommender.history(customer), unowned=True, own=True)
         by_id = {b.item_id: b for b in history}
-        names = world.view.items.ids(found.item.tolist())
+        names = world.related.items.ids(found.item.tolist())
         for item, x, source in zip(names, found.x, found.source, strict=True):
             expected = oracle.features(world, history, item, sums)
             if source == OWN:
@@ -50,11 +50,11 @@ def test_every_feature_is_the_oracles(name: str) -> None:
 @pytest.mark.parametrize("name", WORLDS)
 def test_the_repeat_model_is_the_oracles(name: str) -> None:
     world = world_of(name)
-    view, now = world.run.sharing.view, world.counts.now_ms
-    p, several, early = view.popularity, 0, 0
+    related, now = world.run.sharing.view, world.counts.now_ms
+    p, several, early = related.popularity, 0, 0
     for customer in world.some_customers(6):
         for b in world.history(customer):
-            number = view.items.get(b.item_id)
+            number = related.items.get(b.item_id)
             assert number is not None
             expected = oracle.repeats(world, b)
             own = b.first_ms, b.last_ms, b.days

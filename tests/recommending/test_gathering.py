@@ -16,23 +16,23 @@ from recommending.gathering import (
     newest_first,
     weights,
 )
-from recommending.list_view import Entry, ListView, landmark_weight
+from recommending.related_lists import Entry, RelatedLists, landmark_weight
 from tests.oracles import recommending as oracle
 from tests.recommending.world import WORLDS, World, world_of
 
 
 def gathered(world: World, customer: str) -> dict[str, dict[str, float]]:
     """What the kernel sums up for a customer, by candidate."""
-    history, view, now = world.recommender.history(customer), world.view, world.counts.now_ms
+    history, related, now = world.recommender.history(customer), world.related, world.counts.now_ms
     order = newest_first(history.last_ms)
     found = new_sums()
-    items = view.items.ids(history.item[order].tolist())
+    items = related.items.ids(history.item[order].tolist())
     recent_buyers = np.array([world.counts.recent_buyers[item] for item in items])
     n = gather(
-        view.arrays, new_scratch(len(view.items)), found, history.item[order],
+        related.arrays, new_scratch(len(related.items)), found, history.item[order],
         weights(history.last_ms[order], now), recent_buyers, 1 / landmark_weight(now), world.counts.customers,
     )  # fmt: skip
-    names = view.items.ids(found.item[:n].tolist())
+    names = related.items.ids(found.item[:n].tolist())
     assert len(set(names)) == n
     return {
         name: {column: float(getattr(found, column)[i]) for column in Sums._fields[1:]}
@@ -62,26 +62,28 @@ def test_weights_of_ages() -> None:
 
 def test_of_an_item_of_which_nothing_has_come_yet() -> None:
     """Its row's sum and its decayed buyers are not known."""
-    view = ListView(2)
+    related = RelatedLists(2)
     now = 1_600_000_000_000
-    view.put("x", [Entry("y", 8, 3, 4.0, 1.0)], buyers=5, recent_mass=2.0, as_of_ms=now)
+    related.put("x", [Entry("y", 8, 3, 4.0, 1.0)], buyers=5, recent_mass=2.0, as_of_ms=now)
     sums = new_sums()
-    query, q = np.array([view.items.number("x")], np.int32), np.ones(1)
+    query, q = np.array([related.items.number("x")], np.int32), np.ones(1)
     f = np.array([1.7])
-    assert gather(view.arrays, new_scratch(8), sums, query, q, f, 1 / landmark_weight(now), 10) == 1
+    assert gather(related.arrays, new_scratch(8), sums, query, q, f, 1 / landmark_weight(now), 10) == 1
     assert sums.cosine[0] == pytest.approx(4 / 2**0.5)
     assert sums.z_f[0] == pytest.approx(4 / 5**0.5)
     assert sums.flawed[0] == pytest.approx(8 / 20**0.5)
 
 
 def test_unknown_items_and_the_last_five() -> None:
-    view = ListView(1)
+    related = RelatedLists(1)
     for x in range(8):
-        view.put(f"x{x}", [Entry("y", 1, 1, x + 1.0, 1.0)], buyers=1, recent_mass=1.0, as_of_ms=0)
+        related.put(f"x{x}", [Entry("y", 1, 1, x + 1.0, 1.0)], buyers=1, recent_mass=1.0, as_of_ms=0)
     sums = new_sums()
-    query = np.array([-1, *(view.items.number(f"x{x}") for x in range(8))], np.int32)
+    query = np.array([-1, *(related.items.number(f"x{x}") for x in range(8))], np.int32)
     assert (
-        gather(view.arrays, new_scratch(16), sums, query, np.ones(9), np.zeros(9), 1 / landmark_weight(0), 10)
+        gather(
+            related.arrays, new_scratch(16), sums, query, np.ones(9), np.zeros(9), 1 / landmark_weight(0), 10
+        )
         == 1
     )
     assert sums.raw[0] == 8
@@ -89,13 +91,13 @@ def test_unknown_items_and_the_last_five() -> None:
 
 
 def test_more_candidates_than_there_is_room_for() -> None:
-    view, lists = ListView(1000), MOST // 1000 + 2
+    related, lists = RelatedLists(1000), MOST // 1000 + 2
     for x in range(lists):
         entries = [Entry(f"{x}-{y}", 1, 0, 1.0, 0.5) for y in range(1000)]
-        view.put(f"x{x}", entries, buyers=1, recent_mass=1000.0, as_of_ms=0)
+        related.put(f"x{x}", entries, buyers=1, recent_mass=1000.0, as_of_ms=0)
     sums = new_sums()
-    query = np.array([view.items.number(f"x{x}") for x in range(lists)], np.int32)
+    query = np.array([related.items.number(f"x{x}") for x in range(lists)], np.int32)
     q = np.ones(lists)
-    n = gather(view.arrays, new_scratch(len(view.items)), sums, query, q, q, 1 / landmark_weight(0), 10)
+    n = gather(related.arrays, new_scratch(len(related.items)), sums, query, q, q, 1 / landmark_weight(0), 10)
     assert n == MOST
     assert (sums.raw == 1).all()

@@ -1,4 +1,4 @@
-"""Tests and lessons: hits by day and algorithm, and weights that change as plain Python says."""
+"""Tests and training steps: hits by day and algorithm, and weights that change as plain Python says."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from recommending.candidates import OWN
 from recommending.features import FEATURES, NEW_FEATURES
-from recommending.learner import SHOWN, Case, Learner
+from recommending.learner import SHOWN, Example, Learner
 from recommending.ranker import LARGEST_DEVIATION
 from recommending.recommender import ALGORITHMS, USUAL
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from tests.oracles import recommending as oracle
 from tests.recommending.world import World, build, events_of, world_of
 
@@ -25,7 +25,7 @@ class PlainRanker:
     """The ranker's formulas by feature name, scalar by scalar."""
 
     def __init__(self, names: tuple[str, ...], weights: dict[str, float], *, any_of: bool) -> None:
-        self.names, self.any_of, self.cases = names, any_of, 0
+        self.names, self.any_of, self.steps = names, any_of, 0
         self.weights = {name: weights.get(name, 0.0) for name in names}
         self.squares = dict.fromkeys(names, 0.0)
         self.variance = {name: USUAL.get(name, 1.0) for name in names}
@@ -33,7 +33,7 @@ class PlainRanker:
     def learn(self, rows: list[dict[str, float]], hits: list[bool]) -> None:
         if not any(hits) or all(hits):
             return
-        self.cases += 1
+        self.steps += 1
         n = len(rows)
         z: list[dict[str, float]] = [{} for _ in rows]
         for name in self.names:
@@ -41,7 +41,7 @@ class PlainRanker:
             variance = sum((row[name] - mean) ** 2 for row in rows) / n
             usual = 20 if name in USUAL else 0
             if self.squares[name]:
-                self.variance[name] += (variance - self.variance[name]) / min(self.cases + usual, 500)
+                self.variance[name] += (variance - self.variance[name]) / min(self.steps + usual, 500)
             elif variance:
                 self.variance[name] += (variance - self.variance[name]) / (1 + usual)
             scale = math.sqrt(self.variance[name] + 1e-4)
@@ -62,18 +62,18 @@ def baskets(events: list[Event]) -> list[tuple[str, list[Event]]]:
     """Consecutive purchases of each customer in a chunk of the log."""
     by_customer: dict[str, list[Event]] = {}
     for event in events:
-        if event.kind == Kind.PURCHASE:
+        if event.action == Action.PURCHASE:
             by_customer.setdefault(event.customer_id, []).append(event)
     return list(by_customer.items())
 
 
 def numbers_of(world: World, names: list[str]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    return np.array([world.view.items.number(name) for name in dict.fromkeys(names)], np.int32)
+    return np.array([world.related.items.number(name) for name in dict.fromkeys(names)], np.int32)
 
 
 @pytest.mark.parametrize("name", ["shop", "real"])
 def test_cases_teach_and_count_as_plain_python(name: str) -> None:
-    """Baskets one after the other; each is counted by the machines after its lesson."""
+    """Baskets one after the other; each is counted by the machines after its training step."""
     events = events_of(name)
     some = len(events) * 9 // 10
     world = build(events[:some], list_length=30)
@@ -87,7 +87,7 @@ def test_cases_teach_and_count_as_plain_python(name: str) -> None:
     }
     cases: Counter[tuple[int, str, str]] = Counter()
     hits: Counter[tuple[int, str, str]] = Counter()
-    lessons = nothing_new = 0
+    training_steps = nothing_new = 0
     for start in range(some, some + 1000, 125):
         chunk = events[start : start + 125]
         for customer, bought in baskets(chunk):
@@ -96,18 +96,18 @@ def test_cases_teach_and_count_as_plain_python(name: str) -> None:
                 continue
             names = {e.item_id for e in bought}
             owned = {b.item_id for b in world.history(customer)}
-            case = learner.before(history)
-            judged = learner.after(case, numbers_of(world, [e.item_id for e in bought]), bought[0].time_ms)
-            expected = expected_of(world, case, names, owned)
+            example = learner.before(history)
+            judged = learner.after(example, numbers_of(world, [e.item_id for e in bought]), bought[0].time_ms)
+            expected = expected_of(world, example, names, owned)
             assert judged == expected
             day = bought[0].time_ms // DAY_MS
             cases.update((day, algorithm, "") for algorithm in expected)
             hits.update((day, algorithm, "") for algorithm, hit in expected.items() if hit)
             nothing_new += not names - owned
-            lessons += 1
-            ids = world.view.items.ids(case.found.item.tolist())
-            rows = [dict(zip(FEATURES, x, strict=True)) for x in case.found.x.tolist()]
-            new = [source != OWN for source in case.found.source]
+            training_steps += 1
+            ids = world.related.items.ids(example.found.item.tolist())
+            rows = [dict(zip(FEATURES, x, strict=True)) for x in example.found.x.tolist()]
+            new = [source != OWN for source in example.found.source]
             plain["all"].learn(rows, [y in names for y in ids])
             plain["new"].learn(
                 [row for row, its in zip(rows, new, strict=True) if its],
@@ -118,19 +118,21 @@ def test_cases_teach_and_count_as_plain_python(name: str) -> None:
     assert {k: n for k, n in learner.quality.hits.items() if n} == hits
     assert cases.keys() == learner.quality.hits.keys()
     assert {algorithm for _, algorithm, _ in cases} == {*ALGORITHMS, "all"}
-    assert lessons > 40
+    assert training_steps > 40
     assert nothing_new > 2 or name == "real"
     for shelf, ranker in plain.items():
         state = recommender.rankers[shelf].state()
-        assert state["cases"] == ranker.cases > 20
+        assert state["cases"] == ranker.steps > 20
         for feature, values in state["features"].items():
             found = ranker.weights[feature], ranker.squares[feature], ranker.variance[feature]
             assert values == pytest.approx(found, rel=1e-6, abs=1e-7), (shelf, feature)
 
 
-def expected_of(world: World, case: Case, names: set[str], owned: set[str]) -> dict[str, bool]:
+def expected_of(world: World, example: Example, names: set[str], owned: set[str]) -> dict[str, bool]:
     """Which algorithms hit, by what they showed."""
-    shown = {algorithm: set(world.view.items.ids(items.tolist())) for algorithm, items in case.shown.items()}
+    shown = {
+        algorithm: set(world.related.items.ids(items.tolist())) for algorithm, items in example.shown.items()
+    }
     assert all(not items & owned for algorithm, items in shown.items() if algorithm != "all")
     judged = {
         algorithm: bool(items & (names - owned)) for algorithm, items in shown.items() if algorithm != "all"
@@ -144,39 +146,41 @@ def test_each_algorithm_shows_its_six(name: str) -> None:
     learner = Learner(world.recommender)
     for customer in world.some_customers(5):
         history = world.history(customer)
-        case = learner.before(world.recommender.history(customer))
-        ids = world.view.items.ids(case.found.item.tolist())
-        new = [y for y, source in zip(ids, case.found.source, strict=True) if source != OWN]
+        example = learner.before(world.recommender.history(customer))
+        ids = world.related.items.ids(example.found.item.tolist())
+        new = [y for y, source in zip(ids, example.found.source, strict=True) if source != OWN]
         sums, sold = oracle.sums(world, history), world.counts.recent[14, 0]
         for algorithm in ("raw", "flawed", "corrected", "bestsellers"):
             values = {
                 y: sold[y] if algorithm == "bestsellers" else sums[y][algorithm] if y in sums else -math.inf
                 for y in new
             }
-            shown = world.view.items.ids(case.shown[algorithm].tolist())
+            shown = world.related.items.ids(example.shown[algorithm].tolist())
             assert len(shown) == min(SHOWN, len(new))
             best = sorted(values.values(), reverse=True)[: len(shown)]
             assert [values[y] for y in shown] == pytest.approx(best, rel=1e-6)
 
 
 def test_nothing_of_the_basket_is_in_its_test() -> None:
-    """What is shown does not change when the basket is counted before the case is over."""
+    """What is shown does not change when the basket is counted before the example is over."""
     events = events_of("shop")
     world = build(events, list_length=30)
     learner, customer = Learner(world.recommender), world.customers()[2]
     now = world.counts.now_ms
-    case = learner.before(world.recommender.history(customer))
-    before = copy.deepcopy(case)
-    shown = world.view.items.ids(np.concatenate(list(case.shown.values())).tolist())
-    unseen = [y for y in world.view.items if y not in shown][:3]
+    example = learner.before(world.recommender.history(customer))
+    before = copy.deepcopy(example)
+    shown = world.related.items.ids(np.concatenate(list(example.shown.values())).tolist())
+    unseen = [y for y in world.related.items if y not in shown][:3]
     basket = [*unseen, "never seen before"]
     world.apply([Event(customer, y, now + n) for n, y in enumerate(basket * 50)])
     learner.before(world.recommender.history(customer))  # of what is there now
-    judged = learner.after(case, numbers_of(world, basket), now)
+    judged = learner.after(example, numbers_of(world, basket), now)
     assert not any(judged.values())
-    for was, now_is in zip(before.found, case.found, strict=True):
+    for was, now_is in zip(before.found, example.found, strict=True):
         np.testing.assert_array_equal(was, now_is)
-    assert {k: v.tolist() for k, v in before.shown.items()} == {k: v.tolist() for k, v in case.shown.items()}
+    assert {k: v.tolist() for k, v in before.shown.items()} == {
+        k: v.tolist() for k, v in example.shown.items()
+    }
 
 
 def test_a_case_with_nothing_new_says_nothing_of_new_items() -> None:

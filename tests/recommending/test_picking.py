@@ -11,8 +11,8 @@ import pytest
 
 from recommending import picking
 from recommending.gathering import new_scratch, newest_first, weights
-from recommending.list_view import landmark_weight
 from recommending.picking import REASONS, cover, explanation
+from recommending.related_lists import landmark_weight
 from tests.oracles import recommending as oracle
 from tests.recommending.world import WORLDS, world_of
 
@@ -20,18 +20,18 @@ from tests.recommending.world import WORLDS, world_of
 @pytest.mark.parametrize("name", WORLDS)
 def test_reasons_are_the_largest_parts(name: str) -> None:
     world, three = world_of(name), 0
-    view, now = world.view, world.counts.now_ms
+    related, now = world.related, world.counts.now_ms
     for customer in [*world.some_customers(6), "nobody"]:
         past = oracle.newest(world.history(customer))
         history = world.recommender.history(customer)
         found = world.recommender.candidates(history, unowned=True, own=True)
         order = newest_first(history.last_ms)
         which, parts = picking.reasons(
-            view.arrays, new_scratch(len(view.items)), found.item, history.item[order],
+            related.arrays, new_scratch(len(related.items)), found.item, history.item[order],
             weights(history.last_ms[order], now), 1 / landmark_weight(now),
         )  # fmt: skip
         lists = {b.item_id: oracle.pairs_of(world, b.item_id) for b in past}
-        for c, y in enumerate(view.items.ids(found.item.tolist())):
+        for c, y in enumerate(related.items.ids(found.item.tolist())):
             every = [
                 (oracle.weight(b, now) * (pair["z_n"] + pair["z_f"]), h)
                 for h, b in enumerate(past)

@@ -16,7 +16,7 @@ from recommending.ranker import (
     LARGEST_WEIGHT,
     LEAST_VARIANCE,
     RATE,
-    STEADY_CASES,
+    STEADY_EXAMPLES,
     Floats,
     Ranker,
     average,
@@ -26,7 +26,9 @@ from recommending.recommender import START_ALL, START_NEW, USUAL, new_rankers
 NAMES = ("a", "b", "c", "d", "e")
 
 
-def case(rng: np.random.Generator, n: int = 20) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+def example(
+    rng: np.random.Generator, n: int = 20
+) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
     x = rng.normal(size=(n, len(NAMES))) * (0.1, 1, 5, 20, 1) + (3, 0, -2, 0, 1)
     hits = np.zeros(n, np.bool_)
     hits[rng.choice(n, rng.integers(1, 5), replace=False)] = True
@@ -66,7 +68,7 @@ def test_a_lesson_is_adagrads_step_down_the_loss(any_of: bool) -> None:
     assert ranker.weights.tolist() == [0.5, 0, -0.3, 0, 0]
     weights, squares, variances = ranker.weights.copy(), np.zeros(5), []
     for n in range(40):
-        x, hits = case(rng)
+        x, hits = example(rng)
         variances.append([np.var(column) for column in x.T])
         # fewer cases than are remembered: the plain mean
         mean = np.mean(variances, axis=0)
@@ -76,7 +78,7 @@ def test_a_lesson_is_adagrads_step_down_the_loss(any_of: bool) -> None:
         weights -= RATE * g / np.sqrt(squares + FIRST_SQUARES)
         before = loss(ranker.weights, z, hits, any_of=any_of)
         ranker.learn(x, hits)
-        assert ranker.cases == n + 1
+        assert ranker.steps == n + 1
         np.testing.assert_allclose(ranker.variance, mean, rtol=1e-9)
         np.testing.assert_allclose(ranker.squares, squares, rtol=1e-4, atol=1e-9)
         np.testing.assert_allclose(ranker.weights, weights, rtol=1e-4, atol=1e-5)
@@ -91,7 +93,7 @@ def test_the_usual_variance_counts_as_some_cases() -> None:
     assert ranker.variance.tolist() == pytest.approx([0.25, 4.0, 1.0, 1.0, 1.0])
     found = []
     for _ in range(30):
-        x, hits = case(rng)
+        x, hits = example(rng)
         found.append(np.var(x, axis=0))
         ranker.learn(x, hits)
     mean = np.sum(found, axis=0)
@@ -105,10 +107,10 @@ def test_the_scale_remembers_the_last_cases() -> None:
     rng = np.random.default_rng(2)
     ranker = Ranker.new(NAMES, {})
     for _ in range(3000):
-        ranker.learn(*case(rng))
+        ranker.learn(*example(rng))
     np.testing.assert_allclose(ranker.variance, np.square((0.1, 1, 5, 20, 1)), rtol=0.1)
-    for _ in range(int(3 * STEADY_CASES)):
-        x, hits = case(rng)
+    for _ in range(int(3 * STEADY_EXAMPLES)):
+        x, hits = example(rng)
         ranker.learn(3 * x, hits)
     np.testing.assert_allclose(ranker.variance, 9 * np.square((0.1, 1, 5, 20, 1)), rtol=0.15)
 
@@ -148,7 +150,7 @@ def test_it_learns_and_recovers_after_a_drift(any_of: bool) -> None:
 
 
 def odd_cases() -> list[tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
-    x, hits = case(np.random.default_rng(4))
+    x, hits = example(np.random.default_rng(4))
     cases = [
         (x, np.zeros(20, np.bool_)),
         (x, np.ones(20, np.bool_)),
@@ -165,7 +167,7 @@ def odd_cases() -> list[tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 def test_odd_data_changes_nothing() -> None:
     ranker = Ranker.new(NAMES, {"a": 1.0})
-    ranker.learn(*case(np.random.default_rng(5)))
+    ranker.learn(*example(np.random.default_rng(5)))
     before = json.dumps(ranker.state())
     for x, hits in odd_cases():
         ranker.learn(x, hits)
@@ -180,7 +182,7 @@ def test_a_flood_of_data_at_the_edge_stays_finite_and_is_forgotten() -> None:
         ranker = Ranker.new(NAMES, {}, any_of=any_of)
         best = hit_rate(ranker, rng, truth, 2000)
         for n in range(600):
-            x, hits = case(rng)
+            x, hits = example(rng)
             x[:, 0] = 7.0
             x[:, 3] *= 40 if n % 2 else 0
             x = np.clip(x, -1000, 1000)
@@ -193,7 +195,7 @@ def test_a_flood_of_data_at_the_edge_stays_finite_and_is_forgotten() -> None:
 
 
 def test_weights_have_a_limit() -> None:
-    """Hits that one feature tells apart without fail would let its weight grow for ever."""
+    """Hits that one feature separates without fail would let its weight grow for ever."""
     ranker = Ranker.new(("a",), {"a": LARGEST_WEIGHT - 0.01})
     x = np.array([[0.001]] + [[0.0]] * 3)
     for _ in range(2000):
@@ -202,7 +204,7 @@ def test_weights_have_a_limit() -> None:
 
 
 def test_first_lessons_leave_every_score_in_range() -> None:
-    """Features that do not vary, or hardly, or by a thousand, in whichever of the first lessons."""
+    """Features that do not vary, or hardly, or by a thousand, in whichever of the first training steps."""
     rng = np.random.default_rng(11)
     for name, start in (("new", START_NEW), ("all", START_ALL)):
         for _ in range(30):
@@ -214,7 +216,7 @@ def test_first_lessons_leave_every_score_in_range() -> None:
                 hits = rng.random(25) < 0.3
                 hits[:2] = True, False
                 ranker.learn(np.clip(x, -1000, 1000), hits)
-                assert ranker.cases == n
+                assert ranker.steps == n
                 bound = LARGEST_DEVIATION * (sum(map(abs, start.values())) + RATE * n * d)
                 for width in (1e-6, 1.0, 1000.0):
                     shown = rng.normal(size=(60, d)) * width * 10.0 ** rng.integers(-3, 2, d)
@@ -230,21 +232,21 @@ def test_a_feature_that_hardly_varied_at_first_does_not_decide_alone() -> None:
         x = np.tile(rng.normal(size=len(FEATURES)) * scale, (12, 1))
         x += 1e-3 * rng.normal(size=x.shape)  # as purchases of the same minutes differ
         hits = np.arange(12) < 2
-        for lessons in range(1, 21):
+        for training_steps in range(1, 21):
             ranker.learn(x, hits)
             others = rng.normal(size=(200, len(FEATURES))) * scale
-            assert np.abs(ranker.scores(others)).max() < 25 + 2 * lessons
+            assert np.abs(ranker.scores(others)).max() < 25 + 2 * training_steps
 
 
 def test_restore_is_the_identity() -> None:
     rng = np.random.default_rng(7)
     ranker, other = Ranker.new(NAMES, {"a": 1.0}), Ranker.new(NAMES, {"b": 3.0})
     for _ in range(30):
-        ranker.learn(*case(rng))
+        ranker.learn(*example(rng))
     state = json.loads(json.dumps(ranker.state()))
     other.restore(state)
     assert other.state() == state
-    x, hits = case(rng)
+    x, hits = example(rng)
     assert other.scores(x).tolist() == ranker.scores(x).tolist()
     ranker.learn(x, hits)
     other.learn(x, hits)
@@ -259,11 +261,11 @@ def test_restore_of_other_features() -> None:
     assert new.weights.tolist() == [0.7, old.weights[0]]
     assert new.squares.tolist() == [0.0, old.squares[0]]
     assert new.variance.tolist() == [1.0, old.variance[0]]
-    assert new.cases == 1
+    assert new.steps == 1
 
 
 def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump() -> None:
-    """As that of a model that is not there yet: constant for long, then telling."""
+    """As that of a model that is not there yet: constant for long, then informative."""
     rng, truth = np.random.default_rng(9), np.array([1.5, -1.0, 0.5, 0.0, 2.0])
     with_it, without = Ranker.new((*NAMES, "late"), {}, {"late": 0.1}), Ranker.new(NAMES, {})
     for _ in range(3000):
@@ -293,13 +295,13 @@ def test_weights_of_before_a_feature_are_adopted_and_it_begins() -> None:
     rng = np.random.default_rng(10)
     old = Ranker.new(NAMES, {})
     for _ in range(40):
-        old.learn(*case(rng))
+        old.learn(*example(rng))
     new = Ranker.new((*NAMES, "late"), {})
     new.adopt(average([new.state(), old.state() | {"cases": 40.0}]))
     for name, values in old.state()["features"].items():
         assert new.state()["features"][name] == pytest.approx(values, rel=1e-6), name
     assert new.state()["features"]["late"] == [0.0, 0.0, 1.0]
-    x, hits = case(rng)
+    x, hits = example(rng)
     wide = np.column_stack([x, np.zeros(len(x))])
     assert new.scores(wide).tolist() == pytest.approx(old.scores(x).tolist(), rel=1e-6)
     late = np.column_stack([x, hits.astype(np.float64)])
@@ -317,7 +319,7 @@ def test_average() -> None:
     rankers = [Ranker.new(NAMES, {"a": float(n)}) for n in range(3)]
     for n, ranker in enumerate(rankers):
         for _ in range(10 * n):
-            ranker.learn(*case(rng))
+            ranker.learn(*example(rng))
     mean = average(ranker.state() for ranker in rankers)
     assert mean["cases"] == 10
     for n, name in enumerate(NAMES):

@@ -20,14 +20,14 @@ def recommended(
     world: World, customer: str, k: int, shelf: Shelf, wanted: Filter | None = None
 ) -> list[Recommendation]:
     recommender = world.recommender
-    with world.view.lock:
+    with world.related.lock:
         return recommender.recommend(recommender.history(customer), k, shelf, wanted)
 
 
 def plain_scores(world: World, customer: str, shelf: Shelf, items: list[str]) -> list[float]:
     """w . z of the shelf's ranker, with the oracle's features; how they are on average, of the candidates."""
     recommender = world.recommender
-    with world.view.lock:
+    with world.related.lock:
         found = recommender.candidates(
             recommender.history(customer), unowned=shelf != "again", own=shelf != "new"
         )
@@ -96,7 +96,7 @@ def test_the_best_of_all_candidates_comes_first(name: str) -> None:
         for shelf in SHELVES:
             history = world.recommender.history(customer)
             found = world.recommender.candidates(history, unowned=shelf != "again", own=shelf != "new")
-            names = world.view.items.ids(found.item.tolist())
+            names = world.related.items.ids(found.item.tolist())
             best = sorted(plain_scores(world, customer, shelf, names), reverse=True)
             scores = [r.score for r in recommended(world, customer, 6, shelf)]
             assert scores[0] == pytest.approx(best[0], rel=1e-6)
@@ -106,7 +106,7 @@ def test_the_best_of_all_candidates_comes_first(name: str) -> None:
 
 def test_fewer_candidates_than_are_asked_for() -> None:
     world, customer = world_of("shop"), world_of("shop").customers()[-1]
-    some = frozenset([*list(world.view.items)[:9], *(b.item_id for b in world.history(customer)[:4])])
+    some = frozenset([*list(world.related.items)[:9], *(b.item_id for b in world.history(customer)[:4])])
     wanted = Filter(only=some)
     shelves = {
         shelf: {r.item_id for r in recommended(world, customer, 50, shelf, wanted)} for shelf in SHELVES
@@ -147,7 +147,7 @@ def test_items_that_came_after_the_recommender_last_looked_are_not_offered_yet()
     for machine in world.run.items:
         world.publish(machine, as_messages=True)
     shown = {r.item_id for shelf in SHELVES for r in recommended(world, customer, 200, shelf)}
-    assert "brand-new" in list(world.view.items)
+    assert "brand-new" in list(world.related.items)
     assert "brand-new" not in shown
     world.recommender.synchronise()
     assert "brand-new" in {r.item_id for r in recommended(world, customer, 200, "again")}
@@ -166,6 +166,6 @@ def test_a_profiles_items() -> None:
     recommender = world.recommender
     for profile, items in (("kids", baskets["kids"]), ("grown-ups", baskets["grown-ups"]), ("nobody", ())):
         found = recommender.history("c3", profile).item.tolist()
-        assert world.view.items.ids(found) == list(items)
+        assert world.related.items.ids(found) == list(items)
     assert len(recommender.history("c3").item) == 5
     assert world.history("c3")[0].profile_id == "kids"

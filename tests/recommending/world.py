@@ -1,4 +1,4 @@
-"""A shop for these tests: machines, a view and a recommender, and beside them the same in plain Python."""
+"""A shop for these tests: machines, related lists and a recommender, and the same in plain Python."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 
 from recommending.catalogue import Catalogue
-from recommending.list_view import Entry, ListView, Translation, landmark_weight
 from recommending.recommender import Recommender
+from recommending.related_lists import Entry, IdMapping, RelatedLists, landmark_weight
 from state.customers.events import Event
 from state.customers.machine import Purchased
 from state.items.lists import Lists
@@ -54,7 +54,7 @@ class World:
     """
 
     run: Run
-    view: ListView
+    related: RelatedLists
     recommender: Recommender
     log: Oracle
     gone: set[str]
@@ -83,15 +83,15 @@ class World:
         return [known[i * (len(known) - 1) // (n - 1)] for i in range(n)]
 
     def publish(self, machine: ItemMachine, *, as_messages: bool) -> None:
-        """Rank what waits, and let the view and the oracle know."""
+        """Rank what waits, and let the related lists and the oracle know."""
         lists = machine.rank(machine.waiting(), exact=True)
         for i, item_id in enumerate(owners(machine, lists)):
             self.lists[item_id] = listed(machine, lists, i)
             if as_messages:
-                put(self.view, item_id, self.lists[item_id])
+                put(self.related, item_id, self.lists[item_id])
         if not as_messages:
-            numbers = Translation(machine.items, self.view.items, adding=True)
-            self.view.put_lists(machine, lists, np.arange(len(lists.row)), numbers)
+            numbers = IdMapping(machine.items, self.related.items, adding=True)
+            self.related.put_lists(machine, lists, np.arange(len(lists.row)), numbers)
 
     def apply(self, events: Sequence[Event]) -> None:
         """More events, and the lists they change."""
@@ -166,9 +166,9 @@ def listed(machine: ItemMachine, lists: Lists, i: int) -> Listed:
     return Listed(machine.watermark_ms, int(buyers), float(lists.recent_mass[i]), entries)
 
 
-def put(view: ListView, item_id: str, message: Listed) -> None:
-    """Into a view, as a message."""
-    view.put(
+def put(related: RelatedLists, item_id: str, message: Listed) -> None:
+    """Into the related lists, as a message."""
+    related.put(
         item_id, message.entries, buyers=message.buyers, recent_mass=message.recent_mass,
         as_of_ms=message.as_of_ms,
     )  # fmt: skip
@@ -192,9 +192,9 @@ def seeded(seed: int, *, customers: int, items: int, events: int, returns: float
 def build(events: Sequence[Event], *, list_length: int = 100, gone: int = 3) -> World:
     """Most of the events, the best sellers taken away; then the others, so that lists are of two moments."""
     settings = CountingSettings(window=20, list_length=list_length, score_tolerance=0.02)
-    run, view = Run.new(settings, partitions=2), ListView(list_length)
+    run, related = Run.new(settings, partitions=2), RelatedLists(list_length)
     catalogue = Catalogue()
-    world = World(run, view, Recommender(view, run.customers[0], run.sharing.view), Oracle(20), set())
+    world = World(run, related, Recommender(related, run.customers[0], run.sharing.view), Oracle(20), set())
     some = len(events) * 4 // 5
     world.apply(events[:some])
     world.take_away(item for item, _ in world.log.recent().most_common(gone))
@@ -206,7 +206,7 @@ def build(events: Sequence[Event], *, list_length: int = 100, gone: int = 3) -> 
     world.log.feed(events[some:])
     for machine in run.items:
         world.publish(machine, as_messages=machine.partition > 0)
-    world.recommender = Recommender(view, run.customers[0], run.sharing.view, catalogue)
+    world.recommender = Recommender(related, run.customers[0], run.sharing.view, catalogue)
     world.recommender.synchronise()
     return world
 

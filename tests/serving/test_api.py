@@ -231,7 +231,7 @@ def test_questions_wait_for_the_read_model(shop: Shop, monkeypatch: pytest.Monke
     async def never(*_: Any) -> None:
         pass
 
-    monkeypatch.setattr("serving.following.Follower._look_whether_ready", never)
+    monkeypatch.setattr("serving.follower.ModelFollower._look_whether_ready", never)
     thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0))
     loading = Shop(shop.bootstrap, thread.start(), shop.recommender, shop.producer)
     try:

@@ -123,7 +123,7 @@ def test_quality_experiments_and_what_was_learnt(shop: Shop, browser: Browser) -
     text = browser.text(f"{shop.address}/#quality")
     assert re.search(rf"ours learnt here 200 50 25\.0 % 19\.\d % {DASH} 31\.\d %", text)
     assert "ours against control: +40.0 points, significant" in text
-    assert "400 lessons" in text
+    assert "400 training steps" in text
     assert re.search(r"sold in 14 days 1\.75", text)
     assert re.search(r"goes with the history, over expected -0\.50", text)
 

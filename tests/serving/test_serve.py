@@ -16,7 +16,7 @@ from tests.streams.pipeline import until
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_it_prints_its_address_and_ends_when_told_to(shop: Shop, how: signal.Signals) -> None:
+def test_it_prints_its_address_and_ends_on_a_signal(shop: Shop, how: signal.Signals) -> None:
     command = [sys.executable, "-P", "-m", "alsobought.cli", "serve", "--port", "0"]
     with subprocess.Popen(
         [*command, "--kafka", shop.bootstrap],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
 from state.items.sharing import Sharing, records
@@ -43,13 +43,25 @@ def shop(
         item = f"i{int(rng.paretovariate(0.7)) % items}"
         profile = rng.choice((None, "kids", "grown-ups"))
         dice = rng.random()
-        kind = Kind.FORGET if dice < forgets else Kind.RETURN if dice < forgets + returns else Kind.PURCHASE
+        action = (
+            Action.FORGET
+            if dice < forgets
+            else Action.RETURN
+            if dice < forgets + returns
+            else Action.PURCHASE
+        )
         if made and rng.random() < duplicates:
             made.append(rng.choice(made[-50:]))
             continue
         made.append(
             Event(
-                customer, item, now - rng.randrange(late_ms + 1), rng.randrange(1, 3), kind, f"e{n}", profile
+                customer,
+                item,
+                now - rng.randrange(late_ms + 1),
+                rng.randrange(1, 3),
+                action,
+                f"e{n}",
+                profile,
             )
         )
     return made

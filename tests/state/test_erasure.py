@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from state.customers.events import Event, Kind, event_hash
+from state.customers.events import Action, Event, event_hash
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.settings import CountingSettings
@@ -22,7 +22,7 @@ from tests.state.storage.stored_bytes import bytes_in
 
 ANN = "ann.of.green.gables@example.org"
 EVENT = "order-4711-of-ann"
-FORGET = Event(ANN, "", START_MS, kind=Kind.FORGET)
+FORGET = Event(ANN, "", START_MS, action=Action.FORGET)
 MARKED_MS = 1_234_567_890_123
 """A time that only Ann's events have."""
 TRACES = (

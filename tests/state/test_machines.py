@@ -7,7 +7,7 @@ import random
 import pytest
 
 from state.customers import pairing
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.customers.machine import CustomerMachine
 from state.errors import BadDelta
 from state.items.machine import ItemMachine
@@ -94,7 +94,8 @@ def test_a_return_undoes_its_purchase() -> None:
         )
     taken_back = {pair for pair in bought if rng.random() < 0.3}
     back = [
-        Event(customer, item, START_MS, bought[customer, item], Kind.RETURN) for customer, item in taken_back
+        Event(customer, item, START_MS, bought[customer, item], Action.RETURN)
+        for customer, item in taken_back
     ]
     kept = [e for e in events if (e.customer_id, e.item_id) not in taken_back]
     run = Run.over([*events, *back], CountingSettings(window=4), partitions=2)
@@ -105,7 +106,7 @@ def test_a_return_undoes_its_purchase() -> None:
 
 def test_erasing_everybody_leaves_no_count() -> None:
     events = shop(18, 800, 10, 80, forgets=0.0)
-    erased = [Event(f"c{n}", "", START_MS, kind=Kind.FORGET) for n in range(10)]
+    erased = [Event(f"c{n}", "", START_MS, action=Action.FORGET) for n in range(10)]
     run = Run.over([*events, *erased], CountingSettings(window=7), partitions=2)
     for machine in run.items:
         machine.take_in()  # what it expected of others' items, too
@@ -125,21 +126,21 @@ def test_erasing_everybody_leaves_no_count() -> None:
 def test_outcomes_say_what_became_of_each_event() -> None:
     machine = CustomerMachine()
 
-    def event(kind: Kind, quantity: int = 1, event_id: str | None = None) -> Event:
-        return Event("ann", "tea", START_MS, quantity, kind, event_id)
+    def event(action: Action, quantity: int = 1, event_id: str | None = None) -> Event:
+        return Event("ann", "tea", START_MS, quantity, action, event_id)
 
     steps = [
-        (event(Kind.RETURN), pairing.NOT_OWNED),
-        (event(Kind.PURCHASE, 2, "a"), pairing.NEW),
-        (event(Kind.PURCHASE, 2, "a"), pairing.DUPLICATE),
-        (event(Kind.PURCHASE, 3, "b"), pairing.REPEAT),
-        (event(Kind.RETURN, 6), pairing.NOT_OWNED),
-        (event(Kind.RETURN, 4), pairing.PART_RETURNED),
-        (event(Kind.RETURN, 1), pairing.GONE),
-        (event(Kind.RETURN, 1), pairing.NOT_OWNED),
-        (event(Kind.FORGET), pairing.EMPTIED),
-        (event(Kind.PURCHASE, 1, "a"), pairing.NEW),
-        (event(Kind.FORGET), pairing.GONE),
+        (event(Action.RETURN), pairing.NOT_OWNED),
+        (event(Action.PURCHASE, 2, "a"), pairing.NEW),
+        (event(Action.PURCHASE, 2, "a"), pairing.DUPLICATE),
+        (event(Action.PURCHASE, 3, "b"), pairing.REPEAT),
+        (event(Action.RETURN, 6), pairing.NOT_OWNED),
+        (event(Action.RETURN, 4), pairing.PART_RETURNED),
+        (event(Action.RETURN, 1), pairing.GONE),
+        (event(Action.RETURN, 1), pairing.NOT_OWNED),
+        (event(Action.FORGET), pairing.EMPTIED),
+        (event(Action.PURCHASE, 1, "a"), pairing.NEW),
+        (event(Action.FORGET), pairing.GONE),
     ]
     outcomes = machine.apply(machine.batch(e for e, _ in steps)).outcomes.tolist()
     assert outcomes == [outcome for _, outcome in steps]

@@ -9,7 +9,7 @@ import pytest
 
 from state.customers import event_sources as es
 from state.customers import pairing
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.settings import CountingSettings
@@ -21,7 +21,7 @@ from tests.state.published import NAMES, first_deliveries, published
 
 
 def unnamed(seed: int, events: int, customers: int, items: int) -> list[Event]:
-    """Nothing but their source tells a second delivery of them."""
+    """Nothing but their source reveals a second delivery of them."""
     made = shop(seed, events, customers, items, duplicates=0.0, returns=0.1, forgets=0.01)
     return [replace(event, event_id=None) for event in made]
 
@@ -65,7 +65,7 @@ def test_who_was_erased_stays_erased_when_the_source_comes_again() -> None:
     machine = CustomerMachine()
     saver = CustomerSaver(machine, store := MemoryStore())
     bought = [Event("ann", item, START_MS, source="f", sequence=n) for n, item in enumerate(("tea", "milk"))]
-    machine.apply(machine.batch([*bought, Event("ann", "", START_MS, kind=Kind.FORGET)]))
+    machine.apply(machine.batch([*bought, Event("ann", "", START_MS, action=Action.FORGET)]))
     outcomes = machine.apply(machine.batch(bought)).outcomes.tolist()
     assert outcomes == [pairing.DUPLICATE] * 2
     assert machine.history("ann") == []
@@ -80,7 +80,7 @@ def test_who_was_erased_stays_erased_when_the_source_comes_again() -> None:
 
 def test_an_event_that_is_refused_or_returned_counts_as_met() -> None:
     machine = CustomerMachine()
-    back = Event("ann", "tea", START_MS, 1, Kind.RETURN, source="f", sequence=0)
+    back = Event("ann", "tea", START_MS, 1, Action.RETURN, source="f", sequence=0)
     tea = Event("ann", "tea", START_MS, source="f", sequence=1)
     events = [back, tea, back, tea, replace(back, sequence=5), tea]
     assert machine.apply(machine.batch(events)).outcomes.tolist() == [

@@ -13,7 +13,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items.machine import ItemMachine
@@ -77,23 +77,25 @@ class Shop(RuleBasedStateMachine):
         self.events.append(event)
         self.logs[source_of(event.customer_id)].append(event)
 
-    def named(self, customer: str, item: str, quantity: int, kind: Kind, named: bool) -> None:
+    def named(self, customer: str, item: str, quantity: int, action: Action, named: bool) -> None:
         number = next(self.ids)
         event_id = f"e{number}" if named else None
-        self.log(Event(customer, item, START_MS + 50_000_000 * number, quantity, kind, event_id))
+        self.log(Event(customer, item, START_MS + 50_000_000 * number, quantity, action, event_id))
 
     @rule(customer=CUSTOMERS, items=st.lists(ITEMS, min_size=1, max_size=6), named=st.booleans())
     def purchase(self, customer: str, items: list[str], named: bool) -> None:
         for item in items:
-            self.named(customer, item, 2, Kind.PURCHASE, named)
+            self.named(customer, item, 2, Action.PURCHASE, named)
 
     @precondition(lambda self: self.events)
-    @rule(data=st.data(), kind=st.sampled_from([Kind.PURCHASE, Kind.RETURN]), quantity=st.integers(1, 3))
-    def same_item_again(self, data: st.DataObject, kind: Kind, quantity: int) -> None:
+    @rule(
+        data=st.data(), action=st.sampled_from([Action.PURCHASE, Action.RETURN]), quantity=st.integers(1, 3)
+    )
+    def same_item_again(self, data: st.DataObject, action: Action, quantity: int) -> None:
         """A repeat, or a return in part or in whole or of more than there is."""
         before = data.draw(st.sampled_from(self.events))
         if before.item_id:
-            self.named(before.customer_id, before.item_id, quantity, kind, True)
+            self.named(before.customer_id, before.item_id, quantity, action, True)
 
     @rule(customer=CUSTOMERS, items=st.lists(ITEMS, min_size=1, max_size=4), source=EVENT_SOURCES)
     def purchase_of_a_source(self, customer: str, items: list[str], source: str) -> None:
@@ -110,7 +112,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(customer=CUSTOMERS, named=st.booleans())
     def forget(self, customer: str, named: bool) -> None:
-        self.named(customer, "", 1, Kind.FORGET, named)
+        self.named(customer, "", 1, Action.FORGET, named)
 
     @precondition(lambda self: self.events)
     @rule(back=st.integers(1, 10))

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.items.machine import ItemMachine
 from state.popularity import counts as pop
-from state.popularity.bestsellers import EVERYTHING, Bestsellers, Board, Seller
+from state.popularity.bestsellers import EVERYTHING, Bestseller, BestsellerList, Bestsellers
 from state.settings import CountingSettings
 from tests.events import as_event, real_slice
 from tests.oracles.counts import Oracle
@@ -26,7 +26,7 @@ DAY_MS = pop.DAY_MS
 
 def case(name: str) -> list[Event]:
     """The events of a file."""
-    kinds = {"": Kind.PURCHASE, "return": Kind.RETURN}
+    kinds = {"": Action.PURCHASE, "return": Action.RETURN}
     with (CASES / name).open(encoding="utf-8") as file:
         return [
             Event(
@@ -39,10 +39,10 @@ def case(name: str) -> list[Event]:
 
 
 def forget(customer: str) -> Event:
-    return Event(customer, "", START_MS, kind=Kind.FORGET)
+    return Event(customer, "", START_MS, action=Action.FORGET)
 
 
-def lists_of(machine: ItemMachine) -> dict[Board, list[Seller]]:
+def lists_of(machine: ItemMachine) -> dict[BestsellerList, list[Bestseller]]:
     lists = Bestsellers()
     lists.update(machine.tables.popularity, machine.items, np.zeros(len(machine.items), np.int32))
     return lists.lists
@@ -58,10 +58,10 @@ def test_of_an_erased_bot_and_a_return_nothing_is_left_among_the_bestsellers() -
     events = case("t11b-erased-and-returned.csv")
     run = Run.over(events, CountingSettings())
     (machine,) = run.items
-    assert lists_of(machine)[Board(EVERYTHING, False)] == [Seller("fgitem", 43)]
+    assert lists_of(machine)[BestsellerList(EVERYTHING, False)] == [Bestseller("fgitem", 43)]
     run.apply([forget("fgbot")])
-    assert lists_of(machine)[Board(EVERYTHING, False)] == [Seller("fgitem", 3)]
-    assert lists_of(machine)[Board(EVERYTHING, True)] == [Seller("fgitem", 3, 3.0)]
+    assert lists_of(machine)[BestsellerList(EVERYTHING, False)] == [Bestseller("fgitem", 3)]
+    assert lists_of(machine)[BestsellerList(EVERYTHING, True)] == [Bestseller("fgitem", 3, 3.0)]
     assert machine.purchases == 3
     check(run, [*events, forget("fgbot")])
 
@@ -69,7 +69,7 @@ def test_of_an_erased_bot_and_a_return_nothing_is_left_among_the_bestsellers() -
 def test_of_the_only_purchase_erased_nothing_is_left() -> None:
     run = Run.over(case("t11c-one-purchase.csv"), CountingSettings())
     (machine,) = run.items
-    assert lists_of(machine)[Board(EVERYTHING, False)] == [Seller("secret-gift", 1)]
+    assert lists_of(machine)[BestsellerList(EVERYTHING, False)] == [Bestseller("secret-gift", 1)]
     run.apply([forget("ann")])
     assert lists_of(machine) == {}
     p = machine.tables.popularity
@@ -83,7 +83,7 @@ def test_a_return_in_part_takes_back_nothing_but_the_quantity() -> None:
     run = Run.over(bought, CountingSettings())
     (machine,) = run.items
     for quantity, left in ((5, 3), (1, 0)):
-        run.apply([Event("ann", "tea", START_MS, quantity, Kind.RETURN)])
+        run.apply([Event("ann", "tea", START_MS, quantity, Action.RETURN)])
         p = machine.tables.popularity
         assert (machine.purchases, int(p.recent[0]), int(p.buyers[0])) == (left, left, left > 0)
     assert not p.repeats.any()
@@ -126,12 +126,12 @@ def test_real_purchases_with_returns_and_erasures() -> None:
         bought.append(event)
         dice = rng.random()
         if dice < 0.1:
-            events.append(replace(rng.choice(bought[-3_000:]), kind=Kind.RETURN, event_id=None))
+            events.append(replace(rng.choice(bought[-3_000:]), action=Action.RETURN, event_id=None))
         elif dice < 0.103:
             events.append(forget(rng.choice(bought).customer_id))
     run = Run.over(events, CountingSettings(window=5), partitions=2, sources=2, chunk=2_000)
     check(run, events)
-    removed = [e for e in events if e.kind != Kind.PURCHASE]
+    removed = [e for e in events if e.action != Action.PURCHASE]
     assert len(removed) > 2_500
     for customer in {e.customer_id for e in bought}:
         run.apply([forget(customer)])

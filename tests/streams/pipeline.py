@@ -201,7 +201,7 @@ class Wires:
         self._counted([*(kind.events.name for kind in kinds if not isinstance(kind, CrossKind)), ITEMS.name])
         if first := [kind.events.name for kind in kinds if isinstance(kind, CrossKind)]:
             self._counted(first)
-            self._counted(first)  # first events may ask other partitions for more
+            self._counted(first)  # history changes may ask other partitions for more
         number = time.time_ns() // 1_000_000
         sent = {
             f"{kind.deltas.name}-{p}": self.producer.send(

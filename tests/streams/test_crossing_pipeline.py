@@ -14,7 +14,7 @@ from alsobought.cli import app
 from streams.broker.embedded import EmbeddedKafka
 from streams.kinds import BOUGHT, WATCHED, WATCHED_BOUGHT
 from streams.messages.schema import EventMessage
-from streams.topics import DEAD_LETTERS, FIRST_EVENTS, ITEMS
+from streams.topics import DEAD_LETTERS, HISTORY_CHANGES, ITEMS
 from tests.events import as_event, purchases, watches
 from tests.oracles.counts import Oracle
 from tests.oracles.watched_bought import CrossingOracle
@@ -22,7 +22,7 @@ from tests.streams.pipeline import Wires, Worker
 from tests.streams.test_pipeline import WINDOW, keyed
 
 CUSTOMERS, ITEM_COUNT = 150, 120
-INTERNAL = (FIRST_EVENTS.name, BOUGHT.deltas.name, WATCHED_BOUGHT.deltas.name)
+INTERNAL = (HISTORY_CHANGES.name, BOUGHT.deltas.name, WATCHED_BOUGHT.deltas.name)
 
 
 def _oracle(bought: list[EventMessage], watched: list[EventMessage]) -> CrossingOracle:
@@ -52,7 +52,7 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
         wires.publish(BOUGHT.events.name, keyed(bought[:2_000]))
         wires.drain()
         assert wires.lists(WATCHED_BOUGHT) == {}
-        assert set(wires.ends(FIRST_EVENTS.name).values()) == {0}
+        assert set(wires.ends(HISTORY_CHANGES.name).values()) == {0}
         assert set(wires.ends(WATCHED_BOUGHT.deltas.name).values()) == {1}  # what `drain` wrote
         wires.publish(WATCHED.events.name, keyed(seen[:1_500]))
         wires.drain()
@@ -118,7 +118,7 @@ def test_switched_on_after_a_while(kafka: EmbeddedKafka, wires: Wires, tmp_path:
         wires.publish(BOUGHT.events.name, keyed(bought[:600]))
         wires.publish(WATCHED.events.name, keyed(seen[:500]))
         wires.drain((BOUGHT, WATCHED))
-        assert wires.ends(FIRST_EVENTS.name) == dict.fromkeys(wires.ends(FIRST_EVENTS.name), 0)
+        assert wires.ends(HISTORY_CHANGES.name) == dict.fromkeys(wires.ends(HISTORY_CHANGES.name), 0)
     finally:
         assert worker.stop() == 0
     worker = Worker(kafka.bootstrap, tmp_path / "data")

@@ -1,4 +1,4 @@
-"""Kinds of events: their topics, their words, whose stores stay valid, and who is told of the catalogue."""
+"""Kinds of events: their topics, their words, whose stores stay valid, and who gets the catalogue."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def test_the_relation_between_watches_and_purchases_can_be_switched_off() -> Non
     ids = {spec.name: f"id-{spec.name}" for spec in topics_of(_settings())}
     on = LogIdentity(listed_of(_settings()), ids, {})
     assert on.of("purchases") == LogIdentity(BUILT_IN, ids, {}).of("purchases")  # stores stay valid
-    told_of = ("purchases", "watches", "first-events", "pair-deltas-watched-bought", "items")
-    assert all(f"id-{name}" in on.of("first-events") for name in told_of)
+    sources = ("purchases", "watches", "first-events", "pair-deltas-watched-bought", "items")
+    assert all(f"id-{name}" in on.of("first-events") for name in sources)
     rebuilt = LogIdentity(listed_of(_settings()), ids, {("watches", 0): 5})
     assert rebuilt.of("pair-deltas-watched-bought") == rebuilt.of("first-events") != on.of("first-events")
 
@@ -126,7 +126,7 @@ def _decode(word: str | None, kind: EventKind, kinds: Sequence[EventKind]) -> in
     decoded = decode_events(
         [_Raw(msgspec.json.encode(event))], 1, CustomerMachine(), EventTypes(kind, kinds), 0
     )
-    return decoded.refused[0].reason if decoded.refused else int(decoded.batch.kinds[0])
+    return decoded.refused[0].reason if decoded.refused else int(decoded.batch.actions[0])
 
 
 def test_a_topic_takes_its_own_word_and_names_the_topic_of_others() -> None:
@@ -174,7 +174,7 @@ def test_where_counting_begins_is_in_the_identity() -> None:
 
 
 def _told(broker: Broker) -> dict[str, dict[str, int]]:
-    """By topic, what its partition 0 was told; every partition was told the same."""
+    """By topic, what its partition 0 was sent; every partition was sent the same."""
     found: dict[str, dict[str, int]] = {}
     for topic, partition in sorted(broker.logs):
         raws = [record.value for record in broker.logs[TP(topic, partition)]]
@@ -205,7 +205,7 @@ async def _catalogue(
     return _told(worker.broker)
 
 
-def test_every_kind_is_told_of_the_catalogue_and_a_new_one_of_all_before(tmp_path: Path) -> None:
+def test_every_kind_gets_the_catalogue_and_a_new_one_everything_before(tmp_path: Path) -> None:
     async def main() -> None:
         gone = [_item("tea", available=False, offset=0), _item("milk", available=False, offset=1)]
         answer = await _catalogue(tmp_path, [BOUGHT], gone)
@@ -213,7 +213,7 @@ def test_every_kind_is_told_of_the_catalogue_and_a_new_one_of_all_before(tmp_pat
         back = [_item("tea", available=True, offset=2), _item("rum", available=True, offset=3)]
         assert await _catalogue(tmp_path, [BOUGHT], back) == {"pair-deltas": {"tea": 1, "end": 4}}
 
-        # a new kind is told once; also what can be bought again, as it may be one that had been away
+        # a new kind is sent it once; also what can be bought again, as it may be one that had been away
         everything = {"milk": 0, "tea": 1, "end": 4}
         assert await _catalogue(tmp_path, BUILT_IN, save=False) == {"pair-deltas-watched": everything}
         more = [_item("rum", available=False, offset=4)]
@@ -236,7 +236,7 @@ def test_every_kind_is_told_of_the_catalogue_and_a_new_one_of_all_before(tmp_pat
 
 
 class _Machine:
-    """A task that is asked what it holds and told what it may."""
+    """A task that is asked what it holds and is given its budget."""
 
     def __init__(self, holds: int) -> None:
         self.held, self.part = holds, 0.0

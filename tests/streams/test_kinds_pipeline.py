@@ -137,9 +137,7 @@ def test_what_is_on_the_wrong_topic_goes_to_the_dead_letters(
 
 
 @pytest.mark.timeout(200)
-def test_a_kind_that_is_new_is_told_of_the_catalogue(
-    kafka: EmbeddedKafka, logs: Logs, tmp_path: Path
-) -> None:
+def test_a_kind_that_is_new_gets_the_catalogue(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> None:
     """An installation from before there were likes: its stores stay, and items that are gone stay gone."""
     liked = [msgspec.structs.replace(event, type="liked") for event in watches(5, 40, 30, 500)]
     worker = Worker(kafka.bootstrap, tmp_path / "data")

@@ -1,4 +1,4 @@
-"""A consumer of Kafka as the worker's, not started: what it does is called, its thread answers as told."""
+"""A consumer of Kafka as the worker's, not started: its thread answers as the test sets."""
 
 from __future__ import annotations
 

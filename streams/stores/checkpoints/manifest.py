@@ -70,13 +70,13 @@ class _Signed(msgspec.Struct):
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
-    """The bytes of a manifest."""
+    """Return the bytes of a manifest."""
     raw = msgspec.json.encode(checkpoint)
     return msgspec.json.encode(_Signed(hashlib.sha256(raw).hexdigest(), msgspec.Raw(raw)))
 
 
 def decode(raw: bytes) -> Checkpoint:
-    """The checkpoint of a manifest's bytes.
+    """Return the checkpoint of a manifest's bytes.
 
     Raises
     ------

@@ -55,7 +55,7 @@ class Remote:
         self._fs.mv(partial, self._path(to))
 
     def read(self, path: str) -> bytes:
-        """A file's bytes."""
+        """Return a file's bytes."""
         raw: bytes = self._fs.cat_file(self._path(path))
         return raw
 
@@ -64,7 +64,7 @@ class Remote:
         self._fs.get_file(self._path(path), str(to))
 
     def trouble(self, path: str, file: StoredFile) -> str:
-        """What is wrong with a file that should be `file`; empty if nothing is."""
+        """Return what is wrong with a file that should be `file`; empty if nothing is."""
         try:
             with self._fs.open(self._path(path), "rb") as raw:
                 return trouble(raw, file, self._path(path))
@@ -87,7 +87,7 @@ class Remote:
 
 
 def trouble(raw: IO[bytes], file: StoredFile, where: str) -> str:
-    """What is wrong with an open file that should be `file`; empty if nothing is."""
+    """Return what is wrong with an open file that should be `file`; empty if nothing is."""
     n_bytes, sha256 = 0, hashlib.sha256()
     while block := raw.read(BLOCK_BYTES):
         n_bytes += len(block)

@@ -114,7 +114,7 @@ class Checkpoints:
         return Taken(checkpoint, uploaded_files, uploaded_bytes)
 
     def _described(self, path: Path) -> StoredFile:
-        """What a file is. Only tables are shared: one damaged CURRENT would spoil every checkpoint."""
+        """Return what a file is. Only tables are shared: one damaged CURRENT would spoil every checkpoint."""
         stat = path.stat()
         key = path.name, stat.st_ino, stat.st_size
         sha256 = self._sums.get(key)
@@ -165,7 +165,9 @@ class Checkpoints:
             raise CheckpointError(f"cannot read {self.url}: {error}") from error
 
     def verify(self, checkpoint: Checkpoint, on_file: OnFile = lambda _file: None) -> str:
-        """What is wrong with a checkpoint: the first file that is missing or damaged; empty if nothing is."""
+        """Return what is wrong with a checkpoint: the first file that is missing or damaged; empty if nothing
+        is.
+        """
         if checkpoint.problem:
             return checkpoint.problem
         for file in checkpoint.files:
@@ -245,7 +247,7 @@ class Checkpoints:
             raise CheckpointError(f"cannot delete the checkpoints at {self.url}: {error}") from error
 
     def _manifests(self, task: str) -> list[str]:
-        """Names of manifests, newest first."""
+        """Return the names of manifests, newest first."""
         names = self._remote.names(f"{task}/manifests")
         return sorted((name for name in names if name.endswith(".json")), reverse=True)
 

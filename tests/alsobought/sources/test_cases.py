@@ -63,7 +63,7 @@ def test_what_lies_ahead_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         source_of("future.csv").check()
 
 
-def test_what_lies_ahead_is_told_by_the_clock_of_each_batch(
+def test_future_times_are_judged_by_the_clock_of_each_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "sales.csv"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from alsobought.sources.arrays import bits
 from alsobought.sources.columns import array_of
 from alsobought.sources.events import EventTable, messages_of
-from alsobought.sources.table import Rows
+from alsobought.sources.table import RowBatch
 from alsobought.sources.time_columns import times
 from alsobought.sources.times import timestamp_value
 from alsobought.sources.values import BadValue, Notes
@@ -100,7 +100,7 @@ def _arrow(cells: list[Any]) -> Any:
 def _both(columns: dict[str, Any], count: int) -> tuple[list[Any], list[Any]]:
     """What converting columns gives, and what converting their rows one at a time does."""
 
-    def converted(rows: Sequence[Rows]) -> list[Any]:
+    def converted(rows: Sequence[RowBatch]) -> list[Any]:
         table = EventTable(BOUGHT, lambda: NOW_MS, Notes())
         found: list[Any] = []
         for some in rows:
@@ -109,12 +109,12 @@ def _both(columns: dict[str, Any], count: int) -> tuple[list[Any], list[Any]]:
             found += [("bad", *bad) for bad in refused] + [("good", event) for event in events]
         return sorted(found, key=repr)
 
-    whole = Rows(range(1, count + 1), columns)
+    whole = RowBatch(range(1, count + 1), columns)
     ones = []
     for n in range(count):
         cells = {name: list(whole.cells(name, [n])) for name in columns}
         # A second row of another type, which is refused, keeps columns from being converted as a whole.
-        ones.append(Rows([n + 1, 0], {name: [*cell, object()] for name, cell in cells.items()}))
+        ones.append(RowBatch([n + 1, 0], {name: [*cell, object()] for name, cell in cells.items()}))
     singles = [one for one in converted(ones) if one[0] == "good" or one[1] != 0]
     return converted([whole]), singles
 
@@ -196,7 +196,7 @@ def test_rows_keep_their_order_where_some_are_done_one_by_one() -> None:
     refused: list[int] = []
     notes = Notes()
     batch = EventTable(BOUGHT, lambda: NOW_MS, notes).batch(
-        Rows(range(6), columns), lambda number, _why: refused.append(number)
+        RowBatch(range(6), columns), lambda number, _why: refused.append(number)
     )
     assert [(e.customer_id, e.item_id) for e in messages_of(batch)] == [
         ("c0", "tea"), ("c1", "1"), ("c3", "milk"), ("c4", "2"), ("c5", "tea"),
@@ -207,5 +207,8 @@ def test_rows_keep_their_order_where_some_are_done_one_by_one() -> None:
 
 def test_masks_of_arrow_and_numpy() -> None:
     assert bits(pa.array([True, False, True]).slice(1)).tolist() == [False, True]
-    assert messages_of(EventTable(BOUGHT, lambda: NOW_MS, Notes()).batch(Rows([], {}), lambda *_: None)) == []
+    assert (
+        messages_of(EventTable(BOUGHT, lambda: NOW_MS, Notes()).batch(RowBatch([], {}), lambda *_: None))
+        == []
+    )
     assert EventMessage(customer_id="ann", timestamp=1).sequence is None

@@ -1,4 +1,4 @@
-"""Events in order of time, by memory and by disk; and what tells that a file has been published before."""
+"""Events in order of time, by memory and by disk; and how a file published before is recognised."""
 
 from __future__ import annotations
 

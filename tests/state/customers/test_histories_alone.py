@@ -19,7 +19,7 @@ def test_histories_and_outcomes_are_the_same_without_deltas() -> None:
         some = events[start : start + 300]
         theirs, ours = paired.apply(paired.batch(some)), alone.apply(alone.batch(some))
         assert np.array_equal(theirs.outcomes, ours.outcomes)
-        assert (ours.deltas, ours.first_events) == ([[]], [])
+        assert (ours.deltas, ours.history_changes) == ([[]], [])
         saver.step(0.3)
     saver.save_all()
     again = CustomerMachine(pairs=False)

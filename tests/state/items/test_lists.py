@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.items.lists import CHANGED, SAME
 from state.items.machine import ItemMachine, Related
 from state.messages.deltas import Availability, Source
@@ -180,7 +180,7 @@ def test_an_item_that_comes_and_goes_in_a_replay_is_published_as_without_a_list(
     for replayed_to, published in ((0, 0), (10, 2)):
         run = Run.new(CountingSettings())
         run.items[0].replayed_to = replayed_to
-        run.apply([*bought, Event("ann", "", START_MS, kind=Kind.FORGET)])
+        run.apply([*bought, Event("ann", "", START_MS, action=Action.FORGET)])
         lists = run.items[0].rank(run.items[0].waiting(), exact=True)
         assert lists.length.tolist() == [0, 0]
         assert len(run.items[0].mark_published(lists, exact=True)) == published

@@ -15,7 +15,7 @@ from state.memory.ids import Dictionary
 from state.memory.item_ids import AnyIds
 from state.messages.deltas import Source, decode, encode
 from state.popularity import counts as pop
-from state.popularity.bestsellers import EVERYTHING, Bestsellers, Board, Seller
+from state.popularity.bestsellers import EVERYTHING, Bestseller, BestsellerList, Bestsellers
 from state.settings import CountingSettings
 from tests.events import as_event, real_slice
 from tests.oracles.counts import Oracle, sellers
@@ -34,7 +34,7 @@ def categories(items: AnyIds, of: Callable[[str], int] = category_of) -> npt.NDA
 
 
 def check(
-    found: dict[Board, list[Seller]], expected: dict[Board, list[Seller]]
+    found: dict[BestsellerList, list[Bestseller]], expected: dict[BestsellerList, list[Bestseller]]
 ) -> None:  # fmt: skip
     assert found.keys() == expected.keys()
     for board, best in expected.items():
@@ -80,8 +80,8 @@ def test_ties_go_to_the_smaller_id_whatever_was_seen_first() -> None:
             pop.add_purchase(p, items.number(name), START_MS)
         lists = Bestsellers(7)
         lists.update(p, items, np.zeros(0, np.int32))
-        assert [s.item_id for s in lists.lists[Board(EVERYTHING, False)]] == sorted(names)[:7]
-        assert lists.lists[Board(EVERYTHING, True)][0] == Seller("i0", 1, 1.0)
+        assert [s.item_id for s in lists.lists[BestsellerList(EVERYTHING, False)]] == sorted(names)[:7]
+        assert lists.lists[BestsellerList(EVERYTHING, True)][0] == Bestseller("i0", 1, 1.0)
         assert len(lists.lists) == 2
 
 
@@ -93,8 +93,8 @@ def test_a_list_that_empties_is_a_change() -> None:
     lists = Bestsellers()
     assert len(lists.update(p, items, both)) == 6
     p.available[0] = 0
-    assert set(lists.update(p, items, both)) == {Board(c, t) for c in (0, 1) for t in (False, True)}
-    assert Board(1, False) not in lists.lists
+    assert set(lists.update(p, items, both)) == {BestsellerList(c, t) for c in (0, 1) for t in (False, True)}
+    assert BestsellerList(1, False) not in lists.lists
     assert lists.update(p, items, np.array([1, 1], np.int32)) != []  # it changed its category
     assert {board.category for board in lists.lists} == {EVERYTHING, 1}
 
@@ -116,11 +116,11 @@ def test_purchases_that_leave_the_two_weeks_are_a_change_though_the_rise_stays()
     pop.add_purchase(p, items.number("tea"), 17_013 * DAY)
     lists, all_one = Bestsellers(), np.array([1, 2], np.int32)
     lists.update(p, items, all_one)
-    (before,) = lists.lists[Board(1, True)]
-    assert before == Seller("tea", 2, (1 - 1 / 3) / math.sqrt(4 / 3))
+    (before,) = lists.lists[BestsellerList(1, True)]
+    assert before == Bestseller("tea", 2, (1 - 1 / 3) / math.sqrt(4 / 3))
     pop.add_purchase(p, items.number("milk"), 17_014 * DAY)
-    assert Board(1, True) in lists.update(p, items, all_one)
-    assert lists.lists[Board(1, True)] == [before._replace(purchases=1)]
+    assert BestsellerList(1, True) in lists.update(p, items, all_one)
+    assert lists.lists[BestsellerList(1, True)] == [before._replace(purchases=1)]
 
 
 def test_nothing_bought_gives_no_lists() -> None:
@@ -160,5 +160,5 @@ def test_every_view_has_the_same_lists(name: str) -> None:
         lists = Bestsellers()
         lists.update(view.popularity, view.items, categories(view.items, of))
         check(lists.lists, expected)
-    assert len(expected[Board(EVERYTHING, False)]) == 100
+    assert len(expected[BestsellerList(EVERYTHING, False)]) == 100
     assert len(expected) > 5

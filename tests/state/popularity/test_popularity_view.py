@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.items.machine import ItemMachine
 from state.items.popularity_changes import PopularityChanges
 from state.memory.entries import decay_weight
@@ -158,7 +158,7 @@ def test_buyers_of_other_days_with_the_same_sum_are_a_change() -> None:
     for name in ("ann", "bob"):
         run.apply(
             [
-                Event(name, "tea", begin + 60 * pop.DAY_MS, kind=Kind.RETURN),
+                Event(name, "tea", begin + 60 * pop.DAY_MS, action=Action.RETURN),
                 Event(name, "tea", begin + 15 * pop.DAY_MS),
             ]
         )

@@ -182,10 +182,10 @@ def test_a_row_of_another_window_is_refused() -> None:
 
 
 def test_a_row_of_another_length_is_refused() -> None:
-    payload = codec.unframe(codec.Kind.ROW, KEY, _pack_row(_rows(20)))
+    payload = codec.unframe(codec.RecordKind.ROW, KEY, _pack_row(_rows(20)))
     for changed in (payload[:-8], payload + bytes(8)):
         with pytest.raises(CorruptRecord, match="is no row of"):
-            _unpack_row(rw.new_rows(2), np.zeros_like(SIZES), codec.frame(codec.Kind.ROW, changed))
+            _unpack_row(rw.new_rows(2), np.zeros_like(SIZES), codec.frame(codec.RecordKind.ROW, changed))
 
 
 @pytest.mark.parametrize("items", [0, 1, 7, 8, 500])

@@ -232,7 +232,7 @@ def test_forgotten_customers_stay_forgotten() -> None:
     saver = CustomerSaver(machine, store)
     machine.apply(machine.batch([Event("ann", "tea", START_MS, event_id="e1")]))
     saver.save_all()
-    machine.apply(machine.batch([Event("ann", "", START_MS, kind=2)]))  # type: ignore[arg-type]
+    machine.apply(machine.batch([Event("ann", "", START_MS, action=2)]))  # type: ignore[arg-type]
     saver.save_all()
     again = CustomerMachine()
     CustomerSaver(again, store).load()

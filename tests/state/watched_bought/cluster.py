@@ -15,7 +15,7 @@ from state.customers.saver import CustomerSaver
 from state.items.machine import ItemMachine
 from state.items.saver import ItemSaver
 from state.messages.deltas import Source
-from state.messages.first_events import BOUGHT, WATCHED
+from state.messages.history_changes import BOUGHT, WATCHED
 from state.messages.pair_changes import decode_pairs, encode_pairs
 from state.messages.transfer import Step, Transfer, decode_message, encode_message
 from state.popularity.counts import DAY_MS, DAYS
@@ -104,11 +104,11 @@ class CrossingCluster:
         machine = self.customers[side][p].machine
         batch = self.logs[side][p][machine.position : machine.position + n]
         if batch:
-            messages = machine.apply(machine.batch(batch)).first_events
+            messages = machine.apply(machine.batch(batch)).history_changes
             self.first[p] += [encode_message(message) for message in messages]
 
     def cross(self, p: int, n: int) -> None:
-        """Apply up to n messages of first events."""
+        """Apply up to n messages of history changes."""
         machine = self.crossings[p].machine
         for position in range(machine.position, min(len(self.first[p]), machine.position + n)):
             read = decode_message(self.first[p][position])

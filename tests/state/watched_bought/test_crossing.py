@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.customers.machine import CustomerMachine
 from state.errors import BadDelta, BadSettings
 from state.items.machine import ItemMachine
 from state.messages.deltas import Source
-from state.messages.first_events import BOUGHT, WATCHED, decode_first, encode_first
+from state.messages.history_changes import BOUGHT, WATCHED, decode_history_changes, encode_history_changes
 from state.messages.pair_changes import PairChanges
 from state.settings import CountingSettings
 from state.storage.store import MemoryStore, RocksStore, Store
@@ -121,7 +121,7 @@ def test_everything_undone_leaves_nothing() -> None:
     cluster = _cluster(3)
     for side, log in enumerate(cluster.events):
         for customer in {event.customer_id for event in log}:
-            forget = Event(customer, "", START_MS, kind=Kind.FORGET)
+            forget = Event(customer, "", START_MS, action=Action.FORGET)
             log.append(forget)
             cluster.logs[side][cluster.partition_of(customer)].append(forget)
     cluster.run()
@@ -159,7 +159,7 @@ def test_a_message_after_a_missing_one_is_dropped_until_both_come() -> None:
     messages = [
         message
         for n in range(3)
-        for message in machine.apply(machine.batch([Event("ann", f"i{n}", START_MS)])).first_events
+        for message in machine.apply(machine.batch([Event("ann", f"i{n}", START_MS)])).history_changes
     ]
     crossing = CrossingMachine(SETTINGS, days=2)
     assert crossing.apply(messages[1]) == [[]]  # the very first failed
@@ -175,13 +175,13 @@ def test_a_source_that_published_nothing_before_is_followed_from_where_it_begins
     bought, _ = _logs(4, 300)
     silent = CustomerMachine(SETTINGS, Source(0, 0))
     silent.apply(silent.batch(bought[:100]))
-    assert silent.apply(silent.batch(bought[100:200])).first_events == []
+    assert silent.apply(silent.batch(bought[100:200])).history_changes == []
     assert "published_from" not in silent.noted()
     publishing = CustomerMachine(SETTINGS, Source(0, 0), publishes_as=Source(BOUGHT, 0))
     publishing.position = 200
     publishing.recall(silent.noted())
     crossing = CrossingMachine(SETTINGS, days=2)
-    messages = publishing.apply(publishing.batch(bought[200:])).first_events
+    messages = publishing.apply(publishing.batch(bought[200:])).history_changes
     assert [message.since for message in messages] == [200] * len(messages)
     assert crossing.apply(messages[0])[0]
     assert (crossing.gaps_seen, crossing.unpublished) == (0, 200)
@@ -201,11 +201,11 @@ def test_other_days_are_refused() -> None:
         cluster.open_crossing(0)
 
 
-def test_first_events_of_another_layout_or_cut_short_are_refused() -> None:
+def test_history_changes_of_another_layout_or_cut_short_are_refused() -> None:
     machine = CustomerMachine(SETTINGS, publishes_as=Source(WATCHED, 3))
-    (message,) = machine.apply(machine.batch([Event("ann", "tea", START_MS)])).first_events
-    raw = encode_first(message)
-    again = decode_first(raw)
+    (message,) = machine.apply(machine.batch([Event("ann", "tea", START_MS)])).history_changes
+    raw = encode_history_changes(message)
+    again = decode_history_changes(raw)
     assert again[:6] == (Source(WATCHED, 3), 0, 1, 0, ["ann"], ["tea"])
     assert [column.tolist() for column in again[6:]] == [[0], [0], [0], [1], [START_MS]]
     for damaged, said in (
@@ -215,16 +215,16 @@ def test_first_events_of_another_layout_or_cut_short_are_refused() -> None:
         (raw[:20], "not a first-events message"),
     ):
         with pytest.raises(BadDelta, match=said):
-            decode_first(damaged)
+            decode_history_changes(damaged)
 
 
 def _again() -> list[Event]:
     """Bought, returned and bought again: applied twice it would not be what it is."""
-    kinds = Kind.PURCHASE, Kind.RETURN, Kind.PURCHASE, Kind.PURCHASE
+    actions = Action.PURCHASE, Action.RETURN, Action.PURCHASE, Action.PURCHASE
     items = ["tea", "tea", "tea", "milk"]
     return [
-        Event("ann", item, START_MS + n, kind=kind)
-        for n, (item, kind) in enumerate(zip(items, kinds, strict=True))
+        Event("ann", item, START_MS + n, action=action)
+        for n, (item, action) in enumerate(zip(items, actions, strict=True))
     ]
 
 
@@ -232,8 +232,8 @@ def test_of_a_message_known_in_part_the_rest_counts() -> None:
     """A source that replays may put other events together than before."""
     events = _again()
     first, replayed = (CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0)) for _ in range(2))
-    (start,) = first.apply(first.batch(events[:3])).first_events
-    (whole,) = replayed.apply(replayed.batch(events)).first_events
+    (start,) = first.apply(first.batch(events[:3])).history_changes
+    (whole,) = replayed.apply(replayed.batch(events)).history_changes
     crossing = CrossingMachine(SETTINGS, days=2)
     crossing.apply(start)
     ((rest,),) = crossing.apply(whole)
@@ -247,8 +247,8 @@ def test_of_pair_changes_known_in_part_the_rest_counts(monkeypatch: pytest.Monke
     watcher = CustomerMachine(SETTINGS, publishes_as=Source(WATCHED, 0))
     buyer = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0))
     first = [
-        *watcher.apply(watcher.batch(watched)).first_events,
-        *buyer.apply(buyer.batch(_again())).first_events,
+        *watcher.apply(watcher.batch(watched)).history_changes,
+        *buyer.apply(buyer.batch(_again())).history_changes,
     ]
     whole: list[PairChanges] = []
     cut: list[PairChanges] = []

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.errors import BadDelta
 from state.items.saver import CLOCK
 from state.messages.deltas import Source
-from state.messages.first_events import BOUGHT, WATCHED, FirstEvents
+from state.messages.history_changes import BOUGHT, WATCHED, HistoryChanges
 from state.messages.transfer import Step, Transfer, decode_message, encode_message
 from state.settings import CountingSettings
 from state.storage.saving import META
@@ -74,10 +74,10 @@ def _returned_last(cluster: CrossingCluster) -> list[Event]:
     customers = [next(f"x{n}" for n in range(99) if cluster.partition_of(f"x{n}") == p) for p in range(2)]
     return [
         event
-        for n, (customer, kind) in enumerate(zip(customers, (Kind.RETURN, Kind.FORGET), strict=True))
+        for n, (customer, action) in enumerate(zip(customers, (Action.RETURN, Action.FORGET), strict=True))
         for event in (
             Event(customer, f"i{n}", LAST_MS + n),
-            Event(customer, f"i{n}", LAST_MS + n, kind=kind),
+            Event(customer, f"i{n}", LAST_MS + n, action=action),
         )
     ]
 
@@ -136,7 +136,7 @@ def test_purchases_first_and_then_watches(watching: tuple[int, ...]) -> None:
     _come(cluster, BOUGHT, _bought(6))
     _come(cluster, WATCHED, _watched(6))
     forgotten = {event.customer_id for event in cluster.events[BOUGHT][::50]}
-    _come(cluster, BOUGHT, [Event(c, "", START_MS, kind=Kind.FORGET) for c in sorted(forgotten)])
+    _come(cluster, BOUGHT, [Event(c, "", START_MS, action=Action.FORGET) for c in sorted(forgotten)])
     cluster.finish()
     cluster.check()
     assert cluster.begun == PARTITIONS
@@ -273,7 +273,7 @@ def test_nothing_but_the_transfer_that_began_last_counts() -> None:
         crossing.apply(message)
     assert (crossing.gaps_seen, crossing.crossed("ann")[1]) == (1, {})
     machine.silent = False
-    (event,) = machine.apply(machine.batch([Event("ann", "rum", START_MS)])).first_events
+    (event,) = machine.apply(machine.batch([Event("ann", "rum", START_MS)])).history_changes
     crossing.apply(event)
     assert (crossing.gaps_seen, crossing.crossed("ann")[1]) == (2, {})
     crossing.apply(mine)
@@ -290,10 +290,10 @@ def test_while_all_is_transferred_anew_events_do_not_count() -> None:
     source = Source(BOUGHT, 0)
     events = [
         Event("ann", "milk", START_MS), Event("ann", "rum", START_MS),
-        Event("ann", "rum", START_MS, kind=Kind.RETURN),
+        Event("ann", "rum", START_MS, action=Action.RETURN),
     ]  # fmt: skip
     gone, here = (CustomerMachine(SETTINGS, publishes_as=source) for _ in range(2))
-    (milk,), (rum,) = (gone.apply(gone.batch([event])).first_events for event in events[:2])
+    (milk,), (rum,) = (gone.apply(gone.batch([event])).history_changes for event in events[:2])
     here.apply(here.batch(events))
     crossing = CrossingMachine(SETTINGS)
     crossing.apply(milk)
@@ -364,7 +364,7 @@ def test_messages_are_what_they_were_encoded_from() -> None:
         assert isinstance(again, Transfer)
         assert again[:3] == message[:3]
     assert isinstance(again, Transfer)
-    assert isinstance(again.changes, FirstEvents)
+    assert isinstance(again.changes, HistoryChanges)
     assert (again.changes.customers, again.changes.item_ids, again.changes.end) == (["änn"], ["tea"], 1)
     raw = encode_message(last)
     for damaged, error in (

@@ -10,7 +10,7 @@ import requests
 
 from streams.broker import jars
 from streams.broker.errors import CacheUnusable, DownloadFailed, JarRefused, KafkaHomeUnusable
-from streams.broker.jars import JarSet, Progress, ensure_jars
+from streams.broker.jars import JarSet, OnProgress, ensure_jars
 
 CONTENT = {"one.jar": b"one", "two.jar": b"two"}
 SMALL = JarSet(
@@ -19,7 +19,7 @@ SMALL = JarSet(
 
 
 def fetching(content: dict[str, bytes], calls: list[Path]) -> jars.Fetch:
-    def fetch(_wanted: JarSet, scratch: Path, progress: Progress) -> Iterator[Path]:
+    def fetch(_wanted: JarSet, scratch: Path, progress: OnProgress) -> Iterator[Path]:
         calls.append(scratch)
         for done, (name, data) in enumerate(content.items()):
             progress(name, done, len(content))
@@ -30,7 +30,7 @@ def fetching(content: dict[str, bytes], calls: list[Path]) -> jars.Fetch:
 
 
 def failing(error: Exception) -> jars.Fetch:
-    def fetch(_wanted: JarSet, _scratch: Path, _progress: Progress) -> Iterator[Path]:
+    def fetch(_wanted: JarSet, _scratch: Path, _progress: OnProgress) -> Iterator[Path]:
         raise error
         yield
 
@@ -41,7 +41,7 @@ def silent(_name: str, _done: int, _total: int) -> None:
     pass
 
 
-def test_jars_are_fetched_once_and_progress_is_told(tmp_path: Path) -> None:
+def test_jars_are_fetched_once_and_progress_is_reported(tmp_path: Path) -> None:
     calls: list[Path] = []
     answer: list[tuple[str, int, int]] = []
     fetch = fetching({**CONTENT, "unasked.jar": b"?"}, calls)
@@ -127,7 +127,7 @@ def test_a_full_disk_is_not_called_a_network_failure(tmp_path: Path) -> None:
 
 
 def _first_start(cache: Path, log: Path) -> None:
-    def fetch(wanted: JarSet, scratch: Path, progress: Progress) -> Iterator[Path]:
+    def fetch(wanted: JarSet, scratch: Path, progress: OnProgress) -> Iterator[Path]:
         with log.open("a") as file:
             file.write("fetched\n")
         yield from fetching(CONTENT, [])(wanted, scratch, progress)

@@ -167,7 +167,7 @@ def test_members_that_say_nothing_are_served() -> None:
 
 
 class _Forgetful(StickyUnits):
-    """At the first assignment the leader's broker, just started, has told of no topics."""
+    """At the first assignment the leader's broker, just started, has reported no topics."""
 
     asked = 0
 

@@ -11,15 +11,15 @@ from faust.types import TP
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
-from streams.kafka.foreign import TopicReader, Written
 from streams.kafka.lease import Lease
 from streams.kafka.outbox import Outbox, Record, Unacknowledged
+from streams.kafka.topic_reader import TopicReader, Written
 from streams.process.threads import in_thread
 from streams.topics import TopicSpec
 
 
 class _Coordinator:
-    """Answers heartbeats as told; as slowly as told."""
+    """Answers heartbeats as the test sets, and as slowly as it sets."""
 
     def __init__(self) -> None:
         self.answers: asyncio.Queue[bool] = asyncio.Queue()
@@ -88,14 +88,14 @@ def test_offsets_that_are_not_ours_are_foreign() -> None:
     written.own(10, 5)
     written.own(15, 1)
     written.reached(16)
-    assert (written.foreign, written.end) == ([], 16)
+    assert (written.by_others, written.end) == ([], 16)
     written.own(18, 2)
     written.own(20, 1)
-    assert (written.foreign, written.end) == ([(16, 18)], 21)
+    assert (written.by_others, written.end) == ([(16, 18)], 21)
     written.reached(25)
-    assert written.foreign == [(16, 18), (21, 25)]
+    assert written.by_others == [(16, 18), (21, 25)]
     written.reached(25)
-    assert len(written.foreign) == 2
+    assert len(written.by_others) == 2
 
 
 def test_foreign_records_are_found_in_kafka(broker: EmbeddedKafka) -> None:
@@ -123,8 +123,8 @@ def test_foreign_records_are_found_in_kafka(broker: EmbeddedKafka) -> None:
             written.own(await send(ours, [b"d"]), 1)
             await send(theirs, [b"old-3"])
             written.reached(await reader.end_of(tp))
-            assert written.foreign == [(3, 5), (6, 7)]
-            found = [await reader.keys(tp, *span) for span in written.foreign]
+            assert written.by_others == [(3, 5), (6, 7)]
+            found = [await reader.keys(tp, *span) for span in written.by_others]
             assert found == [{b"old-1", b"old-2"}, {b"old-3"}]
         await reader.close()
 

@@ -27,7 +27,7 @@ from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
 from streams import app as topology
-from streams.faust_app import Tables
+from streams.faust_app import NoTables
 from streams.kafka.transport import Consumer, ConsumerThread, Producer, Schema
 from streams.messages.record_batches import RecordBatch
 
@@ -43,7 +43,7 @@ OVERRIDDEN: list[tuple[type, type, str, str]] = [
     (Consumer, driver.Consumer, "_wait_next_records", "self timeout"),
     (Consumer, driver.Consumer, "getmany", "self timeout"),
     (Producer, driver.Producer, "_settings_extra", "self"),
-    (Tables, TableManager, "on_start", "self"),
+    (NoTables, TableManager, "on_start", "self"),
     (Schema, faust.Schema, "loads_key", "self app message loads serializer"),
     (Schema, faust.Schema, "loads_value", "self app message loads serializer"),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Processes that are told to end while Kafka is away: they end, and started again they have lost nothing."""
+"""Processes that are stopped while Kafka is away end, and have lost nothing when they start again."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_it_goes_on_where_the_state_is(tmp_path: Path) -> None:
 
 
 def test_a_partition_whose_queue_was_full_is_fetched(tmp_path: Path) -> None:
-    """Faust empties its queues in a rebalance and does not tell that they are no longer full."""
+    """Faust empties its queues in a rebalance and does not report that they are no longer full."""
 
     async def body(consumer: Consumer) -> None:
         consumer.app.tasks = tasks = _Opening({TP0: 0, TP1: 17})

@@ -140,7 +140,7 @@ def test_a_whole_event() -> None:
         quantity=3, type="return", price=2.5, unknown={"a": [1]}, timestamp="2025-06-15T12:00:00+02:00"
     )
     batch = _decode([Raw(value)], 5, machine).batch
-    assert (batch.kinds.tolist(), batch.quantities.tolist(), batch.end) == ([1], [3], 5)
+    assert (batch.actions.tolist(), batch.quantities.tolist(), batch.end) == ([1], [3], 5)
     assert batch.times_ms.tolist() == [1_749_981_600_000]
 
 
@@ -156,7 +156,7 @@ def test_what_an_event_was_published_from() -> None:
 def test_forget_needs_no_item() -> None:
     decoded = _decode([Raw(_event(type="forget", item_id=...))], 1, CustomerMachine())
     assert decoded.refused == []
-    assert decoded.batch.kinds.tolist() == [2]
+    assert decoded.batch.actions.tolist() == [2]
 
 
 def test_an_empty_chunk_still_ends_somewhere() -> None:

@@ -22,7 +22,7 @@ from streams.messages.event_columns import decode_columns, is_id
 from tests.streams.offline import NOW_MS, Sent
 
 TYPES = EventTypes(BOUGHT, BUILT_IN)
-COLUMNS = ("offsets", "kinds", "customers", "items", "quantities", "times_ms", "hashes", "profiles")
+COLUMNS = ("offsets", "actions", "customers", "items", "quantities", "times_ms", "hashes", "profiles")
 NEVER = 10**9  # records in a chunk
 
 GOOD_IDS = st.one_of(

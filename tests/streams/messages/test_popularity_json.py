@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import numpy as np
 
-from state.customers.events import Event, Kind
+from state.customers.events import Action, Event
 from state.items.machine import ItemMachine
 from state.memory.entries import decay_weight
 from state.popularity import counts as pop
@@ -99,5 +99,5 @@ def test_what_is_hidden_says_so_and_gone_buyers_are_gone() -> None:
     machine.popularity.available[machine.items.number("tea")] = 0
     found = {name: decode_popularity(value) for name, value in written(machine).items() if value}
     assert (found["tea"].available, found["milk"].available) == (False, True)
-    run.apply([Event("c", "", 1_700_000_000_000, kind=Kind.FORGET)])
+    run.apply([Event("c", "", 1_700_000_000_000, action=Action.FORGET)])
     assert all(value is None or decode_popularity(value).buyers == 0 for value in written(machine).values())

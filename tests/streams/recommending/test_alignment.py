@@ -1,4 +1,4 @@
-"""Lists and popularity wait for the events that they have counted; what is old teaches nothing."""
+"""Lists and popularity wait for the events that they have counted; nothing is learnt from what is old."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.kinds import BOUGHT, BUILT_IN, WATCHED
 from streams.messages.schema import COUNTED, SETTLE, CountedMessage, SettleMark, encode
 from streams.recommending.alignment import ACTIVE_S, IDLE_S, Alignment, as_of_ms
 from streams.recommending.board import Boards
-from streams.recommending.following import LATE_MS, Following
+from streams.recommending.follower import LATE_MS, BoardFollower
 from tests.events import DAY_MS, START_MS, purchases
 from tests.streams.recommending.test_task import _Record, new_task
 
@@ -111,25 +111,25 @@ def test_popularity_of_a_partition_that_changes_must_not_be_old() -> None:
 def test_records_that_are_held_up_are_taken_in_once_events_are_there() -> None:
     async def main() -> None:
         boards = Boards(BUILT_IN, 10)
-        following, reader, taken = Following("nowhere", boards), Reader(3), list[str]()
-        following._take = lambda topic, records: taken.append(topic)  # type: ignore[method-assign]
+        follower, reader, taken = BoardFollower("nowhere", boards), Reader(3), list[str]()
+        follower._take = lambda topic, records: taken.append(topic)  # type: ignore[method-assign]
         board = boards.of(BOUGHT)
         board.alignment.applied(0, 30, left=1)
         early, late, other = lists(20, 30), lists(40, offset=2), TP(WATCHED.lists.name, 0)
-        await following._take_or_keep(reader, LISTS, early)
-        assert (taken, following._positions) == ([LISTS.topic], {LISTS: 2})
+        await follower._take_or_keep(reader, LISTS, early)
+        assert (taken, follower._positions) == ([LISTS.topic], {LISTS: 2})
         for _ in range(2):
-            await following._take_or_keep(reader, LISTS, late)
-            assert (following._kept, reader.paused, following._positions[LISTS]) == (
+            await follower._take_or_keep(reader, LISTS, late)
+            assert (follower._kept, reader.paused, follower._positions[LISTS]) == (
                 {LISTS: late},
                 {LISTS},
                 2,
             )
-        await following._take_or_keep(reader, other, lists(90))  # of another kind
+        await follower._take_or_keep(reader, other, lists(90))  # of another kind
         assert taken == [LISTS.topic, other.topic]
         board.alignment.applied(0, 40, left=1)
-        await following._take_or_keep(reader, LISTS, late)
-        assert (following._kept, reader.paused, following._positions[LISTS]) == ({}, set(), 3)
+        await follower._take_or_keep(reader, LISTS, late)
+        assert (follower._kept, reader.paused, follower._positions[LISTS]) == ({}, set(), 3)
         assert taken == [LISTS.topic, other.topic, LISTS.topic]
 
     asyncio.run(main())
@@ -138,30 +138,30 @@ def test_records_that_are_held_up_are_taken_in_once_events_are_there() -> None:
 def test_lists_that_are_read_late_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         boards = Boards(BUILT_IN, 10)
-        following, reader, now_ms = Following("nowhere", boards), Reader(9), 1_000_000
-        following._take = lambda *_args: None  # type: ignore[method-assign]
-        monkeypatch.setattr("streams.recommending.following.time.time", lambda: now_ms / 1000)
+        follower, reader, now_ms = BoardFollower("nowhere", boards), Reader(9), 1_000_000
+        follower._take = lambda *_args: None  # type: ignore[method-assign]
+        monkeypatch.setattr("streams.recommending.follower.time.time", lambda: now_ms / 1000)
         board = boards.of(BOUGHT)
         old = now_ms - LATE_MS - 1
-        await following._take_or_keep(reader, LISTS, lists(1, timestamp=now_ms - LATE_MS))
-        assert not following.is_late(board)
-        await following._take_or_keep(reader, LISTS, lists(1, offset=1, timestamp=old))
-        assert following.is_late(board)
-        assert not following.is_late(boards.of(WATCHED))
+        await follower._take_or_keep(reader, LISTS, lists(1, timestamp=now_ms - LATE_MS))
+        assert not follower.is_late(board)
+        await follower._take_or_keep(reader, LISTS, lists(1, offset=1, timestamp=old))
+        assert follower.is_late(board)
+        assert not follower.is_late(boards.of(WATCHED))
         board.alignment.applied(0, 1, left=1)
-        await following._take_or_keep(reader, LISTS, lists(2, offset=2, timestamp=old))
-        assert not following.is_late(board)  # later than the events, which are what is late
+        await follower._take_or_keep(reader, LISTS, lists(2, offset=2, timestamp=old))
+        assert not follower.is_late(board)  # later than the events, which are what is late
         board.alignment.closed(0)
-        await following._take_or_keep(reader, LISTS, lists(2, offset=8, timestamp=old))
-        assert not following.is_late(board)  # all is read
+        await follower._take_or_keep(reader, LISTS, lists(2, offset=8, timestamp=old))
+        assert not follower.is_late(board)  # all is read
 
     asyncio.run(main())
 
 
 def test_counted_popularity_says_how_old_it_is() -> None:
     boards = Boards(BUILT_IN, 10)
-    following, board = Following("nowhere", boards), boards.of(BOUGHT)
-    following._take(
+    follower, board = BoardFollower("nowhere", boards), boards.of(BOUGHT)
+    follower._take(
         BOUGHT.popularity.name,
         [
             SimpleNamespace(key=COUNTED, value=encode(CountedMessage(START_MS, 1, [])), partition=1),
@@ -202,9 +202,9 @@ def test_a_task_learns_only_from_what_is_fresh(
 ) -> None:
     async def main() -> None:
         task = new_task(tmp_path)
-        following, board = task.advice._following, task._board
-        following.caught_up.set()
-        monkeypatch.setattr(following, "is_late", lambda asked: late and asked is board)
+        follower, board = task.advice._follower, task._board
+        follower.caught_up.set()
+        monkeypatch.setattr(follower, "is_late", lambda asked: late and asked is board)
         events = purchases(3, 5, 20, 60)
         records = [_Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(events)]
         task.take(Chunk(task.tp, 0, 30, records[:30]))

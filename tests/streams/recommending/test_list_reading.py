@@ -1,4 +1,4 @@
-"""Lists that come are in the view as if each had been decoded and put into it."""
+"""Lists that come are in the related lists as if each had been decoded and put into it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommending.id_table import IdTable, find
-from recommending.list_view import ListView
+from recommending.related_lists import RelatedLists
 from state.items.rows import MASS
 from state.memory.arrays import address_of
 from state.memory.ids import Dictionary
@@ -20,7 +20,7 @@ from state.settings import CountingSettings
 from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.messages.schema import RelatedItem, RelatedItems, decode_related, encode
 from streams.recommending.list_reading import ListReader
-from tests.recommending.test_list_view import contents
+from tests.recommending.test_related_lists import contents
 from tests.state.machines import Run, shop
 
 NOW_MS = 1_700_000_000_000
@@ -62,17 +62,17 @@ def message(name: str, others: int, version: int) -> RelatedItems:
 
 
 def put_one_by_one(messages: list[RelatedItems]) -> Contents:
-    """The contents of a view that took in every message by itself."""
-    view = ListView(20)
+    """The contents of the related lists that took in every message by itself."""
+    related = RelatedLists(20)
     for m in messages:
-        view.put(m.item_id, m.related, buyers=m.buyers, recent_mass=m.recent_mass, as_of_ms=m.as_of)
-    return contents(view)
+        related.put(m.item_id, m.related, buyers=m.buyers, recent_mass=m.recent_mass, as_of_ms=m.as_of)
+    return contents(related)
 
 
-def take(view: ListView, values: list[bytes]) -> None:
+def take(related: RelatedLists, values: list[bytes]) -> None:
     """Take records in."""
-    reader = ListReader(view)
-    with view.lock:
+    reader = ListReader(related)
+    with related.lock:
         reader.take([(b"", value) for value in values])
 
 
@@ -117,38 +117,38 @@ def test_what_workers_write_is_read_by_the_kernel(monkeypatch: pytest.MonkeyPatc
     )  # fmt: skip
     raw = out.tobytes()
     values = [raw[a:b] for a, b in zip([0, *ends.tolist()], ends.tolist(), strict=False)]
-    view = ListView(20)
-    take(view, values)
+    related = RelatedLists(20)
+    take(related, values)
     assert left == []
     assert len(values) > 80
-    same(contents(view), put_one_by_one([decode_related(value) for value in values]))
+    same(contents(related), put_one_by_one([decode_related(value) for value in values]))
 
 
 def test_the_newest_of_each_item_stays() -> None:
     messages = [message(f"x{n % 30}", n % 25, n) for n in range(300)]
-    view = ListView(20)
-    take(view, [encode(m) for m in messages])
-    same(contents(view), put_one_by_one(messages))
+    related = RelatedLists(20)
+    take(related, [encode(m) for m in messages])
+    same(contents(related), put_one_by_one(messages))
 
 
 def test_tombstones_come_in_their_turn() -> None:
-    view = ListView(20)
-    reader = ListReader(view)
+    related = RelatedLists(20)
+    reader = ListReader(related)
     first, second = message("x", 5, 1), message("x", 9, 2)
-    with view.lock:
+    with related.lock:
         reader.take(
             [(b"x", encode(first)), (b"x", None), (b"z", encode(message("z", 5, 1))), (b"\xff", None)]
         )
-    assert contents(view)["x"] == (0, 0.0, [])
-    with view.lock:
+    assert contents(related)["x"] == (0, 0.0, [])
+    with related.lock:
         reader.take([(b"z", None), (b"x", encode(second))])
-    same(contents(view), put_one_by_one([second]))
+    same(contents(related), put_one_by_one([second]))
 
 
 def test_any_order_of_fields_is_read_and_what_is_no_list_changes_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    view = ListView(20)
+    related = RelatedLists(20)
     m = message("x", 5, 1)
     whole = encode(m)
     turned = msgspec.json.encode(dict(reversed(msgspec.json.decode(whole).items())))
@@ -157,15 +157,15 @@ def test_any_order_of_fields_is_read_and_what_is_no_list_changes_nothing(
         whole.replace(b'"together":', b'"together":-'), whole.replace(b'"after":1', b'"after":4294967296'),
         whole.replace(b'"x"', b'"\xff"'), whole[: whole.index(b"[") + 1] + b"7]}",
     ]  # fmt: skip
-    take(view, [turned, *odd])
-    same(contents(view), put_one_by_one([m]))
+    take(related, [turned, *odd])
+    same(contents(related), put_one_by_one([m]))
     assert len(caplog.records) == len(odd)
 
 
 def test_a_list_longer_than_the_view_is_cut() -> None:
-    view = ListView(20)
-    take(view, [encode(message("x", 40, 1))])
-    same(contents(view), put_one_by_one([message("x", 40, 1)]))
+    related = RelatedLists(20)
+    take(related, [encode(message("x", 40, 1))])
+    same(contents(related), put_one_by_one([message("x", 40, 1)]))
 
 
 @settings(max_examples=300, derandomize=True, deadline=None)
@@ -183,9 +183,9 @@ def test_any_number_is_read_as_json_says(real: float, count: int) -> None:
         real,
         [RelatedItem("y", real, count, 0, real, min(real, 1e30))],
     )
-    view = ListView(20)
-    take(view, [encode(m)])
-    same(contents(view), put_one_by_one([m]))
+    related = RelatedLists(20)
+    take(related, [encode(m)])
+    same(contents(related), put_one_by_one([m]))
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)

@@ -16,7 +16,7 @@ from streams.kinds import BUILT_IN
 from streams.messages.schema import encode
 from streams.recommending import models
 from streams.recommending.board import Board, Boards
-from streams.recommending.following import Following
+from streams.recommending.follower import BoardFollower
 from streams.recommending.messages import ModelAnnounced
 
 
@@ -176,20 +176,20 @@ def test_a_file_that_comes_late_is_taken(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_model_is_read_once_and_withdrawn_by_a_tombstone(tmp_path: Path) -> None:
     made, board, follower = boards()
     answer = models.write(str(tmp_path), model(1))
-    following = Following("nowhere", made)
+    reader = BoardFollower("nowhere", made)
 
     async def run() -> None:
-        following._take_model(b"bought", encode(answer))
+        reader._take_model(b"bought", encode(answer))
         await follower.follow(board)
         used = board.model
         assert used is not None
         path_of(answer).unlink()
-        following._take_model(b"bought", encode(answer))
-        following._take_model(b"unheard of", encode(msgspec.structs.replace(answer, kind="unheard of")))
+        reader._take_model(b"bought", encode(answer))
+        reader._take_model(b"unheard of", encode(msgspec.structs.replace(answer, kind="unheard of")))
         await follower.follow(board)
         assert board.model is used
-        following._take_model(b"bought", None)
-        following._take_model(b"unheard of", None)
+        reader._take_model(b"bought", None)
+        reader._take_model(b"unheard of", None)
         await follower.follow(board)
         assert board.model is None
         assert made.by_kind["watched"].model is None

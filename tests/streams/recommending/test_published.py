@@ -6,14 +6,14 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from streams.recommending.published import Published
+from streams.recommending.published import PublishedRecommendations
 from tests.streams.pipeline import Keys
 from tests.streams.recommending.test_task import new_task
 
 
-def published(root: Path, topic: Keys) -> Published:
+def published(root: Path, topic: Keys) -> PublishedRecommendations:
     task = new_task(root)
-    return Published(task._board, 0, replace(task.context, reader=topic))  # type: ignore[arg-type]
+    return PublishedRecommendations(task._board, 0, replace(task.context, reader=topic))  # type: ignore[arg-type]
 
 
 def test_what_came_after_the_last_owner_looked_is_found(tmp_path: Path) -> None:

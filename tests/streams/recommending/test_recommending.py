@@ -218,11 +218,11 @@ def of_bought(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
 def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
     """What was learnt is there again, those in flight are recommended to; from now on with an experiment."""
 
-    def taught() -> list[str]:
+    def trained() -> list[str]:
         published = of_bought(shop.wires.read(RANKER.name))
         return [key for key, published in published.items() if published["rankers"]["all"]["cases"] > 0]
 
-    until(lambda: len(taught()) == 4, "lessons of every partition")
+    until(lambda: len(trained()) == 4, "training steps of every partition")
     in_flight = events(12, CUSTOMERS, 600, start_ms=START_MS + 41 * DAY_MS, days=5)
     ends = shop.wires.ends(RECOMMENDATIONS.name)
     shop.publish(in_flight)
@@ -243,7 +243,7 @@ def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
         check(after[customer], histories[customer])
     assert after.keys() >= histories.keys()
 
-    # nothing was learnt since: a replay is no lesson
+    # nothing was learnt since: a replay is no training step
     def published_again() -> dict[str, dict[str, Any]]:
         return of_bought(r for r in shop.wires.read(RANKER.name) if r.offset >= published_until[r.partition])
 

@@ -22,7 +22,7 @@ from streams.messages.schema import Progress, encode
 from streams.recommending import published
 from streams.recommending import task as module
 from streams.recommending.board import Boards
-from streams.recommending.following import Following
+from streams.recommending.follower import BoardFollower
 from streams.recommending.messages import Recommendations, Recommended
 from streams.recommending.offers import Offers
 from streams.recommending.task import RecommenderTask
@@ -59,7 +59,7 @@ def new_task(root: Path) -> RecommenderTask:
         EmptyTopics(), lambda _tp: True,  # type: ignore[arg-type]
     )  # fmt: skip
     boards = Boards(BUILT_IN, settings.list_length)
-    shared = Shared(boards, Following("nowhere", boards), lambda: [])
+    shared = Shared(boards, BoardFollower("nowhere", boards), lambda: [])
     task = RecommenderTask(TP(PURCHASES.name, 0), context, BOUGHT, shared)
     task.saver = task.new_saver(MemoryStore())  # type: ignore[arg-type]
     return task
@@ -118,7 +118,7 @@ def test_what_was_published_before_is_adopted_between_two_recommendings(
 ) -> None:
     async def main() -> None:
         task = new_task(tmp_path)
-        older = Offers(task._board.view.items, task.context.settings.recommendations)
+        older = Offers(task._board.related.items, task.context.settings.recommendations)
         older.put(b"ann", [0, 1])
         monkeypatch.setattr(published, "published_before", answering(older))
         async with task.lock:  # as a thread that notes what it recommends

@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> StoreFolder:
 def holder(folder: StoreFolder) -> Iterator[subprocess.Popen[str]]:
     """A process that holds generation 1, and stands still."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder.following())],
+        [sys.executable, "-c", HOLDER, str(folder.next_generation())],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -54,7 +54,7 @@ def holder(folder: StoreFolder) -> Iterator[subprocess.Popen[str]]:
 
 def test_an_empty_disk_has_no_store(folder: StoreFolder) -> None:
     assert folder.newest() is None
-    assert folder.following().name == "1"
+    assert folder.next_generation().name == "1"
     folder.clean()
 
 
@@ -91,7 +91,7 @@ def test_a_store_that_is_held_is_copied_and_its_owner_writes_in_vain(
 
 
 def test_broken_attempts_are_not_stores_and_are_cleaned(folder: StoreFolder) -> None:
-    RocksStore(folder.following()).close()
+    RocksStore(folder.next_generation()).close()
     broken = folder.root / "2.partial"
     broken.mkdir()
     (broken / "000001.sst").write_bytes(b"half")
@@ -102,7 +102,7 @@ def test_broken_attempts_are_not_stores_and_are_cleaned(folder: StoreFolder) -> 
 
 
 def test_what_cannot_be_read_is_not_taken_over(folder: StoreFolder) -> None:
-    RocksStore(folder.following()).close()
+    RocksStore(folder.next_generation()).close()
     newest = folder.newest()
     assert newest is not None
     (newest / "CURRENT").write_text("MANIFEST-999999\n")

@@ -1,4 +1,4 @@
-"""What a host tells of its stores: how far they are, whoever holds them, and nothing of broken ones."""
+"""What a host reports of its stores: how far they are, whoever holds them, and nothing of broken ones."""
 
 from __future__ import annotations
 

@@ -261,7 +261,7 @@ def test_a_burst_while_a_worker_stands_still(kafka: EmbeddedKafka, wires: Wires,
         recommender.stop()
 
 
-def test_drain_tells_counting_from_listing() -> None:
+def test_drain_distinguishes_counting_from_listing() -> None:
     progress = Progress(task="pair-deltas-2", worker="", applied=1_000, stored=0, listed=900)
     said = [draining._unlisted(progress.task, target, progress) for target in (900, 1_001, 1_002, 2_236)]
     assert said == [

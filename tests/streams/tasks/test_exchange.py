@@ -9,8 +9,8 @@ import pytest
 from faust.types import TP
 
 from state.messages.deltas import Source
-from state.messages.first_events import WATCHED as WATCHED_SIDE
-from state.messages.first_events import FirstEvents
+from state.messages.history_changes import WATCHED as WATCHED_SIDE
+from state.messages.history_changes import HistoryChanges
 from state.messages.transfer import Step, Transfer, decode_message
 from state.storage.saving import Pace
 from streams.kafka.transport import Chunk
@@ -21,7 +21,7 @@ from streams.tasks import watched_bought as crossing_task
 from streams.tasks.customers import CustomerTask
 from streams.tasks.items import ItemTask
 from streams.tasks.watched_bought import CrossingTask
-from streams.topics import FIRST_EVENTS, PURCHASES
+from streams.topics import HISTORY_CHANGES, PURCHASES
 from tests.events import as_event, purchases, watches
 from tests.oracles.counts import Oracle
 from tests.oracles.watched_bought import CrossingOracle
@@ -53,7 +53,7 @@ class _Shop:
         for p in PARTS:
             for kind in (BOUGHT, WATCHED):
                 await self._open(CustomerTask(TP(kind.events.name, p), worker.context, kind))
-            tp = TP(FIRST_EVENTS.name, p)
+            tp = TP(HISTORY_CHANGES.name, p)
             await self._open(CrossingTask(tp, worker.context, WATCHED_BOUGHT, worker.tasks.get))
             await self._open(ItemTask(TP(WATCHED_BOUGHT.deltas.name, p), worker.context, WATCHED_BOUGHT))
 
@@ -94,8 +94,8 @@ class _Shop:
         while await self.cycle() or self._unread():
             pass
 
-    def first_events(self) -> list[list[FirstEvents | Transfer]]:
-        return [[decode_message(r.value or b"") for r in self._log(FIRST_EVENTS.name, p)] for p in PARTS]
+    def history_changes(self) -> list[list[HistoryChanges | Transfer]]:
+        return [[decode_message(r.value or b"") for r in self._log(HISTORY_CHANGES.name, p)] for p in PARTS]
 
     def _log(self, topic: str, p: int) -> list[Sent]:
         return self.worker.broker.logs.get(TP(topic, p), [])
@@ -106,7 +106,7 @@ class _Shop:
             for topic in (WATCHED.events.name, PURCHASES.name)
         )
         oracle = CrossingOracle(watched, bought)
-        crossings = [self.task(FIRST_EVENTS.name, p).machine for p in PARTS]
+        crossings = [self.task(HISTORY_CHANGES.name, p).machine for p in PARTS]
         check_crossing(crossings, lambda customer: int(customer[1:]) % PARTITIONS, oracle)
         check_pairs([self.task(WATCHED_BOUGHT.deltas.name, p).machine for p in PARTS], oracle)
         assert oracle.pairs()
@@ -116,7 +116,7 @@ def _of_partition(events: list[EventMessage], p: int) -> list[EventMessage]:
     return [event for event in events if int(event.customer_id[1:]) % PARTITIONS == p]
 
 
-def _steps(messages: list[FirstEvents | Transfer]) -> list[Step]:
+def _steps(messages: list[HistoryChanges | Transfer]) -> list[Step]:
     return [message.step for message in messages if isinstance(message, Transfer)]
 
 
@@ -131,16 +131,16 @@ def test_without_watches_nothing_is_sent_and_nothing_is_stored(tmp_path: Path) -
         shop.publish(PURCHASES.name, BOUGHT_EVENTS)
         await shop.quiet()
         await shop.cycle()
-        assert shop.first_events() == [[]] * PARTITIONS
+        assert shop.history_changes() == [[]] * PARTITIONS
         assert shop.worker.broker.of(WATCHED_BOUGHT.deltas.name) == []
         for p in PARTS:
             assert shop.task(PURCHASES.name, p).saver.stored > 100
-            for topic in (FIRST_EVENTS.name, WATCHED_BOUGHT.deltas.name):
+            for topic in (HISTORY_CHANGES.name, WATCHED_BOUGHT.deltas.name):
                 assert list(shop.task(topic, p).store.scan(b"")) == []
         await shop.again()
         await shop.cycle()
         assert all(shop.task(PURCHASES.name, p).machine.silent for p in PARTS)
-        assert shop.first_events() == [[]] * PARTITIONS
+        assert shop.history_changes() == [[]] * PARTITIONS
         await shop.worker.close()
 
     run(body())
@@ -155,15 +155,15 @@ def test_the_first_watch_in_any_partition_has_all_published(tmp_path: Path) -> N
         shop.publish(WATCHED.events.name, _of_partition(WATCHED_EVENTS, 1))
         await shop.quiet()
         shop.check()
-        for p, messages in enumerate(shop.first_events()):
+        for p, messages in enumerate(shop.history_changes()):
             assert _steps(messages) == [Step.ASK, Step.BEGIN, Step.LAST]
             assert next(m.source for m in messages if isinstance(m, Transfer)) == Source(WATCHED_SIDE, 1)
-            assert p == 1 or not any(isinstance(m, FirstEvents) for m in messages)
+            assert p == 1 or not any(isinstance(m, HistoryChanges) for m in messages)
         shop.publish(PURCHASES.name, BOUGHT_EVENTS[700:])
         shop.publish(WATCHED.events.name, _of_partition(WATCHED_EVENTS, 0))
         await shop.quiet()
         shop.check()
-        assert [_steps(messages)[:4] for messages in shop.first_events()] == [
+        assert [_steps(messages)[:4] for messages in shop.history_changes()] == [
             [Step.ASK, Step.BEGIN, Step.LAST, Step.ASK]
         ] * PARTITIONS
         # it is stored that all is published, and goes on
@@ -172,7 +172,7 @@ def test_the_first_watch_in_any_partition_has_all_published(tmp_path: Path) -> N
         shop.publish(PURCHASES.name, purchases(5, 60, 40, 100))
         await shop.quiet()
         shop.check()
-        assert all(len(_steps(messages)) == 4 for messages in shop.first_events())
+        assert all(len(_steps(messages)) == 4 for messages in shop.history_changes())
         await shop.worker.close()
 
     run(body())
@@ -187,16 +187,16 @@ def test_until_all_is_published_neither_progress_nor_the_store_says_so(tmp_path:
         shop.publish(PURCHASES.name, BOUGHT_EVENTS)
         while await shop.cycle():
             shop.worker.broker.acknowledge()
-        crossing, buying = shop.task(FIRST_EVENTS.name, 2), shop.task(PURCHASES.name, 2)
+        crossing, buying = shop.task(HISTORY_CHANGES.name, 2), shop.task(PURCHASES.name, 2)
         shop.worker.broker.acknowledge()
         await shop.cycle()
         assert buying.saver.stored == buying.position > 0
         shop.publish(WATCHED.events.name, _of_partition(WATCHED_EVENTS, 0))
         seen = []
         for _ in range(40):
-            asked_at = next((r.offset for r in shop._log(FIRST_EVENTS.name, 2)), None)
+            asked_at = next((r.offset for r in shop._log(HISTORY_CHANGES.name, 2)), None)
             await shop.cycle()
-            ended = Step.LAST in _steps(shop.first_events()[2]) and not crossing.machine.begun
+            ended = Step.LAST in _steps(shop.history_changes()[2]) and not crossing.machine.begun
             if asked_at is not None and not ended:
                 assert crossing.progress("").applied <= asked_at
             seen.append((crossing.machine.wanted, bool(crossing.machine.begun), buying.machine.silent, ended))

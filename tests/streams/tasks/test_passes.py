@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.tasks.passes import SWEEP_STEP_S, Counts, Sweep
+from streams.tasks.passes import SWEEP_STEP_S, Sweep, WaitingCounts
 
 TAKES_S = 20.0
 
@@ -56,6 +56,6 @@ def test_an_empty_machine_has_nothing_to_sweep() -> None:
 
 
 def test_counts_together_are_as_old_as_the_older_ones() -> None:
-    some, later, none = Counts(3.0, [(1.0, 2)]), Counts(5.0, [(2.0, 4)]), Counts()
-    assert some.with_later(later) == Counts(3.0, [(1.0, 2), (2.0, 4)])
+    some, later, none = WaitingCounts(3.0, [(1.0, 2)]), WaitingCounts(5.0, [(2.0, 4)]), WaitingCounts()
+    assert some.with_later(later) == WaitingCounts(3.0, [(1.0, 2), (2.0, 4)])
     assert (none.with_later(later), some.with_later(none), none.with_later(none)) == (later, some, none)

@@ -18,7 +18,7 @@ from streams.stores.opening import Stores
 from streams.tasks import refresh
 from streams.tasks.context import Context
 from streams.tasks.items import ItemTask
-from streams.tasks.passes import Counts
+from streams.tasks.passes import WaitingCounts
 from streams.topics import PAIR_DELTAS
 from tests.streams.pipeline import EmptyTopics
 
@@ -68,14 +68,14 @@ def test_a_settling_waits_for_popularity_and_is_tried_again(
         task.settle_by([False, False, True, True])
         refresher = task.refresher
         loop = asyncio.ensure_future(refresher.finish_settling())
-        refresher.sent([], Counts(), 7)
+        refresher.sent([], WaitingCounts(), 7)
         await _until(lambda: task.asked == 1)
         assert refresher.listed == 0  # lists are settled, popularity is not
         task.free.set()
         await _until(lambda: refresher.listed == 7)
         assert task.asked == 3
-        refresher.sent([], Counts())  # lists that settle nothing
-        refresher.sent([], Counts(), 9)
+        refresher.sent([], WaitingCounts())  # lists that settle nothing
+        refresher.sent([], WaitingCounts(), 9)
         await _until(lambda: refresher.listed == 9)
         assert task.asked == 4
         loop.cancel()
@@ -88,7 +88,7 @@ def test_a_task_that_is_closed_settles_no_more(tmp_path: Path) -> None:
         task = _task(tmp_path)
         task.settle_by([True])
         task._loops = [asyncio.ensure_future(task.refresher.finish_settling())]
-        task.refresher.sent([], Counts(), 7)
+        task.refresher.sent([], WaitingCounts(), 7)
         await _until(lambda: task.asked == 1)
         await task.close(save=False)
         task.free.set()

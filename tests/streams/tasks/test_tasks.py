@@ -20,7 +20,7 @@ from streams.tasks.catalogue import CatalogueTask
 from streams.tasks.customers import CustomerTask
 from streams.tasks.items import ItemTask
 from streams.tasks.task import Torn
-from streams.topics import FIRST_EVENTS, ITEMS, PAIR_DELTAS, PURCHASES
+from streams.topics import HISTORY_CHANGES, ITEMS, PAIR_DELTAS, PURCHASES
 from tests.streams.offline import NOW_MS, PARTITIONS, Broker, Offline, Sent, chunk, run
 
 EVENTS, DELTAS = TP(PURCHASES.name, 0), TP(PAIR_DELTAS.name, 0)
@@ -46,12 +46,12 @@ def test_nothing_is_stored_before_kafka_has_the_deltas(tmp_path: Path) -> None:
     async def body() -> None:
         worker, task = await _worker(tmp_path)
         await worker.once(chunk(EVENTS, 200))
-        assert {batch.tp.topic for batch in worker.broker.waiting} == {PAIR_DELTAS.name, FIRST_EVENTS.name}
+        assert {batch.tp.topic for batch in worker.broker.waiting} == {PAIR_DELTAS.name, HISTORY_CHANGES.name}
         assert len(worker.broker.waiting) == MESSAGES
         for _ in range(MESSAGES):  # all but one is not enough
             await worker.once()
             assert task.position == 200
-            assert task.progress("").applied == 0  # not told as counted before it is in Kafka
+            assert task.progress("").applied == 0  # not reported as counted before it is in Kafka
             assert list(task.store.scan(b"")) == []
             worker.broker.waiting.pop().acknowledge()
         await worker.settle()
@@ -412,7 +412,7 @@ def test_published_times_travel_with_the_deltas(tmp_path: Path) -> None:
     async def body() -> None:
         worker, _ = await _worker(tmp_path, at_once=True)
         await worker.once(chunk(EVENTS, 50))
-        for topic in (PAIR_DELTAS.name, FIRST_EVENTS.name):
+        for topic in (PAIR_DELTAS.name, HISTORY_CHANGES.name):
             assert worker.broker.of(topic)
             for record in worker.broker.of(topic):
                 assert record.headers == [("at", NOW_MS.to_bytes(8, "big"))]

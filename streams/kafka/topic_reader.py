@@ -36,24 +36,24 @@ class TopicReader:
         self._asking, self._reading = _Shared(bootstrap), _Shared(bootstrap)
 
     async def end_of(self, tp: TP) -> int:
-        """Offset the next record of a partition gets."""
+        """Return the offset the next record of a partition gets."""
         async with self._asking as consumer:
             ends: dict[Any, int] = await consumer.end_offsets([TopicPartition(*tp)])
             return next(iter(ends.values()))
 
     async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
-        """Keys of the records at offsets [start, end) that are still there."""
+        """Return the keys of the records at offsets [start, end) that are still there."""
         return {key async for key, _ in self.records(tp, start, end) if key}
 
     async def newest(self, tp: TP, key: bytes, start: int, end: int) -> bytes | None:
-        """The newest value of a key at offsets [start, end); None without one."""
+        """Return the newest value of a key at offsets [start, end); None without one."""
         found = None
         async for of, value in self.records(tp, start, end):
             found = value if of == key and value is not None else found
         return found
 
     async def records(self, tp: TP, start: int, end: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
-        """Keys and values of the records at offsets [start, end) that are still there."""
+        """Yield keys and values of the records at offsets [start, end) that are still there."""
         async with self._reading as consumer:
             partition = TopicPartition(*tp)
             consumer.assign([partition])
@@ -114,14 +114,14 @@ class Written:
     ----------
     tp
         The partition.
-    foreign : list[tuple[int, int]]
+    by_others : list[tuple[int, int]]
         Offsets [from, to) that others wrote and nobody has dealt with yet.
     """
 
     def __init__(self, tp: TP, end: int, *, marked: bool = False) -> None:
         self.tp = tp
         self._marked = marked  # others write marks there that are no harm: the caller looks at what it is
-        self.foreign: list[tuple[int, int]] = []
+        self.by_others: list[tuple[int, int]] = []
         self._expected = end
 
     @property
@@ -132,7 +132,7 @@ class Written:
     @property
     def looked_through(self) -> int:
         """The offset before which nothing of others is left to be dealt with."""
-        return self.foreign[0][0] if self.foreign else self._expected
+        return self.by_others[0][0] if self.by_others else self._expected
 
     def own(self, first: int, count: int) -> None:
         """Note a batch that Kafka has acknowledged, in the order they were sent: its offset and records."""
@@ -144,5 +144,5 @@ class Written:
         if end > self._expected:
             if not self._marked:
                 log.warning("%s-%d: offsets %d to %d are by another worker", *self.tp, self._expected, end)
-            self.foreign.append((self._expected, end))
+            self.by_others.append((self._expected, end))
             self._expected = end

@@ -52,7 +52,7 @@ SILENT_S = 5.0  # a worker that says nothing for so long is away
 LATE_MS = 2_000  # since what was read last was published, while there is more
 
 
-class Following:
+class BoardFollower:
     """Fills the boards from Kafka.
 
     Attributes
@@ -146,7 +146,7 @@ class Following:
             consumer.resume(tp)
 
     def is_late(self, board: Board) -> bool:
-        """Whether lists or popularity of a board are read so late that lessons would be of another time."""
+        """Return whether lists or popularity of a board are read too late to train on them."""
         now_ms, topics = time.time() * 1000, (board.kind.lists.name, board.kind.popularity.name)
         late = list(self._late.items())  # at once: the event loop changes it meanwhile
         return any(
@@ -176,7 +176,8 @@ class Following:
     # ------------------------------------------------------------------ workers
 
     def ahead(self, task: str, position: int, least: int) -> bool:
-        """Whether a position is more than the work of two seconds ahead of what a worker says it counted.
+        """Return whether a position is more than the work of two seconds ahead of what a worker says it
+        counted.
 
         `task` is the worker's, which may also be away: nobody is ahead of it then. `least` is how many events
         one may always be ahead.
@@ -214,12 +215,12 @@ class Following:
     def _take_lists(self, board: Board, records: list[Any]) -> None:
         for first in range(0, len(records), LISTS_AT_ONCE):
             some = records[first : first + LISTS_AT_ONCE]
-            with board.view.lock:
+            with board.related.lock:
                 board.lists.take([(record.key or b"", record.value) for record in some])
 
     def _take_popularity(self, board: Board, records: list[Any]) -> None:
         found: list[ItemPopularity] = []
-        with board.view.lock:
+        with board.related.lock:
             for record in records:
                 try:
                     if record.key == SETTLE:
@@ -248,7 +249,7 @@ class Following:
         catalogue = self._boards.catalogue
         hidden = item is None or not item.available
         for board in self._boards.by_kind.values():
-            with board.view.lock:
+            with board.related.lock:
                 if item is None:
                     catalogue.put(item_id, None, None, None)
                 else:

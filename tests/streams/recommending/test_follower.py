@@ -11,9 +11,9 @@ import pytest
 from state.memory.entries import decay_weight
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED
 from streams.messages.schema import SETTLE, CatalogueItem, PopularityMessage, Progress, SettleMark, encode
-from streams.recommending import following as module
+from streams.recommending import follower as module
 from streams.recommending.board import Boards
-from streams.recommending.following import Following
+from streams.recommending.follower import BoardFollower
 from streams.topics import ITEMS, PROGRESS
 
 
@@ -24,9 +24,9 @@ class _Record:
     partition: int = 0
 
 
-def made() -> tuple[Boards, Following]:
+def made() -> tuple[Boards, BoardFollower]:
     boards = Boards(BUILT_IN, 10)
-    return boards, Following("nowhere", boards)
+    return boards, BoardFollower("nowhere", boards)
 
 
 def popularity(item_id: str, version: int = 1, **more: Any) -> bytes:
@@ -40,49 +40,51 @@ def popularity(item_id: str, version: int = 1, **more: Any) -> bytes:
 
 
 def test_popularity_of_a_kind_goes_to_its_board_and_odd_records_are_passed_over() -> None:
-    boards, following = made()
+    boards, follower = made()
     bought, watched = (boards.of(kind) for kind in BUILT_IN)
     records = [
         _Record(b"tea", popularity("tea")), _Record(b"odd", b"{"), _Record(b"odd", b'{"item_id": "odd"}'),
         _Record(None, None), _Record(SETTLE, b"{}"), _Record(b"milk", popularity("milk", buyers=5)),
         _Record(b"jam", popularity("jam")), _Record(b"jam", None),
     ]  # fmt: skip
-    following._take(BOUGHT.popularity.name, records)
-    view = bought.popularity
-    buyers = {name: int(view.popularity.buyers[view.items.number(name)]) for name in ("tea", "milk", "jam")}
+    follower._take(BOUGHT.popularity.name, records)
+    related = bought.popularity
+    buyers = {
+        name: int(related.popularity.buyers[related.items.number(name)]) for name in ("tea", "milk", "jam")
+    }
     assert buyers == {"tea": 3, "milk": 5, "jam": 0}
-    assert (view.customers, view.watermark_ms) == (9, 1_750_075_200_000)
-    assert view.popularity.recent[view.items.number("tea")] == 3
-    assert view.popularity.first_days[view.items.number("tea")] == 3 * 20_089
+    assert (related.customers, related.watermark_ms) == (9, 1_750_075_200_000)
+    assert related.popularity.recent[related.items.number("tea")] == 3
+    assert related.popularity.first_days[related.items.number("tea")] == 3 * 20_089
     weight = decay_weight(1_750_075_200_000 // 60_000)
-    assert view.popularity.recent_buyers[view.items.number("tea")] == pytest.approx(2.5 * weight)
-    assert view.popularity.repeats[view.items.number("tea")].tolist() == [1, 2, 3]
+    assert related.popularity.recent_buyers[related.items.number("tea")] == pytest.approx(2.5 * weight)
+    assert related.popularity.repeats[related.items.number("tea")].tolist() == [1, 2, 3]
     assert len(watched.popularity.items) == 0
 
 
 def test_a_mark_counts_once_it_was_read_in_every_partition() -> None:
-    boards, following = made()
+    boards, follower = made()
     board = boards.of(BOUGHT)
     assert board.mark(2) == -1
     for partition, mark, known in ((0, 7, -1), (1, 5, 5), (1, 9, 7), (0, 9, 9)):
-        following._take(BOUGHT.popularity.name, [_Record(SETTLE, encode(SettleMark(mark)), partition)])
+        follower._take(BOUGHT.popularity.name, [_Record(SETTLE, encode(SettleMark(mark)), partition)])
         assert board.mark(2) == known
     assert boards.of(WATCHED).mark(2) == -1
 
 
 def test_what_is_hidden_is_hidden_on_every_board() -> None:
-    boards, following = made()
+    boards, follower = made()
 
     def take(item_id: str, value: bytes | None) -> tuple[int, int]:
-        following._take(ITEMS.name, [_Record(item_id.encode(), value)])
+        follower._take(ITEMS.name, [_Record(item_id.encode(), value)])
         bought, watched = (boards.of(kind) for kind in BUILT_IN)
         assert bought.hidden == watched.hidden
         number = bought.popularity.items.number(item_id)
         available = {
-            int(b.popularity.popularity.available[b.view.items.number(item_id)]) for b in (bought, watched)
+            int(b.popularity.popularity.available[b.related.items.number(item_id)]) for b in (bought, watched)
         }
         assert len(available) == 1
-        assert number == bought.view.items.number(item_id)
+        assert number == bought.related.items.number(item_id)
         return bought.hidden, available.pop()
 
     hidden = encode(CatalogueItem(item_id="tea", available=False))
@@ -97,16 +99,16 @@ def test_what_is_hidden_is_hidden_on_every_board() -> None:
 
 
 def test_nobody_is_ahead_of_a_worker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, following = made()
+    _, follower = made()
     now = 100.0
-    monkeypatch.setattr("streams.recommending.following.time.monotonic", lambda: now)
+    monkeypatch.setattr("streams.recommending.follower.time.monotonic", lambda: now)
 
     def report(applied: int, worker: str = "http://w") -> None:
         answer = Progress(task="purchases-1", worker=worker, applied=applied, stored=0)
-        following._take(PROGRESS.name, [_Record(b"purchases-1", encode(answer))])
+        follower._take(PROGRESS.name, [_Record(b"purchases-1", encode(answer))])
 
     def first_ahead() -> int | None:
-        return next((p for p in range(0, 40_000, 100) if following.ahead("purchases-1", p, 2_000)), None)
+        return next((p for p in range(0, 40_000, 100) if follower.ahead("purchases-1", p, 2_000)), None)
 
     assert first_ahead() is None
     report(1_000)

@@ -1,9 +1,9 @@
-"""First events: which items a batch of events brought into customers' histories, and took out of them.
+"""History changes: which items a batch of events brought into customers' histories, and took out of them.
 
-Customer machines of purchases and of watches write them, purchases' once anything is watched
-(`state.watched_bought.exchange`); the crossing machine of the same partition reads them, in this binary
-layout (little-endian, every array padded to 8 bytes). A message stands alone: its tables have all customers
-and items that its effects number.
+They are published to the topic `first-events`. The customer machines of watches write them, and those of
+purchases once anything is watched (`state.watched_bought.exchange`); the crossing machine of the same
+partition reads them. The binary layout is little-endian, with every array padded to 8 bytes. A message stands
+alone: its tables have all customers and items that its effects number.
 
     header   magic "AF" | u8 version | u8 0 | u16 source topic | u16 source partition
              i64 first | i64 end              source offsets covered: [first, end)
@@ -12,7 +12,7 @@ and items that its effects number.
     tables   u16 bytes[customers] | utf-8 | u16 bytes[items] | utf-8
     effects  u32 offset - first | u32 customer | u32 item | u8 effect | i64 time_ms
 
-An effect is NEW or GONE, as in `state.messages.deltas`; `time_ms` of a GONE is of no meaning. An erasure is a
+An effect is NEW or GONE, as in `state.messages.deltas`; `time_ms` of a GONE has no meaning. An erasure is a
 GONE of every item. The source topic is 0 for purchases, 1 for watches.
 """
 
@@ -35,8 +35,8 @@ _HEADER = struct.Struct("<2sBBHHqqqIII")
 _COLUMNS = (np.uint32, np.uint32, np.uint32, np.uint8, np.int64)
 
 
-class FirstEvents(NamedTuple):
-    """One message. See the module's drawing."""
+class HistoryChanges(NamedTuple):
+    """One message; the module's docstring has its layout."""
 
     source: Source
     first: int
@@ -51,8 +51,8 @@ class FirstEvents(NamedTuple):
     times_ms: npt.NDArray[np.int64]
 
 
-def encode_first(f: FirstEvents) -> bytes:
-    """The bytes of a message."""
+def encode_history_changes(f: HistoryChanges) -> bytes:
+    """Return the bytes of a message."""
     w = Writer()
     w.put(
         _HEADER.pack(
@@ -67,15 +67,15 @@ def encode_first(f: FirstEvents) -> bytes:
     return w.message()
 
 
-def decode_first(raw: bytes) -> FirstEvents:
-    """The message of some bytes; its arrays are views of them.
+def decode_history_changes(raw: bytes) -> HistoryChanges:
+    """Return the message of some bytes; its arrays are views of the bytes.
 
     Raises
     ------
     NoMessage
         If the bytes are no message at all.
     BadDelta
-        If they are none of this layout.
+        If they are a message of another layout.
     """
     if raw[:2] != MAGIC or len(raw) < _HEADER.size:
         raise NoMessage(f"not a first-events message: starts with {raw[:8]!r}")
@@ -85,4 +85,4 @@ def decode_first(raw: bytes) -> FirstEvents:
     r = Reader(raw, _HEADER.size + -_HEADER.size % 8, "first-events")
     customers, items = r.ids(n_customers), r.ids(n_items)
     columns = [r.array(dtype, n) for dtype in _COLUMNS]
-    return FirstEvents(Source(topic, partition), first, end, since, customers, items, *columns)  # type: ignore[arg-type]
+    return HistoryChanges(Source(topic, partition), first, end, since, customers, items, *columns)  # type: ignore[arg-type]

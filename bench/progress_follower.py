@@ -1,4 +1,4 @@
-"""What tasks report about themselves in the topic `progress`, followed in a thread."""
+"""What tasks report about themselves in the topic `progress`, read in a thread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from streams.kafka.views import Follower
+from streams.kafka.follower import Follower
 from streams.kinds import is_deltas
 from streams.messages.schema import Progress, decode_progress
 from streams.topics import PAIR_DELTAS, PROGRESS, PURCHASES, topic_of
@@ -14,7 +14,7 @@ from streams.topics import PAIR_DELTAS, PROGRESS, PURCHASES, topic_of
 POLL_MS = 50
 
 
-class Following:
+class ProgressFollower:
     """The newest progress of every task, and when each counted last, while the block runs.
 
     Attributes
@@ -32,13 +32,13 @@ class Following:
     def __init__(self, bootstrap: str) -> None:
         self._follower = Follower(bootstrap, PROGRESS)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="following", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self.newest: dict[str, Progress] = {}
         self.counted_at: dict[str, float] = {}
         self.listed_at: dict[str, float] = {}
         self.staleness_ms = 0.0
 
-    def __enter__(self) -> Following:
+    def __enter__(self) -> ProgressFollower:
         self._thread.start()
         return self
 
@@ -56,7 +56,9 @@ class Following:
         return _last(self.listed_at) - begin
 
     def has_listed(self) -> bool:
-        """Whether every item task of purchases has said that all of its lists are exactly up to date."""
+        """Return whether every item task of purchases has said that all of
+        its lists are exactly up to date.
+        """
         newest = dict(self.newest)
         return all(p.listed > 0 for task, p in newest.items() if topic_of(task) == PAIR_DELTAS.name)
 

@@ -26,7 +26,7 @@ UNKNOWN = -1
 
 
 class ListArrays(NamedTuple):
-    """By number of the view; [n] or [n, k]. F and its sums are as of the landmark."""
+    """By number of the related lists; [n] or [n, k]. F and its sums are as of the landmark."""
 
     length: npt.NDArray[np.int32]
     item: npt.NDArray[np.int32]
@@ -76,11 +76,14 @@ class Entry(NamedTuple):
 
 @kernel
 def landmark_weight(time_ms: int) -> float:
-    """What F of a moment is to be multiplied with to be as of the landmark; F is as of whole minutes."""
+    """Return what F of a moment is to be multiplied with to be as of the landmark.
+
+    F is as of whole minutes.
+    """
     return float(decay_weight(time_ms // 60_000))
 
 
-class ListView:
+class RelatedLists:
     """Lists of up to k entries. `lock` is held while it is changed, and to be held while it is read."""
 
     def __init__(self, k: int) -> None:
@@ -135,27 +138,27 @@ class ListView:
             a.z[owner, :n] = (a.together[owner, :n] - expected) / np.sqrt(expected + SHRINK)
 
     def put_lists(
-        self, machine: ItemMachine, lists: Lists, which: npt.NDArray[np.int64], numbers: Translation
+        self, machine: ItemMachine, lists: Lists, which: npt.NDArray[np.int64], numbers: IdMapping
     ) -> None:
         """Take in lists that a machine of this process has just ranked: those at the indices `which`."""
         with self.lock:
-            to_view = numbers.up_to_date()
+            to_related = numbers.up_to_date()
             self.make_room()
             _put_lists(
-                self.arrays, lists, which, machine.tables.item_of, to_view, machine.tables.popularity.buyers,
-                landmark_weight(machine.watermark_ms),
+                self.arrays, lists, which, machine.tables.item_of, to_related,
+                machine.tables.popularity.buyers, landmark_weight(machine.watermark_ms),
             )  # fmt: skip
 
 
-class Translation:
+class IdMapping:
     """From the numbers of one dictionary to those of another, by the ids. Both only grow.
 
     >>> ours, theirs = Dictionary(), Dictionary()
     >>> [theirs.number(name) for name in ("milk", "tea")], ours.number("tea")
     ([0, 1], 0)
-    >>> Translation(ours, theirs, adding=False).up_to_date().tolist()
+    >>> IdMapping(ours, theirs, adding=False).up_to_date().tolist()
     [1]
-    >>> Translation(theirs, ours, adding=False).up_to_date().tolist()
+    >>> IdMapping(theirs, ours, adding=False).up_to_date().tolist()
     [-1, 0]
 
     Attributes
@@ -244,16 +247,16 @@ def put_entry(
 @kernel
 def _put_lists(
     a: ListArrays, lists: Lists, which: npt.NDArray[np.int64], item_of: npt.NDArray[np.int32],
-    to_view: npt.NDArray[np.int32], buyers: npt.NDArray[np.int64], weight: float,
+    to_related: npt.NDArray[np.int32], buyers: npt.NDArray[np.int64], weight: float,
 ) -> None:  # fmt: skip
     for i in which:
         item = np.int64(item_of[lists.row[i]])
-        owner = np.int64(to_view[item])
+        owner = np.int64(to_related[item])
         n = min(lists.length[i], a.item.shape[1])
         put_head(a, owner, buyers[item], lists.recent_mass[i] * weight)
         a.length[owner] = n
         for j in range(n):
             put_entry(
-                a, owner, j, to_view[lists.item[i, j]], lists.together[i, j], lists.after[i, j],
+                a, owner, j, to_related[lists.item[i, j]], lists.together[i, j], lists.after[i, j],
                 lists.recent[i, j] * weight, lists.expected[i, j],
             )  # fmt: skip

@@ -35,7 +35,7 @@ class TopicAbsent(TopicsError):
     """The topic does not exist: create it with `alsobought topics create`, or correct the address."""
 
 
-class Row(NamedTuple):
+class TopicRecord(NamedTuple):
     """A record: a value of None is a tombstone.
 
     `timestamp_ms` is the broker's time if `by_broker`, else the one that the record's producer gave it.
@@ -76,7 +76,7 @@ def ends(bootstrap: str, spec: TopicSpec) -> dict[int, int]:
     return {partition: end for partition, (_, end) in positions(bootstrap, spec).items()}
 
 
-def read_all(bootstrap: str, spec: TopicSpec, until: dict[int, int] | None = None) -> Iterator[Row]:
+def read_all(bootstrap: str, spec: TopicSpec, until: dict[int, int] | None = None) -> Iterator[TopicRecord]:
     """Yield every record up to the ends of now, or before `until`: partition after partition, each in order.
 
     Raises
@@ -129,7 +129,7 @@ class Follower:
         self._reader.seek(self._next)
         self._heard = time.monotonic()
 
-    def poll(self, timeout_ms: int = POLL_MS) -> list[Row]:
+    def poll(self, timeout_ms: int = POLL_MS) -> list[TopicRecord]:
         """Return what has come, waiting up to `timeout_ms` for a first record."""
         if time.monotonic() - self._heard > QUIET_S:
             self._open_again()
@@ -148,7 +148,7 @@ class Follower:
             self._seek()
             old.close()
 
-    def past(self) -> Iterator[Row]:
+    def past(self) -> Iterator[TopicRecord]:
         """Yield the records that were there when it was opened."""
         begin = time.monotonic()
         while self._past.keys() - self._reader.reached(self._past):
@@ -195,6 +195,6 @@ def _reader(bootstrap: str, spec: TopicSpec) -> BlockingReader:
     return BlockingReader(bootstrap, spec.name, partitions_of(bootstrap, spec))  # fails fast and readably
 
 
-def _row(record: Any) -> Row:
+def _row(record: Any) -> TopicRecord:
     by_broker = record.timestamp_type == LOG_APPEND_TIME
-    return Row(record.partition, record.offset, record.timestamp, record.key, record.value, by_broker)
+    return TopicRecord(record.partition, record.offset, record.timestamp, record.key, record.value, by_broker)

@@ -13,14 +13,14 @@ from faust.types import TP
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.kafka import views
-from streams.kafka.foreign import TopicReader
-from streams.kafka.views import Follower, Row, positions, read_all, send
+from streams.kafka.follower import Follower, TopicRecord, positions, read_all, send
+from streams.kafka.topic_reader import TopicReader
 from streams.topics import TopicSpec
 from tests.streams.pipeline import until
 
 
-def _polled(follower: Follower, n: int) -> list[Row]:
-    rows: list[Row] = []
+def _polled(follower: Follower, n: int) -> list[TopicRecord]:
+    rows: list[TopicRecord] = []
 
     def enough() -> bool:
         rows.extend(follower.poll(100))

@@ -23,7 +23,7 @@ AGAIN_S = 1.0
 ENDS_S = 1.0  # between two looks at where the partitions end
 
 
-class Follower:
+class ModelFollower:
     """Reads every partition of a model's topics, in no consumer group."""
 
     def __init__(self, bootstrap: str, model: ReadModel, partitions: int) -> None:

@@ -1,4 +1,4 @@
-"""The view: lists from messages and from machines are the same arrays; translations while both grow."""
+"""Related lists: from messages and from machines they are the same arrays; id mappings while both grow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from recommending.list_view import UNKNOWN, Entry, ListView, Translation, landmark_weight
+from recommending.related_lists import UNKNOWN, Entry, IdMapping, RelatedLists, landmark_weight
 from state.memory.ids import Dictionary
 from state.settings import CountingSettings
 from tests.oracles.recommending import float32
@@ -15,29 +15,29 @@ from tests.recommending.world import Listed, listed, owners, put, seeded
 from tests.state.machines import START_MS, Run
 
 
-def contents(view: ListView) -> dict[str, tuple[object, ...]]:
-    """What a view has, by ids."""
-    a, names = view.arrays, list(view.items)
+def contents(related: RelatedLists) -> dict[str, tuple[object, ...]]:
+    """What the related lists has, by ids."""
+    a, names = related.arrays, list(related.items)
     found: dict[str, tuple[object, ...]] = {}
     for owner, name in enumerate(names):
         n = int(a.length[owner])
         columns = (c[owner, :n].tolist() for c in (a.together, a.after, a.recent, a.expected))
-        entries = list(zip(view.items.ids(a.item[owner, :n].tolist()), *columns, strict=True))
+        entries = list(zip(related.items.ids(a.item[owner, :n].tolist()), *columns, strict=True))
         found[name] = (int(a.buyers[owner]), float(a.recent_mass[owner]), entries)
     return found
 
 
 @pytest.mark.parametrize("k", [5, 30])
 def test_messages_and_machines_give_the_same(k: int) -> None:
-    """While lists grow, shrink and vanish; a view may keep less than the lists have."""
+    """While lists grow, shrink and vanish; the related lists may keep less than the lists have."""
     settings = CountingSettings(window=10, list_length=20)
-    by_message, by_machine = ListView(k), ListView(k)
+    by_message, by_machine = RelatedLists(k), RelatedLists(k)
     for name in ("unrelated", "numbers"):
         by_machine.items.number(name)
     events = seeded(91, customers=80, items=3000, events=8000, returns=0.3)
     run, several = Run.new(settings), 0
     machine = run.items[0]
-    numbers = Translation(machine.items, by_machine.items, adding=True)
+    numbers = IdMapping(machine.items, by_machine.items, adding=True)
     for start in range(0, len(events), 800):
         run.apply(events[start : start + 800])
         lists = machine.rank(machine.waiting())
@@ -49,18 +49,18 @@ def test_messages_and_machines_give_the_same(k: int) -> None:
         mine, theirs = contents(by_message), contents(by_machine)
         assert {name: theirs[name] for name in mine} == mine
         assert all(theirs[name] == (0, 0.0, []) for name in theirs.keys() - mine.keys())
-        for view in (by_message, by_machine):
-            assert view.arrays.total[0] == pytest.approx(view.arrays.recent_mass.sum(), rel=1e-9)
+        for related in (by_message, by_machine):
+            assert related.arrays.total[0] == pytest.approx(related.arrays.recent_mass.sum(), rel=1e-9)
     assert several > 10
     assert len(by_message.items) > 1024  # the arrays have grown
 
 
 def test_f_is_kept_as_of_the_landmark() -> None:
-    view = ListView(2)
+    related = RelatedLists(2)
     entries = [Entry("y", 7, 3, 2.5, 0.3), Entry("z", 5, 1, 0.5, 0.1), Entry("beyond", 1, 1, 1.0, 1.0)]
-    put(view, "x", Listed(START_MS, 9, 4.0, entries))
+    put(related, "x", Listed(START_MS, 9, 4.0, entries))
     weight = landmark_weight(START_MS)
-    assert contents(view) == {
+    assert contents(related) == {
         "x": (
             9,
             4 * weight,
@@ -74,25 +74,25 @@ def test_f_is_kept_as_of_the_landmark() -> None:
     assert landmark_weight(START_MS // 60_000 * 60_000 + 59_999) == landmark_weight(
         START_MS // 60_000 * 60_000
     )
-    put(view, "x", Listed(later, 0, 0.0, []))
-    assert contents(view)["x"] == (0, 0.0, [])
-    assert view.arrays.total[0] == 0.0
+    put(related, "x", Listed(later, 0, 0.0, []))
+    assert contents(related)["x"] == (0, 0.0, [])
+    assert related.arrays.total[0] == 0.0
 
 
 @pytest.mark.parametrize("adding", [False, True])
-def test_translation_while_both_grow(adding: bool) -> None:
+def test_mapping_while_both_grow(adding: bool) -> None:
     rng = random.Random(92)
     source, target = Dictionary(), Dictionary()
-    translation = Translation(source, target, adding=adding)
+    mapping = IdMapping(source, target, adding=adding)
     names = [f"i{n}" for n in range(3000)]
     for _ in range(60):
         for dictionary in (source, target):
             for name in rng.sample(names, rng.randrange(60)):
                 dictionary.number(name)
-        numbers = translation.up_to_date()
-        assert numbers is translation.numbers
+        numbers = mapping.up_to_date()
+        assert numbers is mapping.numbers
         unknown = UNKNOWN if not adding else None
         expected = [target.numbers.get(name, unknown) for name in source]
         assert numbers.tolist() == expected
     assert len(source) > 1024
-    assert (UNKNOWN in translation.numbers) == (not adding)
+    assert (UNKNOWN in mapping.numbers) == (not adding)
