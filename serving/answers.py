@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from serving.errors import ApiError
+from serving.owners import Bought, Neighbour
 from serving.read_model import KindModel, ReadModel
 from streams.kinds import EventKind
 from streams.recommending.messages import Recommendations
@@ -115,6 +116,31 @@ def recommendations(model: ReadModel, answer: Recommendations, k: int) -> dict[s
     }  # fmt: skip
 
 
+def counts(model: ReadModel, of: KindModel, item_id: str, most: list[Neighbour]) -> dict[str, Any]:
+    """Return what an item is most often together with, by raw counts, with titles."""
+    return {
+        **describe(model, item_id), "kind": of.kind.name, "buyers": of.buyers.get(item_id, 0),
+        "items": [{**describe(model, one.item_id), "together": one.together} for one in most],
+    }  # fmt: skip
+
+
+def history(
+    model: ReadModel, of: KindModel, customer_id: str, bought: list[Bought], k: int
+) -> dict[str, Any]:
+    """Return a customer's history with titles, the newest first."""
+    newest = sorted(bought, key=lambda one: -one.last_ms)
+    return {
+        "customer_id": customer_id, "kind": of.kind.name, "distinct": len(bought),
+        "items": [
+            {
+                **describe(model, one.item_id), "quantity": one.quantity, "days": one.days,
+                "first_ms": one.first_ms, "last_ms": one.last_ms,
+            }
+            for one in newest[:k]
+        ],
+    }  # fmt: skip
+
+
 def _named(model: ReadModel, item_id: str) -> dict[str, Any]:
     item = model.items.get(item_id)
     return {"item_id": item_id, "title": item.title if item else None}
@@ -171,7 +197,10 @@ def status(model: ReadModel) -> dict[str, Any]:
         "ready": model.ready, "loaded": model.loaded[0], "of": model.loaded[1], "refused": model.refused,
         "items": len(model.items),
         "kinds": [
-            {"kind": name, "events": of.kind.events.name, "word": _word(of), **of.published}
+            {
+                "kind": name, "events": of.kind.events.name, "deltas": of.kind.deltas.name,
+                "word": _word(of), **of.published,
+            }
             for name, of in model.kinds.items()
         ],
         "tasks": tasks, "missing": model.missing(),

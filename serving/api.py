@@ -1,16 +1,20 @@
-"""The HTTP API: JSON, only GET.
+"""The HTTP API: JSON, and GET for all but a purchase in a demo.
 
 /api/related/ITEM?kind&k                              what goes with an item
+/api/counts/ITEM?kind&k                               the same by raw counts, as the worker has them now
 /api/bestsellers?kind&category&trending&k             what sells, or rises, in two weeks
 /api/recommendations/CUSTOMER?kind&profile&k          what is published for a customer
 /api/recommend/CUSTOMER?kind&profile&k&shelf&category&brand&lowest_price&highest_price&only&without
                                                       the same computed now, filtered; unknown customers too
 /api/buy-again/CUSTOMER?kind&profile&k                what is due to be bought again, computed now
                                                       (also /api/related?id=ITEM, and so on)
+/api/history/CUSTOMER?kind&k                          what a customer has bought, the newest first
 /api/search?q&kind&k                                  items by words of the title, or the beginning of the id
 /api/categories?kind
 /api/quality?kind, /api/experiments?kind, /api/learner?kind
 /api/status                                           how far everything is
+/api/live?kind&item&customer                          the pulse of the stream, as server-sent events
+POST /api/demo/purchases                              buys an item, where a demo is served
 /metrics                                              for Prometheus
 /                                                     the page
 """
@@ -26,7 +30,9 @@ import msgspec
 from aiohttp import web
 
 from serving import answers, statistics
+from serving.buying import Buyer
 from serving.errors import ApiError
+from serving.live import Live
 from serving.metrics import CONTENT_TYPE, exposition
 from serving.owners import Owners
 from serving.parameters import Parameters
@@ -36,7 +42,7 @@ from streams.kinds import BOUGHT
 log = logging.getLogger("alsobought")
 
 PAGE = Path(__file__).parent / "page"
-BEST, SHOWN = 20, 6
+BEST, SHOWN, NEWEST = 20, 6, 20
 MOST_NOW = 100  # that a worker computes
 FILTERS = ("category", "brand", "lowest_price", "highest_price", "only", "without")
 
@@ -45,10 +51,16 @@ Answer = Callable[[Parameters], Any]
 
 
 class Api:
-    """Answers from a read model, and for what is computed now from the workers."""
+    """Answers from a read model, and for what is computed now from the workers.
 
-    def __init__(self, model: ReadModel, owners: Owners) -> None:
-        self._model, self._owners = model, owners
+    Parameters
+    ----------
+    buyer
+        Who publishes purchases that are made on the page; None: none can be made.
+    """
+
+    def __init__(self, model: ReadModel, owners: Owners, live: Live, buyer: Buyer | None = None) -> None:
+        self._model, self._owners, self._live, self._buyer = model, owners, live, buyer
 
     def application(self) -> web.Application:
         """Return the application, with all paths."""
@@ -67,7 +79,11 @@ class Api:
             self._get("/api/learner", lambda p: statistics.learner(self._kind(p)), "kind"),
             *(web.get(path, self._recommend) for path in _with_id("/api/recommend")),
             *(web.get(path, self._buy_again) for path in _with_id("/api/buy-again")),
+            *(web.get(path, self._counts) for path in _with_id("/api/counts")),
+            *(web.get(path, self._history) for path in _with_id("/api/history")),
             web.get("/api/status", self._status),
+            web.get("/api/live", self._listen),
+            *([web.post("/api/demo/purchases", self._buy)] if self._buyer is not None else []),
             web.get("/metrics", self._metrics),
             web.get("/", _file(PAGE / "index.html")),
             *(web.get(f"/{path.name}", _file(path)) for path in sorted(PAGE.iterdir())),
@@ -143,9 +159,43 @@ class Api:
             )  # fmt: skip
         return _json({**answers.recommendations(self._model, content, k), "shelf": shelf})
 
+    async def _counts(self, request: web.Request) -> web.Response:
+        p = Parameters(request, ("id", "kind", "k"))
+        item_id, of, k = p.id(), self._listed(p), p.k(BEST)
+        self._await_model()
+        most = await self._owners.most_together(item_id, of.kind)
+        if most is None:
+            raise ApiError(
+                404, f"nothing is counted of an item {item_id!r}", where=of.kind.deltas.name,
+                what_to_do="correct the id, or find it with /api/search?q=",
+            )  # fmt: skip
+        return _json(answers.counts(self._model, of, item_id, most[:k]))
+
+    async def _history(self, request: web.Request) -> web.Response:
+        p = Parameters(request, ("id", "kind", "k"))
+        customer_id, of, k = p.id(), self._kind(p), p.k(NEWEST)
+        self._await_model()
+        history = await self._owners.history(customer_id, of.kind)
+        if history is None:
+            raise ApiError(
+                404, f"nobody is known as {customer_id!r}", where=of.kind.events.name,
+                what_to_do="correct the id; the first event of a customer makes it known",
+            )  # fmt: skip
+        return _json(answers.history(self._model, of, customer_id, history, k))
+
     async def _status(self, request: web.Request) -> web.Response:
         Parameters(request, ())
-        return _json(answers.status(self._model))
+        return _json({**answers.status(self._model), "can_buy": self._buyer is not None})
+
+    async def _listen(self, request: web.Request) -> web.StreamResponse:
+        p = Parameters(request, ("kind", "item", "customer"))
+        kind = self._listed(p).kind.name
+        return await self._live.listen(request, kind, p.texts("item"), p.texts("customer"))
+
+    async def _buy(self, request: web.Request) -> web.Response:
+        assert self._buyer is not None
+        self._await_model()
+        return _json(await self._buyer.buy(request, self._model))
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=exposition(self._model), headers={"Content-Type": CONTENT_TYPE})
@@ -201,6 +251,8 @@ async def _safe(request: web.Request, handler: Handler) -> web.StreamResponse:
     newest.
     """
     response = await handler(request)
+    if response.prepared:  # a stream that has ended
+        return response
     response.headers.update({
         "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
         "X-Content-Type-Options": "nosniff",

@@ -1,12 +1,17 @@
-"""Questions that only the recommender which holds a customer can answer: computed now."""
+"""Questions that only the process which holds a customer can answer: recommendations computed now, of a
+recommender, and the history, of a worker.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
+import yarl
 
 from serving.errors import ApiError
 from serving.read_model import ReadModel
@@ -14,6 +19,8 @@ from streams.kinds import BOUGHT, Kind
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED
 from streams.recommending.messages import Recommendations
+
+Decoded = TypeVar("Decoded")
 
 ANSWER_S = 10.0
 LOOK = (
@@ -26,7 +33,44 @@ class _Answer(msgspec.Struct):
     known: list[bool]
 
 
+class Bought(msgspec.Struct):
+    """An item of a history: what was bought or watched of it.
+
+    Attributes
+    ----------
+    quantity : int
+        How many were bought, without those that were returned.
+    first_ms, last_ms : int
+        The times of its first and its last event, ms since 1970.
+    days : int
+        The number of days on which it was bought.
+    """
+
+    item_id: str
+    quantity: int
+    first_ms: int
+    last_ms: int
+    days: int
+
+
+class Neighbour(msgspec.Struct):
+    """An item and how many customers have it together with the one that is asked about."""
+
+    item_id: str
+    together: int
+
+
+class _History(msgspec.Struct):
+    history: list[Bought]
+
+
+class _Counts(msgspec.Struct):
+    most_together: list[Neighbour]
+
+
 _decode = msgspec.json.Decoder(_Answer).decode
+_decode_history = msgspec.json.Decoder(_History).decode
+_decode_counts = msgspec.json.Decoder(_Counts).decode
 
 
 class Owners:
@@ -70,40 +114,103 @@ class Owners:
                 raise other
         return answer.recommendations[0]
 
-    def _workers(self, kind: Kind) -> set[str]:
-        """Addresses of the recommenders that hold a partition of a kind's events."""
-        names = (f"{REPORTED}{kind.events.name}-{partition}" for partition in range(self._partitions))
+    async def history(self, customer_id: str, kind: Kind) -> list[Bought] | None:
+        """Return what a customer has bought or watched, in order of first purchase; None of nobody known.
+
+        Raises
+        ------
+        ApiError
+            503 if no worker can be asked, 504 if one takes too long.
+        """
+        workers = self._workers(kind, "")
+        if not workers:
+            raise ApiError(
+                503, f"no worker has reported to hold {kind.events.name}", where="progress",
+                what_to_do=LOOK.replace("recommender", "worker"),
+            )  # fmt: skip
+        found: list[Bought] = []
+        # a producer with another partitioner may have put the customer into any partition
+        for worker in sorted(workers):
+            where = f"the worker at {worker}"
+            url = f"{worker}/customers/{quote(customer_id, safe='')}?kind={quote(kind.name)}"
+            status, raw = await self._fetch("GET", url, where)
+            if status == 200:
+                history = _understood(_decode_history, raw, where).history
+                found = max(found, history, key=len)
+            elif status != 404:
+                raise _refused(status, raw, where)
+        return found or None
+
+    async def most_together(self, item_id: str, kind: Kind) -> list[Neighbour] | None:
+        """Return the items that an item is most often together with, by raw counts; None if it is unknown.
+
+        Raises
+        ------
+        ApiError
+            503 if the worker that owns the item cannot be asked, 504 if it takes too long.
+        """
+        own = f"{kind.deltas.name}-{partition_for(item_id.encode(), self._partitions)}"
+        progress = self._model.tasks.get(own)
+        if progress is None:
+            raise ApiError(
+                503, f"no worker has reported to hold {own}", where="progress",
+                what_to_do=LOOK.replace("recommender", "worker"),
+            )  # fmt: skip
+        where = f"the worker at {progress.worker}"
+        url = f"{progress.worker}/items/{quote(item_id, safe='')}?kind={quote(kind.name)}"
+        status, raw = await self._fetch("GET", url, where)
+        if status == 404:
+            return None
+        if status != 200:
+            raise _refused(status, raw, where)
+        return _understood(_decode_counts, raw, where).most_together
+
+    def _workers(self, kind: Kind, role: str = REPORTED) -> set[str]:
+        """Addresses of the processes of a role that hold a partition of a kind's events."""
+        names = (f"{role}{kind.events.name}-{partition}" for partition in range(self._partitions))
         return {self._model.tasks[name].worker for name in names if name in self._model.tasks}
 
     async def _ask(self, worker: str, question: dict[str, Any]) -> _Answer:
         where = f"the recommender at {worker}"
+        status, raw = await self._fetch(
+            "POST", f"{worker}/recommendations", where, data=msgspec.json.encode(question),
+            headers={"Content-Type": "application/json"},
+        )  # fmt: skip
+        if status != 200:
+            raise _refused(status, raw, where)
+        found = _understood(_decode, raw, where)
+        if not len(found.recommendations) == len(found.known) == 1:
+            raise _not_understood("it is not of one customer", where)
+        return found
+
+    async def _fetch(self, method: str, url: str, where: str, **more: Any) -> tuple[int, bytes]:
         try:
-            async with self._session.post(
-                f"{worker}/recommendations",
-                data=msgspec.json.encode(question),
-                headers={"Content-Type": "application/json"},
-            ) as answer:
-                raw = await answer.read()
+            async with self._session.request(method, yarl.URL(url, encoded=True), **more) as answer:
+                return answer.status, await answer.read()
         except TimeoutError as error:
             raise ApiError(
                 504, f"no answer in {ANSWER_S:g} s", where=where, what_to_do="see its log, and ask again"
             ) from error
         except aiohttp.ClientError as error:
             raise ApiError(503, f"it cannot be asked: {error}", where=where, what_to_do=LOOK) from error
-        if answer.status != 200:
-            status = 400 if answer.status == 400 else 503
-            text = raw.decode(errors="replace").strip() or f"it answered {answer.status}"
-            raise ApiError(
-                status, text, where=where, what_to_do="correct the question" if status == 400 else LOOK
-            )
-        try:
-            found = _decode(raw)
-            if len(found.recommendations) == len(found.known) == 1:
-                return found
-            trouble = "it is not of one customer"
-        except msgspec.MsgspecError as error:
-            trouble = str(error)
-        raise ApiError(
-            503, f"its answer is not understood: {trouble}", where=where,
-            what_to_do="run recommenders and this server from the same release",
-        )  # fmt: skip
+
+
+def _refused(status: int, raw: bytes, where: str) -> ApiError:
+    text = raw.decode(errors="replace").strip() or f"it answered {status}"
+    if status == 400:
+        return ApiError(400, text, where=where, what_to_do="correct the question")
+    return ApiError(503, text, where=where, what_to_do=LOOK)
+
+
+def _understood(decode: Callable[[bytes], Decoded], raw: bytes, where: str) -> Decoded:
+    try:
+        return decode(raw)
+    except msgspec.MsgspecError as error:
+        raise _not_understood(str(error), where) from error
+
+
+def _not_understood(trouble: str, where: str) -> ApiError:
+    return ApiError(
+        503, f"its answer is not understood: {trouble}", where=where,
+        what_to_do="run all processes and this server from the same release",
+    )  # fmt: skip

@@ -62,6 +62,8 @@ class KindModel:
         By item that has a list: customers who have it, or who watched it.
     quality, learnt : dict
         By key of their records.
+    taken_lists, taken_sellers, taken_qualities : int
+        How many records of lists, bestsellers and hit rates were taken in so far.
     """
 
     kind: Kind
@@ -72,6 +74,11 @@ class KindModel:
     _sellers: dict[str, bytes] = field(default_factory=dict)
     _recommended: dict[str, bytes] = field(default_factory=dict)
     _profiles: dict[str, set[str]] = field(default_factory=dict)
+    _changed: set[str] = field(default_factory=set)
+    _served: set[str] = field(default_factory=set)
+    taken_lists: int = 0
+    taken_sellers: int = 0
+    taken_qualities: int = 0
 
     def related(self, item_id: str) -> RelatedItems | None:
         """Return an item's list, None if it has none."""
@@ -92,7 +99,7 @@ class KindModel:
     def recommendations(self, customer_id: str, profile_id: str | None = None) -> Recommendations | None:
         """Return what is published for a customer or a profile, None without."""
         value = self._recommended.get(key_of(customer_id, profile_id))
-        answer = None if value is None else decode_recommendations(value)
+        answer = None if value is None else decode_recommendations(unpack(value))
         return (
             answer
             if answer and (answer.customer_id, answer.profile_id) == (customer_id, profile_id)
@@ -111,6 +118,8 @@ class KindModel:
 
     def take_list(self, item_id: str, value: bytes | None) -> None:
         """A record of the lists topic."""
+        self.taken_lists += 1
+        self._changed.add(item_id)
         if value is None:
             self._lists.pop(item_id, None)
             self.buyers.pop(item_id, None)
@@ -121,6 +130,7 @@ class KindModel:
 
     def take_sellers(self, key: str, value: bytes | None) -> None:
         """A record of the bestsellers topic."""
+        self.taken_sellers += 1
         if value is None:
             self._sellers.pop(key, None)
         else:
@@ -133,9 +143,26 @@ class KindModel:
             self._profiles.pop(key, None)
             return
         whose = _decode_whose(value)
+        self._served.add(whose.customer_id)
         if whose.profile_id is not None:
             self._profiles.setdefault(whose.customer_id, set()).add(whose.profile_id)
-        self._recommended[key] = value
+        # most are a hundred entries with their reasons, which take a quarter of it compressed
+        self._recommended[key] = bytes(memoryview(pack(value)))
+
+    def take_quality(self, key: str, quality: Quality) -> None:
+        """Take in a record of hit rates."""
+        self.taken_qualities += 1
+        self.quality[key] = quality
+
+    def take_changed(self) -> set[str]:
+        """Return the items whose lists have changed since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def take_served(self) -> set[str]:
+        """Return the customers whose recommendations have changed since the last call."""
+        served, self._served = self._served, set()
+        return served
 
 
 class ReadModel:
@@ -244,7 +271,7 @@ class ReadModel:
             for of in self.kinds.values():
                 of.quality.pop(key, None)
         elif (quality := decode_quality(value)).kind in self.kinds:
-            self.kinds[quality.kind].quality[key] = quality
+            self.kinds[quality.kind].take_quality(key, quality)
 
     def _take_ranker(self, key: str, value: bytes | None) -> None:
         if value is None:

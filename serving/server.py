@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable
 from aiohttp import web
 
 from serving.api import Api
+from serving.buying import Buyer
 from serving.follower import ModelFollower
+from serving.live import Live
 from serving.owners import Owners
 from serving.read_model import ReadModel
 from streams.kafka.follower import partitions_of
@@ -39,14 +41,19 @@ class Server:
         Kinds of events; their topics must exist.
     port
         0: any free one.
+    buying
+        Whether items can be bought on the page, as in a demo.
 
     Raises
     ------
     KafkaUnreachable, TopicAbsent
     """
 
-    def __init__(self, bootstrap: str, kinds: Iterable[Kind], host: str, port: int) -> None:
+    def __init__(
+        self, bootstrap: str, kinds: Iterable[Kind], host: str, port: int, *, buying: bool = False
+    ) -> None:
         self._bootstrap, self._host, self._port = bootstrap, host, port
+        self._buying = buying
         self._partitions = partitions_of(bootstrap, ITEMS)
         self.model = ReadModel(kinds)
 
@@ -57,11 +64,13 @@ class Server:
         ------
         CannotServe
         """
-        owners = Owners(self.model, self._partitions)
-        runner = web.AppRunner(
-            Api(self.model, owners).application(), access_log=None, shutdown_timeout=STOP_S
-        )
+        owners, live = Owners(self.model, self._partitions), Live(self.model)
+        buyer = Buyer(self._bootstrap) if self._buying else None
+        application = Api(self.model, owners, live, buyer).application()
+        application.on_shutdown.append(live.close)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_S)
         await runner.setup()
+        pulse = asyncio.create_task(live.run())
         try:
             try:
                 await web.TCPSite(runner, self._host, self._port).start()
@@ -74,8 +83,11 @@ class Server:
             started(f"http://{host}:{runner.addresses[0][1]}")
             await ModelFollower(self._bootstrap, self.model, self._partitions).run()
         finally:
+            pulse.cancel()
             await runner.cleanup()
             await owners.close()
+            if buyer is not None:
+                await buyer.close()
 
 
 class ServerThread:

@@ -18,7 +18,8 @@ SIGNIFICANT = 0.05
 CasesAndHits = tuple[int, int]  # cases, hits
 
 
-def _sums(published: Iterable[tuple[Any, Quality]]) -> dict[Any, CasesAndHits]:
+def summed(published: Iterable[tuple[Any, Quality]]) -> dict[Any, CasesAndHits]:
+    """Return cases and hits of each key, of all partitions together; keys without cases are left out."""
     sums: dict[Any, CasesAndHits] = defaultdict(lambda: (0, 0))
     for key, quality in published:
         cases, hits = sums[key]
@@ -39,8 +40,8 @@ def quality(of: KindModel) -> dict[str, Any]:
     Rates are hits of cases, low and high the bounds of 95 % confidence.
     """
     published = [q for q in of.quality.values() if q.algorithm != SHOWN]
-    days = _sums(((q.day, q.algorithm), q) for q in published)
-    totals = _sums((q.algorithm, q) for q in published)
+    days = summed(((q.day, q.algorithm), q) for q in published)
+    totals = summed((q.algorithm, q) for q in published)
     return {
         "kind": of.kind.name,
         "days": [
@@ -53,7 +54,7 @@ def quality(of: KindModel) -> dict[str, Any]:
 
 def experiments(of: KindModel) -> dict[str, Any]:
     """Hit rates of the variants, each against the control: the variant of that name, else the first."""
-    sums = _sums((q.variant or "", q) for q in of.quality.values() if q.algorithm == SHOWN)
+    sums = summed((q.variant or "", q) for q in of.quality.values() if q.algorithm == SHOWN)
     names = sorted(sums, key=lambda name: (name != CONTROL, name))
     variants = []
     for name in names:
@@ -88,7 +89,7 @@ def learner(of: KindModel) -> dict[str, Any]:
             "cases": sum(state["cases"] for state in states),
             "weights": {feature: values[0] for feature, values in average(states)["features"].items()},
         }
-    sums = _sums(((q.day, q.algorithm), q) for q in of.quality.values())
+    sums = summed(((q.day, q.algorithm), q) for q in of.quality.values())
     curve = [
         {"day": day, "cases": cases, "ours": hits / cases, "bestsellers": sums[day, "bestsellers"][1] / cases}
         for (day, algorithm), (cases, hits) in sorted(sums.items())

@@ -47,7 +47,7 @@ def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
     """Run the demo; with `stay` leave the stack running until a signal interrupts."""
     began = time.monotonic()
     with Stack(settings, port=0, workers=1, say=say) as stack:
-        bootstrap, page = stack.bootstrap, stack.serve_page(0)
+        bootstrap, page = stack.bootstrap, stack.serve_page(0, buying=True)
         say(f"the page is at {page}: open it, and watch what follows there, too")
         if stay:
             _open(page)

@@ -107,7 +107,7 @@ class Stack:
             self.stop()
             raise
 
-    def serve_page(self, port: int) -> str:
+    def serve_page(self, port: int, *, buying: bool = False) -> str:
         """Serve the page and the API until `stop`, in this process; returns their address.
 
         Raises
@@ -115,7 +115,7 @@ class Stack:
         CannotServe
             The port is taken.
         """
-        page = ServerThread(Server(self.bootstrap, listed_of(self._settings), HERE, port))
+        page = ServerThread(Server(self.bootstrap, listed_of(self._settings), HERE, port, buying=buying))
         address = page.start()
         self._page = page
         return address

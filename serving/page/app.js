@@ -4,14 +4,17 @@ import { address, ask, go, where } from "./asking.js";
 import { h, problem } from "./dom.js";
 import { items, bestsellers } from "./items.js";
 import { customers } from "./customers.js";
+import { listen } from "./live.js";
 import { quality } from "./quality.js";
+import { shop } from "./shop.js";
 import { system } from "./system.js";
 
-const VIEWS = { items: ["Items", items], bestsellers: ["Bestsellers", bestsellers], customers: ["Customers", customers],
+const FIRST = "shop";
+const VIEWS = { shop: ["Shop window", shop], items: ["Items", items], bestsellers: ["Bestsellers", bestsellers], customers: ["Customers", customers],
   quality: ["Quality", quality], system: ["System", system] };
 // Views of lists: of kinds, too, that nobody publishes events of.
-const LISTS_ALONE = ["items", "system"];
-const AGAIN_MS = 4_000, STATUS_MS = 2_000;
+const LISTS_ALONE = ["shop", "items", "system"];
+const AGAIN = 8, STATUS_MS = 2_000, STARTING_MS = 300;  // AGAIN: pulses, of which there are two a second
 
 const main = document.getElementById("main"), nav = document.getElementById("nav");
 const kindChoice = document.getElementById("kind"), state = document.getElementById("state");
@@ -19,13 +22,14 @@ let status = null, shown = null, view = null;
 
 function show() {
   if (!status?.ready) return;
-  const { name: asked, parameters } = where(), name = asked in VIEWS ? asked : "items";
+  const { name: asked, parameters } = where(), name = asked in VIEWS ? asked : FIRST;
   const offered = status.kinds.filter((of) => of.word !== null || LISTS_ALONE.includes(name));
   const kind = offered.find((of) => of.kind === parameters.kind) ?? offered[0];
   if (shown !== name) {
     shown = name;
     const [title, make] = VIEWS[name];
     document.title = `${title} · alsobought`;
+    view?.close?.();
     main.replaceChildren();
     view = make(main);
   }
@@ -52,6 +56,8 @@ function takeStatus(reported) {
   if (state.textContent !== text) state.textContent = text;
   if (!reported.ready) {
     shown = null;
+    view?.close?.();
+    view = null;
     main.replaceChildren(h("section", { class: "loading wide" }, h("h1", {}, "Reading what is published"),
       h("p", {}, `${reported.loaded.toLocaleString("en")} of ${reported.of.toLocaleString("en")} records.`)));
   }
@@ -66,14 +72,19 @@ async function watchStatus() {
     state.textContent = "no answer";
     if (!status) main.replaceChildren(problem(error));
   }
-  setTimeout(watchStatus, status?.ready ? STATUS_MS : 300);
+  setTimeout(watchStatus, status?.ready ? STATUS_MS : STARTING_MS);
 }
 
 kindChoice.addEventListener("change", () => {
   const { name, parameters } = where();
-  go(name || "items", { ...parameters, kind: kindChoice.value });
+  go(name || FIRST, { ...parameters, kind: kindChoice.value });
 });
 addEventListener("hashchange", show);
 addEventListener("resize", () => { if (view?.resize) view.resize(); });
-setInterval(() => { if (!document.hidden) show(); }, AGAIN_MS);
+// What moves with the stream is asked for again as the stream moves, and not while nobody looks.
+let beats = 0;
+listen({ pulse(sample) {
+  const moves = sample.kinds.some((of) => of.counted_per_s || of.lists_per_s);
+  if (++beats % AGAIN === 0 && !document.hidden && (moves || beats % (5 * AGAIN) === 0)) show();
+} });
 watchStatus();

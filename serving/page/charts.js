@@ -63,6 +63,32 @@ export function lineChart(days, series, cases, label, width) {
   return [svg, readout];
 }
 
+// Values over the last minutes, without axes; of one series, or of several with a colour each. null: none.
+export function sparkline(values, label, colours = ["first"], width = 260, height = 44) {
+  const series = Array.isArray(values[0]) ? values : [values];
+  const known = series.flat().filter((value) => value !== null), most = Math.max(1e-9, ...known) * 1.05;
+  const least = series.length > 1 ? Math.min(...known, most) * 0.95 : 0;  // rates of several differ by little
+  const longest = Math.max(2, ...series.map((one) => one.length));
+  const x = (i) => (width * i) / (longest - 1), y = (value) => 2 + (height - 4) * (1 - (value - least) / (most - least || 1));
+  return s("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+    series.map((one, of) => {
+      let path = "", open = false;
+      one.forEach((value, i) => {
+        if (value !== null) path += `${open ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`;
+        open = value !== null;
+      });
+      return s("path", { class: `series ${colours[of] ?? "other"}`, d: path, "vector-effect": "non-scaling-stroke" });
+    }));
+}
+
+// How many have both items, as a bar, and how many were expected to, as a mark; on one scale up to `most`.
+export function together(counted, expected, most, width = 190) {
+  const x = (value) => (Math.min(value, most) / Math.max(most, 1e-9)) * (width - 4);
+  return s("svg", { class: "both", width, height: 18, viewBox: `0 0 ${width} 18`, "aria-hidden": "true" },
+    s("rect", { class: "counted", x: 0, y: 3, width: Math.max(1, x(counted)), height: 12, rx: 2 }),
+    s("line", { class: "expected", x1: x(expected) + 1, x2: x(expected) + 1, y1: 0, y2: 18 }));
+}
+
 // A bar from zero to the left or right; `most` is the largest absolute value of its chart.
 export function bar(value, most, width = 220) {
   const middle = width / 2, length = (Math.abs(value) / Math.max(most, 1e-9)) * (middle - 2);

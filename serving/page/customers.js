@@ -1,8 +1,9 @@
 // What a customer is offered, and why.
 
 import { ask, go } from "./asking.js";
-import { badge, decimal, empty, fill, h, moment, named } from "./dom.js";
+import { badge, count, decimal, empty, fill, h, moment, named, table } from "./dom.js";
 import { link } from "./items.js";
+import { listen, watch } from "./live.js";
 
 const WORDS = { related: "related", bestseller: "bestseller", "buy-again": "buy it again", predicted: "predicted" };
 const WITHOUT = { bestseller: "Sells well just now", "buy-again": "Bought before, and likely due", predicted: "Bought next after such a history" };
@@ -23,6 +24,14 @@ function offers(answer) {
     h("p", { class: "because" }, why(item)))))];
 }
 
+function history(answer) {
+  return table([
+    ["Item", (item) => named(item, link(item))],
+    ["Times", (item) => count(item.days), { number: true, help: "The number of days on which it was bought" }],
+    ["Last", (item) => moment(item.last_ms).slice(0, 10), { number: true }],
+  ], answer.items, { caption: answer.distinct > answer.items.length ? `The newest ${answer.items.length} of ${count(answer.distinct)} items` : `${count(answer.distinct)} items` });
+}
+
 export function customers(main) {
   const input = h("input", { autocomplete: "off", spellcheck: "false", maxlength: 256 });
   const profile = h("select", { onchange: () => go("customers", { customer: input.value, profile: profile.value }) });
@@ -33,15 +42,21 @@ export function customers(main) {
     const place = h("div", { "aria-live": "polite" });
     return { place, section: h("section", {}, h("h2", {}, title), h("p", { class: "note" }, note), place) };
   });
+  const past = h("div", { "aria-live": "polite" });
   main.className = "side";
   main.append(h("section", { class: "wide" }, h("form", { class: "row", onsubmit: (event) => {
     event.preventDefault();
     go("customers", { customer: input.value.trim() });
   } }, h("label", { class: "field" }, "Customer’s id", input), whose, h("button", {}, "Show")),
   h("p", { class: "note about", "aria-live": "polite" })),
-  h("div", { class: "wide three" }, shelves.map((shelf) => shelf.section)));
+  h("div", { class: "wide three" }, shelves.map((shelf) => shelf.section),
+    h("section", {}, h("h2", {}, "History"), h("p", { class: "note" }, "What the customer has, the newest first."), past)));
   const about = main.querySelector(".about"), three = main.querySelector(".three");
-  return { show(parameters, kind) {
+  let now = null;
+  const stop = listen({ customer: ({ customer_id }) => now && customer_id === now[0].customer && show(...now) });
+  function show(parameters, kind) {
+    now = [parameters, kind];
+    watch(kind.kind, [], parameters.customer ? [parameters.customer] : []);
     const { customer, profile: of } = parameters;
     three.hidden = !customer;
     if (document.activeElement !== input) input.value = customer ?? "";
@@ -59,8 +74,10 @@ export function customers(main) {
       profile.replaceChildren(h("option", { value: "" }, "everybody"), ...answer.profiles.map((name) => h("option", { value: name }, name)));
       profile.value = of ?? "";
     }, () => { about.textContent = ""; });
+    fill(past, ask("history", { id: customer, kind: kind.kind, k: 12 }), history);
     fill(shelves[0].place, published.then(({ items }) => ({ items })), offers);
     fill(shelves[1].place, ask("recommend", { ...question, shelf: "new" }).then(({ items }) => ({ items })), offers);
     fill(shelves[2].place, ask("buy-again", question).then(({ items }) => ({ items })), offers);
-  } };
+  }
+  return { show, close: stop };
 }

@@ -26,6 +26,8 @@ from streams.topics import ITEMS, PROGRESS, QUALITY, RANKER
 
 PARTITIONS = 2
 WORKER = "http://worker"
+ANSWERED = ("purchases", "pair-deltas")
+"""Topics whose worker can be asked."""
 NOW_MS = 1_750_075_200_000
 NASTY = '<img src=x onerror="document.title=1"><b>Tea & "Co"</b>'
 """A title that must be shown as it is."""
@@ -95,18 +97,19 @@ def learnt(partition: int, cases: float, weight: float) -> Message:
     return message(RANKER.name, f"bought/{partition}", state)
 
 
-def reports(recommender: str) -> Iterator[Message]:
+def reports(answers: str) -> Iterator[Message]:
     for topic in (spec.name for spec in counted_of_kinds(LISTED)):
         for partition in range(PARTITIONS):
+            worker = answers if topic in ANSWERED else WORKER
             reported = Progress(
-                task=f"{topic}-{partition}", worker=WORKER, applied=7, stored=5, events=70, dead_letters=2,
+                task=f"{topic}-{partition}", worker=worker, applied=7, stored=5, events=70, dead_letters=2,
                 lists=3, staleness_ms=250.0, latency_p50_ms=40.0, latency_p99_ms=-1.0,
             )  # fmt: skip
             yield message(PROGRESS.name, reported.task, reported)
     for kind in BUILT_IN:
         for partition in range(PARTITIONS):
             reported = Progress(
-                task=f"{REPORTED}{kind.events.name}-{partition}", worker=recommender, applied=7, stored=5,
+                task=f"{REPORTED}{kind.events.name}-{partition}", worker=answers, applied=7, stored=5,
                 recommended=6, model=12,
             )  # fmt: skip
             yield message(PROGRESS.name, reported.task, reported)
@@ -114,10 +117,10 @@ def reports(recommender: str) -> Iterator[Message]:
     yield message(PROGRESS.name, begins.task, begins)
 
 
-def messages(recommender: str) -> Iterator[Message]:
-    """Everything."""
+def messages(answers: str) -> Iterator[Message]:
+    """Everything; processes that are asked answer at an address."""
     yield from catalogue()
-    yield from reports(recommender)
+    yield from reports(answers)
     yield a_list(BOUGHT, "tea", 41, "milk", "jam", "unlisted")
     yield a_list(BOUGHT, "milk", 90, "tea")
     yield a_list(BOUGHT, "a/b c", 3, "tea")
@@ -146,7 +149,8 @@ def messages(recommender: str) -> Iterator[Message]:
 
 
 class FakeRecommender:
-    """Answers POST /recommendations as a recommender would, in a thread; `asked` has the questions.
+    """Answers POST /recommendations as a recommender would, in a thread; `asked` has the questions. It
+    answers for a worker, too, what ann has and what goes with tea by raw counts.
 
     `strangers` are customers who have nothing in its partitions.
     """
@@ -161,11 +165,34 @@ class FakeRecommender:
 
     async def _start(self) -> str:
         app = web.Application()
-        app.add_routes([web.post("/recommendations", self._answer)])
+        app.add_routes([
+            web.post("/recommendations", self._answer), web.get("/customers/{id:[^/]+}", self._history),
+            web.get("/items/{id:[^/]+}", self._counts),
+        ])  # fmt: skip
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def _history(self, request: web.Request) -> web.Response:
+        self.asked.append({"path": request.path_qs})
+        if request.match_info["id"] != "ann":
+            raise web.HTTPNotFound(text="nobody")
+        history = [
+            {"item_id": item_id, "quantity": n, "first_ms": NOW_MS - 9, "last_ms": NOW_MS + n, "days": n}
+            for n, item_id in enumerate(("milk", "tea", "unlisted"), 1)
+        ]
+        return web.json_response({"customer_id": "ann", "history": history})
+
+    async def _counts(self, request: web.Request) -> web.Response:
+        self.asked.append({"path": request.path_qs})
+        if request.match_info["id"] != "tea":
+            raise web.HTTPNotFound(text="nothing")
+        most = [
+            {"item_id": "bread", "together": 33, "after": 1},
+            {"item_id": "milk", "together": 20, "after": 2},
+        ]
+        return web.json_response({"item_id": "tea", "most_together": most})
 
     async def _answer(self, request: web.Request) -> web.Response:
         question = await request.json()

@@ -142,6 +142,31 @@ def test_what_the_owner_does_not_answer(shop: Shop, customer: str, status: int, 
     assert published["where"].startswith("the recommender")
 
 
+def test_a_history_is_its_workers(shop: Shop) -> None:
+    answer = shop.ask("/api/history/ann", k=2)
+    assert (answer["kind"], answer["distinct"]) == ("bought", 3)
+    assert [(item["item_id"], item["title"], item["days"]) for item in answer["items"]] == [
+        ("unlisted", None, 3), ("tea", NASTY, 2),
+    ]  # fmt: skip
+    assert {"path": "/customers/ann?kind=bought"} in shop.recommender.asked
+    status, refused = shop.ask_any("/api/history/a%2Fb%20c")
+    assert (status, refused["what"]) == (404, "nobody is known as 'a/b c'")
+    assert {"path": "/customers/a%2Fb%20c?kind=bought"} in shop.recommender.asked
+    status, refused = shop.ask_any("/api/history/ann", kind="watched")  # whose worker is away
+    assert (status, refused["where"]) == (503, "the worker at http://worker")
+
+
+def test_raw_counts_are_their_workers(shop: Shop) -> None:
+    answer = shop.ask("/api/counts/tea")
+    assert (answer["item_id"], answer["buyers"]) == ("tea", 41)
+    assert [(item["title"], item["together"]) for item in answer["items"]] == [
+        ("Wholemeal bread", 33), ("Milk, 1 l", 20),
+    ]  # fmt: skip
+    assert len(shop.ask("/api/counts/tea", k=1)["items"]) == 1
+    status, refused = shop.ask_any("/api/counts/nothing")
+    assert (status, refused["what"]) == (404, "nothing is counted of an item 'nothing'")
+
+
 def test_quality_experiments_and_learner(shop: Shop) -> None:
     assert [t["algorithm"] for t in shop.ask("/api/quality")["totals"]] == ["all", "bestsellers", "ours"]
     assert shop.ask("/api/experiments")["variants"][1]["significant"] is True
@@ -163,10 +188,12 @@ def test_status(shop: Shop) -> None:
     assert published["missing"] == []
     assert published["items"] == 6
     assert published["kinds"][2] == {
-        "kind": "watched-bought", "events": "first-events", "word": None, "lists": 1, "recommendations": 0,
+        "kind": "watched-bought", "events": "first-events", "deltas": "pair-deltas-watched-bought",
+        "word": None, "lists": 1, "recommendations": 0,
     }  # fmt: skip
     assert published["kinds"][0] == {
-        "kind": "bought", "events": "purchases", "word": "purchase", "lists": 4, "recommendations": 2,
+        "kind": "bought", "events": "purchases", "deltas": "pair-deltas",
+        "word": "purchase", "lists": 4, "recommendations": 2,
     }  # fmt: skip
 
 

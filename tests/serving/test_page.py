@@ -1,32 +1,30 @@
-"""The page in a real browser: chromium without a window, as `.ci/run` installs it."""
+"""The page in a real browser: chromium without a window, as `.ci/run` installs it, driven by Playwright."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import unescape
-from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, Playwright, expect, sync_playwright
 
 from serving.server import Server, ServerThread
 from streams.broker.embedded import EmbeddedKafka
-from streams.kinds import LISTED
+from streams.kinds import BOUGHT, LISTED
+from streams.recommending.messages import Recommended
 from tests.serving.conftest import Shop, get
-from tests.serving.shop import NASTY
+from tests.serving.shop import NASTY, Message, a_list, offered
 from tests.streams.pipeline import until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
-    "--disable-extensions", "--no-default-browser-check", "--proxy-server=direct://",
-)  # fmt: skip
-VIRTUAL_MS = 3_000
+DESKTOP, PHONE = {"width": 1280, "height": 1000}, {"width": 390, "height": 844}
+VIEWS = ("shop", "items?item=tea", "bestsellers", "customers?customer=ann", "quality", "system")
 DASH = "\u2013"
 
 pytestmark = pytest.mark.skipif(
@@ -35,41 +33,77 @@ pytestmark = pytest.mark.skipif(
 
 
 class Browser:
-    """Shows a page until everything is loaded."""
+    """Shows pages until they have all they ask for."""
 
-    def __init__(self, profile: Path) -> None:
-        self._profile = profile
-
-    def _run(self, url: str, *flags: str) -> str:
+    def __init__(self, playwright: Playwright) -> None:
         assert CHROMIUM is not None
-        done = subprocess.run(
-            [
-                CHROMIUM, *QUIET, f"--user-data-dir={self._profile}", "--window-size=1280,1000",
-                f"--virtual-time-budget={VIRTUAL_MS}", *flags, url,
-            ],
-            capture_output=True, text=True, timeout=90, check=False,
-            env={**os.environ, "HOME": str(self._profile)},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout
+        self._chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        self.errors: list[str] = []
+
+    @contextlib.contextmanager
+    def page(self, url: str, **options: Any) -> Iterator[Page]:
+        """A page in a window of its own, closed in the end; what goes wrong in it is in `errors`."""
+        context = self._chromium.new_context(**{"viewport": DESKTOP, **options})
+        try:
+            page = context.new_page()
+            page.on("pageerror", lambda error: self.errors.append(str(error)))
+            page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+            asked: set[Any] = set()
+            page.on("request", lambda request: asked.add(request))
+            page.on("requestfinished", lambda request: asked.discard(request))
+            page.on("requestfailed", lambda request: asked.discard(request))
+            page.goto(url, wait_until="load")
+            self.settle(page, asked)
+            yield page
+        finally:
+            context.close()
+
+    def settle(self, page: Page, asked: set[Any]) -> None:
+        """Wait until nothing is asked but the stream that has no end, and all is shown."""
+        quiet = 0
+        while quiet < 5:
+            page.wait_for_timeout(40)
+            waiting = any("/api/live" not in request.url for request in asked)
+            quiet = 0 if waiting or page.locator(".loading").count() else quiet + 1
 
     def html(self, url: str) -> str:
         """The document as it is in the end."""
-        return self._run(url, "--dump-dom")
+        with self.page(url) as page:
+            return page.content()
 
     def text(self, url: str) -> str:
         """What is to be read in it."""
         return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", self.html(url))))
 
-    def picture(self, url: str, to: Path) -> bytes:
-        """A screenshot."""
-        self._run(url, f"--screenshot={to}")
-        return to.read_bytes()
+    def close(self) -> None:
+        """Close it."""
+        self._chromium.close()
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Browser:
-    return Browser(tmp_path / "browser")
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = Browser(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_wrong(browser: Browser) -> Iterator[None]:
+    browser.errors.clear()
+    yield
+    # the browser itself reports what an answer of 404 or 503 is; the page shows it
+    assert [error for error in browser.errors if not error.startswith("Failed to load resource")] == []
+
+
+@pytest.fixture(scope="module")
+def selling(shop: Shop) -> Iterator[Shop]:
+    """The shop, on a page that sells."""
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0, buying=True))
+    selling = Shop(shop.bootstrap, thread.start(), shop.recommender, shop.producer)
+    until(lambda: selling.ask("/api/status")["ready"], "the read model")
+    yield selling
+    thread.stop()
 
 
 def test_an_item_and_what_goes_with_it(shop: Shop, browser: Browser) -> None:
@@ -151,10 +185,132 @@ def test_what_was_watched_and_then_bought(shop: Shop, browser: Browser) -> None:
     assert "1 Milk, 1 l" in browser.text(f"{shop.address}/#bestsellers?kind=watched-bought")  # of purchases
 
 
-def test_it_is_drawn(shop: Shop, browser: Browser, tmp_path: Path) -> None:
-    picture = browser.picture(f"{shop.address}/#quality", tmp_path / "page.png")
-    assert picture.startswith(b"\x89PNG")
-    assert len(picture) > 20_000  # an empty page has a few thousand bytes
+def test_it_opens_on_a_shop_window_that_moves(shop: Shop, browser: Browser) -> None:
+    with browser.page(f"{shop.address}/") as page:
+        expect(page).to_have_title("Shop window · alsobought")
+        milk = page.locator(".card", has=page.get_by_role("link", name="Milk, 1 l", exact=True)).first
+        expect(milk).to_contain_text("50 sold in 14 days")
+        expect(milk.locator("li")).to_have_text([re.compile("Tea")])
+        expect(page.locator(".pulse")).to_contain_text("Lists changed a second")
+        expect(page.locator(".pulse")).to_contain_text("ours25.0 %")
+        shop.publish([a_list(BOUGHT, "milk", 91, "bread", "tea")])
+        try:
+            expect(milk.locator("li")).to_have_text(["Wholemeal bread", re.compile("Tea")])
+            expect(milk).to_have_class(re.compile("changed"))
+            expect(page.locator(".newest li").first).to_contain_text("Milk, 1 lgoes with Wholemeal bread")
+        finally:
+            shop.publish([a_list(BOUGHT, "milk", 90, "tea")])
+        expect(milk.locator("li")).to_have_text([re.compile("Tea")])
+        page.get_by_role("link", name="Milk, 1 l", exact=True).first.click()
+        expect(page).to_have_url(re.compile("item=milk"))
+        page.go_back()
+        expect(page.get_by_role("heading", name="Shop window")).to_be_visible()
+
+
+def test_what_changes_in_a_list_is_marked(shop: Shop, browser: Browser) -> None:
+    with browser.page(f"{shop.address}/#items?item=milk") as page:
+        rows = page.locator("section .scroll tbody tr")
+        expect(rows).to_have_count(1)
+        expect(page.locator(".badge.fresh")).to_have_count(0)
+        shop.publish([a_list(BOUGHT, "milk", 91, "bread", "tea")])
+        try:
+            expect(rows).to_have_count(2)
+            expect(rows.nth(0).locator(".badge.fresh")).to_have_text("new")
+            expect(rows.nth(1).locator(".badge.fresh")).to_have_text("\u22121")
+            expect(page.locator(".badge.fresh")).to_have_count(0, timeout=15_000)
+        finally:
+            shop.publish([a_list(BOUGHT, "milk", 90, "tea")])
+        expect(rows).to_have_count(1)
+
+
+def test_raw_counts_are_shown_beside_it_on_demand(shop: Shop, browser: Browser) -> None:
+    with browser.page(f"{shop.address}/#items?item=tea") as page:
+        bars = page.locator("svg.both")
+        expect(bars).to_have_count(3)
+        widths = [bar.get_attribute("width") for bar in bars.locator("rect").all()]
+        assert [round(float(width or 0)) for width in widths] == [186, 177, 167]  # 20, 19, 18 of 20
+        expect(page.get_by_text("Most often together")).to_have_count(0)
+        button = page.get_by_role("button", name="Raw counts beside it")
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", "true")
+        expect(page.locator(".raw tbody tr")).to_have_text(
+            [re.compile("1Wholemeal bread.*33"), re.compile("2Milk.*20")]
+        )
+        button.click()
+        expect(page.locator(".raw")).to_be_hidden()
+        expect(page.get_by_role("button", name="Buy it for a visitor")).to_have_count(
+            0
+        )  # nothing is sold here
+
+
+def test_a_visitor_buys_and_sees_the_list_and_the_shelves_move(selling: Shop, browser: Browser) -> None:
+    with browser.page(f"{selling.address}/#items?item=milk") as page:
+        page.get_by_role("button", name="Buy it for a visitor").click()
+        expect(page.get_by_role("status").filter(has_text="Bought for visitor-")).to_be_visible()
+        selling.publish([a_list(BOUGHT, "milk", 91, "bread", "tea")])
+        try:
+            expect(page.get_by_text("Its changed list was seen here after")).to_be_visible()
+        finally:
+            selling.publish([a_list(BOUGHT, "milk", 90, "tea")])
+        visitor = page.locator(".buy a").inner_text()
+        page.locator(".buy a").click()
+        expect(page.get_by_text(f"nothing is published for customer '{visitor}'")).to_be_visible()
+        selling.publish([offered(BOUGHT, visitor, None, Recommended("bread", 2.5, ["milk"], "related"))])
+        try:
+            shelf = page.locator("section", has=page.get_by_role("heading", name="Offered now"))
+            expect(shelf).to_contain_text("Wholemeal bread")
+        finally:
+            selling.publish([Message(BOUGHT.recommendations.name, visitor, None)])
+
+
+def test_a_customer_has_a_history(shop: Shop, browser: Browser) -> None:
+    with browser.page(f"{shop.address}/#customers?customer=ann") as page:
+        past = page.locator("section", has=page.get_by_role("heading", name="History"))
+        expect(past.locator("tbody tr")).to_have_text([
+            re.compile("unlisted3"), re.compile("Tea.*2"), re.compile("Milk.*12025-06-16"),
+        ])  # fmt: skip
+
+
+def test_the_system_in_words_and_as_a_picture(shop: Shop, browser: Browser) -> None:
+    with browser.page(f"{shop.address}/#system") as page:
+        expect(page.get_by_text("2 partitions of purchases are counted by 1 worker")).to_be_visible()
+        label = page.locator("svg.flow").get_attribute("aria-label")
+        assert label is not None
+        assert "purchases a second are counted" in label
+        assert label.endswith("recommendations follow, 0 events behind")
+
+
+def test_it_works_by_keyboard(shop: Shop, browser: Browser) -> None:
+    with browser.page(f"{shop.address}/#items") as page:
+        page.keyboard.press("Tab")
+        expect(page.locator(":focus")).to_have_text("Skip to the content")
+        page.get_by_label("Find an item by its title or id").focus()
+        page.keyboard.type("jam")
+        expect(page.locator(".results li")).to_have_count(2)
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Strawberry jam")).to_be_visible()
+        page.get_by_role("button", name="Raw counts beside it").focus()
+        page.keyboard.press("Space")
+        expect(page.get_by_role("button", name="Raw counts beside it")).to_have_attribute(
+            "aria-pressed", "true"
+        )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_axe_finds_nothing(shop: Shop, browser: Browser, scheme: str, viewport: dict[str, int]) -> None:
+    for view in VIEWS:
+        with browser.page(f"{shop.address}/#{view}", color_scheme=scheme, viewport=viewport) as page:
+            found = Axe().run(page)
+            assert found.violations_count == 0, f"{view}: {found.generate_report()}"
+            wider = page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert wider <= 0, f"{view} is {wider} px wider than the window"
+            picture = page.screenshot()
+            assert picture.startswith(b"\x89PNG")
+            assert len(picture) > 15_000  # an empty page has a few thousand bytes
 
 
 def test_an_empty_system_says_what_to_do(new_kafka: Callable[[], EmbeddedKafka], browser: Browser) -> None:

@@ -1,0 +1,52 @@
+// The pulse of the stream, as the server sends it: one connection for the page, opened anew when what is watched changes.
+
+const KEPT = 600, AGAIN_MS = 3_000;
+
+export const pulses = [];
+const listeners = new Set();
+let source = null, wanted = "", timer = 0;
+
+function open() {
+  source?.close();
+  source = new EventSource(`api/live?${wanted}`);
+  source.addEventListener("history", (event) => {
+    pulses.splice(0, Infinity, ...JSON.parse(event.data));
+    say("history", pulses);
+  });
+  source.addEventListener("pulse", (event) => {
+    const pulse = JSON.parse(event.data);
+    pulses.push(pulse);
+    if (pulses.length > KEPT) pulses.shift();
+    say("pulse", pulse);
+  });
+  for (const what of ["item", "customer"]) source.addEventListener(what, (event) => say(what, JSON.parse(event.data)));
+  // What was refused, such as by a server that starts, is not asked for again by itself.
+  source.addEventListener("error", () => {
+    say("lost");
+    if (source.readyState === EventSource.CLOSED) {
+      clearTimeout(timer);
+      timer = setTimeout(open, AGAIN_MS);
+    }
+  });
+}
+
+function say(what, content) {
+  for (const listener of [...listeners]) listener[what]?.(content);
+}
+
+// Begin to listen, or go on with other items and customers to be told of.
+export function watch(kind, items = [], customers = []) {
+  const query = new URLSearchParams([["kind", kind], ...items.map((id) => ["item", id]), ...customers.map((id) => ["customer", id])]).toString();
+  if (source && query === wanted) return;
+  wanted = query;
+  open();
+}
+
+// `listener` has functions history, pulse, item, customer and lost, as it needs them; returns how to stop.
+export function listen(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+// The samples of a kind, oldest first.
+export const samples = (kind) => pulses.map((pulse) => ({ at_ms: pulse.at_ms, ...pulse.kinds.find((of) => of.kind === kind) }));

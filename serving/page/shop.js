@@ -1,0 +1,120 @@
+// The shop window: what sells, each with what goes with it, and the pulse of the stream beside it.
+
+import { address, ask } from "./asking.js";
+import { colour, sparkline } from "./charts.js";
+import { count, empty, h, milliseconds, percent } from "./dom.js";
+import { link, publishing } from "./items.js";
+import { listen, samples, watch } from "./live.js";
+
+const CARDS = 12, FIRST = 3, NEWEST = 8;
+
+const title = (item) => item.title ?? item.item_id;
+const rate = (n) => (n === null || n === undefined ? "–" : n >= 10 ? count(Math.round(n)) : n.toFixed(1));
+
+function firsts(related) {
+  if (!related.length) return h("p", { class: "sub" }, "Nothing goes with it yet.");
+  return h("ol", { class: "firsts" }, related.slice(0, FIRST).map((entry) => h("li", {}, h("a", { href: link(entry) }, title(entry)))));
+}
+
+function card(item, number) {
+  const goes = h("div", { class: "goes" });
+  const much = item.purchases === undefined ? `${count(item.buyers)} customers` : `${count(item.purchases)} sold in 14 days`;
+  const about = [item.category, much].filter(Boolean).join(" · ");
+  const node = h("article", { class: "card" },
+    h("h2", {}, h("span", { class: "rank" }, `${number}`), h("a", { class: "title", href: link(item) }, title(item))),
+    h("p", { class: "sub" }, about), goes);
+  return { item, node, goes };
+}
+
+function flash(node) {
+  node.classList.remove("changed");
+  void node.offsetWidth;  // else the animation would not begin again
+  node.classList.add("changed");
+}
+
+function tile(name, value, values, help, format) {
+  return h("div", { class: "tile", title: help }, h("div", { class: "head" }, h("span", {}, name), h("strong", {}, value)),
+    sparkline(values, `${name}: now ${value}, at most ${format(Math.max(0, ...values.filter((v) => v !== null)))} in the last minutes`));
+}
+
+function pulse(kind) {
+  const all = samples(kind.kind), now = all.at(-1);
+  if (!now) return empty("Waiting for the first pulse ...");
+  const of = (name) => all.map((sample) => sample[name] ?? null);
+  const rates = Object.entries(now.hit_rates ?? {}).sort((a, b) => b[1] - a[1]);
+  return [
+    kind.word === null ? null : tile(`${kind.events} counted a second`, rate(now.counted_per_s), of("counted_per_s"), "Events whose co-occurrence is counted", rate),
+    tile("Lists changed a second", rate(now.lists_per_s), of("lists_per_s"), "Related-item lists published anew", rate),
+    tile("Time to the changed list, median", milliseconds(now.p50_ms), of("p50_ms"), "From an event in Kafka to its changed lists in Kafka, slowest partition", milliseconds),
+    tile("The slowest of a hundred", milliseconds(now.p99_ms), of("p99_ms"), "The same, 99th percentile", milliseconds),
+    kind.word === null ? null : h("div", { class: "tile" }, h("div", { class: "head" }, h("span", {}, "Was it in the six?"), h("a", { href: address("quality") }, "more")),
+      rates.length ? [sparkline(rates.map(([name]) => all.map((sample) => sample.hit_rates?.[name] ?? null)), `Hit rates: ${rates.map(([name, value]) => `${name} ${percent(value)}`).join(", ")}`, rates.map(([name]) => colour(name))),
+        h("ul", { class: "rates" }, rates.map(([name, value]) => h("li", {}, h("span", { class: `key ${colour(name)}` }), name, h("span", { class: "number" }, percent(value)))))]
+        : h("p", { class: "sub" }, "No customer has come back yet; each who does is a test.")),
+  ].filter(Boolean);
+}
+
+export function shop(main) {
+  const window_ = h("div", { class: "cards" }), beat = h("div", { class: "pulse" }), newest = h("ul", { class: "newest" });
+  const about = h("p", { class: "note" });
+  let cards = [], now = null, version = -1;
+  main.className = "window";
+  main.append(h("section", {}, h("h1", {}, "Shop window"), about, window_),
+    h("div", { class: "aside" }, h("section", {}, h("h2", {}, "Pulse"), beat),
+      h("section", {}, h("h2", {}, "Just changed"), h("p", { class: "note" }, "Items whose lists have changed in the last seconds, with the first of each list."), newest)));
+
+  async function draw(of, flashes = false) {
+    const answer = await ask("related", { id: of.item.item_id, kind: now.kind, k: FIRST }).catch(() => ({ related: [] }));
+    of.goes.replaceChildren(firsts(answer.related));
+    if (flashes) flash(of.node);
+  }
+
+  async function load() {
+    const kind = now;
+    let answer = await ask("bestsellers", { kind: kind.word === null ? undefined : kind.kind, k: CARDS }).catch(() => null);
+    const sells = Boolean(answer?.items.length);
+    if (!sells) answer = await ask("search", { kind: kind.kind, k: CARDS }).catch(() => null);  // what has lists already
+    if (!answer || kind !== now || !window_.isConnected) return;
+    const same = new Map(cards.map((of) => [of.item.item_id, of]));
+    cards = answer.items.map((item, i) => {
+      const made = card(item, i + 1), old = same.get(item.item_id);
+      if (old) made.goes.replaceChildren(...old.goes.childNodes); else draw(made);
+      return made;
+    });
+    about.textContent = cards.length ? `What ${sells ? "sells in the newest two weeks" : "most customers have"}, each with the first of what goes with it. A card lights up when its list changes.` : "";
+    window_.replaceChildren(...(cards.length ? cards.map((of) => of.node) : [empty("Nothing has been sold in the newest two weeks. Events come with", publishing(kind))]));
+    watch(kind.kind, cards.map((of) => of.item.item_id));
+  }
+
+  function show(kind) {
+    if (kind.kind !== now?.kind) {
+      now = kind;
+      cards = [];
+      newest.replaceChildren();
+      watch(kind.kind);
+      load();
+    }
+    beat.replaceChildren(...[pulse(kind)].flat());
+  }
+
+  const stop = listen({
+    history: () => now && beat.replaceChildren(...[pulse(now)].flat()),
+    pulse(sample) {
+      if (!now) return;
+      beat.replaceChildren(...[pulse(now)].flat());
+      const of = sample.kinds.find(({ kind }) => kind === now.kind);
+      if (of && of.sellers !== version) { version = of.sellers; load(); }
+      const changed = sample.changed?.[now.kind] ?? [];
+      for (const node of newest.querySelectorAll(".none")) node.remove();
+      newest.prepend(...changed.map((item) => h("li", { class: "changed" }, h("a", { class: "title", href: link(item) }, title(item)),
+        h("span", { class: "sub" }, item.related.length ? `goes with ${item.related.map(title).join(", ")}` : "goes with nothing any more"))));
+      while (newest.children.length > NEWEST) newest.lastChild.remove();
+      if (!newest.children.length) newest.append(h("li", { class: "none sub" }, "None in the last seconds."));
+    },
+    item(changed) {
+      const of = cards.find(({ item }) => item.item_id === changed.item_id);
+      if (of && changed.kind === now.kind) draw(of, true);
+    },
+  });
+  return { show: (_, kind) => show(kind), close: stop };
+}

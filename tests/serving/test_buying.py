@@ -1,0 +1,103 @@
+"""Buying on the page of a demo."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from serving.server import Server, ServerThread
+from streams.kafka.blocking_reader import BlockingReader
+from streams.kinds import BOUGHT, LISTED
+from streams.messages.partitioning import partition_for
+from streams.messages.schema import EventMessage
+from tests.serving.conftest import Shop
+from tests.serving.shop import NOW_MS, PARTITIONS
+from tests.streams.pipeline import until
+
+PATH = "/api/demo/purchases"
+WHO = "visitor-é"
+
+
+@pytest.fixture(scope="module")
+def selling(shop: Shop) -> Iterator[Shop]:
+    """The shop, on a page that sells."""
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0, buying=True))
+    selling = Shop(shop.bootstrap, thread.start(), shop.recommender, shop.producer)
+    until(lambda: selling.ask("/api/status")["ready"], "the read model")
+    yield selling
+    thread.stop()
+
+
+def order(shop: Shop, content: Any, **headers: str) -> tuple[int, Any]:
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+    asked = urllib.request.Request(
+        shop.address + PATH, raw, {"Content-Type": "application/json", **headers}, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_what_is_bought_is_published_as_any_purchase(selling: Shop) -> None:
+    assert selling.ask("/api/status")["can_buy"] is True
+    bought = {"customer_id": WHO, "item_id": "a/b c"}
+    offsets = []
+    for _ in range(2):
+        status, answer = order(selling, bought, Origin=selling.address)
+        assert (status, answer) == (200, {**bought, "offset": answer["offset"]})
+        offsets.append(answer["offset"])
+    assert offsets[1] == offsets[0] + 1
+    records: list[Any] = []
+    with BlockingReader(selling.bootstrap, BOUGHT.events.name, PARTITIONS) as reader:
+        (tp,) = (tp for tp in reader.assigned if tp.partition == partition_for(WHO.encode(), PARTITIONS))
+        reader.read_only(tp, offsets[0])
+        while len(records) < 2:
+            records += [record for some in reader.poll(500).values() for record in some]
+    events = [msgspec.json.decode(record.value, type=EventMessage) for record in records]
+    assert [record.key.decode() for record in records] == [WHO] * 2
+    assert {event.customer_id for event in events} == {WHO}
+    assert {(event.item_id, event.timestamp, event.type) for event in events} == {("a/b c", NOW_MS, None)}
+    assert len({event.event_id for event in events}) == 2  # else the second would count for nothing
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "what"),
+    [
+        (b"rubbish", {}, 400, "this is no order"),
+        (b'{"customer_id": 7, "item_id": "tea"}', {}, 400, "this is no order"),
+        (b"x" * 3_000, {}, 400, "this is no order"),
+        ({"customer_id": "visitor-1", "item_id": "tea", "more": 1}, {}, 400, "this is no order"),
+        ({"customer_id": "ann", "item_id": "tea"}, {}, 403, "nothing can be bought for 'ann'"),
+        ({"customer_id": "visitor-1", "item_id": "nothing"}, {}, 404, "there is no item 'nothing' to buy"),
+        ({"customer_id": "visitor-1", "item_id": "gone"}, {}, 404, "there is no item 'gone' to buy"),
+        (
+            {"customer_id": "visitor-1", "item_id": "tea"}, {"Origin": "http://elsewhere"}, 403,
+            "purchases are made on the page",
+        ),
+        (
+            {"customer_id": "visitor-1", "item_id": "tea"}, {"Content-Type": "text/plain"}, 403,
+            "purchases are made on the page",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_refused(
+    selling: Shop, content: Any, headers: dict[str, str], status: int, what: str
+) -> None:
+    found, answer = order(selling, content, **headers)
+    assert found == status
+    assert answer["what"].startswith(what)
+    assert answer["what_to_do"]
+
+
+def test_nothing_is_sold_elsewhere(shop: Shop) -> None:
+    assert shop.ask("/api/status")["can_buy"] is False
+    assert order(shop, {"customer_id": "visitor-1", "item_id": "tea"})[0] in (404, 405)

@@ -1,0 +1,218 @@
+"""`/api/live`: pulses, what is watched, and who reads too slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from serving import live
+from serving.live import Live
+from serving.pulse import Pulse
+from serving.read_model import ReadModel
+from streams.kinds import BOUGHT, BUILT_IN
+from streams.messages.schema import Progress
+from streams.topics import PROGRESS
+from tests.serving import shop as made
+from tests.serving.conftest import Shop
+
+LISTENERS = 200
+
+
+def model_with(*messages: made.Message) -> ReadModel:
+    model = ReadModel(BUILT_IN)
+    for topic, key, value in messages:
+        model.take(topic, key.encode(), value, 0)
+    return model
+
+
+def counted(applied: int, lists: int, p50_ms: float) -> list[made.Message]:
+    common = {"worker": "http://w", "stored": 0}
+    purchases = Progress(task="purchases-0", applied=applied, **common)
+    deltas = Progress(
+        task="pair-deltas-0", applied=lists, latency_p50_ms=p50_ms, latency_p99_ms=2 * p50_ms, **common
+    )
+    return [made.message(PROGRESS.name, one.task, one) for one in (purchases, deltas)]
+
+
+def test_a_pulse_is_rates_of_the_last_seconds() -> None:
+    model = model_with(*counted(100, 1, 20.0), made.tallied(0, "2025-06-14", "ours", 40, 10))
+    pulse = Pulse(model, model.kinds["bought"])
+    first = pulse.sample(10.0)
+    assert (first["counted_per_s"], first["lists_per_s"]) == (0.0, 0.0)
+    assert (first["p50_ms"], first["p99_ms"], first["hit_rates"]) == (20.0, 40.0, {"ours": 0.25})
+    for message in (
+        *counted(160, 2, 30.0),
+        made.a_list(BOUGHT, "tea", 3, "milk"),
+        made.a_list(BOUGHT, "jam", 1),
+    ):
+        model.take(message.topic, message.key.encode(), message.value, 0)
+    model.ends = {"purchases-0": 170, "purchases-1": 9}
+    second = pulse.sample(12.0)
+    assert (second["counted_per_s"], second["lists_per_s"]) == (30.0, 1.0)
+    assert (second["p50_ms"], second["waiting"]) == (30.0, 10)
+    for at_s in range(13, 40):
+        last = pulse.sample(float(at_s))
+    assert (last["counted_per_s"], last["lists_per_s"]) == (0.0, 0.0)
+
+
+async def serve(model: ReadModel, ask: Callable[[Live, str], Awaitable[None]]) -> None:
+    """Serve a `Live` without its clock: a test ticks."""
+    beat = Live(model)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        query = request.query
+        return await beat.listen(request, "bought", query.getall("item", []), query.getall("customer", []))
+
+    app = web.Application()
+    app.add_routes([web.get("/live", answer)])
+    app.on_shutdown.append(beat.close)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await ask(beat, f"http://127.0.0.1:{runner.addresses[0][1]}/live")
+    finally:
+        await runner.cleanup()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def heard(answer: aiohttp.ClientResponse) -> tuple[str, Any]:
+    async with asyncio.timeout(60):
+        event = (await answer.content.readline()).decode().removeprefix("event: ").strip()
+        data = (await answer.content.readuntil(b"\n\n")).decode().removeprefix("data: ")
+    return event, json.loads(data)
+
+
+def test_many_listeners_cost_one_encoding_and_hear_what_they_watch() -> None:
+    model = model_with(*made.catalogue())
+
+    async def ask(beat: Live, url: str) -> None:
+        beat.tick(1.0, 1.0)
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            questions = [{"item": "tea", "customer": "ann"} if n % 2 else {} for n in range(LISTENERS)]
+            answers = await asyncio.gather(*(session.get(url, params=question) for question in questions))
+            await until(lambda: beat.listeners == LISTENERS)
+            assert {answer.headers["Content-Type"] for answer in answers} == {"text/event-stream"}
+            for event, content in await asyncio.gather(*map(heard, answers)):
+                assert (event, [pulse["at_ms"] for pulse in content]) == ("history", [1000])
+            for message in (
+                made.a_list(BOUGHT, "tea", 41, "milk", "jam"), made.a_list(BOUGHT, "jam", 2, "tea"),
+                made.offered(BOUGHT, "ann", None), made.offered(BOUGHT, "bob", None),
+            ):  # fmt: skip
+                model.take(message.topic, message.key.encode(), message.value, 0)
+            before = beat.encoded
+            beat.tick(2.0, 2.0)
+            assert beat.encoded - before == 3  # the pulse, tea and ann; neither jam nor bob is watched
+            for event, content in await asyncio.gather(*map(heard, answers)):
+                assert (event, content["at_ms"]) == ("pulse", 2000)
+                changed = [item["item_id"] for item in content["changed"]["bought"]]
+                assert changed == ["tea", "jam"]
+                assert [item["item_id"] for item in content["changed"]["bought"][0]["related"]] == [
+                    "milk",
+                    "jam",
+                ]
+            for event in ("item", "customer"):
+                for name, content in await asyncio.gather(*map(heard, answers[1::2])):
+                    assert (name, content["kind"]) == (event, "bought")
+                    assert content[f"{event}_id"] == {"item": "tea", "customer": "ann"}[event]
+            beat.tick(3.0, 3.0)
+            for _, content in await asyncio.gather(*map(heard, answers)):
+                assert content["changed"] == {"bought": [], "watched": []}
+            for answer in answers:
+                answer.close()
+
+        def all_gone() -> bool:
+            beat.tick(4.0, 4.0)  # a closed connection is noticed when something is sent
+            return beat.listeners == 0
+
+        await until(all_gone)
+
+    asyncio.run(serve(model, ask))
+
+
+def test_a_slow_listener_is_dropped_with_a_word_and_nobody_else_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = model_with()
+    filler = "x" * (200 << 10)
+
+    async def ask(beat: Live, url: str) -> None:
+        monkeypatch.setattr(beat, "_encode", lambda event, content: live.message(event, [content, filler]))
+        async with aiohttp.ClientSession() as session:
+            slow, quick = await session.get(url), await session.get(url)
+            await until(lambda: beat.listeners == 2)
+            await heard(quick)
+            sent = 0
+            while beat.listeners == 2:
+                sent += 1
+                beat.tick(float(sent), float(sent))
+                assert (await heard(quick))[0] == "pulse"
+                assert sent < 2_000
+            assert sent > live.WAITING
+            everything = (await slow.content.read()).decode()
+            assert everything.endswith(
+                "event: dropped\ndata: " + json.dumps(live.TOO_SLOW, separators=(",", ":")) + "\n\n"
+            )
+            assert everything.count("event: pulse") < sent
+            beat.tick(0.0, 1e3)
+            assert (await heard(quick))[0] == "pulse"
+            quick.close()
+
+    asyncio.run(serve(model, ask))
+
+
+def test_the_last_word_when_the_server_stops_and_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_with()
+
+    async def main() -> None:
+        lasting: list[aiohttp.ClientResponse] = []
+        async with aiohttp.ClientSession() as session:
+
+            async def ask(beat: Live, url: str) -> None:
+                lasting.append(await session.get(url))
+                await heard(lasting[0])
+                monkeypatch.setattr(live, "LISTENERS", 1)
+                with pytest.raises(live.ApiError, match="1 listen already"):
+                    await beat.listen(None, "bought", [], [])  # type: ignore[arg-type]
+                monkeypatch.setattr(live, "LISTENERS", 9)
+                with pytest.raises(live.ApiError, match="65 ids are to be watched; at most 64"):
+                    await beat.listen(None, "bought", ["tea"] * 65, [])  # type: ignore[arg-type]
+
+            await serve(model, ask)
+            assert await heard(lasting[0]) == ("dropped", live.STOPPING)
+            assert await lasting[0].content.read() == b""
+
+    asyncio.run(main())
+
+
+def test_it_is_served(shop: Shop) -> None:
+    async def main() -> None:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{shop.address}/api/live", params={"kind": "watched", "item": "tea"}) as answer,
+        ):
+            assert (await heard(answer))[0] == "history"
+            event, content = await heard(answer)
+            assert (event, content["ready"]) == ("pulse", True)
+            assert [of["kind"] for of in content["kinds"]] == ["bought", "watched", "watched-bought"]
+            shop.publish([made.a_list(made.WATCHED, "tea", 8, "bread", "milk")])
+            while (told := await heard(answer))[0] != "item":
+                pass
+            assert told[1] == {"kind": "watched", "item_id": "tea"}
+
+    asyncio.run(main())
+    shop.publish([made.a_list(made.WATCHED, "tea", 7, "bread")])
+    assert shop.ask_any("/api/live", kind="liked")[0] == 400
+    assert shop.ask_any("/api/live", watch="tea")[0] == 400
