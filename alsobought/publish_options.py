@@ -1,4 +1,4 @@
-"""What the commands of `publish` take: their options, and what these come to."""
+"""The options that the commands of `publish` share, and what they mean."""
 
 from __future__ import annotations
 

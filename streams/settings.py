@@ -18,10 +18,10 @@ _WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class Settings(BaseSettings):
-    """Everything an operator may set; each field is also the variable ALSOBOUGHT_<FIELD>.
+    """Everything that an operator may set; each field is also the variable ALSOBOUGHT_<FIELD>.
 
-    The fields `window`, `row_capacity` and `watched_bought_days` belong to the stored state: a store opened
-    with another than it was made with is refused.
+    The fields `window`, `row_capacity` and `watched_bought_days` belong to the stored state: a store that was
+    made with other values is refused.
     """
 
     model_config = SettingsConfigDict(env_prefix="ALSOBOUGHT_", extra="ignore")
@@ -134,7 +134,7 @@ class Settings(BaseSettings):
 
     @property
     def models_url(self) -> str:
-        """Where models are written to."""
+        """The directory or URL that models are written to."""
         if self.model_dir is None:
             return str((self.data_dir / "models").absolute())
         return self.model_dir if "://" in self.model_dir else str(Path(self.model_dir).absolute())

@@ -1,4 +1,4 @@
-"""`publish` and `forget`: files to Kafka, and a customer out of it."""
+"""`publish` and `forget`: publish files to Kafka, and erase a customer."""
 
 from __future__ import annotations
 
@@ -72,9 +72,10 @@ def watches(
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Publish watches, or views, or listens: columns as of purchases; an event_type, if any, is watch.
+    """Publish watches, or views, or listens: the columns are those of purchases; an event_type, if any, is
+    watch.
 
-    A file is read and checked first, and counted once, as `publish purchases` has it.
+    A file is read and checked first, and counted once, as for `publish purchases`.
     """
     how = How(limit, rate, skip_bad, separator, sort, source, again)
     _publish_events(WATCHED.name, file, how, kafka, data_dir)
@@ -95,9 +96,9 @@ def events(
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Publish events of a further type that the settings name: columns as of purchases.
+    """Publish events of a further type that the settings name: the columns are those of purchases.
 
-    A file is read and checked first, and counted once, as `publish purchases` has it.
+    A file is read and checked first, and counted once, as for `publish purchases`.
     """
     how = How(limit, rate, skip_bad, separator, sort, source, again)
     _publish_events(kind, file, how, kafka, data_dir)
@@ -118,7 +119,7 @@ def synthetic(
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Publish made-up purchases: Zipf's items, heavy-tailed customers and baskets, in order of time.
+    """Publish synthetic purchases: Zipf's items, heavy-tailed customers and baskets, in order of time.
 
     The same options give the same purchases, which count once unless --again is given. They are made while
     they are sent, so their number is not bounded by memory.
@@ -156,9 +157,9 @@ def forget(
 ) -> None:
     """Erase a customer from all counts: publish a forget on purchases, watches and every further type.
 
-    It goes to every partition, for producers differ in which one they choose for a customer.
+    It is sent to every partition, because producers may choose different partitions for the same customer.
 
-    What remains, and for how long, is in docs/guarantees.md.
+    docs/guarantees.md says what remains, and for how long.
     """
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
@@ -196,7 +197,7 @@ def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) 
 
 
 def _show_notes(source: TableSource) -> None:
-    """Say what was left out, and what was not taken as it is written."""
+    """Print which rows were left out, and which cells were not read as they are written."""
     if source.bad.count:
         typer.echo(f"left out {source.bad.count:,} rows:\n{source.bad}", err=True)
     if notes := str(source.notes):

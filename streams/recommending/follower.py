@@ -1,4 +1,4 @@
-"""Reading what is published: a consumer of no group, for all boards.
+"""Read what is published, with a consumer of no group, for all boards.
 
 items                       the catalogue, and what is available
 lists of each kind          all of them (`list_reading`)
@@ -6,8 +6,8 @@ popularity of each kind     all of it
 ranker, quality, models     all of it
 progress                    how far the workers are
 
-It never waits for whoever recommends: records are taken in as they come, in slices; but lists and popularity
-not before the events that they have counted (`alignment`).
+It never waits for recommendations: records are taken in as they come, in slices. Lists and popularity,
+however, are not taken in before the events that they have counted (`alignment`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class BoardFollower:
     Attributes
     ----------
     caught_up : asyncio.Event
-        Set once everything that was there at the beginning is read.
+        It is set once everything that was there at the beginning is read.
     """
 
     def __init__(self, bootstrap: str, boards: Boards) -> None:
@@ -82,7 +82,10 @@ class BoardFollower:
         self.changed = asyncio.Event()  # set with what may have to be published
 
     async def run(self, partitions: int) -> None:
-        """Read until cancelled, over outages of Kafka; every topic has so many partitions."""
+        """Read until cancelled, and continue after outages of Kafka.
+
+        Every topic has `partitions` partitions.
+        """
         self._loop = asyncio.get_running_loop()
         while True:
             consumer = new_reader(
@@ -127,7 +130,7 @@ class BoardFollower:
                     self.changed.set()
 
     async def _take_or_keep(self, consumer: Any, tp: Any, records: list[Any]) -> None:
-        """Take records in; while events are behind keep them, and have no more of their partition fetched."""
+        """Take records in; while events are behind, keep the records and pause their partition."""
         board = self._lists.get(tp.topic) or self._popular.get(tp.topic)
         kept = tp in self._kept
         if board is not None and board.alignment.holds_up(records):
@@ -155,7 +158,7 @@ class BoardFollower:
         )
 
     async def reach(self, specs: list[str]) -> None:
-        """Return when what these topics hold now has been taken in."""
+        """Return when everything that these topics hold now has been taken in."""
         asked: Any = None
         ends: dict[Any, int] = {}
         while True:
@@ -176,11 +179,10 @@ class BoardFollower:
     # ------------------------------------------------------------------ workers
 
     def ahead(self, task: str, position: int, least: int) -> bool:
-        """Return whether a position is more than the work of two seconds ahead of what a worker says it
-        counted.
+        """Return whether a position is more than the work of two seconds ahead of a worker's count.
 
-        `task` is the worker's, which may also be away: nobody is ahead of it then. `least` is how many events
-        one may always be ahead.
+        `task` is the worker's; if the worker is away, nobody is ahead of it. `least` is how many events one
+        may always be ahead.
         """
         progress = self._workers.get(task)
         if progress is None or time.monotonic() - self._heard[task] > SILENT_S:

@@ -1,9 +1,9 @@
-"""Chronological models: written where all workers can read them, announced, and taken into use.
+"""Chronological models: they are written where all workers can read them, announced, and loaded.
 
     <model_dir>/<kind>/<version>-<beginning of the sum>.npz      topic models: kind ──► url, sum, version
 
-Workers recommend without a model as well as they can: one that cannot be read is named in the log, what was
-in use stays in use, and it is tried again until it is there or another is announced.
+Recommenders recommend without a model as well as they can. A model that cannot be read is named in the log;
+the one in use stays in use, and reading is tried again until it succeeds or another model is announced.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ModelError(Exception):
 
 
 def newest_version(bootstrap: str, kind: str) -> int:
-    """Return the largest version that was announced of a kind; 0 without any.
+    """Return the largest version that was announced of a kind; 0 if none was.
 
     Raises
     ------
@@ -55,9 +55,9 @@ def newest_version(bootstrap: str, kind: str) -> int:
 
 
 def write(url: str, model: Model) -> ModelAnnounced:
-    """Write a model's file, whole or not at all, and delete the oldest; what is to be announced of it.
+    """Write a model's file, whole or not at all, and delete the oldest; return the announcement.
 
-    Files of larger versions are the oldest: they are from before the topic was made anew.
+    Files of larger versions are the oldest: they are from before the topic was created again.
 
     Raises
     ------
@@ -87,17 +87,17 @@ def write(url: str, model: Model) -> ModelAnnounced:
 
 
 def announce(bootstrap: str, announcement: ModelAnnounced) -> None:
-    """Have all workers use a model. Raises KafkaUnreachable."""
+    """Make all recommenders use a model. Raises KafkaUnreachable."""
     send(bootstrap, MODELS, [(None, announcement.kind.encode(), encode_message(announcement))])
 
 
 def read(announcement: ModelAnnounced) -> ChronologicalModel:
-    """Read an announced model.
+    """Return an announced model.
 
     Raises
     ------
     ModelError
-        It is not there, damaged, or another one than was announced.
+        If the file is not there, is damaged, or is another model than was announced.
     """
     folder, _, name = announcement.url.rpartition("/")
     try:
@@ -118,7 +118,7 @@ def read(announcement: ModelAnnounced) -> ChronologicalModel:
 
 
 class Models:
-    """Brings the boards' models to what is announced, in a thread."""
+    """Loads the announced models into the boards, in a thread."""
 
     def __init__(self, boards: Boards) -> None:
         self._boards = list(boards.by_kind.values())
@@ -126,14 +126,14 @@ class Models:
         self._in_use: dict[str, ModelAnnounced] = {}
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Load models until cancelled."""
         while True:
             for board in self._boards:
                 await self.follow(board)
             await asyncio.sleep(LOOK_S)
 
     async def follow(self, board: Board) -> None:
-        """Take the announced model of a board into use, unless it is, or was tried just now."""
+        """Load the announced model of a board, unless it is in use or was tried just now."""
         announcement, name = board.announced, board.kind.name
         if announcement is None:
             if self._in_use.pop(name, None) is not None:

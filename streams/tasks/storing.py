@@ -1,4 +1,4 @@
-"""Which slices of the tasks' state a cycle stores, and when."""
+"""Which slices of the tasks' state a cycle stores, and when (fuzzy checkpoints: `state.storage.saving`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Storing:
     tasks
         The open tasks.
     computing
-        Where it is done, and what knows how much counting was.
+        The thread in which slices are stored; it also knows how long counting has taken.
     """
 
     def __init__(self, tasks: Mapping[TP, Task], computing: Computing) -> None:
@@ -69,15 +69,13 @@ class Storing:
                 return
 
     def _pace_of(self, tp: TP, replay_s: float) -> Pace:
-        """Return how fast a task's state is stored: by the time all counting takes, as a replay does it
-        again.
-        """
+        """Return the pace of storing a task's state, by the time that all counting takes."""
         if tp not in self._paces:
             self._paces[tp] = Pace(replay_s, self._computing.counted_s)
         return self._paces[tp]
 
     def _by_age(self) -> list[tuple[TP, Task]]:
-        """Return the tasks, those first of which nothing was stored for longest."""
+        """Return the tasks, first those of which nothing was stored for longest."""
         return sorted(self._tasks.items(), key=lambda one: self._saved_at.get(one[0], (0.0, -1))[0])
 
     async def shrink(self) -> None:
