@@ -132,7 +132,7 @@ class _Waiting:
             if not left:
                 return
             late = time.monotonic() > self.deadline
-            if self.newest or late:  # before anybody is heard, nobody is known to be missing
+            if self.newest or late:  # before any task has reported, none is known to be missing
                 self.on_lag(left)
             if late:
                 raise CommandError(

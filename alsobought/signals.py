@@ -26,7 +26,7 @@ def interruptible() -> Iterator[None]:
 
     def interrupt(*_: object) -> None:
         for number in NUMBERS:
-            signal.signal(number, signal.SIG_IGN)  # what is being stopped is stopped once
+            signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the stopping
         raise KeyboardInterrupt
 
     def dropped(unraisable: sys.UnraisableHookArgs) -> None:

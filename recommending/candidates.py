@@ -22,8 +22,8 @@ from state.memory.entries import decay_weight
 from state.popularity import counts as pop
 from state.popularity.counts import DAY_MS, WATERMARK_MS, Popularity
 
-OF_LISTS = 70  # by each of three orders
-OF_BESTSELLERS = 60  # of each of two windows
+OF_LISTS = 70  # candidates by each of three orders
+OF_BESTSELLERS = 60  # candidates of each of two windows
 OF_OWN_RECENT, OF_OWN_DAYS = 100, 60
 OF_PREDICTED = 30
 MOST = 3 * OF_LISTS + OF_PREDICTED + 2 * OF_BESTSELLERS + OF_OWN_RECENT + OF_OWN_DAYS

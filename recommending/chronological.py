@@ -52,7 +52,7 @@ class ChronologicalModel:
     bias: Floats
 
 
-class Saying:
+class Prediction:
     """The prediction of a model for one history."""
 
     def __init__(
@@ -93,13 +93,13 @@ class Predictor:
         self._outward = self.model.outward[rows[self._items]]
         self._prior = np.log(sold[self._items] + 0.5).astype(np.float32)
 
-    def say(
+    def predict(
         self,
         items: npt.NDArray[np.int32],
         last_ms: npt.NDArray[np.int64],
         most: int,
         unfit: npt.NDArray[np.bool_],
-    ) -> tuple[npt.NDArray[np.int32], Saying | None]:
+    ) -> tuple[npt.NDArray[np.int32], Prediction | None]:
         """Return the items of the shortlist that a history predicts, best first, and the prediction for
         others.
 
@@ -130,7 +130,7 @@ class Predictor:
         scores[unfit[self._items]] = -np.inf
         best = np.argsort(-scores, kind="stable")[:most]
         found = self._items[best[scores[best] > -np.inf]]
-        return found, Saying(hidden, shift, model.outward, numbers)
+        return found, Prediction(hidden, shift, model.outward, numbers)
 
 
 def _log_sum(values: Floats) -> float:

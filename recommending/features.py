@@ -46,7 +46,7 @@ OWN_FEATURES = ("owned", "days", "often", "since", "gap", "due", "repeat", "rate
 FEATURES = NEW_FEATURES + OWN_FEATURES
 DAY14 = NEW_FEATURES.index("day14")
 CHRONOLOGICAL = NEW_FEATURES.index("chronological")
-LEAST_COSINE = 0.03  # so much more than nothing has an item that is in no list
+LEAST_COSINE = 0.03  # added to every cosine, so that an item in no list has a finite logarithm
 N_NEW, N_ALL = len(NEW_FEATURES), len(FEATURES)
 
 

@@ -20,7 +20,7 @@ from state.memory.arrays import kernel
 
 REASONS = 3
 P = 0.75
-PICKED_FROM = 5  # times as many candidates as are shown take part
+PICKED_FROM = 5  # the items are picked from so many times as many candidates
 
 
 @kernel
@@ -38,7 +38,7 @@ def reasons(
     for c in range(len(chosen)):
         scratch.place[chosen[c]] = c
     which = np.full((len(chosen), REASONS), -1, np.int32)
-    # a byte an item, as every entry of every list is looked at
+    # a byte per item, because every entry of every list is looked up
     wanted = np.zeros(len(scratch.stamp), np.uint8)
     for item in chosen:
         wanted[item] = 1
@@ -109,7 +109,7 @@ def cover(
                     explained[which[c, r]] += 1
                 taken[c] = True
                 count += 1
-        each += each  # all is covered: begin anew
+        each += each  # everything is covered: start again with a larger share
     return np.flatnonzero(taken)
 
 

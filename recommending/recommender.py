@@ -45,8 +45,8 @@ NO_HISTORY = History(
 _ALL = np.zeros(0, np.uint8)
 _NOTHING = np.zeros(0, np.int32)
 
-# weights that suit shops and films alike: between what was learnt from a year of groceries and from watches;
-# those of all items lean a little to what synthetic shops taught (docs/decisions/0025)
+# weights that suit shops and films alike: between those learnt from a year of groceries and from watches;
+# those of all items lean a little to those learnt from synthetic shops (docs/decisions/0025)
 START_NEW = {
     "day3": 0.25, "day14": 0.3, "age": -0.05, "trend": 0.1, "recent": 0.15, "lift": 0.25, "lift_after": 0.05,
     "cosine": 0.1, "together": 0.1, "category": 0.1, "brand": 0.1, "raw": 0.05, "corrected": 0.1,
@@ -243,20 +243,22 @@ class Recommender:
             n = 2 * len(self.related.items)
             self._scratch, self._owned = new_scratch(n), new_scratch(n)
         allowed = _ALL if wanted is None or wanted.empty else self._known.allowed(wanted)
-        predicted, said = _NOTHING, None
+        predicted, prediction = _NOTHING, None
         if self._predictor is not None and unowned:
             unfit = np.zeros(len(self.related.items), np.bool_)
             unfit[: len(allowed)] = allowed == 0
             unfit[history.item[history.item >= 0]] = True
-            predicted, said = self._predictor.say(history.item, history.last_ms, OF_PREDICTED, unfit)
+            predicted, prediction = self._predictor.predict(
+                history.item, history.last_ms, OF_PREDICTED, unfit
+            )
         found = find(
             self.related.arrays, self.popular.popularity, self._to_popularity.numbers, self._scratch,
             self._owned, self.sums, self._tastes, self._best, predicted, history, self.popular.watermark_ms,
             self.popular.customers if flawed else 0, allowed, unowned, own,
         )  # fmt: skip
-        if said is not None:
+        if prediction is not None:
             new = found.source != OWN
-            found.x[new, CHRONOLOGICAL] = said.lifts(found.item[new])
+            found.x[new, CHRONOLOGICAL] = prediction.lifts(found.item[new])
         return found
 
     def scores(

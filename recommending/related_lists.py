@@ -94,7 +94,7 @@ class RelatedLists:
         n = len(self.items)
         if n > len(self.arrays.length):
             columns: list[Any] = list(self.arrays)
-            del self.arrays  # so that of each column the old is gone before the next is made
+            del self.arrays  # so that each old column is freed before the next is made
             for i, old in enumerate(columns):
                 if len(old) > 1:
                     columns[i] = np.zeros((n + n // 2, *old.shape[1:]), old.dtype)

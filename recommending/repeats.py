@@ -19,9 +19,9 @@ from state.memory.arrays import kernel
 from state.popularity.counts import DAY_MS, REPEAT_DAYS, REPEATERS, SPAN_MINUTES, Popularity
 
 USUAL_GAP_DAYS = 30.0
-GAPS = 5.0  # that the usual gap counts as
+GAPS = 5.0  # the usual gap counts as so many gaps
 ALPHA = 1.0
-BUYERS, SHARE = 10.0, 0.1  # that the share of repeaters is shrunk with, and towards
+BUYERS, SHARE = 10.0, 0.1  # the share of repeaters is shrunk towards SHARE with the weight of BUYERS
 
 
 @kernel

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from state.memory.arrays import kernel
 
-SHRINK = 3.0  # past purchases that everybody's shares count as
+SHRINK = 3.0  # everybody's shares count as so many past purchases
 
 
 class Groups(NamedTuple):

@@ -45,7 +45,7 @@ Answer = Callable[[Parameters], Any]
 
 
 class Api:
-    """Answers from a read model, and for what is computed now from the workers."""
+    """Answers from a read model, and asks recommenders for what is computed now."""
 
     def __init__(self, model: ReadModel, owners: Owners) -> None:
         self._model, self._owners = model, owners
@@ -152,9 +152,9 @@ class Api:
 
 
 def _with_id(path: str) -> tuple[str, str]:
-    """Return the paths of a question about one id: any but . and ..
+    """Return the paths of a question about one id: one with an id that is not . or .., and one for any id.
 
-    Behind it, and any as the parameter id.
+    The second takes the id as the parameter `id`.
     """
     return f"{path}/{{id:[^/]+}}", path
 
@@ -197,9 +197,7 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def _safe(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Return the page loads nothing from elsewhere, runs no script that is not ours, and is always the
-    newest.
-    """
+    """Add headers: the page loads nothing from elsewhere, runs only our scripts, and is always the newest."""
     response = await handler(request)
     response.headers.update({
         "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",

@@ -1,4 +1,4 @@
-"""Questions that only the recommender which holds a customer can answer: computed now."""
+"""Ask the recommender that holds a customer for what is computed now."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class Owners:
-    """Asks recommenders; a session of aiohttp that is to be closed."""
+    """Asks recommenders; it has a session of aiohttp that must be closed."""
 
     def __init__(self, model: ReadModel, partitions: int) -> None:
         self._model, self._partitions = model, partitions
@@ -71,7 +71,7 @@ class Owners:
         return answer.recommendations[0]
 
     def _workers(self, kind: Kind) -> set[str]:
-        """Addresses of the recommenders that hold a partition of a kind's events."""
+        """Return the addresses of the recommenders that hold a partition of a kind's events."""
         names = (f"{REPORTED}{kind.events.name}-{partition}" for partition in range(self._partitions))
         return {self._model.tasks[name].worker for name in names if name in self._model.tasks}
 

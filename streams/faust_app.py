@@ -24,7 +24,7 @@ from streams.worker import Tasks
 
 log = logging.getLogger("alsobought")
 COMPUTING_THREADS = 3
-KAFKA_AWAY_LOOKS = 30  # half a second each, after the session: so long a process that stops waits for Kafka
+KAFKA_AWAY_LOOKS = 30  # a process that stops waits for Kafka so many half seconds after its session
 
 
 class AnswersQueries(Protocol):
@@ -79,8 +79,8 @@ def bootstrap_of(settings: Settings) -> str:
 
 def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
     """Return an app of a consumer group with its tasks, and set up what a process has only once."""
-    # The thread of the machines, that of the consumer and the loop hand work to one another many times a
-    # second: who waits for Python's lock gets it after this long at most (5 ms by default).
+    # The thread of the machines, that of the consumer and the loop pass work to one another many times a
+    # second; a thread that waits for Python's lock gets it after this long at most (5 ms by default).
     sys.setswitchinterval(0.0005)
     # Records by the million are short-lived and hold no cycles: looking for cycles cost 5 % of the time.
     gc.set_threshold(100_000, 20, 50)
@@ -101,7 +101,7 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
         stream_buffer_maxsize=16,
         broker_session_timeout=settings.session_ms / 1000,
         broker_heartbeat_interval=1.0,
-        # Faust gives up rebalancing for ever, without a word, when opening stores takes longer than this
+        # Faust silently stops rebalancing for ever if opening stores takes longer than this
         broker_request_timeout=86_400.0,
         consumer_max_fetch_size=1 << 20,
         producer_acks=-1,

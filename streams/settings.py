@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         None,
         min_length=1,
         description="name of this process in its group, of one process at a time: one that is started again"
-        " within session_ms goes on with its partitions and disturbs nobody; without a name they go"
+        " within session_ms keeps its partitions without a rebalance; without a name they go"
         " to others",
     )
     session_ms: int = Field(
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         description="the same while a backlog is counted: purchases older than twice staleness_ms",
     )
     progress_ms: int = Field(1_000, ge=50, description="time between two reports of how far a worker is")
-    sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
+    sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored again")
     replay_ms: int = Field(
         5_000,
         ge=100,

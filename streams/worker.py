@@ -187,8 +187,8 @@ class Tasks:
             f"{task.name}: the state needs the log from offset {task.position}, Kafka has {start} to {end},"
             " and no checkpoint fits: the counts cannot be made exact from that. Restore the topic; or put"
             f" the task's store back under {self.settings.data_dir / self.folder}, or a checkpoint of it at"
-            " ALSOBOUGHT_CHECKPOINT_URL; or give up what is gone: stop all workers and run `alsobought"
-            " rebuild`, which counts anew what the topics still hold."
+            " ALSOBOUGHT_CHECKPOINT_URL; or discard the state: stop all workers and run `alsobought"
+            " rebuild`, which recounts the events that Kafka still has."
         )
 
     async def _shared(self) -> Context:

@@ -79,7 +79,9 @@ def evaluate(
 
     names = chosen(None if algorithms is None else algorithms.split(","), new_only=new_only)
     if report is not None and not report.parent.is_dir():
-        raise EvaluationError(f"there is no directory {report.parent} to write the report to")
+        raise EvaluationError(
+            f"there is no directory {report.parent} for the report: create it, or name another"
+        )
     settings = settings_of()
     of_kind = kind_of(file, kinds_of(settings)) if kind is None else kind_named(kind, settings)
     events = read(file, of_kind, BUNDLED if items is None and file == BUNDLED else items)

@@ -45,12 +45,12 @@ def rebuild(
     )
     stores = rebuilding.stored_tasks(settings)
     say(
-        f"gives up {len(stores)} stores in {settings.data_dir / 'state'},"
+        f"this discards {len(stores)} stores in {settings.data_dir / 'state'},"
         f" {f'all checkpoints at {settings.checkpoint_url}' if settings.checkpoint_url else 'no checkpoints'}"
         f" and all published lists; Kafka at {bootstrap} still has {left}"
     )
     if not yes:
-        typer.confirm("Go on?", abort=True, err=True)
+        typer.confirm("Continue?", abort=True, err=True)
     with Console(stderr=True, highlight=False).status("waiting until no worker is heard of ..."):
         rebuilding.refuse_workers(settings, bootstrap)
     with contextlib.ExitStack() as bars:
@@ -58,6 +58,6 @@ def rebuild(
             settings, bootstrap, lambda total: bars.enter_context(progress_bar("lists read", total))
         )
     typer.echo(
-        f"gave up {done.stores} stores, {done.checkpoints} checkpoints and {done.lists:,} lists."
+        f"discarded {done.stores} stores, {done.checkpoints} checkpoints and {done.lists:,} lists."
         f" Start the workers: they count {left}."
     )

@@ -15,7 +15,7 @@ LINES = 12
 BEST = 4
 POLL_MS = 100
 PATIENCE_S = 60.0
-QUIET_S = 3.0  # without any list published: nothing moves any more
+QUIET_S = 3.0  # if no list was published for so long, nothing changes any more
 
 
 class MovingLists:

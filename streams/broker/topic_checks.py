@@ -87,7 +87,7 @@ def _compared(spec: TopicSpec, config: Mapping[str, str]) -> Iterable[Difference
             yield differs(
                 "retention.ms",
                 f"records are deleted after {days:.3g} days, and a worker whose store and checkpoints are"
-                " older cannot go on from them",
+                " older cannot continue from them",
             )
         if int(config["retention.bytes"]) >= 0:
             yield differs(

@@ -64,7 +64,7 @@ class TopicReader:
                     for record in some:
                         if record.offset < end:
                             yield record.key, record.value
-            # it stays assigned: aiokafka's fetcher dies of a subscription that is taken away while it starts
+            # it stays assigned: aiokafka's fetcher fails if a subscription is removed while it starts
             consumer.pause(partition)
 
     async def close(self) -> None:
@@ -120,7 +120,7 @@ class Written:
 
     def __init__(self, tp: TP, end: int, *, marked: bool = False) -> None:
         self.tp = tp
-        self._marked = marked  # others write marks there that are no harm: the caller looks at what it is
+        self._marked = marked  # others write harmless marks there, which the caller distinguishes
         self.by_others: list[tuple[int, int]] = []
         self._expected = end
 

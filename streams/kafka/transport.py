@@ -120,7 +120,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         try:
             return await self._fetch_chunks(consumer, active_partitions, timeout)
         except NoOffsetForPartitionError:
-            # just assigned: its store is being opened, and Kafka is not asked where to begin
+            # just assigned: its store is being opened, and Kafka must not choose where to begin
             await asyncio.sleep(UNKNOWN_POSITION_S)
             return {}
 
@@ -136,7 +136,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 end = max(after.get(tp, 0), some[-1].offset + 1)
                 fetched[tp] = _Fetched(start, end, some, _left(consumer, tp, end))
         for tp, end in after.items():
-            # else the end of a log that ends with a mark would never be reached
+            # otherwise the end of a log that ends with a mark would never be reached
             if tp not in fetched and before.get(tp, end) < end:
                 fetched[tp] = _Fetched(before[tp], end, [], _left(consumer, tp, end))
         return fetched
@@ -146,7 +146,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         holds = self.app.tasks.cycle.holds_events
         if not holds and not self._held:
             return
-        # a rebalance resumes what is paused: what aiokafka says is what counts
+        # a rebalance resumes paused partitions, so aiokafka's own record is used
         paused = consumer.paused()
         held = {tp for tp in consumer.assignment() if holds and not is_internal(tp.topic)}
         consumer.resume(*(paused - held))
@@ -201,8 +201,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Fetch, and yield what came of all partitions as one message."""
         fetched, _ = await self._wait_next_records(timeout)
-        # a fetch may span a rebalance and bring what is after the seek: thrown away, it would be missed until
-        # more comes. What is from before it the task knows by its offsets
+        # A fetch may span a rebalance and have records from after the seek. They are kept: without them
+        # something would be missing. The task recognises records from before the seek by their offsets.
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         chunks = [Chunk(TP(tp.topic, tp.partition), *fetch) for tp, fetch in (fetched or {}).items()]

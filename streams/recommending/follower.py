@@ -48,8 +48,8 @@ AGAIN_S = 1.0
 LOOK_S = 0.02
 AT_ONCE = 2_000  # records taken in with the boards' locks held
 LISTS_AT_ONCE = 100  # with a board's lock held: some 2 ms
-SILENT_S = 5.0  # a worker that says nothing for so long is away
-LATE_MS = 2_000  # since what was read last was published, while there is more
+SILENT_S = 5.0  # a worker that reports nothing for so long counts as away
+LATE_MS = 2_000  # reading is late if the last record was published so long ago and there are more
 
 
 class BoardFollower:
@@ -70,8 +70,8 @@ class BoardFollower:
         self._pace: dict[str, int] = {}
         self._heard: dict[str, float] = {}
         self._consumer: Any = None
-        self._kept: dict[Any, list[Any]] = {}  # fetched, but later than events
-        self._late: dict[Any, int] = {}  # when what was read last was published, of partitions that have more
+        self._kept: dict[Any, list[Any]] = {}  # fetched records that are later than the events
+        self._late: dict[Any, int] = {}  # per partition with more records: when the last read was published
         self._rounds = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._takes: dict[str, Callable[[bytes | None, bytes | None], None]] = {
@@ -151,7 +151,7 @@ class BoardFollower:
     def is_late(self, board: Board) -> bool:
         """Return whether lists or popularity of a board are read too late to train on them."""
         now_ms, topics = time.time() * 1000, (board.kind.lists.name, board.kind.popularity.name)
-        late = list(self._late.items())  # at once: the event loop changes it meanwhile
+        late = list(self._late.items())  # a copy, because the event loop changes it meanwhile
         return any(
             now_ms - published_ms > LATE_MS and tp.topic in topics and tp not in self._kept
             for tp, published_ms in late
@@ -210,7 +210,7 @@ class BoardFollower:
             try:
                 self._takes[topic](record.key, record.value)
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue  # who owns the topic has refused it; others write what is right
+                continue  # the owner of the topic has refused it
         if topic == ITEMS.name:
             self._wake()
 
@@ -288,4 +288,4 @@ def _put(board: Board, records: list[ItemPopularity]) -> None:
     try:
         board.popularity.put(records)
     except OverflowError as error:
-        log.warning("%d records of %s are passed over: %s", len(records), board.kind.popularity.name, error)
+        log.warning("%d records of %s are ignored: %s", len(records), board.kind.popularity.name, error)

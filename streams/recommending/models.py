@@ -30,7 +30,7 @@ from streams.topics import MODELS
 
 log = logging.getLogger("alsobought")
 
-KEPT = 3  # files of a kind: a worker may be about to read the one before
+KEPT = 3  # files of a kind: a recommender may be about to read the one before
 LOOK_S = 0.5
 AGAIN_S = 30.0
 
@@ -48,7 +48,9 @@ def newest_version(bootstrap: str, kind: str) -> int:
     """
     newest = 0
     for row in read_all(bootstrap, MODELS):
-        with contextlib.suppress(msgspec.MsgspecError):  # of somebody else; workers pass over it, too
+        with contextlib.suppress(
+            msgspec.MsgspecError
+        ):  # written by somebody else; recommenders ignore it too
             if row.value is not None and (announcement := decode_model(row.value)).kind == kind:
                 newest = max(newest, announcement.version)
     return newest
@@ -102,7 +104,7 @@ def read(announcement: ModelAnnounced) -> ChronologicalModel:
     folder, _, name = announcement.url.rpartition("/")
     try:
         model = decode(Remote(folder).read(name), announcement.sha256)
-    except Exception as error:  # a store of files elsewhere may raise anything; a worker goes on without
+    except Exception as error:  # a remote file system may raise anything; recommenders continue without
         raise ModelError(f"{announcement.url}: {str(error) or repr(error)}") from error
     if (model.kind, model.version) != (announcement.kind, announcement.version):
         raise ModelError(
@@ -151,9 +153,9 @@ class Models:
             self._tried[name] = announcement, time.monotonic()
             if announcement != tried:
                 log.error(
-                    "the chronological model %d of %s cannot be used: %s. Recommending goes on %s. Let"
-                    " this worker read the file (ALSOBOUGHT_MODEL_DIR of `alsobought train`), or train again;"
-                    " it is tried again every %.0f s.",
+                    "the chronological model %d of %s cannot be used: %s. Recommending continues %s. Let"
+                    " this recommender read the file (ALSOBOUGHT_MODEL_DIR of `alsobought train`), or train"
+                    " again; it is tried again every %.0f s.",
                     announcement.version, name, error,
                     f"with version {board.model.version}" if board.model else "without one", AGAIN_S,
                 )  # fmt: skip

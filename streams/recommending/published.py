@@ -65,7 +65,7 @@ class PublishedRecommendations:
         while not self.whole:
             try:
                 older = await published_before(self._tp, self._context, self._board.related)
-                async with self._context.lock:  # a thread may be noting what it recommends
+                async with self._context.lock:  # a thread may be changing `offers`
                     self.offers.adopt(older)
                 self.whole = True
             except KafkaError as error:

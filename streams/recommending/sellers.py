@@ -87,7 +87,7 @@ class SellersPublisher:
             if partition in tasks and not board.popularity.purchases:
                 continue  # nobody bought anything: there is nothing to look after
             written.reached(await reader.end_of(written.tp))
-            if partition not in tasks or written.by_others:  # lost, or somebody else's lists are in it
+            if partition not in tasks or written.by_others:  # lost, or with lists of somebody else
                 del self._here[partition]
         fresh = set(tasks) - set(self._here)
         seen = (

@@ -162,7 +162,7 @@ class RecommenderTask(Task):
         new = self.position >= self.replayed_to
         waits = new and self._follower.ahead(self.name, self.position, LEAD_EVENTS)
         if waits:
-            self._chunk_at = now_s  # the backlog goes on
+            self._chunk_at = now_s  # there is still a backlog
         return waits
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
@@ -327,8 +327,8 @@ class RecommenderTask(Task):
     async def _recommend(self) -> float:
         """Recommend to some of those who wait; return the seconds that it computed."""
         await self.confirmed()
-        async with self.lock:  # also while it is read who waits: else who is forgotten and comes back in
-            # between is served with the new events, and taken back afterwards
+        async with self.lock:  # held from reading who waits: otherwise a customer who is forgotten and comes
+            # back in between would be served with the new events, and withdrawn afterwards
             customers, erased = self._waiting.due(AT_ONCE), list(self._waiting.erased)
             begin = time.perf_counter()
             for key in erased:  # first, as a customer may have come back

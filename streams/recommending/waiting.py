@@ -29,9 +29,9 @@ class Waiting:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._due: dict[str, tuple[float, int]] = {}  # when, and an offset not behind their first event
-        self._served: dict[str, float] = {}  # when, of those of the last second
-        self._unserved: dict[str, None] = {}  # those there was nothing for
+        self._due: dict[str, tuple[float, int]] = {}  # when they are due; an offset up to their first event
+        self._served: dict[str, float] = {}  # when those of the last second were served
+        self._unserved: dict[str, None] = {}  # those for whom there was nothing
         self._tried_at = 0
         self.urgent: dict[str, None] = {}
         self.erased: dict[bytes, None] = {}

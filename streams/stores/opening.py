@@ -76,7 +76,7 @@ class Stores:
         folder = await in_thread(self.folder, task)
         store = await self._open_newest(task, folder)
         if given_up(await in_thread(stored_log, store), self.log_identity(task)):
-            log.warning("%s: %s was given up by `alsobought rebuild`", task, store.path)
+            log.warning("%s: %s was discarded by `alsobought rebuild`", task, store.path)
             await in_thread(store.close)
             if not await in_thread(self._restore, task, folder):
                 folder.next_generation().mkdir()

@@ -38,7 +38,7 @@ class CatalogueTask(Task):
 
     def begin(self) -> list[Record]:
         """Return everything that was sent, for kinds that are new or were not in the settings for a while."""
-        # stores of before there were kinds do not say to whom; it was these
+        # stores from before there were kinds do not record the readers, which were these
         known = self.saver.readers or [BOUGHT.deltas.name]
         missing = [topic for topic in self._topics if topic not in known]
         self.saver.readers = self._topics

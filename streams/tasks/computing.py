@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
-FRESH_ROWS = 2_048  # of a cycle, over all tasks
-WAITING_ROWS = 192  # of passes in a cycle that had something else to do
-BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it while a backlog is counted
+FRESH_ROWS = 2_048  # ranked in a cycle, over all tasks
+WAITING_ROWS = 192  # ranked of passes in a cycle that had something else to do
+BEHIND_SHARE = 0.5  # while a backlog is counted, ranking may take this share of the time for counting
 
 
 class AppliedChunk(NamedTuple):

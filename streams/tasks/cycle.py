@@ -39,7 +39,7 @@ MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in K
 MOST_BYTES = 16 << 20
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
-OUTSTANDING_MESSAGES = 8  # of deltas from each source partition, on their way to us: more events wait
+OUTSTANDING_MESSAGES = 8  # deltas on their way from each source partition; with more, events wait
 
 
 class Cycle:
@@ -75,7 +75,7 @@ class Cycle:
         self.computing = Computing(tasks)
         self._storing = Storing(tasks, self.computing)
         self._stopping = False
-        self._again: list[Task] = []  # something before what came is missing
+        self._again: list[Task] = []  # tasks of which something is missing and must be read again
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.holds_events = False
@@ -225,7 +225,7 @@ class Cycle:
     def _send_lists(self, context: Context, listed: Listed) -> None:
         refresher = listed.task.refresher
         if not context.lease.held or not self._owns(listed.task.tp):
-            # another may have it by now and know more; if it stays ours, they are ranked and sent again
+            # another worker may own it by now and know more; if it stays ours, they are ranked and sent again
             refresher.unsent([ranked.rows for ranked in listed.batches], listed.counts, listed.settled)
             return
         batches = [

@@ -115,7 +115,7 @@ class ItemTask(Task):
         """
         if self.popularity is None or not isinstance(self.kind, EventKind):
             return True
-        while self.machine.position < self.machine.replayed_to:  # what is newer may have been published
+        while self.machine.position < self.machine.replayed_to:  # newer popularity may have been published
             await asyncio.sleep(REPLAY_LOOK_S)
         await self.popularity.publish(number)
         context = self.context
@@ -150,7 +150,7 @@ class ItemTask(Task):
                 effects = machine.apply_pairs(changes, record.offset)
                 self.counters.events += effects
                 self.counters.pair_updates += len(changes.pairs.items)
-                if len(changes.sizes.items):  # else of nobody who watched anything of ours: no list changes
+                if len(changes.sizes.items):  # otherwise nobody watched our items, and no list changes
                     self.refresher.counted(effects, published_ms(record))
             elif kind == Type.CATALOGUE:
                 machine.apply_availability(decode_availability(raw), record.offset)

@@ -124,7 +124,7 @@ class Others:
                 elif record.key != SETTLE:
                     found.append(popularity_of(record.value))
             except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
-                log.warning("a record of %s is passed over: %s", topic, error)
+                log.warning("a record of %s is ignored: %s", topic, error)
         view.put(found)
 
     def _take_counted(self, view: PopularityView[ItemIds], topic: str, record: Any) -> None:

@@ -69,7 +69,7 @@ class Sweep:
         self._takes_s = takes_s
         self._done = 0  # rows of the sweep under way that are done
         self._from = -1  # position of the machine when it began
-        self._whole = -1  # the same of the last whole sweep
+        self._whole = -1  # position of the machine when the last whole sweep began
         self._begun = self._looked = 0.0
 
     def rows(self, machine: ItemMachine, now: float) -> RowNumbers:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("alsobought")
 
 LEAST_PAUSE_S = 1.0
-SHARE = 0.01  # of the time that it may take, up to the longest pause
+SHARE = 0.01  # it may take this share of the time, up to the longest pause
 AT_ONCE = 4_096  # records, 1.5 MiB
 
 
@@ -54,7 +54,7 @@ class PopularityPublisher:
             begin = time.monotonic()
             try:
                 machine = self._task.machine
-                # what is newer may be there until the replay is over, and without items there is nothing
+                # during a replay newer popularity may be published, and without items there is none
                 if machine.row_count and machine.position >= machine.replayed_to:
                     await self.publish()
             except KafkaError as error:

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("alsobought")
 
 LOOK_S = 1.0  # between looks for other writers
-COUNTING_S = 0.5  # nothing counted for so long, and there is no backlog
-HOLD_S = 5.0  # that passes wait at most for a settling that was asked for: it ranks every row anyway
-PASS_AGE = 0.7  # of `catch_up_ms`: how old a count may be when the pass that lists it begins
+COUNTING_S = 0.5  # if nothing was counted for so long, there is no backlog
+HOLD_S = 5.0  # passes wait at most so long for a settling, which ranks every row anyway
+PASS_AGE = 0.7  # share of `catch_up_ms`: how old a count may be when the pass that lists it begins
 
 
 class Ranked(NamedTuple):
@@ -79,14 +79,14 @@ class Refresher:
         self._pass: Pass | None = None
         self._last_sent: asyncio.Future[int] | None = None
         self._settle_at = -1
-        self._held_until = 0.0  # passes, for a settling that was asked for
+        self._held_until = 0.0  # passes are held until then, for a settling that was asked for
         self._lag_ms = 0.0  # age of the newest events counted
         self._counted_at = float("-inf")
         self._sweep = Sweep(0.8 * context.settings.sweep_ms / 1000)
         self._written: Written | None = None
         self.latency, self.staleness = Latency(), Longest()
         self.listed = 0
-        self._lists_settled = -1  # position up to which lists are, but perhaps not popularity
+        self._lists_settled = -1  # position up to which lists are settled, but perhaps not popularity
         self._settled = asyncio.Event()
 
     # ------------------------------------------------------------------ what is to be done

@@ -12,9 +12,9 @@ from streams.tasks.computing import Computing
 from streams.tasks.task import Task
 
 SAVE_EVERY_S = 0.5
-SWEEP_PAUSE = 4  # times as long between the end of a sweep over a task's state and the next one
-SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state, or
-SAVES_SHARE = 0.2  # so much of the time that it took before
+SWEEP_PAUSE = 4  # the pause between two sweeps over a task's state, in times of a sweep
+SAVES_AT_ONCE_S = 0.02  # a cycle may spend so long on storing state, or
+SAVES_SHARE = 0.2  # this share of the time that it took before
 
 
 class Storing:
@@ -55,7 +55,7 @@ class Storing:
             if now - saved_at < SAVE_EVERY_S:
                 return
             if not task.saver.sweeping and now - saved_at < SWEEP_PAUSE * SAVE_EVERY_S:
-                continue  # what changes all the time is written once in a while
+                continue  # records that change all the time are written only now and then
             if task.position == position and task.saver.stored >= position:
                 self._saved_at[tp] = now, position  # nothing new
                 await self._computing.in_thread(task.saver.check)

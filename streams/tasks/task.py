@@ -244,7 +244,7 @@ class Task(abc.ABC):
         What is stored must not be ahead of what was sent.
         """
         if not self._whole:
-            raise Torn(f"{self.name} stopped in the middle of a chunk; it goes on from what is stored")
+            raise Torn(f"{self.name} stopped in the middle of a chunk; it must continue from what is stored")
         return self.unacknowledged.reached(self.position)
 
     @property

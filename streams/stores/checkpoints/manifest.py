@@ -86,7 +86,7 @@ def decode(raw: bytes) -> Checkpoint:
     try:
         signed = msgspec.json.decode(raw, type=_Signed)
         if hashlib.sha256(signed.checkpoint).hexdigest() != signed.sha256:
-            raise BadManifest("the manifest is damaged: its sum is not that of its content")
+            raise BadManifest("the manifest is damaged: its checksum is not that of its content")
         layout = msgspec.json.decode(signed.checkpoint, type=dict[str, object]).get("layout")
         if layout != LAYOUT:
             raise BadManifest(f"the manifest has layout {layout}, this program reads {LAYOUT}")

@@ -94,4 +94,4 @@ def trouble(raw: IO[bytes], file: StoredFile, where: str) -> str:
         sha256.update(block)
     if n_bytes == file.bytes and sha256.hexdigest() == file.sha256:
         return ""
-    return f"{file.name} ({where}) is damaged: {n_bytes} bytes with another sum than was written"
+    return f"{file.name} ({where}) is damaged: {n_bytes} bytes with another checksum than was written"
