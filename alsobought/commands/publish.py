@@ -15,9 +15,9 @@ from alsobought.options import CommandError, DataDir, Kafka, bootstrap_of, find_
 from alsobought.publish_options import (
     Again,
     File,
-    How,
     Limit,
     OwnFile,
+    PublishOptions,
     Rate,
     Separator,
     SkipBad,
@@ -56,7 +56,7 @@ def purchases(
     A file is read and checked first: unless --skip-bad is given nothing is published when a row of it cannot
     be used. Publishing the same file again counts nothing twice, unless --again is given.
     """
-    how = How(limit, rate, skip_bad, separator, sort, source, again)
+    how = PublishOptions(limit, rate, skip_bad, separator, sort, source, again)
     _publish_events(BOUGHT.name, file, how, kafka, data_dir)
 
 
@@ -77,7 +77,7 @@ def watches(
 
     A file is read and checked first, and counted once, as for `publish purchases`.
     """
-    how = How(limit, rate, skip_bad, separator, sort, source, again)
+    how = PublishOptions(limit, rate, skip_bad, separator, sort, source, again)
     _publish_events(WATCHED.name, file, how, kafka, data_dir)
 
 
@@ -100,7 +100,7 @@ def events(
 
     A file is read and checked first, and counted once, as for `publish purchases`.
     """
-    how = How(limit, rate, skip_bad, separator, sort, source, again)
+    how = PublishOptions(limit, rate, skip_bad, separator, sort, source, again)
     _publish_events(kind, file, how, kafka, data_dir)
 
 
@@ -126,7 +126,9 @@ def synthetic(
     """
     bootstrap = bootstrap_of(settings_of(kafka, data_dir))
     shape = Shape(items, customers, events, seed, days, drift)
-    _publish_all(bootstrap, BOUGHT, open_synthetic(shape), How(rate=rate, source=source, again=again))
+    _publish_all(
+        bootstrap, BOUGHT, open_synthetic(shape), PublishOptions(rate=rate, source=source, again=again)
+    )
 
 
 def items(
@@ -177,12 +179,14 @@ def forget(
     typer.echo(f"published a forget of {customer_id} on {', '.join(spec.name for spec in topics)}")
 
 
-def _publish_events(name: str, file: str, how: How, kafka: str | None, data_dir: Path | None) -> None:
+def _publish_events(
+    name: str, file: str, how: PublishOptions, kafka: str | None, data_dir: Path | None
+) -> None:
     bootstrap, kind = find_kind(kafka, data_dir, name)
     _publish_all(bootstrap, kind, open_events(file, kind, separator_of(how.separator)), how)
 
 
-def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) -> None:
+def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: PublishOptions) -> None:
     by_time = how.sort if how.sort is not None else found.repeatable
     source = source_of(found, how, by_time=by_time)
     with interruptible(), ExitStack() as stack:  # however it ends, files of sorting are removed
