@@ -1,1 +1,1 @@
-"""The face: command line, local stack, demo."""
+"""The user's side: the command line, the local stack and the demo."""

@@ -1,4 +1,4 @@
-"""How far long work is, on standard error: a bar on a terminal, else a line at times."""
+"""Show the progress of long work on standard error: a bar on a terminal, otherwise a line now and then."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ LINE_EVERY_S = 5.0
 
 @contextmanager
 def progress_bar(what: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Callable[..., None]]:
-    """Give a function that shows how many of `total` are done, `what` being what was done to them.
+    """Yield a function that shows how many of `total` are done; `what` names what was done to them.
 
-    It takes the count and, if need be, what is being worked on.
+    The function takes the count and, optionally, what is being worked on.
     """
     console = Console(stderr=True, highlight=False)
     if console.is_terminal:

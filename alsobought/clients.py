@@ -1,4 +1,4 @@
-"""Questions to the workers: which one holds a partition, and what it answers over HTTP."""
+"""Ask the workers: find the one that holds a partition, and get its answer over HTTP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # worker
 
 
 class WorkerRefused(CommandError):
-    """The worker cannot do what it was asked; the message is its own."""
+    """The worker cannot do what it was asked; the message is the worker's."""
 
 
 class NotHeld(CommandError):
@@ -44,7 +44,7 @@ def newest_progress(bootstrap: str) -> dict[str, Progress]:
 
 
 def heard_now(bootstrap: str, counted: Sequence[TopicSpec]) -> tuple[dict[str, Progress], list[str]]:
-    """Return what workers that are alive report from now on, by task; and the tasks that none reports.
+    """Return what live workers report from now on, by task, and the tasks that none reports.
 
     `counted` are the topics whose partitions are tasks.
     """
@@ -62,7 +62,7 @@ def heard_now(bootstrap: str, counted: Sequence[TopicSpec]) -> tuple[dict[str, P
 
 
 def take_checkpoints(worker: str) -> list[dict[str, Any]]:
-    """Have the worker at an address take checkpoints of all of its tasks; what it says of each.
+    """Make the worker at an address take checkpoints of all of its tasks; return its description of each.
 
     Raises
     ------
@@ -99,9 +99,10 @@ def ask_owner(
 def ask_all(
     bootstrap: str, spec: TopicSpec, key: str, path: str, query: Mapping[str, str | int] | None = None
 ) -> Any:
-    """Return what the worker that has `key` answers, whichever partition of the topic it is in.
+    """Return the answer of the worker that has `key`, whichever partition of the topic it is in.
 
-    That of its own partition is asked first; a producer with another partitioner may have put it elsewhere.
+    The worker of the key's own partition is asked first; a producer with another partitioner may have put it
+    elsewhere.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Waiting until everything published is counted, and every list says so."""
+"""Wait until everything published is counted, and every list follows from it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
 
 
 def _mark(bootstrap: str, kinds: Sequence[Kind]) -> int:
-    """Write a settle mark behind all that is published of popularity; returns it."""
+    """Write a settle mark behind all published popularity; return it."""
     mark = time.time_ns() // 1_000_000
     value = encode(SettleMark(mark))
     for kind in kinds:
@@ -132,7 +132,7 @@ class _Waiting:
             if not left:
                 return
             late = time.monotonic() > self.deadline
-            if self.newest or late:  # before anybody is heard, nobody is known to be missing
+            if self.newest or late:  # before any task has reported, none is known to be missing
                 self.on_lag(left)
             if late:
                 raise CommandError(
@@ -158,7 +158,7 @@ class _Waiting:
 
 
 class _Settle:
-    """Settle records: sent to each item partition, and again to one whose worker changed."""
+    """Settle records: they are sent to each item partition, and again to one whose worker changed."""
 
     def __init__(self, bootstrap: str, waiting: _Waiting, number: int) -> None:
         self.targets: dict[str, int] = {}
@@ -174,7 +174,7 @@ class _Settle:
             self.targets[f"{deltas.name}-{partition}"] = offset + 1
 
     def ask_again(self, progress: Progress) -> None:
-        """A new owner may have stored the record as applied without having listed: ask it anew."""
+        """Ask a new owner again, as it may have stored the record as applied without having listed."""
         worker, listed = self._seen.get(progress.task, (progress.worker, progress.listed))
         self._seen[progress.task] = progress.worker, progress.listed
         if worker != progress.worker or progress.listed < listed:

@@ -1,4 +1,4 @@
-"""Events of a file, or the bundled ones, as the columns that are evaluated."""
+"""Read the events of a file, or the bundled ones, into the columns that are evaluated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def kind_of(file: str, kinds: tuple[EventKind, ...]) -> EventKind:
 
 
 def read(file: str, kind: EventKind, items_file: str | None) -> Events:
-    """Read all events that hold, in order of time; where times are equal, in that of the file.
+    """Read all valid events, in order of time; events with equal times stay in the order of the file.
 
     See `alsobought.holding`; the order of the file decides what a return or an erasure takes back.
 
@@ -73,7 +73,7 @@ def read(file: str, kind: EventKind, items_file: str | None) -> Events:
 
 
 def _catalogue(file: str, ids: list[str]) -> ItemProperties:
-    """Return what a catalogue says of the items that have events."""
+    """Return the catalogue's properties of the items that have events."""
     from evaluation.protocol import ItemProperties
 
     items = {name: n for n, name in enumerate(ids)}

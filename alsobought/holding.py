@@ -1,4 +1,7 @@
-"""Which events of a log still hold: of who was erased nothing before that, of what was returned nothing."""
+"""Find which events of a log still count, after returns and erasures.
+
+An erasure removes all earlier events of its customer; a return removes purchases of its item.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,15 @@ Numbers = npt.NDArray[np.integer[Any]]
 def holding(
     customers: Numbers, items: Numbers, quantities: Numbers, erasures: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """Return the places of purchases that hold, in a log in which those of one customer are in their order.
+    """Return the indices of the purchases that still count; events of one customer must be in order.
 
     Parameters
     ----------
     customers, items
-        Numbers, of each event; the item of an erasure says nothing.
+        The numbers of each event; the item of an erasure is ignored.
     quantities
-        Negative for a return, which counts if there is as much to return. An item of which nothing is left
-        is as one never taken.
+        Negative for a return, which counts if the customer has as many. An item that is returned entirely is
+        treated as if it had never been bought.
     erasures
         Which events erase their customer.
     """

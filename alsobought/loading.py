@@ -1,6 +1,6 @@
-"""Commands whose modules are imported when they are called: `--help` imports none of them.
+"""Commands whose modules are imported when they are called; `--help` imports none of them.
 
-What a list of commands says of each is the first sentence of its docstring, read from the source.
+A list of commands shows the first sentence of each command's docstring, read from the source.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the workers report about their speed, followed in the background and shown meanwhile."""
+"""Show the workers' reports about their speed, read in the background."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINE_EVERY_S = 3.0
 class Meter:
     """Rates and latencies from the topic progress, shown until the block ends.
 
-    On a terminal one line that changes, else a line every few seconds.
+    On a terminal it is one line that changes, otherwise a line every few seconds.
     """
 
     def __init__(self, bootstrap: str) -> None:
@@ -40,11 +40,11 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """The seconds since it began."""
         return time.monotonic() - self._begin
 
     def waits_for(self, left: str) -> None:
-        """Show what is waited for, as `drain` says it, when nothing is counted meanwhile."""
+        """Show what `drain` waits for while nothing is counted."""
         self._waiting = left
 
     def totals(self) -> str:

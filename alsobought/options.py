@@ -1,4 +1,4 @@
-"""What the commands share: options, settings, where Kafka is, and how an error is reported."""
+"""What the commands share: options, settings, the address of Kafka, and how an error is reported."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def settings_of(
     checkpoint_url: str | None = None,
     model_dir: str | None = None,
 ) -> Settings:
-    """Return the settings of the environment, with what the command line gives instead."""
+    """Return the settings of the environment, with those that the command line gives instead."""
     given: dict[str, Any] = {
         "kafka": kafka, "data_dir": data_dir, "checkpoint_url": checkpoint_url, "model_dir": model_dir,
     }  # fmt: skip

@@ -1,6 +1,6 @@
-"""Where a local stack is found: a file in its data directory that says its address and processes.
+"""Where a local stack is found: a file in its data directory with its address and processes.
 
-It is only believed while the program that wrote it lives, so a crash leaves nothing to clean up.
+The file counts only while the program that wrote it lives, so a crash leaves nothing to clean up.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Place:
         self.logs = self.data_dir / "logs"
 
     def write(self, bootstrap: str, workers: list[int] | None, recommenders: list[int] | None = None) -> None:
-        """Say where this process's stack is, and the process ids of its workers and recommenders.
+        """Write the address of this process's stack, and the process ids of its workers and recommenders.
 
-        None if it runs none.
+        The ids are None if it runs none.
         """
         me = psutil.Process()
         content = {
@@ -39,12 +39,12 @@ class Place:
         new.replace(self.file)
 
     def clear(self) -> None:
-        """The stack of this process has ended."""
+        """Remove the file, as the stack of this process has ended."""
         if self.read().get("pid") == os.getpid():
             self.file.unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any]:
-        """Return what the file says if its program lives, else nothing."""
+        """Return the content of the file if its program lives, otherwise nothing."""
         try:
             content: dict[str, Any] = json.loads(self.file.read_text(encoding="ascii"))
             if psutil.Process(content["pid"]).create_time() == content["started"]:

@@ -1,4 +1,4 @@
-"""What the commands of `publish` take: their options, and what these come to."""
+"""The options that the commands of `publish` share, and what they mean."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ LONGEST_SOURCE_BYTES = 64
 
 
 @dataclass(frozen=True)
-class How:
-    """How a file of events is published: the options of the commands."""
+class PublishOptions:
+    """PublishOptions a file of events is published: the options of the commands."""
 
     limit: int | None = None
     rate: float | None = None
@@ -67,7 +67,7 @@ class How:
     again: bool = False
 
 
-def source_of(found: EventSource, how: How, *, by_time: bool) -> str | None:
+def source_of(found: EventSource, how: PublishOptions, *, by_time: bool) -> str | None:
     """Return what the events name as their source; raises CommandError if they cannot."""
     if how.again and how.source is not None:
         raise CommandError("--source and --again contradict each other: give one of them.")

@@ -1,20 +1,20 @@
-"""Giving up the state and counting anew what the topics still hold.
+"""Discard all state and recount the events that Kafka still has.
 
-What is counted afterwards is exactly the records that items and the topics of events hold when the workers
+What is counted afterwards is exactly the records that items and the topics of events have when the workers
 start. For every kind of events:
 
 - Customer and catalogue machines begin, empty, at the first offsets of their topics.
-- Item machines begin, empty, at the present ends of their deltas: what is before them was counted of records
-  that may be gone, and numbers items otherwise than the customer machines that begin anew. Everything these
-  send comes behind.
-- An item machine that begins empty takes an item it has no list of for one that has none in the topic, so
-  all lists are deleted; those that are counted come back.
-- The beginnings are in the identity of state (streams/kafka/log_identity.py): a store or checkpoint of before
-  the rebuild, such as on another host, is never gone on with.
+- Item machines begin, empty, at the present ends of their deltas. Earlier deltas were counted from records
+  that may be gone, and number items differently than the new customer machines, whose deltas all come after
+  them.
+- An item machine that begins empty assumes that an item without a list in it has none in the topic, so all
+  lists are deleted; those that are counted come back.
+- The beginnings are in the identity of state (streams/kafka/log_identity.py), so that a store or checkpoint
+  from before the rebuild, such as on another host, is never continued.
 
-A rebuild that is broken off leaves something that is right or refused at every step, and may be repeated.
-The ends of the deltas are written before the other beginnings: item machines that begin there and
-customer machines that still begin where they did count the same.
+A rebuild that is interrupted leaves something correct or refused at every step, and may be repeated. The ends
+of the deltas are written before the other beginnings, because item machines that begin there count the same
+with customer machines that still begin where they did.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ OnProgress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What was given up."""
+    """What was discarded."""
 
     stores: int
     checkpoints: int
@@ -54,12 +54,12 @@ class Rebuilt:
 
 
 def refuse_workers(settings: Settings, bootstrap: str) -> None:
-    """Return when no worker runs; one that was killed is waited for until the group has forgotten it.
+    """Return when no worker runs; wait for one that was killed until the group has forgotten it.
 
     Raises
     ------
     CommandError
-        One runs.
+        A worker runs.
     """
     refuse_local_workers(settings)
     begin = time.monotonic()
@@ -99,13 +99,13 @@ def stored_tasks(settings: Settings) -> list[str]:
 
 
 def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProgress]) -> Rebuilt:
-    """Give up all state and set where counting begins. Call `refuse_workers` before.
+    """Discard all state and set where counting begins. Call `refuse_workers` before.
 
     Parameters
     ----------
     on_lists
-        Called with the number of offsets of lists that there are to read; returns what is called with the
-        number of those that are read.
+        Called with the number of offsets of lists to read; returns a function to call with the number of
+        those read.
 
     Raises
     ------
@@ -137,9 +137,7 @@ def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProg
 
 
 def _kinds_there(settings: Settings, bootstrap: str) -> tuple[Kind, ...]:
-    """Return those of the settings, and one that is switched off: what was published before must not count
-    later.
-    """
+    """Return the kinds of the settings, and one that is switched off, whose records must not count later."""
     kinds = listed_of(settings)
     if WATCHED_BOUGHT in kinds or not list_topics(bootstrap, WATCHED_BOUGHT.topics):
         return kinds
@@ -156,7 +154,7 @@ def _delete_checkpoints(settings: Settings) -> int:
 
 
 def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int], OnProgress]) -> int:
-    """Write a tombstone for every list, and for every item's popularity, where they are; how many lists."""
+    """Write a tombstone for every list, and for every item's popularity; return how many lists there were."""
     specs = [spec for kind in kinds for spec in (kind.lists, *_popularity_of(kind))]
     where = {spec: positions(bootstrap, spec) for spec in specs}
     on_progress = on_lists(sum(end - start for some in where.values() for start, end in some.values()))

@@ -1,4 +1,4 @@
-"""Asking the recommenders what customers should see now."""
+"""Ask the recommenders what customers should see now."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # recomm
 
 
 class Recommenders:
-    """The recommenders by the partitions of customers they hold.
+    """The recommenders, by the partitions of customers that they hold.
 
     Raises
     ------
@@ -47,7 +47,8 @@ class Recommenders:
     def recommend(self, question: Mapping[str, Any], customers: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the answer for each customer to a question of `POST /recommendations`.
 
-        Who is not known to the worker of their id's partition may be in another: see the producers' guide.
+        A customer who is not known to the recommender of the id's partition may be known to another: see the
+        producers' guide.
         """
         by_partition: dict[int, list[str]] = defaultdict(list)
         for customer in dict.fromkeys(customers):
@@ -63,8 +64,8 @@ class Recommenders:
     def _known_elsewhere(
         self, partition: int, question: Mapping[str, Any], customers: list[str]
     ) -> dict[str, dict[str, Any]]:
-        """Return the answers for those of the customers whom another worker than that of this partition
-        knows.
+        """Return the answers for customers who are known to other
+        recommenders than that of this partition.
         """
         answers: dict[str, dict[str, Any]] = {}
         asked = {self._addresses[partition]}

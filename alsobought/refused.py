@@ -11,7 +11,7 @@ from streams.topics import DEAD_LETTERS
 
 @dataclass(frozen=True)
 class RefusedInput:
-    """The records in `dead-letters`: how many, and when the oldest of them was put there, ms since 1970."""
+    """The records in `dead-letters`: how many there are, and when the oldest was put there, ms since 1970."""
 
     count: int
     since_ms: int
@@ -26,7 +26,7 @@ class RefusedInput:
 
 
 def refused(bootstrap: str) -> RefusedInput | None:
-    """Return what has been refused and is kept; None if nothing is.
+    """Return the refused records that Kafka still has; None if there are none.
 
     Raises
     ------

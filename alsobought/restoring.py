@@ -1,4 +1,4 @@
-"""Checkpoints to stores on this host, by hand."""
+"""Restore checkpoints to stores on this host, by hand."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def to_restore(settings: Settings, checkpoints: Checkpoints, task: str | None) -
 
 
 def identity_of(settings: Settings, say: Say) -> Callable[[str], str]:
-    """Return what gives a task's identity of Kafka's topics: empty, and said so, without a Kafka to ask."""
+    """Return a function from a task to the identity of its topics; it is empty, with a message, without
+    Kafka.
+    """
     bootstrap = settings.kafka or Place(settings.data_dir).bootstrap()
     try:
         if bootstrap:
@@ -76,7 +78,9 @@ def restore_task(
     number: int | None,
     on_file: OnFile,
 ) -> tuple[Checkpoint, Path] | None:
-    """Make a checkpoint the next generation of a task's store; it and its folder, None without a usable one.
+    """Make a checkpoint the next generation of a task's store.
+
+    Return the checkpoint and its folder, or None if none can be used.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command alike."""
+"""Make Ctrl-C and SIGTERM end a command alike."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt in the block at Ctrl-C or SIGTERM, also where a shell had them ignored.
+    """Raise KeyboardInterrupt in the block at Ctrl-C or SIGTERM, even if a shell made them ignored.
 
-    Python drops an exception that is raised in a callback of the garbage collector (there is one in every
-    import). An interrupt that came in such a moment is raised again a moment later.
+    Python drops an exception that is raised in a callback of the garbage collector (every import has one). An
+    interrupt that came in such a moment is raised again a moment later.
     """
 
     def interrupt(*_: object) -> None:
         for number in NUMBERS:
-            signal.signal(number, signal.SIG_IGN)  # what is being stopped is stopped once
+            signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the stopping
         raise KeyboardInterrupt
 
     def dropped(unraisable: sys.UnraisableHookArgs) -> None:
@@ -56,8 +56,8 @@ def until_signalled() -> Iterator[None]:
 def run_until_signalled(main: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine in a loop of its own; Ctrl-C and SIGTERM cancel it, and then raise KeyboardInterrupt.
 
-    An exception that a signal handler raises would end whichever task is running, and leave the others to
-    complain of it. In a thread other than the main one signals are somebody else's.
+    An exception raised by a signal handler would end whichever task is running, and leave the others to
+    complain of it. In a thread other than the main one, signals are handled elsewhere.
     """
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(main)

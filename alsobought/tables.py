@@ -1,4 +1,4 @@
-"""Tables and numbers for people."""
+"""Tables and numbers in a form that people read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME_LETTERS = 40  # a name of so many in the first column stays on one line
 
 
 def table_of(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> Table:
-    """Return a table; numbers go to the right."""
+    """Return a table with numbers aligned to the right."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for at, name in enumerate(columns):
         numeric = all(isinstance(row[at], int | float) for row in rows) and bool(rows)

@@ -1,7 +1,7 @@
-"""Fitting a chronological model: the events of a kind as a log, a training that may be broken off, the model.
+"""Fit a chronological model: collect the events of a kind, train with interruptions, and return the model.
 
-Items and customers are numbered in the order of their ids, those of the log alone, so that the same events
-give the same model in whatever order partitions are read, and whoever came later.
+Items and customers are numbered in the order of their ids, and only those of the log are. So the same events
+give the same model in whatever order partitions are read, and whatever came later.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FAR_MS = 1 << 60  # a file's rows were not published yet
 
 @dataclass(slots=True)
 class _Record:
-    """As `streams.messages.decoding.Record`."""
+    """A record, as `streams.messages.decoding.ConsumedRecord`."""
 
     offset: int
     timestamp: int
@@ -47,12 +47,12 @@ class _Record:
 
 
 class Collected:
-    """Events as they are read; those of one customer in their order.
+    """The events read so far; those of one customer are in order.
 
     Attributes
     ----------
     refused : int
-        Records that the workers refuse, too.
+        How many records were refused, as the workers refuse them.
     """
 
     def __init__(self, kind: EventKind, kinds: Sequence[EventKind]) -> None:
@@ -62,16 +62,15 @@ class Collected:
         self.refused = 0
 
     def add(self, records: Sequence[_Record]) -> None:
-        """Take in more."""
+        """Add more records."""
         decoded = decode_events(records, 0, self._machine, self._types, FAR_MS)
         self._batches.append(decoded.batch)
         self.refused += len(decoded.refused)
 
     def log(self, until_ms: int | None) -> tuple[Log, list[str]]:
-        """Return the events that hold, up to a moment, of items that several customers have, and the items'
-        ids.
+        """Return the valid events up to a moment of items that several customers have, and the items' ids.
 
-        Which hold, `alsobought.holding` says.
+        `alsobought.holding` defines which events are valid.
         """
         actions, customers, items = (self._column(name) for name in ("actions", "customers", "items"))
         customer_ids, item_ids = list(self._machine.customers), list(self._machine.items)
@@ -150,14 +149,15 @@ class Fit:
     Parameters
     ----------
     resume
-        Go on with what was broken off, on the events up to the same moment; it may have been finished.
+        Whether to continue an interrupted training, on the events up to the same moment; it may have been
+        finished.
 
     Raises
     ------
     CommandError
-        There are no events, or nothing to go on with.
+        There are no events, or nothing to continue.
     BadTrainingFile
-        What was broken off does not fit.
+        The interrupted training does not fit.
     TooShort
         There is too little to learn from.
     """
@@ -169,7 +169,7 @@ class Fit:
         folder.mkdir(parents=True, exist_ok=True)
         files = sorted(folder.glob(f"{kind.name}-" + "[0-9]" * 13 + ".npz"))
         if resume and not files:
-            raise CommandError(f"no training of {kind.name} was broken off: leave --resume out.")
+            raise CommandError(f"there is no interrupted training of {kind.name}: leave --resume out.")
         until_ms = int(files[-1].stem.rpartition("-")[2]) if resume else None
         log, self.ids = collected.log(until_ms)
         if not len(log.times_ms):
@@ -187,7 +187,7 @@ class Fit:
                 old.unlink()
 
     def run(self, on_progress: Callable[[Report], None]) -> Report:
-        """Train to the end; what is done is saved now and then, and in the end."""
+        """Train to the end; the state is saved now and then, and at the end."""
         saved_at = time.monotonic()
 
         def progress(report: Report) -> None:
@@ -203,9 +203,9 @@ class Fit:
         return self._training.report()
 
     def model(self, version: int) -> Model:
-        """Return what was trained."""
+        """Return the trained model."""
         return Model(self._kind.name, version, self.until_ms, self.ids, self._training.network)
 
     def announced(self) -> None:
-        """The workers know of the model: there is nothing left to go on with."""
+        """Delete the saved training, as the model is announced."""
         self._file.unlink(missing_ok=True)

@@ -8,8 +8,8 @@ recommendation algorithm, 2019).
 - examples: logs of events, and what a customer had before a cutoff and bought after it
 - network: scores of items for histories, and the gradient of the loss
 - sampling: which outputs a mini-batch computes when there are many items
-- adam: steps down the gradient
-- training: mini-batches, early stopping, going on after an interruption
+- adam: the steps along the gradient
+- training: mini-batches, early stopping, and resuming after an interruption
 - fitting: both ways of training, from a log
 - model: a trained network with the ids of its items, as a file
 """

@@ -1,8 +1,8 @@
-"""What can go wrong. The messages say what to do.
+"""The errors of training. The messages say what to do.
 
 ChronologicalError
 ├── TooShort          there is too little to learn from
-├── BadTrainingFile   an interrupted training cannot be gone on with
+├── BadTrainingFile   an interrupted training cannot be continued
 └── BadModel          a model's file is damaged, or of another layout
 """
 
@@ -10,16 +10,16 @@ from __future__ import annotations
 
 
 class ChronologicalError(Exception):
-    """Base of all."""
+    """The base of all errors of this package."""
 
 
 class TooShort(ChronologicalError):
-    """Train when there are events of more weeks, of customers who come back."""
+    """There is too little to learn from: train when there are more weeks of events of returning customers."""
 
 
 class BadTrainingFile(ChronologicalError):
-    """Delete the file, and train from the beginning."""
+    """The interrupted training cannot be continued: delete the file, and train from the beginning."""
 
 
 class BadModel(ChronologicalError):
-    """Train and publish the model again."""
+    """The model's file cannot be used: train and publish the model again."""

@@ -21,14 +21,14 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Log:
-    """Events by time.
+    """Events in order of time.
 
     Attributes
     ----------
     customers, items : int64[n]
-        Numbers from 0; items below `item_count`.
+        Numbers from 0; items are below `item_count`.
     times_ms : int64[n]
-        Event time, ascending.
+        The event times, ascending.
     """
 
     customers: Ints
@@ -38,7 +38,7 @@ class Log:
 
     @staticmethod
     def of(customers: Ints, items: Ints, times_ms: Ints, item_count: int) -> Log:
-        """Return a log of events in any order; what is there twice, the time included, counts once."""
+        """Return a log of events given in any order; equal events with equal times count once."""
         rows = np.lexsort((items, customers, times_ms))
         c, i, t = customers[rows], items[rows], times_ms[rows]
         again = (np.diff(c) == 0) & (np.diff(i) == 0) & (np.diff(t) == 0)
@@ -51,12 +51,12 @@ class Log:
         return Log(self.customers[:end], self.items[:end], self.times_ms[:end], self.item_count)
 
     def counts(self, start_ms: int, end_ms: int) -> Ints:
-        """int64[items]: events of each item from start to before end."""
+        """Return int64[items]: the events of each item from start to before end."""
         rows = slice(*np.searchsorted(self.times_ms, (start_ms, end_ms)))
         return np.bincount(self.items[rows], minlength=self.item_count)
 
     def buyers(self) -> Ints:
-        """int64[items]: customers who have each item."""
+        """Return int64[items]: the number of customers who have each item."""
         pairs = np.unique(self.customers * self.item_count + self.items)
         return np.bincount(pairs % self.item_count, minlength=self.item_count)
 
@@ -71,7 +71,7 @@ class ItemLists(NamedTuple):
         return len(self.start) - 1
 
     def lengths(self) -> Ints:
-        """int64[rows]."""
+        """Return the length of each list, int64[rows]."""
         return np.diff(self.start)
 
     def take(self, rows: Ints) -> ItemLists:
@@ -82,22 +82,22 @@ class ItemLists(NamedTuple):
         return ItemLists(start, self.items[at])
 
     def row_of_each(self) -> Ints:
-        """int64[items in all rows]: the row each is in."""
+        """Return int64[items in all rows]: the row of each item."""
         return np.repeat(np.arange(len(self)), self.lengths())
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What some customers had, and what the network shall say of them.
+    """What some customers had, and what the network shall predict for them.
 
     Attributes
     ----------
     history, targets
-        A row per customer, none empty; `unwanted` are items that cannot be a target.
+        A row per customer, none empty; `unwanted` has items that cannot be a target.
     prior : float32[items]
-        log of how often each item is bought, the bias of the output.
+        The log of how often each item is bought, which is the bias of the output.
     customers : int64[rows]
-        Whose they are.
+        The customer of each row.
     """
 
     history: ItemLists
@@ -110,20 +110,20 @@ class Examples:
         return len(self.history)
 
     def take(self, rows: Ints) -> Examples:
-        """Return those of some customers."""
+        """Return the examples of some customers."""
         return Examples(
             self.history.take(rows), self.targets.take(rows), self.unwanted.take(rows), self.prior,
             self.customers[rows],
         )  # fmt: skip
 
     def digest(self) -> bytes:
-        """Return the bytes that are others for other examples."""
+        """Return bytes that differ for different examples."""
         parts = (*self.history, *self.targets, *self.unwanted, self.prior, self.customers)
         return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).digest()
 
 
 def log_count(counts: Ints) -> npt.NDArray[np.float32]:
-    """Return the prior of items bought so often: log(count + 1/2)."""
+    """Return the prior of items that are bought so often: log(count + 1/2)."""
     prior: npt.NDArray[np.float32] = np.log(counts + 0.5).astype(np.float32)
     return prior
 
@@ -144,7 +144,7 @@ def histories(log: Log) -> tuple[Ints, ItemLists]:
 
 
 def predicting(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS) -> Examples:
-    """Return what customers with a history before a cutoff bought in the days after it.
+    """Return examples of what customers with a history before a cutoff bought in the days after it.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def predicting(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS
     Returns
     -------
     Examples
-        The prior is that of the days before the cutoff.
+        The examples; the prior is that of the days before the cutoff.
     """
     had = log.before(cutoff_ms)
     customers, history = histories(had)
@@ -172,7 +172,7 @@ def predicting(log: Log, cutoff_ms: int, *, again: bool, days: int = WINDOW_DAYS
 
 
 def completing(log: Log) -> Examples:
-    """Return histories that are to be reproduced; the prior is of all time."""
+    """Return examples of histories that are to be reproduced; the prior is of all time."""
     customers, history = histories(log)
     nothing = ItemLists(np.zeros(len(customers) + 1, np.int64), np.zeros(0, np.int64))
     return Examples(history, history, nothing, log_count(log.buyers()), customers)

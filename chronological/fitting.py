@@ -17,9 +17,8 @@ RECONSTRUCTION_BATCHES = 2_500  # about so many; its loss falls on for longer
 
 
 def well_known(log: Log) -> tuple[Log, Ints]:
-    """Return the events of items that several customers have, numbered anew.
-
-    Which items they are, ascending.
+    """Return the events of items that several customers have, with new
+    numbers, and the items' old numbers.
     """
     kept = np.flatnonzero(log.buyers() >= LEAST_BUYERS)
     numbers = np.full(log.item_count, -1)
@@ -30,20 +29,21 @@ def well_known(log: Log) -> tuple[Log, Ints]:
 
 
 def chronological(log: Log, end_ms: int, *, again: bool = False, seed: int = 0, **more: Any) -> Training:
-    """Return a training on what customers bought in two weeks after each of up to 12 cutoffs, the newest held
-    out.
+    """Return a training on what customers bought in the two weeks after each of up to 12 cutoffs.
+
+    The newest cutoff is held out.
 
     Parameters
     ----------
     end_ms
         Now: the newest cutoff is two weeks before it.
     again
-        Whether it shall say what is bought again, too.
+        Whether the network shall also predict what is bought again.
 
     Raises
     ------
     TooShort
-        Without customers who come back after two cutoffs.
+        If there are no customers who come back after two cutoffs.
     """
     log = log.before(end_ms)
     sets: list[Examples] = []
@@ -64,12 +64,12 @@ def chronological(log: Log, end_ms: int, *, again: bool = False, seed: int = 0, 
 
 
 def reconstruction(log: Log, end_ms: int, *, seed: int = 0, **more: Any) -> Training:
-    """Return a training to reproduce histories; every 20th customer's is held out.
+    """Return a training to reproduce histories; those of every 20th customer are held out.
 
     Raises
     ------
     TooShort
-        With fewer than 20 customers.
+        If there are fewer than 20 customers.
     """
     every = completing(log.before(end_ms))
     if len(every) < HELD_OUT_SHARE:

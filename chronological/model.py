@@ -74,7 +74,7 @@ def decode(raw: bytes, sha256: str) -> Model:
         If the bytes have another sum, or are no model of this layout.
     """
     if hashlib.sha256(raw).hexdigest() != sha256:
-        raise BadModel(f"it is damaged: {len(raw)} bytes with another sum than was announced")
+        raise BadModel(f"it is damaged: {len(raw)} bytes with another checksum than was announced")
     try:
         with np.load(io.BytesIO(raw), allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())

@@ -1,12 +1,12 @@
-"""Training: mini-batches of Adam over sets of examples, oldest first, until the newest set gets no better.
+"""Train in mini-batches of Adam over sets of examples, oldest first, until the newest set gets no better.
 
     epoch 1    examples of cutoff 1, of cutoff 2, ... each shuffled, in batches      loss of the held-out set
     epoch 2    the same                                                              loss of the held-out set
-    ...        until it has not fallen for PATIENCE epochs; the best weights are gone back to
+    ...        until it has not fallen for PATIENCE epochs; then the best weights are restored
     last       one pass over the held-out set, the newest of all
 
-Everything random is drawn from the seed and the position alone, so that a training that was saved goes on as
-if it had not been interrupted, to the same bits.
+Everything random is drawn from the seed and the position alone, so that a saved training continues as if it
+had not been interrupted, to the same bits.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Report:
     Attributes
     ----------
     batches, of_batches
-        Done, and to do at most; those that early stopping spares count as done.
+        How many are done, and to be done at most; those that early stopping spares count as done.
     held_out
-        Loss of the held-out set, one of before the first epoch and one of each epoch since.
+        The loss of the held-out set before the first epoch and after each epoch since.
     """
 
     batches: int
@@ -88,15 +88,15 @@ class Training:
     Parameters
     ----------
     items
-        Outputs of the network.
+        The number of outputs of the network.
     sets
-        Examples to learn from, oldest first.
+        The examples to learn from, oldest first.
     held_out
         The examples whose loss decides when to stop.
     seed
         The same seed, examples and settings give the same weights.
     last
-        Whether the held-out set is learnt from in the end.
+        Whether to learn from the held-out set at the end.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Training:
 
     @property
     def network(self) -> Network:
-        """The best so far; the final one when `run` has returned."""
+        """The best network so far; the final one when `run` has returned."""
         return self._best.net
 
     def run(
@@ -134,7 +134,7 @@ class Training:
         *,
         most_batches: int | None = None,
     ) -> bool:
-        """Train to the end, or for so many batches; returns whether it is the end."""
+        """Train to the end, or for `most_batches`; return whether it is the end."""
         if not self._losses:
             self._losses.append(loss(self._weights.net, self._tested))
         left = most_batches
@@ -147,7 +147,7 @@ class Training:
         return True
 
     def save(self, path: Path) -> None:
-        """Write all that `resume` needs, in one step: a file that is there is whole."""
+        """Write all that `resume` needs, in one step, so that an existing file is always whole."""
         partial = path.with_name(f"{path.name}.partial")
         arrays: dict[str, Any] = {
             "layout": np.array(LAYOUT), "of": np.frombuffer(self._identity(), np.uint8),
@@ -161,7 +161,7 @@ class Training:
         partial.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a file that `save` wrote.
+        """Continue from a file that `save` wrote.
 
         Raises
         ------
@@ -192,7 +192,7 @@ class Training:
             ) from error
 
     def _identity(self) -> bytes:
-        """Return the bytes that are the same only for the same examples and settings."""
+        """Return bytes that are equal only for equal examples and settings."""
         settings = self._seed, self._last, self._most_epochs, self._rate, self._weights.net.inward.shape
         hashed = hashlib.sha256(repr((LAYOUT, *settings)).encode())
         for examples, pi in zip((*self._sets, self._held_out), self._pi, strict=True):

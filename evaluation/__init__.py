@@ -1,1 +1,3 @@
-"""Which algorithm recommends what is bought next: every one asked the same question of the same events."""
+"""Find out which algorithm recommends what is bought next: all answer the same question about the same
+events.
+"""

@@ -1,10 +1,10 @@
-"""What the process of one algorithm does: `python -m evaluation.child TASK FOLDER NAME`.
+"""The process of one algorithm: `python -m evaluation.child TASK FOLDER NAME`.
 
     answer       ask the algorithm at every cutoff; FOLDER/NAME.npz has what it showed, and times
-    prequential  test and train on the whole stream; FOLDER/prequential.json has who hit
+    prequential  test and train on the whole stream; FOLDER/prequential.json has the hits
 
-Every line on standard output is the share done. Memory is that of the process at its peak: Python and the
-packages take some 100 to 200 MiB of it before there are any events.
+Every line on standard output is the share done. Memory is the peak of the process: Python and the packages
+take some 100 to 200 MiB of it before there are any events.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def answer(folder: Path, name: str) -> None:
 
 
 def peak_mib() -> float:
-    """Return the most memory this process has had. Since exec: what its parent had is not counted."""
+    """Return the peak memory of this process since exec, so that its parent's memory is not counted."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -55,7 +55,7 @@ def _report_share(share: float) -> None:
 
 
 def main(task: str, folder: str, name: str) -> None:
-    """Do the task."""
+    """Run the task."""
     if task == "answer":
         answer(Path(folder), name)
     else:

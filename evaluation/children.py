@@ -1,4 +1,4 @@
-"""The processes of an evaluation: one for each algorithm, so many at the same time, and one bar for all."""
+"""The processes of an evaluation: one for each algorithm, several at the same time, and one bar for all."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ PARTS = 100  # of a bar
 
 
 class ShowProgress(Protocol):
-    """Shows how many are done, and what is being worked on."""
+    """A function that shows how many are done, and what is being worked on."""
 
     def __call__(self, count: int, doing: str = "") -> None:
-        """Show it."""
+        """Show the progress."""
 
 
 class Bar(Protocol):
-    """Opens a bar and gives what shows how many are done, as `alsobought.bars.progress_bar` does."""
+    """Opens a bar; yields a function that shows the progress, as `alsobought.bars.progress_bar` does."""
 
     def __call__(self, what: str, total: int, /) -> AbstractContextManager[ShowProgress]:
-        """Open it."""
+        """Open the bar."""
 
 
 @dataclass(frozen=True)
 class ChildTask:
-    """What a process does (`evaluation.child`), and for which algorithm."""
+    """The task of a process (`evaluation.child`), and its algorithm."""
 
     task: str
     algorithm: str
@@ -45,13 +45,13 @@ class ChildTask:
 
     @property
     def remedy(self) -> str:
-        """What to do when it fails."""
+        """What the user can do when it fails."""
         where = "it out with --algorithms" if self.task == "answer" else "--prequential out"
         return f"Leave {where}, or correct it."
 
 
 class _Children:
-    """Processes that run, and how far they are."""
+    """The running processes, and how far they are."""
 
     def __init__(self, tasks: Sequence[ChildTask], folder: Path, show_progress: ShowProgress) -> None:
         self._folder, self._show_progress = folder, show_progress
@@ -61,7 +61,7 @@ class _Children:
         self._lock = threading.Lock()
 
     def run(self, task: ChildTask) -> str | None:
-        """Run one to its end; why it failed."""
+        """Run one process to its end; return why it failed, None if it did not."""
         errors = self._folder / f"{task.name}.errors"
         child_of = [sys.executable, "-P", "-m", "evaluation.child"]
         command = [*child_of, task.task, str(self._folder), task.algorithm]
@@ -96,7 +96,7 @@ class _Children:
             self._show_progress(round(PARTS * done), f"({doing})")
 
     def stop(self) -> None:
-        """Kill those that run, and begin no other."""
+        """Kill the running processes, and start no other."""
         with self._lock:
             self._stopped = True
             for child in self._running.values():
@@ -112,14 +112,14 @@ def _reason(status: int, last: str) -> str:
 
 
 def run(tasks: Sequence[ChildTask], folder: Path, jobs: int, bar: Bar) -> dict[ChildTask, str]:
-    """Run processes to their end, so many at the same time, and show how far they are.
+    """Run processes to their end, `jobs` at the same time, and show how far they are.
 
     The last of the list begins.
 
     Returns
     -------
     dict
-        Why those failed that did; the others went on.
+        Why those failed that did; the others were not affected.
     """
     with bar("percent:", PARTS) as show_progress, ThreadPoolExecutor(jobs) as threads:
         children = _Children(tasks, folder, show_progress)

@@ -1,9 +1,10 @@
 """Co-occurrence: how many customers have two items near one another in their histories.
 
-N_XY counts the customers in whose history, the distinct items in order of first events, X and Y are at most
-`window` apart. What an item-to-item algorithm makes of N_XY is its score; an item's row keeps the
-`NEIGHBOURS` best positive ones (fewer in a catalogue of over 150,000 items), which bounds memory. A customer
-is recommended what has the largest sum of scores over the newest `QUERY_ITEMS` items of the history.
+A history has a customer's distinct items in the order of their first events. N_XY counts the customers in
+whose history X and Y are at most `window` apart. An item-to-item algorithm computes its score from N_XY; an
+item's row keeps the `NEIGHBOURS` best positive scores (fewer in a catalogue of over 150,000 items), which
+bounds memory. A customer is recommended the items with the largest sum of scores over the newest
+`QUERY_ITEMS` items of the history.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def rows(histories: Distinct, n_items: int, window: int = WINDOW) -> Iterator[Co
     Parameters
     ----------
     histories
-        In order of first events.
+        The histories, in order of first events.
     """
     places = np.argsort(histories.item, kind="stable")
     place_starts = np.searchsorted(histories.item[places], np.arange(n_items + 1))
@@ -111,7 +112,7 @@ def rows(histories: Distinct, n_items: int, window: int = WINDOW) -> Iterator[Co
 
 
 def opportunities(histories: Distinct, window: int = WINDOW) -> Longs:
-    """Of each item of each history, how many it is near to: int64[n]."""
+    """Return int64[n]: for each item of each history, how many items it is near to."""
     rank = np.arange(len(histories.item)) - histories.starts[histories.customer]
     length = np.diff(histories.starts)[histories.customer]
     sizes: Longs = np.minimum(rank, window) + np.minimum(length - 1 - rank, window)
@@ -119,7 +120,7 @@ def opportunities(histories: Distinct, window: int = WINDOW) -> Longs:
 
 
 def neighbours(n_items: int) -> int:
-    """Return how many of a row are kept."""
+    """Return how many entries of a row are kept."""
     return max(min(NEIGHBOURS, ENTRIES // max(n_items, 1)), 20)
 
 
@@ -169,9 +170,9 @@ def _add_rows(
 
 
 def sums(customers: Ids, query: sparse.csr_matrix, similar: sparse.csr_matrix) -> Scores:
-    """Per customer the sum of the rows of `similar` that `query` (customers x items) has: float64[n, items].
+    """Return, per customer, the sum of the rows of `similar` that `query` (customers x items) has.
 
-    The same as a product of the two, but that the result is dense, which is much faster to add to.
+    It is float64[n, items], the product of the two; but the result is dense, which is much faster to add to.
     """
     into = np.zeros((len(customers), similar.shape[1]))
     of, starts = query.indptr.astype(np.int64), similar.indptr.astype(np.int64)
@@ -183,7 +184,7 @@ class ItemToItem(Scoring):
     """An item-to-item algorithm, defined by its score of a pair."""
 
     def learn(self, before: Events, cutoff_ms: int) -> None:
-        """Count, score, keep the best of each row."""
+        """Count, score, and keep the best of each row."""
         del cutoff_ms  # all events count alike
         histories = Distinct.of(before)
         self.prepare(histories, before.n_items)
@@ -197,12 +198,12 @@ class ItemToItem(Scoring):
 
     @abstractmethod
     def prepare(self, histories: Distinct, n_items: int) -> None:
-        """Learn what `pair_scores` needs beside the counts."""
+        """Learn what `pair_scores` needs in addition to the counts."""
 
     @abstractmethod
     def pair_scores(self, rows: CooccurrenceRows) -> Scores:
-        """float64[n] of the entries."""
+        """Return the scores of the entries, float64[n]."""
 
     def scores(self, customers: Ids) -> Scores:
-        """Sums over the newest items of the history."""
+        """Return sums over the newest items of the history."""
         return sums(customers, self._query, self._similar)

@@ -1,5 +1,5 @@
-"""What can go wrong in an evaluation."""
+"""The errors of an evaluation."""
 
 
 class EvaluationError(Exception):
-    """The message says what is wrong and what to do."""
+    """The evaluation cannot be done; the message says what is wrong and what to do."""

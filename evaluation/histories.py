@@ -12,21 +12,23 @@ from evaluation.protocol import Events, Ids
 
 
 def owned(events: Events) -> sparse.csr_matrix:
-    """float64 customers x items: 1 where the customer has the item."""
+    """Return float64 customers x items: 1 where the customer has the item."""
     matrix = bought(events)
     matrix.data[:] = 1.0
     return matrix
 
 
 def bought(events: Events) -> sparse.csr_matrix:
-    """float64 customers x items: how many events."""
+    """Return float64 customers x items: how many events there are."""
     ones = np.ones(len(events))
     shape = events.n_customers, events.n_items
     return sparse.csr_matrix((ones, (events.customer, events.item)), shape=shape)  # sums what is the same
 
 
 def newest(events: Events, most: int) -> sparse.csr_matrix:
-    """float64 customers x items: 1 for the `most` distinct items of each customer with the newest events."""
+    """Return float64 customers x items: 1 for the `most` distinct items of each customer with the newest
+    events.
+    """
     last = Distinct.of(events, newest_first=True)
     rank = np.arange(len(last.item)) - last.starts[last.customer]
     few = rank < most
@@ -40,8 +42,9 @@ class Distinct(NamedTuple):
     Attributes
     ----------
     customer, item : int32[n]
+        The customer and the item of each entry.
     starts : int64[n_customers + 1]
-        Where each customer's begin.
+        Where the entries of each customer begin.
     """
 
     customer: Ids
@@ -50,7 +53,7 @@ class Distinct(NamedTuple):
 
     @staticmethod
     def of(events: Events, *, newest_first: bool = False) -> Distinct:
-        """In order of first events, or of newest events, the newest first."""
+        """Return them in the order of first events, or of newest events with the newest first."""
         pairs = events.customer.astype(np.int64) * events.n_items + events.item
         if newest_first:
             pairs = pairs[::-1]

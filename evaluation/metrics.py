@@ -43,11 +43,11 @@ class Background:
     Attributes
     ----------
     surprise : float64[n_items]
-        -log2 of the share of customers who have the item; infinite where nobody has.
+        -log2 of the share of customers who have the item; infinite if nobody has it.
     best : bool[n_items]
         Whether the item is among the bestsellers.
     items
-        How many had events.
+        How many items had events.
     """
 
     surprise: npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ class Background:
 
     @staticmethod
     def of(before: Events, cutoff_ms: int) -> Background:
-        """From the events before a cutoff."""
+        """Return the background from the events before a cutoff."""
         pairs = np.unique(before.customer.astype(np.int64) * before.n_items + before.item)
         buyers = np.bincount(pairs % before.n_items, minlength=before.n_items)
         with np.errstate(divide="ignore"):
@@ -113,7 +113,7 @@ def measure(
 
 
 def standard_error(hits: Hits, customers: Sequence[Ids]) -> float:
-    """Standard error of the mean over cutoffs of the share of hits, customers being independent."""
+    """Return the standard error of the mean hit share over cutoffs, with independent customers."""
     some = np.concatenate(customers)
     if len(some) == 0:
         return 0.0
@@ -123,7 +123,7 @@ def standard_error(hits: Hits, customers: Sequence[Ids]) -> float:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two algorithms: customers whom only this one, only the other one hit, and the two-sided p-value."""
+    """A comparison: customers whom only this or only the other algorithm hit, and the two-sided p-value."""
 
     only_this: int
     only_other: int
@@ -131,7 +131,7 @@ class Comparison:
 
 
 def mcnemar(this: Hits, other: Hits) -> Comparison:
-    """McNemar's exact test over the customers of all cutoffs."""
+    """Return McNemar's exact test over the customers of all cutoffs."""
     a, b = np.concatenate(this), np.concatenate(other)
     only_this, only_other = int((a & ~b).sum()), int((b & ~a).sum())
     n = only_this + only_other

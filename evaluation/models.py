@@ -1,4 +1,4 @@
-"""The chronological model as `alsobought train` would have made it at a moment, from the events before it."""
+"""The chronological model that `alsobought train` would have made at a moment, from the events before it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from state.memory.ids import Dictionary
 
 
 def trained(before: Events, version: int, progress: OnProgress) -> ChronologicalModel | None:
-    """Return a model of events that are all before its moment; None where they are too few to learn from."""
+    """Return a model of events that are all before its moment; None if they are too few to learn from."""
     if not len(before):
         return None
     customer, item = before.customer.astype(np.int64), before.item.astype(np.int64)

@@ -1,4 +1,4 @@
-"""The report's plots, as SVG to put into a page."""
+"""The plots of the report, as SVG to put into a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURS, OTHER = "#c2410c", "#64748b"
 
 
 def hits(evaluation: Evaluation) -> str:
-    """Hit rate of every algorithm with its standard error, the best first."""
+    """Return the hit rate of every algorithm with its standard error, the best first."""
     verdicts = sorted(evaluation.verdicts, key=lambda v: v.measured.hit)
     with _figure(7, 0.8 + 0.32 * len(verdicts)) as (axes, svg):
         axes.barh(
@@ -30,7 +30,7 @@ def hits(evaluation: Evaluation) -> str:
 
 
 def by_cutoff(evaluation: Evaluation) -> str:
-    """Hit rate at each cutoff, a line per algorithm."""
+    """Return the hit rate at each cutoff, with a line per algorithm."""
     with _figure(8, 4.5) as (axes, svg):
         days = [(at - evaluation.cutoffs[0]) / 86_400_000 for at in evaluation.cutoffs]
         for verdict in sorted(evaluation.verdicts, key=lambda v: -v.measured.hit):
@@ -44,7 +44,7 @@ def by_cutoff(evaluation: Evaluation) -> str:
 
 
 def novelty(evaluation: Evaluation) -> str:
-    """Novelty against hit rate: to the right and up is better."""
+    """Return novelty against hit rate: to the right and up is better."""
     with _figure(7, 4.5) as (axes, svg):
         for verdict in evaluation.verdicts:
             m = verdict.measured
@@ -80,7 +80,7 @@ def _color(verdict: Verdict) -> str:
 
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[tuple[Any, list[str]]]:
-    """Axes to draw on, and a list that holds the SVG afterwards; the same drawing gives the same text."""
+    """Yield axes to draw on, and a list that has the SVG afterwards; the same drawing gives the same text."""
     svg: list[str] = []
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "alsobought", "font.size": 9}):
         figure = Figure(figsize=(width, height), layout="constrained")

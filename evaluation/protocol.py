@@ -1,9 +1,9 @@
 """The question: of k items recommended at a moment, is at least one bought within the days that follow?
 
-Training sees what lies strictly before the moment (the cutoff) on one time line for all customers, as a shop
-would; a random split of events would let an algorithm learn from the future. Those asked are the customers
-who have events before the cutoff and in the `days` from it on. Cutoffs are spread evenly from the middle of
-the data to its end less `days`.
+Training sees what is strictly before the moment (the cutoff) on one time line for all customers, as a shop
+would; a random split of events would let an algorithm learn from the future. The customers asked about have
+events before the cutoff and in the `days` from it on. Cutoffs are spread evenly from the middle of the data
+to its end less `days`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def no_progress(_share: float) -> None:
 
 @dataclass(frozen=True)
 class ItemProperties:
-    """What is known of items beside their events: columns by item number, "" where unknown."""
+    """Categories and brands of items, as columns by item number, "" where unknown."""
 
     category: Sequence[str]
     brand: Sequence[str]
@@ -48,12 +48,12 @@ class Events:
     customer, item : int32[n]
         Numbers from 0.
     time_ms : int64[n]
-        Since 1970, never falling.
+        Milliseconds since 1970, ascending.
     n_customers, n_items
-        Of the whole data: the numbers there may be. What is not among the events given to `Algorithm.fit` is
-        not known to it.
+        The counts of the whole data, which bound the numbers. What is not among the events given to
+        `Algorithm.fit` is not known to it.
     catalogue
-        Where there is one.
+        The catalogue, if there is one.
     """
 
     customer: Ids
@@ -84,10 +84,10 @@ class Events:
 
 
 class Algorithm(Protocol):
-    """What is judged.
+    """An algorithm to evaluate.
 
-    One object is asked about all cutoffs, in order of time: each call of `fit` has the events of the one
-    before and those since, so that an algorithm may go on from what it has.
+    One object is asked about all cutoffs, in order of time: each call of `fit` has the events of the call
+    before and those since, so that an algorithm may continue from its state.
     """
 
     name: str
@@ -102,13 +102,14 @@ class Algorithm(Protocol):
         Parameters
         ----------
         customers : int32[n]
+            The customers.
         new_only
-            Whether what a customer has is left out.
+            Whether to leave out what a customer has.
 
         Returns
         -------
         int32[n, k]
-            Items, best first, each at most once in a row; NOTHING behind them where there are fewer.
+            Items, best first, each at most once in a row; NOTHING fills up rows with fewer.
         """
 
 
@@ -119,8 +120,9 @@ class Asked:
     Attributes
     ----------
     customers : int32[n]
+        The customers.
     answers : list of int32[m]
-        Per customer the distinct items that count as hits; where only new ones do, it may be empty.
+        For each customer the distinct items that count as hits; it may be empty if only new ones count.
     """
 
     cutoff_ms: int
@@ -150,9 +152,9 @@ def cutoffs(events: Events, count: int, days: int) -> list[int]:
 
 
 def asked_at(events: Events, cutoff_ms: int, days: int, *, new_only: bool, most: int, seed: int = 0) -> Asked:
-    """Whom to ask at a cutoff: those with events before and in the `days` from it on.
+    """Return whom to ask about at a cutoff: customers with events before it and in the `days` from it on.
 
-    Of more than `most` customers, a random choice of so many.
+    If they are more than `most`, it is a random choice of that many.
     """
     before = events.before(cutoff_ms)
     after = events.between(cutoff_ms, cutoff_ms + days * DAY_MS)

@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs nothing else, with the tables and the plots."""
+"""The report: one HTML page with the tables and the plots, which needs no other file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def page(evaluation: Evaluation) -> str:
 
 
 def _by_month(evaluation: Evaluation) -> dict[str, dict[str, str]]:
-    """Per month the hit rates by algorithm, as text."""
+    """Return the hit rates by algorithm for each month, as text."""
     months: dict[str, dict[str, str]] = {}
     for one in evaluation.prequential or []:
         months.setdefault(one["month"], {})[one["algorithm"]] = f"{one['hit']:.3f} ({one['cases']:,})"

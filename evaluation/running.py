@@ -1,4 +1,4 @@
-"""An evaluation: whom to ask, every algorithm in a process of its own, what it was worth."""
+"""Run an evaluation: choose whom to ask about, run every algorithm in a process of its own, and judge it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MOST_CUSTOMERS = 5_000
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked.
+    """The question that is asked.
 
     Attributes
     ----------
     customers
-        Asked at a cutoff at most: of more, a random choice.
+        The most customers at a cutoff; if there are more, a random choice is asked about.
     """
 
     cutoffs: int = 6
@@ -41,14 +41,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an algorithm was worth, and what it took.
+    """The metrics of an algorithm, and the time and memory it took.
 
     Attributes
     ----------
     vs_bestsellers, vs_ours
-        None for these themselves, or where they were not evaluated.
+        None for these themselves, or if they were not evaluated.
     train_s
-        Of all cutoffs together.
+        The training time of all cutoffs together.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Verdict:
     peak_mib: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything at one level but the comparisons."""
+        """Return everything at one level, except for the comparisons."""
         found = asdict(self)
         measured = found.pop("measured")
         return {"name": found.pop("name"), **measured, **found}
@@ -73,15 +73,15 @@ class Evaluation:
     Attributes
     ----------
     data
-        Name of the events.
+        The name of the events.
     asked
-        How many customers were, per cutoff.
+        How many customers were asked about, per cutoff.
     prequential
-        As `evaluation.prequential.run` has it; None where it was not wanted.
+        What `evaluation.prequential.run` returned; None if it was not wanted.
     jobs
-        Algorithms that ran at the same time: their times are of machines with as many cores.
+        How many algorithms ran at the same time: their times are of machines with as many cores.
     failures
-        What algorithms without a verdict failed of.
+        Why algorithms without a verdict failed.
     """
 
     data: str
@@ -97,7 +97,7 @@ class Evaluation:
     failures: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return it as JSON has it."""
         at = [datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds") for ms in self.cutoffs]
         found: dict[str, Any] = {
             "data": self.data,
@@ -120,12 +120,12 @@ def evaluate(
     prequential: bool = False,
     jobs: int = 1,
 ) -> Evaluation:
-    """Ask every algorithm, so many at the same time.
+    """Ask every algorithm, `jobs` at the same time.
 
     Raises
     ------
     EvaluationError
-        The data is too short, nobody can be asked, or every algorithm fails.
+        The data is too short, nobody can be asked about, or every algorithm fails.
     """
     moments = cutoffs(events, question.cutoffs, question.days)
     asked = [

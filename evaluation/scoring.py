@@ -1,4 +1,4 @@
-"""What most algorithms share: a score for every item, of which the k largest are shown."""
+"""What most algorithms share: they score every item, and show the k with the largest scores."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ class Scoring(ABC):
 
     @abstractmethod
     def learn(self, before: Events, cutoff_ms: int) -> None:
-        """Learn; `owned` is there."""
+        """Learn from the events; `owned` is set already."""
 
     @property
     def width(self) -> int:
-        """Numbers that `scores` computes of a customer at the same time."""
+        """How many numbers `scores` computes for a customer at the same time."""
         return int(self.owned.shape[1])
 
     @abstractmethod
     def scores(self, customers: Ids) -> Scores:
-        """float64[customers, items], which the caller may overwrite."""
+        """Return float64[customers, items], which the caller may overwrite."""
 
     def recommend(self, customers: Ids, k: int, *, new_only: bool) -> Ids:
-        """Return the items with the k largest positive scores, as `protocol.Algorithm` has it."""
+        """Return the items with the k largest positive scores, as `protocol.Algorithm` specifies."""
         at_once = max(CELLS // max(self.width, 1), 1)
         found = [np.empty((0, k), np.int32)]
         for start in range(0, len(customers), at_once):
@@ -61,10 +61,9 @@ class Scoring(ABC):
 
 
 def best(scores: Scores, k: int) -> Ids:
-    """Return the columns of the k largest positive scores of each row, largest first, NOTHING where there are
-    fewer.
+    """Return the columns of the k largest positive scores of each row, largest first.
 
-    Of equal ones the first column is first, and is chosen where not all fit.
+    NOTHING fills up rows with fewer. Of equal scores the first column is first, and is chosen if not all fit.
 
     >>> best(np.array([[0.0, 3.0, 5.0, 3.0], [0.0, -1.0, 2.0, 0.0]]), 2).tolist()
     [[2, 1], [2, -1]]

@@ -1,8 +1,9 @@
-"""Which items are considered for a customer, and their features.
+"""Find which items are considered for a customer, and their features.
 
-From the lists of the newest 120 items of the history: the best by z_n, by z_f and by how often they are
-bought afterwards (times popularity); what a chronological network predicts, where there is one; the
-bestsellers of 3 and of 14 days; and of what the customer has, what was bought most of late and most in all.
+From the lists of the newest 120 items of the history come the best by z_n, by z_f and by how often they are
+bought afterwards (times popularity). Further candidates are the items that a chronological network predicts,
+if there is one, and the bestsellers of 3 and of 14 days. Of the customer's own items, those that were bought
+most of late and most in all are candidates.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from state.memory.entries import decay_weight
 from state.popularity import counts as pop
 from state.popularity.counts import DAY_MS, WATERMARK_MS, Popularity
 
-OF_LISTS = 70  # by each of three orders
-OF_BESTSELLERS = 60  # of each of two windows
+OF_LISTS = 70  # candidates by each of three orders
+OF_BESTSELLERS = 60  # candidates of each of two windows
 OF_OWN_RECENT, OF_OWN_DAYS = 100, 60
 OF_PREDICTED = 30
 MOST = 3 * OF_LISTS + OF_PREDICTED + 2 * OF_BESTSELLERS + OF_OWN_RECENT + OF_OWN_DAYS
@@ -31,7 +32,7 @@ RELATED, BESTSELLER, OWN, PREDICTED = range(4)
 
 
 class History(NamedTuple):
-    """A customer's items as columns; numbers are the related lists', -1 for one it does not know."""
+    """A customer's items as columns; `item` has numbers of the related lists, -1 for an unknown item."""
 
     item: npt.NDArray[np.int32]
     first_ms: npt.NDArray[np.int64]
@@ -41,7 +42,7 @@ class History(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """[n] and [n, features]; `recommending.features.OWN_FEATURES` are 0 for items not owned."""
+    """The candidates in arrays [n] and [n, features]; `OWN_FEATURES` are 0 for items that are not owned."""
 
     item: npt.NDArray[np.int32]  # numbers of the related lists
     x: npt.NDArray[np.float64]
@@ -50,7 +51,7 @@ class Candidates(NamedTuple):
 
 
 class BestsellerNumbers(NamedTuple):
-    """Numbers of the related lists, best first."""
+    """Bestsellers as numbers of the related lists, best first."""
 
     of_3_days: npt.NDArray[np.int32]
     of_14_days: npt.NDArray[np.int32]
@@ -58,7 +59,7 @@ class BestsellerNumbers(NamedTuple):
 
 @kernel
 def number_of(to_popularity: npt.NDArray[np.int32], item: int) -> int:
-    """Return an item's number in the popularity, -1 if it has none, or came to the related lists since."""
+    """Return an item's number in the popularity, -1 if it has none or is newer than `to_popularity`."""
     return np.int64(to_popularity[item]) if item < len(to_popularity) else -1
 
 
@@ -82,7 +83,7 @@ def bestsellers(
 
 @kernel
 def _least_of_best(values: npt.NDArray[np.float64], most: int) -> float:
-    """Return what a value must exceed (or equal) to be among the best; never below the smallest positive."""
+    """Return the least value that is among the `most` best; it is at least the smallest positive value."""
     if len(values) <= most:
         return 1e-12
     return max(np.partition(values, len(values) - most)[len(values) - most], 1e-12)
@@ -99,15 +100,15 @@ def find(
     Parameters
     ----------
     to_popularity
-        Per item of the related lists its number in the popularity, -1 if it has none.
+        The number in the popularity of each item of the related lists, -1 if it has none.
     scratch, owned, sums
         Buffers.
     predicted
-        By a chronological network, best first: allowed, and not owned.
+        Items that a chronological network predicts, best first; all are allowed and not owned.
     allowed
-        Per item of the related lists whether it may be offered; empty: all.
+        For each item of the related lists whether it may be offered; empty: all may.
     unowned, own
-        Whether to look for items the customer does not have, and for those the customer has.
+        Whether to look for items that the customer does not have, and for those the customer has.
     """
     inverse = 1.0 / decay_weight(now_ms // 60_000)
     order = newest_first(history.last_ms)
@@ -186,7 +187,10 @@ def _consider(
     items: npt.NDArray[np.int32], sources: npt.NDArray[np.uint8], n: int, owned: Scratch, item: int,
     source: int,
 ) -> int:  # fmt: skip
-    """Put an item that is not owned behind the others, if it is not there; returns how many there are."""
+    """Put an item that is not owned behind the other candidates if it is not among them.
+
+    Return their number.
+    """
     considered = -owned.epoch[0]  # a stamp that no epoch has
     if owned.stamp[item] != considered:
         owned.stamp[item] = considered
@@ -200,7 +204,9 @@ def _add_own(
     items: npt.NDArray[np.int32], sources: npt.NDArray[np.uint8], n: int, p: Popularity,
     to_popularity: npt.NDArray[np.int32], history: History, now_ms: int, allowed: npt.NDArray[np.uint8],
 ) -> int:  # fmt: skip
-    """Put those of the customer's items behind the others that were bought most of late, and most in all."""
+    """Put the customer's own items that were bought most of late, and most in all, behind the other
+    candidates.
+    """
     n_own = len(history.item)
     often, days = np.full(n_own, -1.0), np.full(n_own, -1.0)
     for h in range(n_own):

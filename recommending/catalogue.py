@@ -1,4 +1,4 @@
-"""What is known of the items beside purchases: category, brand and price, and filters by them."""
+"""The category, brand and price of items, and filters by them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ NO_PRICE = np.nan
 
 @dataclass(frozen=True)
 class Filter:
-    """Which items may be offered; an item of which nothing is known fits only what does not ask.
+    """Which items may be offered. An item without an entry fits only a filter that does not ask for it.
 
     Attributes
     ----------
     categories, brands
-        One of these; empty: any.
+        The item must have one of these; empty: any.
     lowest_price, highest_price
-        Both inclusive; None: any.
+        The price must be in this range, both ends included; None: any.
     only, without
-        Item ids: none but these (empty: all), and none of these.
+        The item must be one of `only` (empty: any), and none of `without`.
     """
 
     categories: frozenset[str] = frozenset()
@@ -38,13 +38,13 @@ class Filter:
 
     @property
     def empty(self) -> bool:
-        """Whether everything fits."""
+        """Whether every item fits."""
         return self == Filter()
 
 
 @dataclass
 class Catalogue:
-    """Categories, brands and prices by number of `items`; group 0 is none.
+    """Categories, brands and prices by number of `items`; group 0 stands for none.
 
     >>> catalogue = Catalogue()
     >>> catalogue.put("tea", "drinks", "Assam & Co", 3.5)
@@ -83,9 +83,7 @@ class Known:
         self._numbers = IdMapping(related.items, catalogue.items, adding=False)
 
     def groups(self, buyers: npt.NDArray[np.int64]) -> Groups:
-        """Return the category and brand of every item of the related
-        lists, and their shares of all buyers.
-        """
+        """Return the category and brand of every item, and the shares of all buyers of each."""
         numbers = self._numbers.up_to_date()
         known = numbers >= 0
         of_item = np.zeros((len(numbers), 2), np.int32)
@@ -97,7 +95,7 @@ class Known:
         return Groups(of_item, *shares)
 
     def allowed(self, wanted: Filter) -> npt.NDArray[np.uint8]:
-        """Per item of the related lists whether it fits."""
+        """Return for each item of the related lists whether it fits."""
         numbers = self._numbers.up_to_date()
         known = numbers >= 0
         fits = np.ones(len(numbers), np.bool_)

@@ -1,16 +1,17 @@
-"""What a chronological network says of a customer: the items it predicts, and how it lifts any other.
+"""The predictions of a chronological network: the items it predicts for a customer, and its lift of others.
 
-The network was trained elsewhere, on what customers with such histories bought next:
+The network was trained elsewhere, on what customers with similar histories bought next:
 
     h = tanh(b + sum of U_x over the newest 120 items x of the history / sqrt(their number))
     p_y proportional to (purchases of y in the newest 14 days + 1/2) exp(V_y . h)
 
-So it moves the bestsellers of the day towards the customer, and needs no training to follow them. The shares
-are taken among the 1,000 items that it knows and that sell best: what it says of y, sold or not, is
+It moves the bestsellers of the day towards the customer, and needs no training to follow them. The shares are
+taken among the 1,000 items that it knows and that sell best. The feature of an item y, whether it sells or
+not, is
 
-    lift of y = log(p_y / q_y), q the shares by purchases alone
+    lift of y = log(p_y / q_y), where q are the shares by purchases alone
 
-and 0 of an item that it does not know.
+and 0 for an item that the network does not know.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ChronologicalModel:
-    """A trained network; never changed, so several threads may read it.
+    """A trained network. It never changes, so several threads may read it.
 
     Attributes
     ----------
     version
-        Shown in reports.
+        The version, shown in reports.
     items
-        Ids of its items; a number is a row of the arrays.
+        The ids of its items; an item's number is its row in the arrays.
     inward, outward, bias
-        U, V float32[items, hidden] and b float32[hidden].
+        U and V float32[items, hidden], and b float32[hidden].
     """
 
     version: int
@@ -51,8 +52,8 @@ class ChronologicalModel:
     bias: Floats
 
 
-class Saying:
-    """What a model says of one history."""
+class Prediction:
+    """The prediction of a model for one history."""
 
     def __init__(
         self, hidden: Floats, shift: float, outward: Floats, to_model: npt.NDArray[np.int32]
@@ -61,7 +62,7 @@ class Saying:
         self._outward, self._to_model = outward, to_model
 
     def lifts(self, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-        """float64[n] of items of the related lists."""
+        """Return the lift, float64[n], of items of the related lists."""
         found = np.zeros(len(items))
         fits = items < len(self._to_model)
         rows = np.full(len(items), -1)
@@ -72,7 +73,7 @@ class Saying:
 
 
 class Predictor:
-    """A model beside the related lists: what it says in the numbers of the related lists."""
+    """A model, applied to the numbers of the related lists."""
 
     def __init__(self, model: ChronologicalModel, related_items: Dictionary) -> None:
         self.model = model
@@ -82,7 +83,7 @@ class Predictor:
         self._prior = np.zeros(0, np.float32)
 
     def synchronise(self, p: Popularity, to_popularity: npt.NDArray[np.int32]) -> None:
-        """Take what sells best now for the shortlist."""
+        """Make the shortlist of the items that sell best now."""
         rows = self._to_model.up_to_date()[: len(to_popularity)]
         numbers = np.maximum(to_popularity[: len(rows)], 0)
         fits = (rows >= 0) & (to_popularity[: len(rows)] >= 0) & (p.available[numbers] > 0)
@@ -92,16 +93,17 @@ class Predictor:
         self._outward = self.model.outward[rows[self._items]]
         self._prior = np.log(sold[self._items] + 0.5).astype(np.float32)
 
-    def say(
+    def predict(
         self,
         items: npt.NDArray[np.int32],
         last_ms: npt.NDArray[np.int64],
         most: int,
         unfit: npt.NDArray[np.bool_],
-    ) -> tuple[npt.NDArray[np.int32], Saying | None]:
-        """Return the items of the shortlist that a history predicts, best first, and what is said of any.
+    ) -> tuple[npt.NDArray[np.int32], Prediction | None]:
+        """Return the items of the shortlist that a history predicts, best first, and the prediction for
+        others.
 
-        Nothing of a history of which the model knows no item.
+        If the model knows no item of the history, there are no items and the prediction is None.
 
         Parameters
         ----------
@@ -110,7 +112,7 @@ class Predictor:
         most
             How many to predict.
         unfit : bool[items of the related lists]
-            Those not to be predicted.
+            Items that must not be predicted.
         """
         numbers = self._to_model.numbers
         rows = np.full(len(items), -1)
@@ -128,7 +130,7 @@ class Predictor:
         scores[unfit[self._items]] = -np.inf
         best = np.argsort(-scores, kind="stable")[:most]
         found = self._items[best[scores[best] > -np.inf]]
-        return found, Saying(hidden, shift, model.outward, numbers)
+        return found, Prediction(hidden, shift, model.outward, numbers)
 
 
 def _log_sum(values: Floats) -> float:
@@ -137,6 +139,6 @@ def _log_sum(values: Floats) -> float:
 
 
 def _products(rows: Floats, vector: Floats) -> Floats:
-    """float32[n] of float32[n, hidden]; without BLAS, whose threads would wait for one another."""
+    """Return float32[n] of float32[n, hidden]; without BLAS, whose threads would wait for one another."""
     products: Floats = np.einsum("nh,h->n", rows, vector)
     return products

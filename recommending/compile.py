@@ -15,7 +15,7 @@ from state.popularity.view import ItemPopularity, PopularityView
 
 
 def exercise(customers: CustomerMachine, items: ItemMachine) -> None:
-    """Learn from one case, and recommend to one customer."""
+    """Learn from one example, and recommend to one customer."""
     related, catalogue = RelatedLists(4), Catalogue()
     catalogue.put("item-7", "tea", "Assam & Co", 3.5)
     lists = items.rank(np.arange(items.row_count))

@@ -1,4 +1,4 @@
-"""Experiments on customers: who is in which variant, and what the difference between two rates is worth."""
+"""Experiments on customers: who is in which variant, and whether the difference between two rates is real."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Variant:
 
 
 def parse(text: str) -> tuple[Variant, ...]:
-    """Variants from NAME=ALGORITHM:PERCENT, separated by commas; NAME= may be left out.
+    """Return the variants from NAME=ALGORITHM:PERCENT, separated by commas; NAME= may be left out.
 
     >>> [(v.name, v.algorithm, v.share) for v in parse("control=bestsellers:20, ours:80")]
     [('control', 'bestsellers', 0.2), ('ours', 'ours', 0.8)]
@@ -34,7 +34,7 @@ def parse(text: str) -> tuple[Variant, ...]:
     Raises
     ------
     BadSettings
-        If it is no such list, or the percents do not add up to 100.
+        If the text is no such list, or the percents do not add up to 100.
     """
     variants = []
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -57,7 +57,7 @@ def parse(text: str) -> tuple[Variant, ...]:
 
 
 def variant_of(variants: Sequence[Variant], customer_id: str) -> Variant | None:
-    """Return the variant a customer is in, always the same for the same shares; None without variants."""
+    """Return a customer's variant, which is always the same for the same shares; None without variants."""
     if not variants:
         return None
     place = xxhash.xxh3_64_intdigest(customer_id.encode(), seed=SEED) / 2**64
@@ -84,7 +84,7 @@ def interval(hits: int, cases: int) -> tuple[float, float]:
 
 
 def p_value(hits: int, cases: int, other_hits: int, other_cases: int) -> float:
-    """Return the probability of a difference at least as large if both rates were the same: two-sided z-test.
+    """Return the p of a two-sided z-test: how likely such a difference is if both rates are the same.
 
     >>> round(p_value(120, 1000, 90, 1000), 3)
     0.029

@@ -46,7 +46,7 @@ OWN_FEATURES = ("owned", "days", "often", "since", "gap", "due", "repeat", "rate
 FEATURES = NEW_FEATURES + OWN_FEATURES
 DAY14 = NEW_FEATURES.index("day14")
 CHRONOLOGICAL = NEW_FEATURES.index("chronological")
-LEAST_COSINE = 0.03  # so much more than nothing has an item that is in no list
+LEAST_COSINE = 0.03  # added to every cosine, so that an item in no list has a finite logarithm
 N_NEW, N_ALL = len(NEW_FEATURES), len(FEATURES)
 
 
@@ -55,9 +55,9 @@ def fill(
     x: npt.NDArray[np.float64], p: Popularity, numbers: npt.NDArray[np.int64], sums: Sums,
     places: npt.NDArray[np.int32], tastes: Tastes, items: npt.NDArray[np.int32], inverse: float,
 ) -> None:  # fmt: skip
-    """The features of any candidates, but for the chronological, which is 0.
+    """Fill in the features of any candidates, except the chronological one, which becomes 0.
 
-    All at once, as handing so many arrays over for each costs more than its logarithms.
+    It takes all candidates at once, because passing so many arrays for each costs more than its logarithms.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def fill_own(
     x: npt.NDArray[np.float64], p: Popularity, item: int, first_ms: int, last_ms: int, days: int,
     recent: float, now_ms: int,
 ) -> None:  # fmt: skip
-    """The features that an owned item has beside."""
+    """Fill in the further features of an owned item."""
     since = max(now_ms - last_ms, 0) / DAY_MS
     x[0] = 1.0
     x[1] = np.log(1.0 + days)

@@ -1,8 +1,8 @@
-"""Candidates from the lists of a customer's items, and what speaks for each: sums over the history.
+"""Gather candidates from the lists of a customer's items, and sum up what supports each of them.
 
-A past item x counts with weight q_x = exp(-age / 30 days) + 0.001, age being that of its newest purchase; of
-the newest 120. Over the lists that hold a candidate y, with N, E, F their counts (see
-`state.relatedness`) and R a row's sum of F, T the sum of all R:
+A past item x has the weight q_x = exp(-age / 30 days) + 0.001, where age is that of its newest purchase; only
+the newest 120 count. The sums are over the lists that hold a candidate y. N, E and F are their counts (see
+`state.relatedness`), R is a row's sum of F, and T the sum of all R:
 
     n, e        sum q N, sum q E
     after       sum q (customers who bought y after x)
@@ -11,7 +11,10 @@ the newest 120. Over the lists that hold a candidate y, with N, E, F their count
     z_f_last    the largest such z_f, unweighted, over the last five items
     cosine      sum q F / sqrt(f_x + 0.3), f_x the decayed buyers of x (`state.popularity.counts`): divided by
                 sqrt(f_y + 0.3) it is the cosine of decayed counts
-    raw, flawed, corrected     sums over the history, unweighted, of the historical scores
+    raw, flawed, corrected     sums of the historical scores over the history, unweighted
+
+`flawed` is the independence score, which compares N with buyers of x times buyers of y over all customers.
+Amazon's history calls it flawed because it ignores that heavy buyers buy everything.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ COSINE_SHRINK = 0.3
 
 
 class Sums(NamedTuple):
-    """[MOST] each, in the order candidates were come upon."""
+    """The sums of up to MOST candidates, in the order in which candidates were found."""
 
     item: npt.NDArray[np.int32]
     n: npt.NDArray[np.float64]
@@ -50,7 +53,7 @@ class Sums(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Where candidates are in `Sums`, by number of the related lists; reused without being cleared."""
+    """Where candidates are in `Sums`, by number of the related lists; it is reused without being cleared."""
 
     place: npt.NDArray[np.int32]
     stamp: npt.NDArray[np.int64]
@@ -58,9 +61,7 @@ class Scratch(NamedTuple):
 
 
 def new_sums() -> Sums:
-    """Return buffers; the sums of a candidate lie side by side: adding to
-    them touches two lines of memory.
-    """
+    """Return buffers; the sums of a candidate lie side by side, so that adding touches two cache lines."""
     table = np.empty((MOST, len(Sums._fields) - 1))
     return Sums(np.empty(MOST, np.int32), *(table[:, n] for n in range(table.shape[1])))
 
@@ -72,14 +73,14 @@ def new_scratch(capacity: int) -> Scratch:
 
 @kernel
 def newest_first(last_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return indices of the newest items of a history."""
+    """Return the indices of the newest items of a history."""
     order = np.argsort(-last_ms, kind="mergesort")
     return order[:QUERY_ITEMS]
 
 
 @kernel
 def weights(last_ms: npt.NDArray[np.int64], now_ms: int) -> npt.NDArray[np.float64]:
-    """q of past items by the times of their newest purchases."""
+    """Return the weight q of past items by the times of their newest purchases."""
     q = np.empty(len(last_ms))
     for i in range(len(last_ms)):
         q[i] = np.exp(-max(now_ms - last_ms[i], 0) / Q_TAU_MS) + Q_OLD
@@ -88,16 +89,16 @@ def weights(last_ms: npt.NDArray[np.int64], now_ms: int) -> npt.NDArray[np.float
 
 @kernel
 def pair_z(z: float, recent: float, mass: float, inverse: float, e_x: float) -> tuple[float, float]:
-    """(z_n, z_f) of an entry y in the list of x, neither below 0.
+    """Return (z_n, z_f) of an entry y in the list of x, neither below 0.
 
     Parameters
     ----------
     z, recent, mass
         (N - E) / sqrt(E + 20), F as of the landmark, and R_y as of the landmark.
     inverse
-        F times it is as of now.
+        The factor that brings F from the landmark to now.
     e_x
-        R_x as of now, over T: `expects`.
+        R_x as of now, over T: see `expects`.
     """
     e_f = e_x * mass
     z_f = (recent * inverse - e_f) / np.sqrt(e_f + SHRINK_RECENT)
@@ -106,7 +107,7 @@ def pair_z(z: float, recent: float, mass: float, inverse: float, e_x: float) -> 
 
 @kernel
 def expects(a: ListArrays, x: int, inverse: float) -> float:
-    """`e_x` of `pair_z`."""
+    """Return `e_x` of `pair_z`."""
     return a.recent_mass[x] * inverse / max(a.total[0], 1e-300)
 
 
@@ -118,7 +119,7 @@ def _ask_for_bytes(at: int, size: int) -> None:
 
 @kernel
 def _ask_for(a: ListArrays, x: int) -> None:
-    """Prefetch the list of x: lists are far apart in memory, and of one history each is read once."""
+    """Prefetch the list of x: lists are far apart in memory, and each list of a history is read once."""
     first, n = x * np.int64(a.item.shape[1]), np.int64(a.length[x])
     _ask_for_bytes(address_of(a.item) + 4 * first, 4 * n)
     _ask_for_bytes(address_of(a.together) + 4 * first, 4 * n)
@@ -133,10 +134,10 @@ def gather(
     a: ListArrays, scratch: Scratch, sums: Sums, history: npt.NDArray[np.int32], q: npt.NDArray[np.float64],
     recent_buyers: npt.NDArray[np.float64], inverse: float, customers: int,
 ) -> int:  # fmt: skip
-    """Fill `sums` from the lists of a history, newest item first; returns how many candidates there are.
+    """Fill `sums` from the lists of a history, newest item first; return how many candidates there are.
 
-    `recent_buyers` are those of the history's items as of now, f above. `flawed` needs `customers`, and is
-    left at 0 with 0 of them: only who asks for it pays for it.
+    `recent_buyers` are those of the history's items as of now, f above. The independence score `flawed` needs
+    `customers`; with 0 of them it stays 0, which saves its time.
     """
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     items, recent, recent_mass = a.item, a.recent, a.recent_mass

@@ -1,8 +1,8 @@
-"""Numbers of ids by their bytes, for kernels that read messages.
+"""Find the number of an id by its bytes, for kernels that read messages.
 
-A hash table with open addressing beside the dictionary: slots hold numbers, and the bytes of all ids lie one
-behind the other, so that a look compares what it finds. In memory whatever the budget, 24 bytes an id beside
-its letters.
+It is a hash table with open addressing in addition to the dictionary. The slots hold numbers, and the bytes
+of all ids lie one behind the other, so that a look-up can compare them. It is in memory whatever the budget,
+and takes 24 bytes per id in addition to its letters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ONE, _EIGHT, _FOLD = np.uint64(1), np.uint64(8), np.uint64(32)
 
 
 class IdArrays(NamedTuple):
-    """The table."""
+    """The arrays of the table."""
 
     slots: npt.NDArray[np.int32]  # number + 1, 0 where there is none; a power of two, half of them empty
     starts: npt.NDArray[np.int64]  # by number: where the bytes of the id are in `blob`
@@ -75,7 +75,7 @@ class IdTable:
 
 @kernel
 def _last_bytes(at: int, size: int) -> np.uint64:
-    """Return the last `size` modulo 8 of so many bytes, as a word."""
+    """Return the last `size` modulo 8 of `size` bytes, as a word."""
     left = np.uint64(size & 7)
     return np.uint64(load_any(at + size - (size & 7)) & ((_ONE << (_EIGHT * left)) - _ONE))
 
@@ -102,8 +102,9 @@ def _same(one: int, other: int, size: int) -> bool:
 
 @kernel
 def find(t: IdArrays, at: int, size: int) -> int:
-    """Return the number of the id whose bytes are at an address, with `PADDING` behind them; -1 if there is
-    none.
+    """Return the number of the id whose bytes are at an address, -1 if there is none.
+
+    There must be `PADDING` bytes behind them.
     """
     mask = np.int64(len(t.slots) - 1)
     slot = np.int64(_hash(at, size)) & mask

@@ -82,9 +82,9 @@ class Learner:
         Parameters
         ----------
         basket
-            int32[m], numbers of the related lists: distinct items.
+            int32[m], the distinct items of the basket, as numbers of the related lists.
         time_ms
-            Event time.
+            The event time.
 
         Returns
         -------

@@ -1,11 +1,11 @@
-"""Which of the ranked candidates to show: in the ranker's order, but not all for one reason.
+"""Pick the candidates to show: in the ranker's order, but not all for the same reason.
 
-Several people may buy on one account, and one purchase may have many neighbours. So the items of a shelf
-cover the account's purchases (COVER, in Verstrepen and Goethals, Top-N Recommendation for Shared Accounts,
-RecSys 2015): candidates are gone through in order of their scores; one is put back if all purchases that
-explain it already explain enough of those taken (half of the shelf, or more where purchases are few). Which
-purchases explain an item is their DAMIB: the first m of its reasons, strongest first, with the largest
-sum / m^p, p = 0.75. An item without reasons (a bestseller) is never put back. There the order is by
+Several people may share an account, and one purchase may have many neighbours. So the items of a shelf cover
+the account's purchases (COVER, in Verstrepen and Goethals, Top-N Recommendation for Shared Accounts, RecSys
+2015). Candidates are considered in order of their scores. A candidate is put back if all purchases that
+explain it already explain enough of those taken (half of the shelf, or more where purchases are few). The
+purchases that explain an item are its DAMIB: the first m of its reasons, strongest first, with the largest
+sum / m^p, p = 0.75. An item without reasons (a bestseller) is never put back. In the paper the order is by
 length-adjusted sums; here it stays the ranker's.
 """
 
@@ -20,7 +20,7 @@ from state.memory.arrays import kernel
 
 REASONS = 3
 P = 0.75
-PICKED_FROM = 5  # times as many candidates as are shown take part
+PICKED_FROM = 5  # the items are picked from so many times as many candidates
 
 
 @kernel
@@ -28,7 +28,8 @@ def reasons(
     a: ListArrays, scratch: Scratch, chosen: npt.NDArray[np.int32], query: npt.NDArray[np.int32],
     q: npt.NDArray[np.float64], inverse: float,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:  # fmt: skip
-    """Return what speaks most for each chosen item: indices into the query, -1 for none, and q (z_n + z_f).
+    """Return the strongest reasons of each chosen item: indices into the query (-1 for none), and q (z_n +
+    z_f).
 
     Returns
     -------
@@ -37,7 +38,7 @@ def reasons(
     for c in range(len(chosen)):
         scratch.place[chosen[c]] = c
     which = np.full((len(chosen), REASONS), -1, np.int32)
-    # a byte an item, as every entry of every list is looked at
+    # a byte per item, because every entry of every list is looked up
     wanted = np.zeros(len(scratch.stamp), np.uint8)
     for item in chosen:
         wanted[item] = 1
@@ -86,10 +87,9 @@ def explanation(parts: npt.NDArray[np.float64]) -> int:
 def cover(
     which: npt.NDArray[np.int32], parts: npt.NDArray[np.float64], k: int, purchases: int
 ) -> npt.NDArray[np.int64]:
-    """Return indices of the k candidates to show, of candidates in order of their scores; in that order
-    again.
+    """Return the indices of the k candidates to show, in the order of their scores.
 
-    `purchases` is how many there are to cover.
+    The candidates must be given in this order; `purchases` is how many there are to cover.
     """
     n = len(which)
     taken = np.zeros(n, np.bool_)
@@ -109,7 +109,7 @@ def cover(
                     explained[which[c, r]] += 1
                 taken[c] = True
                 count += 1
-        each += each  # all is covered: begin anew
+        each += each  # everything is covered: start again with a larger share
     return np.flatnonzero(taken)
 
 
@@ -119,22 +119,23 @@ def pick(
     scores: npt.NDArray[np.float64], history: npt.NDArray[np.int32], last_ms: npt.NDArray[np.int64],
     now_ms: int, inverse: float, k: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:  # fmt: skip
-    """Return the candidates to show, and why.
+    """Return the candidates to show, and the reasons.
 
     Parameters
     ----------
     items, own, scores
-        Of the candidates their numbers of the related lists, whether the customer has them, and their scores.
+        The candidates' numbers of the related lists, whether the customer has them, and their scores.
     history, last_ms
         The customer's items, and when each was bought last.
     inverse
-        What F as of the landmark is to be multiplied with to be as of now.
+        The factor that brings F from the landmark to now.
 
     Returns
     -------
     int64[m], int32[m, REASONS]
-        Indices of at most k candidates, best first; the items of the history that speak most for each,
-        strongest first, -1 for none. One that is bought again needs no other reason, and has none.
+        The indices of at most k candidates, best first; the items of the history that are the strongest
+        reasons for each, strongest first, -1 for none. An item that is bought again needs no other reason,
+        and has none.
     """
     order = np.argsort(-scores, kind="mergesort")[: PICKED_FROM * k]
     newest = newest_first(last_ms)

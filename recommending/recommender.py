@@ -1,4 +1,4 @@
-"""Recommendations for a customer at a moment: from the lists, the popularity and the customer's history."""
+"""Recommend to a customer at a moment, from the lists, the popularity and the customer's history."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ NO_HISTORY = History(
 _ALL = np.zeros(0, np.uint8)
 _NOTHING = np.zeros(0, np.int32)
 
-# weights that suit shops and films alike: between what was learnt from a year of groceries and from watches;
-# those of all items lean a little to what synthetic shops taught (docs/decisions/0025)
+# weights that suit shops and films alike: between those learnt from a year of groceries and from watches;
+# those of all items lean a little to those learnt from synthetic shops (docs/decisions/0025)
 START_NEW = {
     "day3": 0.25, "day14": 0.3, "age": -0.05, "trend": 0.1, "recent": 0.15, "lift": 0.25, "lift_after": 0.05,
     "cosine": 0.1, "together": 0.1, "category": 0.1, "brand": 0.1, "raw": 0.05, "corrected": 0.1,
@@ -81,9 +81,9 @@ class Recommendation(NamedTuple):
     Attributes
     ----------
     score
-        What the shelf is ordered by, highest first.
+        The score by which the shelf is ordered, highest first.
     because
-        Items of the customer that speak most for it, strongest first.
+        The customer's items that are the strongest reasons, strongest first.
     """
 
     item_id: str
@@ -93,15 +93,15 @@ class Recommendation(NamedTuple):
 
 
 class Popular(Protocol):
-    """The popularity of a whole catalogue: an item machine's, or `state.popularity.view`."""
+    """The popularity of a whole catalogue: that of an item machine, or `state.popularity.view`."""
 
     @property
     def items(self) -> AnyIds:
-        """Ids of the items."""
+        """The ids of the items."""
 
     @property
     def popularity(self) -> Popularity:
-        """By number of `items`."""
+        """The popularity by number of `items`."""
 
     @property
     def watermark_ms(self) -> int:
@@ -109,15 +109,15 @@ class Popular(Protocol):
 
     @property
     def customers(self) -> int:
-        """Customers with an item."""
+        """The number of customers with an item."""
 
     @property
     def purchases(self) -> int:
-        """Purchases so far: a measure of how much has changed."""
+        """The number of purchases so far: a measure of how much has changed."""
 
 
 class Recommender:
-    """What recommends one kind of items to the customers of one partition.
+    """Recommends one kind of items to the customers of one partition.
 
     Parameters
     ----------
@@ -128,14 +128,14 @@ class Recommender:
     popular
         The popularity of the whole catalogue.
     catalogue
-        Categories, brands and prices.
+        The categories, brands and prices.
     rankers
-        "new" for what a customer does not have, "all" for everything; others may share them.
+        "new" ranks what a customer does not have, "all" everything; others may share them.
 
     Attributes
     ----------
     sums
-        Of the candidates found last.
+        The sums of the candidates found last.
     """
 
     def __init__(
@@ -166,7 +166,9 @@ class Recommender:
         return None if self._predictor is None else self._predictor.model
 
     def use(self, model: ChronologicalModel | None) -> None:
-        """Go on with another model, or without one. To be called before, and as, `synchronise`."""
+        """Use another model, or none, from now on. Must be called before `synchronise`, under the same
+        conditions.
+        """
         if model is not self.model:
             self._predictor = None if model is None else Predictor(model, self.related.items)
             self._looked_at = (-REFRESH_PURCHASES, 0)
@@ -198,7 +200,7 @@ class Recommender:
     def history(self, customer_id: str, profile_id: str | None = None) -> History:
         """Return a customer's items, or those that a profile bought last; empty for an unknown customer.
 
-        `related.lock` must be held, and nobody change the customer machine.
+        `related.lock` must be held, and nobody may change the customer machine meanwhile.
         """
         self.customers.bring_in([customer_id], [])
         slot = self.customers.customers.get(customer_id)
@@ -218,7 +220,9 @@ class Recommender:
         )  # fmt: skip
 
     def in_related(self, items: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
-        """Return the related lists' numbers of items of the customer machine. `related.lock` must be held."""
+        """Return the numbers of the related lists for items of the customer machine. `related.lock` must be
+        held.
+        """
         return self._from_history.up_to_date()[items]
 
     def candidates(
@@ -230,35 +234,37 @@ class Recommender:
         wanted: Filter | None = None,
         flawed: bool = True,
     ) -> Candidates:
-        """Return candidates as of now, which is the newest event time seen. `related.lock` must be held.
+        """Return the candidates as of now, which is the newest event time seen. `related.lock` must be held.
 
-        Without `flawed` their sums for the algorithm of this name are 0.
+        Without `flawed` their independence scores are 0, which saves time.
         """
         self.related.make_room()
         if len(self._scratch.place) < len(self.related.items):
             n = 2 * len(self.related.items)
             self._scratch, self._owned = new_scratch(n), new_scratch(n)
         allowed = _ALL if wanted is None or wanted.empty else self._known.allowed(wanted)
-        predicted, said = _NOTHING, None
+        predicted, prediction = _NOTHING, None
         if self._predictor is not None and unowned:
             unfit = np.zeros(len(self.related.items), np.bool_)
             unfit[: len(allowed)] = allowed == 0
             unfit[history.item[history.item >= 0]] = True
-            predicted, said = self._predictor.say(history.item, history.last_ms, OF_PREDICTED, unfit)
+            predicted, prediction = self._predictor.predict(
+                history.item, history.last_ms, OF_PREDICTED, unfit
+            )
         found = find(
             self.related.arrays, self.popular.popularity, self._to_popularity.numbers, self._scratch,
             self._owned, self.sums, self._tastes, self._best, predicted, history, self.popular.watermark_ms,
             self.popular.customers if flawed else 0, allowed, unowned, own,
         )  # fmt: skip
-        if said is not None:
+        if prediction is not None:
             new = found.source != OWN
-            found.x[new, CHRONOLOGICAL] = said.lifts(found.item[new])
+            found.x[new, CHRONOLOGICAL] = prediction.lifts(found.item[new])
         return found
 
     def scores(
         self, found: Candidates, shelf: Shelf, algorithm: AlgorithmName = "ours"
     ) -> npt.NDArray[np.float64]:
-        """Return what an algorithm says of the candidates found last: "ours" by the shelf's ranker."""
+        """Return an algorithm's scores of the candidates found last; "ours" is the shelf's ranker."""
         if algorithm == "bestsellers":
             return found.x[:, DAY14]
         if algorithm != "ours":
@@ -276,7 +282,7 @@ class Recommender:
         wanted: Filter | None = None,
         algorithm: AlgorithmName = "ours",
     ) -> list[Recommendation]:
-        """Return the k best for a history, best first; fewer where there are no more candidates.
+        """Return the k best items for a history, best first; fewer if there are no more candidates.
 
         `related.lock` must be held.
 

@@ -1,8 +1,8 @@
-"""The lists of all items of a kind as arrays: what the recommender reads.
+"""The related lists of all items of a kind as arrays, which the recommender reads.
 
-Filled from messages, or from item machines of this process. F travels decayed to the moment of its list; here
-it is kept as of a fixed landmark (`state.memory.entries.LANDMARK_MINUTE`), so that sums over lists of
-different moments need no care.
+They are filled from messages, or from item machines of this process. In a message F is decayed to the moment
+of its list; here it is as of a fixed landmark (`state.memory.entries.LANDMARK_MINUTE`), so that lists of
+different moments can be summed. "A number of the related lists" is a number in their dictionary `items`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNKNOWN = -1
 
 
 class ListArrays(NamedTuple):
-    """By number of the related lists; [n] or [n, k]. F and its sums are as of the landmark."""
+    """The arrays by number of the related lists, [n] or [n, k]. F and its sums are as of the landmark."""
 
     length: npt.NDArray[np.int32]
     item: npt.NDArray[np.int32]
@@ -45,15 +45,15 @@ class AnyEntry(Protocol):
 
     @property
     def item_id(self) -> str:
-        """Whose entry it is."""
+        """The item of the entry."""
 
     @property
     def together(self) -> int:
-        """N."""
+        """N, the customers who have both items."""
 
     @property
     def after(self) -> int:
-        """Those of N who have it after the list's item."""
+        """The customers among N who have it after the list's item."""
 
     @property
     def recent(self) -> float:
@@ -61,11 +61,11 @@ class AnyEntry(Protocol):
 
     @property
     def expected(self) -> float:
-        """E."""
+        """E, the expected number of such customers."""
 
 
 class Entry(NamedTuple):
-    """`AnyEntry`."""
+    """An entry of a list, as `AnyEntry`."""
 
     item_id: str
     together: int
@@ -76,15 +76,12 @@ class Entry(NamedTuple):
 
 @kernel
 def landmark_weight(time_ms: int) -> float:
-    """Return what F of a moment is to be multiplied with to be as of the landmark.
-
-    F is as of whole minutes.
-    """
+    """Return the factor that brings F from a moment to the landmark; F is as of whole minutes."""
     return float(decay_weight(time_ms // 60_000))
 
 
 class RelatedLists:
-    """Lists of up to k entries. `lock` is held while it is changed, and to be held while it is read."""
+    """Lists of up to k entries. Whoever changes or reads them must hold `lock`."""
 
     def __init__(self, k: int) -> None:
         self.k = k
@@ -93,11 +90,11 @@ class RelatedLists:
         self.arrays = _new(1024, k)
 
     def make_room(self) -> None:
-        """Room for every item known by now."""
+        """Make room for every item known by now."""
         n = len(self.items)
         if n > len(self.arrays.length):
             columns: list[Any] = list(self.arrays)
-            del self.arrays  # so that of each column the old is gone before the next is made
+            del self.arrays  # so that each old column is freed before the next is made
             for i, old in enumerate(columns):
                 if len(old) > 1:
                     columns[i] = np.zeros((n + n // 2, *old.shape[1:]), old.dtype)
@@ -113,7 +110,7 @@ class RelatedLists:
             self.put_entries(number, entries, as_of_ms=as_of_ms)
 
     def put_head(self, item_id: str, *, buyers: int, recent_mass: float, as_of_ms: int) -> int:
-        """Take in what a message says of the item itself; returns the item's number. Lock held."""
+        """Take in what a message says of the item itself; return the item's number. The lock must be held."""
         owner = self.items.number(item_id)
         self.make_room()
         a, weight = self.arrays, landmark_weight(as_of_ms)
@@ -121,7 +118,7 @@ class RelatedLists:
         return owner
 
     def put_entries(self, owner: int, entries: Sequence[AnyEntry], *, as_of_ms: int) -> None:
-        """Take in the entries of an item's list, in place of those it had. Lock held."""
+        """Replace the entries of an item's list. The lock must be held."""
         number = self.items.number
         numbers = [number(e.item_id) for e in entries[: self.k]]
         self.make_room()
@@ -151,7 +148,7 @@ class RelatedLists:
 
 
 class IdMapping:
-    """From the numbers of one dictionary to those of another, by the ids. Both only grow.
+    """A mapping from the numbers of one dictionary to those of another, by the ids. Both only grow.
 
     >>> ours, theirs = Dictionary(), Dictionary()
     >>> [theirs.number(name) for name in ("milk", "tea")], ours.number("tea")
@@ -164,7 +161,7 @@ class IdMapping:
     Attributes
     ----------
     numbers : int32[n]
-        What `up_to_date` gave last.
+        What `up_to_date` returned last.
     """
 
     def __init__(self, source: AnyIds, target: AnyIds, *, adding: bool) -> None:
@@ -176,7 +173,10 @@ class IdMapping:
         self._target_size = 0
 
     def up_to_date(self) -> npt.NDArray[np.int32]:
-        """Per number of the source the target's; new ones are made if `adding`, else UNKNOWN (-1)."""
+        """Return the target's number for each number of the source.
+
+        New ids are added to the target if `adding`; otherwise their number is UNKNOWN (-1).
+        """
         n = len(self._source)
         if n > len(self._numbers):
             grown = np.full(max(2 * n, 1024), UNKNOWN, np.int32)
@@ -223,7 +223,7 @@ def _new(capacity: int, k: int) -> ListArrays:
 
 @kernel
 def put_head(a: ListArrays, owner: int, buyers: int, recent_mass: float) -> None:
-    """Put down what is known of a list's item itself; `recent_mass` is as of the landmark."""
+    """Write what is known of a list's item itself; `recent_mass` is as of the landmark."""
     a.buyers[owner] = buyers
     a.total[0] += recent_mass - a.recent_mass[owner]
     a.recent_mass[owner] = recent_mass
@@ -234,7 +234,7 @@ def put_entry(
     a: ListArrays, owner: int, place: int, item: int, together: int, after: int, recent: float,
     expected: float,
 ) -> None:  # fmt: skip
-    """Put down an entry of a list; `recent` is as of the landmark."""
+    """Write an entry of a list; `recent` is as of the landmark."""
     a.item[owner, place] = item
     a.together[owner, place] = together
     a.after[owner, place] = after

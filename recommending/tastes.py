@@ -1,4 +1,4 @@
-"""A customer's taste in categories and brands, against what everybody buys."""
+"""A customer's taste in categories and brands, compared with what everybody buys."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import numpy.typing as npt
 
 from state.memory.arrays import kernel
 
-SHRINK = 3.0  # past purchases that everybody's shares count as
+SHRINK = 3.0  # everybody's shares count as so many past purchases
 
 
 class Groups(NamedTuple):
-    """The category and brand of each item of the related lists (0: none),
-    and their shares of all purchases.
-    """
+    """The category and brand of each item of the related lists (0: none), and their shares of all buyers."""
 
     of_item: npt.NDArray[np.int32]  # [items, 2]
     category_share: npt.NDArray[np.float64]
@@ -23,7 +21,7 @@ class Groups(NamedTuple):
 
 
 class Tastes(NamedTuple):
-    """A customer's weight per group, beside `Groups`."""
+    """A customer's weight in each group, and the groups."""
 
     groups: Groups
     category: npt.NDArray[np.float64]
@@ -32,12 +30,12 @@ class Tastes(NamedTuple):
 
 
 def no_groups() -> Groups:
-    """Nothing is known of any item."""
+    """Return groups in which no item has a category or brand."""
     return Groups(np.zeros((0, 2), np.int32), np.zeros(1), np.zeros(1))
 
 
 def new_tastes(groups: Groups) -> Tastes:
-    """Of nobody yet."""
+    """Return tastes without any customer's weights."""
     return Tastes(
         groups, np.zeros(len(groups.category_share)), np.zeros(len(groups.brand_share)), np.zeros(1)
     )
@@ -45,7 +43,7 @@ def new_tastes(groups: Groups) -> Tastes:
 
 @kernel
 def learn(t: Tastes, history: npt.NDArray[np.int32], q: npt.NDArray[np.float64]) -> None:
-    """Sum up a history; `forget` undoes it."""
+    """Add up a history; `forget` undoes it."""
     t.total[0] = 0.0
     for h in range(len(history)):
         x = np.int64(history[h])
@@ -57,7 +55,7 @@ def learn(t: Tastes, history: npt.NDArray[np.int32], q: npt.NDArray[np.float64])
 
 @kernel
 def forget(t: Tastes, history: npt.NDArray[np.int32]) -> None:
-    """Back to nobody."""
+    """Undo `learn`."""
     for x in history:
         if 0 <= x < len(t.groups.of_item):
             t.category[t.groups.of_item[x, 0]] = 0.0
@@ -66,7 +64,9 @@ def forget(t: Tastes, history: npt.NDArray[np.int32]) -> None:
 
 @kernel
 def taste(t: Tastes, item: int) -> tuple[float, float]:
-    """log of how much more than everybody the customer buys of an item's category, and of its brand."""
+    """Return the log of how much more than everybody the customer buys of an item's category, and of its
+    brand.
+    """
     if not 0 <= item < len(t.groups.of_item):
         return 0.0, 0.0
     category, brand = t.groups.of_item[item, 0], t.groups.of_item[item, 1]

@@ -1,4 +1,4 @@
-"""What is asked of a read model, as what becomes JSON: with titles, and 404 for what is not there."""
+"""Answers from a read model, as what becomes JSON: with titles, and status 404 for what does not exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOT_PUBLISHED = "correct the id; for one without events /api/recommend/CUSTOMER 
 
 
 def describe(model: ReadModel, item_id: str) -> dict[str, Any]:
-    """Return what the catalogue says of an item; null where it says nothing."""
+    """Return an item's entry in the catalogue; its fields are null if there is none."""
     item = model.items.get(item_id)
     if item is None:
         nothing = dict.fromkeys(("title", "category", "brand", "price", "available"))
@@ -62,7 +62,7 @@ def related(model: ReadModel, of: KindModel, item_id: str, k: int) -> dict[str, 
 def sellers(
     model: ReadModel, of: KindModel, category: str | None, k: int, *, trending: bool
 ) -> dict[str, Any]:
-    """Return bestsellers, or what rises, of everything or of a category."""
+    """Return bestsellers or trending items, of everything or of a category."""
     found = of.sellers(category, trending=trending)
     if found is None and category is not None and category not in categories(model, of):
         raise ApiError(
@@ -80,7 +80,7 @@ def sellers(
 
 
 def categories(model: ReadModel, of: KindModel) -> list[str]:
-    """Return all that the catalogue or the bestsellers know, in order."""
+    """Return all categories of the catalogue and of the bestsellers, in order."""
     named = {item.category for item in model.items.values() if item.category}
     return sorted(named | of.categories())
 
@@ -174,9 +174,7 @@ def _behind(end: int | None, position: int) -> int | None:
 
 
 def status(model: ReadModel) -> dict[str, Any]:
-    """Return how far everything is: per kind what is published, per task
-    where it is and what it lags behind.
-    """
+    """Return how far everything is: what is published per kind, and position and lag per task."""
     now_ms = time.time() * 1000
     tasks = []
     for name, progress in sorted(model.tasks.items()):
@@ -208,7 +206,7 @@ def status(model: ReadModel) -> dict[str, Any]:
 
 
 def _word(of: KindModel) -> str | None:
-    """Return the word for a plain event of the kind; none where nobody publishes events of it."""
+    """Return the word for a plain event of the kind; None if nobody publishes events of it."""
     return of.kind.word if isinstance(of.kind, EventKind) else None
 
 

@@ -202,9 +202,9 @@ class Api:
 
 
 def _with_id(path: str) -> tuple[str, str]:
-    """Return the paths of a question about one id: any but . and ..
+    """Return the paths of a question about one id: one with an id that is not . or .., and one for any id.
 
-    Behind it, and any as the parameter id.
+    The second takes the id as the parameter `id`.
     """
     return f"{path}/{{id:[^/]+}}", path
 
@@ -247,9 +247,7 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def _safe(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Return the page loads nothing from elsewhere, runs no script that is not ours, and is always the
-    newest.
-    """
+    """Add headers: the page loads nothing from elsewhere, runs only our scripts, and is always the newest."""
     response = await handler(request)
     if response.prepared:  # a stream that has ended
         return response

@@ -1,4 +1,4 @@
-"""What can be wrong with a question: answered as JSON, with what it is, where, and what to do."""
+"""The errors of questions, which are answered as JSON: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class ApiError(Exception):
     Attributes
     ----------
     status
-        HTTP status.
+        The HTTP status.
     what, where, what_to_do
         Sentences for the one who asked; `where` names the parameter or the part of the system.
     """
@@ -21,5 +21,5 @@ class ApiError(Exception):
 
 
 def bad(where: str, what: str, what_to_do: str) -> ApiError:
-    """Return a parameter that cannot be used."""
+    """Return the error of a parameter that cannot be used."""
     return ApiError(400, what, where=f"parameter {where}", what_to_do=what_to_do)

@@ -1,4 +1,4 @@
-"""Fills a read model from Kafka, from the beginning of its topics and then as they grow."""
+"""Fill a read model from Kafka, from the beginning of its topics and then as they grow."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ModelFollower:
         self._looked = 0.0
 
     async def run(self) -> None:
-        """Read until cancelled, over outages of Kafka."""
+        """Read until cancelled, and continue after outages of Kafka."""
         while True:
             consumer = new_reader(self._bootstrap, max_partition_fetch_bytes=4 << 20)
             try:

@@ -28,7 +28,7 @@ class OfTask(NamedTuple):
 
 OF_TASKS = (
     OfTask("applied_offset", "applied", "offset after the last record that is counted"),
-    OfTask("stored_offset", "stored", "offset a restart goes on from"),
+    OfTask("stored_offset", "stored", "offset that a restart continues from"),
     OfTask("listed_offset", "listed", "offset up to which every list is up to date"),
     OfTask("recommended_offset", "recommended", "offset up to which recommendations follow from the events"),
     OfTask("model_version", "model", "version of the chronological model in use; nothing without one"),

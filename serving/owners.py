@@ -1,5 +1,5 @@
-"""Questions that only the process which holds a customer can answer: recommendations computed now, of a
-recommender, and the history, of a worker.
+"""Ask the processes that hold a customer or an item for what only they know: recommendations computed now,
+a history, raw counts.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _decode_counts = msgspec.json.Decoder(_Counts).decode
 
 
 class Owners:
-    """Asks recommenders; a session of aiohttp that is to be closed."""
+    """Asks recommenders; it has a session of aiohttp that must be closed."""
 
     def __init__(self, model: ReadModel, partitions: int) -> None:
         self._model, self._partitions = model, partitions
@@ -166,7 +166,7 @@ class Owners:
         return _understood(_decode_counts, raw, where).most_together
 
     def _workers(self, kind: Kind, role: str = REPORTED) -> set[str]:
-        """Addresses of the processes of a role that hold a partition of a kind's events."""
+        """Return the addresses of the processes of a role that hold a partition of a kind's events."""
         names = (f"{role}{kind.events.name}-{partition}" for partition in range(self._partitions))
         return {self._model.tasks[name].worker for name in names if name in self._model.tasks}
 

@@ -1,4 +1,4 @@
-"""Parameters of a question, each checked: what is wrong is named, and what would be right."""
+"""The parameters of a question. Each is checked; an error names what is wrong and what is expected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FLAGS = {"1": True, "true": True, "0": False, "false": False}
 
 
 class Parameters:
-    """The parameters of a request, of which it may have those in `known`; others are refused by name."""
+    """The parameters of a request. It may only have those in `known`; others are refused by name."""
 
     def __init__(self, request: web.Request, known: tuple[str, ...]) -> None:
         self._query = request.query
@@ -30,8 +30,8 @@ class Parameters:
                 raise bad(name, f"{request.path} has no parameter {name!r}", offered)
 
     def id(self) -> str:
-        """Return the id in the path, or the parameter of that name: browsers do not send a path that ends in
-        ..
+        """Return the id in the path, or the parameter `id`, since browsers do not send a path that ends in
+        `..`.
         """
         name = self._path.get("id") or self._query.get("id", "")
         if not name:
@@ -67,7 +67,7 @@ class Parameters:
         return int(text)
 
     def flag(self, name: str) -> bool:
-        """Return whether something is asked for."""
+        """Return whether a flag is set."""
         text = self._query.get(name, "0")
         if text not in FLAGS:
             raise bad(
@@ -89,7 +89,7 @@ class Parameters:
         return price
 
     def kind(self, kinds: Mapping[str, Any], default: str | None) -> str | None:
-        """Return the name of a kind, one of those that can be asked for."""
+        """Return the name of one of the kinds, or the default."""
         name = self.text("kind") or default
         if name is not None and name not in kinds:
             raise bad(

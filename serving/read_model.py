@@ -1,7 +1,7 @@
-"""What the compacted topics hold, in memory: the newest message of every key.
+"""The content of the compacted topics in memory: the newest message of every key.
 
-Lists are most of it: they stay as they came, compressed, and are decoded when they are asked for. Of each
-only the number of buyers is read at once, since searching orders by it.
+Most of it is lists: they stay as they came, compressed, and are decoded on request. Only the number of buyers
+of each is read at once, because searching orders by it.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ _decode_whose = msgspec.json.Decoder(_Whose).decode
 
 @dataclass
 class KindModel:
-    """What is published of one kind of lists; bestsellers and the like only of one of events.
+    """What is published of one kind of lists; only kinds of events have bestsellers and the like.
 
     Attributes
     ----------
     buyers : dict[str, int]
-        By item that has a list: customers who have it, or who watched it.
+        For each item with a list, the customers who have it, or who watched it.
     quality, learnt : dict
-        By key of their records.
+        The messages by key of their records.
     taken_lists, taken_sellers, taken_qualities : int
-        How many records of lists, bestsellers and hit rates were taken in so far.
+        The numbers of records of lists, bestsellers and hit rates that were taken in so far.
     """
 
     kind: Kind
@@ -86,18 +86,18 @@ class KindModel:
         return None if packed is None else decode_related(unpack(packed))
 
     def sellers(self, category: str | None, *, trending: bool) -> Sellers | None:
-        """Return bestsellers or what rises, of everything or of a category; None where nothing does."""
+        """Return bestsellers or trending items, of everything or of a category; None if there are none."""
         prefix = "trending" if trending else "category"
         key = f"{prefix}:{category}" if category is not None else "trending" if trending else "all"
         value = self._sellers.get(key)
         return None if value is None else decode_sellers(value)
 
     def categories(self) -> set[str]:
-        """Categories in which something sells."""
+        """Return the categories that have bestsellers."""
         return {key.removeprefix("category:") for key in self._sellers if key.startswith("category:")}
 
     def recommendations(self, customer_id: str, profile_id: str | None = None) -> Recommendations | None:
-        """Return what is published for a customer or a profile, None without."""
+        """Return what is published for a customer or a profile, None if nothing is."""
         value = self._recommended.get(key_of(customer_id, profile_id))
         answer = None if value is None else decode_recommendations(unpack(value))
         return (
@@ -107,7 +107,7 @@ class KindModel:
         )
 
     def profiles(self, customer_id: str) -> list[str]:
-        """Profiles of an account that have recommendations of their own, in order."""
+        """Return the profiles of an account that have recommendations of their own, in order."""
         known = self._profiles.get(customer_id, ())
         return sorted(name for name in known if key_of(customer_id, name) in self._recommended)
 
@@ -117,7 +117,7 @@ class KindModel:
         return {"lists": len(self._lists), "recommendations": len(self._recommended)}
 
     def take_list(self, item_id: str, value: bytes | None) -> None:
-        """A record of the lists topic."""
+        """Take in a record of the lists topic."""
         self.taken_lists += 1
         self._changed.add(item_id)
         if value is None:
@@ -129,7 +129,7 @@ class KindModel:
         self._lists[item_id] = bytes(memoryview(pack(value)))
 
     def take_sellers(self, key: str, value: bytes | None) -> None:
-        """A record of the bestsellers topic."""
+        """Take in a record of the bestsellers topic."""
         self.taken_sellers += 1
         if value is None:
             self._sellers.pop(key, None)
@@ -137,7 +137,7 @@ class KindModel:
             self._sellers[key] = value
 
     def take_recommendations(self, key: str, value: bytes | None) -> None:
-        """A record of the recommendations topic."""
+        """Take in a record of the recommendations topic."""
         if value is None:
             self._recommended.pop(key, None)
             self._profiles.pop(key, None)
@@ -166,26 +166,26 @@ class KindModel:
 
 
 class ReadModel:
-    """Everything that is published. It is filled and asked in one thread.
+    """Everything that is published. It is filled and read in one thread.
 
     Attributes
     ----------
     items : dict[str, CatalogueItem]
         The catalogue.
     haystacks : dict[str, str]
-        By item of the catalogue: what its title is found by.
+        For each item of the catalogue, the text in which a search looks for words.
     withdrawn : set[str]
-        Items that were taken out of the catalogue: they cannot be bought either.
+        Items that were taken out of the catalogue, which cannot be bought either.
     tasks, heard_ms : dict
-        By task: how far it is, and when it said so (Kafka's clock, ms since 1970).
+        For each task, how far it is, and when it reported it (Kafka's clock, ms since 1970).
     ends : dict[str, int]
-        By task: the end of its partition, as far as it is known.
+        For each task, the end of its partition, as far as it is known.
     ready : bool
         Whether everything was read that was there at the beginning.
     loaded : (int, int)
         How many records of how many have been read until then.
     refused : int
-        Records that could not be decoded and were left out.
+        How many records could not be decoded and were ignored.
     """
 
     def __init__(self, kinds: Iterable[Kind]) -> None:
@@ -205,7 +205,7 @@ class ReadModel:
                 self._take[of.kind.recommendations.name] = of.take_recommendations
 
     def specs(self) -> list[TopicSpec]:
-        """Return the topics it is made of."""
+        """Return the topics that it reads."""
         counted = {spec.name for spec in counted_of_kinds(of.kind for of in self.kinds.values())}
         own = [
             spec
@@ -216,22 +216,25 @@ class ReadModel:
         return [*own, ITEMS, QUALITY, RANKER, PROGRESS]
 
     def end_of(self, task: str) -> int | None:
-        """Return the end of a task's partition, a worker's or a recommender's; None while it is not known."""
+        """Return the end of the partition of a worker's or a recommender's task.
+
+        None while it is not known.
+        """
         return self.ends.get(task.removeprefix(REPORTED))
 
     def missing(self) -> list[str]:
-        """Tasks that nobody has ever reported, in order."""
+        """Return the tasks that nobody has ever reported, in order."""
         events = {of.kind.events.name for of in self.of_events.values()}
         served = {f"{REPORTED}{task}" for task in self.ends if topic_of(task) in events}
         return sorted((set(self.ends) | served) - set(self.tasks))
 
     @property
     def of_events(self) -> dict[str, KindModel]:
-        """The kinds of events: of the others there are lists alone."""
+        """The kinds of events; other kinds have only lists."""
         return {name: of for name, of in self.kinds.items() if isinstance(of.kind, EventKind)}
 
     def take(self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int) -> None:
-        """Take in a record; one that cannot be used is counted, and what was there stays."""
+        """Take in a record; a record that cannot be used is counted and otherwise ignored."""
         if key is None:
             self.refused += 1
             return

@@ -1,4 +1,7 @@
-"""The server: a read model kept up to date, its API and the page; also in a thread, beside a local stack."""
+"""The server: a read model that is kept up to date, its API and the page.
+
+Also in a thread of a local stack.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +32,20 @@ NICE = 5
 
 
 class CannotServe(Exception):
-    """The address cannot be listened on: choose another port (0: any free one), or end who has it."""
+    """The server cannot listen on the address: choose another port (0: any free one), or end the other
+    program.
+    """
 
 
 class Server:
-    """Serves what a Kafka's topics hold.
+    """Serves what the topics of a Kafka hold.
 
     Parameters
     ----------
     kinds
-        Kinds of events; their topics must exist.
+        The kinds of events; their topics must exist.
     port
-        0: any free one.
+        The port; 0: any free one.
     buying
         Whether items can be bought on the page, as in a demo.
 
@@ -103,7 +108,7 @@ class ServerThread:
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
 
     def start(self) -> str:
-        """Start it; raises as `Server.run` does."""
+        """Start it; return its address, and raise as `Server.run` does."""
         self._thread.start()
         self._started.wait()
         if self._error is not None:

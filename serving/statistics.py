@@ -1,4 +1,4 @@
-"""Quality, experiments and what was learnt, of all partitions together."""
+"""Quality, experiments and what was learnt, summed over all partitions."""
 
 from __future__ import annotations
 
@@ -34,10 +34,9 @@ def _rate(counts: CasesAndHits) -> dict[str, Any]:
 
 
 def quality(of: KindModel) -> dict[str, Any]:
-    """Return how often each algorithm's six held what was then bought: per day of event time, and of all
-    days.
+    """Return how often each algorithm's six held what was then bought, per day of event time and in all.
 
-    Rates are hits of cases, low and high the bounds of 95 % confidence.
+    Rates are hits of cases; low and high are the bounds of 95 % confidence.
     """
     published = [q for q in of.quality.values() if q.algorithm != SHOWN]
     days = summed(((q.day, q.algorithm), q) for q in published)
@@ -53,7 +52,7 @@ def quality(of: KindModel) -> dict[str, Any]:
 
 
 def experiments(of: KindModel) -> dict[str, Any]:
-    """Hit rates of the variants, each against the control: the variant of that name, else the first."""
+    """Return hit rates of the variants, each against the control: that variant, else the first one."""
     sums = summed((q.variant or "", q) for q in of.quality.values() if q.algorithm == SHOWN)
     names = sorted(sums, key=lambda name: (name != CONTROL, name))
     variants = []
@@ -78,7 +77,7 @@ def _against(name: str, counts: CasesAndHits, control: str, others: CasesAndHits
 
 
 def learner(of: KindModel) -> dict[str, Any]:
-    """Return what was learnt: the weights in effect, cases, and what it brought over bestsellers, per day.
+    """Return what was learnt: the weights in effect, cases, and the gain over bestsellers, per day.
 
     Weights are of standardised features: how much one standard deviation of the feature adds to the score.
     """

@@ -1,1 +1,3 @@
-"""Carries the machines of `state` over Kafka; holds no arithmetic."""
+"""The streams: they carry the messages of the machines of `state` over
+Kafka, and compute nothing themselves.
+"""

@@ -8,10 +8,9 @@
                       (the customers' machines of purchases and of watches publish history changes there)
     dead-letters and progress are written by all of them
 
-All of it is one agent: what a fetch brought, of all topics and partitions, goes through the machines in one
-pass (`streams.tasks.cycle`). What these topics are good for, recommendations and bestsellers, is another
-process's: see `streams.recommending.app`. Run it with `alsobought worker`, or with `faust -A streams.app
-worker`.
+All of it is one agent: the records of a fetch, of all topics and partitions, go through the machines in one
+pass (`streams.tasks.cycle`). Another process makes recommendations and bestsellers of these topics: see
+`streams.recommending.app`. Run the worker with `alsobought worker`, or with `faust -A streams.app worker`.
 """
 
 from __future__ import annotations

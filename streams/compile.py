@@ -32,7 +32,7 @@ ONE_LIST = encode(
 
 
 def exercise() -> int:
-    """Run a small load through every kernel; returns how many lists it comes to."""
+    """Run a small load through every kernel; return how many lists it makes."""
     customers, items = CustomerMachine(SETTINGS), ItemMachine(SETTINGS)
     for deltas in customers.apply(customers.batch(EVENTS)).deltas[0]:
         items.apply(dl.decode(dl.encode(deltas)))
@@ -43,7 +43,7 @@ def exercise() -> int:
 
 
 def _write(items: ItemMachine) -> list[bytes]:
-    """Write the lists and the popularity of a machine; returns the lists."""
+    """Write the lists and the popularity of a machine; return the lists."""
     rows, _ = items.fresh(len(EVENTS))
     lists = items.rank_fresh(rows)
     which = items.mark_published(lists)
@@ -63,7 +63,7 @@ def _write(items: ItemMachine) -> list[bytes]:
 
 
 def _read(lists: list[bytes]) -> int:
-    """Read lists; returns how many they are."""
+    """Read lists; return how many they are."""
     related = RelatedLists(SETTINGS.list_length)
     with related.lock:
         ListReader(related).take([(b"", raw) for raw in lists])
@@ -71,7 +71,7 @@ def _read(lists: list[bytes]) -> int:
 
 
 def main() -> None:
-    """Compile in two processes, and then see that nothing is missing."""
+    """Compile in two processes, then check that nothing is missing."""
     if sys.argv[1:] == [APART]:
         _write(state.compile.exercise_items())
         return

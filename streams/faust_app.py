@@ -1,4 +1,4 @@
-"""A Faust app whose state and offsets are kept by tasks: what a worker and a recommender have in common."""
+"""A Faust app whose tasks keep state and offsets: what a worker and a recommender have in common."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from streams.worker import Tasks
 
 log = logging.getLogger("alsobought")
 COMPUTING_THREADS = 3
-KAFKA_AWAY_LOOKS = 30  # half a second each, after the session: so long a process that stops waits for Kafka
+KAFKA_AWAY_LOOKS = 30  # a process that stops waits for Kafka so many half seconds after its session
 
 
 class AnswersQueries(Protocol):
-    """What answers questions about the tasks."""
+    """A service that answers questions about the tasks."""
 
     async def start(self) -> str:
-        """Start answering; returns the base address."""
+        """Start answering; return the base address."""
 
     async def stop(self) -> None:
         """Stop answering."""
 
 
 class NoTables(TableManager):  # type: ignore[misc]
-    """No tables: a start does not wait a second for agents to declare some."""
+    """A table manager without tables, so that a start does not wait a second for agents to declare some."""
 
     async def on_start(self) -> None:
-        """Go on to the partitions that are assigned."""
+        """Continue with the assigned partitions."""
         await self._update_channels()
         await self.recovery.start()
 
@@ -52,14 +52,16 @@ class App(faust.App):  # type: ignore[misc]
     tasks: Tasks
 
     async def on_start(self) -> None:
-        """Refuse to start without the topics: a broker might make those that are asked for, as it likes."""
+        """Refuse to start without the topics, because a broker might create missing ones with its own
+        defaults.
+        """
         settings = self.tasks.settings
         await asyncio.to_thread(require_topics, bootstrap_of(settings), topics_of(settings))
         await asyncio.to_thread(self.tasks.look_at_stores)
         await super().on_start()
 
     async def stop(self) -> None:
-        """Stop, if need be without Kafka."""
+        """Stop, even if Kafka is away."""
         end_without_kafka(lambda: self.tasks.lease.held, KAFKA_AWAY_LOOKS)
         await super().stop()
 
@@ -71,14 +73,14 @@ class App(faust.App):  # type: ignore[misc]
 
 
 def bootstrap_of(settings: Settings) -> str:
-    """Kafka's address."""
+    """Return Kafka's address."""
     return settings.kafka or "127.0.0.1:9092"
 
 
 def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
-    """Return an app of a consumer group, with its tasks; also sets up what a process has one of."""
-    # The thread of the machines, that of the consumer and the loop hand work to one another many times a
-    # second: who waits for Python's lock gets it after this long at most (5 ms by default).
+    """Return an app of a consumer group with its tasks, and set up what a process has only once."""
+    # The thread of the machines, that of the consumer and the loop pass work to one another many times a
+    # second; a thread that waits for Python's lock gets it after this long at most (5 ms by default).
     sys.setswitchinterval(0.0005)
     # Records by the million are short-lived and hold no cycles: looking for cycles cost 5 % of the time.
     gc.set_threshold(100_000, 20, 50)
@@ -99,7 +101,7 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
         stream_buffer_maxsize=16,
         broker_session_timeout=settings.session_ms / 1000,
         broker_heartbeat_interval=1.0,
-        # Faust gives up rebalancing for ever, without a word, when opening stores takes longer than this
+        # Faust silently stops rebalancing for ever if opening stores takes longer than this
         broker_request_timeout=86_400.0,
         consumer_max_fetch_size=1 << 20,
         producer_acks=-1,
@@ -113,7 +115,7 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
 
 
 def add_agent(app: App, specs: Iterable[TopicSpec]) -> None:
-    """Hand each fetch, of all these topics and of all partitions at once, to the next cycle of the tasks."""
+    """Pass each fetch, of all these topics and partitions at once, to the next cycle of the tasks."""
     topic = app.topic(*sorted({spec.name for spec in specs}), schema=Schema(), acks=False)
 
     async def cycle(stream: Any) -> None:

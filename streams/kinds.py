@@ -48,9 +48,9 @@ class Kind:
     Attributes
     ----------
     name
-        In messages and commands.
+        Its name in messages and commands.
     events
-        The topic that all else is counted from.
+        The topic from which everything is counted.
     deltas, lists
         Its other topics.
     """
@@ -62,7 +62,7 @@ class Kind:
 
     @property
     def topics(self) -> tuple[TopicSpec, ...]:
-        """Its topics, of events first."""
+        """Its topics, that of events first."""
         return self.events, self.deltas, self.lists
 
     @property
@@ -78,7 +78,7 @@ class EventKind(Kind):
     Attributes
     ----------
     word
-        Type of a plain event on the wire, and the type of one that says none.
+        The type of a plain event in messages; an event without a type has this one.
     popularity, bestsellers, recommendations
         Its further topics.
     """
@@ -90,7 +90,7 @@ class EventKind(Kind):
 
     @property
     def topics(self) -> tuple[TopicSpec, ...]:
-        """Its topics, of events first."""
+        """Its topics, that of events first."""
         return *super().topics, self.popularity, self.bestsellers, self.recommendations
 
 
@@ -165,12 +165,12 @@ def listed_of(settings: Settings) -> tuple[Kind, ...]:
 
 
 def topics_of(settings: Settings) -> tuple[TopicSpec, ...]:
-    """Return every topic there has to be."""
+    """Return every topic that must exist."""
     return topics_of_kinds(listed_of(settings))
 
 
 def topics_of_kinds(kinds: Iterable[Kind]) -> tuple[TopicSpec, ...]:
-    """Return those of the kinds, one after the other, and those that kinds share."""
+    """Return the topics of the kinds, and those that kinds share."""
     return (*(spec for kind in kinds for spec in kind.topics), *SHARED)
 
 
@@ -180,12 +180,12 @@ def counted_of(settings: Settings) -> tuple[TopicSpec, ...]:
 
 
 def counted_of_kinds(kinds: Iterable[Kind]) -> tuple[TopicSpec, ...]:
-    """Return those of the kinds, and the catalogue."""
+    """Return the topics that the state of the kinds is counted from, and the catalogue."""
     return (*(spec for kind in kinds for spec in (kind.events, kind.deltas)), ITEMS)
 
 
 def is_deltas(topic: str) -> bool:
-    """Return whether it is the deltas topic of a kind.
+    """Return whether a topic is the deltas topic of a kind.
 
     >>> is_deltas("pair-deltas"), is_deltas("pair-deltas-watched"), is_deltas("watches")
     (True, True, False)
@@ -194,7 +194,7 @@ def is_deltas(topic: str) -> bool:
 
 
 def is_internal(topic: str) -> bool:
-    """Return whether workers alone write and read it.
+    """Return whether only workers write and read a topic.
 
     >>> is_internal("pair-deltas-liked"), is_internal("first-events"), is_internal("purchases")
     (True, True, False)

@@ -1,4 +1,4 @@
-"""What a worker answers about its state: a small HTTP service beside the consumers.
+"""Answer questions about a worker's state: a small HTTP service beside the consumers.
 
 GET /related/ITEM?k=10  its list as of now, as the message on the topic, cut to k entries
 GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
@@ -39,11 +39,11 @@ class Service:
         self._runner: web.AppRunner | None = None
 
     def routes(self) -> list[web.RouteDef]:
-        """Return what is answered."""
+        """Return the routes that are served."""
         return []
 
     async def start(self) -> str:
-        """Start serving; returns the base address."""
+        """Start serving; return the base address."""
         app = web.Application()
         app.add_routes(self.routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
@@ -62,7 +62,7 @@ class Queries(Service):
     """Serves questions about a worker's state."""
 
     def routes(self) -> list[web.RouteDef]:
-        """Return what is answered."""
+        """Return the routes that are served."""
         return [
             web.get("/related/{id:[^/]+}", self._related),
             web.get("/items/{id:[^/]+}", self._item),
@@ -71,7 +71,7 @@ class Queries(Service):
         ]
 
     def _of_kind(self, request: web.Request) -> list[Task]:
-        """Return the open tasks of the kind of events that is asked about."""
+        """Return the open tasks of the kind of events that the request names."""
         name = request.query.get("kind", BOUGHT.name)
         for kind in self.tasks.listed:
             if kind.name == name:

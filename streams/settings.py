@@ -18,10 +18,10 @@ _WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class Settings(BaseSettings):
-    """Everything an operator may set; each field is also the variable ALSOBOUGHT_<FIELD>.
+    """Everything that an operator may set; each field is also the variable ALSOBOUGHT_<FIELD>.
 
-    The fields `window`, `row_capacity` and `watched_bought_days` belong to the stored state: a store opened
-    with another than it was made with is refused.
+    The fields `window`, `row_capacity` and `watched_bought_days` belong to the stored state: a store that was
+    made with other values is refused.
     """
 
     model_config = SettingsConfigDict(env_prefix="ALSOBOUGHT_", extra="ignore")
@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         None,
         min_length=1,
         description="name of this process in its group, of one process at a time: one that is started again"
-        " within session_ms goes on with its partitions and disturbs nobody; without a name they go"
+        " within session_ms keeps its partitions without a rebalance; without a name they go"
         " to others",
     )
     session_ms: int = Field(
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         description="the same while a backlog is counted: purchases older than twice staleness_ms",
     )
     progress_ms: int = Field(1_000, ge=50, description="time between two reports of how far a worker is")
-    sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored anew")
+    sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored again")
     replay_ms: int = Field(
         5_000,
         ge=100,
@@ -134,7 +134,7 @@ class Settings(BaseSettings):
 
     @property
     def models_url(self) -> str:
-        """Where models are written to."""
+        """The directory or URL that models are written to."""
         if self.model_dir is None:
             return str((self.data_dir / "models").absolute())
         return self.model_dir if "://" in self.model_dir else str(Path(self.model_dir).absolute())

@@ -1,12 +1,12 @@
-"""The topics: what each carries, who writes and reads it, and how Kafka shall keep it.
+"""The topics: what each carries, who writes and reads it, and how Kafka keeps it.
 
         purchases ──► customers ──► pair-deltas ──► items ──► related-items, popularity      a worker
            items ──► catalogue ───────┘
 purchases, related-items, popularity, items ──► recommendations, bestsellers, quality        a recommender
 what cannot be used ──► dead-letters      where each partition is ──► progress
 
-The same machines run once more for watches and for every further kind of events, between topics of their
-own; `streams.kinds` has which.
+The same machines run for watches and for every further kind of events, between topics of their own, which
+`streams.kinds` lists.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def topic_of(task: str) -> str:
 
 
 def is_task(name: str, specs: Iterable[TopicSpec]) -> bool:
-    """Return whether this is the name of a task: of a partition of one of these topics.
+    """Return whether a name is that of a task: of a partition of one of these topics.
 
     >>> [is_task(name, [PURCHASES]) for name in ("purchases-1", "purchases-1.partial", "holiday-2026")]
     [True, False, False]

@@ -47,18 +47,18 @@ EQUAL_PART = 0.25
 
 
 class LogTooShort(Exception):
-    """The log does not hold what the state needs next. The message says what to do."""
+    """The log does not have what the state needs next. The message says what to do."""
 
 
 class Tasks:
-    """Every open task of a process, by topic and partition: a worker's, but for what is overridden.
+    """The open tasks of a process by topic and partition: a worker's, unless methods are overridden.
 
     Attributes
     ----------
     folder : str
-        Of the stores, under the data directory.
+        The folder of the stores, under the data directory.
     sharing : tuple
-        Classes of tasks that share their memory, class by class.
+        Groups of task classes that share their memory.
     """
 
     folder = "state"
@@ -85,17 +85,15 @@ class Tasks:
         return _makers(self.listed, self._open.get)
 
     def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
-        """Return what runs beside the cycle, from the first task on; once one of these fails, the process
-        ends.
-        """
+        """Return the loops that run beside the cycle; if one of them fails, the process ends."""
         return [context.others.run(self.settings.kafka or "", context.partitions, context.lock)]
 
     def others(self) -> Others:
-        """Return what is to be read of other partitions' popularity."""
+        """Return the reader of other partitions' popularity."""
         return Others(self.kinds)
 
     def look_at_stores(self) -> None:
-        """Read how far the stores of this host are, which the group is to know: call it before joining."""
+        """Read how far the stores of this host are, to report it to the group; call it before joining."""
         self._stores_here.look()
         host = self.settings.advertise_host or socket.gethostname()
         StickyUnits.place = f"{host}:{self.settings.data_dir.absolute()}"
@@ -106,7 +104,8 @@ class Tasks:
         return self._stores_here.by_unit({task.name: task.saver.stored for task in self.all()})
 
     async def open(self, assigned: set[TP]) -> Mapping[TP, int]:
-        """Close what is no longer assigned, open what is newly so; the offset to read each from.
+        """Close what is no longer assigned and open what is newly assigned; return the offset to read each
+        from.
 
         Raises
         ------
@@ -188,8 +187,8 @@ class Tasks:
             f"{task.name}: the state needs the log from offset {task.position}, Kafka has {start} to {end},"
             " and no checkpoint fits: the counts cannot be made exact from that. Restore the topic; or put"
             f" the task's store back under {self.settings.data_dir / self.folder}, or a checkpoint of it at"
-            " ALSOBOUGHT_CHECKPOINT_URL; or give up what is gone: stop all workers and run `alsobought"
-            " rebuild`, which counts anew what the topics still hold."
+            " ALSOBOUGHT_CHECKPOINT_URL; or discard the state: stop all workers and run `alsobought"
+            " rebuild`, which recounts the events that Kafka still has."
         )
 
     async def _shared(self) -> Context:
@@ -215,12 +214,12 @@ class Tasks:
         return self._context
 
     def handle(self, chunks: list[Chunk]) -> None:
-        """Hand what was fetched to the next cycle.
+        """Pass what was fetched to the next cycle.
 
         Raises
         ------
         Exception
-            What a cycle or a task failed with.
+            The error with which a cycle or a task failed.
         """
         self._raise_failures()
         self.cycle.put(chunks)
@@ -253,19 +252,19 @@ class Tasks:
         return list(self._open.values())
 
     async def checkpoint_now(self) -> list[dict[str, Any]]:
-        """Take a checkpoint of every open task; per task what it is and what it cost.
+        """Take a checkpoint of every open task; return the description and cost of each.
 
         Raises
         ------
         NoCheckpoints
-            If there is nowhere to put them.
+            If no URL is set.
         """
         if self.settings.checkpoint_url is None:
             raise NoCheckpoints()
         return [await take(task) for task in self.all()]
 
     async def report(self, tasks: Sequence[Task] | None = None) -> None:
-        """Publish how far these tasks are, or every task, once."""
+        """Publish once how far these tasks are, by default all."""
         context = await self._shared()
         records = []
         for task in self.all() if tasks is None else tasks:
@@ -279,7 +278,7 @@ class Tasks:
     async def report_for_ever(self) -> None:
         """Publish progress now and then, and at once what `drain` waits for.
 
-        Stop the worker when a cycle or a task failed.
+        Stop the worker if a cycle or a task failed.
         """
         due = again = 0.0
         while True:

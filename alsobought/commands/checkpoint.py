@@ -1,4 +1,4 @@
-"""`checkpoint`: taking, listing, verifying and restoring copies of the workers' state."""
+"""`checkpoint`: take, list, verify and restore copies of the workers' state."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ TaskOption = Annotated[
 
 
 def now(kafka: Kafka = None, data_dir: DataDir = None, as_json: Json = False) -> None:
-    """Have every worker take a checkpoint of all of its tasks now.
+    """Make every worker take a checkpoint of all of its tasks now.
 
-    They go where the workers' ALSOBOUGHT_CHECKPOINT_URL says, and hold what is stored by now: the offset is
-    the one that a restart from it replays from. Files that are there already are not copied again.
+    Checkpoints are written to the workers' ALSOBOUGHT_CHECKPOINT_URL. They have what is stored by now; a
+    restart from one replays from the offset that is shown. Files that are there already are not copied again.
     """
     settings = settings_of(kafka, data_dir)
     heard, silent = heard_now(bootstrap_of(settings), counted_of(settings))
@@ -71,7 +71,7 @@ def _ask(workers: list[str], tasks: int) -> tuple[list[dict[str, Any]], list[str
 
 
 def list_(url: CheckpointUrl = None, as_json: Json = False) -> None:
-    """List the checkpoints there are: of each task the newest first, and what is wrong with unusable ones."""
+    """List the checkpoints of each task, newest first, and what is wrong with unusable ones."""
     checkpoints = _checkpoints(settings_of(checkpoint_url=url))
     known = checkpoints.known()
     if as_json:
@@ -91,7 +91,7 @@ def list_(url: CheckpointUrl = None, as_json: Json = False) -> None:
 
 
 def verify(task: TaskOption = None, url: CheckpointUrl = None, as_json: Json = False) -> None:
-    """Read every file of every checkpoint and compare its sum; status 1 if anything is wrong."""
+    """Read every file of every checkpoint and compare its checksum; the status is 1 if anything is wrong."""
     checkpoints = _checkpoints(settings_of(checkpoint_url=url))
     known = checkpoints.known(task)
     if not known:
@@ -133,10 +133,10 @@ def restore(
 ) -> None:
     """Make checkpoints the stores on this host; no worker may be running on them.
 
-    A worker with an empty disk does so by itself; this is for going back, or to look into a checkpoint.
-    Each restored store is a new generation: the folder DATA_DIR/state/TASK/N with the highest N is the
-    store. What was there before stays beside it until a worker opens the task, which removes it; so to undo
-    a restore, remove the new folder before that. From its offset on the worker replays the log. It takes a
+    A worker with an empty disk does so by itself. Use this command to go back, or to look into a checkpoint.
+    Each restored store is a new generation: the folder DATA_DIR/state/TASK/N with the highest N is the store.
+    What was there before stays beside it until a worker opens the task, which removes it; to undo a restore,
+    remove the new folder before that. The worker replays the log from the checkpoint's offset on. It uses a
     newer checkpoint instead if it finds one that is far ahead.
     """
     settings = settings_of(kafka, data_dir, url)

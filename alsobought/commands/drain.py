@@ -22,8 +22,8 @@ def drain(
 ) -> None:
     """Wait until everything published is counted, and lists, recommendations and bestsellers follow from it.
 
-    It needs a worker and a recommender. What the workers refused is not counted: how many records, since
-    when, is said at the end.
+    It needs a worker and a recommender. Records that the workers refused are not counted; the command ends
+    with how many they are, and since when.
     """
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)

@@ -1,4 +1,4 @@
-"""`evaluate`: every algorithm of the history on one's own events."""
+"""`evaluate`: compare algorithms on one's own events."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask which algorithm recommends what customers take next, on your own events.
+    """Find out which algorithm best recommends what your customers take next.
 
-    Every algorithm learns from what was before a cutoff and recommends to the customers who have events
-    before and in the days after it; a hit is one of the items among what they then took. More in
+    Every algorithm learns from the events before a cutoff, and recommends to the customers who have events
+    before it and in the days after it. A hit is a customer who then took at least one of the items. See
     docs/guide/evaluating.md.
     """
     extra.require()
@@ -79,7 +79,9 @@ def evaluate(
 
     names = chosen(None if algorithms is None else algorithms.split(","), new_only=new_only)
     if report is not None and not report.parent.is_dir():
-        raise EvaluationError(f"there is no directory {report.parent} to write the report to")
+        raise EvaluationError(
+            f"there is no directory {report.parent} for the report: create it, or name another"
+        )
     settings = settings_of()
     of_kind = kind_of(file, kinds_of(settings)) if kind is None else kind_named(kind, settings)
     events = read(file, of_kind, BUNDLED if items is None and file == BUNDLED else items)

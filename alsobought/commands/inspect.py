@@ -1,4 +1,4 @@
-"""`inspect` and `dead-letters`: what the workers have counted, and what they could not."""
+"""`inspect` and `dead-letters`: show what the workers have counted, and what they could not use."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def item(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is counted of an item: buyers, neighbours, and those most bought together with it."""
+    """Show the counts of an item: buyers, neighbours, and those most bought together with it."""
     bootstrap, asked = find_listed(kafka, data_dir, kind)
     found = ask_owner(bootstrap, asked.deltas, item_id, "items", {"kind": kind})
     if as_json:
@@ -79,7 +79,7 @@ def dead_letters(
 ) -> None:
     """List the records that could not be used: where they were, why, and how their value starts.
 
-    With --json one object a line, key and value whole, in base64.
+    With --json there is one object a line, with key and value whole, in base64.
     """
     rows = []
     for row in itertools.islice(read_all(find_kafka(kafka, data_dir), DEAD_LETTERS), limit):

@@ -1,4 +1,4 @@
-"""`related`, `watch` and `export`: the lists."""
+"""`related`, `watch` and `export`: show, follow and export lists."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def related(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Show an item's related items now, asked of the worker that counts it.
+    """Show an item's related items as of now, from the worker that counts it.
 
-    together: customers who have both. expected: how many would have, if buying were independent.
+    together: customers who have both. expected: how many would have both if buying were independent.
     """
     bootstrap, asked = find_listed(kafka, data_dir, kind)
     found = ask_owner(bootstrap, asked.deltas, item_id, "related", {"k": k, "kind": kind})
@@ -94,7 +94,7 @@ def watch(
 ) -> None:
     """Follow lists or recommendations as they change, from now on. Ctrl-C ends it.
 
-    Of a list time, item, buyers and the best 5; of recommendations time, customer and the best 5.
+    Of a list it shows time, item, buyers and the best 5; of recommendations time, customer and the best 5.
     """
     wanted = {item.encode() for item in items or ()}
     if recommendations:

@@ -1,4 +1,4 @@
-"""`publish` and `forget`: files to Kafka, and a customer out of it."""
+"""`publish` and `forget`: publish files to Kafka, and erase a customer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from alsobought.options import CommandError, DataDir, Kafka, bootstrap_of, find_
 from alsobought.publish_options import (
     Again,
     File,
-    How,
     Limit,
     OwnFile,
+    PublishOptions,
     Rate,
     Separator,
     SkipBad,
@@ -56,7 +56,7 @@ def purchases(
     A file is read and checked first: unless --skip-bad is given nothing is published when a row of it cannot
     be used. Publishing the same file again counts nothing twice, unless --again is given.
     """
-    how = How(limit, rate, skip_bad, separator, sort, source, again)
+    how = PublishOptions(limit, rate, skip_bad, separator, sort, source, again)
     _publish_events(BOUGHT.name, file, how, kafka, data_dir)
 
 
@@ -72,11 +72,12 @@ def watches(
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Publish watches, or views, or listens: columns as of purchases; an event_type, if any, is watch.
+    """Publish watches, or views, or listens: the columns are those of purchases; an event_type, if any, is
+    watch.
 
-    A file is read and checked first, and counted once, as `publish purchases` has it.
+    A file is read and checked first, and counted once, as for `publish purchases`.
     """
-    how = How(limit, rate, skip_bad, separator, sort, source, again)
+    how = PublishOptions(limit, rate, skip_bad, separator, sort, source, again)
     _publish_events(WATCHED.name, file, how, kafka, data_dir)
 
 
@@ -95,11 +96,11 @@ def events(
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Publish events of a further type that the settings name: columns as of purchases.
+    """Publish events of a further type that the settings name: the columns are those of purchases.
 
-    A file is read and checked first, and counted once, as `publish purchases` has it.
+    A file is read and checked first, and counted once, as for `publish purchases`.
     """
-    how = How(limit, rate, skip_bad, separator, sort, source, again)
+    how = PublishOptions(limit, rate, skip_bad, separator, sort, source, again)
     _publish_events(kind, file, how, kafka, data_dir)
 
 
@@ -118,14 +119,16 @@ def synthetic(
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Publish made-up purchases: Zipf's items, heavy-tailed customers and baskets, in order of time.
+    """Publish synthetic purchases: Zipf's items, heavy-tailed customers and baskets, in order of time.
 
     The same options give the same purchases, which count once unless --again is given. They are made while
     they are sent, so their number is not bounded by memory.
     """
     bootstrap = bootstrap_of(settings_of(kafka, data_dir))
     shape = Shape(items, customers, events, seed, days, drift)
-    _publish_all(bootstrap, BOUGHT, open_synthetic(shape), How(rate=rate, source=source, again=again))
+    _publish_all(
+        bootstrap, BOUGHT, open_synthetic(shape), PublishOptions(rate=rate, source=source, again=again)
+    )
 
 
 def items(
@@ -156,9 +159,9 @@ def forget(
 ) -> None:
     """Erase a customer from all counts: publish a forget on purchases, watches and every further type.
 
-    It goes to every partition, for producers differ in which one they choose for a customer.
+    It is sent to every partition, because producers may choose different partitions for the same customer.
 
-    What remains, and for how long, is in docs/guarantees.md.
+    docs/guarantees.md says what remains, and for how long.
     """
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
@@ -176,12 +179,14 @@ def forget(
     typer.echo(f"published a forget of {customer_id} on {', '.join(spec.name for spec in topics)}")
 
 
-def _publish_events(name: str, file: str, how: How, kafka: str | None, data_dir: Path | None) -> None:
+def _publish_events(
+    name: str, file: str, how: PublishOptions, kafka: str | None, data_dir: Path | None
+) -> None:
     bootstrap, kind = find_kind(kafka, data_dir, name)
     _publish_all(bootstrap, kind, open_events(file, kind, separator_of(how.separator)), how)
 
 
-def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) -> None:
+def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: PublishOptions) -> None:
     by_time = how.sort if how.sort is not None else found.repeatable
     source = source_of(found, how, by_time=by_time)
     with interruptible(), ExitStack() as stack:  # however it ends, files of sorting are removed
@@ -196,7 +201,7 @@ def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: How) 
 
 
 def _show_notes(source: TableSource) -> None:
-    """Say what was left out, and what was not taken as it is written."""
+    """Print which rows were left out, and which cells were not read as they are written."""
     if source.bad.count:
         typer.echo(f"left out {source.bad.count:,} rows:\n{source.bad}", err=True)
     if notes := str(source.notes):

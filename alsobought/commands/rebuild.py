@@ -1,4 +1,4 @@
-"""`rebuild`: giving up what the topics do not hold any more."""
+"""`rebuild`: discard all state and recount the events that Kafka still has."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ def rebuild(
     kafka: Kafka = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Give up the state, and count anew what the topics still hold.
+    """Discard all state and recount the events that Kafka still has.
 
-    For when the log does not reach back to what the state needs and no checkpoint does, or the topics were
-    made anew. Stop all workers first, on every host. Deletes the stores in the data directory, all
-    checkpoints at the URL and all published lists, and notes in the topic progress where counting begins.
-    Workers that are started afterwards count every event that Kafka has, from the first it still has;
-    their lists come back as they do. Workers on other hosts pass over the stores they have of these topics;
-    stores of topics that were deleted since they refuse, so run this there, too, before starting any.
+    Use it if the log does not reach back to what the state needs and no checkpoint does, or if the topics
+    were deleted and created again. Stop all workers first, on every host. The command deletes the stores in
+    the data directory, all checkpoints at the URL and all published lists, and records in the topic progress
+    where counting begins. Workers that are started afterwards count every event that Kafka still has, and
+    publish the lists again. Workers on other hosts ignore the stores that they have of these topics. They
+    refuse stores of topics that were deleted since, so run the command on these hosts as well before starting
+    any worker.
 
     For a local stack: stop it, run `alsobought broker run`, rebuild, stop that, and start `alsobought up`.
     """
@@ -44,12 +45,12 @@ def rebuild(
     )
     stores = rebuilding.stored_tasks(settings)
     say(
-        f"gives up {len(stores)} stores in {settings.data_dir / 'state'},"
+        f"this discards {len(stores)} stores in {settings.data_dir / 'state'},"
         f" {f'all checkpoints at {settings.checkpoint_url}' if settings.checkpoint_url else 'no checkpoints'}"
         f" and all published lists; Kafka at {bootstrap} still has {left}"
     )
     if not yes:
-        typer.confirm("Go on?", abort=True, err=True)
+        typer.confirm("Continue?", abort=True, err=True)
     with Console(stderr=True, highlight=False).status("waiting until no worker is heard of ..."):
         rebuilding.refuse_workers(settings, bootstrap)
     with contextlib.ExitStack() as bars:
@@ -57,6 +58,6 @@ def rebuild(
             settings, bootstrap, lambda total: bars.enter_context(progress_bar("lists read", total))
         )
     typer.echo(
-        f"gave up {done.stores} stores, {done.checkpoints} checkpoints and {done.lists:,} lists."
+        f"discarded {done.stores} stores, {done.checkpoints} checkpoints and {done.lists:,} lists."
         f" Start the workers: they count {left}."
     )

@@ -66,10 +66,10 @@ def recommend(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Recommend items to a customer, as of now, with the purchases that speak for each.
+    """Recommend items to a customer, as of now, with the purchases that are the reasons for each.
 
-    Without a choice of shelf both new items and due ones are shown. With --customers and --json one line for
-    each customer of the file, in its order.
+    Unless a shelf is chosen, both new items and due ones are shown. With --customers and --json there is one
+    line for each customer of the file, in its order.
     """
     if (customer is None) == (customers is None):
         raise CommandError("name one CUSTOMER, or a file of them with --customers.")
@@ -162,10 +162,11 @@ def bestsellers(
 def experiments(
     kind: KindName = DEFAULT_KIND, kafka: Kafka = None, data_dir: DataDir = None, as_json: Json = False
 ) -> None:
-    """Show how often what customers bought had been recommended to them: algorithms, and variants shown.
+    """Show how often customers bought what had been recommended to them, by algorithm and variant.
 
-    A case is a customer who came back and bought something new; a hit, at least one of six was bought. The
-    interval is of 95 %; p is the probability of such a difference from the first variant, were both the same.
+    A case is a customer who came back and bought something new; a hit is a case in which at least one of six
+    items was bought. The interval is of 95 %; p is the probability of such a difference from the first
+    variant if both were equally good.
     """
     bootstrap, of = find_kind(kafka, data_dir, kind)
     totals = hit_rates(row.value for row in read_all(bootstrap, QUALITY) if row.value).get(of.name, {})

@@ -26,8 +26,8 @@ def serve(
 ) -> None:
     """Serve the page for merchandisers, the HTTP API and metrics, from what is published.
 
-    Prints its address. Any number may run, also far from the workers: each reads the topics into memory, and
-    asks the workers for what is computed now. Ctrl-C or SIGTERM stops it.
+    The command prints its address. Any number may run, also far from the workers: each reads the topics into
+    memory, and asks recommenders for what is computed on request. Ctrl-C or SIGTERM stops it.
     """
     keep_compact()
     step_back(NICE)

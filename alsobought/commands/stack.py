@@ -1,4 +1,4 @@
-"""`up`, `broker run`, `worker` and `topics`: what has to run."""
+"""`up`, `broker run`, `worker`, `recommender` and `topics`: run the parts of the system."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def up(
 ) -> None:
     """Run everything on this machine: Kafka, the topics, workers, recommenders and the page, without Docker.
 
-    Kafka takes port 9092 and the page 8080 where these are free. The command prints Kafka's address when all
-    is ready, and says where the page is. Ctrl-C or SIGTERM stops it; what was counted stays in the data
+    Kafka takes port 9092 and the page 8080 if these are free. The command prints Kafka's address when all is
+    ready, and the address of the page. Ctrl-C or SIGTERM stops it; what was counted stays in the data
     directory for the next time. A process that dies is restarted.
     """
     settings = settings_of(None, data_dir)
@@ -117,7 +117,7 @@ def recommender(kafka: Kafka = None, data_dir: DataDir = None) -> None:
 
 
 def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
-    """Go on as a worker or a recommender."""
+    """Continue as a worker or a recommender."""
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))
@@ -130,8 +130,8 @@ def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
 def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:
     """Create the topics that do not exist yet, and compare those that do with what they must be.
 
-    Whatever differs is printed with the command of Kafka's tools that changes it. The status is 1 if counts
-    would be lost or workers stop because of it, and 0 if it only is to be known.
+    Each difference is printed with the command of Kafka's tools that changes it. The status is 1 if counts
+    would be lost or workers would stop because of one, and 0 otherwise.
     """
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)

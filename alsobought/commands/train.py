@@ -1,4 +1,4 @@
-"""`train`: a chronological model from the events, for the workers to use."""
+"""`train`: train a chronological model from the events, for the recommenders to use."""
 
 from __future__ import annotations
 
@@ -45,12 +45,13 @@ def train(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model on what customers bought next, and have all workers use it in recommending.
+    """Train a model on what customers bought next, and make all recommenders use it.
 
-    Reads the events of the topic, learns what customers with a history bought in the two weeks after each of
-    up to twelve moments, stops when the newest two weeks get no better, writes the model where the workers
-    can read it, and announces it on the topic models. Workers take it without a restart. Train again when
-    assortment or tastes have moved on, such as every week; popularity is always that of the moment.
+    The command reads the events of the topic, learns what customers with a history bought in the two weeks
+    after each of up to twelve moments, stops when the newest two weeks get no better, writes the model where
+    the recommenders can read it, and announces it on the topic models. Recommenders take it without a
+    restart. Train again when the assortment or tastes have changed, such as every week; the popularity in use
+    is always that of the moment.
     """
     settings = settings_of(kafka, data_dir, model_dir=model_dir)
     of, bootstrap = kind_named(kind, settings), bootstrap_of(settings)

@@ -18,11 +18,11 @@ def demo(
     data_dir: DataDir = None,
     limit: Annotated[int | None, typer.Option(min=100, help="Only the first so many purchases.")] = None,
 ) -> None:
-    """Show it on a year of real grocery purchases: 1.44 million, counted in a few minutes.
+    """Run the demo on a year of real grocery purchases: 1.44 million, counted in a few minutes.
 
-    Starts a local stack in a fresh directory, removed at the end (or in --data-dir, which is kept), publishes
-    the purchases, measures how fresh the lists are, and prints some of them. On a terminal it then stays up
-    for you to try things.
+    It starts a local stack in a fresh directory, which is removed at the end (or in --data-dir, which is
+    kept), publishes the purchases, measures how fresh the lists are, and prints some of them. On a terminal
+    it then stays up for you to try things.
     """
     with until_signalled():
         if data_dir is not None:

@@ -1,4 +1,4 @@
-"""The demo's household: what it has, what it is offered and why, and what it then really bought."""
+"""The demo's household: what it has, what it is offered and why, and what it then bought."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIKELY = 12  # items a household should buy in these weeks for the demo to be in
 
 
 class Household:
-    """The first in order of its id that buys enough in the records to come, as they are."""
+    """The first household, in order of ids, that buys enough in the records to come."""
 
     def __init__(self, bootstrap: str, coming: Sequence[Record]) -> None:
         self._bootstrap = bootstrap
@@ -38,7 +38,7 @@ class Household:
         self._names: dict[str, str] = {}
 
     def show_before(self) -> None:
-        """Print its history, and what it is offered."""
+        """Print the household's history, and what it is offered."""
         history = ask_owner(self._bootstrap, PURCHASES, self.id, "customers")["history"]
         history.sort(key=lambda bought: -bought["last_ms"])
         recommenders = Recommenders(self._bootstrap)
@@ -76,7 +76,7 @@ class Household:
         return self._names.get(item_id) or item_id
 
     def show_after(self) -> None:
-        """Print which of it the household then bought, and how often that happens."""
+        """Print what of that the household then bought, and how often customers buy what they are offered."""
         typer.echo("")
         typer.echo(
             f"In the two weeks after that, household {self.id} bought {len(self.bought)} different products."

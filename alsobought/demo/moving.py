@@ -1,4 +1,4 @@
-"""The demo's first minute: what is known of some products' lists, line by line as they change."""
+"""The demo's first minute: it prints the lists of some products, line by line as they change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINES = 12
 BEST = 4
 POLL_MS = 100
 PATIENCE_S = 60.0
-QUIET_S = 3.0  # without any list published: nothing moves any more
+QUIET_S = 3.0  # if no list was published for so long, nothing changes any more
 
 
 class MovingLists:
@@ -40,8 +40,8 @@ class MovingLists:
     def show(self, began: float, titles: Mapping[str, str]) -> float | None:
         """Print a line for each change, until there were some or nothing changes any more.
 
-        Returns when the first came, in seconds from `began` (time.monotonic); None: no list changed in a
-        minute. An item without a title is shown by its id.
+        Return when the first change came, in seconds from `began` (time.monotonic), or None if no list
+        changed in a minute. An item without a title is shown by its id.
         """
         first, lines, end = None, 0, time.monotonic() + PATIENCE_S
         until = end

@@ -1,5 +1,7 @@
-"""The demo: show lists move while the first weeks of a year of real purchases are counted, load the rest but
-for its last two weeks, measure freshness, show lists, and follow a household through the two weeks.
+"""The steps of the demo.
+
+It shows lists that change while the first weeks of a year of real purchases are counted, loads all but the
+last two weeks, measures freshness, shows lists, and follows a household through the last two weeks.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ RAW = 10
 
 
 def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
-    """Run the demo; with `stay` leave the stack running until a signal interrupts."""
+    """Run the demo; with `stay`, leave the stack running until a signal interrupts it."""
     began = time.monotonic()
     with Stack(settings, port=0, workers=1, say=say) as stack:
         bootstrap, page = stack.bootstrap, stack.serve_page(0, buying=True)
@@ -64,7 +66,7 @@ def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
 
 
 def _open(page: str) -> None:
-    """Show the page in a browser where there is a screen: elsewhere it would be one in this terminal."""
+    """Open the page in a browser if there is a screen; elsewhere it would be a browser in this terminal."""
     if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         webbrowser.open(page)
 
@@ -72,9 +74,9 @@ def _open(page: str) -> None:
 def _show_moving(
     bootstrap: str, purchases: Iterator[Sequence[Record]], count: int, began: float
 ) -> list[Record]:
-    """Publish the first so many purchases, and the catalogue, and show lists as they change.
+    """Publish the first `count` purchases and the catalogue, and show lists as they change.
 
-    Returns what was read of the purchases beyond them.
+    Return what was read of the purchases beyond them.
     """
     records: list[Record] = []
     for batch in purchases:
@@ -113,7 +115,9 @@ def _load(
 
 
 def _measure(bootstrap: str, held: list[Record]) -> None:
-    """Publish the purchases held back, at a rate that leaves no backlog: how fresh are the lists then?"""
+    """Publish the purchases held back, at a rate that leaves no backlog,
+    and print how fresh the lists are.
+    """
     say(f"{len(held):,} more, {FRESH_RATE:g} a second:")
     with Meter(bootstrap) as meter:
         publish(bootstrap, PURCHASES, [held], rate=FRESH_RATE)

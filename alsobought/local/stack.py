@@ -28,18 +28,19 @@ Say = Callable[[str], None]
 
 
 class Stack:
-    """Kafka, workers and recommenders until `stop`, or as long as this process; their data outlive both.
+    """Kafka, workers and recommenders. They run until `stop`, or as long as this process; their data remain.
 
     Parameters
     ----------
     settings
-        `data_dir` holds everything. Its workers share the state in it: who owns a partition opens its store.
+        The settings; `data_dir` has everything. Its workers share the state in it: the owner of a partition
+        opens its store.
     port
-        Of Kafka; 0: the one of last time if still free, else any.
+        The port of Kafka; 0: that of the last time if it is free, otherwise any.
     workers, recommenders
         How many of each to run.
     say
-        Called with what a user wants to know, such as that a worker was restarted.
+        Called with messages for the user, such as that a worker was restarted.
     archives
         Whether stopping may take longer once, so that Kafka starts faster from then on (`EmbeddedKafka`).
     """
@@ -80,14 +81,14 @@ class Stack:
         self.stop()
 
     def start(self) -> None:
-        """Start all and return when every partition is being worked on.
+        """Start everything; return when every partition has an owner.
 
         Raises
         ------
         BrokerError
-            Kafka or the topics; nothing is left running.
+            Kafka or the topics failed; nothing is left running.
         CommandError
-            The workers do not come up.
+            The workers do not start.
         """
         if owner := self._place.read():
             raise CommandError(
@@ -108,7 +109,7 @@ class Stack:
             raise
 
     def serve_page(self, port: int, *, buying: bool = False) -> str:
-        """Serve the page and the API until `stop`, in this process; returns their address.
+        """Serve the page and the API until `stop`, in this process; return their address.
 
         Raises
         ------

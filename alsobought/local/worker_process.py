@@ -34,7 +34,7 @@ def worker_command(settings: Settings, role: str = "worker") -> list[str]:
 
 
 class WorkerProcess:
-    """A worker or recommender of a local stack; `restart_if_dead` is to be called now and then."""
+    """A worker or recommender of a local stack; call `restart_if_dead` now and then."""
 
     def __init__(self, role: str, number: int, settings: Settings, data_dir: Path, logs: Path) -> None:
         self.role = role
@@ -104,7 +104,7 @@ class WorkerProcess:
         return f"{self.name} was restarted (pid {self.pid})"
 
     def ask_to_stop(self) -> None:
-        """Let it save and end."""
+        """Ask it to save and end."""
         if self._process is not None and self._process.is_running():
             self._process.terminate()
 
@@ -120,7 +120,7 @@ class WorkerProcess:
         self._guard = None
 
     def _end(self) -> None:
-        """See to it that neither guard nor worker is left."""
+        """Make sure that neither guard nor worker is left."""
         if self._guard is not None:
             for pipe in (self._guard.stdin, self._guard.stdout):
                 if pipe is not None:

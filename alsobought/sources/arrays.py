@@ -19,7 +19,7 @@ _as_buffer = cast(Any, pa.py_buffer)
 
 
 def no_values(count: int, kind: pa.DataType) -> Array:
-    """So many nulls of a type."""
+    """Return `count` nulls of a type."""
     found: Array = pa.nulls(count, cast(Any, kind))
     return found
 
@@ -49,12 +49,12 @@ def empties(column: Array) -> Mask:
 
 
 def ones(count: int) -> Array:
-    """So many ones."""
+    """Return `count` ones."""
     return array(np.ones(count, np.int64))
 
 
 def array(numbers: npt.NDArray[Any], missing: Mask | None = None) -> Array:
-    """Int64 or float64 numbers as an Arrow array, null where `missing`."""
+    """Return int64 or float64 numbers as an Arrow array, null where `missing`."""
     kind = pa.float64() if numbers.dtype == np.float64 else pa.int64()
     packed = None if missing is None else _as_buffer(np.packbits(~missing, bitorder="little"))
     values = _as_buffer(np.ascontiguousarray(numbers))
@@ -74,7 +74,7 @@ def _bit_array(mask: Mask) -> Array:
 
 
 def integers(column: Array | pa.ChunkedArray[Any]) -> npt.NDArray[np.int64]:
-    """Return an integer array as numpy's; what nulls are is undefined."""
+    """Return an integer array as numpy's; the values of nulls are undefined."""
     if isinstance(column, pa.ChunkedArray):
         return np.concatenate([np.zeros(0, np.int64), *map(integers, column.chunks)])
     found: npt.NDArray[np.int64] = _buffer(column.cast(pa.int64(), safe=False), np.int64)
@@ -82,7 +82,7 @@ def integers(column: Array | pa.ChunkedArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def floats(column: Array) -> npt.NDArray[np.float64]:
-    """Return a numeric array as numpy's; what nulls are is undefined."""
+    """Return a numeric array as numpy's; the values of nulls are undefined."""
     found: npt.NDArray[np.float64] = _buffer(column.cast(pa.float64(), safe=False), np.float64)
     return found
 

@@ -1,9 +1,9 @@
-"""Whole columns of a table at once: ids, text and numbers, as Arrow arrays.
+"""Convert whole columns of a table at once: ids, text and numbers, as Arrow arrays.
 
-Each function takes a column of any type and returns its values and which rows it is not sure of. Those are
-left to `values`, cell by cell, which alone knows what is right and what is wrong with the others: what is
-sure here is what it would return. So nothing depends on how much is done here but the speed: some 0.1
-microseconds a cell, in place of one or two.
+Each function takes a column of any type, and returns its values and which rows it is not sure of. Those are
+left to `values`, cell by cell, which alone decides what is valid and what is wrong with the others; a sure
+value here is the one that it would return. So nothing but the speed depends on how much is done here: some
+0.1 microseconds a cell, instead of one or two.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def optional_ids(column: Array) -> Column:
 
 
 def texts(column: Array) -> Column:
-    """Free text, null where there is none."""
+    """Return free text, null where there is none."""
     empty = empties(column)
     if empty.all():
         return pa.nulls(len(column), pa.string()), np.zeros(len(column), np.bool_)
@@ -113,7 +113,7 @@ def texts(column: Array) -> Column:
 
 
 def quantities(column: Array, value: Callable[[object], int]) -> Column:
-    """Quantities as int64, 1 for an empty cell."""
+    """Return quantities as int64, 1 for an empty cell."""
     if pa.types.is_null(column.type):
         return ones(len(column)), np.zeros(len(column), np.bool_)
     if pa.types.is_integer(column.type):
@@ -124,7 +124,7 @@ def quantities(column: Array, value: Callable[[object], int]) -> Column:
 
 
 def prices(column: Array, value: Callable[[object], float | None]) -> Column:
-    """Prices as float64, null for an empty cell."""
+    """Return prices as float64, null for an empty cell."""
     if pa.types.is_string(column.type):
         try:
             column = with_nulls(column, empties(column)).cast(pa.float64())
@@ -140,9 +140,9 @@ def prices(column: Array, value: Callable[[object], float | None]) -> Column:
 
 
 def by_distinct(column: Array, value: Callable[[Any], Any], kind: pa.DataType) -> Column:
-    """Return what `value` gives for each cell, asked once for each distinct one.
+    """Return the result of `value` for each cell; it is called once for each distinct one.
 
-    What it refuses is not sure.
+    Cells that it refuses are not sure.
     """
     if pa.types.is_null(column.type):
         return no_values(len(column), kind), np.zeros(len(column), np.bool_)

@@ -1,9 +1,9 @@
 """CSV: a header, then a row a line; double quotes, UTF-8, separated by commas or what the header shows.
 
 Chunks without a quote are split by Arrow's reader, ten million cells a second. All others, and those that it
-does not take as a whole, are read with the standard library's, which knows the line of each row. What it
-cannot read is given up line by line: the first line of the broken row is refused, and reading goes on with
-the next one, so a wrong quote costs one row.
+does not accept as a whole, are read with the standard library's reader, which knows the line of each row. If
+it cannot read a row, the row's first line is refused and reading continues with the next line, so a wrong
+quote costs one row.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ class CsvReader:
             self._lines.close()
 
     def _find_header(self, lines: list[bytes]) -> int:
-        """Take the header from the first line that is not blank; the lines before the rows, all if none."""
+        """Take the header from the first line that is not blank.
+
+        Return how many lines are before the rows.
+        """
         for number, line in enumerate(map(_decoded, lines)):
             if number == 0 and line.strip()[:4] == "sep=" and len(line.strip()) == 5:
                 self._separator, self._given = line.strip()[4], True  # as spreadsheets write
@@ -115,8 +118,8 @@ class CsvReader:
     def _rows(
         self, lines: list[bytes], begin: int, done: int, refuse: Refuse, *, last: bool
     ) -> tuple[RowBatch | None, int]:
-        """Return the rows of the lines from `begin`, and how many lines they are; a row may go on in later
-        ones.
+        """Return the rows of the lines from `begin`, and how many lines they take; a row may continue in
+        later lines.
         """
         if (plain := self._plain(lines[begin:])) is not None:
             return RowBatch(range(done + begin + 1, done + len(lines) + 1), plain), len(lines)
@@ -139,7 +142,7 @@ class CsvReader:
         return RowBatch(numbers, {n: column for n, column in columns if n in self._table.columns}), used
 
     def _plain(self, lines: list[bytes]) -> dict[str, Any] | None:
-        """Return the columns of lines without quotes, each of them a row; None: they are not."""
+        """Return the columns of lines without quotes, one row each; None if they are not such lines."""
         text = b"".join(lines)
         if not text or b'"' in text:
             return None
@@ -198,7 +201,10 @@ _QUOTES = 'a " inside of a quoted cell is written twice, ""; Spark writes so wit
 
 
 def _decoded(line: bytes) -> str:
-    """Return the bytes that are not UTF-8 become lone surrogates, which the cell's own check refuses."""
+    """Return a line as text.
+
+    Bytes that are not UTF-8 become lone surrogates, which the cell's check refuses.
+    """
     return line.decode("utf-8", "surrogateescape")
 
 

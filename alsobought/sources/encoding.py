@@ -1,7 +1,7 @@
-"""Batches of events as keys and values of Kafka records: the JSON of a whole batch, made column by column.
+"""Convert batches of events to keys and values of Kafka records: the JSON of a whole batch, column by column.
 
-A message is what msgspec makes of the same EventMessage but for the order of optional fields and the digits
-of prices; fields at their default are left out.
+A message is what msgspec makes of the same EventMessage, except for the order of optional fields and the
+digits of prices; fields at their default are left out.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def records_of(
     Parameters
     ----------
     batch
-        Of `events.SCHEMA`.
+        A batch of `events.SCHEMA`.
     source
-        What every event names as its source; then the sequences count from `first_sequence`. None: no event
-        has either.
+        The source that every event names; the sequences then count from `first_sequence`. None: events have
+        neither.
     """
     count = batch.num_rows
     if not count:
@@ -66,7 +66,7 @@ def _optional(name: str, values: Array, quote: str) -> list[Any]:
 
 
 def _joined(parts: list[Any]) -> Any:
-    """Texts, and columns of them, one after the other in each row."""
+    """Return texts, and columns of texts, joined in each row."""
     # Every part costs, so what is the same in each row and stands together is one.
     joined: list[Any] = []
     for part in parts:
@@ -84,7 +84,7 @@ def _text(values: Array) -> Array:
 
 
 def _escaped(column: Array) -> Array:
-    """Texts as they stand between the quotes of JSON."""
+    """Return texts as they stand between the quotes of JSON."""
     written = bytes_of(column)
     if not bool(((written < 0x20) | (written == ord('"')) | (written == ord("\\"))).any()):
         return column

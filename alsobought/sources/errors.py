@@ -1,10 +1,10 @@
-"""What can be wrong with what is read.
+"""The errors of files.
 
     SourceError         the file as a whole: not there, damaged, of another format, a column missing
       └─ BadRowsError   rows that are no messages; `bad` has their numbers and reasons
 
-A row that cannot be used is never dropped in silence: reading stops at it, or, where the caller asked to skip
-such rows, it is counted and remembered.
+A row that cannot be used is never dropped silently: reading stops at it, or, if the caller asked to skip such
+rows, it is counted and remembered.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class BadRows:
     first: list[BadRow] = field(default_factory=list)
 
     def add(self, number: int, reason: str) -> None:
-        """Count one more."""
+        """Count one more row."""
         self.count += 1
         if len(self.first) < REMEMBERED:
             self.first.append(BadRow(number, reason))
@@ -48,7 +48,7 @@ class BadRows:
 
 
 class BadRowsError(SourceError):
-    """Correct the rows the message names, or leave them out with --skip-bad."""
+    """Some rows cannot be used: correct those that the message names, or leave them out with --skip-bad."""
 
     def __init__(self, bad: BadRows) -> None:
         rows = "1 row cannot" if bad.count == 1 else f"{bad.count:,} rows cannot"

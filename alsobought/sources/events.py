@@ -96,11 +96,11 @@ class EventTable:
     Parameters
     ----------
     kind
-        The kind of events that the rows are of.
+        The kind of the events.
     now_ms
         Returns the time of publishing, ms since 1970; events may be a day ahead of it. A pipe may last days.
     notes
-        Gets what was done to cells that are not as they are written.
+        Gets notes on cells that are not used as they are written.
     """
 
     def __init__(self, kind: EventKind, now_ms: Callable[[], int], notes: Notes) -> None:
@@ -111,10 +111,10 @@ class EventTable:
         self._notes = notes
 
     def batch(self, rows: RowBatch, refuse: Refuse) -> pa.RecordBatch:
-        """Return the events of the rows, in their order; what makes none is refused.
+        """Return the events of the rows, in their order; rows that make none are refused.
 
         An empty quantity is 1 and an empty type the kind's own. The type's column is event_type, or type as
-        in the message. A price that is none is left out, for nothing is counted by it.
+        in the message. An invalid price is left out, because nothing is counted by it.
         """
         self._published_ms = self._now_ms()
         found, unsure = self._columns(rows)
@@ -136,7 +136,10 @@ class EventTable:
         return both.take(array(order))
 
     def _columns(self, rows: RowBatch) -> tuple[pa.RecordBatch | None, Mask]:
-        """Return the whole columns, and which rows are not sure; None and all where a column mixes types."""
+        """Return the whole columns, and which rows are not sure.
+
+        None and all rows if a column mixes types.
+        """
         count = len(rows.numbers)
         everything = np.ones(count, np.bool_)
         cells: dict[str, Array] = {}

@@ -1,4 +1,4 @@
-"""What a file is known by: a hash of its content, so that publishing it again is noticed.
+"""Identify a file by a hash of its content, so that publishing it again is noticed.
 
 The hash is XXH3 (Y. Collet), some gigabytes a second; 48 bits of it distinguish files.
 """
@@ -28,5 +28,5 @@ def content_id(path: str, kind: str, *, in_order: bool) -> str:
 
 
 def text_id(text: str) -> str:
-    """Return an id as above of something that a text describes in full."""
+    """Return an id, as `content_id` does, of something that a text describes in full."""
     return xxhash.xxh3_128(f"{_RULES} {text}".encode()).hexdigest()[:DIGITS]

@@ -17,7 +17,7 @@ LONGEST_TEXTS = 10_000
 
 
 def items(rows: RowBatch, refuse: Refuse, notes: Notes) -> list[CatalogueItem]:
-    """Return the messages of the rows; what makes none is refused. An empty `available` is true."""
+    """Return the messages of the rows; rows that make none are refused. An empty `available` is true."""
     found = []
     everything = range(len(rows.numbers))
     cells = zip(*(rows.cells(name, everything) for name in _COLUMNS), strict=True)

@@ -31,19 +31,20 @@ class _Readable(Protocol):
 class Lines:
     """The lines of a stream of bytes, in chunks.
 
-    A chunk is what one read gave, to its last line break: of a file about `CHUNK_BYTES`, of a pipe what has
-    been written so far. So memory is bounded, and lines of a pipe that falls silent are not held back.
+    A chunk is what one read returned, up to its last line break: about `CHUNK_BYTES` of a file, and of a pipe
+    what has been written so far. So memory is bounded, and lines of a pipe that falls silent are not held
+    back.
 
     Parameters
     ----------
     name
-        For errors.
+        The name, for errors.
     stream
-        Where the text comes from; a `read` of it returns what is there, b"" at the end.
+        The source of the text; `read` returns what is there, b"" at the end.
     file
-        The file below `stream`, whose offset is the progress; None: count what `stream` gave.
+        The file below `stream`, whose offset is the progress; None: count what `stream` returned.
     total_bytes
-        Size of `file`, None if not known.
+        The size of `file`, None if not known.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Lines:
 
     @classmethod
     def of_stdin(cls) -> Lines:
-        """Standard input: without its buffer, which would wait until it is full."""
+        """Open standard input without its buffer, which would wait until it is full."""
         stream = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
         total_bytes = None
         try:
@@ -97,7 +98,7 @@ class Lines:
         return Position(self._read_bytes, self._total_bytes, "bytes")
 
     def first_character(self) -> bytes:
-        """Return the first byte that is no blank, b"" if there is none; reads only as far as it must."""
+        """Return the first byte that is no blank, b"" if there is none; read only as far as necessary."""
         while not (self._head or b"").strip():
             more = self._read()
             self._head = (self._head or b"") + more

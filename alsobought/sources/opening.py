@@ -1,4 +1,4 @@
-"""From the name of a file to its reader: formats, pipes and bundled data."""
+"""Open a file by its name: formats, pipes and bundled data."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def open_events(name: str, kind: EventKind, separator: str | None = None) -> Eve
 
 
 def open_synthetic(shape: Shape) -> EventSource:
-    """Return made-up purchases."""
+    """Return synthetic purchases."""
     return EventSource(
         SYNTHETIC,
         lambda _notes: SyntheticPurchases(shape),
@@ -82,7 +82,7 @@ def open_items(name: str, separator: str | None = None) -> ItemSource:
 
 
 def is_stream(name: str) -> bool:
-    """Return whether it is standard input, or a pipe that has a name: what can be read only once."""
+    """Return whether a name is standard input or a named pipe, which can be read only once."""
     if name == STDIN:
         return True
     try:

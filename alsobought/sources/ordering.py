@@ -1,9 +1,10 @@
-"""Batches of events in order of event time, however many: a stable external merge sort.
+"""Sort batches of events by event time, however many: a stable external merge sort.
 
-What is read is collected into runs of bounded size. If all fits into one, it is sorted in memory; otherwise
-each run is sorted, written to a file of its own in a temporary folder, and the files are merged while they
-are read again, a batch of each in memory at a time (Knuth, The Art of Computer Programming 3, 5.4). Events of
-equal time stay in the order in which they were read. What is in order already is not sorted.
+What is read is collected into runs of bounded size. If all fits into one, it is sorted in memory. Otherwise
+each run is sorted and written to a file of its own in a temporary folder, and the files are merged while they
+are read again, with a batch of each in memory at a time (Knuth, The Art of Computer Programming 3, 5.4).
+Events of equal time stay in the order in which they were read. Batches that are in order already are not
+sorted.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ Times = npt.NDArray[np.int64]
 
 
 class Sorted:
-    """All batches of an iterable by the column `timestamp`; a context manager that removes its files.
+    """All batches of an iterable, sorted by the column `timestamp`; a context manager that removes its files.
 
-    Entering it reads everything, so an error of the source is raised there, before anything is handed on.
+    Entering it reads everything, so an error of the source is raised there, before anything is passed on.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class Sorted:
     batches
         Record batches of one schema.
     run_bytes
-        Size of a run.
+        The size of a run.
     """
 
     def __init__(self, name: str, batches: Iterable[pa.RecordBatch], *, run_bytes: int = RUN_BYTES) -> None:

@@ -29,22 +29,22 @@ T = TypeVar("T")
 
 
 class TableSource:
-    """Where events or a catalogue come from; made by `open_events`, `open_purchases` and `open_items`.
+    """A source of events or of a catalogue; made by `open_events`, `open_purchases` and `open_items`.
 
-    Each pass reads the file anew, in its order, a few thousand rows at a time. A row that cannot be used ends
-    the pass with BadRowsError, unless the caller skips such rows; then they are counted in `bad`. Cells that
-    can be used though not as they are written are counted in `notes`.
+    Each pass reads the file again, in its order, a few thousand rows at a time. A row that cannot be used
+    ends the pass with BadRowsError, unless the caller skips such rows; then they are counted in `bad`. Cells
+    that are used differently than they are written are counted in `notes`.
 
-    So that a file with a bad row at its end is not published in part, a caller who does not skip calls
-    `check` first, where `repeatable`: it reads all and names all bad rows. Standard input can only be read
-    once, so there the rows before a bad one have been handed on when it is met.
+    A file with a bad row at its end must not be published in part. So a caller who does not skip bad rows
+    calls `check` first if the source is `repeatable`: it reads everything and names all bad rows. Standard
+    input can be read only once, so there the rows before a bad one have been passed on when it is met.
 
     Parameters
     ----------
     name
-        The file's name, - or that of bundled data.
+        The name of the file, -, or the name of bundled data.
     open_reader
-        Opens it for one pass; is given where to note what is not read as it is written.
+        Opens it for one pass; it gets an object for notes on cells.
     repeatable
         Whether it can be read more than once.
     """
@@ -60,11 +60,11 @@ class TableSource:
 
     @property
     def position(self) -> Position:
-        """How far the latest pass is; another thread may ask."""
+        """How far the latest pass is; another thread may ask for it."""
         return self._reader.position if self._reader is not None else self._position
 
     def _read(self, convert: Callable[[RowBatch, Refuse], T], *, skip_bad: bool) -> Iterator[T]:
-        """One pass. Raises SourceError: the file cannot be read, or BadRowsError at a bad row."""
+        """Yield one pass. Raises SourceError if the file cannot be read, or BadRowsError at a bad row."""
         bad = self.bad
 
         def refuse(number: int, reason: str) -> None:
@@ -86,7 +86,7 @@ class TableSource:
     def _watched(
         self, pieces: Iterable[T], on_position: OnPosition | None, *, skip_bad: bool = False
     ) -> Iterator[T]:
-        """Yield a pass over all rows; raises BadRowsError at its end if bad ones are not skipped."""
+        """Yield a pass over all rows; raise BadRowsError at its end if bad ones are not skipped."""
         for piece in pieces:
             yield piece
             if on_position is not None:
@@ -100,7 +100,7 @@ class TableSource:
 
 
 class ItemSource(TableSource):
-    """A catalogue."""
+    """A catalogue in a file."""
 
     def messages(self, *, skip_bad: bool = False) -> Iterator[list[CatalogueItem]]:
         """Yield the items. Raises SourceError: the file cannot be read, or BadRowsError at a bad row."""
@@ -126,7 +126,7 @@ class ItemSource(TableSource):
 
 
 class EventSource(TableSource):
-    """Events of a kind.
+    """Events of a kind in a file.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class EventSource(TableSource):
     in_order
         Whether they are known to be in order of time, and without bad rows.
     content
-        What bundled or made data are known by; None: a file's bytes.
+        The identity of bundled or synthetic data; None: that of the file's bytes.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class EventSource(TableSource):
         return map(messages_of, self.batches(skip_bad=skip_bad))
 
     def records(self, *, skip_bad: bool = False) -> Iterator[Records]:
-        """Yield the events as records, as they come and of no source. Raises as `messages` does."""
+        """Yield the events as records without a source, as they come. Raises as `messages` does."""
         return map(records_of, self.batches(skip_bad=skip_bad))
 
     def check(self, on_position: OnPosition | None = None) -> int:
@@ -181,7 +181,7 @@ class EventSource(TableSource):
         return sum(batch.num_rows for batch in self._watched(self.batches(skip_bad=True), on_position))
 
     def content_id(self, *, by_time: bool) -> str:
-        """Return what these events, in order of time or as they are, are known by when they come again.
+        """Return the identity of these events, in order of time or as they are, by which they are recognised.
 
         Raises
         ------
@@ -199,10 +199,10 @@ class EventSource(TableSource):
     def ordered(
         self, *, skip_bad: bool = False, by_time: bool = True, on_position: OnPosition | None = None
     ) -> Iterator[Iterable[pa.RecordBatch]]:
-        """Give the events in order of time, or as they are, once all have been read and found to be good.
+        """Yield the events in order of time, or as they are, once all have been read and are valid.
 
-        Events of the same time stay in the order of the file. Not read ahead are bundled data, and what can
-        be read only once and is not to be ordered. Raises as `check` does.
+        Events of the same time stay in the order of the file. Bundled data, and sources that can be read only
+        once and are not to be ordered, are not read ahead. Raises as `check` does.
         """
         if self.in_order or not (by_time or self.repeatable):
             yield self.batches(skip_bad=skip_bad)
@@ -221,7 +221,7 @@ def _now_ms() -> int:
 
 
 def numbered(batches: Iterable[pa.RecordBatch], source: str | None) -> Iterator[Records]:
-    """Yield batches as records; with a source, each has it, and its place among all of them from 0."""
+    """Yield batches as records; with a source, each record has it and its index among all of them, from 0."""
     sent = 0
     for batch in batches:
         yield records_of(batch, source, sent)

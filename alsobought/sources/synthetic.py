@@ -118,7 +118,7 @@ def block_of(shape: Shape, number: int) -> Block:
 
 
 def _ranks(uniform: npt.NDArray[np.float64], count: int, exponent: float) -> Ints:
-    """Ranks from 0, the more rarely the higher: the inverse of a power law's distribution function."""
+    """Return ranks from 0, high ones more rarely: the inverse of a power law's distribution function."""
     if exponent == 1.0:
         found = (count + 1.0) ** uniform
     else:

@@ -1,4 +1,4 @@
-"""What the readers of all formats hand on: a few thousand rows at a time, column by column."""
+"""The rows that readers of all formats return: a few thousand at a time, column by column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Refuse = Callable[[int, str], None]
 
 @dataclass(frozen=True)
 class Position:
-    """How far a source has been read; `total` is None when nobody can know it (a pipe)."""
+    """How far a source has been read; `total` is None if it cannot be known (a pipe)."""
 
     done: int
     total: int | None
@@ -51,9 +51,9 @@ def python_cells(column: pa.Array[Any]) -> list[object]:
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a kind of table; others are not read.
+    """The columns of a kind of table; other columns are not read.
 
-    `required` are groups of names: of each group one column must be there; errors name its first.
+    `required` has groups of names: one column of each group must be there; errors name the first.
     """
 
     kind: str
@@ -83,7 +83,7 @@ class TableReader(Protocol):
 
     @property
     def position(self) -> Position:
-        """How far it is."""
+        """How far the file has been read."""
 
     def batches(self, refuse: Refuse) -> Iterator[RowBatch]:
-        """Yield all rows, in order; closes the file at the end."""
+        """Yield all rows, in order; close the file at the end."""

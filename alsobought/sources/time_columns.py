@@ -1,7 +1,7 @@
-"""Whole columns of times at once, as `columns` has ids; what is not sure is left to `times`.
+"""Convert whole columns of times at once, as `columns` does ids; cells that are not sure are left to `times`.
 
-Text is taken in groups of equal length, each as a matrix of bytes: the first row of a group shows where the
-fraction and the offset are, and rows that look otherwise are not sure. The days of a date are counted as in
+Text is taken in groups of equal length, each as a matrix of bytes. The first row of a group shows where the
+fraction and the offset are; rows that look different are not sure. The days of a date are counted as in
 Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms" (days_from_civil, 2021).
 """
 
@@ -29,7 +29,7 @@ _MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
 def times(column: Array, published_ms: int) -> Column:
-    """Event times in ms since 1970 as int64, from 1990 to a day after `published_ms`."""
+    """Return event times in ms since 1970 as int64, from 1990 to a day after `published_ms`."""
     found = _times(column)
     unsure = (found < EARLIEST_MS) | (found > published_ms + AHEAD_MS) | nulls(column)
     return array(np.where(unsure, 0, found)), unsure
@@ -75,13 +75,13 @@ def _texts(column: Array) -> Ints:
 
 
 def _digits(matrix: Bytes) -> Ints:
-    """Texts of digits alone: seconds or milliseconds."""
+    """Return the times of texts of digits alone: seconds or milliseconds."""
     sure = _are_digits(matrix).all(axis=1)
     return np.where(sure, _epoch(_number(matrix)), _UNKNOWN)
 
 
 def _dates(matrix: Bytes) -> Ints:
-    """Texts like 2026-01-31T12:00:00, with the fraction and the offset that the first has."""
+    """Return the times of texts like 2026-01-31T12:00:00, with the fraction and the offset of the first."""
     digits = _are_digits(matrix)
     first = np.where(digits[0], np.uint8(ord("d")), matrix[0]).tobytes()
     shape = _SHAPE.fullmatch(first)

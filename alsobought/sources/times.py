@@ -1,4 +1,4 @@
-"""From a cell of a file to event time; `time_columns` does whole columns of the common forms."""
+"""Convert a cell of a file to event time; `time_columns` converts whole columns of the common forms."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _written(time_ms: int) -> str:
 
 
 def _hint(cell: object) -> str:
-    """Return what a number that is no time may be instead."""
+    """Return what a number that is no time may be."""
     try:
         number = float(cell)  # type: ignore[arg-type]  # what is no number has no hint
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
-"""From a cell of a file to the value of a field; a cell is text (CSV) or typed (JSON, Parquet).
+"""Convert a cell of a file to the value of a field; a cell is text (CSV) or typed (JSON, Parquet).
 
-Each function raises BadValue, whose message names the field, shows the cell and says what would do.
-None and "" are an empty cell.
+Each function raises BadValue, whose message names the field, shows the cell and says what is expected. None
+and "" are an empty cell.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class BadValue(Unusable):
 
 @dataclass
 class Notes:
-    """What was done to cells that can be used, though not as they are written; said once, in numbers."""
+    """What was done to cells that are used, though not as they are written; reported once, with counts."""
 
     counts: dict[str, int] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Notes:
             self.counts[note] = self.counts.get(note, 0) + cells
 
     def say(self, note: str) -> None:
-        """Keep a sentence about the whole file."""
+        """Add a sentence about the whole file."""
         self.said.append(note)
 
     def __str__(self) -> str:
@@ -46,12 +46,12 @@ class Notes:
 
 
 def whole_note(field: str) -> str:
-    """Return what is said of ids such as 17850.0."""
+    """Return the note on ids such as 17850.0."""
     return f"{field}: numbers written with decimals, such as 17850.0, were taken as whole numbers: 17850"
 
 
 def price_note() -> str:
-    """Return what is said of prices that are none."""
+    """Return the note on invalid prices."""
     return "price: cells that are no number such as 12.50 were left out; the rows count all the same"
 
 
@@ -100,7 +100,7 @@ def _check(field: str, text: str) -> None:
 
 
 def is_empty(cell: object) -> bool:
-    """Return whether a cell has nothing in it."""
+    """Return whether a cell is empty."""
     return cell is None or cell == "" or cell == b""
 
 
@@ -189,7 +189,7 @@ def price_value(cell: object) -> float | None:
 
 
 def event_price(cell: object, notes: Notes) -> float | None:
-    """Return the price of an event; nothing is counted by it, so what is no price is left out and noted."""
+    """Return the price of an event; nothing is counted by it, so an invalid price is left out and noted."""
     try:
         return price_value(cell)
     except BadValue:
@@ -198,7 +198,7 @@ def event_price(cell: object, notes: Notes) -> float | None:
 
 
 def available_value(cell: object) -> bool:
-    """Return whether an item can be had, True for an empty cell."""
+    """Return whether an item is available, True for an empty cell."""
     if is_empty(cell):
         return True
     found = _TRUTH.get(str(cell).lower())

@@ -30,7 +30,7 @@ OF_ALL_ITEMS = frozenset({"buy-again"})
 
 
 def chosen(names: list[str] | None, *, new_only: bool) -> list[str]:
-    """Return the algorithms to evaluate; all that answer the question, without names.
+    """Return the algorithms to evaluate; without names, all that answer the question.
 
     Raises
     ------
@@ -48,9 +48,9 @@ def chosen(names: list[str] | None, *, new_only: bool) -> list[str]:
 
 
 def make(name: str) -> Algorithm:
-    """Return a new one of a name of `NAMES`; what it needs is imported now.
+    """Return a new algorithm of a name of `NAMES`; the packages that it needs are imported now.
 
-    A name with a colon, `bench.choices:as-is`, is one that the `make` of another module knows.
+    A name with a colon, `bench.choices:as-is`, is passed to the `make` of that module.
     """
     if ":" in name:
         other, _, choice = name.partition(":")

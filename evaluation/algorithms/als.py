@@ -1,8 +1,8 @@
-"""Matrix factorisation for implicit feedback by alternating least squares, by the package `implicit`.
+"""Matrix factorisation for implicit feedback by alternating least squares, from the package `implicit`.
 
-Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008: customers' and
-items' vectors so that their product is near 1 where there are events and near 0 elsewhere; what has n events
-weighs ALPHA n. One thread and a seed, so that two runs give the same.
+The method is that of Hu, Koren and Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM
+2008: it finds vectors of customers and items whose product is near 1 where there are events and near 0
+elsewhere; n events weigh ALPHA n. It runs with one thread and a seed, so that two runs give the same.
 """
 
 from __future__ import annotations
@@ -39,6 +39,6 @@ class ALS(Scoring):
             )  # fmt: skip
 
     def scores(self, customers: Ids) -> Scores:
-        """Products of the vectors."""
+        """Return the products of the vectors."""
         products: Scores = self.model.user_factors[customers] @ self.model.item_factors.T
         return products.astype("float64")

@@ -1,9 +1,9 @@
 """The autoencoder, trained to complete the matrix of customers and items, or chronologically.
 
-Two trainings of one network (`chronological`): to reproduce histories; or to say from a history what is
-bought in the two weeks after it, the bias of the output being what sold in the two weeks before. Whether all
-items are asked for, or new ones only, is known when recommending: then a network of the wrong sort is trained
-anew, which happens at the first cutoff at most.
+There are two trainings of one network (`chronological`): to reproduce histories, or to predict from a history
+what is bought in the two weeks after it, where the bias of the output is what sold in the two weeks before.
+Whether all items or only new ones are asked for is known only when recommending. If the network is of the
+wrong sort, it is then trained again, which happens at the first cutoff at most.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Prior = npt.NDArray[np.float32]
 
 
 class Autoencoder(Scoring):
-    """What both trainings share; items that fewer than three customers have are not known to the network."""
+    """What both trainings share; the network does not know items that fewer than three customers have."""
 
     def learn(self, before: Events, cutoff_ms: int) -> None:
-        """Train anew."""
+        """Train the network."""
         customer, item, time_ms = (c.astype(np.int64) for c in (before.customer, before.item, before.time_ms))
         self._log, self._known = fitting.well_known(Log.of(customer, item, time_ms, before.n_items))
         self._cutoff_ms = cutoff_ms
@@ -59,7 +59,7 @@ class Autoencoder(Scoring):
         """Return the bias of the output as of the cutoff."""
 
     def scores(self, customers: Ids) -> Scores:
-        """Return those of the network, moved so that known items have positive ones; others -inf."""
+        """Return the network's scores, shifted so that known items have positive ones; others have -inf."""
         known = np.tile(self._prior, (len(customers), 1))
         at = np.searchsorted(self._customers, customers)
         there = at < len(self._customers)
@@ -73,36 +73,36 @@ class Autoencoder(Scoring):
 
 
 class Reconstruction(Autoencoder):
-    """Reproduces histories: what it gives most weight to beside them is recommended."""
+    """Reproduces histories, and recommends the items with the largest weight that are not in them."""
 
     name = "autoencoder-reconstruction"
 
     def training(self, log: Log, cutoff_ms: int) -> Training:
-        """On every history before the cutoff."""
+        """Return a training on every history before the cutoff."""
         return fitting.reconstruction(log, cutoff_ms)
 
     def prior(self, log: Log, cutoff_ms: int) -> Prior:
-        """Of all time."""
+        """Return the prior of all time."""
         del cutoff_ms
         return log_count(log.buyers())
 
 
 class Chronological(Autoencoder):
-    """Predicts what is bought next; what the customer has already, too, where that counts."""
+    """Predicts what is bought next, including what the customer has already if that counts."""
 
     name = "autoencoder-chronological"
     _again = False
 
     def training(self, log: Log, cutoff_ms: int) -> Training:
-        """On what followed histories at earlier cutoffs."""
+        """Return a training on what followed histories at earlier cutoffs."""
         return fitting.chronological(log, cutoff_ms, again=self._again)
 
     def prior(self, log: Log, cutoff_ms: int) -> Prior:
-        """Of the two weeks before the cutoff."""
+        """Return the prior of the two weeks before the cutoff."""
         return log_count(log.counts(cutoff_ms - WINDOW_DAYS * DAY_MS, cutoff_ms))
 
     def recommend(self, customers: Ids, k: int, *, new_only: bool) -> Ids:
-        """As `evaluation.protocol.Algorithm` has it."""
+        """Recommend as `evaluation.protocol.Algorithm` specifies."""
         if self._again == new_only:
             self._again = not new_only
             self._train()

@@ -1,4 +1,4 @@
-"""Bestsellers: what most events are of, the same for all; of all time, or of two weeks before the cutoff."""
+"""Bestsellers: the items with the most events, the same for all customers, of all time or of two weeks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ RECENT_DAYS = 14
 
 
 class BestsellersScoring(Scoring):
-    """Of all time."""
+    """Scores items by their events of all time."""
 
     name = "bestsellers"
 
     def learn(self, before: Events, cutoff_ms: int) -> None:
-        """Count."""
+        """Count the events of each item."""
         del cutoff_ms
         self._counts = np.bincount(before.item, minlength=before.n_items).astype(np.float64)
 
@@ -26,10 +26,10 @@ class BestsellersScoring(Scoring):
 
 
 class RecentBestsellersScoring(BestsellersScoring):
-    """Of the two weeks before the cutoff."""
+    """Scores items by their events of the two weeks before the cutoff."""
 
     name = "bestsellers-2w"
 
     def learn(self, before: Events, cutoff_ms: int) -> None:
-        """Count what is recent."""
+        """Count the recent events of each item."""
         super().learn(before.between(cutoff_ms - RECENT_DAYS * DAY_MS, cutoff_ms), cutoff_ms)

@@ -1,7 +1,7 @@
-"""Buy it again: what the customer had most often, the newest first where that is equal.
+"""Buy it again: the items that the customer had most often, the newest first if that is equal.
 
-Only what repeats can be bought again, so it answers the question of all items, not that of new ones. The rate
-of repeat purchases (`recommending.repeats`) is a feature of `ours`; alone it is worse than the count.
+Only items that repeat can be bought again, so it answers the question of all items, not that of new ones. The
+rate of repeat purchases (`recommending.repeats`) is a feature of `ours`; alone it is worse than the count.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from evaluation.scoring import Scores, Scoring, dense
 
 
 class BuyAgain(Scoring):
-    """The customer's own counts."""
+    """Scores items by the customer's own counts."""
 
     name = "buy-again"
 
     def learn(self, before: Events, cutoff_ms: int) -> None:
-        """Count; the place of the newest event in the data, between 0 and 1, orders what is equal."""
+        """Count; the position of the newest event in the data, between 0 and 1, orders equal counts."""
         del cutoff_ms
         self._scores = bought(before)
         pairs = before.customer.astype(np.int64) * before.n_items + before.item
@@ -33,5 +33,5 @@ class BuyAgain(Scoring):
         self._scores = (self._scores + place).tocsr()
 
     def scores(self, customers: Ids) -> Scores:
-        """Return counts of what they have."""
+        """Return the counts of the items that the customers have."""
         return dense(self._scores[customers])

@@ -1,8 +1,8 @@
-"""EASE: the linear model of items by items that best reconstructs histories, no item explained by itself.
+"""EASE: the linear model of items by items that best reconstructs histories, where no item explains itself.
 
-Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019: with P = (A^T A + lambda I)^-1 the
-weights are B_ij = -P_ij / P_jj and 0 on the diagonal. The inverse is dense, so the `ITEMS` items that most
-customers have take part, and only those are recommended.
+The method is that of Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019: with P = (A^T A +
+lambda I)^-1 the weights are B_ij = -P_ij / P_jj, and 0 on the diagonal. The inverse is dense, so only the
+`ITEMS` items that most customers have take part and are recommended.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ LAMBDA = 200.0
 
 
 class Ease(Scoring):
-    """EASE."""
+    """The linear model EASE."""
 
     name = "ease"
 
     def learn(self, before: Events, cutoff_ms: int) -> None:
-        """Invert."""
+        """Compute the weights."""
         del before, cutoff_ms
         buyers = self.owned.sum(axis=0).A1
         self._items = np.argsort(-buyers, kind="stable")[:ITEMS]
@@ -37,7 +37,7 @@ class Ease(Scoring):
 
 
 def weights(gram: Scores) -> Scores:
-    """B from A^T A; `gram` is overwritten."""
+    """Return B from A^T A; `gram` is overwritten."""
     gram[np.diag_indices_from(gram)] += LAMBDA
     inverse: Scores = np.linalg.inv(gram).astype(np.float64, copy=False)
     inverse /= -np.diag(inverse)

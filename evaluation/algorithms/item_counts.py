@@ -1,6 +1,6 @@
-"""Item-to-item by raw counts: the score of a pair is N_XY, the customers who have both.
+"""Item-to-item by raw counts: the score of a pair is N_XY, the number of customers who have both.
 
-What sells best goes with everything: the bias that the later scores set out to correct.
+Bestsellers thus go with everything, which the later scores set out to correct.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from evaluation.scoring import Scores
 
 
 class RawCounts(ItemToItem):
-    """N_XY."""
+    """Scores pairs by N_XY."""
 
     name = "item-raw"
 
     def prepare(self, histories: Distinct, n_items: int) -> None:
-        """Nothing is needed."""
+        """Do nothing, as only the counts are needed."""
 
     def pair_scores(self, rows: CooccurrenceRows) -> Scores:
         """Return the counts."""

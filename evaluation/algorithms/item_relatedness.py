@@ -1,16 +1,16 @@
-"""Item-to-item by relatedness: how far N_XY is above what chance would make of it, in standard deviations.
+"""Item-to-item by relatedness: how far N_XY is above its expectation, in standard deviations.
 
     z = (N_XY - E_XY) / sqrt(E_XY + 20)
 
-The flawed expectation supposes that all customers buy alike: E_XY = N_X N_Y / customers. It takes too little
-for those who buy much, so that what they buy seems related. The corrected one asks of each buyer c of X the
-m_c chances that the history gives to meet Y (Smith and Linden, Two Decades of Recommender Systems at
-Amazon.com, IEEE Internet Computing 21(3), 2017):
+The independence score (`flawed`) assumes that all customers buy alike: E_XY = N_X N_Y / customers. Amazon's
+history calls it flawed because it ignores that heavy buyers buy everything, so that what they buy seems
+related. The corrected expectation counts for each buyer c of X the m_c chances that the history gives to meet
+Y (Smith and Linden, Two Decades of Recommender Systems at Amazon.com, IEEE Internet Computing 21(3), 2017):
 
     E_XY = sum over the buyers c of X of 1 - (1 - P_Y)^m_c
 
-with P_Y the share of Y among all (customer, item) pairs. Per X the sum is made on the grid of
-s = -log(1 - P) of `state.relatedness` and interpolated.
+where P_Y is the share of Y among all (customer, item) pairs. The sum for each X is computed on the grid of
+s = -log(1 - P) of `state.relatedness`, and interpolated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from state.relatedness import SHRINK, expectation_matrix, grid_position
 
 
 class Flawed(ItemToItem):
-    """With the flawed expectation."""
+    """The independence score, which assumes that all customers buy alike."""
 
     name = "item-flawed"
 
@@ -34,19 +34,19 @@ class Flawed(ItemToItem):
         self._customers = int((np.diff(histories.starts) > 0).sum())
 
     def expected(self, rows: CooccurrenceRows) -> Scores:
-        """E of the entries: float64[n]."""
+        """Return E of the entries, float64[n]."""
         chance: Scores = self._buyers[rows.x] / max(self._customers, 1) * self._buyers[rows.y]
         return chance
 
     def pair_scores(self, rows: CooccurrenceRows) -> Scores:
-        """Z of the entries."""
+        """Return z of the entries."""
         expected = self.expected(rows)
         z: Scores = (rows.count - expected) / np.sqrt(expected + SHRINK)
         return z
 
 
 class Corrected(Flawed):
-    """With the corrected expectation."""
+    """The score with the corrected expectation."""
 
     name = "item-corrected"
 
@@ -61,7 +61,7 @@ class Corrected(Flawed):
         self._position = np.array([grid_position(n, total) for n in buyers])
 
     def expected(self, rows: CooccurrenceRows) -> Scores:
-        """E of the entries, linear between the points of the grid: float64[n]."""
+        """Return E of the entries, linear between the points of the grid: float64[n]."""
         on_grid = self._by_size[rows.first : rows.last] @ self._chances
         cell = self._position[rows.y].astype(np.int64)
         share = self._position[rows.y] - cell

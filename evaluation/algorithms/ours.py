@@ -75,16 +75,16 @@ class Ours:
 
     @property
     def counted(self) -> int:
-        """Events counted so far."""
+        """The number of events counted so far."""
         return self._done
 
     @property
     def quality(self) -> HitCounts:
-        """Who hit in the tests so far."""
+        """The tests and hits so far."""
         return self._learner.quality
 
     def fit(self, before: Events, cutoff_ms: int) -> None:
-        """Go on over the events that came since the last cutoff."""
+        """Continue with the events that came since the last cutoff."""
         del cutoff_ms
         self._put_catalogue(before)
         start = self._done
@@ -103,7 +103,7 @@ class Ours:
             self.recommender.synchronise()
 
     def _train(self, events: Events, stop: int) -> None:
-        """Train a model on the events counted so far where a period ends in the chunk that comes."""
+        """Train a model on the events counted so far, if a period ends in the next chunk."""
         if self._train_ms is None:
             return
         periods = int(events.time_ms[stop - 1] - events.time_ms[0]) // self._train_ms
@@ -114,7 +114,7 @@ class Ours:
                 self.recommender.use(model)
 
     def _put_catalogue(self, events: Events) -> None:
-        """Everything is known of an item from the beginning, as where a shop publishes its catalogue."""
+        """Put in all items from the beginning, as if the shop had published its catalogue."""
         known = events.catalogue
         if known is not None and not self._known_items:
             for n, (category, brand) in enumerate(zip(known.category, known.brand, strict=True)):
@@ -140,7 +140,7 @@ class Ours:
             self._related.put_lists(self._items, lists, self._items.mark_published(lists), self._to_related)
 
     def recommend(self, customers: Ids, k: int, *, new_only: bool) -> Ids:
-        """Return what the shelf of new items, or of all, shows."""
+        """Return what the shelf of new items, or of all items, shows."""
         shelf: Shelf = "new" if new_only else "all"
         found = np.full((len(customers), k), NOTHING, np.int32)
         with self._related.lock:

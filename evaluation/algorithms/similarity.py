@@ -27,14 +27,14 @@ MOST_ITEMS = 1_000
 
 
 class Similarity(Scoring):
-    """An item-to-item algorithm, defined by its weights of the matrix."""
+    """An item-to-item algorithm, defined by the weights of its matrix."""
 
     @abstractmethod
     def weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
         """Return customers x items from the counts of events."""
 
     def learn(self, before: Events, cutoff_ms: int) -> None:
-        """Multiply columns, keep the best of each row."""
+        """Multiply columns, and keep the best of each row."""
         del cutoff_ms
         weighted = self.weighted(bought(before).multiply(newest(before, MOST_ITEMS)).tocsr())
         items, n_items = weighted.T.tocsr(), before.n_items
@@ -62,17 +62,17 @@ class Similarity(Scoring):
         self._query = newest(before, QUERY_ITEMS)
 
     def scores(self, customers: Ids) -> Scores:
-        """Sums over the newest items of the history."""
+        """Return sums over the newest items of the history."""
         return sums(customers, self._query, self._similar)
 
 
 class Cosine(Similarity):
-    """The cosine of columns."""
+    """Scores pairs by the cosine of columns."""
 
     name = "item-cosine"
 
     def weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Return the columns of length 1."""
+        """Return columns of length 1."""
         has = counts.copy()
         has.data[:] = 1.0
         buyers = np.maximum(has.sum(axis=0).A1, 1.0)
@@ -80,13 +80,13 @@ class Cosine(Similarity):
 
 
 class BM25(Similarity):
-    """Okapi's weights."""
+    """Scores pairs with Okapi's weights."""
 
     name = "bm25"
     K1, B = 1.2, 0.75
 
     def weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Return what a customer's events say of an item."""
+        """Return the BM25 weight of each entry."""
         n_items = int((np.diff(counts.tocsc().indptr) > 0).sum())
         idf = np.log(n_items) - np.log1p(np.diff(counts.indptr))
         length = counts.sum(axis=0).A1

@@ -1,9 +1,9 @@
-"""User-based collaborative filtering: what the customers most alike have.
+"""User-based collaborative filtering: it recommends what the most similar customers have.
 
-GroupLens (Resnick and others, CSCW 1994) with the cosine of the two customers' sets of items as likeness, as
-suits events without ratings. The score of an item is the sum of the likeness of those among the `NEAREST`
-customers who have it. Looking at a sample of the customers only is how it was made bearable at scale, at the
-price of its quality (Linden, Smith and York, IEEE Internet Computing 7(1), 2003).
+It is GroupLens's method (Resnick and others, CSCW 1994) with the cosine of the two customers' sets of items
+as similarity, which suits events without ratings. The score of an item is the sum of the similarities of
+those among the `NEAREST` customers who have it. Comparing with only a sample of the customers made it
+feasible at scale, at the price of quality (Linden, Smith and York, IEEE Internet Computing 7(1), 2003).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEED = 0
 
 
 class UserBased(Scoring):
-    """Exact: all customers are looked at."""
+    """The exact method: it compares with all customers."""
 
     name = "user-cf"
 
@@ -32,16 +32,16 @@ class UserBased(Scoring):
         self._others = self.candidates(np.unique(before.customer))
 
     def candidates(self, customers: Ids) -> Ids:
-        """Return those who may be among the nearest."""
+        """Return the customers who may be among the nearest."""
         return customers
 
     @property
     def width(self) -> int:
-        """Of the likenesses, three times over, and of the items."""
+        """The similarities, three times over, and the items."""
         return max(3 * len(self._others), super().width)
 
     def scores(self, customers: Ids) -> Scores:
-        """Sums of likeness over the nearest who have the item."""
+        """Return sums of similarity over the nearest customers who have the item."""
         alike = dense(self._unit[customers] @ self._unit[self._others].T)
         alike[customers[:, None] == self._others] = 0.0  # oneself is not another
         if len(self._others) > NEAREST:
@@ -51,11 +51,11 @@ class UserBased(Scoring):
 
 
 class SampledUserBased(UserBased):
-    """Only a tenth of the customers, chosen at random, are looked at."""
+    """The sampled method: it compares with a random tenth of the customers."""
 
     name = "user-cf-sampled"
 
     def candidates(self, customers: Ids) -> Ids:
-        """Return a sample."""
+        """Return a random sample of the customers."""
         n = max(round(SAMPLED_SHARE * len(customers)), 1)
         return np.sort(np.random.default_rng(SEED).choice(customers, n, replace=False))

@@ -22,13 +22,13 @@ export const percent = (rate, digits = 1) => `${(rate * 100).toFixed(digits)} %`
 export const moment = (ms) => (ms ? new Date(ms).toISOString().slice(0, 16).replace("T", " ") + " UTC" : "–");
 export const milliseconds = (ms) => (ms === null ? "–" : ms < 10_000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
-// Columns are [title, cell of a row, {number, help}].
+// Columns are [title, cell of a row, {number, help, hidden}]; a hidden title is read aloud only.
 export function table(columns, rows, { caption, name } = {}) {
   const cls = (options) => (options?.number ? "number" : undefined);
   return h("div", { class: "scroll" }, h("table", { class: name },
     caption ? h("caption", {}, caption) : null,
     h("thead", {}, h("tr", {}, columns.map(([title, , options]) =>
-      h("th", { scope: "col", class: cls(options), title: options?.help }, title)))),
+      h("th", { scope: "col", class: cls(options), title: options?.help }, options?.hidden ? h("span", { class: "aloud" }, title) : title)))),
     h("tbody", {}, rows.map((row, i) =>
       h("tr", {}, columns.map(([, cell, options]) => h("td", { class: cls(options) }, cell(row, i))))))));
 }

@@ -45,7 +45,7 @@ function list(item, kind, marks) {
     [kind.word === null ? "Then bought" : "Goes with", (entry) => [named(entry, link(entry)), marks.has(entry.item_id) ? badge(marks.get(entry.item_id), "fresh") : null]],
     ["Score", (entry) => decimal(entry.score), { number: true, help: "What the list is ordered by" }],
     ["Together", (entry) => count(entry.together), { number: true, help: kind.word === null ? "Customers who watched the one and then bought the other" : "Customers who have both" }],
-    ["", (entry) => together(entry.together, entry.expected, most)],
+    ["As a bar", (entry) => together(entry.together, entry.expected, most), { hidden: true }],
     ["Expected", (entry) => decimal(entry.expected, 1), { number: true, help: "How many would have both if buying were independent, heavy buyers considered; the mark on the bar" }],
     ["Recent", (entry) => decimal(entry.recent, 1), { number: true, help: "Customers who have both, each counting less with its age (30 days)" }],
   ], item.related, { caption: "The bar: customers who have both. The mark: how many were expected by chance. What is beyond the mark makes an item related; popular alone does not." });
@@ -57,7 +57,7 @@ function rawCounts(answer) {
     ["#", (_, i) => i + 1, { number: true }],
     ["Most often together", (entry) => named(entry, link(entry))],
     ["Together", (entry) => count(entry.together), { number: true }],
-    ["", (entry) => together(entry.together, 0, most, 110)],
+    ["As a bar", (entry) => together(entry.together, 0, most, 110), { hidden: true }],
   ], answer.items, { caption: "Ordered by raw counts: what everybody buys comes first, whatever it is bought with." });
 }
 

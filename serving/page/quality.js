@@ -54,7 +54,7 @@ function rates(answer, kind, width) {
     ["Hits", (row) => count(row.hits), { number: true, help: "Of them, who bought at least one of the six" }],
     ["Rate", (row) => percent(row.rate), { number: true }],
     ["95 % confidence", (row) => `${percent(row.low)} – ${percent(row.high)}`, { number: true }],
-    ["", (row) => (row.algorithm === ANY ? null : interval(row.rate, row.low, row.high, most))],
+    ["As a bar", (row) => (row.algorithm === ANY ? null : interval(row.rate, row.low, row.high, most)), { hidden: true }],
   ], rows, { caption: "All days" })];
 }
 
@@ -69,7 +69,7 @@ function experiments(answer) {
     ["Hits", (row) => count(row.hits), { number: true }],
     ["Rate", (row) => percent(row.rate), { number: true }],
     ["95 % confidence", (row) => `${percent(row.low)} – ${percent(row.high)}`, { number: true }],
-    ["", (row) => interval(row.rate, row.low, row.high, most)],
+    ["As a bar", (row) => interval(row.rate, row.low, row.high, most), { hidden: true }],
   ], answer.variants), answer.variants.map((row) => (row.line ? h("p", {}, h("strong", {}, row.significant ? "✓ " : "· "), row.line, ".") : null))];
 }
 
@@ -83,8 +83,8 @@ function learner(answer) {
       const most = Math.max(...rows.map(([, weight]) => Math.abs(weight)));
       return h("div", {}, h("h3", {}, name === "new" ? "For items new to the customer" : name === "all" ? "For all items" : name),
         table([["Feature", ([feature]) => h("span", { title: feature }, FEATURES[feature] ?? feature)],
-          ["Weight", ([, weight]) => bar(weight, most, 150)],
-          ["", ([, weight]) => decimal(weight), { number: true }],
+          ["As a bar", ([, weight]) => bar(weight, most, 150), { hidden: true }],
+          ["Weight", ([, weight]) => decimal(weight), { number: true }],
         ], rows, { caption: `${count(Math.round(ranker.cases))} training steps`, name: "bars" }));
     }))];
 }

@@ -71,7 +71,7 @@ def pair(
     published: Sequences,
     window: int,
     offsets: npt.NDArray[np.int64],
-    kinds: npt.NDArray[np.uint8],
+    actions: npt.NDArray[np.uint8],
     customers: npt.NDArray[np.uint32],
     items: npt.NDArray[np.uint32],
     quantities: npt.NDArray[np.uint32],
@@ -101,7 +101,7 @@ def pair(
         out.again[i] = 0
         outcome = 0
         rank = -1
-        if kinds[i] != _PURCHASE:
+        if actions[i] != _PURCHASE:
             days = np.int64(h.log_length[customer])
             if max(gone_items + n, taken + days) > len(out.gone_items):
                 return i, gone, gained
@@ -111,7 +111,7 @@ def pair(
             outcome = INCLUDED
         elif hashes[i] != 0 and event_rings.seen_before(h, customer, hashes[i]):
             outcome = DUPLICATE
-        elif kinds[i] == _PURCHASE:
+        elif actions[i] == _PURCHASE:
             rank = hs.rank_of(h, customer, item)
             if rank >= 0:
                 hs.add_quantity(h, customer, rank, np.int64(quantities[i]))
@@ -128,11 +128,11 @@ def pair(
                 out.ranks[i] = n
                 gained += n == 0
                 outcome = NEW
-        elif kinds[i] == _FORGET and n == 0:
+        elif actions[i] == _FORGET and n == 0:
             hs.forget(h, np.array([customer]))
             outcome = EMPTIED
         else:
-            if kinds[i] == _RETURN:
+            if actions[i] == _RETURN:
                 rank = hs.rank_of(h, customer, item)
                 owned = hs.quantity_at(h, customer, rank) if rank >= 0 else 0
                 if owned < np.int64(quantities[i]):
@@ -153,7 +153,7 @@ def pair(
                 taken = purchase_logs.take(h, customer, item if rank >= 0 else -1, out.taken, taken)
                 out.taken_ends[gone] = taken
                 gone += 1
-                if kinds[i] == _FORGET:
+                if actions[i] == _FORGET:
                     hs.forget(h, np.array([customer]))
                     gained -= 1
                 else:

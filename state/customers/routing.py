@@ -255,7 +255,7 @@ def _number(
         for i in range(taken_begins[q], taken_begins[q] + sizes[q, TAKEN]):
             place = np.uint64(marks[np.int64(taken[i] >> _ITEM)] & _PLACE)
             taken[i] = (place << _ITEM) | (taken[i] & _REST)
-        # when few events are counted at once, other partitions get the ids of new items sooner than from owners
+        # when few events are counted at once, others get the ids of new items sooner than from owners
         for i in range(begin, at if sizes[q, EVENTS] <= LIVE_EVENTS else begin + own):
             if named[np.int64(table[i])] == 0:
                 fresh[new] = i - begin

@@ -18,7 +18,7 @@ from state.popularity.counts import DAY_MS, DAYS, WATERMARK_MS, Popularity
 UNKNOWN = -1  # of buyers: it is not known what was published
 
 
-class Said(NamedTuple):
+class PublishedPopularity(NamedTuple):
     """What was published last, per row."""
 
     buyers: npt.NDArray[np.int64]
@@ -59,8 +59,8 @@ class PopularityChanges:
         self._said.buyers[slice(None) if rows is None else rows] = UNKNOWN
 
 
-def _new(capacity: int) -> Said:
-    return Said(
+def _new(capacity: int) -> PublishedPopularity:
+    return PublishedPopularity(
         np.full(capacity, UNKNOWN, np.int64), np.zeros(capacity, np.int64),
         np.zeros((capacity, DAYS), np.uint32), np.zeros(capacity, np.int64), np.zeros(capacity),
         np.zeros((capacity, 3), np.int64), np.zeros(capacity, np.uint8),
@@ -68,7 +68,9 @@ def _new(capacity: int) -> Said:
 
 
 @kernel
-def _take(said: Said, p: Popularity, item_of: npt.NDArray[np.int32], rows: int) -> npt.NDArray[np.int64]:
+def _take(
+    said: PublishedPopularity, p: Popularity, item_of: npt.NDArray[np.int32], rows: int
+) -> npt.NDArray[np.int64]:
     found = np.empty(rows, np.int64)
     n = 0
     newest = p.totals[WATERMARK_MS] // DAY_MS

@@ -261,6 +261,6 @@ class RocksStore:
         if any(reason in str(error) for reason in FULL):
             return StoreFull(
                 f"the disk is full, cannot {to_do} {self.path}: {error}. Free some space there; nothing is"
-                " lost: a worker that ended goes on from what it last wrote when it is started again"
+                " lost: a worker that ended continues from what it last wrote when it is started again"
             )
         return StoreError(f"cannot {to_do} {self.path}: {error}")

@@ -1,7 +1,7 @@
-"""An archive of Kafka's classes as the JVM has them in memory: with it Kafka starts in half of the time.
+"""An archive of Kafka's classes as the JVM has them in memory, with which Kafka starts in half the time.
 
-A JVM that ends writes it (class data sharing, `-XX:ArchiveClassesAtExit`), which takes it some ten seconds
-more; all that start later use it. `make test` makes one first:
+A JVM writes it when it ends (class data sharing, `-XX:ArchiveClassesAtExit`), which takes some ten seconds;
+all JVMs that start later use it. `make test` makes one first:
 
     python -m streams.broker.class_archive
 """
@@ -24,21 +24,22 @@ DIGITS = 16  # of sums, in hexadecimal
 class ClassArchive:
     """The archive of one JVM and its jars.
 
-    Its file's name says of which Java and jars it is, and has a part of the sum of its bytes: a JVM that maps
-    a file that is not whole would crash. Where it cannot be written Kafka starts without.
+    The file's name identifies the Java and the jars, and has a part of the checksum of its bytes, because a
+    JVM that maps an incomplete file would crash. Where the archive cannot be written, Kafka starts without
+    it.
 
     Parameters
     ----------
     cache_dir
-        The archive is kept below it, some 50 MB.
+        The directory below which the archive is kept; it takes some 50 MB.
     writing
-        Whether the JVM is to write it at its end, if there is none yet.
+        Whether the JVM shall write it when it ends, if there is none yet.
 
     Attributes
     ----------
     possible : bool
-        Whether this Java can have one: the one that comes as a Python package lacks the archive of Java's own
-        classes, which ours would build on.
+        Whether this Java can have one. The Java that comes as a Python package lacks the archive of Java's
+        own classes, on which ours would build.
     """
 
     def __init__(self, cache_dir: Path, jvm: Jvm, *, writing: bool = False) -> None:
@@ -52,7 +53,7 @@ class ClassArchive:
             self._new = self._folder / f"{self._of}.{uuid.uuid4().hex}.new"
 
     def find(self) -> Path | None:
-        """Return the archive, None if there is none. One that is not whole is removed."""
+        """Return the archive, None if there is none. An incomplete one is removed."""
         for path in sorted(self._folder.glob(f"{self._of}-*.jsa")):
             if path.stem.partition("-")[2] == _sum(path):
                 return path
@@ -62,7 +63,7 @@ class ClassArchive:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Flags of a JVM that uses it, or writes it."""
+        """The flags of a JVM that uses the archive, or writes it."""
         if (found := self.find()) is not None:
             return (f"-XX:SharedArchiveFile={found}",)
         if self._new is None:
@@ -74,7 +75,7 @@ class ClassArchive:
         return (f"-XX:ArchiveClassesAtExit={self._new}",)
 
     def keep(self, *, whole: bool) -> None:
-        """Take what the JVM wrote, now that it has ended; remove it where the JVM was killed meanwhile."""
+        """Keep what the JVM wrote, after it has ended; remove it if the JVM was killed meanwhile."""
         if self._new is None or not self._new.exists():
             return
         if whole:

@@ -127,7 +127,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """Half-written or foreign text counts as absent: these files are hints, not state."""
+    """Return the parsed JSON. Half-written text and text of others count as absent, because these files are
+    hints.
+    """
     try:
         found = json.loads(text)
     except ValueError:

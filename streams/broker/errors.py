@@ -1,4 +1,4 @@
-"""What can go wrong around the broker, each with the operator's next step.
+"""The errors of the broker; each message has the operator's next step.
 
     BrokerError
       ├─ JavaNotFound
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 
 class BrokerError(Exception):
-    """Anything of the embedded broker or of the topics; print the message and stop."""
+    """The base of all errors of the embedded broker and of the topics; print the message and stop."""
 
 
 class JavaNotFound(BrokerError):

@@ -1,4 +1,4 @@
-"""What differs between topics as Kafka has them and as ours must be: made by hand, or by another program."""
+"""How topics in Kafka differ from our specifications, if they were made by hand or by another program."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Difference:
     why
         What follows from it, as the end of a sentence.
     breaks
-        Whether counts are lost or workers stop because of it; otherwise it is to be known.
+        Whether counts are lost or workers stop because of it; otherwise it is only worth knowing.
     """
 
     topic: str
@@ -87,7 +87,7 @@ def _compared(spec: TopicSpec, config: Mapping[str, str]) -> Iterable[Difference
             yield differs(
                 "retention.ms",
                 f"records are deleted after {days:.3g} days, and a worker whose store and checkpoints are"
-                " older cannot go on from them",
+                " older cannot continue from them",
             )
         if int(config["retention.bytes"]) >= 0:
             yield differs(

@@ -1,4 +1,4 @@
-"""Makes our topics on any Kafka and describes them and the group; the only place that administers."""
+"""Create our topics on any Kafka, and describe topics and groups. No other module administers Kafka."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def _unreachable(bootstrap: str, trouble: str) -> KafkaUnreachable:
 
 
 def describe(admin: KafkaAdminClient, specs: Sequence[TopicSpec]) -> list[dict[str, Any]]:
-    """Return what Kafka says of those of the topics that exist."""
+    """Return Kafka's description of those of the topics that exist."""
     described: list[dict[str, Any]] = admin.describe_topics([spec.name for spec in specs])
     return [topic for topic in described if topic["error_code"] == 0]
 

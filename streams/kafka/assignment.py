@@ -1,9 +1,9 @@
 """Which worker gets which partitions: sticky, and the same numbers of every topic.
 
-Partition p of items and of every kind's events and deltas go together as unit p, so that every worker has a
-like share of the cheap and of the dear work, and what is of one customer or one item is in one process. A
+Partition p of items and of every kind's events and deltas together are unit p. Every worker thus has a fair
+share of the cheap and of the expensive work, and all data of one customer or one item are in one process. A
 unit stays where it is unless its worker has more than its share: opening a store costs seconds, and
-aiokafka's own strategies move units for nothing (round robin) or give one worker all of one topic (sticky).
+aiokafka's own strategies move units needlessly (round robin) or give one worker all of one topic (sticky).
 
 Every member reports the units of its last assignment and the number of that assignment's round; the leader
 numbers the next round. A worker that was frozen therefore claims its units with an old round, and loses those
@@ -37,11 +37,11 @@ class _Reported(msgspec.Struct, array_like=True):
     Attributes
     ----------
     round, units
-        Of its last assignment.
+        The round and the units of its last assignment.
     place
         Where its stores are: a host and a data directory.
     stores
-        Of each unit that it has stores of, how far they are: the sum of their positions.
+        How far its stores of each unit are: the sum of their positions.
     """
 
     round: int = 0
@@ -77,9 +77,10 @@ class Member(NamedTuple):
 
 
 def share(units: int, members: Mapping[str, Member]) -> dict[str, list[int]]:
-    """Units 0 .. units - 1 for each member.
+    """Return units 0 .. units - 1 for each member.
 
-    Shares differ by at most one; who had more, or has more of the farthest stores, keeps the bigger one.
+    Shares differ by at most one; a member that had more, or has more of the farthest stores, keeps the bigger
+    one.
 
     >>> share(4, {"a": Member(1, [0, 1, 2, 3]), "b": Member(0, [])})
     {'a': [0, 1], 'b': [2, 3]}
@@ -123,7 +124,7 @@ def share(units: int, members: Mapping[str, Member]) -> dict[str, list[int]]:
 
 
 class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
-    """The strategy, as aiokafka wants it: of classes, so what this process holds is the class's.
+    """The strategy, in aiokafka's form: it takes a class, so this process's data are in class attributes.
 
     Attributes
     ----------
@@ -132,7 +133,7 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
     stores
         Returns how far they are, by unit.
     has_checkpoints
-        Whether the settings say where checkpoints go.
+        Whether the settings have a URL for checkpoints.
     """
 
     name = "alsobought-sticky-units"
@@ -151,7 +152,7 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
     def assign(
         cls, cluster: object, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """Return every member's assignment; called at the leader."""
+        """Return every member's assignment; it is called at the leader."""
         topics = sorted({topic for member in members.values() for topic in member.subscription})
         partitions = {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in topics}  # type: ignore[attr-defined]
         if unknown := [topic for topic in topics if not partitions[topic]]:
@@ -189,7 +190,7 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
 
     @classmethod
     def on_assignment(cls, assignment: ConsumerProtocolMemberAssignment) -> None:
-        """Remember what this member was given, and say so if what it has may be lost with its disk."""
+        """Remember what this member was assigned, and warn if its stores may be lost with its disk."""
         before, cls._given = cls._given.places, _read(assignment.user_data, _Given)
         places = cls._given.places
         if len(places) > 1 and places != before and not cls.has_checkpoints:

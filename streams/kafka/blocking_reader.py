@@ -1,4 +1,4 @@
-"""Reading a topic where no event loop runs: the consumer's own does while it is waited for."""
+"""Read a topic where no event loop runs; the consumer's own loop runs while a method waits for it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FETCH_WAIT_MS = 50
 
 
 class BlockingReader:
-    """A consumer with all partitions of a topic assigned; a context manager.
+    """A consumer with all partitions of a topic assigned. It is a context manager.
 
-    Every method raises KafkaUnreachable when Kafka cannot be reached or refuses what is asked.
+    Every method raises KafkaUnreachable when Kafka cannot be reached or refuses a request.
     """
 
     def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
@@ -73,7 +73,7 @@ class BlockingReader:
         return ends
 
     def seek(self, offsets: dict[Any, int]) -> None:
-        """Go on from these offsets."""
+        """Continue from these offsets."""
 
         async def seek() -> None:
             for tp, offset in offsets.items():

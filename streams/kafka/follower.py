@@ -1,12 +1,12 @@
-"""Reading our topics from outside the workers: all of a topic, its newest messages, what comes next.
+"""Read our topics from outside the workers: all of a topic, its newest messages, and what comes next.
 
 positions    where the partitions begin and end now
 read_all     every record up to where the topic ends now
 Follower     records as they come, from the end or a little before it
-send         records with keys, or to given partitions
-send_each    one record to every partition
+send         it writes records with keys, or to given partitions
+send_each    it writes one record to every partition
 
-They are for programs and threads without an event loop: the consumer's own runs while they wait for it.
+They are for programs and threads without an event loop; the consumer's own loop runs while they wait for it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class TopicAbsent(TopicsError):
 
 
 class TopicRecord(NamedTuple):
-    """A record: a value of None is a tombstone.
+    """A record of a topic; a value of None is a tombstone.
 
-    `timestamp_ms` is the broker's time if `by_broker`, else the one that the record's producer gave it.
+    `timestamp_ms` is the broker's time if `by_broker`, otherwise the one that the record's producer set.
     """
 
     partition: int
@@ -77,12 +77,12 @@ def ends(bootstrap: str, spec: TopicSpec) -> dict[int, int]:
 
 
 def read_all(bootstrap: str, spec: TopicSpec, until: dict[int, int] | None = None) -> Iterator[TopicRecord]:
-    """Yield every record up to the ends of now, or before `until`: partition after partition, each in order.
+    """Yield every record up to the present ends, or before `until`: partition after partition, each in order.
 
     Raises
     ------
     KafkaUnreachable, TopicAbsent
-        Also when Kafka stops to answer on the way.
+        Also when Kafka stops answering on the way.
     """
     with _reader(bootstrap, spec) as reader:
         end = {tp: until[tp.partition] for tp in reader.assigned} if until else reader.ends()
@@ -110,9 +110,9 @@ def _up_to(reader: BlockingReader, tp: Any, end: int) -> Iterator[Any]:
 
 
 class Follower:
-    """A topic's records as they are written, from `back` records before its present end.
+    """Follows a topic: it returns records as they are written, from `back` records before the present end.
 
-    A context manager; opening it raises KafkaUnreachable or TopicAbsent.
+    It is a context manager; opening it raises KafkaUnreachable or TopicAbsent.
     """
 
     def __init__(self, bootstrap: str, spec: TopicSpec, *, back: int = 0) -> None:
@@ -140,7 +140,7 @@ class Follower:
         return [_row(record) for records in polled.values() for record in records]
 
     def _open_again(self) -> None:
-        """Go on with a new consumer: one may hear nothing more after its broker was killed."""
+        """Continue with a new consumer, because one may receive nothing more after its broker was killed."""
         self._heard = time.monotonic()
         with contextlib.suppress(TopicsError), contextlib.ExitStack() as undo:
             reader = undo.enter_context(_reader(self._bootstrap, self._spec))
@@ -149,7 +149,7 @@ class Follower:
             old.close()
 
     def past(self) -> Iterator[TopicRecord]:
-        """Yield the records that were there when it was opened."""
+        """Yield the records that were there when the follower was opened."""
         begin = time.monotonic()
         while self._past.keys() - self._reader.reached(self._past):
             if time.monotonic() - begin > STALL_S:

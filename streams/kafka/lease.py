@@ -1,10 +1,10 @@
-"""The lease: whether this worker may still take its partitions for its own.
+"""The lease: whether this worker may still treat its partitions as its own.
 
 A worker that stood still (stopped, swapped out, cut off) for longer than the session timeout has lost its
-partitions without knowing. Its deltas do no harm, being the same as its successor's, and its store is its
-own; but its lists would be old. So it works only while the group has confirmed it within the session
-timeout, by the clock that runs on while a process stands still. What was under way to Kafka when it
-stopped is found by its successor (streams/kafka/topic_reader.py).
+partitions without knowing. Its deltas do no harm, because they are the same as its successor's, and its store
+is its own; but its lists would be old. So it works only while the group has confirmed it within the session
+timeout, by a clock that runs on while a process stands still. Its successor finds records that were on their
+way to Kafka when it stopped (streams/kafka/topic_reader.py).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ LOOK_S = 0.05
 
 
 class Lease:
-    """Confirmed by the consumer's thread, looked at by tasks."""
+    """The lease; the consumer's thread confirms it, and tasks check it."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._confirmed_at = float("-inf")
 
     def confirm(self, asked_at: float | None = None) -> None:
-        """The group knew this worker at a moment of the monotonic clock; now, by default."""
+        """Note that the group knew this worker at a moment of the monotonic clock; now, by default."""
         self._confirmed_at = max(self._confirmed_at, time.monotonic() if asked_at is None else asked_at)
 
     @property

@@ -1,9 +1,9 @@
-"""Of which log the state is: the ids Kafka gave the topics, and where counting began.
+"""The identity of the log that a state was counted from: the topics' ids, and where counting began.
 
-A topic that is deleted and made again has another id, and its offsets mean other records: state of the one
-must not go on with the other. `alsobought rebuild` gives up the state and sets where counting begins anew;
-machines number items in the order they first see them, so state of before must not go on with deltas of
-after. Both are in the identity that every store and checkpoint carries.
+A topic that is deleted and created again has another id, and its offsets mean other records: state of the one
+must not continue with the other. `alsobought rebuild` discards the state and sets where counting begins.
+Machines number items in the order they first see them, so earlier state must not continue with later deltas.
+Both are in the identity that every store and checkpoint has.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ class LogIdentity:
     begins: Mapping[tuple[str, int], int]
 
     def of(self, topic: str) -> str:
-        """Return the identity of the tasks of a topic: the ids, and a sum of where counting begins if it was
-        set.
+        """Return the identity of the tasks of a topic: the ids, and a checksum of where counting begins if it
+        was set.
 
-        Two rebuilds have the same only if the ends of the deltas are, so that nothing was counted in between.
+        Two rebuilds have the same identity only if the ends of the deltas are the same, so that nothing was
+        counted in between.
         """
         kind = next((k for k in self.kinds if topic in (k.events.name, k.deltas.name)), BOUGHT)
         reported_of = [side.events for side in kind.sides] if isinstance(kind, CrossKind) else []
@@ -66,9 +67,9 @@ def log_identity(bootstrap: str, kinds: Iterable[Kind]) -> LogIdentity:
 
 
 def given_up(counted: str | None, now: str) -> bool:
-    """Return whether a store of identity `counted` is of these topics, but of before their last rebuild.
+    """Return whether a store of identity `counted` is of these topics, but from before their last rebuild.
 
-    None is the identity of an empty store, "" that of one made before stores said theirs.
+    None is the identity of an empty store, "" that of a store made before stores had identities.
 
     >>> now = "items a purchases b rebuilt 17"
     >>> given_up("items a purchases b", now), given_up("items a purchases b rebuilt 16", now)
@@ -85,12 +86,14 @@ def given_up(counted: str | None, now: str) -> bool:
 
 
 def beginning(topic: str, partition: int, offset: int) -> Progress:
-    """Return the record which says that counting begins at an offset: what was before is given up."""
+    """Return the record which says that counting begins at an offset, and that earlier state is discarded."""
     return Progress(task=f"{BEGINNING}{topic}-{partition}", worker="", applied=offset, stored=offset)
 
 
 def beginnings(bootstrap: str) -> dict[tuple[str, int], int]:
-    """Return the offsets at which counting begins, by topic and partition; empty if it is the first ones."""
+    """Return the offsets at which counting begins, by topic and partition; empty if it begins at the first
+    ones.
+    """
     found: dict[tuple[str, int], int] = {}
     for row in read_all(bootstrap, PROGRESS):
         task = key_text(row.key)

@@ -1,7 +1,7 @@
-"""Sending to Kafka: whole batches by partition, in order, and what of them Kafka has acknowledged.
+"""Send to Kafka whole batches by partition, in order, and track what Kafka has acknowledged.
 
-What is sent to a partition while its last batch is on its way is gathered into the next one, so a slow
-broker makes batches larger, not more numerous (group commit).
+Records for a partition whose last batch is on its way are gathered into the next batch, so a slow broker
+makes batches larger, not more numerous (group commit).
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Outbox:
     Attributes
     ----------
     unacknowledged_bytes : int
-        Size of what Kafka has not acknowledged.
+        The size of what Kafka has not acknowledged.
     sent_bytes, sent_batches : int
-        What was handed to the producer since the start.
+        How much was handed to the producer since the start.
     """
 
     def __init__(self, producer: Any) -> None:
@@ -73,7 +73,9 @@ class Outbox:
         return self.send_all([record])[0]
 
     def send_all(self, records: Sequence[Record]) -> list[asyncio.Future[int]]:
-        """Send records; a future for each run that fits a batch, which resolves to its first offset."""
+        """Send records; return a future for each run that fits a batch,
+        which resolves to its first offset.
+        """
         by_partition: dict[TP, list[Record]] = {}
         for record in records:
             by_partition.setdefault(TP(record.topic, record.partition), []).append(record)
@@ -84,7 +86,7 @@ class Outbox:
         return self._enqueue(tp, framed_records)
 
     async def send_keyed(self, tp: TP, records: Sequence[tuple[bytes, bytes | None]]) -> int:
-        """Send keys and values as compressed batches; returns the offset of the first once Kafka has all."""
+        """Send keys and values as compressed batches; return the offset of the first once Kafka has all."""
         sent = [
             self.send_framed(tp, packed(records[start : start + MOST_RECORDS]))
             for start in range(0, len(records), MOST_RECORDS)
@@ -123,7 +125,7 @@ class Outbox:
         return tp not in self._senders
 
     def end_of(self, tp: TP) -> int:
-        """Return the offset after the last record of ours that Kafka has in a partition; 0 without any."""
+        """Return the offset after the last of our records that Kafka has in a partition; 0 without any."""
         return self._ends.get(tp, 0)
 
     def sent_to(self, tp: TP) -> int:
@@ -131,7 +133,7 @@ class Outbox:
         return self._sent_to.get(tp, 0)
 
     async def _send_queue(self, tp: TP) -> None:
-        """Send what waits for a partition, a batch after the other, until nothing does."""
+        """Send what waits for a partition, batch after batch, until nothing waits."""
         queue = self._queues[tp]
         waiting: list[_Waiting] = []
         try:
@@ -165,7 +167,7 @@ class Outbox:
                 self._queues.pop(tp, None)
 
     def _fail(self, error: BaseException) -> None:
-        """Send nothing more: what comes after a record that is missing must not be in Kafka."""
+        """Send nothing more, because what comes after a missing record must not be in Kafka."""
         if self.failed is None:
             self.failed = error if isinstance(error, Exception) else OutboxClosed("the worker stops")
         self._room.set()
@@ -184,11 +186,11 @@ class Outbox:
 
 
 class OutboxClosed(Exception):
-    """The worker stopped before Kafka acknowledged what it had sent."""
+    """The worker stopped before Kafka had acknowledged what it had sent."""
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
-    """Look at an error, so that a future nobody waits for does not complain."""
+    """Retrieve an error, so that a future nobody waits for does not log it."""
     if not future.cancelled():
         future.exception()
 
@@ -200,7 +202,7 @@ def _size(content: Framed | list[Record]) -> int:
 
 
 def _runs(records: list[Record]) -> list[list[Record]]:
-    """Consecutive records that fit a batch together; one that is larger is alone."""
+    """Return runs of consecutive records that fit a batch together; a record that is larger is alone."""
     if len(records) == 1:
         return [records]
     runs: list[list[Record]] = [[]]
@@ -219,7 +221,7 @@ def _count(content: Framed | list[Record]) -> int:
 
 
 def _together(queue: deque[_Waiting]) -> list[_Waiting]:
-    """Take the first of a queue, and what of single records behind it fits into the same batch."""
+    """Take the first of a queue, and the single records behind it that fit into the same batch."""
     waiting = [queue.popleft()]
     if isinstance(waiting[0].content, Framed):
         return waiting
@@ -251,7 +253,7 @@ def _batch(waiting: Sequence[_Waiting]) -> tuple[RecordBatch, int]:
 
 
 async def acknowledged(futures: Sequence[asyncio.Future[Any]]) -> None:
-    """Wait for all, then raise what failed. Unlike asyncio.gather it leaves them alone when cancelled."""
+    """Wait for all, then raise the error of what failed. Unlike asyncio.gather it cancels none of them."""
     if futures:
         await asyncio.wait(futures)
     for future in futures:
@@ -259,9 +261,7 @@ async def acknowledged(futures: Sequence[asyncio.Future[Any]]) -> None:
 
 
 def published_ms(record: Any) -> int | None:
-    """Return when the oldest event that a record follows from was
-    published, ms since 1970: `Record.at_ms`.
-    """
+    """Return when the oldest event that a record follows from was published: see `Record.at_ms`."""
     for name, value in record.headers:
         if name == "at":
             return int.from_bytes(value, "big")
@@ -271,7 +271,7 @@ def published_ms(record: Any) -> int | None:
 class Unacknowledged:
     """What follows from the log up to some positions and is on its way, oldest first.
 
-    Once one has failed, none of the later ones counts.
+    Once a record has failed, no later one counts as acknowledged.
     """
 
     def __init__(self) -> None:
@@ -279,7 +279,7 @@ class Unacknowledged:
         self._acknowledged = 0
 
     def begin_at(self, position: int) -> None:
-        """Take it that everything up to a position is in Kafka."""
+        """Assume that everything up to a position is in Kafka."""
         self._waiting.clear()
         self._acknowledged = position
 
@@ -291,7 +291,7 @@ class Unacknowledged:
             self._waiting.append((position, list(futures)))
 
     def position(self) -> int:
-        """Up to which position everything is in Kafka; raises what failed."""
+        """Return the position up to which everything is in Kafka; raise the error of what failed."""
         while self._waiting and all(future.done() for future in self._waiting[0][1]):
             for future in self._waiting[0][1]:
                 future.result()
@@ -299,12 +299,13 @@ class Unacknowledged:
         return self._acknowledged
 
     def reached(self, position: int) -> bool:
-        """Return whether Kafka has everything up to a position, and all that was sent at it; raises what
-        failed.
+        """Return whether Kafka has everything up to a position, and all that was sent at it.
+
+        Raise the error of what failed.
         """
         return self.position() >= position and not self._waiting
 
     async def wait(self) -> None:
-        """Wait until Kafka has all of it; raises what failed."""
+        """Wait until Kafka has all of it; raise the error of what failed."""
         await acknowledged([future for _, futures in self._waiting for future in futures])
         self.position()

@@ -1,15 +1,14 @@
-"""Publishing many records fast: whole batches per partition, in order, at a given rate if one is asked for.
+"""Publish many records fast: whole batches per partition, in order, at a given rate if one is set.
 
 A key's records stay in order: a key has one partition, batches of a partition are handed over in order, and
-aiokafka has one batch of a partition on its way at a time. The producer is idempotent: what it has to send
-again after a lost answer is in the log once.
+aiokafka has one batch of a partition on its way at a time. The producer is idempotent: what it sends again
+after a lost answer is in the log once.
 
 Publishing again, after an error or by mistake, puts records into the log once more. They count once if they
-say where they are from: events of a `source` with ascending `sequence`s (`streams.messages.schema`) are
-counted by a partition only above the highest sequence it has counted of that source, whatever their number.
-The records of a partition are in the log in the order in which they are sent, so what was missing is what is
-above. Of events without a source an `event_id` guards the last 128 of each customer, and those without either
-count again.
+name their source: events of a `source` with ascending `sequence`s (`streams.messages.schema`) are counted by
+a partition only above the highest sequence that it has counted of that source. The records of a partition are
+in the log in the order in which they are sent, so the missing ones are those above. For events without a
+source, an `event_id` protects the last 128 of each customer; events without either count again.
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ class PublishReport:
     Attributes
     ----------
     records : int
-        All of them acknowledged by all replicas in sync.
+        The number of records, all acknowledged by all replicas in sync.
     seconds : float
-        From the first record read to the last acknowledged.
+        The time from the first record read to the last acknowledged.
     end_offsets : dict
-        Of each partition that got any, the offset after its last record.
+        For each partition that got any, the offset after its last record.
     """
 
     records: int
@@ -151,7 +150,9 @@ async def _connect(producer: Any, bootstrap: str, topic: str) -> int:
 
 
 async def _abandon(producer: Any) -> None:
-    """Close the producer without its unsent batches: it would try them for ever, and stop() wait for that."""
+    """Close the producer without its unsent batches, which it would retry
+    for ever while stop() waits for it.
+    """
     await producer._sender.close()
     await producer.client.close()
     producer._closed = True

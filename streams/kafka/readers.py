@@ -1,9 +1,9 @@
-"""Consumers of no group, made in one place: all of them read committed records only.
+"""Consumers of no group. All are made here, so that all of them read committed records only.
 
-What a transaction wrote that was aborted stays in the log, and a consumer that does not ask for committed
-records gets it, too. Records of a transaction that is still open are not read either: for such a consumer a
-partition ends where the oldest open transaction began (Kafka's last stable offset). aiokafka brings every
-codec that Kafka compresses with, so that any topic can be read however its producers or its broker pack it.
+The records of an aborted transaction stay in the log, and a consumer that does not ask for committed records
+gets them too. Records of a transaction that is still open are not read either: for such a consumer a
+partition ends where the oldest open transaction began (Kafka's last stable offset). aiokafka has every codec
+of Kafka, so that any topic can be read however its producers or its broker compress it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Going through a blocking iterable from asyncio: in a thread, a little ahead."""
+"""Iterate over a blocking iterable from asyncio: a thread reads a little ahead."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ AHEAD = 2
 
 
 async def ahead(items: Iterable[T]) -> AsyncGenerator[T, None]:
-    """Yield the items, which a thread of their own takes from the iterable, at most `AHEAD` in advance.
+    """Yield the items, which a thread of its own takes from the iterable, at most `AHEAD` in advance.
 
-    So a source that blocks, such as a silent pipe, leaves the event loop running. The thread is a daemon: a
-    program that is interrupted need not wait for the pipe. A generator is closed where the iteration ends.
+    A source that blocks, such as a silent pipe, thus leaves the event loop running. The thread is a daemon,
+    so that an interrupted program need not wait for the pipe. A generator is closed where the iteration ends.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[T | _End] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""Starting and stopping clients, and stopping whole processes, whatever befell their broker."""
+"""Start and stop clients, and stop whole processes, even if their broker is away."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ async def start(client: Any) -> None:
 
 
 async def stop(client: Any) -> None:
-    """Stop a client, and give it up if it does not stop.
+    """Stop a client, and abandon it if it does not stop.
 
-    In a task of its own: with the broker away, `stop` may hang, and raise CancelledError without having been
-    cancelled, which would end whoever called it without a word.
+    It runs in a task of its own: with the broker away, `stop` may hang, or raise CancelledError without
+    having been cancelled, which would silently end the caller.
     """
     stopping = asyncio.create_task(client.stop())
     await asyncio.wait({stopping}, timeout=STOP_S)
@@ -49,19 +49,19 @@ async def stop(client: Any) -> None:
 def end_without_kafka(
     held: Callable[[], bool], looks: int, *, look_s: float = LOOK_S, end: Callable[[int], object] = os._exit
 ) -> threading.Thread:
-    """End a process that is stopping once Kafka has not answered it for long; returns the thread that looks.
+    """End a stopping process if Kafka does not answer it for long; return the thread that watches.
 
-    What waits for acknowledgements waits for ever while Kafka is away. A process that ends at once is like
-    one that was killed: the state it stored is whole, and the next start replays what came after that.
+    While Kafka is away, acknowledgements never come. A process that ends at once is like one that was killed:
+    the state it stored is whole, and the next start replays what came after that.
 
     Parameters
     ----------
     held
         Whether the group confirmed this process lately (`Lease.held`): while it did, saving may take long.
     looks : int
-        So many without `held`, one after the other: looks and not seconds, for a process may be frozen.
+        How many checks in a row must fail. It counts checks and not seconds, because a process may be frozen.
     look_s : float
-        Seconds between two looks.
+        The seconds between two checks.
     end
         Called with exit code 1.
     """

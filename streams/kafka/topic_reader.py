@@ -1,9 +1,9 @@
-"""Noticing that somebody else wrote to our partition of an output topic.
+"""Read partitions that this process writes, and find records that somebody else wrote there.
 
 A worker that stood still may wake up with lists on their way to Kafka, and Kafka takes them although the
-partition has a new owner by now; or it gets the partition back without having noticed that another owned
-it in between. Either way there are records in the partition that this owner did not write, and the offsets
-Kafka gives its own records show it. The lists that they are of are then published again.
+partition has a new owner. Or a worker gets the partition back without having noticed that another owned it in
+between. In both cases there are records in the partition that its present owner did not write. The owner
+recognises them by the offsets that Kafka gives its own records, and publishes their lists again.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ READ_MS = 1_000
 
 
 class TopicReader:
-    """Looks into partitions that this process writes; consumers of no group, shared by its tasks.
+    """Reads partitions that this process writes, with consumers of no group that its tasks share.
 
-    One asks for offsets and is never assigned anything, another reads: Kafka answers the requests of a
-    connection in their order, and a consumer that has a partition always has a fetch waiting there, half a
-    second long when nothing comes.
+    One consumer asks for offsets and never has partitions, the other reads. Kafka answers the requests of a
+    connection in order, and a consumer with a partition always has a fetch waiting, half a second long if
+    nothing comes.
     """
 
     def __init__(self, bootstrap: str) -> None:
@@ -46,7 +46,7 @@ class TopicReader:
         return {key async for key, _ in self.records(tp, start, end) if key}
 
     async def newest(self, tp: TP, key: bytes, start: int, end: int) -> bytes | None:
-        """Return the newest value of a key at offsets [start, end); None without one."""
+        """Return the newest value of a key at offsets [start, end); None if there is none."""
         found = None
         async for of, value in self.records(tp, start, end):
             found = value if of == key and value is not None else found
@@ -64,7 +64,7 @@ class TopicReader:
                     for record in some:
                         if record.offset < end:
                             yield record.key, record.value
-            # it stays assigned: aiokafka's fetcher dies of a subscription that is taken away while it starts
+            # it stays assigned: aiokafka's fetcher fails if a subscription is removed while it starts
             consumer.pause(partition)
 
     async def close(self) -> None:
@@ -74,7 +74,7 @@ class TopicReader:
 
 
 class _Shared:
-    """A consumer of no group, started when it is first wanted; one at a time has it, with `async with`."""
+    """A consumer of no group, started when it is first used; one user at a time has it, with `async with`."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
@@ -108,19 +108,19 @@ class _Shared:
 
 
 class Written:
-    """Which offsets of a partition its owner wrote, from when it opened it.
+    """The offsets of a partition that its owner wrote since it opened it.
 
     Attributes
     ----------
     tp
         The partition.
     by_others : list[tuple[int, int]]
-        Offsets [from, to) that others wrote and nobody has dealt with yet.
+        Offsets [from, to) that others wrote and that nobody has handled yet.
     """
 
     def __init__(self, tp: TP, end: int, *, marked: bool = False) -> None:
         self.tp = tp
-        self._marked = marked  # others write marks there that are no harm: the caller looks at what it is
+        self._marked = marked  # others write harmless marks there, which the caller distinguishes
         self.by_others: list[tuple[int, int]] = []
         self._expected = end
 
@@ -131,7 +131,7 @@ class Written:
 
     @property
     def looked_through(self) -> int:
-        """The offset before which nothing of others is left to be dealt with."""
+        """The offset before which all records of others are handled."""
         return self.by_others[0][0] if self.by_others else self._expected
 
     def own(self, first: int, count: int) -> None:
@@ -140,7 +140,7 @@ class Written:
         self._expected = max(self._expected, first + count)
 
     def reached(self, end: int) -> None:
-        """Note that the partition ends at `end` (or did), with nothing of ours on its way."""
+        """Note that the partition ends (or ended) at `end`, with none of our records on their way."""
         if end > self._expected:
             if not self._marked:
                 log.warning("%s-%d: offsets %d to %d are by another worker", *self.tp, self._expected, end)

@@ -1,10 +1,10 @@
-"""Faust's transport, carrying whole fetches: one Faust message is what came of all partitions at once.
+"""Faust's transport with whole fetches: one Faust message has the records of all partitions of a fetch.
 
-Faust makes tasks, events and acknowledgements for every message; for a record each that is most of the work
-(docs/decisions/0003). Here a message is a list of `Chunk`s, one for each partition that something came of;
-topics are declared with acks=False, and the offset to go on from is the state's, not Kafka's committed one.
-The private methods that are overridden are those of faust-streaming 0.15.3 and aiokafka 0.14.0, which are
-pinned; tests/streams/kafka/test_hooks.py holds each.
+Faust makes tasks, events and acknowledgements for every message; for a message per record this is most of the
+work (docs/decisions/0003). Here a message is a list of `Chunk`s, one for each partition of which something
+came. Topics are declared with acks=False, and the offset to continue from is that of the state, not the one
+committed to Kafka. The private methods that are overridden are those of faust-streaming 0.15.3 and aiokafka
+0.14.0, which are pinned; tests/streams/kafka/test_hooks.py checks each.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Chunk:
     Attributes
     ----------
     tp
-        Topic and partition.
+        The topic and partition.
     start, end
-        The offsets it covers, [start, end): also those that hold no record (compacted, transaction marks).
+        The offsets it covers, [start, end), including those without a record (compacted, transaction marks).
     records
-        As aiokafka delivers them; none where all that was fetched are such marks.
+        The records as aiokafka delivers them; none if all that was fetched are such marks.
     left
-        Offsets that the log had behind it when it was fetched, as far as it is known.
+        How many offsets the log had behind it when it was fetched, as far as it is known.
     """
 
     tp: TP
@@ -62,7 +62,7 @@ class Chunk:
 
     @cached_property
     def size_bytes(self) -> int:
-        """Of the records' values."""
+        """The size of the records' values."""
         return sum(len(record.value) for record in self.records if record.value is not None)
 
 
@@ -76,7 +76,7 @@ class _Fetched(NamedTuple):
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Fetches records, noting which offsets each fetch covers."""
+    """Fetches records, and notes which offsets each fetch covers."""
 
     _held = False  # whether events are left in Kafka
 
@@ -120,7 +120,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         try:
             return await self._fetch_chunks(consumer, active_partitions, timeout)
         except NoOffsetForPartitionError:
-            # just assigned: its store is being opened, and Kafka is not asked where to begin
+            # just assigned: its store is being opened, and Kafka must not choose where to begin
             await asyncio.sleep(UNKNOWN_POSITION_S)
             return {}
 
@@ -136,17 +136,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 end = max(after.get(tp, 0), some[-1].offset + 1)
                 fetched[tp] = _Fetched(start, end, some, _left(consumer, tp, end))
         for tp, end in after.items():
-            # else the end of a log that ends with a mark would never be reached
+            # otherwise the end of a log that ends with a mark would never be reached
             if tp not in fetched and before.get(tp, end) < end:
                 fetched[tp] = _Fetched(before[tp], end, [], _left(consumer, tp, end))
         return fetched
 
     def _hold_events(self, consumer: Any) -> None:
-        """Ask for no more events while the deltas of earlier ones pile up, and for all again afterwards."""
+        """Fetch no more events while the deltas of earlier ones pile up, and all again afterwards."""
         holds = self.app.tasks.cycle.holds_events
         if not holds and not self._held:
             return
-        # a rebalance resumes what is paused: what aiokafka says is what counts
+        # a rebalance resumes paused partitions, so aiokafka's own record is used
         paused = consumer.paused()
         held = {tp for tp in consumer.assignment() if holds and not is_internal(tp.topic)}
         consumer.resume(*(paused - held))
@@ -171,7 +171,7 @@ def _positions(consumer: Any) -> dict[Any, int]:
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
-    """Yields chunks, and goes on from where the state is."""
+    """Yields chunks, and continues from where the state is."""
 
     _fetches = 0
 
@@ -188,7 +188,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return positions
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
-        """Fetch, once the cycle has taken most of what was fetched before."""
+        """Fetch once the cycle has taken most of what was fetched before."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         room = self.app.tasks.cycle.has_room
@@ -201,8 +201,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Fetch, and yield what came of all partitions as one message."""
         fetched, _ = await self._wait_next_records(timeout)
-        # a fetch may span a rebalance and bring what is after the seek: thrown away, it would be missed until
-        # more comes. What is from before it the task knows by its offsets
+        # A fetch may span a rebalance and have records from after the seek. They are kept: without them
+        # something would be missing. The task recognises records from before the seek by their offsets.
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         chunks = [Chunk(TP(tp.topic, tp.partition), *fetch) for tp, fetch in (fetched or {}).items()]
@@ -221,10 +221,10 @@ def _message(chunks: list[Chunk], number: int, generation: int) -> ConsumerMessa
 
 
 class Schema(faust.Schema):  # type: ignore[misc]
-    """Passes chunks on as they are: the machines' tasks decode."""
+    """Passes chunks on as they are; the machines' tasks decode them."""
 
     def loads_key(self, *_args: Any, **_kwargs: Any) -> None:
-        """A fetch has no key."""
+        """Return None, as a fetch has no key."""
 
     def loads_value(self, _app: Any, message: Any, **_kwargs: Any) -> list[Chunk]:
         """Return what was fetched."""

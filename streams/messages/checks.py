@@ -1,10 +1,9 @@
-"""What an event may hold: the one place that both the worker, which refuses others, and `publish`, which does
-not send them, take it from.
+"""The rules for events. The worker refuses events that break them, and `publish` does not send them.
 
-    Unusable       why something cannot be used: what was expected, and where
-    check_id       ids of customers, items, events and profiles
-    check_time     event times, against the time of publishing
-    EventTypes     the types of events that a topic takes
+Unusable       why something cannot be used: what was expected, and where
+check_id       ids of customers, items, events and profiles
+check_time     event times, against the time of publishing
+EventTypes     the types of events that a topic takes
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # the characters of Unicode's cat
 
 
 class Unusable(ValueError):
-    """Why a record cannot be used; goes to the dead letters, or to the user of `publish`."""
+    """The reason why a record cannot be used, for the dead letters or the user of `publish`."""
 
 
 def check_id(name: str, value: str, most_bytes: int = MAX_ID_BYTES) -> None:

@@ -1,4 +1,4 @@
-"""From records to columns: strict decoding of a chunk, and the reason for each record refused."""
+"""Decode records into columns: strictly, and with the reason for each record that is refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ConsumedRecord(Protocol):
 
 @dataclass(frozen=True)
 class Refused:
-    """A record that is no event, and why."""
+    """A record that is no event, and the reason."""
 
     record: ConsumedRecord
     reason: str
@@ -53,7 +53,7 @@ class Decoded:
     Attributes
     ----------
     published_ms : int
-        When the first of them was published, as `published_ms` has it; 0 without any.
+        When the first of them was published (see the function `published_ms`); 0 if there is none.
     """
 
     batch: EventBatch
@@ -63,17 +63,16 @@ class Decoded:
 
 
 def published_ms(record: ConsumedRecord, now_ms: int) -> int:
-    """Return when a record was published, ms since 1970: the broker's time, or now where the time is the
-    producer's.
+    """Return when a record was published, ms since 1970: the broker's time, or now if it is the producer's.
 
-    On a topic with CreateTime a record carries what its producer wrote there, which may be the time of the
-    event, years ago, or 0: it says nothing about when the record was published.
+    On a topic with CreateTime a record has the time that its producer wrote there. That may be the time of
+    the event, years ago, or 0, and does not show when the record was published.
     """
     return record.timestamp if record.timestamp_type == LOG_APPEND_TIME else now_ms
 
 
 def time_ms(timestamp: int | str, published_ms: int) -> int:
-    """Event time in ms since 1970 (UTC).
+    """Return an event time in ms since 1970 (UTC).
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Events to columns in one go: the way of chunks in which nothing is to be refused.
+"""Decode events into columns at once, in chunks in which nothing is refused.
 
-A pass over the records for each column, in loops that run in C, takes a tenth of the time that looking at one
-record after the other does. Chunks in which something is not as it should be go the slow way, which knows the
-reason for each record (`streams.messages.decoding`); both give the same batch.
+A pass over the records for each column, in loops that run in C, takes a tenth of the time of looking at one
+record after the other. Chunks with a faulty record are decoded record by record, which finds the reason for
+each (`streams.messages.decoding`); both give the same batch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def decode_columns(
     """Return the events of a chunk; None if any record is to be refused, or erases a customer.
 
     New ids enter the machine's dictionaries in the order of the records, unless None is returned. `now_ms` is
-    the caller's time, ms since 1970, when a record was published whose own time is its producer's.
+    the caller's time, ms since 1970; it is used for records whose own time is the producer's.
     """
     values = [record.value for record in records]
     try:
@@ -87,7 +87,7 @@ def decode_columns(
 
 
 def _published_ms(records: Sequence[ConsumedRecord], now_ms: int) -> int:
-    """Return when the first of the records was published, at the latest."""
+    """Return a time at or before which the first of the records was published."""
     if {record.timestamp_type for record in records} == {LOG_APPEND_TIME}:
         return min(record.timestamp for record in records)
     return now_ms
@@ -102,7 +102,7 @@ def _given(value: str | None) -> bool:
 
 
 def _are_ids(values: Sequence[str | None]) -> bool:
-    """Return whether those that are given are fit to be ids; looked at together, as most are."""
+    """Return whether all given values are valid ids; it checks them together, as most are."""
     given = list(filter(_given, values))
     if not given:
         return True
@@ -115,7 +115,7 @@ def _are_ids(values: Sequence[str | None]) -> bool:
 
 
 def is_id(value: str) -> bool:
-    """Return whether a value is fit to be an id.
+    """Return whether a value is a valid id.
 
     >>> is_id("7502931"), is_id("a" + chr(7)), is_id(""), is_id("x" * 257)
     (True, False, False, False)
@@ -139,7 +139,7 @@ def _actions(events: Sequence[EventMessage], types: EventTypes) -> npt.NDArray[n
 
 
 def _times_ms(timestamps: Sequence[int | str]) -> npt.NDArray[np.int64] | None:
-    """Event times; None if any is no time."""
+    """Return the event times; None if any is no time."""
     try:
         if set(map(type, timestamps)) == {int}:
             return np.array(timestamps, np.int64)
@@ -154,7 +154,9 @@ def _times_ms(timestamps: Sequence[int | str]) -> npt.NDArray[np.int64] | None:
 def _numbers(
     machine: CustomerMachine, customers: Sequence[str], items: Sequence[str]
 ) -> tuple[list[int], list[int]] | None:
-    """Return the numbers of customers and items; new ones get one. None if one of the new is no id."""
+    """Return the numbers of customers and items, with new numbers for new ids; None if a new one is no valid
+    id.
+    """
     slots = list(map(machine.customers.numbers.get, customers))
     numbers = list(map(machine.items.numbers.get, items))
     new_customers = [i for i, slot in enumerate(slots) if slot is None] if None in slots else []

@@ -1,8 +1,8 @@
-"""JSON written by kernels: texts and numbers, eight bytes at a time, at addresses.
+"""Write JSON in kernels: texts and numbers, eight bytes at a time, at addresses.
 
-A related-items message is five hundred numbers and as many names of fields. Written byte by byte they cost as
-much as ranking; so everything here is put down in whole words, and a writer may write up to `OVERRUN` bytes
-beyond what it says it wrote. Numbers that are not whole have five significant digits.
+A related-items message has five hundred numbers and as many names of fields. Written byte by byte they take
+as much time as ranking. So everything here is written in whole words, and a writer may write up to `OVERRUN`
+bytes beyond the end that it returns. Numbers that are not whole have five significant digits.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def text_of(text: str) -> Text:
 
 @kernel
 def put_text(at: int, text: Text) -> int:
-    """Write a text; returns the address behind it."""
+    """Write a text; return the address behind it."""
     store_any(at, text[0])
     if text[3] > 8:
         store_any(at + 8, text[1])
@@ -55,7 +55,7 @@ def put_text(at: int, text: Text) -> int:
 
 @kernel
 def put_array(at: int, array: npt.NDArray[np.uint8]) -> int:
-    """Write the bytes of a short array; returns the address behind them."""
+    """Write the bytes of a short array; return the address behind them."""
     for i in range(len(array)):
         store_any(at + i, np.uint64(array[i]))
     return at + len(array)
@@ -63,7 +63,7 @@ def put_array(at: int, array: npt.NDArray[np.uint8]) -> int:
 
 @kernel
 def put_bytes(at: int, source: int, size: int) -> int:
-    """Copy bytes from an address, which has 7 more to read; returns the address behind the copy."""
+    """Copy bytes from an address, behind which 7 more can be read; return the address behind the copy."""
     for i in range(0, size, 8):
         store_any(at + i, load_any(source + i))
     return at + size
@@ -74,16 +74,14 @@ def put_id(
     at: int, blob: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64],
     item: int,
 ) -> int:  # fmt: skip
-    """Write an item's id, quoted (`streams.messages.lists_json.JsonIds`); returns the address behind it."""
+    """Write an item's id, quoted (`streams.messages.lists_json.JsonIds`); return the address behind it."""
     start = int(starts[item])
     return put_bytes(at, address_of(blob) + start, int(ends[item]) - start)
 
 
 @kernel
 def _digits(value: int) -> tuple[np.uint64, int]:
-    """Return the digits of a number below 10^8 as a word, the first in its lowest byte, and how many they
-    are.
-    """
+    """Return the digits of a number below 10^8 as a word, the first in its lowest byte, and their number."""
     word = np.uint64(0)
     size = 0
     while True:
@@ -97,7 +95,7 @@ def _digits(value: int) -> tuple[np.uint64, int]:
 
 @kernel
 def eight_digits(value: int) -> np.uint64:
-    """Return a number below 10^8 as a word of eight digits, zeros in front."""
+    """Return a number below 10^8 as a word of eight digits, with leading zeros."""
     word, size = _digits(value)
     if size < 8:
         empty = np.uint64(8 * (8 - size))
@@ -107,7 +105,7 @@ def eight_digits(value: int) -> np.uint64:
 
 @kernel
 def put_whole(at: int, value: int) -> int:
-    """Write a whole number; returns the address behind it."""
+    """Write a whole number; return the address behind it."""
     if value < 0:
         store_any(at, _MINUS)
         at += 1
@@ -141,9 +139,9 @@ def _power_of_ten(value: float) -> int:
 
 @kernel
 def put_real(at: int, value: float) -> int:
-    """Write a number with five significant digits; returns the address behind it.
+    """Write a number with five significant digits; return the address behind it.
 
-    It has the shortest of JSON's notations that holds them; what is not finite is written as 0.0.
+    It uses the shortest of JSON's notations for them; a number that is not finite is written as 0.0.
     """
     if abs(value) < _SMALLEST or not np.isfinite(value):
         store_any(at, _ZERO | (_POINT_ZERO << _EIGHT))

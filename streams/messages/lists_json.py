@@ -1,8 +1,8 @@
-"""Related-items messages as JSON, written by a kernel.
+"""Write related-items messages as JSON, in a kernel.
 
-A full load refreshes ten thousand lists of a hundred entries a second. A general encoder takes 50 us a list
-to build and encode its objects, this takes a tenth; docs/decisions has the measurement. What it writes is
-what `streams.messages.schema.RelatedItems` reads, which a test holds it to.
+A full load refreshes ten thousand lists of a hundred entries a second. A general encoder takes 50 us to build
+and encode the objects of a list, this one takes a tenth; docs/decisions has the measurement. What it writes
+is what `streams.messages.schema.RelatedItems` reads; a test checks that.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ _ENDS = text_of("]}")
 class JsonIds:
     """Item ids as JSON strings, one after the other, in the order in which they became known.
 
-    In memory whatever the budget, 19 bytes an item beside its letters: every list needs a hundred of them.
+    They are in memory whatever the budget, and take 19 bytes per item in addition to its letters: every list
+    needs a hundred of them.
     """
 
     def __init__(self, items: ItemIds) -> None:
@@ -89,8 +90,8 @@ def write_lists(
 ) -> None:  # fmt: skip
     """Write the messages of lists `which` one after the other; `ends` gets where each ends.
 
-    `kind` is a JSON string; `mass` the column of `heads` that holds a row's sum of N. `out` has
-    `HEAD_BYTES` a list and `ENTRY_BYTES` an entry, and as much as the longest id for each.
+    `kind` is a JSON string; `mass` is the column of `heads` with a row's sum of N. `out` must have
+    `HEAD_BYTES` per list, `ENTRY_BYTES` per entry, and the length of the longest id for each.
     """
     all_items, all_scores, all_together = lists.item, lists.score, lists.together
     all_after, all_recent, all_expected = lists.after, lists.recent, lists.expected

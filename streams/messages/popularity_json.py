@@ -1,4 +1,4 @@
-"""Popularity messages as JSON, written by a kernel for `streams.messages.schema.PopularityMessage`."""
+"""Write popularity messages as JSON, in a kernel, for `streams.messages.schema.PopularityMessage`."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ _COMMA = np.uint64(ord(","))
 def popularity_records(
     machine: ItemMachine, rows: npt.NDArray[np.int64], ids: JsonIds, kind: npt.NDArray[np.uint8]
 ) -> list[tuple[bytes, bytes | None]]:
-    """Return the key and message of the items of some rows; a message of None for an item that nobody has.
+    """Return the key and message of the items of some rows; the message is None for an item that nobody has.
 
-    `kind` is a JSON string, `ids` those of the machine's items.
+    `kind` is a JSON string, `ids` are those of the machine's items.
     """
     if len(rows) == 0:
         return []
@@ -90,7 +90,7 @@ def popularity_records(
 
 
 def popularity_of(raw: bytes) -> ItemPopularity:
-    """Return what a message says.
+    """Return the popularity in a message.
 
     Raises
     ------

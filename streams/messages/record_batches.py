@@ -1,8 +1,8 @@
-"""Kafka's record batches (format v2), built whole: many records in one pass instead of one call for each.
+"""Write Kafka's record batches (format v2) whole: many records in one pass instead of a call for each.
 
-aiokafka's own builder takes a Python call and several small objects a record, a fifth of the worker's time
-when lists are published. Here a kernel frames all records of a batch at once, and `RecordBatch` stands in for
-aiokafka's `BatchBuilder`. The layout is that of the protocol (KIP-98, "Message format"):
+aiokafka's own builder takes a Python call and several small objects per record, a fifth of the worker's time
+when lists are published. Here a kernel frames all records of a batch at once, and `RecordBatch` takes the
+place of aiokafka's `BatchBuilder`. The layout is that of the protocol (KIP-98, "Message format"):
 
     batch    i64 base offset | i32 length | i32 leader epoch | i8 magic 2 | u32 CRC-32C of what follows
              i16 attributes | i32 last offset delta | i64 first time | i64 largest time
@@ -41,7 +41,7 @@ Ends = npt.NDArray[np.int64]
 
 
 class Parts(NamedTuple):
-    """Pieces of one array of bytes, which may be read 7 bytes beyond each: where they start and end."""
+    """Pieces of one array of bytes: where each starts and ends. 7 bytes beyond each piece can be read."""
 
     raw: Bytes
     starts: Ends
@@ -49,7 +49,7 @@ class Parts(NamedTuple):
 
 
 def parts_of(texts: Sequence[bytes]) -> Parts:
-    """Join texts."""
+    """Return texts joined, as parts."""
     sizes = np.array([len(text) for text in texts], np.int64)
     ends = np.cumsum(sizes)
     # writable, so that the kernel sees one type of array
@@ -62,7 +62,7 @@ def successive(raw: Bytes, ends: Ends) -> Parts:
 
 
 class Framed(NamedTuple):
-    """Records of one batch that are framed and compressed, and how many they are."""
+    """The records of one batch, framed and compressed, and their number."""
 
     raw: memoryview
     n: int
@@ -78,9 +78,9 @@ class RecordBatch:
     count
         How many they are.
     at_ms
-        Kafka's time of all of them, ms since 1970.
+        The time of all of them in Kafka, ms since 1970.
     compressed
-        Whether the records are compressed, by `compressed`.
+        Whether the records are compressed, by the function `compressed`.
     """
 
     def __init__(
@@ -95,10 +95,10 @@ class RecordBatch:
         )  # fmt: skip
 
     def append(self, **_record: object) -> None:
-        """Take no further record: aiokafka then begins another batch."""
+        """Take no further record, so that aiokafka begins another batch."""
 
     def close(self) -> None:
-        """Do nothing, as it is finished."""
+        """Do nothing, as the batch is finished."""
 
     def closed(self) -> bool:
         """Return whether it takes no more records."""
@@ -109,7 +109,7 @@ class RecordBatch:
         return self._count
 
     def size(self) -> int:
-        """Its bytes."""
+        """Return its size in bytes."""
         return len(self._buffer)
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
@@ -129,14 +129,14 @@ def packed(records: Sequence[tuple[bytes, bytes | None]]) -> Framed:
 
 
 def frame(keys: Parts, values: Parts, null: npt.NDArray[np.bool_]) -> memoryview:
-    """Frame records; `null` says which values are null: tombstones."""
+    """Frame records; `null` has which values are null (tombstones)."""
     size = int((keys.ends - keys.starts).sum() + (values.ends - values.starts).sum())
     out = np.empty(size + _FRAME_BYTES * len(null) + 8, np.uint8)
     return out[: _frame(out, keys, values, null)].data
 
 
 def compressed(records: memoryview) -> memoryview:
-    """Framed records, compressed with Zstandard."""
+    """Return framed records, compressed with Zstandard."""
     return memoryview(pack(records))
 
 
@@ -159,7 +159,7 @@ def framed(
     headers: Sequence[tuple[str, bytes]] = (),
     first: int = 0,
 ) -> tuple[bytes, int]:
-    """Frame a few records, keys and values, all with the same headers; returns them and their number.
+    """Frame a few records, keys and values, all with the same headers; return them and their number.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def framed(
 
 @kernel
 def _put_varint(at: int, value: int) -> int:
-    """Write a varint of a number that is not negative; returns the address behind it."""
+    """Write a varint of a number that is not negative; return the address behind it."""
     rest = np.uint64(value) << np.uint64(1)
     while rest > np.uint64(0x7F):
         store_any(at, (rest & np.uint64(0x7F)) | np.uint64(0x80))
@@ -202,7 +202,7 @@ def _varint_bytes(value: int) -> int:
 def _frame(out: Bytes, keys: Parts, values: Parts, null: npt.NDArray[np.bool_]) -> int:
     """Frame records into `out`, which has room for them, _FRAME_BYTES more for each, and 8 more.
 
-    Returns the bytes written.
+    Return how many bytes were written.
     """
     at = begin = address_of(out)
     for i in range(len(null)):

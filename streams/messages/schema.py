@@ -203,7 +203,7 @@ class Progress(Struct, kw_only=True):
     ]
     worker: Annotated[str, Meta(description="base address of the queries of the process that owns it")]
     applied: Annotated[int, Meta(description="offset after the last record that is counted")]
-    stored: Annotated[int, Meta(description="offset a restart goes on from")]
+    stored: Annotated[int, Meta(description="offset that a restart continues from")]
     listed: Annotated[
         int, Meta(description="deltas topics only: offset up to which every list is exactly up to date")
     ] = -1

@@ -1,4 +1,4 @@
-"""Which processes go first where cores are few."""
+"""Which processes go first where there are few cores."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def step_back(by: int) -> None:
     """Let other processes go before this one, by a niceness from 1 to 19.
 
     Linux shares its cores between sessions first, and niceness counts only within a session (sched(7),
-    autogroups). So where the process has a session of its own, or shares it with its guard
-    (`streams.broker.guard`) alone, the whole session steps back. Elsewhere, as in a terminal or in a script
-    that starts other programs as well, only the process does.
+    autogroups). So if the process has a session of its own, or shares it only with its guard
+    (`streams.broker.guard`), the whole session steps back. Elsewhere, as in a terminal or in a script that
+    starts other programs as well, only the process does.
     """
     with contextlib.suppress(OSError):
         os.nice(by)

@@ -1,4 +1,4 @@
-"""Computing in threads that a cancellation does not tear."""
+"""Compute in threads, in a way that a cancellation does not interrupt."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Result = TypeVar("Result")
 async def in_thread(
     function: Callable[Params, Result], *args: Params.args, **kwargs: Params.kwargs
 ) -> Result:
-    """As asyncio.to_thread; but when cancelled, it ends only after the function has.
+    """Do as asyncio.to_thread does, but when cancelled, end only after the function has.
 
-    A thread cannot be stopped, and who cancels believes that nobody uses the machine any more.
+    A thread cannot be stopped, and whoever cancels assumes that nobody uses the machine any more.
     """
     return await _whole(asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs)))
 
 
 async def in_thread_of(threads: ThreadPoolExecutor, function: Callable[[], Result]) -> Result:
-    """As `in_thread`, in a thread of a pool of one's own."""
+    """Do as `in_thread` does, in a thread of the given pool."""
     return await _whole(asyncio.get_running_loop().run_in_executor(threads, function))
 
 

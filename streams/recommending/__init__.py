@@ -1,19 +1,21 @@
-"""The recommender: what each customer should see, published as it changes, by a process of its own.
+"""The recommender: a process that publishes what each customer should see, as it changes.
 
-app         its topology
-tasks       the tasks of a process, and what they share
-task        one partition's customers: their events, what is published, what is looked after
-advice      what they should see, and what is learnt from what they buy
-waiting     who of them is to be recommended to, and when
-board       what is known of a kind: lists of all items, popularity, catalogue, learnt weights
-follower   reading what is published: lists, popularity, the catalogue, weights, how good it was
-list_reading  lists as workers write them, into arrays
-offers      which items published recommendations hold
-published   what is published of a partition, by whom, and what it offers
-models      chronological models: written, announced, and taken into use
-sellers     bestsellers and what rises
-learnt      what lessons brought
-unfinished  what the last owner of a partition left
-asking      recommendations on request
-messages    what is written
+app           its topology
+tasks         the tasks of a process, and what they share
+task          one partition's customers: it applies their events, and publishes recommendations
+advice        what customers should see, and learning from what they buy
+waiting       which customers wait for recommendations, and since when
+board         what is known of a kind: lists of all items, popularity, catalogue, learnt weights
+follower      it reads what is published: lists, popularity, catalogue, weights, quality, models
+alignment     it keeps what is read in step with the events
+list_reading  it reads lists, as workers write them, into arrays
+offers        which items published recommendations hold
+published     what is published for a partition, and by whom
+models        chronological models: it writes, announces and loads them
+sellers       bestsellers and trending items
+learnt        it publishes what was learnt
+pacing        how much time training and recommending may take
+unfinished    what the last owner of a partition left undone
+asking        recommendations on request
+messages      the messages that it writes
 """

@@ -6,8 +6,9 @@
     items, models  ─┘                 ▲
     ranker, quality  ◄────────────────┴─── training: was what was bought shown before?
 
-and once more for watches and every type of events in the settings. The events are read by a consumer group
-of its own, so that it may lag behind the workers and they never wait for it; all else by all recommenders.
+The same exists for watches and every type of events in the settings. The events are read by a consumer group
+of its own, so that it may lag behind the workers and they never wait for it; everything else is read by all
+recommenders.
 
 Run it with `alsobought recommender`, or with `faust -A streams.recommending.app worker`.
 """

@@ -1,4 +1,4 @@
-"""`POST /recommendations` of a recommender: what customers of its partitions should see, as of now."""
+"""`POST /recommendations` of a recommender: what customers of its partitions should see now."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AskedFilter(Struct, forbid_unknown_fields=True):
-    """Which items may be offered."""
+    """The filter in a question: which items may be offered."""
 
     categories: list[str] = []
     brands: list[str] = []
@@ -29,7 +29,7 @@ class AskedFilter(Struct, forbid_unknown_fields=True):
 
 
 class Question(Struct, forbid_unknown_fields=True):
-    """The question. Without a kind it is that of each customer's newest event."""
+    """The question. Without a kind, it is about the kind of each customer's newest event."""
 
     customers: Annotated[list[str], Meta(max_length=1_000)]
     kind: str | None = None
@@ -46,12 +46,12 @@ _decode = msgspec.json.Decoder(Question).decode
 
 
 async def answer(tasks: RecommenderTasks, request: web.Request) -> web.Response:
-    """Answer with {"recommendations": [...], "known": [...]}, in the order asked for.
+    """Answer with {"recommendations": [...], "known": [...]}, in the order of the question.
 
-    Known are customers who have something in a partition of this recommender, whichever that is: a producer
-    with another partitioner than ours may have put them anywhere. Who is not known in the partition of the id
-    may be known to another recommender, which is asked with `here`; with it the answer is null for who is not
-    known.
+    A customer is known who has something in any partition of this recommender: a producer with another
+    partitioner than ours may have put the customer anywhere. A customer who is not known in the partition of
+    the id may be known to another recommender. That one is asked with `here`; with it, the answer is null for
+    an unknown customer.
     """
     try:
         asked = _decode(await request.read())
@@ -107,9 +107,9 @@ async def _task(
 
 
 class _Found(NamedTuple):
-    """The task of a partition that has a customer's newest event, and whether there is any event.
+    """The task of the partition that has a customer's newest event, and whether there is any event.
 
-    Of a customer without one it is that of the kind with the most events of late.
+    For a customer without one it is the task of the kind with the most events of late.
     """
 
     task: RecommenderTask
@@ -130,7 +130,7 @@ def _not_yet() -> web.HTTPServiceUnavailable:
 async def _newest(
     tasks: RecommenderTasks, kind: str | None, partition: int, customer_id: str
 ) -> _Found | None:
-    """Return what there is of a customer in a partition; None if no task of the kind is open here for it."""
+    """Return what is known of a customer in a partition; None if no task of the kind is open here for it."""
     some = [task for name, task in tasks.recommenders(partition).items() if kind in (None, name)]
     if not some:
         return None

@@ -1,4 +1,4 @@
-"""What the partitions of a kind share in a recommender: lists, popularity, catalogue, and what was learnt."""
+"""The board: lists, popularity, catalogue and learnt weights, which the partitions of a kind share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QualityKey = tuple[int, str, str, str]  # partition, day, algorithm, variant
 
 @dataclass
 class Board:
-    """The board of one kind. All of it but `alignment` is changed, and read, with `related.lock` held.
+    """The board of one kind. Whoever changes or reads it must hold `related.lock`, except for `alignment`.
 
     Attributes
     ----------
@@ -33,17 +33,17 @@ class Board:
     learnt : dict[int, RankerState]
         What each partition, of any recommender, has learnt, as last published.
     quality : dict
-        Cases and hits as published.
+        The cases (tests) and hits, as published.
     hidden : int
-        Grows whenever an item is hidden.
+        It grows whenever an item is hidden.
     marks : dict[int, int]
         The newest settle mark of each partition of the popularity topic.
     settled : int
-        The newest mark in all of them that everything published follows from.
+        The newest mark in all partitions from which everything that is published follows.
     announced : ModelAnnounced or None
         The chronological model that should be in use.
     model : ChronologicalModel or None
-        The one that is; `streams.recommending.models` follows.
+        The model that is in use; `streams.recommending.models` brings it to the announced one.
     alignment : Alignment
         How far the events are.
     """
@@ -71,9 +71,8 @@ class Board:
             self.hidden += 1
 
     def mark(self, partitions: int) -> int:
-        """Return the newest settle mark that was read in every partition of the popularity topic.
-
-        -1: none.
+        """Return the newest settle mark that was read in every partition of the popularity topic; -1 for
+        none.
         """
         return min((self.marks.get(p, -1) for p in range(partitions)), default=-1)
 
@@ -92,7 +91,7 @@ class Board:
 
 
 class Boards:
-    """The boards of a recommender, by name of the kind, with one catalogue and one pace."""
+    """The boards of a recommender by name of the kind, with one catalogue and shared time budgets."""
 
     def __init__(self, kinds: tuple[EventKind, ...], list_length: int) -> None:
         self.catalogue = Catalogue()

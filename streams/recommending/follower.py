@@ -1,4 +1,4 @@
-"""Reading what is published: a consumer of no group, for all boards.
+"""Read what is published, with a consumer of no group, for all boards.
 
 items                       the catalogue, and what is available
 lists of each kind          all of them (`list_reading`)
@@ -6,8 +6,8 @@ popularity of each kind     all of it
 ranker, quality, models     all of it
 progress                    how far the workers are
 
-It never waits for whoever recommends: records are taken in as they come, in slices; but lists and popularity
-not before the events that they have counted (`alignment`).
+It never waits for recommendations: records are taken in as they come, in slices. Lists and popularity,
+however, are not taken in before the events that they have counted (`alignment`).
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ AGAIN_S = 1.0
 LOOK_S = 0.02
 AT_ONCE = 2_000  # records taken in with the boards' locks held
 LISTS_AT_ONCE = 100  # with a board's lock held: some 2 ms
-SILENT_S = 5.0  # a worker that says nothing for so long is away
-LATE_MS = 2_000  # since what was read last was published, while there is more
+SILENT_S = 5.0  # a worker that reports nothing for so long counts as away
+LATE_MS = 2_000  # reading is late if the last record was published so long ago and there are more
 
 
 class BoardFollower:
@@ -58,7 +58,7 @@ class BoardFollower:
     Attributes
     ----------
     caught_up : asyncio.Event
-        Set once everything that was there at the beginning is read.
+        It is set once everything that was there at the beginning is read.
     """
 
     def __init__(self, bootstrap: str, boards: Boards) -> None:
@@ -70,8 +70,8 @@ class BoardFollower:
         self._pace: dict[str, int] = {}
         self._heard: dict[str, float] = {}
         self._consumer: Any = None
-        self._kept: dict[Any, list[Any]] = {}  # fetched, but later than events
-        self._late: dict[Any, int] = {}  # when what was read last was published, of partitions that have more
+        self._kept: dict[Any, list[Any]] = {}  # fetched records that are later than the events
+        self._late: dict[Any, int] = {}  # per partition with more records: when the last read was published
         self._rounds = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._takes: dict[str, Callable[[bytes | None, bytes | None], None]] = {
@@ -82,7 +82,10 @@ class BoardFollower:
         self.changed = asyncio.Event()  # set with what may have to be published
 
     async def run(self, partitions: int) -> None:
-        """Read until cancelled, over outages of Kafka; every topic has so many partitions."""
+        """Read until cancelled, and continue after outages of Kafka.
+
+        Every topic has `partitions` partitions.
+        """
         self._loop = asyncio.get_running_loop()
         while True:
             consumer = new_reader(
@@ -127,7 +130,7 @@ class BoardFollower:
                     self.changed.set()
 
     async def _take_or_keep(self, consumer: Any, tp: Any, records: list[Any]) -> None:
-        """Take records in; while events are behind keep them, and have no more of their partition fetched."""
+        """Take records in; while events are behind, keep the records and pause their partition."""
         board = self._lists.get(tp.topic) or self._popular.get(tp.topic)
         kept = tp in self._kept
         if board is not None and board.alignment.holds_up(records):
@@ -148,14 +151,14 @@ class BoardFollower:
     def is_late(self, board: Board) -> bool:
         """Return whether lists or popularity of a board are read too late to train on them."""
         now_ms, topics = time.time() * 1000, (board.kind.lists.name, board.kind.popularity.name)
-        late = list(self._late.items())  # at once: the event loop changes it meanwhile
+        late = list(self._late.items())  # a copy, because the event loop changes it meanwhile
         return any(
             now_ms - published_ms > LATE_MS and tp.topic in topics and tp not in self._kept
             for tp, published_ms in late
         )
 
     async def reach(self, specs: list[str]) -> None:
-        """Return when what these topics hold now has been taken in."""
+        """Return when everything that these topics hold now has been taken in."""
         asked: Any = None
         ends: dict[Any, int] = {}
         while True:
@@ -176,11 +179,10 @@ class BoardFollower:
     # ------------------------------------------------------------------ workers
 
     def ahead(self, task: str, position: int, least: int) -> bool:
-        """Return whether a position is more than the work of two seconds ahead of what a worker says it
-        counted.
+        """Return whether a position is more than the work of two seconds ahead of a worker's count.
 
-        `task` is the worker's, which may also be away: nobody is ahead of it then. `least` is how many events
-        one may always be ahead.
+        `task` is the worker's; if the worker is away, nobody is ahead of it. `least` is how many events one
+        may always be ahead.
         """
         progress = self._workers.get(task)
         if progress is None or time.monotonic() - self._heard[task] > SILENT_S:
@@ -208,7 +210,7 @@ class BoardFollower:
             try:
                 self._takes[topic](record.key, record.value)
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue  # who owns the topic has refused it; others write what is right
+                continue  # the owner of the topic has refused it
         if topic == ITEMS.name:
             self._wake()
 
@@ -286,4 +288,4 @@ def _put(board: Board, records: list[ItemPopularity]) -> None:
     try:
         board.popularity.put(records)
     except OverflowError as error:
-        log.warning("%d records of %s are passed over: %s", len(records), board.kind.popularity.name, error)
+        log.warning("%d records of %s are ignored: %s", len(records), board.kind.popularity.name, error)

@@ -1,8 +1,8 @@
-"""Lists as they come, straight into the related lists' arrays.
+"""Read lists directly into the arrays of the related lists.
 
-During a load and after a settle, lists come by the ten thousand a second, of a hundred entries each. Decoded
-into objects one takes 150 us; the kernel here takes a tenth. It reads exactly what workers write
-(`streams.messages.lists_json`): anything else, and ids with letters that JSON escapes, is decoded by msgspec.
+During a load and after a settle, ten thousand lists of a hundred entries come per second. Decoding one into
+objects takes 150 us; the kernel here takes a tenth. It reads exactly what workers write
+(`streams.messages.lists_json`); anything else, and ids with letters that JSON escapes, is decoded by msgspec.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ _decode = msgspec.json.Decoder(_List).decode
 
 
 class ListReader:
-    """Puts messages of lists into the related lists. To be used with the related lists' lock held."""
+    """Reads messages of lists into the related lists. The related lists' lock must be held."""
 
     def __init__(self, related: RelatedLists) -> None:
         self._related, self._table = related, IdTable(related.items)
 
     def take(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
-        """Take in records of a lists topic in their order; of what is no list, what was known stays."""
+        """Take in records of a lists topic in their order; a record that is no list is ignored."""
         values: list[bytes] = []
         for key, value in records:
             if value is not None:
@@ -137,13 +137,13 @@ class ListReader:
 
 @kernel
 def _masked(size: int) -> np.uint64:
-    """Ones in the lowest so many bytes, 1 to 8."""
+    """Return a word with ones in the lowest `size` bytes, 1 to 8."""
     return _ALL >> (_BITS * np.uint64(8 - size))
 
 
 @kernel
 def _after(at: int, text: Text) -> int:
-    """Return the address behind a text that is at an address; 0 if something else is there, or `at` is 0."""
+    """Return the address behind a text that is at an address; 0 if another text is there, or `at` is 0."""
     if at == 0:
         return 0
     size = text[3]
@@ -176,9 +176,8 @@ def _string(at: int) -> int:
 
 @kernel
 def _digits(at: int, value: int) -> tuple[int, int, int]:
-    """Return a number whose digits follow those of `value`.
-
-    The address behind them, and how many they are.
+    """Return a number that continues the digits of `value`, the address behind it, and how many digits there
+    are.
     """
     n = 0
     while n < _MOST_DIGITS:
@@ -193,10 +192,7 @@ def _digits(at: int, value: int) -> tuple[int, int, int]:
 
 @kernel
 def _whole(at: int) -> tuple[int, int]:
-    """Return the whole number at an address, and the address behind it.
-
-    0 if there is none that is read here.
-    """
+    """Return the whole number at an address, and the address behind it; 0 if none can be read here."""
     if at == 0:
         return 0, 0
     value, end, n = _digits(at, 0)
@@ -205,7 +201,7 @@ def _whole(at: int) -> tuple[int, int]:
 
 @kernel
 def _real(at: int) -> tuple[float, int]:
-    """Return the number at an address, and the address behind it; 0 if there is none that is read here."""
+    """Return the number at an address, and the address behind it; 0 if none can be read here."""
     if at == 0:
         return 0.0, 0
     value, at, n = _digits(at, 0)
@@ -234,11 +230,10 @@ def _real(at: int) -> tuple[float, int]:
 def _item(
     table: IdArrays, base: int, at: int, spans: npt.NDArray[np.int64], new: int
 ) -> tuple[int, int, int]:
-    """Return the item whose id a field at an address has: its number, -1 if it is new; the address of what
-    follows.
+    """Return the item of the field at an address: its number (-1: new), and the address of what follows.
 
-    Where a new id is, from `base` on, is put into `spans` as the `new`th, as long as there is room. How many
-    there are by then is returned, too.
+    The place of a new id, counted from `base`, is put into `spans` as the `new`th, while there is room. The
+    third value is how many new ids there are then.
     """
     start = _after(at, _ITEM)
     end = _string(start)
@@ -258,7 +253,7 @@ def put_messages(
 ) -> tuple[int, int, int]:  # fmt: skip
     """Put messages from the first on into the arrays, which have room for every id in the table.
 
-    Returns the message at which it stopped, why, and with NEW_IDS how many ids of it are new: `spans` has
+    Return the message at which it stopped, why, and with NEW_IDS how many of its ids are new: `spans` has
     where they are in `raw`, which has `PADDING` bytes behind the messages.
     """
     k = a.item.shape[1]

@@ -1,4 +1,4 @@
-"""What is written of recommendations: JSON, as `streams.messages.schema`."""
+"""The messages that recommenders write: JSON, as in `streams.messages.schema`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Chronological models: written where all workers can read them, announced, and taken into use.
+"""Chronological models: they are written where all workers can read them, announced, and loaded.
 
     <model_dir>/<kind>/<version>-<beginning of the sum>.npz      topic models: kind ──► url, sum, version
 
-Workers recommend without a model as well as they can: one that cannot be read is named in the log, what was
-in use stays in use, and it is tried again until it is there or another is announced.
+Recommenders recommend without a model as well as they can. A model that cannot be read is named in the log;
+the one in use stays in use, and reading is tried again until it succeeds or another model is announced.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from streams.topics import MODELS
 
 log = logging.getLogger("alsobought")
 
-KEPT = 3  # files of a kind: a worker may be about to read the one before
+KEPT = 3  # files of a kind: a recommender may be about to read the one before
 LOOK_S = 0.5
 AGAIN_S = 30.0
 
@@ -40,7 +40,7 @@ class ModelError(Exception):
 
 
 def newest_version(bootstrap: str, kind: str) -> int:
-    """Return the largest version that was announced of a kind; 0 without any.
+    """Return the largest version that was announced of a kind; 0 if none was.
 
     Raises
     ------
@@ -48,16 +48,18 @@ def newest_version(bootstrap: str, kind: str) -> int:
     """
     newest = 0
     for row in read_all(bootstrap, MODELS):
-        with contextlib.suppress(msgspec.MsgspecError):  # of somebody else; workers pass over it, too
+        with contextlib.suppress(
+            msgspec.MsgspecError
+        ):  # written by somebody else; recommenders ignore it too
             if row.value is not None and (announcement := decode_model(row.value)).kind == kind:
                 newest = max(newest, announcement.version)
     return newest
 
 
 def write(url: str, model: Model) -> ModelAnnounced:
-    """Write a model's file, whole or not at all, and delete the oldest; what is to be announced of it.
+    """Write a model's file, whole or not at all, and delete the oldest; return the announcement.
 
-    Files of larger versions are the oldest: they are from before the topic was made anew.
+    Files of larger versions are the oldest: they are from before the topic was created again.
 
     Raises
     ------
@@ -87,22 +89,22 @@ def write(url: str, model: Model) -> ModelAnnounced:
 
 
 def announce(bootstrap: str, announcement: ModelAnnounced) -> None:
-    """Have all workers use a model. Raises KafkaUnreachable."""
+    """Make all recommenders use a model. Raises KafkaUnreachable."""
     send(bootstrap, MODELS, [(None, announcement.kind.encode(), encode_message(announcement))])
 
 
 def read(announcement: ModelAnnounced) -> ChronologicalModel:
-    """Read an announced model.
+    """Return an announced model.
 
     Raises
     ------
     ModelError
-        It is not there, damaged, or another one than was announced.
+        If the file is not there, is damaged, or is another model than was announced.
     """
     folder, _, name = announcement.url.rpartition("/")
     try:
         model = decode(Remote(folder).read(name), announcement.sha256)
-    except Exception as error:  # a store of files elsewhere may raise anything; a worker goes on without
+    except Exception as error:  # a remote file system may raise anything; recommenders continue without
         raise ModelError(f"{announcement.url}: {str(error) or repr(error)}") from error
     if (model.kind, model.version) != (announcement.kind, announcement.version):
         raise ModelError(
@@ -118,7 +120,7 @@ def read(announcement: ModelAnnounced) -> ChronologicalModel:
 
 
 class Models:
-    """Brings the boards' models to what is announced, in a thread."""
+    """Loads the announced models into the boards, in a thread."""
 
     def __init__(self, boards: Boards) -> None:
         self._boards = list(boards.by_kind.values())
@@ -126,14 +128,14 @@ class Models:
         self._in_use: dict[str, ModelAnnounced] = {}
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Load models until cancelled."""
         while True:
             for board in self._boards:
                 await self.follow(board)
             await asyncio.sleep(LOOK_S)
 
     async def follow(self, board: Board) -> None:
-        """Take the announced model of a board into use, unless it is, or was tried just now."""
+        """Load the announced model of a board, unless it is in use or was tried just now."""
         announcement, name = board.announced, board.kind.name
         if announcement is None:
             if self._in_use.pop(name, None) is not None:
@@ -151,9 +153,9 @@ class Models:
             self._tried[name] = announcement, time.monotonic()
             if announcement != tried:
                 log.error(
-                    "the chronological model %d of %s cannot be used: %s. Recommending goes on %s. Let"
-                    " this worker read the file (ALSOBOUGHT_MODEL_DIR of `alsobought train`), or train again;"
-                    " it is tried again every %.0f s.",
+                    "the chronological model %d of %s cannot be used: %s. Recommending continues %s. Let"
+                    " this recommender read the file (ALSOBOUGHT_MODEL_DIR of `alsobought train`), or train"
+                    " again; it is tried again every %.0f s.",
                     announcement.version, name, error,
                     f"with version {board.model.version}" if board.model else "without one", AGAIN_S,
                 )  # fmt: skip

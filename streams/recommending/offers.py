@@ -1,7 +1,7 @@
-"""Which items the published recommendations of a partition hold, so that none stays that is hidden.
+"""Which items the published recommendations of a partition hold, so that no hidden item stays published.
 
-The newest message of every key is a row of item numbers. What the partition's owners before published is read
-from the topic, once and in the background.
+The newest message of every key is a row of item numbers. What earlier owners of the partition published is
+read from the topic, once and in the background.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Offers:
     Parameters
     ----------
     items
-        Ids by the numbers that are kept.
+        The ids of the item numbers.
     k
-        Items in a message at most.
+        The largest number of items in a message.
     """
 
     def __init__(self, items: Dictionary, k: int) -> None:
@@ -51,7 +51,7 @@ class Offers:
         return len(self._row)
 
     def put(self, key: bytes, items: Sequence[int]) -> None:
-        """Note what is published under a key: numbers of the items."""
+        """Note which items are published under a key, by number."""
         row = self._row.get(key)
         if row is None:
             row = self._row[key] = self._free.pop() if self._free else len(self._keys)
@@ -85,7 +85,7 @@ class Offers:
             self.put(key, [self._items.number(item.item_id) for item in _decode(value).items])
 
     def adopt(self, older: Offers) -> None:
-        """Take in what was published before, of keys under which nothing was published since."""
+        """Take in what was published before under keys of which nothing was published since."""
         for key, row in older._row.items():
             if key not in self._row:
                 self.put(key, older._offered[row].tolist())

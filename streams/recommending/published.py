@@ -1,8 +1,7 @@
-"""What is published for a partition's customers: which items it offers, and whether it is all ours.
+"""What is published for a partition's customers: which items it offers, and whether we published it.
 
-A recommender that stood still may have messages on their way that its successor's are newer than; and what an
-owner before this one published may offer an item that is hidden. Both are found here, so that it is published
-anew.
+A recommender that stood still may send messages that are older than its successor's. What an earlier owner
+published may offer a hidden item. Both are found here, so that they are published again.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ class PublishedRecommendations:
     Attributes
     ----------
     offers : Offers
-        Which items they hold.
+        The items that they hold.
     whole : bool
-        Whether `offers` has what was published before this owner, too.
+        Whether `offers` also has what was published by earlier owners.
     """
 
     def __init__(self, board: Board, partition: int, context: Context) -> None:
@@ -47,10 +46,10 @@ class PublishedRecommendations:
         self._written: Written | None = None
 
     async def begin(self, looked_through: int) -> None:
-        """Note where the partition ends: before anything of ours is on its way.
+        """Note where the partition ends, before any of our messages is on its way.
 
-        What is between `looked_through` and the end is looked at as if others had written it: somebody who
-        stood still may have, after the last owner looked.
+        The messages from `looked_through` to the end are treated as if others had written them: a recommender
+        that stood still may have, after the last owner looked.
         """
         self._written = Written(self._tp, await self._context.reader.end_of(self._tp))
         if 0 <= looked_through < self._written.end:
@@ -58,15 +57,15 @@ class PublishedRecommendations:
 
     @property
     def looked_through(self) -> int:
-        """The offset before which nothing of others is left to be published anew; -1: not known yet."""
+        """The offset before which nothing of others is left to be published again; -1 if not known yet."""
         return -1 if self._written is None else self._written.looked_through
 
     async def look_back(self) -> None:
-        """Read what was published before."""
+        """Read what earlier owners published."""
         while not self.whole:
             try:
                 older = await published_before(self._tp, self._context, self._board.related)
-                async with self._context.lock:  # a thread may be noting what it recommends
+                async with self._context.lock:  # a thread may be changing `offers`
                     self.offers.adopt(older)
                 self.whole = True
             except KafkaError as error:
@@ -74,8 +73,9 @@ class PublishedRecommendations:
                 await asyncio.sleep(AGAIN_S)
 
     async def by_others(self) -> set[str]:
-        """Return customers for whom somebody else published since the last time; with nothing of ours on its
-        way.
+        """Return the customers for whom somebody else published since the last call.
+
+        None of our messages may be on its way.
         """
         written, reader, found = self._written, self._context.reader, set[str]()
         if written is not None:
@@ -89,7 +89,7 @@ class PublishedRecommendations:
         return found
 
     def own(self, first: int, count: int) -> None:
-        """Note that Kafka has acknowledged so many records of ours from an offset on."""
+        """Note that Kafka has acknowledged `count` records of ours from an offset on."""
         if self._written is not None:
             self._written.own(first, count)
 
@@ -100,5 +100,5 @@ class PublishedRecommendations:
 
 
 def customers_of(keys: set[bytes] | list[bytes]) -> set[str]:
-    """Return the customers whose keys these are, or whose profiles'."""
+    """Return the customers of some keys, which may be those of profiles."""
     return {key_text(key).partition("\t")[0] for key in keys}

@@ -1,4 +1,4 @@
-"""What a recommender answers: a small HTTP service beside the consumer.
+"""Answer questions about customers: a small HTTP service of the recommender, beside the consumer.
 
 POST /recommendations   what customers of its partitions should see now: see `asking`
 """
@@ -18,7 +18,7 @@ class RecommenderQueries(Service):
     """Serves questions about the customers of the open tasks."""
 
     def routes(self) -> list[web.RouteDef]:
-        """Return what is answered."""
+        """Return the routes that are served."""
         return [web.post("/recommendations", self._recommendations)]
 
     async def _recommendations(self, request: web.Request) -> web.Response:

@@ -1,6 +1,6 @@
-"""Bestsellers and what rises of a kind: made once, from the popularity of all items.
+"""Bestsellers and trending items of a kind, made once per process from the popularity of all items.
 
-Each list is published as it changes, to the partition of its key, by the recommender that has this partition
+Each list is published as it changes to the partition of its key, by the recommender that has this partition
 of the events.
 """
 
@@ -35,7 +35,7 @@ LOOK_S = 1.0
 
 
 class SellersPublisher:
-    """Publishes the lists of a kind whose keys are of partitions that are this process's."""
+    """Publishes those lists of a kind whose keys belong to partitions of this process."""
 
     def __init__(self, board: Board, shared: Shared, context: Context) -> None:
         self._board, self._shared, self._context = board, shared, context
@@ -47,7 +47,7 @@ class SellersPublisher:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """There may be something to publish at once."""
+        """Publish soon, as there may be something to publish at once."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -67,7 +67,7 @@ class SellersPublisher:
                 self._wake.clear()
 
     async def _look(self) -> None:
-        """Publish what changed; once a settle mark was read everywhere, note that all is published."""
+        """Publish what changed. When a settle mark was read everywhere, note that everything is published."""
         board, tasks = self._board, self._shared.tasks(self._board.kind)
         mark = board.mark(self._context.partitions)
         if mark > board.settled:
@@ -79,7 +79,7 @@ class SellersPublisher:
             board.settled = mark
 
     async def publish(self) -> None:
-        """Publish what changed; returns when Kafka has it."""
+        """Publish what changed; return when Kafka has it."""
         board = self._board
         tasks = {task.tp.partition: task for task in self._shared.tasks(board.kind)}
         reader = self._context.reader
@@ -87,7 +87,7 @@ class SellersPublisher:
             if partition in tasks and not board.popularity.purchases:
                 continue  # nobody bought anything: there is nothing to look after
             written.reached(await reader.end_of(written.tp))
-            if partition not in tasks or written.by_others:  # lost, or somebody else's lists are in it
+            if partition not in tasks or written.by_others:  # lost, or with lists of somebody else
                 del self._here[partition]
         fresh = set(tasks) - set(self._here)
         seen = (
@@ -115,9 +115,7 @@ class SellersPublisher:
             self._here[task.tp.partition].own(first, len(records))
 
     def _records(self, here: set[int], fresh: set[int]) -> dict[int, list[tuple[bytes, bytes | None]]]:
-        """Return what is to be sent to each partition: all there is to
-        `fresh` ones, to others what changed.
-        """
+        """Return what is to be sent to each partition: everything to `fresh` ones, to others what changed."""
         board = self._board
         found: dict[int, list[tuple[bytes, bytes | None]]] = {partition: [] for partition in here}
         with board.related.lock:

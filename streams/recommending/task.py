@@ -1,7 +1,7 @@
 """One partition's customers of a kind: it trains the ranker on their events, and recommends to them.
 
-Recommendations follow the lists: they are made a moment after a customer's event, not more than about once a
-second for the same customer, and while a backlog is read not at all (customers wait, each once). What is
+Recommendations are made a moment after a customer's event, so that they follow the lists; at most about once
+a second for the same customer; and not while a backlog is read, in which each customer waits once. What is
 learnt is published by `learnt`.
 """
 
@@ -64,9 +64,9 @@ class RecommenderTask(Task):
     Attributes
     ----------
     recommended : int
-        Offset up to which every customer's recommendations follow from the events.
+        The offset up to which every customer's recommendations follow from the events.
     looked_through : int
-        Offset of the published recommendations before which none is by somebody who is no owner any more.
+        The offset of the published recommendations before which none is by a former owner.
     remembers : bool
         Whether it knows where the partition's last owner was.
     """
@@ -118,15 +118,15 @@ class RecommenderTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Return customers, in memory or not, and items."""
+        """Return the number of customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
     def replays_to(self, end: int) -> None:
-        """Take it that what is before was learnt from."""
+        """Assume that the events before `end` were learnt from."""
         self.replayed_from, self.replayed_to = self.position, end
 
     def loops(self) -> list[Any]:
-        """Return what recommends. No checkpoints are taken: it begins from those of workers."""
+        """Return the loops of this task. It takes no checkpoints, because it begins from those of workers."""
         return [self._run(), self._look_back()]
 
     @property
@@ -136,12 +136,12 @@ class RecommenderTask(Task):
 
     @property
     def reports(self) -> bool:
-        """Not before it is known how far recommendations were."""
+        """Whether it reports: not before it is known how far recommendations were."""
         return self.remembers
 
     @property
     def reached(self) -> Reached:
-        """The newest settle mark, and where everybody is recommended to once nothing is newer."""
+        """The newest settle mark up to which everybody is recommended to and nothing is newer."""
         done = self.recommended if self.recommended >= self.position else -1
         return (self._board.settled, done)
 
@@ -162,18 +162,21 @@ class RecommenderTask(Task):
         new = self.position >= self.replayed_to
         waits = new and self._follower.ahead(self.name, self.position, LEAD_EVENTS)
         if waits:
-            self._chunk_at = now_s  # the backlog goes on
+            self._chunk_at = now_s  # there is still a backlog
         return waits
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
-        """Bring a chunk of events into the histories; what is no event the worker has refused."""
+        """Bring a chunk of events into the histories.
+
+        Records that are no events are refused by the worker.
+        """
         self._news.append((chunk.start, self._changed_by(chunk, records)))
         self._board.alignment.applied(self.tp.partition, self._event_ms, chunk.left)
         self.counters.events += len(records)
         return Outgoing()
 
     def took_in(self) -> None:
-        """Have those recommended to who have something new."""
+        """Let the customers with new events wait for recommendations."""
         self._chunk_at = time.monotonic()
         news, self._news = self._news, []
         for offset, customers in news:
@@ -181,7 +184,7 @@ class RecommenderTask(Task):
         self._wake.set()
 
     def _changed_by(self, chunk: Chunk, records: Sequence[Any]) -> list[str]:
-        """Apply a chunk; the customers who have something new."""
+        """Apply a chunk; return the customers who have something new."""
         machine = self.machine
         now_ms = time.time_ns() // 1_000_000
         decoded = decode_events(records, chunk.end, machine, self._types, now_ms)
@@ -210,14 +213,14 @@ class RecommenderTask(Task):
         ]
 
     async def close(self, *, save: bool) -> None:
-        """Hold up nobody any more, and see `Task`."""
+        """Stop delaying lists and popularity, and close as `Task` does."""
         self._board.alignment.closed(self.tp.partition)
         await super().close(save=save)
 
     # ------------------------------------------------------------------ publishing
 
     async def _remember(self) -> None:
-        """Have those recommended to whose events are in the histories, but perhaps in no recommendation."""
+        """Let those customers wait whose events are in the histories, but perhaps in no recommendation."""
         before = await reported_before(self, self.context)
         start, end = 0 if before is None else max(before.recommended, 0), self.replayed_from
         self.recommended = min(start, end)
@@ -230,7 +233,7 @@ class RecommenderTask(Task):
         self.remembers = True
 
     async def _look_back(self) -> None:
-        """Know what was published before; then do nothing."""
+        """Read what was published before, then do nothing."""
         await self._published.look_back()
         self._wake.set()
         await asyncio.Event().wait()
@@ -272,33 +275,34 @@ class RecommenderTask(Task):
                     await self._learnt.publish(learner)
 
     async def look_for_others(self) -> None:
-        """Have those recommended to anew for whom somebody else published; nothing of ours may be on its way.
+        """Recommend again to customers for whom somebody else published; none of our messages may be on its
+        way.
 
-        In a replay nobody is looked for: there are customers whom the histories do not have yet.
+        In a replay nobody is looked for, because the histories do not have all customers yet.
         """
         if self.position >= self.replayed_to:
             self._waiting.urgent |= dict.fromkeys(await self._published.by_others())
 
     def _note_looked_through(self) -> None:
-        """What was found of others is published anew once nobody is urgent."""
+        """Note that the messages of others are replaced, once nobody is urgent."""
         if not self._waiting.urgent:
             self.looked_through = self._published.looked_through
 
     def _has_work(self) -> bool:
-        """Return whether something is to be published now; in a backlog only what may not stay as it is."""
+        """Return whether something is to be published now; in a backlog, only what must not stay as it is."""
         waiting = self._waiting
         return bool(waiting.urgent or ((waiting.erased or waiting.due(1)) and not self._behind))
 
     def _sleep_s(self) -> float:
-        """Until somebody is due, or there is something to look at."""
+        """Return the seconds until somebody is due, or there is something to check."""
         return IDLE_S if self._behind else self._waiting.next_s(IDLE_S)
 
     def wake(self) -> None:
-        """There may be something to publish."""
+        """Check soon, as there may be something to publish."""
         self._wake.set()
 
     async def withdraw_hidden(self) -> None:
-        """Publish anew, at once, what offers an item that is hidden."""
+        """Publish again, at once, all recommendations with a hidden item."""
         board = self._board
         if self._hidden == board.hidden or not self._published.whole or self.advice.learner() is None:
             return
@@ -312,7 +316,7 @@ class RecommenderTask(Task):
 
     @property
     def withdrawn(self) -> bool:
-        """Whether nothing published offers an item that is hidden, as far as it is known here."""
+        """Whether no published recommendation has a hidden item, as far as it is known here."""
         return self._hidden == self._board.hidden and not self._waiting.urgent
 
     @property
@@ -321,10 +325,10 @@ class RecommenderTask(Task):
         return busy and self._behind_ms > 2 * self.context.settings.staleness_ms
 
     async def _recommend(self) -> float:
-        """Recommend to some of those who wait; returns the seconds it computed."""
+        """Recommend to some of those who wait; return the seconds that it computed."""
         await self.confirmed()
-        async with self.lock:  # also while it is read who waits: else who is forgotten and comes back in
-            # between is served with the new events, and taken back afterwards
+        async with self.lock:  # held from reading who waits: otherwise a customer who is forgotten and comes
+            # back in between would be served with the new events, and withdrawn afterwards
             customers, erased = self._waiting.due(AT_ONCE), list(self._waiting.erased)
             begin = time.perf_counter()
             for key in erased:  # first, as a customer may have come back
@@ -343,7 +347,7 @@ class RecommenderTask(Task):
         return computed_s
 
     def _records(self, customers: list[str]) -> tuple[list[tuple[bytes, bytes | None]], list[str]]:
-        """Return the messages for customers and their profiles, and customers for whom there is nothing."""
+        """Return the messages for customers and their profiles, and the customers without any."""
         advice, machine, offers = self.advice, self.machine, self._published.offers
         advice.synchronise()
         records: list[tuple[bytes, bytes | None]] = []
@@ -373,8 +377,8 @@ class RecommenderTask(Task):
         return self.advice.learner() is not None
 
     async def newest(self, customer_id: str) -> tuple[int, int]:
-        """Return the time of a customer's newest event, and for those without any how many events there were
-        of late.
+        """Return the time of a customer's newest event; for a customer without one, how many events came of
+        late.
         """
         async with self.lock:
             history = self.machine.history(customer_id)

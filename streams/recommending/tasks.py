@@ -1,4 +1,4 @@
-"""The tasks of a recommender: a partition of events each, and what they share."""
+"""The tasks of a recommender, one for each partition of events, and what they share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from streams.worker import Tasks
 
 @dataclass(frozen=True)
 class Shared:
-    """What the tasks of a recommender share; `open_tasks` gives those that are open."""
+    """What the tasks of a recommender share; `open_tasks` returns the open tasks."""
 
     boards: Boards
     follower: BoardFollower
@@ -36,7 +36,7 @@ class Shared:
         return [task for task in self.open_tasks() if isinstance(task, RecommenderTask) and task.kind == kind]
 
     def training_steps(self, kind: EventKind) -> dict[int, dict[str, float]]:
-        """Return what each ranker learnt from the customers of each open partition of a kind."""
+        """Return the training steps of each ranker from the customers of each open partition of a kind."""
         steps = {task.tp.partition: task.advice.steps for task in self.tasks(kind)}
         return {
             partition: training_steps
@@ -46,7 +46,7 @@ class Shared:
 
 
 class RecommenderTasks(Tasks):
-    """Every open task of a recommender."""
+    """The open tasks of a recommender."""
 
     folder = RECOMMENDER_FOLDER
     sharing = ((RecommenderTask,),)
@@ -66,7 +66,7 @@ class RecommenderTasks(Tasks):
         return RecommenderTask(tp, context, kind, self._shared_state)
 
     def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
-        """Return what reads and publishes for all tasks together."""
+        """Return the loops that read and publish for all tasks together."""
         shared = self._shared_state
         sellers = [SellersPublisher(board, shared, context) for board in shared.boards.by_kind.values()]
         return [
@@ -77,7 +77,7 @@ class RecommenderTasks(Tasks):
         ]
 
     async def _spread(self, sellers: list[SellersPublisher]) -> None:
-        """Wake whoever publishes what follows from what was read: when an item is hidden, at once."""
+        """Wake the publishers of what follows from what was read; if an item is hidden, at once."""
         changed = self._shared_state.follower.changed
         boards = self._shared_state.boards.by_kind.values()
         seen: tuple[tuple[int, int], ...] = ()
@@ -95,8 +95,8 @@ class RecommenderTasks(Tasks):
             await asyncio.sleep(0)
 
     def recommenders(self, partition: int) -> dict[str, RecommenderTask]:
-        """Return what recommends to the customers of a partition, by kind; nothing if it is another
-        process's.
+        """Return the tasks that recommend to the customers of a partition, by kind; none if another process
+        does.
         """
         return {
             kind.name: task

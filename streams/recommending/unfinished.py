@@ -1,7 +1,7 @@
-"""What the last owner of a partition left: whom it may not have recommended to, and what it published.
+"""What the last owner of a partition left undone: customers without recommendations, and what it published.
 
-Who waits for recommendations is not stored: these are the customers of the events between the offset that
-was reported last as recommended and the state's position.
+It is not stored which customers wait for recommendations. They are the customers of the events between the
+offset that was last reported as recommended and the state's position.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ async def reported_before(task: RecommenderTask, context: Context) -> Progress |
 async def customers_between(
     task: RecommenderTask, kind: EventKind, context: Context, start: int, end: int
 ) -> tuple[list[str], list[bytes]]:
-    """Return customers with events at offsets [start, end) who have something, and keys of messages to take
-    back.
-    """
+    """Return the customers with events at offsets [start, end), and keys of messages to withdraw."""
     reader, partition = context.reader, task.tp.partition
     keys = await reader.keys(TP(kind.events.name, partition), start, end)
     async with task.lock:
@@ -59,8 +57,8 @@ async def customers_between(
 
 
 async def published_before(tp: TP, context: Context, related: RelatedLists) -> Offers:
-    """Return which items the newest recommendations of every key hold, as far as they were published until
-    now.
+    """Return which items the newest recommendations of every key hold, as
+    far as they are published by now.
     """
     offers = Offers(related.items, context.settings.recommendations)
     some: list[tuple[bytes, bytes | None]] = []

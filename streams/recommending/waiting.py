@@ -1,4 +1,6 @@
-"""Who waits for recommendations: in the order of their events, each not more than about once a second."""
+"""Which customers wait for recommendations: in the order of their
+events, each at most about once a second.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +12,26 @@ MOST_UNSERVED = 1_000
 
 
 class Waiting:
-    """The customers of one partition who are to be recommended to.
+    """The customers of one partition who wait for recommendations.
 
     Parameters
     ----------
     clock
-        Seconds.
+        Returns the time in seconds.
 
     Attributes
     ----------
     urgent : dict[str, None]
-        Customers of whom what is published may not stay: they go before all others.
+        Customers whose published recommendations must not stay: they go before all others.
     erased : dict[bytes, None]
-        Keys of messages to take back.
+        Keys of messages to withdraw.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._due: dict[str, tuple[float, int]] = {}  # when, and an offset not behind their first event
-        self._served: dict[str, float] = {}  # when, of those of the last second
-        self._unserved: dict[str, None] = {}  # those there was nothing for
+        self._due: dict[str, tuple[float, int]] = {}  # when they are due; an offset up to their first event
+        self._served: dict[str, float] = {}  # when those of the last second were served
+        self._unserved: dict[str, None] = {}  # those for whom there was nothing
         self._tried_at = 0
         self.urgent: dict[str, None] = {}
         self.erased: dict[bytes, None] = {}
@@ -38,7 +40,7 @@ class Waiting:
         return len(self._due)
 
     def add(self, customers: Iterable[str], offset: int) -> None:
-        """Have customers recommended to who have events from an offset on."""
+        """Let customers wait who have events from an offset on."""
         now = self._clock()
         for customer_id in customers:
             if customer_id not in self._due:
@@ -46,12 +48,14 @@ class Waiting:
                 self._due[customer_id] = max(now, again), offset
 
     def add_before(self, customers: Iterable[str], offset: int) -> None:
-        """The same of events that are before those of all who wait."""
+        """Let customers wait whose events are before those of all who wait already."""
         first = dict.fromkeys(customers, (0.0, offset))
         self._due = first | {c: when for c, when in self._due.items() if c not in first}
 
     def due(self, most: int) -> list[str]:
-        """Return some of the urgent ones; else of those who wait long enough, in their order."""
+        """Return some of the urgent customers; if there are none, those who have waited long enough, in their
+        order.
+        """
         if self.urgent:
             return list(self.urgent)[:most]
         now, found = self._clock(), list[str]()
@@ -63,13 +67,13 @@ class Waiting:
         return found
 
     def next_s(self, longest: float) -> float:
-        """Return seconds until somebody is due."""
+        """Return the seconds until somebody is due."""
         if not self._due:
             return longest
         return max(0.001, min(due for due, _ in self._due.values()) - self._clock())
 
     def serve(self, customers: Iterable[str], erased: Iterable[bytes], unserved: Iterable[str]) -> None:
-        """Note who is served now, what is taken back, and whom there was nothing for."""
+        """Note who is served now, which messages are withdrawn, and for whom there was nothing."""
         now = self._clock()
         for customer_id in customers:
             self._due.pop(customer_id, None)
@@ -83,9 +87,9 @@ class Waiting:
         self._served = {c: at for c, at in self._served.items() if now - at < AGAIN_S}
 
     def served_until(self, position: int, before: int) -> int:
-        """Return the offset before which recommendations follow from all events; the position at most.
+        """Return the offset before which recommendations follow from all events; at most the position.
 
-        `before` is what it was: with keys to take back it stays.
+        `before` is its last value, which stays while there are messages to withdraw.
         """
         if self.erased:
             return before
@@ -93,9 +97,10 @@ class Waiting:
         return max(before, position if first is None else first[1])
 
     def try_again(self, purchases: int, offset: int) -> bool:
-        """Have those wait again for whom there was nothing, if more was bought since; whether there are any.
+        """Let those wait again for whom there was nothing, if more was bought since; return whether there are
+        any.
 
-        `offset` is one up to which everybody was served: they were, too.
+        `offset` is one up to which everybody was served, including them.
         """
         if not self._unserved or purchases <= self._tried_at:
             return False

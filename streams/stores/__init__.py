@@ -1,7 +1,7 @@
 """Where the state of a task lies on this host, and how it is found when a partition is assigned.
 
 folder       one folder for each generation of a task's store
-opening      the newest of store and checkpoint
-here         which stores this host has, reported to the group
+opening      it opens the newest of store and checkpoint
+here         which stores this host has, as reported to the group
 checkpoints  copies of stores elsewhere
 """

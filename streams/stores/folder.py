@@ -1,12 +1,12 @@
-"""Where a task's store lies on this host: one folder a generation, the highest number being the store.
+"""Where a task's store lies on this host: one folder per generation; the highest number is the store.
 
     state/purchases-3/1      held open by a worker that stands still
     state/purchases-3/2      its successor's, made from 1 or from a checkpoint
 
 A store is held by its process (RocksDB locks it). Workers on one host share the data directory, so after a
-rebalance the new owner waits for the old one to close it. One that does not within a few seconds stands
-still or is stuck: its successor copies what it has into a new generation. Should it wake up, it writes to a
-folder that nobody reads any more. A new generation gets its name when it is whole.
+rebalance the new owner waits for the old one to close the store. An old owner that does not within a few
+seconds stands still or is stuck: its successor copies the store into a new generation. If the old one wakes
+up, it writes to a folder that nobody reads any more. A new generation gets its name when it is whole.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class StoreFolder:
         return self.root / str(max(self._numbers(), default=0) + 1)
 
     def take_over(self) -> Path:
-        """Copy the newest generation, which another process holds open, into the next; its folder.
+        """Copy the newest generation, which another process holds open, into the next; return its folder.
 
         Raises
         ------
         StoreError
-            If it cannot be read, which may pass while its owner is at work on it.
+            If it cannot be read. This may pass, if its owner is just changing it.
         """
         newest, to = self.newest(), self.next_generation()
         assert newest is not None
@@ -60,7 +60,7 @@ class StoreFolder:
         return to
 
     def clean(self) -> None:
-        """Remove what is left of older generations and broken attempts, except what a process still holds."""
+        """Remove older generations and broken attempts, except what a process still holds."""
         newest = self.newest()
         for path in self.root.iterdir() if self.root.is_dir() else ():
             if path == newest or (path.name.isdigit() and is_held(path)):
@@ -74,7 +74,7 @@ class StoreFolder:
         return []
 
     def _adopt(self) -> None:
-        """Make a store of the time before generations the first one."""
+        """Turn a store from before there were generations into the first generation."""
         aside = self.root.with_name(f"{self.root.name}{PARTIAL}")
         if (self.root / "CURRENT").exists():
             if is_held(self.root):

@@ -1,4 +1,4 @@
-"""Which stores this host has, and how far they are: reported to the group, so that units go there."""
+"""Which stores this host has, and how far they are; this is reported to the group, so that units go there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READERS = 8
 class StoresHere:
     """The stores under `root` of the tasks of some topics.
 
-    Positions are read once, when the worker starts; of stores that it opens since then it knows them itself.
+    Positions are read once, when the worker starts; it knows those of the stores that it has opened since.
     """
 
     def __init__(self, root: Path, specs: Iterable[TopicSpec]) -> None:
@@ -28,7 +28,7 @@ class StoresHere:
         self._positions: dict[str, int] = {}
 
     def look(self) -> None:
-        """Read the position of every store; some milliseconds each."""
+        """Read the position of every store, which takes some milliseconds each."""
         found = self._root.iterdir() if self._root.is_dir() else ()
         names = [path.name for path in found if path.is_dir() and is_task(path.name, self._specs)]
         with ThreadPoolExecutor(READERS, "stores") as pool:
@@ -43,11 +43,11 @@ class StoresHere:
             return 0
 
     def closed(self, task: str, position: int) -> None:
-        """Note how far a task's store is that is not open any more."""
+        """Note how far a task's store is that was closed."""
         self._positions[task] = position
 
     def by_unit(self, opened: Mapping[str, int]) -> dict[int, int]:
-        """Return how far the stores of each unit are, the sum of their positions.
+        """Return how far the stores of each unit are: the sum of their positions.
 
         `opened` has the open ones.
         """

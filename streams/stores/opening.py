@@ -1,13 +1,13 @@
-"""Finding a task's state when its partition is assigned.
+"""Find a task's state when its partition is assigned.
 
-1. The store on this host, if there is one; if a worker holds it that does not let go, a copy of it.
-2. The newest whole checkpoint, where there is no store here or the store is far behind: the partition was
-   elsewhere for a while.
-3. Nothing: the whole log is replayed. Whether it reaches back so far is for the caller to check.
+1. Use the store on this host, if there is one; if a worker holds it that does not let go, use a copy of it.
+2. Use the newest whole checkpoint if there is no store here, or the store is far behind because the partition
+   was elsewhere for a while.
+3. Otherwise the whole log is replayed. The caller must check that it reaches back so far.
 
-A store that `alsobought rebuild` gave up, on whichever host it ran, is passed over like none.
+A store that `alsobought rebuild` discarded, on whichever host it ran, is ignored.
 
-Any of them is right, since state is a function of the log; they differ in how much is replayed.
+Any of these is correct, since state is a function of the log; they differ in how much is replayed.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Stores:
     Parameters
     ----------
     root
-        Folder of the stores on this host.
+        The folder of the stores on this host.
     checkpoints
         Where checkpoints are; None if there are none.
     identity_of
-        Which Kafka topics the state of a topic's tasks must have been counted from, and since which rebuild.
+        The Kafka topics, and the rebuild, that the state of a topic's tasks must have been counted from.
     """
 
     def __init__(
@@ -66,17 +66,17 @@ class Stores:
         return StoreFolder(self.root / task)
 
     async def open(self, task: str) -> RocksStore:
-        """Return a task's store, opened; empty only where neither a store nor a checkpoint is.
+        """Return a task's store, opened; it is empty only if there is neither a store nor a checkpoint.
 
         Raises
         ------
         StoreError
-            If the store here can be opened neither by us nor copied.
+            If the store here can be neither opened nor copied.
         """
         folder = await in_thread(self.folder, task)
         store = await self._open_newest(task, folder)
         if given_up(await in_thread(stored_log, store), self.log_identity(task)):
-            log.warning("%s: %s was given up by `alsobought rebuild`", task, store.path)
+            log.warning("%s: %s was discarded by `alsobought rebuild`", task, store.path)
             await in_thread(store.close)
             if not await in_thread(self._restore, task, folder):
                 folder.next_generation().mkdir()
@@ -89,11 +89,13 @@ class Stores:
         return store
 
     def is_newest(self, task: str, store: RocksStore) -> bool:
-        """Return whether a store is the newest generation of the task's on this host."""
+        """Return whether a store is the newest generation of the task's store on this host."""
         return self.folder(task).newest() == store.path
 
     async def reopen(self, task: str, store: RocksStore) -> RocksStore | None:
-        """Return the newest checkpoint instead of a store that Kafka's log does not fit; None without one."""
+        """Return the newest checkpoint in place of a store that does not fit Kafka's log; None if there is
+        none.
+        """
         folder = self.folder(task)
         if not await in_thread(self._restore, task, folder):
             return None

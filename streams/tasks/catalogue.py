@@ -1,4 +1,4 @@
-"""The catalogue to the item partitions of every kind: a partition of the items topic."""
+"""The task of a partition of the items topic: it sends the catalogue to the item partitions of every kind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CatalogueTask(Task):
-    """Passes on to every item partition which items can be bought."""
+    """Sends to every item partition which items can be bought."""
 
     machine: CatalogueMachine
     saver: CatalogueSaver
@@ -37,8 +37,8 @@ class CatalogueTask(Task):
         return CatalogueSaver(self.machine, store, self.log_identity)
 
     def begin(self) -> list[Record]:
-        """Return what the others know goes to kinds that are new, or were not in the settings for a while."""
-        # stores of before there were kinds do not say to whom; it was these
+        """Return everything that was sent, for kinds that are new or were not in the settings for a while."""
+        # stores from before there were kinds do not record the readers, which were these
         known = self.saver.readers or [BOUGHT.deltas.name]
         missing = [topic for topic in self._topics if topic not in known]
         self.saver.readers = self._topics
@@ -47,7 +47,7 @@ class CatalogueTask(Task):
         return []
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
-        """Pass a chunk of the catalogue on."""
+        """Send a chunk of the catalogue on."""
         decoded = decode_items(records)
         message = self.machine.apply(decoded.ids, decoded.available, chunk.end)
         self.counters.events += len(decoded.ids)

@@ -1,4 +1,4 @@
-"""What a cycle computes, in a thread of its own: events and deltas through their machines, rows into lists.
+"""What a cycle computes in a thread of its own: it applies events and deltas, and ranks rows into lists.
 
 Nothing here waits for anything but the machines: `streams.tasks.cycle` decides what is computed when, and
 sends what follows.
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
-FRESH_ROWS = 2_048  # of a cycle, over all tasks
-WAITING_ROWS = 192  # of passes in a cycle that had something else to do
-BEHIND_SHARE = 0.5  # of the time for counting that ranking may take beside it while a backlog is counted
+FRESH_ROWS = 2_048  # ranked in a cycle, over all tasks
+WAITING_ROWS = 192  # ranked of passes in a cycle that had something else to do
+BEHIND_SHARE = 0.5  # while a backlog is counted, ranking may take this share of the time for counting
 
 
 class AppliedChunk(NamedTuple):
-    """What follows from a chunk, and the task's position then; None if something before it is missing."""
+    """What follows from a chunk, and the task's position then; `outgoing` is None if something is missing
+    before it.
+    """
 
     task: Task
     chunk: Chunk
@@ -44,7 +46,9 @@ class AppliedChunk(NamedTuple):
 
 
 class Transferred(NamedTuple):
-    """What publishes a partition's purchases (`state.watched_bought.exchange`), and where these are then."""
+    """The messages of a transfer of purchases (`state.watched_bought.exchange`), and the task that sends
+    them.
+    """
 
     task: Task
     position: int
@@ -53,7 +57,7 @@ class Transferred(NamedTuple):
 
 @dataclass
 class Listed:
-    """What one task's ranking brought out in a cycle."""
+    """The result of one task's ranking in a cycle."""
 
     task: ItemTask
     batches: list[Ranked] = field(default_factory=list)
@@ -62,7 +66,7 @@ class Listed:
 
     @property
     def says_something(self) -> bool:
-        """Whether anything is to be sent, or noted once what was sent is in Kafka."""
+        """Whether there is anything to send, or to note once Kafka has what was sent."""
         return bool(self.batches) or self.counts.since > 0 or self.settled >= 0
 
 
@@ -72,7 +76,7 @@ class Computing:
     Attributes
     ----------
     counted_s : float
-        CPU seconds that applying chunks has taken.
+        The CPU seconds that applying chunks has taken.
     """
 
     def __init__(self, tasks: Mapping[TP, Task]) -> None:
@@ -82,7 +86,7 @@ class Computing:
         self.counted_s = 0.0
 
     def close(self) -> None:
-        """Give the thread back."""
+        """End the thread."""
         self._thread.shutdown(wait=False)
 
     async def in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
@@ -100,7 +104,7 @@ class Computing:
     def apply_all(
         self, chunks: Sequence[tuple[Task, Chunk]]
     ) -> tuple[list[Transferred], list[AppliedChunk], list[Transferred]]:
-        """Return what follows from the chunks; and what is to be transferred before that and after it."""
+        """Return what follows from the chunks, and what is to be transferred before and after it."""
         begin = time.thread_time()
         before = self._due()
         applied = self._take_all(chunks)
@@ -136,7 +140,7 @@ class Computing:
 
         Returns
         -------
-        What the chunks came to, and the lists that say something new.
+        What follows from the chunks, and the lists to be published.
         """
         start = time.thread_time()
         applied = self._take_all(deltas)
@@ -164,7 +168,9 @@ class Computing:
     def _rank_waiting(
         self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, Listed], busy: bool, counted_s: float
     ) -> None:
-        """Rank some rows of passes: in a backlog for a share of the time, else few if there is more to do."""
+        """Rank some rows of passes: in a backlog for a share of the time, otherwise few if there is more to
+        do.
+        """
         begin = time.monotonic()
         behind = any(task.refresher.behind for task in tasks)
         most = SLICE_ROWS if behind or not busy else WAITING_ROWS

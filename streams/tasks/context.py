@@ -28,9 +28,9 @@ class Context:
     owns
         Whether a partition is this process's by the newest assignment.
     others
-        What other partitions, of any worker, say of the popularity of their items.
+        The popularity that other partitions, of any worker, have published of their items.
     lock
-        Held by whoever uses a machine: the cycle, a query, the opening and closing of tasks.
+        Whoever uses a machine holds it: the cycle, a query, the opening and closing of tasks.
     """
 
     settings: Settings
@@ -45,7 +45,7 @@ class Context:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def warn_of_partitioner(self, topic: str) -> None:
-        """Say, once a topic, that its producers choose partitions by another rule than ours."""
+        """Warn, once per topic, that its producers choose partitions by another rule than ours."""
         if topic not in self.warned:
             self.warned.add(topic)
             log.warning(

@@ -1,4 +1,4 @@
-"""Events to deltas: a partition of a kind's events and its customer machine."""
+"""The task of a partition of a kind's events: its customer machine turns events into deltas."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def item_partition(partitions: int, item_id: str) -> int:
 
 
 class CustomerTask(Task):
-    """Applies events and sends what they change to the item partitions of their kind."""
+    """Applies events, and sends deltas to the item partitions of their kind."""
 
     machine: CustomerMachine
     memory_share = 0.2
@@ -71,7 +71,9 @@ class CustomerTask(Task):
         return CustomerSaver(self.machine, store, self.log_identity)
 
     def _source_of_history_changes(self) -> Source | None:
-        """Return what the crossing machine knows it as, if there is one and this kind has a side in it."""
+        """Return the source as which the crossing machine knows it, if
+        there is one and it is of this kind.
+        """
         for kind in listed_of(self.context.settings):
             if isinstance(kind, CrossKind) and self.kind in kind.sides:
                 return Source(kind.sides.index(self.kind), self.tp.partition)
@@ -82,7 +84,7 @@ class CustomerTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Return customers, in memory or not, and items."""
+        """Return the number of customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
@@ -106,9 +108,10 @@ class CustomerTask(Task):
         return Outgoing(outgoing, decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
 
     def _look_for_misplaced(self, decoded: Decoded) -> None:
-        """Count events whose partition is not that of their key, and say so once a topic.
+        """Count events whose partition is not that of their key, and warn once per topic.
 
-        They count all the same. An erasure is sent to every partition, and is no sign of another partitioner.
+        These events are counted all the same. An erasure is sent to every partition, and is no sign of
+        another partitioner.
         """
         if not decoded.records:
             return

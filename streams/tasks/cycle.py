@@ -1,14 +1,14 @@
-"""The cycle: what was fetched of all partitions goes through all machines in one pass, again and again.
+"""The cycle: it passes what was fetched of all partitions through all machines, again and again.
 
-    1. events, history changes, the catalogue   through their machines; what follows from them is sent at once
-    2. deltas                                into rows
-    3. rows                                  ranked; the lists that changed are sent
-    4. state                                 a slice of it is stored
+    1. events, history changes, the catalogue   are applied; what follows from them is sent at once
+    2. deltas                                   are counted in rows
+    3. rows                                     are ranked; the lists that changed are sent
+    4. state                                    a slice of it is stored
 
 All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop
-moves chunks. What comes while a cycle works is the next cycle's batch, so load batches itself and nothing
-waits for anything but the cycle before. Nothing waits for Kafka either: what was sent is acknowledged by and
-by, and only what is acknowledged is stored.
+moves chunks. What comes while a cycle works is the batch of the next cycle, so under load the batches grow by
+themselves, and nothing waits for anything but the cycle before. Nothing waits for Kafka either: what was sent
+is acknowledged later, and only what is acknowledged is stored.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in K
 MOST_BYTES = 16 << 20
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
-OUTSTANDING_MESSAGES = 8  # of deltas from each source partition, on their way to us: more events wait
+OUTSTANDING_MESSAGES = 8  # deltas on their way from each source partition; with more, events wait
 
 
 class Cycle:
@@ -57,9 +57,9 @@ class Cycle:
     Attributes
     ----------
     has_room : asyncio.Event
-        Set while more may be fetched.
+        It is set while more may be fetched.
     holds_events : bool
-        Whether events are to be left in Kafka for now: their deltas have piled up.
+        Whether events shall stay in Kafka for now, because their deltas have piled up.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Cycle:
         self.computing = Computing(tasks)
         self._storing = Storing(tasks, self.computing)
         self._stopping = False
-        self._again: list[Task] = []  # something before what came is missing
+        self._again: list[Task] = []  # tasks of which something is missing and must be read again
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.holds_events = False
@@ -87,7 +87,7 @@ class Cycle:
         self._wake.set()
 
     def _count_inbox(self) -> None:
-        """Have no more fetched while too much waits."""
+        """Stop fetching while too much waits."""
         held = (*self._inbox, *self._kept)
         if (
             sum(len(chunk.records) for chunk in held) < MOST_RECORDS
@@ -98,7 +98,7 @@ class Cycle:
             self.has_room.clear()
 
     def wake(self) -> None:
-        """Have a cycle soon, though nothing was fetched."""
+        """Run a cycle soon, though nothing was fetched."""
         self._wake.set()
 
     def drop(self) -> None:
@@ -125,11 +125,11 @@ class Cycle:
             await self._read_again()
 
     def stop(self) -> None:
-        """Let the cycle under way end without waiting for the group: it may be gone."""
+        """Let the cycle under way end without waiting for the group, which may be gone."""
         self._stopping = True
 
     def close(self) -> None:
-        """Give the thread back."""
+        """End the thread."""
         self.computing.close()
 
     # ------------------------------------------------------------------ one cycle
@@ -146,7 +146,7 @@ class Cycle:
         await self._storing.shrink()
 
     async def _apply(self, context: Context, sources: Sequence[tuple[Task, Chunk]]) -> None:
-        """Apply what follows something to be sent from, and send it."""
+        """Apply the chunks from which something is to be sent, and send it."""
         if not sources and not any(task.is_due for task in self.computing.crossing_tasks()):
             return
         before, applied, after = await self.computing.in_thread(self.computing.apply_all, sources)
@@ -173,9 +173,9 @@ class Cycle:
     def _sorted_out(
         self, chunks: Sequence[Chunk], now: float
     ) -> tuple[list[tuple[Task, Chunk]], list[tuple[ItemTask, Chunk]]]:
-        """Return what is for which task: of those that send on, and of item tasks.
+        """Return the chunks by task: those of tasks that send on, and those of item tasks.
 
-        What is postponed is kept.
+        Chunks of tasks that postpone them are kept.
         """
         sources: list[tuple[Task, Chunk]] = []
         deltas: list[tuple[ItemTask, Chunk]] = []
@@ -214,7 +214,9 @@ class Cycle:
         self._again.append(task)
 
     async def _read_again(self) -> None:
-        """Seek what is to be read again, without the lock: a rebalance that wants it may be waited for."""
+        """Seek what is to be read again, without the lock, because a rebalance that wants it may be waited
+        for.
+        """
         again, self._again = self._again, []
         for task in again:
             if self._tasks.get(task.tp) is task:
@@ -223,7 +225,7 @@ class Cycle:
     def _send_lists(self, context: Context, listed: Listed) -> None:
         refresher = listed.task.refresher
         if not context.lease.held or not self._owns(listed.task.tp):
-            # another may have it by now and know more; if it stays ours, they are ranked and sent again
+            # another worker may own it by now and know more; if it stays ours, they are ranked and sent again
             refresher.unsent([ranked.rows for ranked in listed.batches], listed.counts, listed.settled)
             return
         batches = [
@@ -235,7 +237,9 @@ class Cycle:
     # ------------------------------------------------------------------ pressure
 
     def _look_at_outstanding(self, context: Context) -> None:
-        """Leave events in Kafka while the deltas of earlier ones pile up: they would only make lists late."""
+        """Leave events in Kafka while the deltas of earlier ones pile up, as
+        they would only make lists late.
+        """
         most = OUTSTANDING_MESSAGES * context.partitions
         self.holds_events = any(
             context.outbox.end_of(task.tp) - task.position > most for task in self.computing.item_tasks()

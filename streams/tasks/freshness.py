@@ -8,7 +8,7 @@ NONE = -1.0
 
 
 class Latency:
-    """Milliseconds from events to their lists, since last asked."""
+    """Milliseconds from events to their lists, since they were last taken."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[float, int]] = []
@@ -18,7 +18,7 @@ class Latency:
         self._seen.append((ms, events))
 
     def take(self) -> tuple[float, float]:
-        """Return the median and the 99th percentile since last asked; `NONE` without events.
+        """Return the median and the 99th percentile since the last call; `NONE` without events.
 
         >>> latency = Latency()
         >>> for ms, events in ((10.0, 1), (30.0, 98), (500.0, 2)):
@@ -37,7 +37,7 @@ class Latency:
 
 
 class Longest:
-    """The longest time since last asked, ms."""
+    """The longest time in ms since it was last taken."""
 
     def __init__(self) -> None:
         self._longest = 0.0
@@ -47,7 +47,7 @@ class Longest:
         self._longest = max(self._longest, ms)
 
     def take(self) -> float:
-        """Return the longest since last asked; 0 without any.
+        """Return the longest time since the last call; 0 without any.
 
         >>> longest = Longest()
         >>> longest.note(3.0); longest.note(2.0)

@@ -1,4 +1,4 @@
-"""Deltas to lists: a partition of a kind's deltas and its item machine."""
+"""The task of a partition of a kind's deltas: its item machine turns deltas into lists."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REPLAY_LOOK_S = 0.05
 
 
 class ItemTask(Task):
-    """Applies the deltas of a kind and keeps the lists of its items published."""
+    """Applies the deltas of a kind, and keeps the lists of its items published."""
 
     machine: ItemMachine
     memory_share = 0.8
@@ -69,16 +69,16 @@ class ItemTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Return rows, in memory or not, and items."""
+        """Return the number of rows, in memory or not, and items."""
         return self.machine.row_count + len(self.machine.items)
 
     def replays_to(self, end: int) -> None:
-        """Take it that lists of rows which the replay makes anew may have been published."""
+        """Assume that lists of rows which the replay changes may have been published."""
         self.machine.replayed_to = end
 
     def loops(self) -> list[Any]:
-        """Return what looks for lists that others wrote, publishes popularity, and begins and ends a
-        settling.
+        """Return the loops that look for lists of others, publish
+        popularity, and begin and end a settling.
         """
         publishing = [] if self.popularity is None else [self.popularity.run()]
         refreshing = self.refresher.look_for_others(), self.refresher.finish_settling()
@@ -90,7 +90,7 @@ class ItemTask(Task):
             self._asks.set()
 
     async def _begin_settling(self) -> None:
-        """Have lists settled once every partition has published its popularity; for ever."""
+        """Settle lists, for ever, once every partition has published its popularity."""
         while True:
             await self._asks.wait()
             self._asks.clear()
@@ -110,17 +110,19 @@ class ItemTask(Task):
                 self.refresher.settle(position)
 
     async def _share(self, number: int) -> bool:
-        """Publish what is counted here, and wait for all others; False if a newer settling is asked for."""
+        """Publish what is counted here, and wait for all others; return False if a newer settling is asked
+        for.
+        """
         if self.popularity is None or not isinstance(self.kind, EventKind):
             return True
-        while self.machine.position < self.machine.replayed_to:  # what is newer may have been published
+        while self.machine.position < self.machine.replayed_to:  # newer popularity may have been published
             await asyncio.sleep(REPLAY_LOOK_S)
         await self.popularity.publish(number)
         context = self.context
         return await context.others.reached(self.kind, context.partitions, number, self._asks)
 
     async def settled(self) -> None:
-        """Publish what popularity is not published yet: all lists are, exact as of now."""
+        """Publish the popularity that is not published yet, now that all lists are exact and published."""
         if self.popularity is not None:
             await self.popularity.publish()
 
@@ -148,7 +150,7 @@ class ItemTask(Task):
                 effects = machine.apply_pairs(changes, record.offset)
                 self.counters.events += effects
                 self.counters.pair_updates += len(changes.pairs.items)
-                if len(changes.sizes.items):  # else of nobody who watched anything of ours: no list changes
+                if len(changes.sizes.items):  # otherwise nobody watched our items, and no list changes
                     self.refresher.counted(effects, published_ms(record))
             elif kind == Type.CATALOGUE:
                 machine.apply_availability(decode_availability(raw), record.offset)
@@ -161,7 +163,7 @@ class ItemTask(Task):
 
     @property
     def reached(self) -> Reached:
-        """Up to where every list is exactly up to date."""
+        """The position up to which every list is exactly up to date."""
         return (self.refresher.listed,)
 
     def progress(self, worker: str) -> Progress:

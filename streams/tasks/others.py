@@ -1,9 +1,9 @@
-"""What other partitions say of their items' popularity, read from its topics for item tasks.
+"""The popularity of other partitions' items, read from its topics for item tasks.
 
 Each worker reads the topics of all kinds of events, whole and once, whatever partitions it has. A partition's
-machine counts its own items; those of all others it ranks by are from here, a second or two old. A settling
-makes them exact: every partition publishes what it has counted and then the settling's number
-(`CountedMessage`), and ranks once that number was read of all.
+machine counts its own items; the popularity of all others, by which it ranks, is from here, and a second or
+two old. A settling makes it exact: every partition publishes what it has counted and then the settling's
+number (`CountedMessage`), and ranks once that number was read of all.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ LOOK_S = 0.02
 
 
 class Others:
-    """What is said of the items of each kind.
+    """The popularity that is published of the items of each kind.
 
     Attributes
     ----------
     ready : bool
-        Whether everything is read that was there at the beginning; also where nothing is to be read.
+        Whether everything is read that was there at the beginning; True if nothing is to be read.
     """
 
     def __init__(self, kinds: tuple[EventKind, ...] = ()) -> None:
@@ -51,19 +51,22 @@ class Others:
         self._positions: dict[Any, int] = {}
 
     def view(self, kind: EventKind) -> PopularityView[ItemIds]:
-        """Return what is said of a kind's items. The machines' lock must be held."""
+        """Return the popularity of a kind's items. The machines' lock must be held."""
         return self._views.setdefault(kind.popularity.name, PopularityView(ItemIds()))
 
     def settled(self, kind: EventKind, partitions: int) -> int:
-        """Return the newest settling that all partitions have published their popularity for.
+        """Return the newest settling for which all partitions have published their popularity.
 
-        -1 without one.
+        -1 for none.
         """
         numbers = self._settled.get(kind.popularity.name, {})
         return min((numbers.get(p, -1) for p in range(partitions)), default=-1)
 
     async def reached(self, kind: EventKind, partitions: int, number: int, newer: asyncio.Event) -> bool:
-        """Wait until all have published for a settling; False if a newer one is asked for meanwhile."""
+        """Wait until all have published for a settling.
+
+        Return False if a newer one is asked for meanwhile.
+        """
         while self.settled(kind, partitions) < number:
             if newer.is_set():
                 return False
@@ -71,7 +74,10 @@ class Others:
         return True
 
     async def run(self, bootstrap: str, partitions: int, lock: asyncio.Lock) -> None:
-        """Read until cancelled, over outages of Kafka; `lock` is held while a view is changed."""
+        """Read until cancelled, and continue after outages of Kafka.
+
+        `lock` is held while a view is changed.
+        """
         topics = [TopicPartition(name, p) for name in self._topics for p in range(partitions)]
         while topics:
             consumer = new_reader(bootstrap, max_partition_fetch_bytes=1 << 20, fetch_max_wait_ms=POLL_MS)
@@ -118,7 +124,7 @@ class Others:
                 elif record.key != SETTLE:
                     found.append(popularity_of(record.value))
             except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
-                log.warning("a record of %s is passed over: %s", topic, error)
+                log.warning("a record of %s is ignored: %s", topic, error)
         view.put(found)
 
     def _take_counted(self, view: PopularityView[ItemIds], topic: str, record: Any) -> None:

@@ -1,4 +1,6 @@
-"""Rows that are ranked by and by: what a backlog left, what a settling asks for, and the background sweep."""
+"""Rows that are ranked over several cycles: those of a backlog, of a
+settling, and of the background sweep.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,17 @@ class WaitingCounts:
     events: list[tuple[float, int]] = field(default_factory=list)
 
     def with_later(self, later: WaitingCounts) -> WaitingCounts:
-        """These and what was counted later."""
+        """Return these counts together with later ones."""
         since = min((counts.since for counts in (self, later) if counts.since), default=0.0)
         return WaitingCounts(since, self.events + later.events)
 
 
 @dataclass
 class Pass:
-    """Rows that are ranked by and by; `position` is where it settles the lists, -1 if it does not."""
+    """Rows that are ranked over several cycles.
+
+    `position` is where it settles the lists, -1 if it does not.
+    """
 
     rows: RowNumbers
     counts: WaitingCounts
@@ -52,7 +57,7 @@ class Pass:
 
 
 class Sweep:
-    """The background sweep, in which every row is ranked within a bound, and none twice without need.
+    """The background sweep: it ranks every row within a bound of time, and none twice needlessly.
 
     Parameters
     ----------
@@ -64,13 +69,13 @@ class Sweep:
         self._takes_s = takes_s
         self._done = 0  # rows of the sweep under way that are done
         self._from = -1  # position of the machine when it began
-        self._whole = -1  # the same of the last whole sweep
+        self._whole = -1  # position of the machine when the last whole sweep began
         self._begun = self._looked = 0.0
 
     def rows(self, machine: ItemMachine, now: float) -> RowNumbers:
         """Return the rows that are due at a moment.
 
-        None when nothing was counted since the last whole sweep.
+        None if nothing was counted since the last whole sweep.
         """
         none = np.zeros(0, np.int64)
         if now - self._looked < SWEEP_STEP_S:

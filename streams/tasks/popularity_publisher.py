@@ -1,8 +1,8 @@
-"""Publishing how popular the items of a partition are: the worker's side of topic `popularity`.
+"""Publish how popular the items of a partition are: the worker's side of topic `popularity`.
 
-Counting does nothing for it: now and then the items are compared with what was published of them, and those
-that differ go out together. So an item's record is coalesced to one a second, to fewer while a backlog is
-counted (looking, writing and sending take a hundredth of the time), and a settle publishes what is left.
+Counting does nothing for it. Now and then the items are compared with what was published of them, and those
+that differ are sent together. So an item has at most one record a second, and fewer while a backlog is
+counted (comparing, writing and sending take a hundredth of the time). A settling publishes what is left.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("alsobought")
 
 LEAST_PAUSE_S = 1.0
-SHARE = 0.01  # of the time that it may take, up to the longest pause
+SHARE = 0.01  # it may take this share of the time, up to the longest pause
 AT_ONCE = 4_096  # records, 1.5 MiB
 
 
@@ -54,7 +54,7 @@ class PopularityPublisher:
             begin = time.monotonic()
             try:
                 machine = self._task.machine
-                # what is newer may be there until the replay is over, and without items there is nothing
+                # during a replay newer popularity may be published, and without items there is none
                 if machine.row_count and machine.position >= machine.replayed_to:
                     await self.publish()
             except KafkaError as error:
@@ -67,7 +67,9 @@ class PopularityPublisher:
             await asyncio.sleep(min(max(LEAST_PAUSE_S, took / SHARE), max(LEAST_PAUSE_S, longest)))
 
     async def publish(self, settling: int = -1) -> None:
-        """Publish what changed, and how far that is, with a settling's number; returns when Kafka has it."""
+        """Publish what changed, and how far the counting is, with a settling's number; return when Kafka has
+        it.
+        """
         task = self._task
         async with self._one:
             await self._look_for_others()
@@ -97,7 +99,7 @@ class PopularityPublisher:
         return popularity_records(self._task.machine, self._changes.take(), self._ids, self._kind)
 
     async def _look_for_others(self) -> None:
-        """Have records published again that another worker wrote to the partition."""
+        """Publish records again that another worker wrote to the partition."""
         reader = self._task.context.reader
         end = await reader.end_of(self._tp)
         if self._written is None:

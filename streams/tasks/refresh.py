@@ -1,14 +1,15 @@
-"""Keeping the lists of one item task published: at once when there is room, coalesced under load.
+"""Keep the lists of one item task published: at once when there is time, together under load.
 
-A count changes some fifty rows, and ranking a row and writing its list costs more than counting. So counting
-marks the rows whose list may have changed, and the cycle (`streams.tasks.cycle`) asks here for rows to rank:
+A count changes some fifty rows, and ranking a row and writing its list takes longer than counting. So
+counting marks the rows whose list may have changed, and the cycle (`streams.tasks.cycle`) asks here for rows
+to rank:
 
-fresh    rows that were marked in this very cycle: in live traffic all of them are ranked at once
-a pass   rows that wait for longer, a few at a time: what a backlog left, rows of the background sweep (so
-         that within the sweep bound every list is scored with the popularity of the day), or, when a SETTLE
-         message asks for it, all rows, each brought exactly up to date
+fresh    rows that were marked in this very cycle: in live traffic all of them are ranked at once a pass
+rows that wait for longer, a few at a time: those of a backlog; those of the background sweep, so that
+         within the sweep bound every list is scored with the popularity of the day; or, when a SETTLE message
+         asks for it, all rows, each brought exactly up to date
 
-While a backlog is counted, what is counted is older than any list anyhow: then only passes are made, one
+While a backlog is counted, what is counted is older than any list anyhow. Then there are only passes, one
 each `catch_up_ms`, so that a row is ranked once however often it changed (docs/decisions/0006).
 """
 
@@ -43,29 +44,29 @@ if TYPE_CHECKING:
 log = logging.getLogger("alsobought")
 
 LOOK_S = 1.0  # between looks for other writers
-COUNTING_S = 0.5  # nothing counted for so long, and there is no backlog
-HOLD_S = 5.0  # that passes wait at most for a settling that was asked for: it ranks every row anyway
-PASS_AGE = 0.7  # of `catch_up_ms`: how old a count may be when the pass that lists it begins
+COUNTING_S = 0.5  # if nothing was counted for so long, there is no backlog
+HOLD_S = 5.0  # passes wait at most so long for a settling, which ranks every row anyway
+PASS_AGE = 0.7  # share of `catch_up_ms`: how old a count may be when the pass that lists it begins
 
 
 class Ranked(NamedTuple):
-    """Messages of lists, to be sent as a batch, and the rows that they are of."""
+    """Messages of lists to be sent as a batch, and their rows."""
 
     framed: Framed
     rows: RowNumbers
 
 
 class Refresher:
-    """Ranks the rows of one item task, and writes the messages of lists that say something new.
+    """Ranks the rows of one item task, and writes the messages of lists that changed.
 
-    All but `sent` and `look_for_others` runs in the cycle's thread.
+    All methods but `sent` and `look_for_others` run in the cycle's thread.
 
     Attributes
     ----------
     listed : int
-        Position up to which every list was brought exactly up to date, when last asked to.
+        The position up to which every list was brought exactly up to date, when last asked for.
     latency, staleness
-        From events to their lists, and the oldest count that was in no list.
+        The time from events to their lists, and the age of the oldest count that was in no list.
     """
 
     def __init__(self, task: ItemTask, context: Context) -> None:
@@ -78,14 +79,14 @@ class Refresher:
         self._pass: Pass | None = None
         self._last_sent: asyncio.Future[int] | None = None
         self._settle_at = -1
-        self._held_until = 0.0  # passes, for a settling that was asked for
+        self._held_until = 0.0  # passes are held until then, for a settling that was asked for
         self._lag_ms = 0.0  # age of the newest events counted
         self._counted_at = float("-inf")
         self._sweep = Sweep(0.8 * context.settings.sweep_ms / 1000)
         self._written: Written | None = None
         self.latency, self.staleness = Latency(), Longest()
         self.listed = 0
-        self._lists_settled = -1  # position up to which lists are, but perhaps not popularity
+        self._lists_settled = -1  # position up to which lists are settled, but perhaps not popularity
         self._settled = asyncio.Event()
 
     # ------------------------------------------------------------------ what is to be done
@@ -99,16 +100,16 @@ class Refresher:
         self._counts.since = self._counts.since or self._counted_at
 
     def expect_settling(self) -> None:
-        """Hold passes for a moment: `settle` will be called, and what they ranked would be ranked again."""
+        """Hold passes for a moment, because `settle` will be called and would rank the same rows again."""
         self._held_until = time.monotonic() + HOLD_S
 
     def settle(self, position: int) -> None:
-        """Have every list brought exactly up to date, and `listed` say so."""
+        """Bring every list exactly up to date, and then set `listed` to the position."""
         self._settle_at = position
 
     @property
     def ready(self) -> bool:
-        """Whether lists may be published: once it is known where the partition ended, and popularity."""
+        """Whether lists may be published: once the end of the partition and the popularity are known."""
         return self._written is not None and self._context.others.ready
 
     @property
@@ -119,7 +120,7 @@ class Refresher:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether there are rows to rank, now that nothing is counted."""
+        """Whether there are rows to rank while nothing is counted."""
         if self.settling:
             return True
         waits = self._pass is not None or (self._counts.since > 0 and not self.behind)
@@ -127,20 +128,19 @@ class Refresher:
 
     @property
     def settling(self) -> bool:
-        """Whether lists are to be brought exactly up to date."""
+        """Whether lists are being brought exactly up to date."""
         return self._settle_at >= 0 or (self._pass is not None and self._pass.exact)
 
     def fresh(self, most: int) -> RowNumbers:
-        """Return the rows that were marked since last asked, at most so many.
-
-        The others are left to a pass.
+        """Return at most `most` of the rows that were marked since the last call; the others are left to a
+        pass.
         """
         rows, left = self._task.machine.fresh(0 if self.behind else most)
         self._overflowed = self._overflowed or left > 0
         return rows
 
     def listed_counts(self) -> WaitingCounts:
-        """Return what the lists of the fresh rows bring out: all that was counted, unless some rows were
+        """Return the counts that the lists of the fresh rows contain: all of them, unless some rows were
         left.
         """
         if self._overflowed:
@@ -149,7 +149,7 @@ class Refresher:
         return counts
 
     def waiting(self, most: int) -> tuple[RowNumbers, bool]:
-        """Return the next rows of the pass, at most so many, and whether they are ranked exactly."""
+        """Return the next rows of the pass, at most `most`, and whether they are ranked exactly."""
         if self._settle_at >= 0 and self._pass is not None and not self._pass.exact:
             # the settling ranks its rows, too
             self._counts, self._pass = self._pass.counts.with_later(self._counts), None
@@ -171,7 +171,7 @@ class Refresher:
         return rows, False
 
     def passed(self) -> Pass | None:
-        """Return the pass under way if all its rows are ranked: it ends with this."""
+        """Return the pass under way if all its rows are ranked; this ends it."""
         under_way = self._pass
         if under_way is None or under_way.done < len(under_way.rows):
             return None
@@ -201,11 +201,11 @@ class Refresher:
     # ------------------------------------------------------------------ ranking and writing
 
     def rank(self, rows: RowNumbers, *, exact: bool) -> Ranked | None:
-        """Return the rank rows; the messages of those lists that say something new, None without any."""
+        """Rank rows; return the messages of the lists that changed, or None if none did."""
         return self._changed(self._task.machine.rank(rows, exact=exact), exact=exact)
 
     def rank_fresh(self, rows: RowNumbers) -> Ranked | None:
-        """Return the same, of rows that `fresh` returned."""
+        """Rank rows that `fresh` returned; return as `rank` does."""
         return self._changed(self._task.machine.rank_fresh(rows), exact=False)
 
     def _changed(self, lists: Lists, *, exact: bool) -> Ranked | None:
@@ -220,7 +220,7 @@ class Refresher:
         return Ranked(Framed(compressed(framed), len(which)), lists.row[which])
 
     def message(self, item: int) -> bytes | None:
-        """Return the message an item's list would be now, None if it has none. The lock must be held."""
+        """Return the present message of an item's list, None if it has none. The lock must be held."""
         lists = self._task.machine.view(item)
         if not lists.length[0]:
             return None
@@ -249,7 +249,8 @@ class Refresher:
     ) -> None:
         """Note what was sent, for when Kafka has it.
 
-        Batches of lists and how many each has, the counts that they bring out, and what they settle.
+        Given are the batches of lists and how many lists each has, the counts that they contain, and the
+        position up to which they settle.
         """
         # batches of a partition are acknowledged in their order: those of earlier cycles before the last
         for future, count in batches:
@@ -284,7 +285,9 @@ class Refresher:
         self._overflowed = True
 
     async def finish_settling(self) -> None:
-        """Have what settled lists were ranked by published, too, then say that they are; until cancelled."""
+        """Publish the popularity that settled lists were ranked by, then report them as settled; until
+        cancelled.
+        """
         while True:
             await self._settled.wait()
             self._settled.clear()
@@ -303,13 +306,13 @@ class Refresher:
             self._written.own(future.result(), count)
 
     async def look_for_others(self) -> None:
-        """Have lists published again that another worker wrote to our partition, until cancelled."""
+        """Publish lists again that another worker wrote to our partition, until cancelled."""
         while True:
             await self.look_once()
             await asyncio.sleep(LOOK_S)
 
     async def look_once(self) -> None:
-        """Look for what others wrote. The lock must not be held."""
+        """Look for lists of others once. The lock must not be held."""
         reader, outbox = self._context.reader, self._context.outbox
         try:
             if self._written is None:

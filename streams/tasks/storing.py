@@ -1,4 +1,4 @@
-"""Which slices of the tasks' state a cycle stores, and when."""
+"""Which slices of the tasks' state a cycle stores, and when (fuzzy checkpoints: `state.storage.saving`)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from streams.tasks.computing import Computing
 from streams.tasks.task import Task
 
 SAVE_EVERY_S = 0.5
-SWEEP_PAUSE = 4  # times as long between the end of a sweep over a task's state and the next one
-SAVES_AT_ONCE_S = 0.02  # that a cycle may spend on storing state, or
-SAVES_SHARE = 0.2  # so much of the time that it took before
+SWEEP_PAUSE = 4  # the pause between two sweeps over a task's state, in times of a sweep
+SAVES_AT_ONCE_S = 0.02  # a cycle may spend so long on storing state, or
+SAVES_SHARE = 0.2  # this share of the time that it took before
 
 
 class Storing:
@@ -25,7 +25,7 @@ class Storing:
     tasks
         The open tasks.
     computing
-        Where it is done, and what knows how much counting was.
+        The thread in which slices are stored; it also knows how long counting has taken.
     """
 
     def __init__(self, tasks: Mapping[TP, Task], computing: Computing) -> None:
@@ -55,7 +55,7 @@ class Storing:
             if now - saved_at < SAVE_EVERY_S:
                 return
             if not task.saver.sweeping and now - saved_at < SWEEP_PAUSE * SAVE_EVERY_S:
-                continue  # what changes all the time is written once in a while
+                continue  # records that change all the time are written only now and then
             if task.position == position and task.saver.stored >= position:
                 self._saved_at[tp] = now, position  # nothing new
                 await self._computing.in_thread(task.saver.check)
@@ -69,15 +69,13 @@ class Storing:
                 return
 
     def _pace_of(self, tp: TP, replay_s: float) -> Pace:
-        """Return how fast a task's state is stored: by the time all counting takes, as a replay does it
-        again.
-        """
+        """Return the pace of storing a task's state, by the time that all counting takes."""
         if tp not in self._paces:
             self._paces[tp] = Pace(replay_s, self._computing.counted_s)
         return self._paces[tp]
 
     def _by_age(self) -> list[tuple[TP, Task]]:
-        """Return the tasks, those first of which nothing was stored for longest."""
+        """Return the tasks, first those of which nothing was stored for longest."""
         return sorted(self._tasks.items(), key=lambda one: self._saved_at.get(one[0], (0.0, -1))[0])
 
     async def shrink(self) -> None:

@@ -1,8 +1,8 @@
 """Tasks: one machine with its store and its place in the log, per partition of an input topic.
 
-A task has no thread and no loop for its machine: `streams.tasks.cycle` hands it what was fetched, one cycle
-after the other. Whoever else uses a machine (a query, the saving of state) holds the cycle's lock, which all
-tasks of a worker share.
+A task has no thread and no loop for its machine: `streams.tasks.cycle` gives it what was fetched, one cycle
+after the other. Anything else that uses a machine (a query, the saving of state) holds the cycle's lock,
+which all tasks of a worker share.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MIB = 1 << 20
 
 
 class Torn(Exception):
-    """A chunk was applied in part: the machine is not to be used or stored any more."""
+    """A chunk was applied in part, so the machine must not be used or stored any more."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Counters:
 
 @dataclass
 class Outgoing:
-    """What follows from a chunk, to be sent: records of topics, and those that were refused."""
+    """What follows from a chunk and is to be sent: records of topics, and the refused records."""
 
     records: list[Record] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -68,11 +68,11 @@ class Task(abc.ABC):
     Attributes
     ----------
     memory_share : float
-        Part of the worker's memory that tasks of this class get together, whatever they count.
+        The part of the worker's memory that all tasks of this class get together.
     unacknowledged : Unacknowledged
         What follows from its log and is on its way to Kafka.
     checkpointing : asyncio.Lock
-        Held while a checkpoint is taken.
+        It is held while a checkpoint is taken.
     """
 
     memory_share = 0.0
@@ -91,48 +91,48 @@ class Task(abc.ABC):
 
     @property
     def name(self) -> str:
-        """Topic and partition, such as purchases-3."""
+        """Its topic and partition, such as purchases-3."""
         return f"{self.tp.topic}-{self.tp.partition}"
 
     @property
     def lock(self) -> asyncio.Lock:
-        """Held by whoever uses the machine: the cycle's, of all tasks of the worker."""
+        """The cycle's lock, shared by all tasks of the worker; whoever uses the machine holds it."""
         return self.context.lock
 
     @property
     def reports(self) -> bool:
-        """Whether it may say how far it is: not before it knows what its last owner said."""
+        """Whether it may report how far it is: not before it knows what its last owner reported."""
         return True
 
     @property
     def reached(self) -> Reached:
-        """What is reported as soon as it changes: what somebody may wait for."""
+        """What is reported as soon as it changes, because somebody may wait for it."""
         return ()
 
     @property
     def position(self) -> int:
-        """Offset after the last record applied."""
+        """The offset after the last record applied."""
         return self.saver.position()
 
     @property
     def log_identity(self) -> str:
-        """Which topics its state is counted from."""
+        """The topics its state is counted from."""
         return self.context.stores.log_identity(self.name)
 
     def memory_bytes(self, part: float) -> int | None:
-        """Return what its machine may take if it gets this part of its class's memory; None for any."""
+        """Return the memory of its machine for this part of its class's memory; None for any amount."""
         memory_mib = self.context.settings.memory_mib
         return None if memory_mib is None else int(memory_mib * MIB * self.memory_share * part)
 
     def limit_memory(self, part: float) -> None:  # noqa: B027
-        """Keep to this part (0 to 1) of its class's memory, if there is much to keep."""
+        """Keep to this part (0 to 1) of its class's memory."""
 
     def holds(self) -> int:
-        """Return how much there is to keep, compared with other tasks of the class."""
+        """Return how much it has to keep, compared with other tasks of the class."""
         return 0
 
     def replays_to(self, end: int) -> None:  # noqa: B027
-        """Note, before starting, where the log ends: another worker may have applied what is before it."""
+        """Note, before starting, where the log ends: another worker may have applied everything before it."""
 
     @abc.abstractmethod
     def new_saver(self, store: RocksStore) -> Saver:
@@ -146,7 +146,9 @@ class Task(abc.ABC):
         """
 
     def take(self, chunk: Chunk) -> Outgoing | None:
-        """Apply a chunk; None if it begins after the machine's position, so that something is missing."""
+        """Apply a chunk; return None if it begins after the machine's
+        position, so that something is missing.
+        """
         position = self.position
         if chunk.start > position:
             return None
@@ -161,9 +163,7 @@ class Task(abc.ABC):
         return outgoing
 
     def postpones(self, now_s: float) -> bool:
-        """Return whether chunks of this task are to wait for a later cycle, at a moment of the monotonic
-        clock.
-        """
+        """Return whether chunks of this task wait for a later cycle; `now_s` is of the monotonic clock."""
         del now_s
         return False
 
@@ -201,13 +201,14 @@ class Task(abc.ABC):
         self.unacknowledged.begin_at(self.position)
 
     def is_newest(self) -> bool:
-        """Return whether its store is the one that a worker would open now:
-        a successor may have taken over.
-        """
+        """Return whether a worker would open its store now; if not, a successor has taken over."""
         return self.context.stores.is_newest(self.name, self.store)
 
     def begin(self) -> list[Record]:
-        """Note, before starting, that the state is the one to go on from; returns what is to be sent then."""
+        """Note, before starting, that the state is the one to continue from.
+
+        Return what is to be sent then.
+        """
         return []
 
     def start(self) -> None:
@@ -215,11 +216,11 @@ class Task(abc.ABC):
         self._loops = [asyncio.create_task(loop) for loop in self.loops()]
 
     def loops(self) -> list[Any]:
-        """Coroutines that run while the task is open."""
+        """Return coroutines that run while the task is open."""
         return [] if self.context.stores.checkpoints is None else [take_now_and_then(self)]
 
     def _dead_letters(self, refused: Sequence[Refused]) -> list[Record]:
-        """Return what goes to the dead letters, spread over their partitions as the records are."""
+        """Return the dead letters, spread over their partitions as the refused records are."""
         self.counters.dead_letters += len(refused)
         return [
             Record(DEAD_LETTERS.name, self.tp.partition, one.record.key, encode(self._letter(one)))
@@ -237,21 +238,22 @@ class Task(abc.ABC):
 
     @property
     def may_be_stored(self) -> bool:
-        """Whether everything that follows from what is applied is in Kafka; raises what failed.
+        """Whether everything that follows from what is applied is in Kafka; it raises the error of what
+        failed.
 
         What is stored must not be ahead of what was sent.
         """
         if not self._whole:
-            raise Torn(f"{self.name} stopped in the middle of a chunk; it goes on from what is stored")
+            raise Torn(f"{self.name} stopped in the middle of a chunk; it must continue from what is stored")
         return self.unacknowledged.reached(self.position)
 
     @property
     def acknowledged(self) -> int:
-        """Offset up to which everything that follows from the records is in Kafka."""
+        """The offset up to which everything that follows from the records is in Kafka."""
         return self.unacknowledged.position()
 
     async def close(self, *, save: bool) -> None:
-        """Save everything if asked to and possible, and give the store back. The lock must be held."""
+        """Save everything if asked to and possible, and close the store. The lock must be held."""
         self._closing = True
         for loop in self._loops:
             loop.cancel()
@@ -268,7 +270,7 @@ class Task(abc.ABC):
             await in_thread(self.saver.close)
 
     def failed(self) -> BaseException | None:
-        """Return the error one of its loops ended with; they end by themselves only with one."""
+        """Return the error that one of its loops ended with; they end by themselves only with an error."""
         if not self._closing:
             for loop in self._loops:
                 if loop.done():

@@ -36,16 +36,16 @@ GATHER_S = 0.1
 
 
 class CrossingTask(Task):
-    """Applies history changes and sends what they change to the item partitions of its kind.
+    """Applies history changes, and sends pair changes to the item partitions of its kind.
 
-    It also has the purchases of its partition published, once somebody has watched something
+    It also starts the transfer of its partition's purchases, once somebody has watched something
     (`state.watched_bought.exchange`).
 
     Parameters
     ----------
     opened
-        The open task of a partition in this process, None without one: a partition's purchases are always
-        where its history changes are.
+        Returns the open task of a partition in this process, or None. A partition's purchases are always in
+        the same process as its history changes.
     """
 
     machine: CrossingMachine
@@ -68,7 +68,7 @@ class CrossingTask(Task):
 
     @property
     def acknowledged(self) -> int:
-        """As of any task; but no further than to what a transfer follows from, until that has ended."""
+        """As of any task, but until a transfer has ended no further than the message it follows from."""
         if not self.is_due:
             return super().acknowledged
         since = self.machine.unsettled_at
@@ -92,22 +92,22 @@ class CrossingTask(Task):
         self.machine.budget_bytes = self.memory_bytes(part)
 
     def holds(self) -> int:
-        """Return customers, in memory or not, and items."""
+        """Return the number of customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)
 
     def postpones(self, now_s: float) -> bool:
-        """Gather history changes for a moment: what follows from them may be a little later."""
+        """Gather history changes for a moment, as what follows from them may be a little later."""
         if now_s - self._crossed_at < GATHER_S:
             return True
         self._crossed_at = now_s
         return False
 
     def replays_to(self, end: int) -> None:
-        """Take it that purchases may have been published up to there."""
+        """Assume that purchases may have been published up to `end`."""
         self._exchange.log_end = end
 
     def begin(self) -> list[Record]:
-        """Ask for purchases, where watches were published here before anybody asked."""
+        """Ask for purchases, if watches were published here before anybody asked."""
         asking = self._ask()
         if asking:  # nothing counts as crossed until all are asked
             self.unacknowledged.begin_at(self.position - 1)
@@ -125,19 +125,19 @@ class CrossingTask(Task):
 
     @property
     def is_due(self) -> bool:
-        """Whether the partition's purchases are not published as they should be, or may be not."""
+        """Whether a transfer of the partition's purchases is due, or may be."""
         task = self.customer_task
         return task is not None and not self._exchange.is_settled(task.machine, self.machine)
 
     def due(self, task: CustomerTask) -> list[Record]:
-        """Return what is to be sent now for the purchases to be published; in the cycle's thread."""
+        """Return the messages of the transfer that are to be sent now; runs in the cycle's thread."""
         messages = self._exchange.due(task.machine, self.machine)
         return [
             Record(self.tp.topic, self.tp.partition, None, encode_message(message)) for message in messages
         ]
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
-        """Cross a chunk of history changes."""
+        """Apply a chunk of history changes."""
         unpublished = self.machine.unpublished
         outgoing: list[Record] = []
         refused: list[Refused] = []

@@ -110,7 +110,7 @@ def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp
         assert BANANAS not in {e["item_id"] for message in lists.values() for e in message["related"]}
         # all that hold anything: the catalogue has a record in one partition, there are no watches, but
         # their items know the catalogue; and so nothing of purchases is published to the crossing
-        given_up = worker.log.read_text().count("was given up by `alsobought rebuild`")
+        given_up = worker.log.read_text().count("was discarded by `alsobought rebuild`")
         assert given_up == 4 * PARTITIONS + 1
         wires.publish(ITEMS.name, bananas(available=True))
         wires.drain()

@@ -160,5 +160,5 @@ def test_a_finished_training_is_kept_until_its_model_is_announced(tmp_path: Path
     assert encode_model(again.model(1)) == encode_model(fit.model(1))
     again.announced()
     assert list((tmp_path / "training").iterdir()) == []
-    with pytest.raises(CommandError, match="no training of bought was broken off"):
+    with pytest.raises(CommandError, match="there is no interrupted training of bought"):
         Fit(tmp_path, BOUGHT, collected(some), 5, resume=True)

@@ -41,7 +41,7 @@ def test_round_trip() -> None:
 def test_another_sum_is_refused() -> None:
     raw = encode(model())
     for broken in (raw[:-1], b"", raw + b"\0", raw[:99] + bytes([raw[99] ^ 1]) + raw[100:]):
-        with pytest.raises(BadModel, match="another sum than was announced"):
+        with pytest.raises(BadModel, match="another checksum than was announced"):
             decode(broken, sum_of(raw))
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of stores: copies elsewhere that a worker with an empty disk begins from.
+"""Checkpoints of stores: copies elsewhere, from which a worker with an empty disk begins.
 
     <url>/<task>/files/<sha256>            files of RocksDB, each once however many checkpoints have it
     <url>/<task>/manifests/<number>-<unique>.json   what a checkpoint consists of; written last

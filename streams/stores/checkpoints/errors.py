@@ -1,4 +1,4 @@
-"""What can go wrong with checkpoints. Workers go on without them; the messages say what to do.
+"""The errors of checkpoints. Workers continue without checkpoints; the messages say what to do.
 
 CheckpointError
 ├── NoCheckpoints   no url is set
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 
 class CheckpointError(Exception):
-    """Base of all; the message says which file and what is wrong with it."""
+    """The base of all; the message says which file and what is wrong with it."""
 
 
 class NoCheckpoints(CheckpointError):
-    """Set ALSOBOUGHT_CHECKPOINT_URL to a directory or an fsspec URL."""
+    """No URL is set: set ALSOBOUGHT_CHECKPOINT_URL to a directory or an fsspec URL."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -24,7 +24,7 @@ class NoCheckpoints(CheckpointError):
 
 
 class UnusableUrl(CheckpointError):
-    """Install the driver the message names (such as s3fs), or correct the URL."""
+    """The URL cannot be opened: install the driver the message names (such as s3fs), or correct the URL."""
 
 
 class BadManifest(CheckpointError):

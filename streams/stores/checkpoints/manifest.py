@@ -1,4 +1,4 @@
-"""The manifest of a checkpoint: JSON, with a sum of its own."""
+"""The manifest of a checkpoint: JSON, with a checksum of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class StoredFile(msgspec.Struct, frozen=True):
     Attributes
     ----------
     own
-        Name it lies under, if it belongs to one checkpoint alone; one that is shared lies under its SHA-256.
+        The name it is stored under, if it belongs to one checkpoint alone; a shared file is stored under its
+        SHA-256.
     """
 
     name: str
@@ -27,7 +28,7 @@ class StoredFile(msgspec.Struct, frozen=True):
 
     @property
     def stored_as(self) -> str:
-        """Name it lies under."""
+        """The name it is stored under."""
         return self.own or self.sha256
 
 
@@ -37,13 +38,13 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     Attributes
     ----------
     number
-        Grows with every checkpoint of the task.
+        It grows with every checkpoint of the task.
     position
-        Offset of the input topic that a restart from it replays from, or an earlier one.
+        The offset of the input topic that a restart from it replays from, or an earlier one.
     log
-        Which Kafka topics it was counted from.
+        The Kafka topics it was counted from.
     created_ms
-        When, since 1970.
+        When it was made, ms since 1970.
     problem
         What is wrong with it; empty if nothing is known to be.
     """
@@ -60,7 +61,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
 
     @property
     def bytes(self) -> int:
-        """Bytes of all its files."""
+        """The bytes of all its files."""
         return sum(file.bytes for file in self.files)
 
 
@@ -85,7 +86,7 @@ def decode(raw: bytes) -> Checkpoint:
     try:
         signed = msgspec.json.decode(raw, type=_Signed)
         if hashlib.sha256(signed.checkpoint).hexdigest() != signed.sha256:
-            raise BadManifest("the manifest is damaged: its sum is not that of its content")
+            raise BadManifest("the manifest is damaged: its checksum is not that of its content")
         layout = msgspec.json.decode(signed.checkpoint, type=dict[str, object]).get("layout")
         if layout != LAYOUT:
             raise BadManifest(f"the manifest has layout {layout}, this program reads {LAYOUT}")

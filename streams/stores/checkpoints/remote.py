@@ -1,4 +1,4 @@
-"""Files at a URL: whole or not there, and read with their sums."""
+"""Files at a URL: they are whole or absent, and are read with their checksums."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Remote:
             raise UnusableUrl(f"cannot use {url}: {error}") from error
 
     def names(self, folder: str) -> set[str]:
-        """Files and folders in a folder; empty if it is not there."""
+        """Return the names of files and folders in a folder; empty if it does not exist."""
         self._fs.invalidate_cache()
         try:
             paths = self._fs.ls(self._path(folder), detail=False)
@@ -39,11 +39,11 @@ class Remote:
         return {path.rstrip("/").rpartition("/")[2] for path in paths}
 
     def make_folder(self, folder: str) -> None:
-        """Make a folder, where there are such things."""
+        """Make a folder, if the file system has folders."""
         self._fs.makedirs(self._path(folder), exist_ok=True)
 
     def put(self, file: Path, to: str) -> None:
-        """Copy a local file here."""
+        """Copy a local file to the URL."""
         partial = self._partial(to)
         self._fs.put_file(str(file), partial)
         self._fs.mv(partial, self._path(to))
@@ -60,7 +60,7 @@ class Remote:
         return raw
 
     def fetch(self, path: str, to: Path) -> None:
-        """Copy a file from here to a local one."""
+        """Copy a file from the URL to a local one."""
         self._fs.get_file(self._path(path), str(to))
 
     def trouble(self, path: str, file: StoredFile) -> str:
@@ -94,4 +94,4 @@ def trouble(raw: IO[bytes], file: StoredFile, where: str) -> str:
         sha256.update(block)
     if n_bytes == file.bytes and sha256.hexdigest() == file.sha256:
         return ""
-    return f"{file.name} ({where}) is damaged: {n_bytes} bytes with another sum than was written"
+    return f"{file.name} ({where}) is damaged: {n_bytes} bytes with another checksum than was written"

@@ -1,4 +1,4 @@
-"""Taking, listing, verifying and restoring checkpoints. All of it blocks: call it in a thread."""
+"""Take, list, verify and restore checkpoints. All of this blocks: call it in a thread."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Checkpoints:
     Parameters
     ----------
     url
-        A directory, or what fsspec understands.
+        A directory, or a URL that fsspec understands.
     kept
-        Checkpoints to keep per task.
+        How many checkpoints to keep per task.
     counted
         The topics whose partitions are tasks.
 
@@ -65,14 +65,14 @@ class Checkpoints:
     # ------------------------------------------------------------------ taking
 
     def save(self, task: str, store: RocksStore, position: int, identity: str) -> Taken:
-        """Take a checkpoint of an open store, copy what is not there yet, and forget the oldest.
+        """Take a checkpoint of an open store, copy what is not there yet, and delete the oldest.
 
         Parameters
         ----------
         position
-            Offset that a restart from it replays from, or an earlier one.
+            The offset that a restart from it replays from, or an earlier one.
         identity
-            Of which topics the store was counted.
+            The topics that the store was counted from.
 
         Raises
         ------
@@ -114,7 +114,9 @@ class Checkpoints:
         return Taken(checkpoint, uploaded_files, uploaded_bytes)
 
     def _described(self, path: Path) -> StoredFile:
-        """Return what a file is. Only tables are shared: one damaged CURRENT would spoil every checkpoint."""
+        """Return a file's description. Only tables are shared, since a damaged CURRENT would spoil every
+        checkpoint.
+        """
         stat = path.stat()
         key = path.name, stat.st_ino, stat.st_size
         sha256 = self._sums.get(key)
@@ -127,10 +129,10 @@ class Checkpoints:
         return StoredFile(path.name, stat.st_size, sha256)
 
     def _clean(self, task: str) -> None:
-        """Forget all but the last manifests, and the files that none names.
+        """Delete all but the last manifests, and the files that none of them names.
 
-        A file is deleted only if none named it at the cleaning before this one either: another worker, frozen
-        and replaced, may be about to name what it has just copied.
+        A file is deleted only if no manifest named it at the last cleaning either: another worker, frozen and
+        replaced, may be about to name what it has just copied.
         """
         with contextlib.suppress(OSError):  # tried again the next time
             for name in self._manifests(task)[self._kept :]:
@@ -144,11 +146,12 @@ class Checkpoints:
     # ------------------------------------------------------------------ looking
 
     def tasks(self) -> list[str]:
-        """Tasks that have checkpoints."""
+        """Return the tasks that have checkpoints."""
         return sorted(name for name in self._remote.names("") if is_task(name, self._counted))
 
     def known(self, task: str | None = None) -> list[Checkpoint]:
-        """Checkpoints of a task or of all, newest first; unreadable ones too, with what is wrong.
+        """Return the checkpoints of a task or of all, newest first; of unreadable ones, what is wrong with
+        them.
 
         Raises
         ------
@@ -165,9 +168,7 @@ class Checkpoints:
             raise CheckpointError(f"cannot read {self.url}: {error}") from error
 
     def verify(self, checkpoint: Checkpoint, on_file: OnFile = lambda _file: None) -> str:
-        """Return what is wrong with a checkpoint: the first file that is missing or damaged; empty if nothing
-        is.
-        """
+        """Return what is wrong with a checkpoint: the first missing or damaged file; empty if nothing is."""
         if checkpoint.problem:
             return checkpoint.problem
         for file in checkpoint.files:
@@ -185,10 +186,10 @@ class Checkpoints:
         number: int | None = None,
         on_file: OnFile = lambda _file: None,
     ) -> Checkpoint | None:
-        """Make the newest whole checkpoint, or the given one, the store in a folder that is not there yet.
+        """Make the newest whole checkpoint, or the given one, the store in a folder that does not exist yet.
 
-        With an `identity` only one of the same topics. Returns None if there is none; damaged ones are named
-        in the log and passed over.
+        With an `identity`, only a checkpoint of the same topics is used. Return None if there is none;
+        damaged ones are named in the log and skipped.
 
         Raises
         ------
@@ -212,7 +213,7 @@ class Checkpoints:
         return None
 
     def _fetch(self, checkpoint: Checkpoint, folder: Path, on_file: OnFile) -> str:
-        """Copy a checkpoint's files into a folder that gets its name when all of them are right."""
+        """Copy a checkpoint's files into a folder, which gets its name when all of them are right."""
         partial = folder.with_name(f"{folder.name}{RESTORING}")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Checkpoints of a task's store, taken beside its work: now and then, or when somebody asks."""
+"""Take checkpoints of a task's store beside its work: now and then, or on request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger("alsobought")
 
 
 async def take(task: Task) -> dict[str, Any]:
-    """Take a checkpoint of what a task has stored; what it is and what it cost."""
+    """Take a checkpoint of what a task has stored; return its description and cost."""
     checkpoints = task.context.stores.checkpoints
     assert checkpoints is not None
     begin = time.monotonic()
@@ -33,7 +33,7 @@ async def take(task: Task) -> dict[str, Any]:
 
 
 async def take_now_and_then(task: Task) -> None:
-    """Take one every `checkpoint_ms`, where something new is stored, until cancelled."""
+    """Take a checkpoint every `checkpoint_ms`, if something new is stored, until cancelled."""
     taken_at = task.saver.stored
     while True:
         await asyncio.sleep(task.context.settings.checkpoint_ms / 1000)

@@ -156,9 +156,9 @@ def test_a_full_disk_leaves_the_last_flush(tmp_path: Path) -> None:
     store.write([(b"a", None), *((b"%03d" % n, random.randbytes(1_000)) for n in range(200))])
     with _full_disk(), pytest.raises(StoreFull, match=rf"cannot write to {tmp_path}: .*Free some space"):
         store.flush(wait=True)
-    with pytest.raises(StoreFull, match="goes on from what it last wrote"):  # the writer believes the rest
+    with pytest.raises(StoreFull, match="continues from what it last wrote"):  # the writer believes the rest
         store.write([(b"c", b"3")])
-    with pytest.raises(StoreFull, match="goes on from what it last wrote"):
+    with pytest.raises(StoreFull, match="continues from what it last wrote"):
         store.flush(wait=True)
     with pytest.raises(StoreFull, match="cannot close"):
         store.close()

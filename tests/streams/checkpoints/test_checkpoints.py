@@ -125,7 +125,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     _spoil(url, spoilt, name, how)
     problem = checkpoints.verify(second)
     assert name in problem
-    assert ("with another sum than was written" in problem) == (how != "missing")
+    assert ("with another checksum than was written" in problem) == (how != "missing")
     assert checkpoints.verify(first) == ""
     assert checkpoints.restore(TASK, tmp_path / "new" / "1", identity=LOG) == first
     assert "checkpoint 2 of purchases-0 cannot be used" in caplog.text
@@ -188,7 +188,7 @@ def test_damaged_manifests_are_listed_and_passed_over(url: str, store: RocksStor
         (5, True), (4, True), (3, True), (2, True), (1, False)
     ]  # fmt: skip
     assert "layout 2, this program reads 1" in listed[0].problem
-    assert "its sum is not that of its content" in listed[3].problem
+    assert "its checksum is not that of its content" in listed[3].problem
     assert checkpoints.verify(listed[0]) == listed[0].problem
     assert checkpoints.restore(TASK, tmp_path / "new" / "1", identity=LOG) == first
     assert decode(raw) == first

@@ -150,8 +150,8 @@ def test_a_worker_goes_on_with_what_it_has(
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(errors) == 2  # not again and again
     assert bad.url in errors[0]
-    assert "goes on without one" in errors[0]
-    assert "goes on with version 1" in errors[1]
+    assert "continues without one" in errors[0]
+    assert "continues with version 1" in errors[1]
     assert all("train again" in error for error in errors)
 
 

@@ -117,7 +117,7 @@ def test_what_is_wrong_with_a_model_stops_nothing_and_a_newer_one_is_taken(shop:
     shop.wires.publish(MODELS.name, [(b"bought", b"no JSON")])
     goes_on(shop, 34, 50)
     assert in_use(shop) == {1}
-    assert logged(shop, "Recommending goes on with version 1")
+    assert logged(shop, "Recommending continues with version 1")
 
     newer = next_one()
     assert newer.version == 4
@@ -151,7 +151,7 @@ def test_what_cannot_be_trained_is_said(shop: Shop, tmp_path: Path) -> None:
         return result.stderr
 
     assert "there is no event of an item that 3 customers have" in trouble("--kind", "watched")
-    assert "no training of bought was broken off: leave --resume out" in trouble("--resume")
+    assert "there is no interrupted training of bought: leave --resume out" in trouble("--resume")
     assert "the kind of events must be one of bought, watched, but is 'liked'" in trouble("--kind", "liked")
     assert "no such file" in trouble(tmp_path / "missing.csv").lower()
     few = tmp_path / "few.csv"
@@ -163,4 +163,4 @@ def test_what_cannot_be_trained_is_said(shop: Shop, tmp_path: Path) -> None:
     assert "Correct ALSOBOUGHT_MODEL_DIR" in trouble("--model-dir", file)
     assert train(shop, "--resume").exit_code == 0  # it was trained, only not written
     until(lambda: in_use(shop) == {announced(shop).version}, "the model in use")
-    assert "no training of bought was broken off" in trouble("--resume")
+    assert "there is no interrupted training of bought" in trouble("--resume")

@@ -51,7 +51,7 @@ def test_records_are_taken_in_and_what_is_none_is_passed_over(caplog: pytest.Log
     assert len(view.items) == 1
     assert int(view.popularity.buyers[0]) == 3
     assert view.watermark_ms == AS_OF
-    assert "a record of popularity is passed over" in caplog.text
+    assert "a record of popularity is ignored" in caplog.text
     assert len(others.view(WATCHED).items) == 0
     others.take(topic, [record(b"tea", None)])
     assert int(view.popularity.buyers[0]) == 0
