@@ -44,7 +44,7 @@ export function customers(main) {
   });
   const past = h("div", { "aria-live": "polite" });
   main.className = "side";
-  main.append(h("section", { class: "wide" }, h("form", { class: "row", onsubmit: (event) => {
+  main.append(h("section", { class: "wide" }, h("h1", {}, "A customer"), h("form", { class: "row", onsubmit: (event) => {
     event.preventDefault();
     go("customers", { customer: input.value.trim() });
   } }, h("label", { class: "field" }, "Customer’s id", input), whose, h("button", {}, "Show")),

@@ -25,7 +25,7 @@ export const milliseconds = (ms) => (ms === null ? "–" : ms < 10_000 ? `${Math
 // Columns are [title, cell of a row, {number, help, hidden}]; a hidden title is read aloud only.
 export function table(columns, rows, { caption, name } = {}) {
   const cls = (options) => (options?.number ? "number" : undefined);
-  return h("div", { class: "scroll" }, h("table", { class: name },
+  return h("div", { class: "scroll", tabindex: 0 }, h("table", { class: name },
     caption ? h("caption", {}, caption) : null,
     h("thead", {}, h("tr", {}, columns.map(([title, , options]) =>
       h("th", { scope: "col", class: cls(options), title: options?.help }, options?.hidden ? h("span", { class: "aloud" }, title) : title)))),

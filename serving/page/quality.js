@@ -81,7 +81,7 @@ function learner(answer) {
     h("div", { class: "three" }, rankers.map(([name, ranker]) => {
       const rows = Object.entries(ranker.weights).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
       const most = Math.max(...rows.map(([, weight]) => Math.abs(weight)));
-      return h("div", {}, h("h3", {}, name === "new" ? "For items new to the customer" : name === "all" ? "For all items" : name),
+      return h("div", {}, h("h2", {}, name === "new" ? "For items new to the customer" : name === "all" ? "For all items" : name),
         table([["Feature", ([feature]) => h("span", { title: feature }, FEATURES[feature] ?? feature)],
           ["As a bar", ([, weight]) => bar(weight, most, 150), { hidden: true }],
           ["Weight", ([, weight]) => decimal(weight), { number: true }],

@@ -26,7 +26,7 @@ function arrow(x1, y1, x2, y2, above, below) {
 function flow(kind, now, parts) {
   const { counted, listed, served, workers, recommenders } = parts;
   const label = `${rate(now?.counted_per_s)} ${kind.events} a second are counted, ${count(sum(counted, "lag"))} wait; ${rate(now?.lists_per_s)} lists change a second; recommendations follow, ${count(sum(served, "unserved"))} events behind`;
-  return h("div", { class: "scroll" }, s("svg", { class: "flow", width: WIDTH, height: HEIGHT, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label },
+  return h("div", { class: "scroll", tabindex: 0 }, s("svg", { class: "flow", width: WIDTH, height: HEIGHT, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label },
     s("defs", {}, s("marker", { id: "head", viewBox: "0 0 10 10", refX: 8, refY: 5, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, s("path", { class: "head", d: "M0 0L10 5L0 10z" }))),
     box(0, 20, kind.events, "events in Kafka"), box(300, 20, plural(workers, "worker"), "count and list"), box(610, 20, "Related lists", `${count(kind.lists)} items`),
     box(300, 130, plural(recommenders, "recommender"), "learn and recommend"), box(610, 130, "Recommendations", `${count(kind.recommendations)} customers`),

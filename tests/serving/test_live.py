@@ -12,10 +12,11 @@ import pytest
 from aiohttp import web
 
 from serving import live
+from serving.errors import ApiError
 from serving.live import Live
 from serving.pulse import Pulse
 from serving.read_model import ReadModel
-from streams.kinds import BOUGHT, BUILT_IN
+from streams.kinds import BOUGHT, BUILT_IN, WATCHED
 from streams.messages.schema import Progress
 from streams.topics import PROGRESS
 from tests.serving import shop as made
@@ -32,11 +33,11 @@ def model_with(*messages: made.Message) -> ReadModel:
 
 
 def counted(applied: int, lists: int, p50_ms: float) -> list[made.Message]:
-    common = {"worker": "http://w", "stored": 0}
-    purchases = Progress(task="purchases-0", applied=applied, **common)
+    purchases = Progress(task="purchases-0", worker="http://w", applied=applied, stored=0)
     deltas = Progress(
-        task="pair-deltas-0", applied=lists, latency_p50_ms=p50_ms, latency_p99_ms=2 * p50_ms, **common
-    )
+        task="pair-deltas-0", worker="http://w", applied=lists, stored=0, latency_p50_ms=p50_ms,
+        latency_p99_ms=2 * p50_ms,
+    )  # fmt: skip
     return [made.message(PROGRESS.name, one.task, one) for one in (purchases, deltas)]
 
 
@@ -184,10 +185,10 @@ def test_the_last_word_when_the_server_stops_and_what_is_refused(monkeypatch: py
                 lasting.append(await session.get(url))
                 await heard(lasting[0])
                 monkeypatch.setattr(live, "LISTENERS", 1)
-                with pytest.raises(live.ApiError, match="1 listen already"):
+                with pytest.raises(ApiError, match="1 listen already"):
                     await beat.listen(None, "bought", [], [])  # type: ignore[arg-type]
                 monkeypatch.setattr(live, "LISTENERS", 9)
-                with pytest.raises(live.ApiError, match="65 ids are to be watched; at most 64"):
+                with pytest.raises(ApiError, match="65 ids are to be watched; at most 64"):
                     await beat.listen(None, "bought", ["tea"] * 65, [])  # type: ignore[arg-type]
 
             await serve(model, ask)
@@ -207,12 +208,12 @@ def test_it_is_served(shop: Shop) -> None:
             event, content = await heard(answer)
             assert (event, content["ready"]) == ("pulse", True)
             assert [of["kind"] for of in content["kinds"]] == ["bought", "watched", "watched-bought"]
-            shop.publish([made.a_list(made.WATCHED, "tea", 8, "bread", "milk")])
+            shop.publish([made.a_list(WATCHED, "tea", 8, "bread", "milk")])
             while (told := await heard(answer))[0] != "item":
                 pass
             assert told[1] == {"kind": "watched", "item_id": "tea"}
 
     asyncio.run(main())
-    shop.publish([made.a_list(made.WATCHED, "tea", 7, "bread")])
+    shop.publish([made.a_list(WATCHED, "tea", 7, "bread")])
     assert shop.ask_any("/api/live", kind="liked")[0] == 400
     assert shop.ask_any("/api/live", watch="tea")[0] == 400
