@@ -239,8 +239,6 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
             "what_to_do": "only GET, and paths of the guide",
         }
         return _json(content, status=error.status)
-    except ConnectionError:  # whoever asked has gone; aiohttp ends the request
-        raise
     except Exception:
         log.exception("%s cannot be answered", request.path_qs)
         content = {"what": "an error of ours", "where": request.path, "what_to_do": "see this server's log"}

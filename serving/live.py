@@ -181,7 +181,10 @@ class Live:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         )
-        await response.prepare(request)
+        try:
+            await response.prepare(request)
+        except ConnectionError:  # the listener has gone already
+            return response
         listener = Listener(kind, items, customers)
         listener.put(self._encode("history", list(self._kept)))
         self._listeners.add(listener)
