@@ -12,7 +12,7 @@ from faust.types import TP
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
-from streams.kafka import follower
+from streams.kafka import follower as module
 from streams.kafka.follower import Follower, TopicRecord, positions, read_all, send
 from streams.kafka.topic_reader import TopicReader
 from streams.topics import TopicSpec
@@ -42,10 +42,10 @@ def test_a_follower_that_hears_nothing_more_goes_on_with_another_consumer(
         monkeypatch.setattr(deaf, "poll", lambda _timeout_ms: {})
         send(broker.bootstrap, spec, [(0, b"k", b"1"), (1, b"k", b"2"), (0, b"k", b"3")])
         assert follower.poll(100) == []
-        monkeypatch.setattr(follower, "QUIET_S", 0.0)
+        monkeypatch.setattr(module, "QUIET_S", 0.0)
         follower._heard = time.monotonic() - 1
         rows = follower.poll(100)
-        monkeypatch.setattr(follower, "QUIET_S", 60.0)
+        monkeypatch.setattr(module, "QUIET_S", 60.0)
         rows += _polled(follower, 3 - len(rows))
         assert follower._reader is not deaf
         assert sorted(row.value or b"" for row in rows) == [b"1", b"2", b"3"]
@@ -57,12 +57,12 @@ def test_a_follower_outlives_its_broker(broker: EmbeddedKafka, monkeypatch: pyte
     spec = TopicSpec("followed-2", "k", "for this test", "delete")
     create_topics(broker.bootstrap, [spec], 1, 1)
     with Follower(broker.bootstrap, spec) as follower:
-        monkeypatch.setattr(follower, "QUIET_S", 0.0)
+        monkeypatch.setattr(module, "QUIET_S", 0.0)
         bootstrap, follower._bootstrap = follower._bootstrap, "127.0.0.1:1"
         assert follower.poll(10) == []
         follower._bootstrap = bootstrap
         send(broker.bootstrap, spec, [(0, b"k", b"1")])
-        monkeypatch.setattr(follower, "QUIET_S", 60.0)
+        monkeypatch.setattr(module, "QUIET_S", 60.0)
         assert [row.value for row in _polled(follower, 1)] == [b"1"]
 
 
