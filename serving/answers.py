@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 import time
-from collections.abc import Iterable
 from typing import Any
 
 from serving.errors import ApiError
 from serving.owners import Bought, Neighbour
 from serving.read_model import KindModel, ReadModel
+from serving.searching import Found
 from streams.kinds import EventKind
 from streams.recommending.messages import Recommendations
 
@@ -146,25 +145,11 @@ def _named(model: ReadModel, item_id: str) -> dict[str, Any]:
     return {"item_id": item_id, "title": item.title if item else None}
 
 
-def search(model: ReadModel, of: KindModel, q: str, k: int) -> dict[str, Any]:
-    """Return the items whose title has every word of `q`, or whose id begins with it.
-
-    The most bought first.
-    """
-    words, prefix, buyers = q.casefold().split(), q.strip(), of.buyers
-
-    def matches() -> Iterable[tuple[bool, int, str]]:
-        for item_id, title in model.haystacks.items():
-            if item_id.startswith(prefix) or all(word in title for word in words):
-                yield item_id == prefix, buyers.get(item_id, 0), item_id
-        for item_id, count in buyers.items():  # counted, and not in the catalogue
-            if item_id not in model.haystacks and item_id.startswith(prefix):
-                yield item_id == prefix, count, item_id
-
-    best = heapq.nsmallest(k + 1, matches(), key=lambda m: (not m[0], -m[1], m[2]))
+def found(model: ReadModel, of: KindModel, q: str, matches: list[Found], k: int) -> dict[str, Any]:
+    """Return the first k of the items that were found, with titles, and whether there are more."""
     return {
-        "q": q, "kind": of.kind.name, "more": len(best) > k,
-        "items": [{**describe(model, item_id), "buyers": count} for _, count, item_id in best[:k]],
+        "q": q, "kind": of.kind.name, "more": len(matches) > k,
+        "items": [{**describe(model, one.item_id), "buyers": one.buyers} for one in matches[:k]],
     }  # fmt: skip
 
 

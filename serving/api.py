@@ -32,11 +32,13 @@ from aiohttp import web
 from serving import answers, statistics
 from serving.buying import Buyer
 from serving.errors import ApiError
+from serving.kept_answers import KeptAnswers
 from serving.live import Live
 from serving.metrics import CONTENT_TYPE, exposition
 from serving.owners import Owners
 from serving.parameters import Parameters
 from serving.read_model import KindModel, ReadModel
+from serving.searching import Search
 from streams.kinds import BOUGHT
 
 log = logging.getLogger("alsobought")
@@ -61,18 +63,16 @@ class Api:
 
     def __init__(self, model: ReadModel, owners: Owners, live: Live, buyer: Buyer | None = None) -> None:
         self._model, self._owners, self._live, self._buyer = model, owners, live, buyer
+        self._searching, self._answers = Search(model), KeptAnswers(model)
 
     def application(self) -> web.Application:
         """Return the application, with all paths."""
         app = web.Application(middlewares=[_as_json, _safe])
         app.add_routes([
-            *(self._get(path, self._related, "id", "kind", "k") for path in _with_id("/api/related")),
+            *(web.get(path, self._related) for path in _with_id("/api/related")),
             self._get("/api/bestsellers", self._bestsellers, "kind", "category", "trending", "k"),
-            *(
-                self._get(path, self._published, "id", "kind", "profile", "k")
-                for path in _with_id("/api/recommendations")
-            ),
-            self._get("/api/search", self._search, "q", "kind", "k"),
+            *(web.get(path, self._published) for path in _with_id("/api/recommendations")),
+            web.get("/api/search", self._search),
             self._get("/api/categories", self._categories, "kind"),
             self._get("/api/quality", lambda p: statistics.quality(self._kind(p)), "kind"),
             self._get("/api/experiments", lambda p: statistics.experiments(self._kind(p)), "kind"),
@@ -115,18 +115,19 @@ class Api:
         name = parameters.kind(self._model.kinds, BOUGHT.name)
         return self._model.kinds[name or BOUGHT.name]
 
-    def _related(self, p: Parameters) -> Any:
-        return answers.related(self._model, self._listed(p), p.id(), p.k(BEST))
+    async def _related(self, request: web.Request) -> web.Response:
+        p = Parameters(request, ("id", "kind", "k"))
+        self._await_model()
+        return _as_it_is(self._answers.related(self._listed(p), p.id(), p.k(BEST)))
 
     def _bestsellers(self, p: Parameters) -> Any:
         of, trending = self._kind(p), p.flag("trending")
         return answers.sellers(self._model, of, p.text("category"), p.k(BEST), trending=trending)
 
-    def _published(self, p: Parameters) -> Any:
-        return answers.published(self._model, self._kind(p), p.id(), p.text("profile"), p.k(BEST))
-
-    def _search(self, p: Parameters) -> Any:
-        return answers.search(self._model, self._listed(p), p.query("q"), p.k(BEST))
+    async def _published(self, request: web.Request) -> web.Response:
+        p = Parameters(request, ("id", "kind", "profile", "k"))
+        self._await_model()
+        return _as_it_is(self._answers.published(self._kind(p), p.id(), p.text("profile"), p.k(BEST)))
 
     def _categories(self, p: Parameters) -> Any:
         of = self._kind(p)
@@ -158,6 +159,13 @@ class Api:
                 what_to_do="correct the id; one that has just started may need a few seconds",
             )  # fmt: skip
         return _json({**answers.recommendations(self._model, content, k), "shelf": shelf})
+
+    async def _search(self, request: web.Request) -> web.Response:
+        p = Parameters(request, ("q", "kind", "k"))
+        of, q, k = self._listed(p), p.query("q"), p.k(BEST)
+        self._await_model()
+        matches = await self._searching.find(of, q, k + 1)
+        return _json(answers.found(self._model, of, q, matches, k))
 
     async def _counts(self, request: web.Request) -> web.Response:
         p = Parameters(request, ("id", "kind", "k"))
@@ -261,4 +269,8 @@ async def _safe(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json", status=status)
+    return _as_it_is(msgspec.json.encode(value), status)
+
+
+def _as_it_is(body: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=body, content_type="application/json", status=status)

@@ -80,6 +80,14 @@ class KindModel:
     taken_sellers: int = 0
     taken_qualities: int = 0
 
+    def packed_list(self, item_id: str) -> bytes | None:
+        """Return an item's list as it is kept, compressed; None if it has none."""
+        return self._lists.get(item_id)
+
+    def packed_recommendations(self, customer_id: str, profile_id: str | None = None) -> bytes | None:
+        """Return what is published for a customer or a profile as it is kept; None if nothing is."""
+        return self._recommended.get(key_of(customer_id, profile_id))
+
     def related(self, item_id: str) -> RelatedItems | None:
         """Return an item's list, None if it has none."""
         packed = self._lists.get(item_id)
@@ -98,7 +106,7 @@ class KindModel:
 
     def recommendations(self, customer_id: str, profile_id: str | None = None) -> Recommendations | None:
         """Return what is published for a customer or a profile, None if nothing is."""
-        value = self._recommended.get(key_of(customer_id, profile_id))
+        value = self.packed_recommendations(customer_id, profile_id)
         answer = None if value is None else decode_recommendations(unpack(value))
         return (
             answer
@@ -172,8 +180,10 @@ class ReadModel:
     ----------
     items : dict[str, CatalogueItem]
         The catalogue.
-    haystacks : dict[str, str]
-        For each item of the catalogue, the text in which a search looks for words.
+    titles : dict[str, str]
+        The titles by item of the catalogue, empty where it has none.
+    taken_items : int
+        The number of records of the catalogue that were taken in so far.
     withdrawn : set[str]
         Items that were taken out of the catalogue, which cannot be bought either.
     tasks, heard_ms : dict
@@ -191,7 +201,8 @@ class ReadModel:
     def __init__(self, kinds: Iterable[Kind]) -> None:
         self.kinds = {kind.name: KindModel(kind) for kind in kinds}
         self.items: dict[str, CatalogueItem] = {}
-        self.haystacks: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
+        self.taken_items = 0
         self.withdrawn: set[str] = set()
         self.tasks: dict[str, Progress] = {}
         self.heard_ms: dict[str, int] = {}
@@ -252,15 +263,16 @@ class ReadModel:
             self.refused += 1
 
     def _take_item(self, item_id: str, value: bytes | None) -> None:
+        self.taken_items += 1
         if value is None:
             self.items.pop(item_id, None)
-            self.haystacks.pop(item_id, None)
+            self.titles.pop(item_id, None)
             self.withdrawn.add(item_id)
         else:
             item = decode_item(value)
             self.items[item_id] = item
             self.withdrawn.discard(item_id)
-            self.haystacks[item_id] = (item.title or "").casefold()
+            self.titles[item_id] = item.title or ""
 
     def _take_progress(self, task: str, value: bytes | None, timestamp_ms: int) -> None:
         progress = None if value is None else decode_progress(value)

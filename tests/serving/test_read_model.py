@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from serving import answers, statistics
 from serving.errors import ApiError
+from serving.kept_answers import KeptAnswers
 from serving.metrics import exposition
-from serving.read_model import ReadModel
+from serving.read_model import KindModel, ReadModel
+from serving.searching import Search
 from streams.kinds import BOUGHT, LISTED, WATCHED
 from streams.messages.schema import CatalogueItem, encode
+from streams.recommending.messages import Recommended
 from tests.serving import shop
 from tests.serving.shop import Message
+
+
+def take(model: ReadModel, *messages: Message) -> None:
+    for topic, key, value in messages:
+        model.take(topic, key.encode(), value, 0)
+
+
+def search(model: ReadModel, of: KindModel, q: str, k: int) -> Any:
+    """What /api/search answers."""
+    return answers.found(model, of, q, asyncio.run(Search(model).find(of, q, k + 1)), k)
 
 
 def model_of(*extra: Message) -> ReadModel:
@@ -47,7 +62,7 @@ def test_tombstones_take_back() -> None:
     assert answers.sellers(model, bought, None, 10, trending=False)["items"] == []
     assert bought.profiles("ann") == []
     assert before.kinds["bought"].profiles("ann") == ["kids"]
-    assert [e["title"] for e in answers.search(model, bought, "jam", 9)["items"]] == ["Odd Ünit jam"]
+    assert [e["title"] for e in search(model, bought, "jam", 9)["items"]] == ["Odd Ünit jam"]
     assert "purchases-0" not in model.tasks
     assert statistics.learner(bought)["rankers"]["new"]["cases"] == 100.0
     assert statistics.quality(bought)["days"][2] == {
@@ -92,7 +107,7 @@ def test_search_wants_every_word_and_puts_the_most_bought_first() -> None:
     bought = model.kinds["bought"]
 
     def found(q: str, k: int = 10) -> list[str]:
-        return [item["item_id"] for item in answers.search(model, bought, q, k)["items"]]
+        return [item["item_id"] for item in search(model, bought, q, k)["items"]]
 
     assert found("JAM") == ["a/b c", "jam"]  # 3 buyers, none
     assert found("ünit JAM") == ["a/b c"]
@@ -100,13 +115,13 @@ def test_search_wants_every_word_and_puts_the_most_bought_first() -> None:
     assert found("unl") == ["unlisted"]  # counted, not in the catalogue
     assert found("") == ["milk", "tea", "a/b c", "unlisted", "bread", "gone", "jam"]
     assert found("nothing at all") == []
-    assert answers.search(model, bought, "", 2)["more"] is True
+    assert search(model, bought, "", 2)["more"] is True
     assert found("l", 1) == ["milk"]
 
 
 def test_an_exact_id_is_first() -> None:
     model = model_of(shop.a_list(BOUGHT, "milk-free", 500, "tea"))
-    answer = answers.search(model, model.kinds["bought"], "milk", 10)["items"]
+    answer = search(model, model.kinds["bought"], "milk", 10)["items"]
     assert [item["item_id"] for item in answer] == ["milk", "milk-free"]
 
 
@@ -152,7 +167,7 @@ def test_nothing_is_published_yet() -> None:
     bought = model.kinds["bought"]
     assert statistics.quality(bought) == {"kind": "bought", "days": [], "totals": []}
     assert statistics.learner(bought) == {"kind": "bought", "rankers": {}, "curve": []}
-    assert answers.search(model, bought, "", 5)["items"] == []
+    assert search(model, bought, "", 5)["items"] == []
     assert answers.status(model)["tasks"] == []
     assert b"alsobought_ready 0.0" in exposition(model)
 
@@ -176,3 +191,68 @@ def test_what_is_hidden_is_offered_nowhere_at_once(value: dict[str, Any] | None)
     assert shown(model) == [["milk", "unlisted"], ["milk", "tea"], ["tea", "bread"]]
     back = model_of(Message("items", "jam", message), Message("items", "jam", b'{"item_id":"jam"}'))
     assert shown(back) == shown(before)
+
+
+def test_kept_answers_are_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of()
+    bought = model.kinds["bought"]
+    kept = KeptAnswers(model)
+    made: list[str] = []
+    related = answers.related
+
+    def counted(*asked: Any) -> Any:
+        made.append(asked[2])
+        return related(*asked)
+
+    monkeypatch.setattr(answers, "related", counted)
+
+    def body(item_id: str, k: int = 10) -> Any:
+        answer = msgspec.json.decode(kept.related(bought, item_id, k))
+        assert answer == related(model, bought, item_id, k)
+        return answer
+
+    def entries(item_id: str, k: int = 10) -> list[str]:
+        return [entry["item_id"] for entry in body(item_id, k)["related"]]
+
+    assert entries("tea") == entries("tea") == ["milk", "jam", "unlisted"]
+    assert entries("tea", 1) == ["milk"]
+    assert made == ["tea", "tea"]
+    take(model, shop.a_list(BOUGHT, "tea", 41, "milk", "jam", "unlisted"))  # the same once more
+    take(model, shop.a_list(BOUGHT, "milk", 91, "tea", "jam"))
+    assert entries("tea") == ["milk", "jam", "unlisted"]
+    assert made == ["tea"] * 2
+    gone = CatalogueItem(item_id="milk", title="Milk", available=False)
+    take(model, shop.message("items", "milk", gone))
+    assert entries("tea") == ["jam", "unlisted"]
+    take(model, Message("related-items", "tea", None))
+    assert body("tea")["buyers"] == 0
+    take(model, Message("items", "tea", None))
+    for _ in range(2):
+        with pytest.raises(ApiError, match="no item 'tea'"):
+            kept.related(bought, "tea", 10)
+    monkeypatch.setattr("serving.kept_answers.KEPT", 2)
+    for item_id in ("milk", "a/b c", "unlisted", "milk"):
+        body(item_id)
+    assert len(kept._kept) <= 2
+
+
+def test_kept_recommendations_are_those_of_now() -> None:
+    model = model_of()
+    bought = model.kinds["bought"]
+    kept = KeptAnswers(model)
+
+    def offers(profile: str | None = None) -> tuple[list[str], list[str]]:
+        answer = msgspec.json.decode(kept.published(bought, "ann", profile, 10))
+        assert answer == answers.published(model, bought, "ann", profile, 10)
+        return [item["item_id"] for item in answer["items"]], answer["profiles"]
+
+    for _ in range(2):
+        assert offers() == (["jam", "tea", "bread"], ["kids"])
+        assert offers("kids") == (["milk"], ["kids"])
+    take(model, shop.offered(BOUGHT, "ann", "old", Recommended("tea", 1.0, [], "related")))
+    assert offers() == (["jam", "tea", "bread"], ["kids", "old"])
+    take(model, shop.offered(BOUGHT, "ann", None, Recommended("milk", 1.0, [], "related")))
+    take(model, Message("recommendations", "ann\tkids", None))
+    assert offers() == (["milk"], ["old"])
+    with pytest.raises(ApiError, match="nothing is published"):
+        kept.published(bought, "ann", "kids", 10)

@@ -1,0 +1,55 @@
+"""Answers as the bytes that were sent, kept until what they are made of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+
+from serving import answers
+from serving.read_model import KindModel, ReadModel
+
+KEPT = 20_000
+"""So many answers at most: some 100 MB, if each is of twenty items."""
+
+
+class _Kept(NamedTuple):
+    made_of: tuple[Any, ...]
+    body: bytes
+
+
+class KeptAnswers:
+    """The JSON of lists and of published recommendations, made when it is first asked for.
+
+    An answer holds as long as the record is the one that it was made of, and the catalogue has not changed.
+    """
+
+    def __init__(self, model: ReadModel) -> None:
+        self._model = model
+        self._kept: dict[tuple[Any, ...], _Kept] = {}
+
+    def related(self, of: KindModel, item_id: str, k: int) -> bytes:
+        """Return the JSON of `answers.related`, and raise what it raises."""
+        made_of = of.packed_list(item_id), self._model.taken_items
+        key = "related", of.kind.name, item_id, k
+        return self._body(key, made_of, partial(answers.related, self._model, of, item_id, k))
+
+    def published(self, of: KindModel, customer_id: str, profile_id: str | None, k: int) -> bytes:
+        """Return the JSON of `answers.published`, and raise what it raises."""
+        record = of.packed_recommendations(customer_id, profile_id)
+        made_of = record, of.profiles(customer_id), self._model.taken_items
+        key = "published", of.kind.name, customer_id, profile_id, k
+        return self._body(
+            key, made_of, lambda: answers.published(self._model, of, customer_id, profile_id, k)
+        )
+
+    def _body(self, key: tuple[Any, ...], made_of: tuple[Any, ...], make: Callable[[], Any]) -> bytes:
+        kept = self._kept.get(key)
+        if kept is None or kept.made_of != made_of:
+            body = msgspec.json.encode(make())
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            kept = self._kept[key] = _Kept(made_of, body)
+        return kept.body

@@ -1,0 +1,73 @@
+"""Searching, against a slow and obvious one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from serving import searching
+from serving.read_model import ReadModel
+from serving.searching import Search, TitleIndex
+from streams.kinds import BOUGHT, BUILT_IN
+from tests.serving.shop import Message, a_list, catalogue
+
+WORDS = ("Tea", "milk", "Ünit", "STRASSE", "straße", "a.b", "%", "x", "", "ß", "日本")
+
+
+def oracle(titles: dict[str, str], buyers: dict[str, int], q: str, k: int) -> list[tuple[str, int]]:
+    words, prefix = q.casefold().split(), q.strip()
+    found = [
+        item_id for item_id in {*titles, *buyers}
+        if item_id.startswith(prefix)
+        or (item_id in titles and all(word in titles[item_id].casefold() for word in words))
+    ]  # fmt: skip
+    found.sort(key=lambda item_id: (item_id != prefix, -buyers.get(item_id, 0), item_id))
+    return [(item_id, buyers.get(item_id, 0)) for item_id in found[:k]]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_it_finds_what_the_oracle_finds(seed: int) -> None:
+    draw = random.Random(seed)
+    names = [draw.choice(["i", "é", "日", "z z"]) + str(draw.randrange(90)) for _ in range(120)]
+    titles = {name: " ".join(draw.choices(WORDS, k=draw.randrange(5))) for name in names[:80]}
+    buyers = {name: draw.choice([0, 1, 1, 2, 50]) for name in names[40:]}
+    index = TitleIndex(titles, buyers)
+    for _ in range(300):
+        q = draw.choice([
+            draw.choice(names), draw.choice(names)[:2], " ".join(draw.choices(WORDS, k=2)),
+            draw.choice(WORDS), "", "  ", "nothing", "i", "T", "\\", ".",
+        ])  # fmt: skip
+        k = draw.choice([1, 2, 7, 1_000])
+        assert index.find(q, k) == oracle(titles, buyers, q, k), (q, k)
+
+
+def test_nothing_is_found_in_nothing() -> None:
+    assert TitleIndex({}, {}).find("", 5) == []
+    assert TitleIndex({}, {}).find("tea", 5) == []
+
+
+def take(model: ReadModel, *messages: Message) -> None:
+    for topic, key, value in messages:
+        model.take(topic, key.encode(), value, 0)
+
+
+def test_what_has_changed_is_found_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ReadModel(BUILT_IN)
+    take(model, *catalogue())
+    bought = model.kinds["bought"]
+
+    async def main() -> None:
+        search = Search(model)
+        assert [found.item_id for found in await search.find(bought, "ja", 9)] == ["a/b c", "jam"]
+        take(model, a_list(BOUGHT, "jam", 7, "tea"))
+        assert [found.buyers for found in await search.find(bought, "ja", 9)] == [0, 0]  # too soon
+        monkeypatch.setattr(searching, "OLD_S", 0.0)
+        async with asyncio.timeout(60):
+            while [*await search.find(bought, "ja", 9)] != [("jam", 7), ("a/b c", 0)]:
+                await asyncio.sleep(0.01)
+        first = await asyncio.gather(*(Search(model).find(bought, "tea", 1) for _ in range(9)))
+        assert {tuple(found) for found in first} == {(("tea", 0),)}
+
+    asyncio.run(main())
