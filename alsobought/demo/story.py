@@ -54,12 +54,13 @@ def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
         if stay:
             _open(page)
         purchases = first(open_purchases(NAME).records(), limit)
+        say(f"bananas, whose list moves: {page}/#items?item={SHOWN[0]}")
         begun = _show_moving(bootstrap, purchases, FIRST_WEEKS if limit is None else limit // 4, began)
         with Meter(bootstrap) as meter:
             held = _load(bootstrap, begun, purchases, limit, meter)
         _measure(bootstrap, held[:FRESH])
-        _show(bootstrap)
-        _follow(bootstrap, held[FRESH:])
+        _show(bootstrap, page)
+        _follow(bootstrap, held[FRESH:], page)
         if stay:
             _what_next(settings, page)
             stack.wait()
@@ -126,21 +127,23 @@ def _measure(bootstrap: str, held: list[Record]) -> None:
     typer.echo(f"from publishing a purchase to its changed lists: {meter.latency()}")
 
 
-def _follow(bootstrap: str, coming: list[Record]) -> None:
+def _follow(bootstrap: str, coming: list[Record], page: str) -> None:
     """Show a household before and after the rest of the purchases is counted."""
     if not coming:
         return
     household = Household(bootstrap, coming)
     household.show_before()
+    say(f"the household on the page: {page}/#customers?customer={household.id}")
     say(f"{len(coming):,} more purchases, what all households bought then:")
     with Meter(bootstrap) as meter:
         publish(bootstrap, PURCHASES, [coming])
         drain(bootstrap, BUILT_IN, DRAIN_S, meter.waits_for)
     say(f"counted, listed and recommended from after {meter.seconds:.1f} s")
     household.show_after()
+    say(f"how often each algorithm was right, on the page: {page}/#quality")
 
 
-def _show(bootstrap: str) -> None:
+def _show(bootstrap: str, page: str) -> None:
     lists = {}
     for item_id in SHOWN:
         try:
@@ -177,6 +180,7 @@ def _show(bootstrap: str) -> None:
             [[e["item_id"], names.get(e["item_id"], ""), e["together"]] for e in raw],
             f"{names.get(COMPARED, '')}, by raw count: what everybody buys, with or without it",
         )
+        say(f"both side by side on the page: {page}/#items?item={COMPARED}&raw=1")
 
 
 def _what_next(settings: Settings, page: str) -> None:

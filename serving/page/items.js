@@ -69,7 +69,7 @@ export function items(main) {
   } });
   const found = h("div", { "aria-live": "polite" }), head = h("div", {}), lists = h("div", { class: "lists" });
   const beside = h("div", { class: "raw" }), listed = h("div", {});
-  const toggle = h("button", { type: "button", class: "plain", "aria-pressed": "false", onclick: () => { raw = !raw; show(); } }, "Raw counts beside it");
+  const toggle = h("button", { type: "button", class: "plain", "aria-pressed": "false", onclick: () => replace("items", { ...now, raw: raw ? undefined : 1 }) }, "Raw counts beside it");
   const actions = h("p", { class: "row actions", hidden: true }, toggle);
   lists.append(listed, beside);
   main.className = "side";
@@ -93,7 +93,7 @@ export function items(main) {
     }
     const differs = changes(before, answer);
     if (differs.size) { marks = differs; marked = Date.now(); }
-    if (Date.now() - marked > MARKED_MS || before?.item_id !== answer.item_id) marks = new Map(before?.item_id === answer.item_id ? [] : []);
+    if (Date.now() - marked > MARKED_MS || before?.item_id !== answer.item_id) marks = new Map();
     before = answer;
     fill(head, Promise.resolve(answer), about);
     fill(listed, Promise.resolve({ answer, marks: [...marks] }), () => (answer.related.length ? list(answer, kind, marks)
@@ -131,6 +131,7 @@ export function items(main) {
   } });
   return { show(parameters, of, reported) {
     now = parameters;
+    raw = Boolean(now.raw);
     kind = of;
     status = reported;
     show();
