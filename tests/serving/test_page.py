@@ -24,6 +24,8 @@ from tests.streams.pipeline import until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DESKTOP, PHONE = {"width": 1280, "height": 1000}, {"width": 390, "height": 844}
+WAIT_MS = 60_000
+expect.set_options(timeout=WAIT_MS)
 VIEWS = ("shop", "items?item=tea", "bestsellers", "customers?customer=ann", "quality", "system")
 DASH = "\u2013"
 
@@ -44,6 +46,7 @@ class Browser:
     def page(self, url: str, **options: Any) -> Iterator[Page]:
         """A page in a window of its own, closed in the end; what goes wrong in it is in `errors`."""
         context = self._chromium.new_context(**{"viewport": DESKTOP, **options})
+        context.set_default_timeout(WAIT_MS)
         try:
             page = context.new_page()
             page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -217,7 +220,7 @@ def test_what_changes_in_a_list_is_marked(shop: Shop, browser: Browser) -> None:
             expect(rows).to_have_count(2)
             expect(rows.nth(0).locator(".badge.fresh")).to_have_text("new")
             expect(rows.nth(1).locator(".badge.fresh")).to_have_text("\u22121")
-            expect(page.locator(".badge.fresh")).to_have_count(0, timeout=15_000)
+            expect(page.locator(".badge.fresh")).to_have_count(0)
         finally:
             shop.publish([a_list(BOUGHT, "milk", 90, "tea")])
         expect(rows).to_have_count(1)
