@@ -1,25 +1,27 @@
-"""Finding items by words of their titles or the beginning of their ids: columns of Arrow, which threads scan.
+"""Finding items by words of their titles or the beginning of their ids.
 
-Arrow's kernels (`match_substring`, `starts_with`) let go of Python's lock, so that a search among 100,000
-titles delays no other answer.
+All titles are one text, in the order in which they would be shown, so that the first places at which a word
+is found in it are the best ones: a search among 100,000 titles takes some milliseconds at most.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import time
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from serving.read_model import KindModel, ReadModel
 
 OLD_S = 1.0
-"""An index is made anew by the first search after so long, if anything has changed."""
+"""An index is made again by the first search after so long, if anything has changed."""
 
 
 class Found(NamedTuple):
@@ -30,7 +32,7 @@ class Found(NamedTuple):
 
 
 class TitleIndex:
-    """What was known of all items at one time, in order of their ids.
+    """What was known of all items at one time; a rank is a place in the order in which they are shown.
 
     Parameters
     ----------
@@ -41,14 +43,19 @@ class TitleIndex:
     """
 
     def __init__(self, titles: Mapping[str, str], buyers: Mapping[str, int]) -> None:
-        ids = [*titles, *(item_id for item_id in buyers if item_id not in titles)]
-        unordered = pa.array(ids, pa.string())
-        order = pc.sort_indices(unordered)
-        self._ids: pa.Array[Any] = unordered.take(order)
-        lower = [titles[item_id].casefold() if item_id in titles else None for item_id in ids]
-        self._titles: pa.Array[Any] = pa.array(lower, pa.string()).take(order)  # null: not in the catalogue
-        counts = np.fromiter((buyers.get(item_id, 0) for item_id in ids), np.int64, len(ids))
-        self._buyers: npt.NDArray[np.int64] = counts[order.to_numpy()]
+        unordered = [*titles, *(item_id for item_id in buyers if item_id not in titles)]
+        # Arrow sorts without Python's lock, and by bytes of UTF-8, which is Python's order of characters
+        ids: Any = pa.array(unordered, pa.string())
+        self._ids: list[str] = ids.take(pc.sort_indices(ids)).to_pylist()
+        counts = np.fromiter((buyers.get(item_id, 0) for item_id in self._ids), np.int64, len(self._ids))
+        shown = np.argsort(-counts, kind="stable")
+        self._ranks = np.empty(len(shown), np.int64)  # by place in the order of ids
+        self._ranks[shown] = np.arange(len(shown))
+        self._shown = [Found(self._ids[place], int(counts[place])) for place in shown.tolist()]
+        lines = [" ".join(titles.get(found.item_id, "").casefold().split()) for found in self._shown]
+        self._text = "\n".join(lines)
+        lengths = np.fromiter(map(len, lines), np.int64, len(lines))
+        self._begins: list[int] = (np.cumsum(lengths + 1) - lengths - 1).tolist()
 
     def find(self, q: str, k: int) -> list[Found]:
         """Return at most k items whose title has every word of `q`, or whose id begins with it.
@@ -57,19 +64,25 @@ class TitleIndex:
         their ids.
         """
         prefix, words = q.strip(), q.casefold().split()
-        matches = _mask(pc.is_valid(self._titles))
-        for word in words:
-            matches &= _mask(pc.match_substring(self._titles, word))
-        rows = np.flatnonzero(matches | _mask(pc.starts_with(self._ids, prefix)))
-        rows = rows[np.argsort(-self._buyers[rows], kind="stable")]
-        same = [row for row in (pc.index(self._ids, prefix).as_py(),) if row >= 0]
-        best = [*same, *(row for row in rows[: k + 1].tolist() if row not in same)][:k]
-        return [Found(self._ids[row].as_py(), int(self._buyers[row])) for row in best]
+        first = bisect_left(self._ids, prefix)
+        same = [int(self._ranks[first])] if self._ids[first : first + 1] == [prefix] else []
+        after = bisect_right(self._ids, prefix, first, key=lambda item_id: item_id[: len(prefix)])
+        by_id = np.sort(self._ranks[first:after]).tolist()
+        ranks = heapq.merge(by_id, self._with_words(words)) if words else iter(by_id)
+        others = (rank for rank, _ in itertools.groupby(ranks) if rank not in same)
+        return [self._shown[rank] for rank in itertools.islice(itertools.chain(same, others), k)]
 
-
-def _mask(values: Any) -> npt.NDArray[np.bool_]:
-    """Return booleans of Arrow, where null is false, as an array that can be written to."""
-    return np.array(values.fill_null(False).to_numpy(zero_copy_only=False))
+    def _with_words(self, words: list[str]) -> Iterator[int]:
+        """Yield the ranks of the titles that have every word, the best first."""
+        text, begins = self._text, self._begins
+        longest, *others = sorted(words, key=len, reverse=True)
+        at = text.find(longest)
+        while at >= 0:
+            rank = bisect_right(begins, at) - 1
+            end = begins[rank + 1] if rank + 1 < len(begins) else len(text)
+            if all(text.find(word, begins[rank], end) >= 0 for word in others):
+                yield rank
+            at = text.find(longest, end)
 
 
 class Search:
