@@ -8,7 +8,7 @@ from typing import Any
 from serving.errors import ApiError
 from serving.owners import Bought, Neighbour
 from serving.read_model import KindModel, ReadModel
-from serving.searching import Found
+from serving.title_index import Found
 from streams.kinds import EventKind
 from streams.recommending.messages import Recommendations
 

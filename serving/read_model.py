@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Struct
 
+from serving.title_index import words_of
 from streams.kinds import EventKind, Kind, counted_of_kinds
 from streams.messages.packing import pack, unpack
 from streams.messages.schema import (
@@ -181,7 +182,7 @@ class ReadModel:
     items : dict[str, CatalogueItem]
         The catalogue.
     titles : dict[str, str]
-        The titles by item of the catalogue, empty where it has none.
+        What the title is found by, by item of the catalogue; empty where it has none.
     taken_items : int
         The number of records of the catalogue that were taken in so far.
     withdrawn : set[str]
@@ -272,7 +273,7 @@ class ReadModel:
             item = decode_item(value)
             self.items[item_id] = item
             self.withdrawn.discard(item_id)
-            self.titles[item_id] = item.title or ""
+            self.titles[item_id] = words_of(item.title or "")
 
     def _take_progress(self, task: str, value: bytes | None, timestamp_ms: int) -> None:
         progress = None if value is None else decode_progress(value)

@@ -9,8 +9,10 @@ import pytest
 
 from serving import searching
 from serving.read_model import ReadModel
-from serving.searching import Search, TitleIndex
+from serving.searching import Search
+from serving.title_index import TitleIndex, in_order, words_of
 from streams.kinds import BOUGHT, BUILT_IN
+from streams.topics import ITEMS
 from tests.serving.shop import Message, a_list, catalogue
 
 WORDS = ("Tea", "milk", "Ünit", "STRASSE", "straße", "a.b", "%", "x", "", "ß", "日本")
@@ -33,7 +35,8 @@ def test_it_finds_what_the_oracle_finds(seed: int) -> None:
     names = [draw.choice(["i", "é", "日", "z z"]) + str(draw.randrange(90)) for _ in range(120)]
     titles = {name: " ".join(draw.choices(WORDS, k=draw.randrange(5))) for name in names[:80]}
     buyers = {name: draw.choice([0, 1, 1, 2, 50]) for name in names[40:]}
-    index = TitleIndex(titles, buyers)
+    words = {name: words_of(title) for name, title in titles.items()}
+    index = TitleIndex(in_order(words, buyers.keys() - titles.keys()), buyers)
     for _ in range(300):
         q = draw.choice([
             draw.choice(names), draw.choice(names)[:2], " ".join(draw.choices(WORDS, k=2)),
@@ -44,8 +47,8 @@ def test_it_finds_what_the_oracle_finds(seed: int) -> None:
 
 
 def test_nothing_is_found_in_nothing() -> None:
-    assert TitleIndex({}, {}).find("", 5) == []
-    assert TitleIndex({}, {}).find("tea", 5) == []
+    assert TitleIndex(in_order({}, []), {}).find("", 5) == []
+    assert TitleIndex(in_order({}, []), {}).find("tea", 5) == []
 
 
 def take(model: ReadModel, *messages: Message) -> None:
@@ -62,11 +65,26 @@ def test_what_has_changed_is_found_a_moment_later(monkeypatch: pytest.MonkeyPatc
         search = Search(model)
         assert [found.item_id for found in await search.find(bought, "ja", 9)] == ["a/b c", "jam"]
         take(model, a_list(BOUGHT, "jam", 7, "tea"))
-        assert [found.buyers for found in await search.find(bought, "ja", 9)] == [0, 0]  # too soon
-        monkeypatch.setattr(searching, "OLD_S", 0.0)
-        async with asyncio.timeout(60):
-            while [*await search.find(bought, "ja", 9)] != [("jam", 7), ("a/b c", 0)]:
-                await asyncio.sleep(0.01)
+        assert await search.find(bought, "ja", 9) == [("a/b c", 0), ("jam", 7)]  # in the order of before
+
+        async def until(found: list[tuple[str, int]]) -> None:
+            async with asyncio.timeout(60):
+                while await search.find(bought, "ja", 9) != found:
+                    await asyncio.sleep(0.01)
+
+        monkeypatch.setattr(searching, "SOON_S", 0.0)
+        await until([("jam", 7), ("a/b c", 0)])  # the first list is many more than none
+        take(model, a_list(BOUGHT, "a/b c", 9, "tea"), a_list(BOUGHT, "jaw", 8, "tea"))
+        await until([("a/b c", 9), ("jaw", 8), ("jam", 7)])
+        take(model, a_list(BOUGHT, "jam", 10, "tea"))
+        for _ in range(20):
+            assert await search.find(bought, "ja", 9) == [("a/b c", 9), ("jaw", 8), ("jam", 10)]
+            await asyncio.sleep(0)
+        monkeypatch.setattr(searching, "LATER_S", 0.0)
+        await until([("jam", 10), ("a/b c", 9), ("jaw", 8)])
+        take(model, Message(ITEMS.name, "a/b c", None), Message(BOUGHT.lists.name, "jaw", None))
+        take(model, Message(BOUGHT.lists.name, "a/b c", None))
+        await until([("jam", 10)])
         first = await asyncio.gather(*(Search(model).find(bought, "tea", 1) for _ in range(9)))
         assert {tuple(found) for found in first} == {(("tea", 0),)}
 
