@@ -16,6 +16,9 @@ from streams.kinds import EventKind
 from streams.topics import topic_of
 
 SPAN = 8
+CASES = 200
+"""A hit rate of fewer customers who came back is left out: it says more about chance."""
+
 PICKED = 6
 FIRST = 3
 
@@ -56,8 +59,8 @@ class Pulse:
         dict
             `counted_per_s`, events; `lists_per_s`; `p50_ms` and `p99_ms`, from an event in Kafka to its
             changed lists in Kafka, of the slowest task, null where nothing was listed; `waiting`, events in
-            Kafka that are not counted yet; `hit_rates`, of each algorithm over all days; `sellers`, a number
-            that is another when bestsellers have changed.
+            Kafka that are not counted yet; `hit_rates`, of each algorithm with enough cases, over all days;
+            `sellers`, a number that is another when bestsellers have changed.
         """
         self._readings.append(_Reading(now_s, self._counted(), self._of.taken_lists))
         oldest, newest = self._readings[0], self._readings[-1]
@@ -101,7 +104,7 @@ class Pulse:
         if self._qualities != self._of.taken_qualities:
             self._qualities = self._of.taken_qualities
             counts = summed((q.algorithm, q) for q in self._of.quality.values() if q.algorithm != SHOWN)
-            self._rates = {name: hits / cases for name, (cases, hits) in sorted(counts.items())}
+            self._rates = {name: hits / n for name, (n, hits) in sorted(counts.items()) if n >= CASES}
         return self._rates
 
 

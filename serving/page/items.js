@@ -6,7 +6,7 @@ import { badge, count, decimal, empty, fill, h, moment, named, problem, table } 
 import { listen, watch } from "./live.js";
 import { buyButton } from "./visitor.js";
 
-const TYPING_MS = 150, MARKED_MS = 6_000, RAW = 25;
+const TYPING_MS = 150, MARKED_MS = 6_000, RAW = 25, WIDE = 190, NARROW = 80;
 export const link = (item) => address("items", { item: item.item_id });
 
 export const publishing = (kind) => {
@@ -38,26 +38,24 @@ function changes(before, item) {
   }));
 }
 
-function list(item, kind, marks) {
+function list(item, kind, marks, width) {
   const most = Math.max(1, ...item.related.flatMap((entry) => [entry.together, entry.expected]));
   return table([
     ["#", (_, i) => i + 1, { number: true }],
     [kind.word === null ? "Then bought" : "Goes with", (entry) => [named(entry, link(entry)), marks.has(entry.item_id) ? badge(marks.get(entry.item_id), "fresh") : null]],
     ["Score", (entry) => decimal(entry.score), { number: true, help: "What the list is ordered by" }],
     ["Together", (entry) => count(entry.together), { number: true, help: kind.word === null ? "Customers who watched the one and then bought the other" : "Customers who have both" }],
-    ["As a bar", (entry) => together(entry.together, entry.expected, most), { hidden: true }],
+    ["As a bar", (entry) => together(entry.together, entry.expected, most, width), { hidden: true }],
     ["Expected", (entry) => decimal(entry.expected, 1), { number: true, help: "How many would have both if buying were independent, heavy buyers considered; the mark on the bar" }],
     ["Recent", (entry) => decimal(entry.recent, 1), { number: true, help: "Customers who have both, each counting less with its age (30 days)" }],
   ], item.related, { caption: "The bar: customers who have both. The mark: how many were expected by chance. What is beyond the mark makes an item related; popular alone does not." });
 }
 
 function rawCounts(answer) {
-  const most = Math.max(1, ...answer.items.map((entry) => entry.together));
   return table([
     ["#", (_, i) => i + 1, { number: true }],
     ["Most often together", (entry) => named(entry, link(entry))],
     ["Together", (entry) => count(entry.together), { number: true }],
-    ["As a bar", (entry) => together(entry.together, 0, most, 110), { hidden: true }],
   ], answer.items, { caption: "Ordered by raw counts: what everybody buys comes first, whatever it is bought with." });
 }
 
@@ -68,7 +66,7 @@ export function items(main) {
     typing = setTimeout(() => replace("items", { ...now, q: input.value }), TYPING_MS);
   } });
   const found = h("div", { "aria-live": "polite" }), head = h("div", {}), lists = h("div", { class: "lists" });
-  const beside = h("div", { class: "raw" }), listed = h("div", {});
+  const beside = h("div", { class: "beside" }), listed = h("div", {});
   const toggle = h("button", { type: "button", class: "plain", "aria-pressed": "false", onclick: () => replace("items", { ...now, raw: raw ? undefined : 1 }) }, "Raw counts beside it");
   const actions = h("p", { class: "row actions", hidden: true }, toggle);
   lists.append(listed, beside);
@@ -96,7 +94,7 @@ export function items(main) {
     if (Date.now() - marked > MARKED_MS || before?.item_id !== answer.item_id) marks = new Map();
     before = answer;
     fill(head, Promise.resolve(answer), about);
-    fill(listed, Promise.resolve({ answer, marks: [...marks] }), () => (answer.related.length ? list(answer, kind, marks)
+    fill(listed, Promise.resolve({ answer, raw, marks: [...marks] }), () => (answer.related.length ? list(answer, kind, marks, raw ? NARROW : WIDE)
       : empty("Nothing goes with it yet: too few customers have it together with others. More events come with", publishing(kind))));
     if (marks.size) setTimeout(() => { if (before === answer) { marks = new Map(); showItem(); } }, MARKED_MS);
   }

@@ -16,14 +16,16 @@ function firsts(related) {
   return h("ol", { class: "firsts" }, related.slice(0, FIRST).map((entry) => h("li", {}, h("a", { href: link(entry) }, title(entry)))));
 }
 
-function card(item, number) {
-  const goes = h("div", { class: "goes" });
-  const much = item.purchases === undefined ? `${count(item.buyers)} customers` : `${count(item.purchases)} sold in 14 days`;
-  const about = [item.category, much].filter(Boolean).join(" · ");
+// A card stays the same element while its item is shown, whatever its place: else it would never be seen to light up.
+function card(item) {
+  const goes = h("div", { class: "goes" }), rank = h("span", { class: "rank" }), about = h("p", { class: "sub" });
   const node = h("article", { class: "card" },
-    h("h2", {}, h("span", { class: "rank" }, `${number}`), h("a", { class: "title", href: link(item) }, title(item))),
-    h("p", { class: "sub" }, about), goes);
-  return { item, node, goes };
+    h("h2", {}, rank, h("a", { class: "title", href: link(item) }, title(item))), about, goes);
+  return { item, node, goes, place(at, now) {
+    const much = now.purchases === undefined ? `${count(now.buyers)} customers` : `${count(now.purchases)} sold in 14 days`;
+    rank.textContent = at;
+    about.textContent = [now.category, much].filter(Boolean).join(" · ");
+  } };
 }
 
 function flash(node) {
@@ -50,7 +52,7 @@ function pulse(kind) {
     kind.word === null ? null : h("div", { class: "tile" }, h("div", { class: "head" }, h("span", {}, "Was it in the six?"), h("a", { href: address("quality") }, "more")),
       rates.length ? [sparkline(rates.map(([name]) => all.map((sample) => sample.hit_rates?.[name] ?? null)), `Hit rates: ${rates.map(([name, value]) => `${name} ${percent(value)}`).join(", ")}`, rates.map(([name]) => colour(name))),
         h("ul", { class: "rates" }, rates.map(([name, value]) => h("li", {}, h("span", { class: `key ${colour(name)}` }), name, h("span", { class: "number" }, percent(value)))))]
-        : h("p", { class: "sub" }, "No customer has come back yet; each who does is a test.")),
+        : h("p", { class: "sub" }, "Too few customers have come back yet; each who does is a test.")),
   ].filter(Boolean);
 }
 
@@ -77,12 +79,15 @@ export function shop(main) {
     if (!answer || kind !== now || !window_.isConnected) return;
     const same = new Map(cards.map((of) => [of.item.item_id, of]));
     cards = answer.items.map((item, i) => {
-      const made = card(item, i + 1), old = same.get(item.item_id);
-      if (old) made.goes.replaceChildren(...old.goes.childNodes); else draw(made);
-      return made;
+      const of = same.get(item.item_id) ?? card(item);
+      of.place(i + 1, item);
+      if (!same.has(item.item_id)) draw(of);
+      return of;
     });
     about.textContent = cards.length ? `What ${sells ? "sells in the newest two weeks" : "most customers have"}, each with the first of what goes with it. A card lights up when its list changes.` : "";
-    window_.replaceChildren(...(cards.length ? cards.map((of) => of.node) : [empty("Nothing has been sold in the newest two weeks. Events come with", publishing(kind))]));
+    const nodes = cards.length ? cards.map((of) => of.node) : [empty("Nothing has been sold in the newest two weeks. Events come with", publishing(kind))];
+    const stays = nodes.length === window_.children.length && nodes.every((node, i) => node === window_.children[i]);
+    if (!stays) window_.replaceChildren(...nodes);
     watch(kind.kind, cards.map((of) => of.item.item_id));
   }
 

@@ -42,7 +42,11 @@ def counted(applied: int, lists: int, p50_ms: float) -> list[made.Message]:
 
 
 def test_a_pulse_is_rates_of_the_last_seconds() -> None:
-    model = model_with(*counted(100, 1, 20.0), made.tallied(0, "2025-06-14", "ours", 40, 10))
+    model = model_with(
+        *counted(100, 1, 20.0),
+        made.tallied(0, "2025-06-14", "ours", 400, 100),
+        made.tallied(0, "2025-06-14", "raw", 9, 0),
+    )
     pulse = Pulse(model, model.kinds["bought"])
     first = pulse.sample(10.0)
     assert (first["counted_per_s"], first["lists_per_s"]) == (0.0, 0.0)

@@ -237,11 +237,11 @@ def test_raw_counts_are_shown_beside_it_on_demand(shop: Shop, browser: Browser) 
         button.click()
         expect(button).to_have_attribute("aria-pressed", "true")
         expect(page).to_have_url(re.compile("item=tea&raw=1"))
-        expect(page.locator(".raw tbody tr")).to_have_text(
+        expect(page.locator(".beside tbody tr")).to_have_text(
             [re.compile("1Wholemeal bread.*33"), re.compile("2Milk.*20")]
         )
         button.click()
-        expect(page.locator(".raw")).to_be_hidden()
+        expect(page.locator(".beside")).to_be_hidden()
         expect(page.get_by_role("button", name="Buy it")).to_have_count(0)  # nothing is sold here
 
 
