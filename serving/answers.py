@@ -181,7 +181,7 @@ def status(model: ReadModel) -> dict[str, Any]:
         "items": len(model.items),
         "kinds": [
             {
-                "kind": name, "events": of.kind.events.name, "deltas": of.kind.deltas.name,
+                "kind": name, "events": of.kind.events.name,
                 "word": _word(of), **of.published,
             }
             for name, of in model.kinds.items()

@@ -24,15 +24,15 @@ function arrow(x1, y1, x2, y2, above, below) {
 
 // Of a kind of events: from Kafka over workers and recommenders to what is published, with rates and lags.
 function flow(kind, now, parts) {
-  const { counted, listed, served, workers, recommenders } = parts;
+  const { counted, served, workers, recommenders } = parts;
   const label = `${rate(now?.counted_per_s)} ${kind.events} a second are counted, ${count(sum(counted, "lag"))} wait; ${rate(now?.lists_per_s)} lists change a second; recommendations follow, ${count(sum(served, "unserved"))} events behind`;
   return h("div", { class: "scroll", tabindex: 0 }, s("svg", { class: "flow", width: WIDTH, height: HEIGHT, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label },
     s("defs", {}, s("marker", { id: "head", viewBox: "0 0 10 10", refX: 8, refY: 5, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, s("path", { class: "head", d: "M0 0L10 5L0 10z" }))),
     box(0, 20, kind.events, "events in Kafka"), box(300, 20, plural(workers, "worker"), "count and list"), box(610, 20, "Related lists", `${count(kind.lists)} items`),
     box(300, 130, plural(recommenders, "recommender"), "learn and recommend"), box(610, 130, "Recommendations", `${count(kind.recommendations)} customers`),
     arrow(150, 43, 300, 43, `${rate(now?.counted_per_s)} /s`, `${count(sum(counted, "lag"))} wait`),
-    arrow(450, 43, 610, 43, `${rate(now?.lists_per_s)} /s`, now?.p50_ms === null || !now ? `${count(sum(listed, "unlisted"))} wait` : `after ${milliseconds(now.p50_ms)}`),
-    arrow(150, 66, 300, 148, "", ""), s("text", { x: 75, y: 140, "text-anchor": "middle" }, `${count(sum(served, "unserved"))} wait`), s("text", { x: 75, y: 157, "text-anchor": "middle" }, "to be recommended from"),
+    arrow(450, 43, 610, 43, `${rate(now?.lists_per_s)} /s`, now && now.p50_ms !== null ? `after ${milliseconds(now.p50_ms)}` : null),
+    arrow(150, 66, 300, 148, "", ""), s("text", { x: 100, y: 140, "text-anchor": "middle" }, `${count(sum(served, "unserved"))} wait`), s("text", { x: 100, y: 157, "text-anchor": "middle" }, "to be recommended from"),
     arrow(450, 153, 610, 153, "", null), s("line", { class: "flow", x1: 610, y1: 60, x2: 456, y2: 138, "marker-end": "url(#head)" })));
 }
 
@@ -56,8 +56,7 @@ export function system(main) {
   function draw() {
     if (!last) return;
     const [kind, status] = last, of = (prefix) => status.tasks.filter((task) => task.task.replace(/-\d+$/, "") === prefix);
-    const parts = { counted: of(kind.events), served: of(`recommender/${kind.events}`),
-      listed: of(kind.deltas) };
+    const parts = { counted: of(kind.events), served: of(`recommender/${kind.events}`) };
     parts.workers = new Set(parts.counted.map((task) => task.worker)).size;
     parts.recommenders = new Set(parts.served.map((task) => task.worker)).size;
     const now = samples(kind.kind).at(-1);

@@ -188,11 +188,11 @@ def test_status(shop: Shop) -> None:
     assert published["missing"] == []
     assert published["items"] == 6
     assert published["kinds"][2] == {
-        "kind": "watched-bought", "events": "first-events", "deltas": "pair-deltas-watched-bought",
+        "kind": "watched-bought", "events": "first-events",
         "word": None, "lists": 1, "recommendations": 0,
     }  # fmt: skip
     assert published["kinds"][0] == {
-        "kind": "bought", "events": "purchases", "deltas": "pair-deltas",
+        "kind": "bought", "events": "purchases",
         "word": "purchase", "lists": 4, "recommendations": 2,
     }  # fmt: skip
 
