@@ -244,7 +244,7 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
         content = {
             "what": error.reason,
             "where": request.path,
-            "what_to_do": "only GET, and paths of the guide",
+            "what_to_do": "see docs/guide/page-and-api.md for paths, methods and sizes",
         }
         return _json(content, status=error.status)
     except Exception:

@@ -23,7 +23,6 @@ from streams.kinds import BOUGHT
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import EventMessage, encode
 
-MOST_BYTES = 2_000
 VISITORS = "visitor-"
 ANSWER_S = 10.0
 
@@ -109,9 +108,8 @@ async def _order(request: web.Request) -> _Order:
             403, "purchases are made on the page of this server", where="Content-Type, Origin",
             what_to_do="send application/json, and no Origin or this server's own",
         )  # fmt: skip
-    raw = await request.content.read(MOST_BYTES + 1)
     try:
-        order = _decode(raw)
+        order = _decode(await request.read())
     except msgspec.MsgspecError as error:
         raise ApiError(
             400, f"this is no order: {error}", where="the body",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -75,6 +76,7 @@ def test_what_is_bought_is_published_as_any_purchase(selling: Shop) -> None:
         (b"rubbish", {}, 400, "this is no order"),
         (b'{"customer_id": 7, "item_id": "tea"}', {}, 400, "this is no order"),
         (b"x" * 3_000, {}, 400, "this is no order"),
+        (b" " * (2 << 20), {}, 413, "Request Entity Too Large"),
         ({"customer_id": "visitor-1", "item_id": "tea", "more": 1}, {}, 400, "this is no order"),
         ({"customer_id": "ann", "item_id": "tea"}, {}, 403, "nothing can be bought for 'ann'"),
         ({"customer_id": "visitor-1", "item_id": "nothing"}, {}, 404, "there is no item 'nothing' to buy"),
@@ -96,6 +98,19 @@ def test_what_is_refused(
     assert found == status
     assert answer["what"].startswith(what)
     assert answer["what_to_do"]
+
+
+def test_an_order_that_comes_in_pieces_is_read_whole(selling: Shop) -> None:
+    body = json.dumps({"customer_id": "visitor-1", "item_id": "tea"}).encode()
+    host, port = selling.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        head = f"POST {PATH} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body[:9])
+        until(lambda: selling.ask("/api/status")["ready"], "the server, which has read the first piece by now")
+        connection.sendall(body[9:])
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK"), answer
 
 
 def test_nothing_is_sold_elsewhere(shop: Shop) -> None:
