@@ -11,8 +11,8 @@ import msgspec
 from serving import answers
 from serving.read_model import KindModel, ReadModel
 
-KEPT = 20_000
-"""So many answers at most: some 100 MB, if each is of twenty items."""
+KEPT_BYTES = 64 << 20
+"""So many bytes of answers at most; when there are more, all are made again as they are asked for."""
 
 
 class _Kept(NamedTuple):
@@ -29,6 +29,7 @@ class KeptAnswers:
     def __init__(self, model: ReadModel) -> None:
         self._model = model
         self._kept: dict[tuple[Any, ...], _Kept] = {}
+        self._bytes = 0
 
     def related(self, of: KindModel, item_id: str, k: int) -> bytes:
         """Return the JSON of `answers.related`, and raise what it raises."""
@@ -48,8 +49,10 @@ class KeptAnswers:
     def _body(self, key: tuple[Any, ...], made_of: tuple[Any, ...], make: Callable[[], Any]) -> bytes:
         kept = self._kept.get(key)
         if kept is None or kept.made_of != made_of:
-            body = msgspec.json.encode(make())
-            if len(self._kept) >= KEPT:
+            before, kept = kept, _Kept(made_of, msgspec.json.encode(make()))
+            self._bytes += len(kept.body) - (0 if before is None else len(before.body))
+            if self._bytes > KEPT_BYTES:
                 self._kept.clear()
-            kept = self._kept[key] = _Kept(made_of, body)
+                self._bytes = len(kept.body)
+            self._kept[key] = kept
         return kept.body

@@ -64,5 +64,8 @@ class Search:
                 ordered = await asyncio.to_thread(in_order, dict(titles), others)
                 before = self._titles[name] = taken_items, others, ordered
             self._indexes[name] = await asyncio.to_thread(TitleIndex, before[2], buyers)
+        except BaseException:
+            self._made.pop(name, None)  # the next search tries again
+            raise
         finally:
             del self._making[name]

@@ -83,7 +83,8 @@ class TitleIndex:
         first = bisect_left(self._ids, prefix)
         same = [int(self._ranks[first])] if self._ids[first : first + 1] == [prefix] else []
         after = bisect_right(self._ids, prefix, first, key=lambda item_id: item_id[: len(prefix)])
-        by_id = np.sort(self._ranks[first:after]).tolist()
+        all_of_them = after - first == len(self._ids)
+        by_id = range(len(self._ids)) if all_of_them else np.sort(self._ranks[first:after]).tolist()
         ranks = heapq.merge(by_id, self._with_words(words)) if words else iter(by_id)
         others = (rank for rank, _ in itertools.groupby(ranks) if rank not in same)
         best = itertools.islice(itertools.chain(same, others), k)

@@ -230,10 +230,11 @@ def test_kept_answers_are_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         with pytest.raises(ApiError, match="no item 'tea'"):
             kept.related(bought, "tea", 10)
-    monkeypatch.setattr("serving.kept_answers.KEPT", 2)
-    for item_id in ("milk", "a/b c", "unlisted", "milk"):
+    monkeypatch.setattr("serving.kept_answers.KEPT_BYTES", 2 * len(kept.related(bought, "milk", 10)))
+    for item_id in ("milk", "a/b c", "unlisted", "milk") * 3:
         body(item_id)
-    assert len(kept._kept) <= 2
+        assert kept._bytes == sum(len(one.body) for one in kept._kept.values())
+        assert kept._bytes <= 2 * len(kept.related(bought, "milk", 10))
 
 
 def test_kept_recommendations_are_those_of_now() -> None:

@@ -89,3 +89,19 @@ def test_what_has_changed_is_found_a_moment_later(monkeypatch: pytest.MonkeyPatc
         assert {tuple(found) for found in first} == {(("tea", 0),)}
 
     asyncio.run(main())
+
+
+def test_an_index_that_could_not_be_made_is_made_by_the_next_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ReadModel(BUILT_IN)
+    take(model, *catalogue())
+    bought = model.kinds["bought"]
+
+    async def main() -> None:
+        search = Search(model)
+        with monkeypatch.context() as broken:
+            broken.setattr(searching, "in_order", None)
+            with pytest.raises(TypeError):
+                await search.find(bought, "jam", 9)
+        assert [found.item_id for found in await search.find(bought, "jam", 9)] == ["jam", "a/b c"]
+
+    asyncio.run(main())
