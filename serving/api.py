@@ -13,7 +13,7 @@
 /api/categories?kind
 /api/quality?kind, /api/experiments?kind, /api/learner?kind
 /api/status                                           how far everything is
-/api/live?kind&item&customer                          the pulse of the stream, as server-sent events
+/api/live?kind&item&customer&since                    the pulse of the stream, as server-sent events
 POST /api/demo/purchases                              buys an item, where a demo is served
 /metrics                                              for Prometheus
 /                                                     the page
@@ -33,7 +33,7 @@ from serving import answers, statistics
 from serving.buying import Buyer
 from serving.errors import ApiError
 from serving.kept_answers import KeptAnswers
-from serving.live import Live
+from serving.live import Live, Watched
 from serving.metrics import CONTENT_TYPE, exposition
 from serving.owners import Owners
 from serving.parameters import Parameters
@@ -196,9 +196,10 @@ class Api:
         return _json({**answers.status(self._model), "can_buy": self._buyer is not None})
 
     async def _listen(self, request: web.Request) -> web.StreamResponse:
-        p = Parameters(request, ("kind", "item", "customer"))
-        kind = self._listed(p).kind.name
-        return await self._live.listen(request, kind, p.texts("item"), p.texts("customer"))
+        p = Parameters(request, ("kind", "item", "customer", "since"))
+        items, customers = frozenset(p.texts("item")), frozenset(p.texts("customer"))
+        watched = Watched(self._listed(p).kind.name, items, customers)
+        return await self._live.listen(request, watched, p.since(request.headers.get("Last-Event-ID")))
 
     async def _buy(self, request: web.Request) -> web.Response:
         assert self._buyer is not None

@@ -66,6 +66,24 @@ class Parameters:
             )
         return int(text)
 
+    def since(self, last_heard: str | None) -> int:
+        """Return the time after which pulses are asked for, ms since 1970; 0 for all.
+
+        Parameters
+        ----------
+        last_heard
+            The same as a browser has it that connects again; it is newer than the parameter.
+        """
+        if last_heard is not None and last_heard.isascii() and last_heard.isdigit():
+            return int(last_heard[:16])
+        text = self._query.get("since", "0")
+        if not (text.isascii() and text.isdigit()):
+            raise bad(
+                "since", f"since must be a time in ms since 1970, but is {text!r}",
+                "take at_ms of the last pulse that was heard, or leave it out",
+            )  # fmt: skip
+        return int(text[:16])
+
     def flag(self, name: str) -> bool:
         """Return whether a flag is set."""
         text = self._query.get(name, "0")

@@ -61,6 +61,7 @@ class Server:
         self._buying = buying
         self._partitions = partitions_of(bootstrap, ITEMS)
         self.model = ReadModel(kinds)
+        self.live = Live(self.model)
 
     async def run(self, started: Callable[[str], None]) -> None:
         """Serve until cancelled; `started` is called with the address.
@@ -69,13 +70,13 @@ class Server:
         ------
         CannotServe
         """
-        owners, live = Owners(self.model, self._partitions), Live(self.model)
+        owners = Owners(self.model, self._partitions)
         buyer = Buyer(self._bootstrap) if self._buying else None
-        application = Api(self.model, owners, live, buyer).application()
-        application.on_shutdown.append(live.close)
+        application = Api(self.model, owners, self.live, buyer).application()
+        application.on_shutdown.append(self.live.close)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_S)
         await runner.setup()
-        pulse = asyncio.create_task(live.run())
+        pulse = asyncio.create_task(self.live.run())
         try:
             try:
                 await web.TCPSite(runner, self._host, self._port).start()
@@ -115,6 +116,11 @@ class ServerThread:
             self._thread.join()
             raise self._error
         return self._address
+
+    def add_step(self, title: str, link: str) -> None:
+        """Add a step to the story of a demo, which the page shows; from any thread, while it runs."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._server.live.add_step, title, link)
 
     def stop(self) -> None:
         """Stop it, if it runs."""

@@ -21,6 +21,7 @@ from streams.topics import PURCHASES, QUALITY
 
 LAST_BOUGHT = 8
 OFFERED = 6
+SHELVES = ("new", "again")
 LIKELY = 12  # items a household should buy in these weeks for the demo to be instructive
 
 
@@ -42,7 +43,7 @@ class Household:
         history = ask_owner(self._bootstrap, PURCHASES, self.id, "customers")["history"]
         history.sort(key=lambda bought: -bought["last_ms"])
         recommenders = Recommenders(self._bootstrap)
-        for shelf in ("new", "again"):
+        for shelf in SHELVES:
             question = {"kind": BOUGHT.name, "k": OFFERED, "shelf": shelf}
             self._offered[shelf] = recommenders.recommend(question, [self.id])[self.id]["items"]
         entries = [entry for shelf in self._offered.values() for entry in shelf]
@@ -75,6 +76,15 @@ class Household:
     def _name(self, item_id: str) -> str:
         return self._names.get(item_id) or item_id
 
+    def _hits(self, shelf: str) -> list[str]:
+        offered = [e["item_id"] for e in self._offered[shelf]]
+        return [self._name(item) for item in offered if item in self.bought]
+
+    def result(self) -> str:
+        """Return in a sentence how much of what it was offered the household then bought."""
+        new, again = (f"{len(self._hits(shelf))} of the {len(self._offered[shelf])}" for shelf in SHELVES)
+        return f"In two weeks household {self.id} bought {new} new items offered, and {again} to buy again"
+
     def show_after(self) -> None:
         """Print what of that the household then bought, and how often customers buy what they are offered."""
         typer.echo("")
@@ -82,10 +92,9 @@ class Household:
             f"In the two weeks after that, household {self.id} bought {len(self.bought)} different products."
         )
         for shelf, title in (("new", "New for this household"), ("again", "Buy again")):
-            offered = [e["item_id"] for e in self._offered[shelf]]
-            hits = [self._name(item) for item in offered if item in self.bought]
+            hits = self._hits(shelf)
             typer.echo(
-                f'Of the {len(offered)} under "{title}" it bought {len(hits)}'
+                f'Of the {len(self._offered[shelf])} under "{title}" it bought {len(hits)}'
                 + (f": {'; '.join(hits)}" if hits else "")
                 + "."
             )

@@ -11,7 +11,7 @@ import sys
 import time
 import webbrowser
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import typer
 
@@ -44,6 +44,8 @@ COMPARED = "5568729"  # chips: most bought together with them is what everybody 
 BEST = 6
 RAW = 10
 
+AddStep = Callable[[str, str], None]
+
 
 def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
     """Run the demo; with `stay`, leave the stack running until a signal interrupts it."""
@@ -54,16 +56,33 @@ def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
         if stay:
             _open(page)
         purchases = first(open_purchases(NAME).records(), limit)
-        say(f"bananas, whose list moves: {page}/#items?item={SHOWN[0]}")
+        add_step = _Story(stack, page).add
+        add_step(
+            "The first weeks of a year are counted: watch the bananas' list move", f"items?item={SHOWN[0]}"
+        )
         begun = _show_moving(bootstrap, purchases, FIRST_WEEKS if limit is None else limit // 4, began)
+        add_step("The rest of the year is loaded: the pulse, and the system as it works", "system")
         with Meter(bootstrap) as meter:
             held = _load(bootstrap, begun, purchases, limit, meter)
+        add_step(f"Now {FRESH_RATE:g} purchases a second: cards light up as their lists change", "shop")
         _measure(bootstrap, held[:FRESH])
-        _show(bootstrap, page)
-        _follow(bootstrap, held[FRESH:], page)
+        _show(bootstrap, add_step)
+        _follow(bootstrap, held[FRESH:], add_step)
         if stay:
             _what_next(settings, page)
             stack.wait()
+
+
+class _Story:
+    """What the demo does, on the page and in the terminal, each step with the view that shows it."""
+
+    def __init__(self, stack: Stack, page: str) -> None:
+        self._stack, self._page = stack, page
+
+    def add(self, title: str, view: str) -> None:
+        """Add a step."""
+        say(f"{title}: {self._page}/#{view}")
+        self._stack.add_step(title, view)
 
 
 def _open(page: str) -> None:
@@ -127,23 +146,26 @@ def _measure(bootstrap: str, held: list[Record]) -> None:
     typer.echo(f"from publishing a purchase to its changed lists: {meter.latency()}")
 
 
-def _follow(bootstrap: str, coming: list[Record], page: str) -> None:
+def _follow(bootstrap: str, coming: list[Record], add_step: AddStep) -> None:
     """Show a household before and after the rest of the purchases is counted."""
     if not coming:
         return
     household = Household(bootstrap, coming)
     household.show_before()
-    say(f"the household on the page: {page}/#customers?customer={household.id}")
+    add_step(
+        f"Household {household.id}: its history, and what it is offered", f"customers?customer={household.id}"
+    )
     say(f"{len(coming):,} more purchases, what all households bought then:")
     with Meter(bootstrap) as meter:
         publish(bootstrap, PURCHASES, [coming])
         drain(bootstrap, BUILT_IN, DRAIN_S, meter.waits_for)
     say(f"counted, listed and recommended from after {meter.seconds:.1f} s")
     household.show_after()
-    say(f"how often each algorithm was right, on the page: {page}/#quality")
+    add_step(household.result(), f"customers?customer={household.id}")
+    add_step("How often each algorithm was right, for all households", "quality")
 
 
-def _show(bootstrap: str, page: str) -> None:
+def _show(bootstrap: str, add_step: AddStep) -> None:
     lists = {}
     for item_id in SHOWN:
         try:
@@ -180,7 +202,10 @@ def _show(bootstrap: str, page: str) -> None:
             [[e["item_id"], names.get(e["item_id"], ""), e["together"]] for e in raw],
             f"{names.get(COMPARED, '')}, by raw count: what everybody buys, with or without it",
         )
-        say(f"both side by side on the page: {page}/#items?item={COMPARED}&raw=1")
+        add_step(
+            "Chips: the corrected list, and beside it the bananas of raw counts",
+            f"items?item={COMPARED}&raw=1",
+        )
 
 
 def _what_next(settings: Settings, page: str) -> None:

@@ -121,6 +121,11 @@ class Stack:
         self._page = page
         return address
 
+    def add_step(self, title: str, link: str) -> None:
+        """Add a step to the story that the page shows; `link` is the address of a view, after the #."""
+        if self._page is not None:
+            self._page.add_step(title, link)
+
     @property
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that run."""

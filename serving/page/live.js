@@ -3,21 +3,25 @@
 const KEPT = 600, AGAIN_MS = 3_000;
 
 export const pulses = [];
+export const story = [];
 const listeners = new Set();
 let source = null, wanted = "", timer = 0;
 
 function open() {
   source?.close();
-  source = new EventSource(`api/live?${wanted}`);
+  source = new EventSource(`api/live?${wanted}&since=${pulses.at(-1)?.at_ms ?? 0}`);
   source.addEventListener("history", (event) => {
-    pulses.splice(0, Infinity, ...JSON.parse(event.data));
+    keep(JSON.parse(event.data));
     say("history", pulses);
   });
   source.addEventListener("pulse", (event) => {
     const pulse = JSON.parse(event.data);
-    pulses.push(pulse);
-    if (pulses.length > KEPT) pulses.shift();
+    keep([pulse]);
     say("pulse", pulse);
+  });
+  source.addEventListener("story", (event) => {
+    story.splice(0, Infinity, ...JSON.parse(event.data));
+    say("story", story);
   });
   for (const what of ["item", "customer"]) source.addEventListener(what, (event) => say(what, JSON.parse(event.data)));
   // What was refused, such as by a server that starts, is not asked for again by itself.
@@ -28,6 +32,11 @@ function open() {
       timer = setTimeout(open, AGAIN_MS);
     }
   });
+}
+
+function keep(newer) {
+  pulses.push(...newer);
+  pulses.splice(0, Math.max(0, pulses.length - KEPT));
 }
 
 function say(what, content) {
@@ -42,7 +51,7 @@ export function watch(kind, items = [], customers = []) {
   open();
 }
 
-// `listener` has functions history, pulse, item, customer and lost, as it needs them; returns how to stop.
+// `listener` has functions history, pulse, story, item, customer and lost, as it needs them; returns how to stop.
 export function listen(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);

@@ -4,7 +4,7 @@ import { address, ask } from "./asking.js";
 import { colour, sparkline } from "./charts.js";
 import { count, empty, h, milliseconds, percent } from "./dom.js";
 import { link, publishing } from "./items.js";
-import { listen, samples, watch } from "./live.js";
+import { listen, samples, story, watch } from "./live.js";
 
 const CARDS = 12, FIRST = 3, NEWEST = 8;
 
@@ -60,10 +60,16 @@ export function shop(main) {
   const window_ = h("div", { class: "cards" }), beat = h("div", { class: "pulse" }), newest = h("ul", { class: "newest" });
   const about = h("p", { class: "note" });
   let cards = [], now = null, version = -1;
+  const steps = h("ol", { class: "steps", "aria-live": "polite" }), told = h("section", { class: "wide", hidden: true }, h("h2", {}, "What the demo does"), steps);
   main.className = "window";
-  main.append(h("section", {}, h("h1", {}, "Shop window"), about, window_),
+  main.append(told, h("section", {}, h("h1", {}, "Shop window"), about, window_),
     h("div", { class: "aside" }, h("section", {}, h("h2", {}, "Pulse"), beat),
       h("section", {}, h("h2", {}, "Just changed"), h("p", { class: "note" }, "Items whose lists have changed in the last seconds, with the first of each list."), newest)));
+
+  function showStory() {
+    told.hidden = !story.length;
+    steps.replaceChildren(...story.map((step, i) => h("li", { "aria-current": i === story.length - 1 ? "step" : undefined }, h("a", { href: `#${step.link}` }, step.title))));
+  }
 
   async function draw(of, flashes = false) {
     const answer = await ask("related", { id: of.item.item_id, kind: now.kind, k: FIRST }).catch(() => ({ related: [] }));
@@ -116,10 +122,12 @@ export function shop(main) {
       while (newest.children.length > NEWEST) newest.lastChild.remove();
       if (!newest.children.length) newest.append(h("li", { class: "none sub" }, "None in the last seconds."));
     },
+    story: showStory,
     item(changed) {
       const of = cards.find(({ item }) => item.item_id === changed.item_id);
       if (of && changed.kind === now.kind) draw(of, true);
     },
   });
+  showStory();
   return { show: (_, kind) => show(kind), close: stop };
 }

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from serving import live
 from serving.errors import ApiError
-from serving.live import Live
-from serving.pulse import Pulse
+from serving.live import Live, Watched
+from serving.pulse import Pulse, by_topic, newest_rates
 from serving.read_model import ReadModel
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED
 from streams.messages.schema import Progress
@@ -48,7 +48,7 @@ def test_a_pulse_is_rates_of_the_last_seconds() -> None:
         made.tallied(0, "2025-06-14", "raw", 9, 0),
     )
     pulse = Pulse(model, model.kinds["bought"])
-    first = pulse.sample(10.0)
+    first = pulse.sample(10.0, by_topic(model))
     assert (first["counted_per_s"], first["lists_per_s"]) == (0.0, 0.0)
     assert (first["p50_ms"], first["p99_ms"], first["hit_rates"]) == (20.0, 40.0, {"ours": 0.25})
     for message in (
@@ -58,11 +58,11 @@ def test_a_pulse_is_rates_of_the_last_seconds() -> None:
     ):
         model.take(message.topic, message.key.encode(), message.value, 0)
     model.ends = {"purchases-0": 170, "purchases-1": 9}
-    second = pulse.sample(12.0)
+    second = pulse.sample(12.0, by_topic(model))
     assert (second["counted_per_s"], second["lists_per_s"]) == (30.0, 1.0)
     assert (second["p50_ms"], second["waiting"]) == (30.0, 10)
     for at_s in range(13, 40):
-        last = pulse.sample(float(at_s))
+        last = pulse.sample(float(at_s), by_topic(model))
     assert (last["counted_per_s"], last["lists_per_s"]) == (0.0, 0.0)
 
 
@@ -71,8 +71,8 @@ async def serve(model: ReadModel, ask: Callable[[Live, str], Awaitable[None]]) -
     beat = Live(model)
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        query = request.query
-        return await beat.listen(request, "bought", query.getall("item", []), query.getall("customer", []))
+        ids = [frozenset(request.query.getall(name, [])) for name in ("item", "customer")]
+        return await beat.listen(request, Watched("bought", *ids), int(request.query.get("since", "0")))
 
     app = web.Application()
     app.add_routes([web.get("/live", answer)])
@@ -93,10 +93,15 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def heard(answer: aiohttp.ClientResponse) -> tuple[str, Any]:
+    fields: dict[str, str] = {}
     async with asyncio.timeout(60):
-        event = (await answer.content.readline()).decode().removeprefix("event: ").strip()
-        data = (await answer.content.readuntil(b"\n\n")).decode().removeprefix("data: ")
-    return event, json.loads(data)
+        while line := (await answer.content.readline()).decode().rstrip("\n"):
+            name, _, value = line.partition(": ")
+            fields[name] = value
+    content = json.loads(fields["data"])
+    if "id" in fields:
+        assert int(fields["id"]) == content["at_ms"]
+    return fields["event"], content
 
 
 def test_many_listeners_cost_one_encoding_and_hear_what_they_watch() -> None:
@@ -154,7 +159,9 @@ def test_a_slow_listener_is_dropped_with_a_word_and_nobody_else_waits(
     filler = "x" * (200 << 10)
 
     async def ask(beat: Live, url: str) -> None:
-        monkeypatch.setattr(beat, "_encode", lambda event, content: live.message(event, [content, filler]))
+        monkeypatch.setattr(
+            beat, "_encode", lambda event, *_: live.message(event, json.dumps([filler]).encode())
+        )
         async with aiohttp.ClientSession() as session:
             slow, quick = await session.get(url), await session.get(url)
             await until(lambda: beat.listeners == 2)
@@ -190,16 +197,67 @@ def test_the_last_word_when_the_server_stops_and_what_is_refused(monkeypatch: py
                 await heard(lasting[0])
                 monkeypatch.setattr(live, "LISTENERS", 1)
                 with pytest.raises(ApiError, match="1 listen already"):
-                    await beat.listen(None, "bought", [], [])  # type: ignore[arg-type]
+                    await beat.listen(None, Watched("bought", frozenset(), frozenset()))  # type: ignore[arg-type]
                 monkeypatch.setattr(live, "LISTENERS", 9)
+                many = Watched("bought", frozenset(map(str, range(64))), frozenset("a"))
                 with pytest.raises(ApiError, match="65 ids are to be watched; at most 64"):
-                    await beat.listen(None, "bought", ["tea"] * 65, [])  # type: ignore[arg-type]
+                    await beat.listen(None, many)  # type: ignore[arg-type]
 
             await serve(model, ask)
             assert await heard(lasting[0]) == ("dropped", live.STOPPING)
             assert await lasting[0].content.read() == b""
 
     asyncio.run(main())
+
+
+def test_who_has_heard_some_gets_what_is_newer_and_the_story_so_far() -> None:
+    async def ask(beat: Live, url: str) -> None:
+        for at_s in (1.0, 2.0, 3.0):
+            beat.tick(at_s, at_s)
+        beat.add_step("The first", "shop")
+        async with aiohttp.ClientSession() as session:
+            answer = await session.get(url, params={"since": "1000"})
+            event, content = await heard(answer)
+            assert (event, [pulse["at_ms"] for pulse in content]) == ("history", [2000, 3000])
+            assert await heard(answer) == ("story", [{"title": "The first", "link": "shop"}])
+            await until(lambda: beat.listeners == 1)
+            beat.add_step("The second", "quality")
+            event, content = await heard(answer)
+            assert (event, [step["title"] for step in content]) == ("story", ["The first", "The second"])
+            answer.close()
+
+    asyncio.run(serve(model_with(), ask))
+
+
+def test_a_client_of_http_1_0_gets_no_chunks() -> None:
+    async def ask(beat: Live, url: str) -> None:
+        host, port = url.removeprefix("http://").removesuffix("/live").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /live HTTP/1.0\r\n\r\n")
+        await until(lambda: beat.listeners == 1)
+        beat.tick(1.0, 1.0)
+        await reader.readuntil(b"event: pulse\n")
+        await beat.close(web.Application())
+        async with asyncio.timeout(60):
+            rest = (await reader.read()).decode()
+        writer.close()
+        assert [line for line in rest.splitlines() if line] == [
+            line for line in rest.splitlines() if line.startswith(("id: ", "data: ", "event: dropped"))
+        ]
+        assert json.loads(rest.rstrip().rpartition("data: ")[2]) == live.STOPPING
+
+    asyncio.run(serve(model_with(), ask))
+
+
+def test_hit_rates_are_those_of_the_newest_days_with_enough_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.pulse.CASES", 50)
+    published = [
+        made.tallied(partition, day, "ours", cases, hits)
+        for partition in range(2)
+        for day, cases, hits in (("2025-06-13", 500, 500), ("2025-06-14", 20, 10), ("2025-06-15", 10, 1))
+    ]
+    model = model_with(*published, made.tallied(0, "2025-06-15", "raw", 49, 0))
+    assert newest_rates(model.kinds["bought"].quality.values()) == {"ours": 22 / 60}
 
 
 def test_it_is_served(shop: Shop) -> None:
@@ -212,12 +270,20 @@ def test_it_is_served(shop: Shop) -> None:
             event, content = await heard(answer)
             assert (event, content["ready"]) == ("pulse", True)
             assert [of["kind"] for of in content["kinds"]] == ["bought", "watched", "watched-bought"]
+            since = content["at_ms"]
             shop.publish([made.a_list(WATCHED, "tea", 8, "bread", "milk")])
-            while (told := await heard(answer))[0] != "item":
+            while (last := await heard(answer))[0] != "item":
                 pass
-            assert told[1] == {"kind": "watched", "item_id": "tea"}
+            assert last[1] == {"kind": "watched", "item_id": "tea"}
+            for query, headers in ((f"?since={since}", {}), ("?since=1", {"Last-Event-ID": str(since)})):
+                async with session.get(f"{shop.address}/api/live{query}", headers=headers) as again:
+                    event, content = await heard(again)
+                    assert event == "history"
+                    assert content
+                    assert min(pulse["at_ms"] for pulse in content) > since
 
     asyncio.run(main())
     shop.publish([made.a_list(WATCHED, "tea", 7, "bread")])
     assert shop.ask_any("/api/live", kind="liked")[0] == 400
     assert shop.ask_any("/api/live", watch="tea")[0] == 400
+    assert shop.ask_any("/api/live", since="yesterday")[0] == 400

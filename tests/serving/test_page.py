@@ -210,6 +210,26 @@ def test_it_opens_on_a_shop_window_that_moves(shop: Shop, browser: Browser) -> N
         expect(page.get_by_role("heading", name="Shop window")).to_be_visible()
 
 
+def test_a_demo_is_told_step_by_step(shop: Shop, browser: Browser) -> None:
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0))
+    address = thread.start()
+    try:
+        with browser.page(f"{address}/") as page:
+            story = page.locator("section", has=page.get_by_role("heading", name="What the demo does"))
+            expect(page.get_by_role("heading", name="Shop window")).to_be_visible()
+            expect(story).to_be_hidden()
+            thread.add_step("Tea, whose list moves", "items?item=tea")
+            expect(story.locator("li")).to_have_text(["Tea, whose list moves"])
+            thread.add_step(f"How often: {NASTY}", "quality")
+            expect(story.locator("[aria-current]")).to_have_text(f"How often: {NASTY}")
+            page.get_by_role("link", name="Tea, whose list moves").click()
+            expect(page).to_have_url(re.compile("#items.item=tea"))
+            page.go_back()
+            expect(story.locator("li")).to_have_count(2)
+    finally:
+        thread.stop()
+
+
 def test_what_changes_in_a_list_is_marked(shop: Shop, browser: Browser) -> None:
     with browser.page(f"{shop.address}/#items?item=milk") as page:
         rows = page.locator("section .scroll tbody tr")
