@@ -98,3 +98,19 @@ def shop(kafka_of_shop: EmbeddedKafka) -> Iterator[Shop]:
         thread.stop()
         producer.close()
         recommender.stop()
+
+
+@pytest.fixture(scope="session")
+def selling(shop: Shop) -> Iterator[Shop]:
+    """The same shop on a page that sells, as a demo's does."""
+    from serving.server import Server, ServerThread
+    from streams.kinds import LISTED
+    from tests.streams.pipeline import until
+
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0, buying=True))
+    selling = Shop(shop.bootstrap, thread.start(), shop.recommender, shop.producer)
+    try:
+        until(lambda: selling.ask("/api/status")["ready"], "the read model")
+        yield selling
+    finally:
+        thread.stop()

@@ -6,33 +6,20 @@ import json
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
-from serving.server import Server, ServerThread
 from streams.kafka.blocking_reader import BlockingReader
-from streams.kinds import BOUGHT, LISTED
+from streams.kinds import BOUGHT
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import EventMessage
 from tests.serving.conftest import Shop
 from tests.serving.shop import NOW_MS, PARTITIONS
-from tests.streams.pipeline import until
 
 PATH = "/api/demo/purchases"
 WHO = "visitor-é"
-
-
-@pytest.fixture(scope="module")
-def selling(shop: Shop) -> Iterator[Shop]:
-    """The shop, on a page that sells."""
-    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0, buying=True))
-    selling = Shop(shop.bootstrap, thread.start(), shop.recommender, shop.producer)
-    until(lambda: selling.ask("/api/status")["ready"], "the read model")
-    yield selling
-    thread.stop()
 
 
 def order(shop: Shop, content: Any, **headers: str) -> tuple[int, Any]:

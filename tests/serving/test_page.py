@@ -99,16 +99,6 @@ def _nothing_goes_wrong(browser: Browser) -> Iterator[None]:
     assert [error for error in browser.errors if not error.startswith("Failed to load resource")] == []
 
 
-@pytest.fixture(scope="module")
-def selling(shop: Shop) -> Iterator[Shop]:
-    """The shop, on a page that sells."""
-    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0, buying=True))
-    selling = Shop(shop.bootstrap, thread.start(), shop.recommender, shop.producer)
-    until(lambda: selling.ask("/api/status")["ready"], "the read model")
-    yield selling
-    thread.stop()
-
-
 def test_an_item_and_what_goes_with_it(shop: Shop, browser: Browser) -> None:
     html = browser.html(f"{shop.address}/#items?q=tea&item=tea")
     assert "<title>Items · alsobought</title>" in html

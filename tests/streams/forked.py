@@ -7,6 +7,7 @@ tests start more than a hundred.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from faust.cli.faust import cli as faust_command
 
+PR_SET_PDEATHSIG = 1
 PRELOADED = "tests.streams.preloaded"
 
 _context = multiprocessing.get_context("forkserver")
@@ -83,6 +85,10 @@ class Forked:
 
 
 def _run(arguments: list[str], environment: dict[str, str], log: str) -> None:
+    if (
+        sys.platform == "linux"
+    ):  # when the tests are killed, the process that forks ends, and this one with it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     assert PRELOADED in sys.modules, f"{PRELOADED} was not imported: python -c 'import {PRELOADED}' says why"
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(out, 1)
