@@ -200,9 +200,10 @@ class Live:
                 400, f"{ids} ids are to be watched; at most {WATCHED} can be",
                 where="parameters item and customer", what_to_do="watch fewer, or open a second stream",
             )  # fmt: skip
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-        )
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+        if request.method == "HEAD":
+            return web.Response(headers=headers)
+        response = web.StreamResponse(headers=headers)
         try:
             await response.prepare(request)
         except ConnectionError:  # the listener has gone already

@@ -45,7 +45,8 @@ function say(what, content) {
 
 // Begin to listen, or go on with other items and customers to be told of.
 export function watch(kind, items = [], customers = []) {
-  const query = new URLSearchParams([["kind", kind], ...items.map((id) => ["item", id]), ...customers.map((id) => ["customer", id])]).toString();
+  const ids = [...items].sort();  // another order is no other question
+  const query = new URLSearchParams([["kind", kind], ...ids.map((id) => ["item", id]), ...customers.map((id) => ["customer", id])]).toString();
   if (source && query === wanted) return;
   wanted = query;
   open();

@@ -287,3 +287,15 @@ def test_it_is_served(shop: Shop) -> None:
     assert shop.ask_any("/api/live", kind="liked")[0] == 400
     assert shop.ask_any("/api/live", watch="tea")[0] == 400
     assert shop.ask_any("/api/live", since="yesterday")[0] == 400
+
+
+def test_a_question_for_the_headers_alone_ends(shop: Shop) -> None:
+    async def main() -> tuple[int, str]:
+        async with (
+            asyncio.timeout(60),
+            aiohttp.ClientSession() as session,
+            session.head(f"{shop.address}/api/live") as answer,
+        ):
+            return answer.status, answer.content_type
+
+    assert asyncio.run(main()) == (200, "text/event-stream")
