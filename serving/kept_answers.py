@@ -33,14 +33,14 @@ class KeptAnswers:
 
     def related(self, of: KindModel, item_id: str, k: int) -> bytes:
         """Return the JSON of `answers.related`, and raise what it raises."""
-        made_of = of.packed_list(item_id), self._model.taken_items
+        made_of = of.list_version(item_id), self._model.taken_items
         key = "related", of.kind.name, item_id, k
         return self._body(key, made_of, partial(answers.related, self._model, of, item_id, k))
 
     def published(self, of: KindModel, customer_id: str, profile_id: str | None, k: int) -> bytes:
         """Return the JSON of `answers.published`, and raise what it raises."""
-        record = of.packed_recommendations(customer_id, profile_id)
-        made_of = record, of.profiles(customer_id), self._model.taken_items
+        version = of.recommendations_version(customer_id, profile_id)
+        made_of = version, of.profiles(customer_id), self._model.taken_items
         key = "published", of.kind.name, customer_id, profile_id, k
         return self._body(
             key, made_of, lambda: answers.published(self._model, of, customer_id, profile_id, k)

@@ -1,7 +1,7 @@
 """The content of the compacted topics in memory: the newest message of every key.
 
-Most of it is lists: they stay as they came, compressed, and are decoded on request. Only the number of buyers
-of each is read at once, because searching orders by it.
+Most of it is lists: they are kept as they came (`packed_values`), and are decoded on request. Only the number
+of buyers of each is read at once, because searching orders by it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Struct
 
+from serving.packed_values import PackedValues
 from serving.title_index import words_of
 from streams.kinds import EventKind, Kind, counted_of_kinds
-from streams.messages.packing import pack, unpack
 from streams.messages.schema import (
     REPORTED,
     CatalogueItem,
@@ -51,6 +51,7 @@ class _Whose(Struct):
 
 _decode_head = msgspec.json.Decoder(_ListHead).decode
 _decode_whose = msgspec.json.Decoder(_Whose).decode
+_ENTRIES = b',"related":['  # no text within a string looks like it, because quotes are escaped there
 
 
 @dataclass
@@ -71,9 +72,9 @@ class KindModel:
     buyers: dict[str, int] = field(default_factory=dict)
     quality: dict[str, Quality] = field(default_factory=dict)
     learnt: dict[str, RankerState] = field(default_factory=dict)
-    _lists: dict[str, bytes] = field(default_factory=dict)
+    _lists: PackedValues = field(default_factory=PackedValues)
     _sellers: dict[str, bytes] = field(default_factory=dict)
-    _recommended: dict[str, bytes] = field(default_factory=dict)
+    _recommended: PackedValues = field(default_factory=PackedValues)
     _profiles: dict[str, set[str]] = field(default_factory=dict)
     _changed: set[str] = field(default_factory=set)
     _served: set[str] = field(default_factory=set)
@@ -81,18 +82,22 @@ class KindModel:
     taken_sellers: int = 0
     taken_qualities: int = 0
 
-    def packed_list(self, item_id: str) -> bytes | None:
-        """Return an item's list as it is kept, compressed; None if it has none."""
-        return self._lists.get(item_id)
+    def list_version(self, item_id: str) -> int | None:
+        """Return the number of an item's list, which is another one for every list; None if it has none."""
+        return self._lists.version(item_id)
 
-    def packed_recommendations(self, customer_id: str, profile_id: str | None = None) -> bytes | None:
-        """Return what is published for a customer or a profile as it is kept; None if nothing is."""
-        return self._recommended.get(key_of(customer_id, profile_id))
+    def recommendations_version(self, customer_id: str, profile_id: str | None = None) -> int | None:
+        """Return the number of what is published for a customer or a profile; None if nothing is."""
+        return self._recommended.version(key_of(customer_id, profile_id))
 
     def related(self, item_id: str) -> RelatedItems | None:
-        """Return an item's list, None if it has none."""
-        packed = self._lists.get(item_id)
-        return None if packed is None else decode_related(unpack(packed))
+        """Return an item's list, None if it has none that can be decoded."""
+        value = self._lists.get(item_id)
+        try:
+            return None if value is None else decode_related(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._remove_list(item_id)
+            return None
 
     def sellers(self, category: str | None, *, trending: bool) -> Sellers | None:
         """Return bestsellers or trending items, of everything or of a category; None if there are none."""
@@ -107,8 +112,8 @@ class KindModel:
 
     def recommendations(self, customer_id: str, profile_id: str | None = None) -> Recommendations | None:
         """Return what is published for a customer or a profile, None if nothing is."""
-        value = self.packed_recommendations(customer_id, profile_id)
-        answer = None if value is None else decode_recommendations(unpack(value))
+        value = self._recommended.get(key_of(customer_id, profile_id))
+        answer = None if value is None else decode_recommendations(value)
         return (
             answer
             if answer and (answer.customer_id, answer.profile_id) == (customer_id, profile_id)
@@ -130,12 +135,15 @@ class KindModel:
         self.taken_lists += 1
         self._changed.add(item_id)
         if value is None:
-            self._lists.pop(item_id, None)
-            self.buyers.pop(item_id, None)
+            self._remove_list(item_id)
             return
-        self.buyers[item_id] = _decode_head(value).buyers
-        # a copy: what the compressor gives is cut from a block as large as the list, with a hole behind it
-        self._lists[item_id] = bytes(memoryview(pack(value)))
+        entries = value.find(_ENTRIES)
+        self.buyers[item_id] = _decode_head(value if entries < 0 else value[:entries] + b"}").buyers
+        self._lists.put(item_id, value)
+
+    def _remove_list(self, item_id: str) -> None:
+        self._lists.remove(item_id)
+        self.buyers.pop(item_id, None)
 
     def take_sellers(self, key: str, value: bytes | None) -> None:
         """Take in a record of the bestsellers topic."""
@@ -148,15 +156,14 @@ class KindModel:
     def take_recommendations(self, key: str, value: bytes | None) -> None:
         """Take in a record of the recommendations topic."""
         if value is None:
-            self._recommended.pop(key, None)
+            self._recommended.remove(key)
             self._profiles.pop(key, None)
             return
         whose = _decode_whose(value)
         self._served.add(whose.customer_id)
         if whose.profile_id is not None:
             self._profiles.setdefault(whose.customer_id, set()).add(whose.profile_id)
-        # most are a hundred entries with their reasons, which take a quarter of it compressed
-        self._recommended[key] = bytes(memoryview(pack(value)))
+        self._recommended.put(key, value)
 
     def take_quality(self, key: str, quality: Quality) -> None:
         """Take in a record of hit rates."""

@@ -85,7 +85,8 @@ class Settings(BaseSettings):
     catch_up_ms: int = Field(
         15_000,
         ge=10,
-        description="the same while a backlog is counted: purchases older than twice staleness_ms",
+        description="the same at the beginning of a backlog (purchases older than twice staleness_ms); while"
+        " it is counted, lists are refreshed ever more rarely",
     )
     progress_ms: int = Field(1_000, ge=50, description="time between two reports of how far a worker is")
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored again")

@@ -19,15 +19,16 @@ async def in_thread(
 
     A thread cannot be stopped, and whoever cancels assumes that nobody uses the machine any more.
     """
-    return await _whole(asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs)))
+    return await whole(asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs)))
 
 
-async def in_thread_of(threads: ThreadPoolExecutor, function: Callable[[], Result]) -> Result:
-    """Do as `in_thread` does, in a thread of the given pool."""
-    return await _whole(asyncio.get_running_loop().run_in_executor(threads, function))
+def begin_in(threads: ThreadPoolExecutor, function: Callable[[], Result]) -> asyncio.Future[Result]:
+    """Let a thread of the given pool call a function; await the result with `whole`."""
+    return asyncio.get_running_loop().run_in_executor(threads, function)
 
 
-async def _whole(running: asyncio.Future[Result]) -> Result:
+async def whole(running: asyncio.Future[Result]) -> Result:
+    """Return the result of what runs in a thread; when cancelled, end only after it has."""
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

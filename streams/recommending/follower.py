@@ -215,10 +215,11 @@ class BoardFollower:
             self._wake()
 
     def _take_lists(self, board: Board, records: list[Any]) -> None:
-        for first in range(0, len(records), LISTS_AT_ONCE):
-            some = records[first : first + LISTS_AT_ONCE]
+        # of several lists of an item only the last one is read
+        newest = list({record.key or b"": record.value for record in records}.items())
+        for first in range(0, len(newest), LISTS_AT_ONCE):
             with board.related.lock:
-                board.lists.take([(record.key or b"", record.value) for record in some])
+                board.lists.take(newest[first : first + LISTS_AT_ONCE])
 
     def _take_popularity(self, board: Board, records: list[Any]) -> None:
         found: list[ItemPopularity] = []

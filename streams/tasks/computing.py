@@ -6,6 +6,7 @@ sends what follows.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from faust.types import TP
 
 from streams.kafka.outbox import Record
-from streams.process.threads import in_thread_of
+from streams.process.threads import begin_in, whole
 from streams.tasks.items import ItemTask
 from streams.tasks.passes import WaitingCounts
 from streams.tasks.refresh import Ranked
@@ -70,6 +71,13 @@ class Listed:
         return bool(self.batches) or self.counts.since > 0 or self.settled >= 0
 
 
+Applied = tuple[list[Transferred], list[AppliedChunk], list[Transferred]]
+"""What is to be transferred before what follows from chunks, that, and what is to be transferred after it."""
+
+Counted = tuple[list[AppliedChunk], list[Listed]]
+"""What follows from chunks of deltas, and the lists to be published."""
+
+
 class Computing:
     """The thread, and what it does with the open tasks of a worker.
 
@@ -89,9 +97,16 @@ class Computing:
         """End the thread."""
         self._thread.shutdown(wait=False)
 
+    def begin(self, function: Callable[..., Result], *args: Any) -> asyncio.Future[Result]:
+        """Let the thread call a function, after those that it was given before.
+
+        The result is to be awaited with `streams.process.threads.whole`.
+        """
+        return begin_in(self._thread, partial(function, *args))
+
     async def in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
         """Call a function in the thread."""
-        return await in_thread_of(self._thread, partial(function, *args))
+        return await whole(self.begin(function, *args))
 
     def item_tasks(self) -> list[ItemTask]:
         """Return the open tasks of deltas."""
@@ -101,9 +116,7 @@ class Computing:
         """Return the open tasks of history changes."""
         return [task for task in self._tasks.values() if isinstance(task, CrossingTask)]
 
-    def apply_all(
-        self, chunks: Sequence[tuple[Task, Chunk]]
-    ) -> tuple[list[Transferred], list[AppliedChunk], list[Transferred]]:
+    def apply_all(self, chunks: Sequence[tuple[Task, Chunk]]) -> Applied:
         """Return what follows from the chunks, and what is to be transferred before and after it."""
         begin = time.thread_time()
         before = self._due()
@@ -126,9 +139,7 @@ class Computing:
             applied.append(AppliedChunk(task, chunk, task.position, outgoing))
         return applied
 
-    def count_and_rank(
-        self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
-    ) -> tuple[list[AppliedChunk], list[Listed]]:
+    def count_and_rank(self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float) -> Counted:
         """Count deltas, and rank the lists that follow.
 
         Parameters

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from faust.types import TP
 
-from streams.tasks.computing import AppliedChunk, Computing, Listed, Transferred
+from streams.process.threads import whole
+from streams.tasks.computing import Applied, AppliedChunk, Computing, Counted, Listed, Transferred
 from streams.tasks.items import ItemTask
 from streams.tasks.storing import Storing
 from streams.tasks.task import Task
@@ -139,17 +140,33 @@ class Cycle:
         chunks, self._inbox = self._inbox, []
         sources, deltas = self._sorted_out(chunks, begin)
         self._count_inbox()
-        await self._apply(context, sources)
-        await self._count(context, deltas, bool(chunks), begin)
+        computing = self.computing
+        # the thread goes on with the deltas while the loop sends what follows from the events
+        applying = self._begin_applying(sources)
+        counting = computing.begin(computing.count_and_rank, deltas, bool(chunks), begin)
+        try:
+            if applying is not None:
+                await self._apply(context, sources, applying)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await whole(counting)  # nobody else may use the machines before its end
+            raise
+        await self._count(context, deltas, counting)
         self._look_at_outstanding(context)
         await self._storing.save(context.settings.replay_ms / 1000, begin)
         await self._storing.shrink()
 
-    async def _apply(self, context: Context, sources: Sequence[tuple[Task, Chunk]]) -> None:
-        """Apply the chunks from which something is to be sent, and send it."""
+    def _begin_applying(self, sources: Sequence[tuple[Task, Chunk]]) -> asyncio.Future[Applied] | None:
+        """Begin to apply the chunks from which something is to be sent; return None if there is nothing."""
         if not sources and not any(task.is_due for task in self.computing.crossing_tasks()):
-            return
-        before, applied, after = await self.computing.in_thread(self.computing.apply_all, sources)
+            return None
+        return self.computing.begin(self.computing.apply_all, sources)
+
+    async def _apply(
+        self, context: Context, sources: Sequence[tuple[Task, Chunk]], applying: asyncio.Future[Applied]
+    ) -> None:
+        """Send what follows from the chunks that are applied."""
+        before, applied, after = await whole(applying)
         self._send_transfers(context, before)
         self._send(context, applied)
         self._send_transfers(context, after)
@@ -157,11 +174,10 @@ class Cycle:
             task.took_in()
 
     async def _count(
-        self, context: Context, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float
+        self, context: Context, deltas: Sequence[tuple[ItemTask, Chunk]], counting: asyncio.Future[Counted]
     ) -> None:
-        """Count deltas, and rank and send the lists that follow."""
-        computing = self.computing
-        applied, listed = await computing.in_thread(computing.count_and_rank, deltas, busy, begin)
+        """Send the lists that follow from deltas that are counted."""
+        applied, listed = await whole(counting)
         self._send(context, applied)
         for task in {task.tp: task for task, _ in deltas}.values():
             task.took_in()

@@ -163,8 +163,8 @@ class ItemTask(Task):
 
     @property
     def reached(self) -> Reached:
-        """The position up to which every list is exactly up to date."""
-        return (self.refresher.listed,)
+        """The position up to which every list is exactly up to date, and where it caught up."""
+        return (self.refresher.listed, self.caught_up)
 
     def progress(self, worker: str) -> Progress:
         """Return how far it is, and how fresh its lists are."""

@@ -9,8 +9,9 @@ rows that wait for longer, a few at a time: those of a backlog; those of the bac
          within the sweep bound every list is scored with the popularity of the day; or, when a SETTLE message
          asks for it, all rows, each brought exactly up to date
 
-While a backlog is counted, what is counted is older than any list anyhow. Then there are only passes, one
-each `catch_up_ms`, so that a row is ranked once however often it changed (docs/decisions/0006).
+While a backlog is counted, what is counted is older than any list anyhow. Then there are only passes, so that
+a row is ranked once however often it changed: the first after `catch_up_ms`, the next ones when the backlog
+has been counted for three times as long as at the last one (docs/decisions/0006).
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ LOOK_S = 1.0  # between looks for other writers
 COUNTING_S = 0.5  # if nothing was counted for so long, there is no backlog
 HOLD_S = 5.0  # passes wait at most so long for a settling, which ranks every row anyway
 PASS_AGE = 0.7  # share of `catch_up_ms`: how old a count may be when the pass that lists it begins
+PASS_GROWTH = 2.0  # and how old in a backlog, in times of how long the backlog had been counted before it
 
 
 class Ranked(NamedTuple):
@@ -81,7 +83,7 @@ class Refresher:
         self._settle_at = -1
         self._held_until = 0.0  # passes are held until then, for a settling that was asked for
         self._lag_ms = 0.0  # age of the newest events counted
-        self._counted_at = float("-inf")
+        self._counted_at = self._behind_since = float("-inf")
         self._sweep = Sweep(0.8 * context.settings.sweep_ms / 1000)
         self._written: Written | None = None
         self.latency, self.staleness = Latency(), Longest()
@@ -93,10 +95,13 @@ class Refresher:
 
     def counted(self, events: int, published_ms: float | None) -> None:
         """Note that a message was applied; its lists are due."""
+        behind, now = self.behind, time.monotonic()
         if published_ms is not None and events:
             self._lag_ms = time.time() * 1000 - published_ms
             self._counts.events.append((published_ms, events))
-        self._counted_at = time.monotonic()
+        self._counted_at = now
+        if not behind:
+            self._behind_since = now
         self._counts.since = self._counts.since or self._counted_at
 
     def expect_settling(self) -> None:
@@ -184,7 +189,7 @@ class Refresher:
             position, self._settle_at = self._settle_at, -1
             self._pass = Pass(np.arange(machine.row_count), self._take_counts(), position)
             return
-        if self.behind and (now - self._counts.since) * 1000 < PASS_AGE * self._context.settings.catch_up_ms:
+        if self.behind and now - self._counts.since < self._pass_age_s:
             return
         rows = machine.waiting()
         if len(rows):
@@ -193,6 +198,12 @@ class Refresher:
             self._pass = Pass(rows, WaitingCounts(), swept=True)
         elif self._counts.since:  # what was counted changed no list
             self._pass = Pass(rows, self._take_counts())
+
+    @property
+    def _pass_age_s(self) -> float:
+        """How old the oldest count that is in no list may be in a backlog before a pass begins."""
+        counted_s = self._counts.since - self._behind_since
+        return max(PASS_AGE * self._context.settings.catch_up_ms / 1000, PASS_GROWTH * counted_s)
 
     def _take_counts(self) -> WaitingCounts:
         counts, self._counts, self._overflowed = self._counts, WaitingCounts(), False

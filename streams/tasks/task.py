@@ -73,6 +73,8 @@ class Task(abc.ABC):
         What follows from its log and is on its way to Kafka.
     checkpointing : asyncio.Lock
         It is held while a checkpoint is taken.
+    caught_up : int
+        The offset at which the task last came to the end of its log after there had been more than it got.
     """
 
     memory_share = 0.0
@@ -85,6 +87,8 @@ class Task(abc.ABC):
         self.saver: Saver
         self.store: RocksStore
         self.checkpointing = asyncio.Lock()
+        self.caught_up = -1
+        self._more = False  # whether the log had more than the last chunk
         self._whole = True  # no chunk is applied in part
         self._loops: list[asyncio.Task[None]] = []
         self._closing = False
@@ -107,7 +111,7 @@ class Task(abc.ABC):
     @property
     def reached(self) -> Reached:
         """What is reported as soon as it changes, because somebody may wait for it."""
-        return ()
+        return (self.caught_up,)
 
     @property
     def position(self) -> int:
@@ -159,6 +163,9 @@ class Task(abc.ABC):
         new = chunk.records if chunk.start == position else [r for r in chunk.records if r.offset >= position]
         outgoing = self.apply(chunk, new)
         self._whole = True
+        if self._more and chunk.left == 0:
+            self.caught_up = chunk.end
+        self._more = chunk.left > 0
         outgoing.records += self._dead_letters(outgoing.refused)
         return outgoing
 
