@@ -8,6 +8,7 @@ import time
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from alsobought.clients import RECENT
 from streams.kafka.follower import Follower
@@ -94,7 +95,7 @@ class Meter:
                 if self._console.is_terminal:
                     if time.monotonic() >= due - LINE_EVERY_S + 1:
                         due = time.monotonic() + LINE_EVERY_S
-                        live.update(self._line(), refresh=True)
+                        live.update(Text(self._line(), no_wrap=True, overflow="ellipsis"), refresh=True)
                 elif time.monotonic() >= due:
                     due += LINE_EVERY_S
                     self._console.print(self._line(), soft_wrap=True)
@@ -113,16 +114,15 @@ class Meter:
         s = max(now - at, 1e-3)
         newest = [p for p in self._newest.values() if p.latency_p50_ms >= 0]
         fresh = (
-            f"{statistics.median(p.latency_p50_ms for p in newest):,.0f} ms p50,"
-            f" {max(p.latency_p99_ms for p in newest):,.0f} ms p99 to a changed list"
+            f"to a list {statistics.median(p.latency_p50_ms for p in newest):,.0f} ms p50,"
+            f" {max(p.latency_p99_ms for p in newest):,.0f} ms p99"
             if newest
-            else "no latency reported just now"
+            else "no latency reported"
         )
         if self._waiting and (events, updates) == (events_now, updates_now):
             first, *others = self._waiting.split("; ")
             fresh = f"waiting: {first}" + (f", and {len(others)} more" if others else "")
         return (
-            f"{now:5.0f} s  {(events_now - events) / s:>9,.0f} events/s"
-            f"  {(updates_now - updates) / s:>11,.0f} pair updates/s"
-            f"  {self._done('lists'):>9,} lists  {fresh}"
+            f"{now:4.0f} s {(events_now - events) / s:>7,.0f} events/s"
+            f" {(updates_now - updates) / s:>10,.0f} pairs/s {self._done('lists'):>8,} lists  {fresh}"
         )
