@@ -1,7 +1,7 @@
 """The item machine's kernel: it counts pairs, by applying deltas to rows.
 
-`count` applies the events of a message, `run` adds their pairs to rows, and `_unpair` takes pairs back when an
-item left a history. `state.customers.pairing` found the pairs.
+`count` applies the events of a message, `run` adds their pairs to rows, and `_unpair` takes pairs back when
+an item left a history. `state.customers.pairing` found the pairs.
 """
 
 from __future__ import annotations

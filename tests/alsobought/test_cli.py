@@ -1,4 +1,4 @@
-"""Every command has help; what goes wrong is reported in a line, with status 1 and no traceback."""
+"""Every command has help, and reports an error in one line, with status 1 and no traceback."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_without_a_stack_it_says_how_to_start_one(words: tuple[str, ...], tmp_pa
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 @pytest.mark.timeout(30)
 def test_a_wrong_address_is_named(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count()  # each look at it finds that a second has passed
+    clock = itertools.count()  # each reading of the clock is a second later
     passing = SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _seconds: None)
     monkeypatch.setattr("streams.broker.topics_admin.time", passing)
     result = run(*words, "--kafka", CLOSED)

@@ -1,4 +1,4 @@
-"""The demo's lines: one for each change of a shown item's list, up to a number of them."""
+"""The demo prints one line for each change of a shown item's list, up to a limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _list(item: str, buyers: int, *related: str) -> TopicRecord:
 
 
 class _Records:
-    """Instead of a follower: what it hears, poll by poll."""
+    """A stand-in for a follower that returns given records, poll by poll."""
 
     polls: tuple[list[TopicRecord], ...] = ()
 

@@ -1,4 +1,4 @@
-"""`alsobought evaluate`: from a file to numbers and a page."""
+"""Tests of `alsobought evaluate`, from a file to numbers and a page."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_read_takes_what_was_bought_in_order_of_time(tmp_path: Path) -> None:
     bought = [m for m in messages if m.type != "return"]
     assert len(messages) > len(bought) > len(events) == len(kept) > 100
     assert events.time_ms.tolist() == [m.timestamp for m in kept]
-    # numbers stand for names one to one
+    # each number stands for one name
     for numbers, names in (
         (events.customer.tolist(), [m.customer_id for m in kept]),
         (events.item.tolist(), [m.item_id for m in kept]),

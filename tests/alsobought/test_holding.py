@@ -1,4 +1,4 @@
-"""What holds of a log, against the histories of the machine that workers count with."""
+"""The events of a log that hold are compared with the histories of the machine that workers use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`alsobought publish` to a real Kafka: what is sent, in which order, of which source; what is refused."""
+"""Tests of `alsobought publish` to a real Kafka: what it sends, in which order and from which source, and
+what it refuses.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ NOON = 1_769_860_800
 
 @pytest.fixture(scope="module")
 def kafka(new_kafka: Callable[[], EmbeddedKafka]) -> EmbeddedKafka:
-    """One for all tests of this file: each looks at what is new."""
+    """Return a Kafka for all tests of this file; each test reads only new records."""
     return new_kafka()
 
 
@@ -41,7 +43,7 @@ def run(kafka: EmbeddedKafka, *words: object, stdin: str | None = None) -> Resul
 
 
 class Purchases:
-    """What comes to the topic from one question to the next."""
+    """Read the records that came to the topic since the last call."""
 
     def __init__(self, kafka: EmbeddedKafka) -> None:
         self._kafka = kafka
@@ -76,7 +78,7 @@ def test_files_are_sent_in_order_of_time_and_say_where_they_are_from(
     assert len(source) >= 12
 
     assert run(kafka, "publish", "purchases", path).exit_code == 0
-    assert topic.new() == first  # the same source and sequences: a worker counts none of them again
+    assert topic.new() == first  # source and sequences are the same, so a worker counts none of them again
 
     assert run(kafka, "publish", "purchases", path, "--again").exit_code == 0
     assert {(event.source, event.sequence) for event in topic.new()} == {(None, None)}

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM reach a command at whatever moment they come."""
+"""Ctrl-C and SIGTERM reach a command at every moment."""
 
 import asyncio
 import os
@@ -13,11 +13,11 @@ from alsobought.signals import interruptible, run_until_signalled
 
 
 class Thing:
-    """Something to collect."""
+    """An object for the garbage collector."""
 
 
 def wait_in_vain() -> None:
-    """Return only if no signal ends the waiting."""
+    """Wait, and return only if no signal ends the waiting."""
     threading.Event().wait(30)
 
 
@@ -75,7 +75,7 @@ def test_a_signal_cancels_what_runs_in_a_loop_and_lets_it_clean_up(number: int) 
             os.kill(os.getpid(), number)
             await asyncio.sleep(30)
         finally:
-            os.kill(os.getpid(), number)  # what is being stopped is stopped once
+            os.kill(os.getpid(), number)  # a command that is stopping is not stopped again
             await asyncio.sleep(0.01)
             other.cancel()
             await other

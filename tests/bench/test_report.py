@@ -1,4 +1,4 @@
-"""The results of benches become a table of targets and a section of the page."""
+"""Results of benches become a table of targets and a section of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes of an evaluation: side by side as one after the other; what one that fails leaves."""
+"""Processes of an evaluation give the same results side by side and in turn, and may fail singly."""
 
 from __future__ import annotations
 

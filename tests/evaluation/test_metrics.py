@@ -27,10 +27,11 @@ def test_measured_by_hand() -> None:
     assert measured.hit == pytest.approx(1 / 3)
     assert measured.hit_by_cutoff == [measured.hit]
     assert measured.precision == pytest.approx((2 / 2 + 0 + 0) / 3)
-    assert measured.coverage == 4 / 4  # of items 0 to 3; item 4 came later
+    assert measured.coverage == 4 / 4  # purchases of items 0 to 3; item 4 came later
     surprise = {0: -math.log2(3 / 4), 1: 2.0, 2: 1.0, 3: 2.0}
     assert measured.novelty == pytest.approx(np.mean([surprise[i] for i in (1, 3, 0, 2, 0)]))
-    assert measured.bestsellers_share == pytest.approx(2 / 5)  # of two weeks: items 2 and 3
+    # the bestsellers of two weeks are items 2 and 3
+    assert measured.bestsellers_share == pytest.approx(2 / 5)
 
 
 def test_hit_is_the_mean_over_cutoffs_however_many_were_asked() -> None:
@@ -48,7 +49,9 @@ def test_standard_error_of_one_cutoff_is_that_of_a_share() -> None:
 
 
 def test_standard_error_knows_that_customers_are_asked_again() -> None:
-    """A customer with the same answer at each cutoff adds no evidence; one with different answers does."""
+    """A customer with the same answer at each cutoff adds no evidence, and one with different answers
+    does.
+    """
     rng = np.random.default_rng(1)
     customers = np.arange(400, dtype=np.int32)
     once = rng.random(400) < 0.3

@@ -1,4 +1,6 @@
-"""What a chronological network says, against plain Python; and recommending with it and without."""
+"""The predictions of a chronological network are compared with plain Python; recommending with and without
+it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ HIDDEN = 7
 
 
 def model_of(world: World, seed: int, *, version: int = 1) -> ChronologicalModel:
-    """A model of four in five items of the world, and of some that it has never seen; in another order."""
+    """Return a model of four in five items of the world, and of some other items, in another order."""
     rng = np.random.default_rng(seed)
     names = [name for name in world.related.items if rng.random() < 0.8] + [
         f"unheard of {n}" for n in range(20)
@@ -33,7 +35,7 @@ def model_of(world: World, seed: int, *, version: int = 1) -> ChronologicalModel
 
 
 def shortlist(world: World, model: ChronologicalModel) -> dict[str, int]:
-    """What the model knows and sells, with its purchases; ties in the order of the related lists."""
+    """Return the items that the model knows and that sell, with purchases; ties as in the related lists."""
     sold = world.counts.recent[14, 0]
     known = [
         y for y in world.related.items if sold[y] and y not in world.gone and model.items.get(y) is not None
@@ -42,7 +44,7 @@ def shortlist(world: World, model: ChronologicalModel) -> dict[str, int]:
 
 
 def lifts(world: World, model: ChronologicalModel, history: list[Purchased]) -> dict[str, float]:
-    """By the formulas, number by number; of every item that the model knows."""
+    """Return the lift of every item that the model knows, by the formulas."""
     rows = {y: n for n, y in enumerate(model.items)}
     newest = [b.item_id for b in sorted(history, key=lambda b: -b.last_ms) if b.item_id in rows][:120]
     if not newest:
@@ -174,7 +176,7 @@ def test_a_prediction_is_shown_as_one_and_what_is_gone_is_not() -> None:
 
     before = shown()
     assert before
-    world.take_away(before[:1])  # the shortlist is not made anew yet
+    world.take_away(before[:1])  # the shortlist is not yet made anew
     assert before[0] not in shown()
 
 

@@ -1,4 +1,4 @@
-"""The ranker: its gradient by finite differences, the step, odd data, drift, and what survives a restart."""
+"""Tests of the ranker: its gradient by finite differences, the step, odd data, drift, and restarts."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def example(
 
 
 def standard(x: Floats, variance: Floats) -> Floats:
-    """What the weights are of: deviations from the candidates' mean, cut off."""
+    """Return what weights multiply: standardised deviations from the candidates' mean, within the limit."""
     z = (x - x.mean(axis=0)) / np.sqrt(variance + LEAST_VARIANCE)
     clipped: Floats = np.clip(z, -LARGEST_DEVIATION, LARGEST_DEVIATION)
     return clipped
 
 
 def loss(w: Floats, z: Floats, hits: np.ndarray[tuple[int], np.dtype[np.bool_]], *, any_of: bool) -> float:
-    """Cross-entropy with the hits' uniform distribution; or of any hit."""
+    """Return the cross-entropy with the uniform distribution over hits, or that of any hit."""
     scores = [math.fsum(a * b for a, b in zip(w, row, strict=True)) for row in z]
     logs = [s - max(scores) - math.log(math.fsum(math.exp(t - max(scores)) for t in scores)) for s in scores]
     of_hits = [logp for logp, hit in zip(logs, hits, strict=True) if hit]
@@ -53,7 +53,7 @@ def loss(w: Floats, z: Floats, hits: np.ndarray[tuple[int], np.dtype[np.bool_]],
 def gradient(
     w: Floats, z: Floats, hits: np.ndarray[tuple[int], np.dtype[np.bool_]], *, any_of: bool
 ) -> Floats:
-    """By finite differences."""
+    """Return the gradient by finite differences."""
     h = 1e-5
     steps = np.eye(len(w)) * h
     return np.array([
@@ -70,7 +70,7 @@ def test_a_lesson_is_adagrads_step_down_the_loss(any_of: bool) -> None:
     for n in range(40):
         x, hits = example(rng)
         variances.append([np.var(column) for column in x.T])
-        # fewer cases than are remembered: the plain mean
+        # with fewer examples than are remembered, this is the plain mean
         mean = np.mean(variances, axis=0)
         z = standard(x, mean)
         g = gradient(weights, z, hits, any_of=any_of)
@@ -118,7 +118,7 @@ def test_the_scale_remembers_the_last_cases() -> None:
 def stream(
     rng: np.random.Generator, truth: Floats
 ) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """A customer who takes what the truth says, roughly."""
+    """Yield examples of a customer who takes roughly what the true weights say."""
     x = rng.normal(size=(30, len(NAMES)))
     hits = np.zeros(30, np.bool_)
     hits[np.argmax(x @ truth + rng.gumbel(size=30))] = True
@@ -126,7 +126,7 @@ def stream(
 
 
 def hit_rate(ranker: Ranker, rng: np.random.Generator, truth: Floats, cases: int) -> float:
-    """Of the first six, as they are learnt."""
+    """Return the hit rate of the first six, while learning."""
     found = 0
     for _ in range(cases):
         x, hits = stream(rng, truth)
@@ -143,7 +143,7 @@ def test_it_learns_and_recovers_after_a_drift(any_of: bool) -> None:
     hit_rate(ranker, rng, truth, 8000)
     best = hit_rate(ranker, rng, truth, 1000)
     assert best > 0.85
-    truth *= (1, 1, 1, 1, -1)  # what drew customers repels them now
+    truth *= (1, 1, 1, 1, -1)  # what attracted customers repels them now
     assert hit_rate(ranker, rng, truth, 100) < best - 0.3
     hit_rate(ranker, rng, truth, 1500)
     assert hit_rate(ranker, rng, truth, 1000) > best - 0.03
@@ -175,7 +175,7 @@ def test_odd_data_changes_nothing() -> None:
 
 
 def test_a_flood_of_data_at_the_edge_stays_finite_and_is_forgotten() -> None:
-    """Constant features, huge ones, all the same candidates, hits that contradict one another."""
+    """The data have constant and huge features, equal candidates, and hits that contradict one another."""
     rng = np.random.default_rng(6)
     truth = np.array([1.5, -1.0, 0.5, 0.0, 2.0])
     for any_of in (False, True):
@@ -204,7 +204,7 @@ def test_weights_have_a_limit() -> None:
 
 
 def test_first_lessons_leave_every_score_in_range() -> None:
-    """Features that do not vary, or hardly, or by a thousand, in whichever of the first training steps."""
+    """In the first training steps, features may not vary, vary little, or vary by a thousand."""
     rng = np.random.default_rng(11)
     for name, start in (("new", START_NEW), ("all", START_ALL)):
         for _ in range(30):
@@ -224,13 +224,13 @@ def test_first_lessons_leave_every_score_in_range() -> None:
 
 
 def test_a_feature_that_hardly_varied_at_first_does_not_decide_alone() -> None:
-    """A shop's first customer who comes back has owned items that are all alike."""
+    """The first customer who comes back has owned items that are all alike."""
     rng = np.random.default_rng(12)
     scale = np.sqrt([USUAL.get(name, 0.1) for name in FEATURES])
     for _ in range(20):
         ranker = new_rankers()["all"]
         x = np.tile(rng.normal(size=len(FEATURES)) * scale, (12, 1))
-        x += 1e-3 * rng.normal(size=x.shape)  # as purchases of the same minutes differ
+        x += 1e-3 * rng.normal(size=x.shape)  # the difference of purchases in the same minutes
         hits = np.arange(12) < 2
         for training_steps in range(1, 21):
             ranker.learn(x, hits)
@@ -265,7 +265,7 @@ def test_restore_of_other_features() -> None:
 
 
 def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump() -> None:
-    """As that of a model that is not there yet: constant for long, then informative."""
+    """Like the feature of a model that does not exist yet, it is constant for long, and then informative."""
     rng, truth = np.random.default_rng(9), np.array([1.5, -1.0, 0.5, 0.0, 2.0])
     with_it, without = Ranker.new((*NAMES, "late"), {}, {"late": 0.1}), Ranker.new(NAMES, {})
     for _ in range(3000):
@@ -278,7 +278,7 @@ def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump(
     found = {"with": 0, "without": 0}
     for n in range(600):
         x, hits = stream(rng, truth)
-        noise = 0.3 * rng.normal(size=(len(x), 1))  # says nothing, and does no harm
+        noise = 0.3 * rng.normal(size=(len(x), 1))  # the feature is not informative, and does no harm
         wide = np.column_stack([x, noise])
         found["with"] += bool(hits[np.argsort(-with_it.scores(wide))[:6]].any())
         found["without"] += bool(hits[np.argsort(-without.scores(x))[:6]].any())
@@ -309,7 +309,7 @@ def test_weights_of_before_a_feature_are_adopted_and_it_begins() -> None:
     squared = new.squares[5]
     assert new.weights[5] == pytest.approx(RATE * math.sqrt(squared / (squared + FIRST_SQUARES)))
     assert new.variance[5] == pytest.approx(late[:, 5].var())
-    # an old worker takes the weights of a new one, and passes over what it does not know
+    # an old worker takes the weights of a new one, and ignores what it does not know
     old.adopt(new.state())
     assert old.weights.tolist() == new.weights[:5].tolist()
 
@@ -325,7 +325,7 @@ def test_average() -> None:
     for n, name in enumerate(NAMES):
         for column in range(3):
             rows = [r.state()["features"][name][column] for r in rankers]
-            expected = rows[1] / 3 + rows[2] * 2 / 3  # by their cases; the first has none
+            expected = rows[1] / 3 + rows[2] * 2 / 3  # weighted by their training steps; the first has none
             assert mean["features"][name][column] == pytest.approx(expected, rel=1e-6), (n, column)
     same = average([rankers[1].state()])
     assert {k: pytest.approx(v) for k, v in rankers[1].state()["features"].items()} == same["features"]

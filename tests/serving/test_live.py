@@ -1,4 +1,4 @@
-"""`/api/live`: pulses, what is watched, and who reads too slowly."""
+"""Tests of `/api/live`: pulses, changes of what is watched, and listeners that are too slow."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_pulse_is_rates_of_the_last_seconds() -> None:
 
 
 async def serve(model: ReadModel, ask: Callable[[Live, str], Awaitable[None]]) -> None:
-    """Serve a `Live` without its clock: a test ticks."""
+    """Serve a `Live` without its clock; the test makes it tick."""
     beat = Live(model)
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -124,7 +124,8 @@ def test_many_listeners_cost_one_encoding_and_hear_what_they_watch() -> None:
                 model.take(message.topic, message.key.encode(), message.value, 0)
             before = beat.encoded
             beat.tick(2.0, 2.0)
-            assert beat.encoded - before == 3  # the pulse, tea and ann; neither jam nor bob is watched
+            # this is the pulse, tea and ann; neither jam nor bob is watched
+            assert beat.encoded - before == 3
             for event, content in await asyncio.gather(*map(heard, answers)):
                 assert (event, content["at_ms"]) == ("pulse", 2000)
                 changed = [item["item_id"] for item in content["changed"]["bought"]]

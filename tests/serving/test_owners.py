@@ -1,4 +1,4 @@
-"""Asking the recommender that has a customer, wherever a producer has put the customer's events."""
+"""Tests of asking the recommender that has a customer, in whichever partition the events are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUESTION: dict[str, object] = {"kind": None, "k": 3, "shelf": "all", "profile": 
 
 @pytest.fixture
 def recommenders() -> Iterator[list[FakeRecommender]]:
-    """One for each partition, that of the customer's id first."""
+    """Start a recommender for each partition, that of the customer's id first."""
     some = [FakeRecommender() for _ in range(PARTITIONS)]
     yield some
     for recommender in some:
@@ -32,7 +32,7 @@ def recommenders() -> Iterator[list[FakeRecommender]]:
 
 
 def ask(addresses: list[str]) -> Recommendations | None:
-    """The answer, where these hold the partitions from the customer's on."""
+    """Return the answer when these hold the partitions, beginning with the customer's."""
     model = ReadModel(LISTED)
     for n, address in enumerate(addresses):
         task = f"{REPORTED}{PURCHASES.name}-{(OWN + n) % PARTITIONS}"

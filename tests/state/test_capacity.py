@@ -20,7 +20,7 @@ MINUTE = 25_000_000
 def _oracle(
     pairs: list[tuple[int, int, int]], capacity: int
 ) -> tuple[dict[int, tuple[int, int, float]], int, float]:
-    """Entries, how many were dropped, and the largest F dropped."""
+    """Return the entries, how many were dropped, and the largest F that was dropped."""
     entries: dict[int, tuple[int, int, float]] = {}
     dropped, lost = 0, 0.0
     for neighbour, after, minute in pairs:
@@ -51,7 +51,7 @@ def test_a_full_row_drops_its_least(capacity: int, neighbours: int) -> None:
     assert dropped > 0
     assert rows.heads[0, rw.DROPPED] == dropped
     assert rows.heads_f[0, rw.LOST] == lost
-    assert rows.heads[0, rw.MASS] == len(pairs)  # what was dropped still counts in the sum
+    assert rows.heads[0, rw.MASS] == len(pairs)  # dropped entries still count in the sum
 
 
 def test_counts_of_what_was_never_dropped_stay_exact() -> None:

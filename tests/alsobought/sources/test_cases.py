@@ -1,4 +1,6 @@
-"""Files as real shops and their tools have written them: what is read, what is refused, and what is said."""
+"""Files like those that real shops and their tools write: these tests check what is read and refused, and the
+messages.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ def test_what_a_worker_would_refuse_is_refused_with_its_place(name: str) -> None
 
 
 def test_what_lies_ahead_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_768_000_000 * 10**9  # January 2026; the file has June 2027
+    now = 1_768_000_000 * 10**9  # this is January 2026, and the file has June 2027
     monkeypatch.setattr(time, "time_ns", lambda: now)
     with pytest.raises(
         BadRowsError, match=r"2 rows(.|\n)*csv:2: .*2027-06-01T00:00:00: more than a day from now"
@@ -69,7 +71,7 @@ def test_future_times_are_judged_by_the_clock_of_each_batch(
     path = tmp_path / "sales.csv"
     path.write_text("customer_id,item_id,timestamp\n" + "ann,tea,2026-02-01\nann,tea,2026-02-03\n")
     monkeypatch.setattr("alsobought.sources.lines.CHUNK_BYTES", 50)
-    clock = iter([1_769_860_800 * 10**9, 1_770_033_600 * 10**9])  # two days pass between the rows
+    clock = iter([1_769_860_800 * 10**9, 1_770_033_600 * 10**9])  # the rows are two days apart
     monkeypatch.setattr(time, "time_ns", lambda: next(clock))
     assert sum(map(len, open_purchases(str(path)).messages())) == 2
 

@@ -1,4 +1,4 @@
-"""Events in order of time, by memory and by disk; and how a file published before is recognised."""
+"""Events are sorted by time, in memory and on disk, and a file that was published before is recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pipes, marks of byte order, line ends and encodings; and quotes that are wrong."""
+"""Tests of pipes, byte order marks, line ends, encodings and wrong quotes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROW = "ann,tea,1769860800"
 
 
 def _written(path: Path, content: bytes) -> threading.Thread:
-    """Write to a pipe, a byte at first."""
+    """Write to a pipe, a single byte first."""
 
     def write() -> None:
         with path.open("wb", buffering=0) as pipe:

@@ -1,4 +1,4 @@
-"""Popularity: the window of event time, late events, what is taken back, and what ranking reads."""
+"""Tests of popularity: the window of event time, late events, what is taken back, and what ranking reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ITEMS = 16
 
 
 class Plain:
-    """Purchases as they are, by buyer and item; the clock goes on with every one ever made."""
+    """Plain purchases by buyer and item; the clock advances with every purchase ever made."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[int, int], list[int]] = {}
@@ -52,7 +52,7 @@ class Plain:
 
 @pytest.mark.parametrize("step_days", [0.01, 0.5, 3.0, 20.0])
 def test_what_is_added_is_taken_back(step_days: float) -> None:
-    """While the window moves on with the newest event, and events are late."""
+    """The window moves on with the newest event meanwhile, and events are late."""
     rng = random.Random(int(step_days * 100))
     p, plain, now = pop.new_popularity(ITEMS), Plain(), FIRST
     for n in range(900):
@@ -144,7 +144,7 @@ def test_a_buyer_taken_back_is_a_change_though_another_comes() -> None:
     before = p.positions.copy()
     pop.take_buyer(p, 0, FIRST // DAY)
     pop.refresh_item(p, 0)
-    p.buyers[0] += 1  # of another customer, in another order
+    p.buyers[0] += 1  # these belong to another customer, in another order
     p.totals[pop.BUYERS] += 1
     assert pop.is_changed(p)
     assert not pop.is_stale(p)

@@ -1,4 +1,4 @@
-"""The view of popularity against machines that counted the events themselves, and which items are due."""
+"""The view of popularity is compared with machines that counted the events; tests of which items are due."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CATALOGUE = Source(1, 0)
 
 
 def record(machine: ItemMachine, item: int) -> ItemPopularity:
-    """What the owner of an item says of it, in plain Python."""
+    """Return the record that the owner of an item publishes, in plain Python."""
     p = machine.popularity
     newest = int(p.totals[pop.WATERMARK_MS]) // pop.DAY_MS
     days = [int(p.days[item, day % pop.DAYS]) for day in range(newest, newest - pop.DAYS, -1)]
@@ -35,17 +35,17 @@ def record(machine: ItemMachine, item: int) -> ItemPopularity:
 
 
 def said(machine: ItemMachine, changes: PopularityChanges) -> list[ItemPopularity]:
-    """The records that are due of a machine's own items."""
+    """Return the records of a machine's own items that are due."""
     return [record(machine, int(machine.tables.item_of[row])) for row in changes.take()]
 
 
 def check(view: PopularityView[Dictionary], machines: list[ItemMachine]) -> None:
-    """Every number of the view is the one that the item's machine counted."""
+    """Check that every number of the view is the one that the item's machine counted."""
     newest_ms = max(machine.watermark_ms for machine in machines)
     view.move_on(newest_ms)
     total = 0
     for machine in machines:
-        machine.take_in()  # its own window moves on, too
+        machine.take_in()  # the view's own window moves on, too
         items = machine.tables.item_of[: machine.row_count]
         numbers = [view.items.number(name) for name in machine.items.ids(items.tolist())]
         for column in ("buyers", "recent", "days", "first_days", "repeats"):
@@ -88,7 +88,7 @@ def test_only_what_changed_is_due_and_days_that_pass_are_no_change() -> None:
     one = last.__class__("c-new", "i-new", machine.watermark_ms + 40 * pop.DAY_MS)
     before = machine.row_count
     run.apply([one])
-    rows = changes.take()  # all days of the others have left the window
+    rows = changes.take()  # all days of the other items have left the window
     assert rows.tolist() == [before]
     assert machine.items.id(int(machine.tables.item_of[rows[0]])) == "i-new"
     machine.apply_availability(Availability(CATALOGUE, 0, 1, ["i-new"], np.zeros(1, np.uint8)))
@@ -111,7 +111,7 @@ def test_an_older_record_does_not_replace_a_newer_one_and_a_removed_item_begins_
     assert (view.popularity.buyers[0], view.popularity.recent[0]) == (0, 0)
     assert (view.popularity.first_days[0], view.popularity.recent_buyers[0]) == (0, 0)
     assert view.popularity.totals[pop.BUYERS] == 0
-    view.put([older])  # after a rebuild versions may be any
+    view.put([older])  # after a rebuild, versions may have any value
     assert view.popularity.buyers[0] == 4
 
 

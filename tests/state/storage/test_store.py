@@ -1,4 +1,4 @@
-"""One contract for all stores; what RocksDB adds."""
+"""Tests of the contract of all stores, and of what RocksDB adds."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_damaged_folder_is_an_error(tmp_path: Path) -> None:
 
 @contextmanager
 def _full_disk() -> Iterator[None]:
-    """Writes beyond the first 64 KiB of a file fail, as they do on a full disk."""
+    """Make writes beyond the first 64 KiB of a file fail, as they do on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, hard))
     try:
@@ -156,7 +156,8 @@ def test_a_full_disk_leaves_the_last_flush(tmp_path: Path) -> None:
     store.write([(b"a", None), *((b"%03d" % n, random.randbytes(1_000)) for n in range(200))])
     with _full_disk(), pytest.raises(StoreFull, match=rf"cannot write to {tmp_path}: .*Free some space"):
         store.flush(wait=True)
-    with pytest.raises(StoreFull, match="continues from what it last wrote"):  # the writer believes the rest
+    # the writer believes that the rest was written
+    with pytest.raises(StoreFull, match="continues from what it last wrote"):
         store.write([(b"c", b"3")])
     with pytest.raises(StoreFull, match="continues from what it last wrote"):
         store.flush(wait=True)
@@ -170,7 +171,7 @@ def test_a_full_disk_leaves_the_last_flush(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_noticed_without_a_flush(tmp_path: Path) -> None:
-    """What is in memory goes to the disk when there is much of it; what fails there fails a later write."""
+    """When much is in memory it is written to the disk, and an error there makes a later write fail."""
     store = RocksStore(tmp_path)
     store.write([(b"first", b"1")])
     store.flush(wait=True)
@@ -215,7 +216,7 @@ os.kill(os.getpid(), 9)
 
 
 def test_a_crash_leaves_all_writes_up_to_some_moment(tmp_path: Path) -> None:
-    """Without a log of RocksDB's own: in order, and at least up to the last flush."""
+    """This holds without RocksDB's own log: writes remain in order, and at least up to the last flush."""
     killed = subprocess.run([sys.executable, "-c", _WRITER, str(tmp_path)], check=False)
     assert killed.returncode == -signal.SIGKILL
     store = RocksStore(tmp_path)

@@ -1,4 +1,4 @@
-"""Purchases that are published late: none while nobody watches, and then all, over whatever crashes."""
+"""Purchases are published late: none while nobody watches, and then all, through any crashes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _cluster(
 
 
 def _come(cluster: CrossingCluster, side: int, events: list[Event]) -> None:
-    """Have further events published."""
+    """Publish further events."""
     cluster.events[side].extend(events)
     for event in events:
         cluster.logs[side][cluster.partition_of(event.customer_id)].append(event)
@@ -70,7 +70,9 @@ def _of_partition(cluster: CrossingCluster, events: list[Event], p: int) -> list
 
 
 def _returned_last(cluster: CrossingCluster) -> list[Event]:
-    """The newest purchases of all, returned and erased: only the newest time remains of them."""
+    """Return the newest purchases, and their return or erasure, so that only the newest time remains of
+    them.
+    """
     customers = [next(f"x{n}" for n in range(99) if cluster.partition_of(f"x{n}") == p) for p in range(2)]
     return [
         event
@@ -105,7 +107,7 @@ def test_purchases_that_nobody_watched_cost_nothing(seed: int) -> None:
 
 
 def test_who_watches_first_has_purchases_published_as_they_come() -> None:
-    """A machine that has applied nothing has nothing to make up for."""
+    """A machine that has applied nothing has nothing to transfer."""
     cluster = _cluster([])
     _come(cluster, WATCHED, _watched(3))
     cluster.finish()
@@ -122,7 +124,9 @@ def test_who_watches_first_has_purchases_published_as_they_come() -> None:
 
 @pytest.mark.parametrize("watching", [(0,), (1,), (0, 1)])
 def test_purchases_first_and_then_watches(watching: tuple[int, ...]) -> None:
-    """Also where somebody watches in one partition only: buyers and popularity are over all."""
+    """This holds also if somebody watches in one partition only, because buyers and popularity are over
+    all.
+    """
     cluster = _cluster(_bought(5))
     _come(cluster, BOUGHT, _returned_last(cluster))
     cluster.finish()
@@ -143,7 +147,7 @@ def test_purchases_first_and_then_watches(watching: tuple[int, ...]) -> None:
 
 
 def test_it_is_as_if_all_had_been_published_from_the_beginning() -> None:
-    """Every list of the two is the same, with its scores."""
+    """Every list of the two clusters is the same, with its scores."""
     late, early = (_cluster([]) for _ in range(2))
     bought, watched = _bought(8), _watched(8)
     _come(early, WATCHED, watched)
@@ -164,7 +168,7 @@ def test_it_is_as_if_all_had_been_published_from_the_beginning() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_any_interleaving_with_crashes_and_other_stores_is_the_oracle(seed: int) -> None:
-    """Purchases long before the first watch, faults all the while."""
+    """Purchases come long before the first watch, and faults at any time."""
     bought, budgets = _bought(seed, 2_000), (None, 3_000, 20_000) if seed % 2 else (None,)
     cluster = _cluster(bought[:1_200], seed, budgets)
     cluster.run()
@@ -183,7 +187,9 @@ def test_any_interleaving_with_crashes_and_other_stores_is_the_oracle(seed: int)
 
 
 def _asked(seed: int) -> CrossingCluster:
-    """All purchases are applied and stored, none are published, and partition 0 has been asked for its."""
+    """Return a cluster whose purchases are applied and stored but not published; partition 0 has been
+    asked.
+    """
     cluster = _cluster(_bought(seed), seed)
     _come(cluster, BOUGHT, _returned_last(cluster))
     cluster.finish()
@@ -232,7 +238,7 @@ def test_killed_after_any_part_before_it_is_stored_that_all_was_sent() -> None:
 
 
 def test_a_store_that_is_behind_what_was_published_and_one_ahead_of_it() -> None:
-    """Another host's store goes on, from before anything was published, and then the first one's again."""
+    """Another host's store, from before anything was published, goes on, and then the first one again."""
     cluster = _cluster(_bought(4))
     for p in range(PARTITIONS):
         cluster.apply_events(BOUGHT, p, 100)
@@ -286,7 +292,9 @@ def test_nothing_but_the_transfer_that_began_last_counts() -> None:
 
 
 def test_while_all_is_transferred_anew_events_do_not_count() -> None:
-    """They may be of one who thinks that it publishes: what was compared would not be what there is."""
+    """They may come from a machine that believes it publishes; then the comparison would not fit the
+    state.
+    """
     source = Source(BOUGHT, 0)
     events = [
         Event("ann", "milk", START_MS), Event("ann", "rum", START_MS),
@@ -322,7 +330,7 @@ def test_what_a_store_says_from_its_first_record_on() -> None:
     machine.apply(machine.batch([Event(f"c{n}", "tea", START_MS + n) for n in range(100)]))
     saver.step(0.0)
     assert saver.sweeping
-    again = opened().machine  # killed in its first sweep
+    again = opened().machine  # it is killed in its first sweep
     assert (again.silent, again.position, again.newest_ms) == (True, 0, START_MS + 99)
     saver.save_all()
     again = opened().machine
@@ -332,7 +340,7 @@ def test_what_a_store_says_from_its_first_record_on() -> None:
     again.silent = False
     CustomerSaver(again, store).save_all()
     assert (opened().machine.silent, opened().machine.published_from) == (False, 0)
-    # switched off for a while it remembers that it published nothing
+    # after it was switched off for a while, it remembers that it published nothing
     off = CustomerMachine(SETTINGS)
     off.recall({"silent": True, "published_from": 0})
     assert off.noted()["silent"]
@@ -343,7 +351,7 @@ def test_stores_of_before_machines_waited_go_on_publishing() -> None:
     waits = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0), waits=True)
     waits.recall(published_all.noted())
     assert not waits.silent
-    # a crossing machine that got watches has yet to ask; and if it got purchases, they are wanted
+    # a crossing machine that got watches still has to ask; if it got purchases, they are wanted
     crossing = CrossingMachine(SETTINGS)
     crossing.recall({"applied": 7, "ends": [[WATCHED, 0, 5]]})
     assert (crossing.watched, crossing.asked, crossing.wanted) == (True, False, False)

@@ -1,4 +1,4 @@
-"""The guard with a command that costs nothing; test_embedded_kafka.py has it with a JVM."""
+"""Tests of the guard with a cheap command; test_embedded_kafka.py tests it with a JVM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.broker import guard
 COMMAND = [sys.executable, "-I", "-S", guard.__file__]
 SLEEP = ["sleep", "600"]
 
-# Starts a guard, says the pids of what it guards and of a forked copy of itself that holds the pipe open.
+# Starts a guard; prints the pids of the guarded process and of a forked copy that holds the pipe open.
 FORKING_PARENT = f"""
 import os, subprocess, time
 guard = subprocess.Popen({COMMAND!r} + [str(os.getpid())] + {SLEEP!r}, stdin=-1, stdout=-1)

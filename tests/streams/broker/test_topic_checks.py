@@ -1,4 +1,4 @@
-"""Topics that another program made: what differs is found, with the command that changes it."""
+"""Differences of topics that another program made are found, with the command that changes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hooks into Faust and aiokafka: an upgrade that changes one fails here."""
+"""Tests of the hooks into Faust and aiokafka: an upgrade that changes one fails here."""
 
 from __future__ import annotations
 
@@ -113,7 +113,9 @@ def test_positions_are_where_they_are_looked_for() -> None:
 
 
 def test_hooks_are_reached_from_where_they_must_be() -> None:
-    """Names that the libraries' own code calls: renamed there, an override would silently do nothing."""
+    """The libraries' own code calls these names; if they are renamed there, an override would silently do
+    nothing.
+    """
     for caller, name in (
         (driver.AIOKafkaConsumerThread.getmany, "_fetch_records"),
         (driver.AIOKafkaConsumerThread._create_consumer, "_create_worker_consumer"),
@@ -130,7 +132,7 @@ def test_hooks_are_reached_from_where_they_must_be() -> None:
 @pytest.mark.parametrize("name", STOOD_IN_FOR)
 def test_what_aiokafka_calls_of_a_batch_is_there(name: str) -> None:
     ours, theirs = inspect.signature(getattr(RecordBatch, name)), _parameters(getattr(BatchBuilder, name))
-    if name != "append":  # which takes whatever it is given, and refuses it
+    if name != "append":  # it accepts any call, and refuses it
         assert " ".join(ours.parameters) == theirs
 
 
@@ -148,7 +150,7 @@ def test_the_time_that_what_is_fetched_may_wait_is_where_it_is_set() -> None:
 
 
 def test_a_rebalance_makes_states_anew_that_are_not_paused() -> None:
-    """So what was paused is paused again after it."""
+    """Therefore paused partitions must be paused again afterwards."""
 
     async def main() -> None:
         tp = TopicPartition("t", 0)

@@ -1,4 +1,4 @@
-"""The outbox: whole batches, in order, nothing after a failure, and what Kafka has of them."""
+"""The outbox sends whole batches in order, and nothing after a failure, and knows what Kafka has."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_what_waits_for_a_partition_goes_out_as_one_batch_in_its_order() -> None
         futures += [box.send(_record(n)) for n in range(1, 500)]
         other = box.send(_record(7, TP1))
         await _settle()
-        assert [len(batch.records) for batch in broker.waiting] == [1, 1]  # a partition waits for no other
+        assert [len(batch.records) for batch in broker.waiting] == [1, 1]  # no partition waits for another
         assert (box.idle(TP0), box.end_of(TP0)) == (False, 0)
         broker.acknowledge()
         await _settle()
@@ -101,7 +101,8 @@ def test_order_holds_whatever_is_sent_and_acknowledged_when(
                 await _settle()
         await _settle()
         while broker.waiting:
-            assert len({batch.tp for batch in broker.waiting}) == len(broker.waiting)  # one at a time each
+            # each partition has one at a time
+            assert len({batch.tp for batch in broker.waiting}) == len(broker.waiting)
             for batch in broker.waiting:
                 assert len(batch.records) <= 30
             broker.acknowledge()
@@ -184,7 +185,7 @@ def test_nothing_is_sent_after_a_failure(how: str) -> None:
         on_its_way.acknowledge()
         await _settle()
         assert await before == 0
-        # what was on its way is acknowledged or not; nothing that waited goes out
+        # batches on their way may be acknowledged, but no waiting one is sent
         assert _keys(broker, TP1) == [b"k0", b"k1"]
         assert b"k4" not in _keys(broker)
         assert [await future for future in other] == [0, 1]
@@ -244,7 +245,7 @@ def test_closing_waits_for_what_is_on_its_way() -> None:
         assert not closing.done()
         broker.acknowledge()
         await _settle()
-        assert not closing.done()  # what was gathered meanwhile
+        assert not closing.done()  # this has gathered meanwhile
         broker.acknowledge()
         await closing
         assert _keys(broker) == [b"k0", b"k1", b"k2"]

@@ -1,4 +1,4 @@
-"""What the hooks into Faust do with what is fetched; `test_hooks` says that they are there."""
+"""Tests of what the hooks into Faust do with fetches; `test_hooks` checks that the hooks exist."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _records(*offsets: int) -> list[Any]:
 
 
 def _fetches(consumer: Consumer, fetched: dict[TP, tuple[Any, ...]]) -> None:
-    """Have the consumer's thread fetch this."""
+    """Make the consumer's thread fetch this."""
 
     async def getmany(*_args: object, **_kwargs: object) -> dict[TP, tuple[Any, ...]]:
         return fetched
@@ -73,7 +73,7 @@ def test_numbers_of_messages_grow_beyond_any_offset(tmp_path: Path) -> None:
             numbers += [message.offset for message in await _messages(consumer)]
         assert numbers == sorted(set(numbers))
         assert len(numbers) == 4
-        assert numbers[0] > 2**60  # of a partition, an offset is less by far
+        assert numbers[0] > 2**60  # the offset of a partition is much lower
 
     run(tmp_path, body)
 
@@ -88,7 +88,7 @@ def test_nothing_is_yielded_once_the_worker_stops(tmp_path: Path) -> None:
 
 
 def test_a_fetch_that_spans_a_rebalance_is_yielded_as_of_after_it(tmp_path: Path) -> None:
-    """It may be from after the seek, and no fetch would bring it again; tasks know older ones by offset."""
+    """It may come from after the seek, and no fetch would bring it again; tasks drop older ones by offset."""
 
     async def body(consumer: Consumer) -> None:
         async def getmany(*_args: object, **_kwargs: object) -> dict[TP, Any]:
@@ -104,7 +104,7 @@ def test_a_fetch_that_spans_a_rebalance_is_yielded_as_of_after_it(tmp_path: Path
 
 
 def test_what_comes_while_the_flow_is_stopped_waits_until_it_is_resumed(tmp_path: Path) -> None:
-    """And no seek is made, as Faust's own getmany would: in a revoke, it would open stores anew."""
+    """No seek is made either, as Faust's own getmany would do: in a revoke, it would open stores anew."""
 
     async def body(consumer: Consumer) -> None:
         async def getmany(*_args: object, **_kwargs: object) -> dict[TP, Any]:
@@ -153,7 +153,7 @@ def test_nothing_is_fetched_while_what_was_fetched_waits_for_a_cycle(tmp_path: P
         has_room.set()
         begin = time.monotonic()
         await waiting
-        assert time.monotonic() - begin < 0.05  # it goes on at once
+        assert time.monotonic() - begin < 0.05  # it continues at once
         fetched, active = await consumer._wait_next_records(1.0)
         assert set(fetched) == active == {TP0}
 
@@ -181,7 +181,9 @@ def test_what_is_fetched_is_bounded_until_a_cycle_takes_it() -> None:
 
 
 class _Kafka:
-    """What `_hold_events` asks of aiokafka's consumer; a rebalance resumes everything, as there."""
+    """The part of aiokafka's consumer that `_hold_events` uses; a rebalance resumes everything, as in
+    aiokafka.
+    """
 
     def __init__(self, *assigned: TP) -> None:
         self.calls = 0
@@ -218,10 +220,10 @@ def test_events_are_left_in_kafka_while_deltas_pile_up_whatever_is_assigned_mean
             return set(kafka._paused)
 
         assert paused() == set()
-        assert kafka.calls == 0  # and it costs nothing
+        assert kafka.calls == 0  # this costs nothing
         cycle.holds_events = True
         assert paused() == paused() == {TP0}
-        kafka.assign(TP0, TP1)  # a rebalance that changes nothing
+        kafka.assign(TP0, TP1)  # this rebalance changes nothing
         assert paused() == {TP0}
         kafka.assign(TP1, other)
         assert paused() == {other}
@@ -231,7 +233,7 @@ def test_events_are_left_in_kafka_while_deltas_pile_up_whatever_is_assigned_mean
         cycle.holds_events = True
         assert paused() == {TP0, other}
         cycle.holds_events = False
-        kafka.assign(TP1)  # what was held is another worker's
+        kafka.assign(TP1)  # the held partitions belong to another worker now
         assert paused() == set()
         kafka.assign(TP0, TP1)
         assert paused() == set()

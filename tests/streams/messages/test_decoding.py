@@ -1,4 +1,4 @@
-"""Bad input is refused with its reason, and what is beside it goes on."""
+"""Bad input is refused with its reason, and the records beside it are decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kernel writes is what a reader of related-items reads."""
+"""The kernel writes what a reader of related-items reads."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_fields_come_in_the_order_of_the_type() -> None:
 
 
 def test_ids_are_taken_in_as_the_dictionary_grows() -> None:
-    """Also where a number comes before its id."""
+    """This holds also if a number comes before its id."""
     items = ItemIds()
     ids = JsonIds(items)
     ids.update()

@@ -1,4 +1,4 @@
-"""The wire types: strict about known fields, silent about unknown ones."""
+"""The wire types are strict about known fields, and ignore unknown ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model from the events to the recommendations: trained, announced, taken, spoilt, replaced."""
+"""A model is trained, announced, used for recommendations, damaged, and replaced."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPa
 
 
 def in_use(shop: Shop) -> set[int]:
-    """Versions that the tasks of all partitions report."""
+    """Return the versions that the tasks of all partitions report."""
     shop.wires.poll_progress()
     tasks = [shop.wires.tasks.get(f"{REPORTED}{PURCHASES.name}-{p}") for p in range(PARTITIONS)]
     return {-2 if task is None else task.model for task in tasks}
@@ -57,7 +57,7 @@ def model(published: ModelAnnounced) -> Model:
 
 
 def goes_on(shop: Shop, seed: int, day: int) -> None:
-    """What is bought is counted, recommended by and answered."""
+    """Check that purchases are still counted, recommended by and answered."""
     some = events(seed, CUSTOMERS, 200, start_ms=START_MS + day * DAY_MS, days=1)
     shop.publish(some)
     shop.settle()
@@ -161,6 +161,6 @@ def test_what_cannot_be_trained_is_said(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     assert "Correct ALSOBOUGHT_MODEL_DIR" in trouble("--model-dir", file)
-    assert train(shop, "--resume").exit_code == 0  # it was trained, only not written
+    assert train(shop, "--resume").exit_code == 0  # it was trained, but not written
     until(lambda: in_use(shop) == {announced(shop).version}, "the model in use")
     assert "there is no interrupted training of bought" in trouble("--resume")

@@ -1,4 +1,4 @@
-"""Which published recommendations hold an item: against a plain dictionary, and as read from the topic."""
+"""The record of which recommendations hold an item is compared with a plain dictionary and with the topic."""
 
 from __future__ import annotations
 

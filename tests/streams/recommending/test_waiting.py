@@ -1,4 +1,6 @@
-"""Who waits: order, the second between two recommendations, and the offset up to which all are served."""
+"""Tests of waiting customers: their order, the second between two messages, and the offset all are
+served to.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ def test_urgent_ones_go_first_and_need_no_events() -> None:
 
 
 def test_everything_before_the_oldest_event_that_waits_is_served() -> None:
-    """Against a plain list of events, whatever comes and is served."""
+    """The offset is compared with a plain list of events, whatever comes and is served."""
     rng = random.Random(1)
     some, clock = waiting()
     events: list[tuple[int, str]] = []  # not served yet
@@ -71,7 +73,7 @@ def test_everything_before_the_oldest_event_that_waits_is_served() -> None:
     clock.now += AGAIN_S
     some.serve(some.due(99), [], [])
     assert some.served_until(position, reached) == position
-    assert reached > 1_000  # it moved on meanwhile, though somebody always waited
+    assert reached > 1_000  # it moved on meanwhile, although somebody always waited
 
 
 def test_events_of_before_come_first_and_hold_the_offset() -> None:

@@ -1,4 +1,6 @@
-"""A worker without Kafka: what is stored, and when, while sending is slow, fails or is torn."""
+"""Tests of a worker without Kafka: what is stored, and when, while sending is slow, fails or is
+interrupted.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +26,21 @@ from streams.topics import HISTORY_CHANGES, ITEMS, PAIR_DELTAS, PURCHASES
 from tests.streams.offline import NOW_MS, PARTITIONS, Broker, Offline, Sent, chunk, run
 
 EVENTS, DELTAS = TP(PURCHASES.name, 0), TP(PAIR_DELTAS.name, 0)
-MESSAGES = PARTITIONS + 1  # of a chunk: deltas, and what it brought into histories
+MESSAGES = PARTITIONS + 1  # messages of a chunk: deltas, and history changes
 
 
 @pytest.fixture(autouse=True)
 def _save_in_every_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storing, "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(storing, "SAVES_AT_ONCE_S", 3600.0)
-    monkeypatch.setattr(Pace, "share", lambda _pace, _done: 1.0)  # each step writes all of the sweep
+    monkeypatch.setattr(Pace, "share", lambda _pace, _done: 1.0)  # each step writes the whole sweep
 
 
 async def _worker(root: Path, *, at_once: bool = False, **settings: Any) -> tuple[Offline, CustomerTask]:
     worker = Offline(root, Broker(at_once=at_once), settings)
     task = CustomerTask(EVENTS, worker.context, BOUGHT)
     await worker.open(task)
-    task.machine.silent = False  # as where somebody watched something
+    task.machine.silent = False  # as if somebody had watched something
     return worker, task
 
 
@@ -48,10 +50,10 @@ def test_nothing_is_stored_before_kafka_has_the_deltas(tmp_path: Path) -> None:
         await worker.once(chunk(EVENTS, 200))
         assert {batch.tp.topic for batch in worker.broker.waiting} == {PAIR_DELTAS.name, HISTORY_CHANGES.name}
         assert len(worker.broker.waiting) == MESSAGES
-        for _ in range(MESSAGES):  # all but one is not enough
+        for _ in range(MESSAGES):  # acknowledging all but one is not enough
             await worker.once()
             assert task.position == 200
-            assert task.progress("").applied == 0  # not reported as counted before it is in Kafka
+            assert task.progress("").applied == 0  # it is not reported as counted before it is in Kafka
             assert list(task.store.scan(b"")) == []
             worker.broker.waiting.pop().acknowledge()
         await worker.settle()
@@ -74,7 +76,7 @@ def test_what_could_not_be_sent_is_not_stored_when_the_worker_stops(tmp_path: Pa
         worker.broker.waiting.pop(1).fail(OSError("no answer in time"))
         worker.broker.acknowledge()
         assert worker.cycling is not None
-        with pytest.raises(OSError, match="no answer in time"):  # the worker hears of it
+        with pytest.raises(OSError, match="no answer in time"):  # the worker notices
             await worker.cycling
         with pytest.raises(OSError, match="no answer in time"):
             task.progress("")
@@ -108,13 +110,13 @@ def test_what_kafka_does_not_take_is_not_stored(tmp_path: Path) -> None:
         assert task.saver.stored == 100
         worker.broker.breaks = OSError("the broker takes nothing")
 
-        async def cycles_of_two() -> None:  # it is noticed in the cycle that sends, or in the next
+        async def cycles_of_two() -> None:  # the failure is noticed in the cycle that sends, or in the next
             await worker.once(chunk(EVENTS, 100, 100))
             await worker.once()
 
         with pytest.raises(OSError, match="takes nothing"):
             await cycles_of_two()
-        assert task.position == 200  # the machine has it, Kafka does not
+        assert task.position == 200  # the machine has applied it, but Kafka does not have it
         with pytest.raises(OSError, match="takes nothing"):
             await task.close(save=True)
         assert worker.stored(EVENTS) == 100
@@ -152,7 +154,7 @@ def test_a_chunk_applied_in_part_is_not_stored(tmp_path: Path, monkeypatch: pyte
 def test_what_was_applied_before_another_task_failed_is_not_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both are of the same cycle: what followed from the first was not sent."""
+    """Both are in the same cycle, so what followed from the first was not sent."""
 
     async def body() -> None:
         worker, first = await _worker(tmp_path, at_once=True)
@@ -202,7 +204,9 @@ def test_a_stop_in_the_middle_of_a_cycle_waits_for_its_end(
 
 
 def test_a_cancelled_cycle_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever cancels it may take it that the machine is used no more, and that it is as it was sent."""
+    """After cancelling, one may assume that the machine is not used any more, and agrees with what was
+    sent.
+    """
 
     async def body() -> None:
         worker, task = await _worker(tmp_path, at_once=True)
@@ -241,7 +245,7 @@ def test_several_chunks_of_a_task_in_one_cycle_are_acknowledged_in_their_order(t
         await worker.once(*(chunk(EVENTS, 50, start) for start in range(0, 200, 50)))
         assert task.position == 200
         first, second = (batch.tp for batch in worker.broker.waiting[:2])
-        # what of all four chunks goes to one partition is acknowledged; the rest is not
+        # messages of all four chunks to one partition are acknowledged, the rest is not
         for _ in range(10):
             for batch in [b for b in worker.broker.waiting if b.tp == first]:
                 worker.broker.waiting.remove(batch)
@@ -283,7 +287,7 @@ def test_item_tasks_say_how_far_they_are_and_are_stored(tmp_path: Path) -> None:
 
 
 def test_what_a_catalogue_begins_with_is_in_kafka_before_it_says_so_in_its_store(tmp_path: Path) -> None:
-    """It is sent at the position that the store has already."""
+    """It is sent at the position that the store already has."""
     tp = TP(ITEMS.name, 0)
 
     async def body() -> None:
@@ -324,7 +328,7 @@ def test_a_chunk_after_a_gap_is_read_again_an_old_one_is_dropped_one_that_overla
             assert (task.position, task.counters.events) == (50, 50)
         await worker.once(chunk(EVENTS, 80, 20))
         assert (task.position, task.counters.events) == (100, 100)
-        # several in a cycle: one that follows what another of them filled is applied
+        # of several chunks in a cycle, one that follows another of them is applied
         await worker.once(chunk(EVENTS, 50, 150), chunk(EVENTS, 60, 90), chunk(EVENTS, 50, 150))
         assert (task.position, task.counters.events) == (200, 200)
         await worker.once(Chunk(EVENTS, 200, 203, []))  # marks of transactions
@@ -378,7 +382,7 @@ def test_what_is_of_a_partition_that_is_lost_is_not_applied(tmp_path: Path) -> N
         assert not worker.sought
         worker.owned = lambda _tp: True
         worker.cycle.put([chunk(EVENTS, 50)])
-        worker.cycle.drop()  # of before a rebalance
+        worker.cycle.drop()  # from before a rebalance
         await worker.once()
         assert task.position == 0
         await worker.once(chunk(EVENTS, 50))
