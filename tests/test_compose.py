@@ -127,7 +127,7 @@ def test_health_checks_report_whether_the_port_is_open_and_start_nothing_big(nam
     assert f"INSIDE://0.0.0.0:{port}" in listeners or str(asked) == port
 
 
-def test_whatever_runs_for_long_is_looked_at_and_limited() -> None:
+def test_services_that_run_for_long_are_checked_and_limited() -> None:
     for name, service in SERVICES.items():
         assert "mem_limit" in service, name
         assert ("healthcheck" in service) == (service["restart"] == "unless-stopped"), name
@@ -234,7 +234,7 @@ def pinned(name: str) -> dict[str, str]:
     }
 
 
-def test_the_image_holds_what_runs_at_the_versions_that_are_tested() -> None:
+def test_the_image_has_the_running_packages_at_the_tested_versions() -> None:
     everything, run, build = (pinned(f"requirements{part}.lock") for part in ("", "-run", "-build"))
     assert run.items() <= everything.items()
     assert build.items() <= everything.items()
@@ -257,7 +257,7 @@ def test_the_image_holds_what_runs_at_the_versions_that_are_tested() -> None:
     assert {"--no-deps", "--no-index"} <= set(of_ours)
 
 
-def test_what_the_image_runs_needs_no_tools_of_tests_and_evaluation() -> None:
+def test_the_image_needs_no_tools_of_tests_and_evaluation() -> None:
     """Every command of the services, and the worker, run in a Python that finds none of them."""
     left_out = set(pinned("requirements.lock")) - set(pinned("requirements-run.lock"))
     program = f"""

@@ -48,7 +48,7 @@ def test_every_command_has_help(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("publish",)], ids=" ".join)
-def test_lists_of_commands_say_what_each_of_them_says(words: tuple[str, ...]) -> None:
+def test_lists_of_commands_repeat_the_help_of_each(words: tuple[str, ...]) -> None:
     listed = run(*words, "--help").output.split("Commands:\n")[1].splitlines()
     for line in listed:
         name, about = line.split(maxsplit=1)
@@ -121,7 +121,7 @@ def test_a_wrong_address_is_named(words: tuple[str, ...], monkeypatch: pytest.Mo
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_what_a_dead_program_wrote_is_not_believed(tmp_path: Path) -> None:
+def test_files_of_a_dead_program_are_not_believed(tmp_path: Path) -> None:
     left = {"bootstrap": CLOSED, "pid": 2**22 + 1, "started": 1.0, "workers": []}
     (tmp_path / "stack.json").write_text(json.dumps(left))
     assert "no local stack is running" in run("topics", "list", "--data-dir", tmp_path).stderr

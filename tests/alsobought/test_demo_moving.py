@@ -71,7 +71,7 @@ def test_it_ends_after_some_lines(
     assert len(capsys.readouterr().out.splitlines()) == demo_moving.LINES
 
 
-def test_where_nothing_changes_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_so_if_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _shown(monkeypatch) is None
 
 

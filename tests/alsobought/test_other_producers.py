@@ -183,7 +183,7 @@ def test_customers_are_found_and_erased_wherever_their_producer_put_them(two: Tw
         assert "has nothing about" in done.stderr
 
 
-def test_what_was_aborted_is_not_counted_and_what_is_open_is_not_waited_for(two: Two) -> None:
+def test_aborted_transactions_are_not_counted_and_open_ones_not_waited_for(two: Two) -> None:
     async def main() -> None:
         producer = AIOKafkaProducer(bootstrap_servers=two.kafka.bootstrap, transactional_id="shop")
 
@@ -240,7 +240,7 @@ def test_every_command_reads_every_codec(two: Two) -> None:
     }
 
 
-def test_event_times_are_compared_with_the_clock_and_not_with_what_a_producer_wrote(two: Two) -> None:
+def test_event_times_are_compared_with_the_clock_and_not_with_the_producers_times(two: Two) -> None:
     for customer, stamp in (("ct-old", 1_577_836_800_000), ("ct-zero", 0), ("ct-now", None)):
         produce(two, WATCHES, [event(customer, item) for item in ("ctA", "ctB")], timestamp_ms=stamp)
     soon_ms = time.time_ns() // 1_000_000 + 8 * 86_400_000

@@ -132,7 +132,7 @@ def test_nothing_is_sent_of_a_file_with_rows_that_a_worker_would_refuse(kafka: E
         assert skipped.stdout.startswith(f"{sent} records ")
 
 
-def test_what_was_done_to_cells_is_said(kafka: EmbeddedKafka) -> None:
+def test_changes_of_cells_are_reported(kafka: EmbeddedKafka) -> None:
     topic = Purchases(kafka)
     done = run(kafka, "publish", "purchases", CASES / "semicolon.csv")
     assert done.exit_code == 0
@@ -174,7 +174,7 @@ def test_made_up_purchases(kafka: EmbeddedKafka) -> None:
     assert topic.new()[0].source != first[0].source
 
 
-def test_drain_says_what_was_refused(kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drain_reports_refused_records(kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     from alsobought import draining
 
     monkeypatch.setattr(draining, "drain", lambda *_args: draining.Drained({"purchases": 7}, 0.5))

@@ -57,7 +57,7 @@ def check_what_is_left(wires: Wires, records: list[tuple[bytes, bytes]]) -> None
 
 
 @pytest.mark.timeout(300)
-def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
+def test_remaining_records_are_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
     records = real_records(REAL)
     first, second, third = records[: REAL // 2], records[REAL // 2 : REAL * 3 // 4], records[REAL * 3 // 4 :]
     url, data, elsewhere = tmp_path / "checkpoints", tmp_path / "data", tmp_path / "elsewhere"

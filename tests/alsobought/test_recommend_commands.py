@@ -168,12 +168,12 @@ def test_a_category_that_nobody_knows(shop: Shop) -> None:
     assert "nothing is sold in two weeks" in trouble(shop, "bestsellers", "--kind", "watched")
 
 
-def test_a_category_of_which_nothing_is_sold_any_more_is_not_named(shop: Shop) -> None:
+def test_a_category_that_no_longer_sells_is_not_named(shop: Shop) -> None:
     shop.wires.publish(BESTSELLERS.name, [(b"category:Beta", b"{}"), (b"category:Beta", None)])
     assert "Beta" not in trouble(shop, "bestsellers", "--category", "unheard of")
 
 
-def test_exports_are_what_the_topics_hold(shop: Shop, tmp_path: Path) -> None:
+def test_exports_have_the_contents_of_the_topics(shop: Shop, tmp_path: Path) -> None:
     for what, spec in (("recommendations", RECOMMENDATIONS), ("bestsellers", BESTSELLERS)):
         lines = [json.loads(line) for line in published(shop, "export", what).splitlines()]
         newest = list(shop.wires.newest(spec).values())

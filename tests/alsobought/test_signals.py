@@ -58,7 +58,7 @@ def test_a_signal_is_not_lost_in_a_callback_of_the_garbage_collector() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_cancels_what_runs_in_a_loop_and_lets_it_clean_up(number: int) -> None:
+def test_a_signal_cancels_the_coroutine_of_a_loop_and_lets_it_clean_up(number: int) -> None:
     done = []
 
     async def beside() -> None:
@@ -89,7 +89,7 @@ def test_a_signal_cancels_what_runs_in_a_loop_and_lets_it_clean_up(number: int) 
     assert done == ["beside", "main"]
 
 
-def test_what_a_coroutine_returns_and_raises_is_kept() -> None:
+def test_the_result_or_error_of_a_coroutine_is_kept() -> None:
     async def answer(error: BaseException | None) -> int:
         if error is not None:
             raise error

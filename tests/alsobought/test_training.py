@@ -71,7 +71,7 @@ def events(seed: int = 1) -> list[EventMessage]:
     return made
 
 
-def test_what_holds_is_learnt_from() -> None:
+def test_training_uses_only_events_that_hold() -> None:
     some = events()
     log, ids = collected(some).log(None)
     assert rows(log, ids) == plain(some)
@@ -100,7 +100,7 @@ def test_the_order_in_which_partitions_are_read_does_not_matter() -> None:
         np.testing.assert_array_equal(getattr(log, column), getattr(same, column))
 
 
-def test_what_workers_refuse_is_left_out() -> None:
+def test_events_that_workers_refuse_are_left_out() -> None:
     found = Collected(BOUGHT, BUILT_IN)
     good = EventMessage(customer_id="ann", item_id="tea", timestamp=START_MS)
     found.add([
@@ -115,7 +115,7 @@ def test_what_workers_refuse_is_left_out() -> None:
     assert found.refused == 6
 
 
-def test_a_training_that_is_broken_off_goes_on_to_the_same_model(
+def test_an_interrupted_training_continues_to_the_same_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = events()

@@ -182,7 +182,7 @@ def test_weights_are_those_that_ours_learnt() -> None:
         (["--only", "tiny-baskets", "--limit", "1"], "no set could be measured"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(
+def test_unmeasurable_options_are_refused(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -117,6 +117,6 @@ def not_arrays() -> bytes:
     ],
     ids=range(22),
 )
-def test_what_is_no_model_is_refused(raw: bytes, reason: str) -> None:
+def test_files_that_are_no_model_are_refused(raw: bytes, reason: str) -> None:
     with pytest.raises(BadModel, match=reason):
         decode(raw, sum_of(raw))

@@ -88,7 +88,7 @@ def test_an_interruption_anywhere_changes_no_bit(log: Log, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
-def test_what_does_not_fit_is_not_gone_on_with(log: Log, tmp_path: Path) -> None:
+def test_a_training_that_does_not_fit_is_not_continued(log: Log, tmp_path: Path) -> None:
     def new(seed: int = 0, log: Log = log) -> Training:
         return fitting.chronological(log, end_ms(log), seed=seed, most_epochs=2, **SMALL)
 

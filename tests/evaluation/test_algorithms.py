@@ -26,7 +26,7 @@ END = int(SMALL.time_ms[-1]) + 1
 
 
 @pytest.mark.parametrize("name", algorithms.NAMES)
-def test_what_every_algorithm_promises(name: str) -> None:
+def test_the_promises_of_every_algorithm(name: str) -> None:
     """They return at most k items, none twice, none from the future, and none that is owned if only new ones
     count.
     """

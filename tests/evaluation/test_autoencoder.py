@@ -71,7 +71,7 @@ def test_the_best_of_the_network_are_recommended(
         assert [values[i] for i in row.tolist()] == pytest.approx(best, rel=1e-4, abs=1e-4)
 
 
-def test_what_is_bought_again_is_recommended_where_it_counts() -> None:
+def test_items_bought_again_are_recommended_where_they_count() -> None:
     rng = np.random.default_rng(3)
     n = 6_000  # each customer buys from four own items, again and again
     customer = rng.integers(0, 150, n)

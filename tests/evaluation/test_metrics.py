@@ -34,7 +34,7 @@ def test_measured_by_hand() -> None:
     assert measured.bestsellers_share == pytest.approx(2 / 5)
 
 
-def test_hit_is_the_mean_over_cutoffs_however_many_were_asked() -> None:
+def test_hit_is_the_mean_over_cutoffs_of_any_size() -> None:
     background = Background.of(EVENTS.before(CUTOFF), CUTOFF)
     asked = [Asked(CUTOFF, ids(0), [ids(1)]), Asked(CUTOFF, ids(0, 1, 2), [ids(0), ids(0), ids(0)])]
     shown = [np.array([[1]], np.int32), np.array([[2], [2], [2]], np.int32)]
@@ -61,7 +61,7 @@ def test_standard_error_knows_that_customers_are_asked_again() -> None:
     assert standard_error(several, [customers] * 4) == pytest.approx(same / 2, rel=0.2)
 
 
-def test_standard_error_is_what_repeated_draws_vary_by() -> None:
+def test_standard_error_is_the_deviation_of_repeated_draws() -> None:
     rng = np.random.default_rng(2)
     customers = [np.arange(300, dtype=np.int32), np.arange(100, 300, dtype=np.int32)]
     means, errors = [], []

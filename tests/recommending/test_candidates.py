@@ -66,7 +66,7 @@ def test_candidates_are_the_oracles(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_only_what_is_allowed(name: str) -> None:
+def test_filters_leave_only_allowed_items(name: str) -> None:
     world, customer = world_of(name), world_of(name).customers()[1]
     everything = list(world.related.items)
     for some in (everything[::3], everything[:40], [next(iter(world.gone)), "unheard of"]):
@@ -93,7 +93,7 @@ def test_of_an_unknown_customer_there_are_bestsellers() -> None:
     assert np.isfinite(x).all()
 
 
-def test_what_is_gone_is_left_out_at_once() -> None:
+def test_unavailable_items_are_left_out_at_once() -> None:
     """It may have been a bestseller at the last refresh, and published lists may still have it."""
     world = build(events_of("shop"), list_length=10)
     customer = world.customers()[3]

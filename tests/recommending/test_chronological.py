@@ -120,7 +120,7 @@ def test_the_feature_is_the_oracles(world: World) -> None:
     assert moved > 100
 
 
-def test_nothing_is_said_of_who_has_nothing_it_knows(world: World) -> None:
+def test_the_model_predicts_nothing_for_a_customer_without_known_items(world: World) -> None:
     found = world.recommender.candidates(NO_HISTORY, unowned=True, own=True)
     assert not found.x[:, CHRONOLOGICAL].any()
     assert not (found.source == PREDICTED).any()
@@ -161,7 +161,7 @@ def test_a_model_of_other_items_changes_nothing() -> None:
     assert everything(world, customer) == without
 
 
-def test_a_prediction_is_shown_as_one_and_what_is_gone_is_not() -> None:
+def test_a_prediction_is_shown_as_one_and_unavailable_items_are_not() -> None:
     world = build(events_of("shop"), list_length=2)  # so that few candidates come from lists
     recommender, customer = world.recommender, world.customers()[-1]
     recommender.use(model_of(world, 3))

@@ -60,7 +60,7 @@ def test_weights_of_ages() -> None:
     assert q.tolist() == pytest.approx([1.001, np.exp(-1) + 0.001, 1.001])  # times in the future count as now
 
 
-def test_of_an_item_of_which_nothing_has_come_yet() -> None:
+def test_an_item_without_any_message_yet() -> None:
     """The sum of its row and its decayed buyers are unknown."""
     related = RelatedLists(2)
     now = 1_600_000_000_000

@@ -183,7 +183,7 @@ def test_nothing_of_the_basket_is_in_its_test() -> None:
     }
 
 
-def test_a_case_with_nothing_new_says_nothing_of_new_items() -> None:
+def test_a_case_with_nothing_new_does_not_count_for_new_items() -> None:
     world = world_of("shop")
     learner, customer = Learner(copy.copy(world.recommender)), world.customers()[0]
     learner.recommender.rankers = copy.deepcopy(world.recommender.rankers)

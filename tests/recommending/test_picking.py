@@ -111,7 +111,7 @@ def test_no_purchase_explains_more_than_its_share_while_others_are_left() -> Non
     assert cover(which[:20], parts[:20], 6, 1).tolist() == list(range(6))  # nor other purchases
 
 
-def test_what_has_no_reason_keeps_its_place() -> None:
+def test_an_item_without_a_reason_keeps_its_place() -> None:
     which, parts = np.zeros((10, REASONS), np.int32), np.zeros((10, REASONS))
     parts[:8, 0] = 1.0
     assert cover(which, parts, 5, 3).tolist() == [0, 1, 2, 8, 9]

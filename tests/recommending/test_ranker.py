@@ -62,7 +62,7 @@ def gradient(
 
 
 @pytest.mark.parametrize("any_of", [False, True])
-def test_a_lesson_is_adagrads_step_down_the_loss(any_of: bool) -> None:
+def test_a_training_step_is_adagrads_step_down_the_loss(any_of: bool) -> None:
     rng = np.random.default_rng(1)
     ranker = Ranker.new(NAMES, {"a": 0.5, "c": -0.3}, any_of=any_of)
     assert ranker.weights.tolist() == [0.5, 0, -0.3, 0, 0]
@@ -87,7 +87,7 @@ def test_a_lesson_is_adagrads_step_down_the_loss(any_of: bool) -> None:
         np.testing.assert_allclose(ranker.scores(x), z @ weights, rtol=1e-3, atol=1e-4)
 
 
-def test_the_usual_variance_counts_as_some_cases() -> None:
+def test_the_usual_variance_counts_as_some_examples() -> None:
     rng = np.random.default_rng(8)
     ranker = Ranker.new(NAMES, {}, {"a": 0.25, "b": 4.0})
     assert ranker.variance.tolist() == pytest.approx([0.25, 4.0, 1.0, 1.0, 1.0])
@@ -103,7 +103,7 @@ def test_the_usual_variance_counts_as_some_cases() -> None:
     assert ranker.variance[2:].tolist() == pytest.approx((mean[2:] / 30).tolist())
 
 
-def test_the_scale_remembers_the_last_cases() -> None:
+def test_the_scale_remembers_the_last_examples() -> None:
     rng = np.random.default_rng(2)
     ranker = Ranker.new(NAMES, {})
     for _ in range(3000):
@@ -203,7 +203,7 @@ def test_weights_have_a_limit() -> None:
     assert ranker.weights[0] <= LARGEST_WEIGHT
 
 
-def test_first_lessons_leave_every_score_in_range() -> None:
+def test_first_training_steps_leave_every_score_in_range() -> None:
     """In the first training steps, features may not vary, vary little, or vary by a thousand."""
     rng = np.random.default_rng(11)
     for name, start in (("new", START_NEW), ("all", START_ALL)):
@@ -291,7 +291,7 @@ def test_a_feature_that_has_not_begun_changes_nothing_and_begins_without_a_jump(
     assert with_it.variance[5] == pytest.approx(0.09, rel=0.2)
 
 
-def test_weights_of_before_a_feature_are_adopted_and_it_begins() -> None:
+def test_weights_from_before_a_feature_are_adopted_and_it_begins() -> None:
     rng = np.random.default_rng(10)
     old = Ranker.new(NAMES, {})
     for _ in range(40):

@@ -50,7 +50,7 @@ def plain_scores(world: World, customer: str, shelf: Shelf, items: list[str]) ->
 
 @pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.parametrize("shelf", SHELVES)
-def test_what_a_shelf_has(name: str, shelf: Shelf) -> None:
+def test_the_contents_of_a_shelf(name: str, shelf: Shelf) -> None:
     world, sources = world_of(name), set()
     for customer in world.some_customers(6):
         history = world.history(customer)

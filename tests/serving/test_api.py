@@ -135,7 +135,7 @@ def test_computed_now_asks_the_owner(shop: Shop) -> None:
         ("odd", 503, "its answer is not understood"),
     ],
 )
-def test_what_the_owner_does_not_answer(shop: Shop, customer: str, status: int, what: str) -> None:
+def test_an_owner_that_does_not_answer(shop: Shop, customer: str, status: int, what: str) -> None:
     found, published = shop.ask_any(f"/api/recommend/{customer}")
     assert found == status
     assert published["what"].startswith(what)
@@ -197,7 +197,7 @@ def test_status(shop: Shop) -> None:
     }  # fmt: skip
 
 
-def test_what_is_published_later_is_seen(shop: Shop) -> None:
+def test_later_records_are_seen(shop: Shop) -> None:
     shop.publish([made.a_list(BOUGHT, "new", 5, "milk")])
     until(lambda: shop.ask_any("/api/related/new")[0] == 200, "the new list")
     shop.publish([Message(BOUGHT.lists.name, "new", None)])

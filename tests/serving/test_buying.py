@@ -35,7 +35,7 @@ def order(shop: Shop, content: Any, **headers: str) -> tuple[int, Any]:
             return error.code, json.load(error)
 
 
-def test_what_is_bought_is_published_as_any_purchase(selling: Shop) -> None:
+def test_a_purchase_on_the_page_is_published_as_any_purchase(selling: Shop) -> None:
     assert selling.ask("/api/status")["can_buy"] is True
     bought = {"customer_id": WHO, "item_id": "a/b c"}
     offsets = []
@@ -78,7 +78,7 @@ def test_what_is_bought_is_published_as_any_purchase(selling: Shop) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_refused(
+def test_bad_orders_are_refused(
     selling: Shop, content: Any, headers: dict[str, str], status: int, what: str
 ) -> None:
     found, answer = order(selling, content, **headers)

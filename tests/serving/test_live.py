@@ -104,7 +104,7 @@ async def heard(answer: aiohttp.ClientResponse) -> tuple[str, Any]:
     return fields["event"], content
 
 
-def test_many_listeners_cost_one_encoding_and_hear_what_they_watch() -> None:
+def test_many_listeners_cost_one_encoding_and_get_what_they_watch() -> None:
     model = model_with(*made.catalogue())
 
     async def ask(beat: Live, url: str) -> None:
@@ -186,7 +186,7 @@ def test_a_slow_listener_is_dropped_with_a_word_and_nobody_else_waits(
     asyncio.run(serve(model, ask))
 
 
-def test_the_last_word_when_the_server_stops_and_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_event_when_the_server_stops_and_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_with()
 
     async def main() -> None:
@@ -211,7 +211,7 @@ def test_the_last_word_when_the_server_stops_and_what_is_refused(monkeypatch: py
     asyncio.run(main())
 
 
-def test_who_has_heard_some_gets_what_is_newer_and_the_story_so_far() -> None:
+def test_a_returning_listener_gets_newer_pulses_and_the_story_so_far() -> None:
     async def ask(beat: Live, url: str) -> None:
         for at_s in (1.0, 2.0, 3.0):
             beat.tick(at_s, at_s)

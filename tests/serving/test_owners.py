@@ -48,7 +48,7 @@ def ask(addresses: list[str]) -> Recommendations | None:
     return asyncio.run(main())
 
 
-def test_who_is_known_where_the_id_belongs_is_asked_about_there_alone(
+def test_a_known_customer_is_looked_for_only_in_the_ids_partition(
     recommenders: list[FakeRecommender],
 ) -> None:
     published = ask([recommender.address for recommender in recommenders])
@@ -57,7 +57,7 @@ def test_who_is_known_where_the_id_belongs_is_asked_about_there_alone(
     assert [len(recommender.asked) for recommender in recommenders] == [1, 0, 0]
 
 
-def test_who_is_not_known_there_is_asked_about_everywhere(recommenders: list[FakeRecommender]) -> None:
+def test_a_customer_unknown_there_is_looked_for_everywhere(recommenders: list[FakeRecommender]) -> None:
     own, other, _ = recommenders
     own.strangers = other.strangers = (CUSTOMER,)
     published = ask([recommender.address for recommender in recommenders])
@@ -66,7 +66,7 @@ def test_who_is_not_known_there_is_asked_about_everywhere(recommenders: list[Fak
     assert here == [[False], [True], [True]]
 
 
-def test_whom_nobody_knows_the_own_recommender_answers_for_also_if_others_are_away(
+def test_the_own_recommender_answers_for_unknown_customers_even_if_others_are_away(
     recommenders: list[FakeRecommender],
 ) -> None:
     for recommender in recommenders:

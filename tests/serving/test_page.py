@@ -99,7 +99,7 @@ def _nothing_goes_wrong(browser: Browser) -> Iterator[None]:
     assert [error for error in browser.errors if not error.startswith("Failed to load resource")] == []
 
 
-def test_an_item_and_what_goes_with_it(shop: Shop, browser: Browser) -> None:
+def test_an_item_and_its_related_items(shop: Shop, browser: Browser) -> None:
     html = browser.html(f"{shop.address}/#items?q=tea&item=tea")
     assert "<title>Items · alsobought</title>" in html
     assert "<img src=x" not in html  # the title of the tea, shown as text and not as markup
@@ -142,7 +142,7 @@ def test_a_customer_and_why(shop: Shop, browser: Browser) -> None:
     assert "nothing is published for customer 'no<b>ody'" in nobody
 
 
-def test_quality_experiments_and_what_was_learnt(shop: Shop, browser: Browser) -> None:
+def test_quality_experiments_and_learnt_weights(shop: Shop, browser: Browser) -> None:
     html = browser.html(f"{shop.address}/#quality")
     chart = html[html.index("<svg") : html.index("</svg>")]
     assert len(re.findall(r'<path class="series', chart)) == 2  # ours and bestsellers: two days each
@@ -171,7 +171,7 @@ def test_partitions_and_the_other_kind(shop: Shop, browser: Browser) -> None:
     assert "1 Wholemeal bread" in browser.text(f"{shop.address}/#items?kind=watched&item=tea")
 
 
-def test_what_was_watched_and_then_bought(shop: Shop, browser: Browser) -> None:
+def test_watched_and_then_bought(shop: Shop, browser: Browser) -> None:
     text = browser.text(f"{shop.address}/#items?kind=watched-bought&item=tea")
     assert "12 customers" in text
     assert re.search(r"then bought.* 1 Milk, 1 l", text, re.IGNORECASE)
@@ -201,7 +201,7 @@ def test_it_opens_on_a_shop_window_that_moves(shop: Shop, browser: Browser) -> N
         expect(page.get_by_role("heading", name="Shop window")).to_be_visible()
 
 
-def test_a_demo_is_told_step_by_step(shop: Shop, browser: Browser) -> None:
+def test_a_demo_is_shown_step_by_step(shop: Shop, browser: Browser) -> None:
     thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0))
     address = thread.start()
     try:
@@ -221,7 +221,7 @@ def test_a_demo_is_told_step_by_step(shop: Shop, browser: Browser) -> None:
         thread.stop()
 
 
-def test_what_changes_in_a_list_is_marked(shop: Shop, browser: Browser) -> None:
+def test_changes_in_a_list_are_marked(shop: Shop, browser: Browser) -> None:
     with browser.page(f"{shop.address}/#items?item=milk") as page:
         rows = page.locator("section .scroll tbody tr")
         expect(rows).to_have_count(1)

@@ -73,7 +73,7 @@ def test_tombstones_take_back() -> None:
     assert model.refused == 0
 
 
-def test_what_cannot_be_read_changes_nothing() -> None:
+def test_unreadable_messages_change_nothing() -> None:
     odd = [
         Message(BOUGHT.lists.name, "tea", b"{"), Message(BOUGHT.recommendations.name, "ann", b"[]"),
         Message("items", "tea", b'{"title":3}'), Message("quality", "x", b"{}"),
@@ -173,7 +173,7 @@ def test_nothing_is_published_yet() -> None:
 
 
 @pytest.mark.parametrize("value", [None, {"available": False}])
-def test_what_is_hidden_is_offered_nowhere_at_once(value: dict[str, Any] | None) -> None:
+def test_hidden_items_are_offered_nowhere_at_once(value: dict[str, Any] | None) -> None:
     """This happens before the lists and recommendations that hold it are published anew."""
     message = None if value is None else encode(CatalogueItem(item_id="jam", **value))
     before, model = model_of(), model_of(Message("items", "jam", message))

@@ -123,7 +123,7 @@ def test_erasing_everybody_leaves_no_count() -> None:
         assert all(not machine.related(name) for name in machine.items)
 
 
-def test_outcomes_say_what_became_of_each_event() -> None:
+def test_outcomes_are_those_of_each_event() -> None:
     machine = CustomerMachine()
 
     def event(action: Action, quantity: int = 1, event_id: str | None = None) -> Event:
@@ -161,7 +161,7 @@ def test_messages_again_change_nothing() -> None:
     assert once.purchases == often.purchases
 
 
-def test_what_follows_a_missing_message_is_dropped_until_it_comes() -> None:
+def test_messages_after_a_missing_one_are_dropped_until_it_comes() -> None:
     customers = CustomerMachine(source=Source(0, 3))
     made = [
         customers.apply(customers.batch([Event("ann", name, START_MS)])).deltas[0][0]

@@ -61,7 +61,7 @@ def test_interleaved_sources_with_crashes_at_any_moment(seed: int, budgets: tupl
         assert {name for name, _, _ in noted} == set(NAMES)
 
 
-def test_who_was_erased_stays_erased_when_the_source_comes_again() -> None:
+def test_an_erased_customer_stays_erased_when_the_source_comes_again() -> None:
     machine = CustomerMachine()
     saver = CustomerSaver(machine, store := MemoryStore())
     bought = [Event("ann", item, START_MS, source="f", sequence=n) for n, item in enumerate(("tea", "milk"))]

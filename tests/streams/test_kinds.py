@@ -173,7 +173,7 @@ def test_where_counting_begins_is_in_the_identity() -> None:
 # ---------------------------------------------------------------------- the catalogue
 
 
-def _told(broker: Broker) -> dict[str, dict[str, int]]:
+def _sent_by_topic(broker: Broker) -> dict[str, dict[str, int]]:
     """Return by topic what was sent to its partition 0; every partition must have got the same."""
     found: dict[str, dict[str, int]] = {}
     for topic, partition in sorted(broker.logs):
@@ -202,7 +202,7 @@ async def _catalogue(
         await worker.once(Chunk(task.tp, records[0].offset, records[-1].offset + 1, list(records)))
         assert task.position == records[-1].offset + 1
     await worker.close(save=save)
-    return _told(worker.broker)
+    return _sent_by_topic(worker.broker)
 
 
 def test_every_kind_gets_the_catalogue_and_a_new_one_everything_before(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_kinds_do_not_mix(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> N
 
 
 @pytest.mark.timeout(200)
-def test_what_is_on_the_wrong_topic_goes_to_the_dead_letters(
+def test_events_on_the_wrong_topic_go_to_the_dead_letters(
     kafka: EmbeddedKafka, logs: Logs, tmp_path: Path
 ) -> None:
     event = EventMessage(customer_id="ann", item_id="tea", timestamp=1_750_000_000_000)

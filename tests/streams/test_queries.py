@@ -84,7 +84,7 @@ def test_a_question_waits_for_the_cycle(tmp_path: Path, handler: str, name: str)
     asyncio.run(main())
 
 
-def test_what_nobody_here_holds_is_not_found(tmp_path: Path) -> None:
+def test_a_customer_that_no_recommender_holds_is_not_found(tmp_path: Path) -> None:
     async def main() -> None:
         queries = Queries(_open(tmp_path), "127.0.0.1", 0, None)  # type: ignore[arg-type]
         for ask, name in ((queries._related, "coal"), (queries._item, "coal"), (queries._customer, "eve")):

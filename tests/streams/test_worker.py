@@ -74,7 +74,7 @@ class _Worker:
                 await asyncio.sleep(0.001)
 
 
-def test_tasks_stay_open_over_a_rebalance_and_what_was_fetched_is_read_again(tmp_path: Path) -> None:
+def test_tasks_stay_open_over_a_rebalance_and_fetches_are_read_again(tmp_path: Path) -> None:
     async def body() -> None:
         worker = _Worker(tmp_path)
         assert await worker.assign(EVENTS, DELTAS, TOPICS_OF_OTHERS) == {EVENTS: 0, DELTAS: 0}
@@ -197,7 +197,9 @@ def test_a_loop_of_a_task_that_fails_ends_the_worker(tmp_path: Path, monkeypatch
     run(body())
 
 
-def test_what_somebody_waits_for_is_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_that_somebody_waits_for_is_reported_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(worker_module, "AT_ONCE_S", 3600.0)
 
     async def body() -> None:
@@ -253,7 +255,7 @@ def test_progress_is_published(tmp_path: Path) -> None:
     run(body())
 
 
-def test_what_is_lost_meanwhile_is_not_read_again(tmp_path: Path) -> None:
+def test_partitions_lost_meanwhile_are_not_read_again(tmp_path: Path) -> None:
     async def body() -> None:
         worker = _Worker(tmp_path)
         await worker.assign(EVENTS, OTHER)

@@ -45,7 +45,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_a_worker_would_refuse_is_refused_with_its_place(name: str) -> None:
+def test_rows_that_a_worker_would_refuse_are_refused_with_their_place(name: str) -> None:
     count, reason = REFUSED[name]
     source = source_of(name)
     with pytest.raises(BadRowsError, match=reason) as error:
@@ -56,7 +56,7 @@ def test_what_a_worker_would_refuse_is_refused_with_its_place(name: str) -> None
     assert (kept, source.bad.count) == (rows - count, count)
 
 
-def test_what_lies_ahead_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_ahead_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_768_000_000 * 10**9  # this is January 2026, and the file has June 2027
     monkeypatch.setattr(time, "time_ns", lambda: now)
     with pytest.raises(
@@ -146,7 +146,7 @@ def test_a_time_order_that_is_newest_first_is_sent_oldest_first() -> None:
     assert newest_first == sorted(newest_first, key=lambda row: row[1])
 
 
-def test_what_is_before_and_after_does_not_depend_on_the_order_of_the_file() -> None:
+def test_before_and_after_do_not_depend_on_the_order_of_the_file() -> None:
     def counts(name: str, *, by_time: bool = True) -> tuple[int, int]:
         with source_of(name).ordered(by_time=by_time) as batches:
             events = [as_event(message) for batch in batches for message in messages_of(batch)]

@@ -134,7 +134,7 @@ GIVEN = [
 
 
 @pytest.mark.parametrize(("field", "given"), GIVEN)
-def test_columns_are_what_their_cells_are(field: str, given: Any) -> None:
+def test_columns_are_converted_as_their_cells(field: str, given: Any) -> None:
     count = len(given)
     columns: dict[str, Any] = {
         "customer_id": ["ann"] * count, "item_id": ["tea"] * count, "timestamp": ["2026-01-31"] * count,

@@ -141,7 +141,7 @@ def test_chunks_cut_lines_and_characters_anywhere(tmp_path: Path, monkeypatch: p
             assert [event.profile_id for event in read(path)] == ["kïd", None, None, None]
 
 
-def test_records_are_what_the_topics_carry(tmp_path: Path) -> None:
+def test_records_are_like_those_of_the_topics(tmp_path: Path) -> None:
     path = tmp_path / "sales.csv"
     path.write_text(CSV)
     source = open_purchases(str(path))

@@ -75,7 +75,7 @@ def test_a_mark_of_byte_order_in_files(tmp_path: Path, ending: str) -> None:
         (b"\x1f\x8b\x08\x00rest", r"give a compressed file its ending, \.gz or \.xz"),
     ],
 )
-def test_what_is_no_utf8_is_said_to_be(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_bytes_that_are_not_utf8_are_reported(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "sales.csv"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=expected):

@@ -45,7 +45,7 @@ def ranked(machine: ItemMachine, rows: npt.NDArray[np.int64], *, whole: bool) ->
 
 @pytest.mark.parametrize("score", SCORE_NAMES)
 @pytest.mark.parametrize(("returns", "seed"), [(0.0, 3), (0.1, 4)])
-def test_what_grew_is_ranked_as_if_all_had_been_looked_at(
+def test_ranking_grown_entries_gives_the_same_as_ranking_all(
     score: ScoreName, returns: float, seed: int
 ) -> None:
     settings = CountingSettings(window=8, list_length=12, score=score)
@@ -158,7 +158,7 @@ def test_an_item_that_is_new_is_in_the_lists_of_other_partitions_at_once(batch: 
         assert found[row][number][0] == pytest.approx(entries(exact, i)[number][0], rel=0.05)
 
 
-def test_what_was_expected_is_forgotten_once_lists_are_to_be_exact() -> None:
+def test_expected_popularity_is_forgotten_once_lists_are_to_be_exact() -> None:
     """This holds also after a ranking that kept it, and where the owner has published nothing since."""
     run = Run.over(shop(7, 400, 30, 60), CountingSettings(window=8, list_length=12), partitions=2)
     machine = run.items[0]

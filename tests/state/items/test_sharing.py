@@ -72,7 +72,7 @@ def test_no_list_shows_an_item_whose_id_is_not_known() -> None:
     assert all(len(machine.items) == len(machine.items.named) for machine in run.items)
 
 
-def test_a_machine_that_learns_of_an_item_later_takes_in_what_was_shared_before() -> None:
+def test_a_machine_that_meets_an_item_later_takes_in_its_earlier_popularity() -> None:
     run = Run.new(CountingSettings(window=4), 2)
     run.partition_of = run.customers[0].partition_of = lambda name: int(name[0])
     run.apply([Event(f"c{n}", "1 milk", START_MS + n) for n in range(5)])
@@ -124,7 +124,7 @@ def test_only_a_machines_own_popularity_is_stored() -> None:
         assert alone.popularity.totals[pop.BUYERS] == machine.popularity.buyers[: len(own)][own].sum()
 
 
-def test_what_was_sent_before_a_restart_is_not_sent_otherwise() -> None:
+def test_messages_from_before_a_restart_are_not_sent_with_other_content() -> None:
     """The record of an erased customer is gone: a replay from before it finds a customer without history."""
     run = Run.new(CountingSettings(window=4), PARTITIONS)
     (customers,) = run.customers
@@ -176,7 +176,7 @@ class _Guarded(PopularityView[ItemIds]):
         super().move_on(time_ms)
 
 
-def test_machines_take_from_what_they_share_with_its_lock_held() -> None:
+def test_machines_take_shared_popularity_with_its_lock_held() -> None:
     """The machines of one process run in several threads."""
     run = Run.new(CountingSettings(window=4), PARTITIONS)
     view = _Guarded()

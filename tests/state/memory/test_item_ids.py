@@ -11,7 +11,7 @@ from state.errors import BadDelta
 from state.memory.item_ids import ItemIds, item_hash, item_hashes
 
 
-def test_numbers_are_in_the_order_of_first_sight_however_many_there_are() -> None:
+def test_any_number_of_ids_is_numbered_in_order_of_appearance() -> None:
     rng, items, expected = random.Random(1), ItemIds(), dict[str, int]()
     for _ in range(300):
         names = [f"item {int(rng.paretovariate(0.3))}" for _ in range(rng.randrange(120))]

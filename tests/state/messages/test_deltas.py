@@ -47,7 +47,7 @@ def test_a_message_of_nothing_round_trips() -> None:
     assert (decoded.source, decoded.first, decoded.end, decoded.events) == (dl.Source(0, 3), 0, 7, 0)
 
 
-def test_a_partition_gets_what_concerns_it_and_nothing_else() -> None:
+def test_a_partition_gets_only_events_that_concern_it() -> None:
     """It gets events of its own items and of their neighbours, and no message without such an event."""
     machine = CustomerMachine(CountingSettings(window=2), partitions=4, partition_of=int)
     first, second, third = (
@@ -94,7 +94,7 @@ def test_availability_round_trips(ids: list[str]) -> None:
     assert decoded.available.tolist() == flags.tolist()
 
 
-def test_what_is_no_message_is_refused() -> None:
+def test_bytes_that_are_no_message_are_refused() -> None:
     raw = dl.encode(_messages()[0])
     for bad, reason in (
         (b"", "not a pair-deltas message: starts with b''"),

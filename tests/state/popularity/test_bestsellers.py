@@ -72,7 +72,7 @@ def test_lists_of_a_random_stream(step_days: float, most: int) -> None:
             assert lists.update(p, items, categories(items)) == []
 
 
-def test_ties_go_to_the_smaller_id_whatever_was_seen_first() -> None:
+def test_ties_go_to_the_smaller_id_in_any_order_of_appearance() -> None:
     names = [f"i{n}" for n in range(30)]
     for seed in range(3):
         p, items = pop.new_popularity(30), Dictionary()
@@ -99,7 +99,7 @@ def test_a_list_that_empties_is_a_change() -> None:
     assert {board.category for board in lists.lists} == {EVERYTHING, 1}
 
 
-def test_a_change_behind_the_last_place_is_none() -> None:
+def test_a_change_behind_the_last_place_does_not_count() -> None:
     p, items = pop.new_popularity(4), Dictionary()
     for name in ("b", "c", "a"):
         pop.add_purchase(p, items.number(name), START_MS)

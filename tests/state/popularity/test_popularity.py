@@ -51,7 +51,7 @@ class Plain:
 
 
 @pytest.mark.parametrize("step_days", [0.01, 0.5, 3.0, 20.0])
-def test_what_is_added_is_taken_back(step_days: float) -> None:
+def test_additions_are_taken_back(step_days: float) -> None:
     """The window moves on with the newest event meanwhile, and events are late."""
     rng = random.Random(int(step_days * 100))
     p, plain, now = pop.new_popularity(ITEMS), Plain(), FIRST
@@ -111,7 +111,7 @@ def test_growing_keeps_everything() -> None:
     np.testing.assert_array_equal(grown.positions[3:], pop.new_popularity(7).positions)
 
 
-def test_what_ranking_reads_is_stale_after_one_buyer_in_200() -> None:
+def test_popularity_for_ranking_is_stale_after_one_buyer_in_200() -> None:
     p = pop.new_popularity(1)
     p.totals[pop.BUYERS] = 10_000
     assert pop.is_stale(p)
@@ -123,7 +123,7 @@ def test_what_ranking_reads_is_stale_after_one_buyer_in_200() -> None:
         assert pop.is_changed(p)
 
 
-def test_what_ranking_reads_is_stale_when_a_day_begins() -> None:
+def test_popularity_for_ranking_is_stale_when_a_day_begins() -> None:
     p = pop.new_popularity(2)
     pop.add_purchase(p, 0, FIRST)
     p.totals[pop.BUYERS] = 10_000

@@ -78,7 +78,7 @@ def test_records_of_all_owners_make_the_popularity_of_the_whole_catalogue(seed: 
     assert view.customers == run.items[0].customers > 0
 
 
-def test_only_what_changed_is_due_and_days_that_pass_are_no_change() -> None:
+def test_only_changed_items_are_due_and_passing_days_are_no_change() -> None:
     run = Run.new(CountingSettings(window=5))
     machine, changes = run.items[0], PopularityChanges(run.items[0])
     run.apply(shop(3, 400, 30, 40, late_ms=0))
@@ -115,7 +115,7 @@ def test_an_older_record_does_not_replace_a_newer_one_and_a_removed_item_begins_
     assert view.popularity.buyers[0] == 4
 
 
-def test_what_can_be_bought_is_said_apart() -> None:
+def test_availability_is_independent_of_popularity() -> None:
     view = PopularityView(Dictionary())
     assert not view.offer("tea", available=True)
     assert len(view.items) == 0
@@ -137,7 +137,7 @@ def test_items_that_others_bring_into_the_dictionary_have_room() -> None:
     assert p.available[4_999] == 1
 
 
-def test_a_late_record_counts_what_is_still_in_the_window() -> None:
+def test_a_late_record_counts_days_still_in_the_window() -> None:
     view, day = PopularityView(Dictionary()), 20_000
     view.move_on(day * pop.DAY_MS)
     late = day - 20

@@ -207,7 +207,7 @@ def test_popularity_round_trips(items: int) -> None:
 
 
 @pytest.mark.parametrize("days", [0, 1, 5, 13, 27, 28, 40])
-def test_days_that_began_since_a_block_was_stored_are_not_what_it_says(days: int) -> None:
+def test_days_that_began_since_a_block_was_stored_are_empty(days: int) -> None:
     """A block is stored only when it changes, but the window moves on."""
     p, into = _popularity(300), pop.new_popularity(300)
     raw = item_codec.pack_popularity(p, np.arange(300))

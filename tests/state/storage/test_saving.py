@@ -100,7 +100,7 @@ def _saved(settings: CountingSettings) -> tuple[MemoryStore, MemoryStore, list[E
     return *stores, events
 
 
-def test_what_was_saved_needs_no_replay() -> None:
+def test_saved_state_needs_no_replay() -> None:
     settings = CountingSettings(window=4)
     customer_store, item_store, events = _saved(settings)
     customers, items = CustomerMachine(settings), ItemMachine(settings)

@@ -25,7 +25,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def test_what_was_written_is_read(store: Store) -> None:
+def test_written_records_are_read(store: Store) -> None:
     store.write([(b"a", b"1"), (b"b", b""), (b"\x00\xff", bytes(range(256)))])
     assert store.get(b"a") == b"1"
     assert store.get(b"b") == b""
@@ -51,7 +51,7 @@ def test_a_scan_is_ascending_and_keeps_to_its_prefix(store: Store) -> None:
         assert list(store.scan(prefix)) == expected
 
 
-def test_what_was_deleted_is_gone(store: Store) -> None:
+def test_deleted_records_are_gone(store: Store) -> None:
     store.write([(b"a", b"1"), (b"b", b"2")])
     store.write([(b"a", None), (b"never", None)])
     assert store.get(b"a") is None
@@ -88,7 +88,7 @@ def test_purging_leaves_the_others(store: Store, n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 200])
-def test_what_was_purged_is_not_on_disk(tmp_path: Path, n: int) -> None:
+def test_purged_records_are_not_on_disk(tmp_path: Path, n: int) -> None:
     store = RocksStore(tmp_path)
     for _ in range(3):  # in several files
         store.write([(b"%04d" % key, b"secret" * 200) for key in range(n)])

@@ -106,7 +106,7 @@ def test_purchases_that_nobody_watched_cost_nothing(seed: int) -> None:
     assert not any(saver.machine.row_count or len(saver.machine.items) for saver in cluster.items)
 
 
-def test_who_watches_first_has_purchases_published_as_they_come() -> None:
+def test_purchases_after_a_first_watch_are_published_as_they_come() -> None:
     """A machine that has applied nothing has nothing to transfer."""
     cluster = _cluster([])
     _come(cluster, WATCHED, _watched(3))
@@ -237,7 +237,7 @@ def test_killed_after_any_part_before_it_is_stored_that_all_was_sent() -> None:
         after.check()
 
 
-def test_a_store_that_is_behind_what_was_published_and_one_ahead_of_it() -> None:
+def test_a_store_behind_the_published_changes_and_one_ahead_of_them() -> None:
     """Another host's store, from before anything was published, goes on, and then the first one again."""
     cluster = _cluster(_bought(4))
     for p in range(PARTITIONS):
@@ -316,7 +316,7 @@ def test_while_all_is_transferred_anew_events_do_not_count() -> None:
 # ---------------------------------------------------------------------- stores
 
 
-def test_what_a_store_says_from_its_first_record_on() -> None:
+def test_a_stores_first_record_says_how_it_began() -> None:
     store = MemoryStore()
 
     def opened() -> CustomerSaver[CustomerMachine]:
@@ -346,7 +346,7 @@ def test_what_a_store_says_from_its_first_record_on() -> None:
     assert off.noted()["silent"]
 
 
-def test_stores_of_before_machines_waited_go_on_publishing() -> None:
+def test_stores_from_before_late_publishing_go_on_publishing() -> None:
     published_all = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0))
     waits = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0), waits=True)
     waits.recall(published_all.noted())
@@ -363,7 +363,7 @@ def test_stores_of_before_machines_waited_go_on_publishing() -> None:
     assert (again.begun, again.ends, again.unsettled_at) == (crossing.begun, crossing.ends, 3)
 
 
-def test_messages_are_what_they_were_encoded_from() -> None:
+def test_messages_decode_to_the_encoded_values() -> None:
     machine = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 3), waits=True)
     machine.apply(machine.batch([Event("änn", "tea", START_MS)]))
     (last,) = exchange.whole(machine, CrossingMachine(SETTINGS), 1 << 62)

@@ -49,7 +49,7 @@ def guarding(*command: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_it_ends_what_it_guards_when_the_pipe_closes() -> None:
+def test_it_ends_the_guarded_process_when_the_pipe_closes() -> None:
     with guarding(*SLEEP) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -69,7 +69,7 @@ def test_it_passes_a_termination_on() -> None:
         assert is_gone(guarded)
 
 
-def test_it_ends_with_the_status_of_what_it_guards() -> None:
+def test_it_ends_with_the_status_of_the_guarded_process() -> None:
     with guarding("sh", "-c", "exit 3") as process:
         assert process.wait(10) == 3
 
@@ -87,7 +87,7 @@ def test_a_copy_of_the_parent_that_holds_the_pipe_does_not_keep_the_broker() -> 
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_what_ignores_the_termination_is_killed(stubborn: bool) -> None:
+def test_a_process_that_ignores_the_termination_is_killed(stubborn: bool) -> None:
     trap = "trap '' TERM; " if stubborn else ""
     script = f"{trap}echo ready; while :; do sleep 0.05; done"
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as process:

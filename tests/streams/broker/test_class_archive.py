@@ -45,7 +45,7 @@ def test_it_is_written_once_and_then_used(tmp_path: Path) -> None:
     assert ClassArchive(tmp_path, jvm(tmp_path, "a.jar", "b.jar")).find() is None
 
 
-def test_who_may_not_write_does_not(tmp_path: Path) -> None:
+def test_without_permission_to_write_there_is_no_archive(tmp_path: Path) -> None:
     assert ClassArchive(tmp_path, jvm(tmp_path, "a.jar")).flags == ()
 
 

@@ -63,7 +63,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def test_what_is_produced_survives_a_stop_a_kill_and_a_restart(tmp_path: Path) -> None:
+def test_records_survive_a_stop_a_kill_and_a_restart(tmp_path: Path) -> None:
     # Home directories may have spaces, commas and letters beyond ASCII in their paths.
     broker = EmbeddedKafka(tmp_path / "ein Käfer, b", cache_dir=CACHE)
     with broker:

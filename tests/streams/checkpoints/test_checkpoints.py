@@ -56,7 +56,7 @@ def _spoil(url: str, checkpoint: Checkpoint, name: str, how: str) -> None:
         fs.pipe_file(path, raw[:-1])
 
 
-def test_what_was_taken_is_restored(url: str, store: RocksStore, tmp_path: Path) -> None:
+def test_a_taken_checkpoint_is_restored(url: str, store: RocksStore, tmp_path: Path) -> None:
     checkpoints = Checkpoints(url, 3)
     assert checkpoints.restore(TASK, tmp_path / "new" / "1", identity=LOG) is None
     assert checkpoints.known() == []
@@ -154,7 +154,7 @@ def test_a_damaged_file_that_all_share_is_copied_again(
     assert _count(tmp_path / "new" / "1") == 600
 
 
-def test_a_checkpoint_of_before_files_had_own_names_is_restored(
+def test_a_checkpoint_with_the_old_file_names_is_restored(
     url: str, store: RocksStore, tmp_path: Path
 ) -> None:
     checkpoints = Checkpoints(url, 3)

@@ -126,7 +126,7 @@ def test_a_host_that_had_taken_over_for_a_moment_leaves_the_others_theirs() -> N
     assert share(4, {"blue": blue, "red": red}) == {"blue": [0, 1], "red": [2, 3]}
 
 
-def test_who_started_alone_gives_back_what_is_farther_elsewhere() -> None:
+def test_a_worker_that_started_alone_gives_back_units_that_are_farther_elsewhere() -> None:
     alone = Member(1, [0, 1, 2, 3], {0: 5, 1: 700, 2: 5, 3: 700})
     back = Member(0, [], {0: 900, 1: 300, 2: 900})
     assert share(4, {"alone": alone, "back": back}) == {"alone": [1, 3], "back": [0, 2]}
@@ -159,7 +159,7 @@ def test_a_member_says_when_others_keep_their_stores_elsewhere_and_there_are_no_
     assert warned("red:/data", "blue:/data", "green:/data") == []
 
 
-def test_members_that_say_nothing_are_served() -> None:
+def test_members_that_report_nothing_are_served() -> None:
     given = share(3, {"x": Member(0, []), "y": Member(0, [99, -1])})
     assert sorted(given["x"] + given["y"]) == [0, 1, 2]
     rubbish = ConsumerProtocolMemberMetadata(0, TOPICS, b"\xff not ours")

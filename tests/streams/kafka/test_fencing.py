@@ -71,7 +71,7 @@ def test_an_answer_that_was_asked_for_long_ago_confirms_nothing() -> None:
     asyncio.run(main())
 
 
-def test_who_waits_for_the_lease_may_give_up() -> None:
+def test_waiting_for_the_lease_may_be_given_up() -> None:
     async def main() -> None:
         lease, stops = Lease(timeout_s=60), [False]
         waiting = asyncio.create_task(lease.wait("test", lambda: stops[0]))

@@ -35,7 +35,7 @@ def _lists(*keys: bytes) -> Framed:
     return Framed(compressed(memoryview(raw)), n)
 
 
-def test_what_waits_for_a_partition_goes_out_as_one_batch_in_its_order() -> None:
+def test_waiting_records_of_a_partition_are_sent_as_one_batch_in_order() -> None:
     async def body() -> None:
         broker = Broker(at_once=False)
         box = Outbox(broker)
@@ -63,7 +63,7 @@ def test_what_waits_for_a_partition_goes_out_as_one_batch_in_its_order() -> None
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_order_holds_whatever_is_sent_and_acknowledged_when(
+def test_order_holds_in_any_sequence_of_sends_and_acknowledgements(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(outbox, "MOST_BYTES", 3_000)
@@ -202,7 +202,7 @@ def test_nothing_is_sent_after_a_failure(how: str) -> None:
     run(body())
 
 
-def test_who_waits_for_room_goes_on_when_there_is_some_or_hears_of_a_failure(
+def test_waiting_for_room_ends_when_there_is_some_or_after_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(outbox, "MOST_UNACKNOWLEDGED_BYTES", 1_000)
@@ -233,7 +233,7 @@ def test_who_waits_for_room_goes_on_when_there_is_some_or_hears_of_a_failure(
     run(body())
 
 
-def test_closing_waits_for_what_is_on_its_way() -> None:
+def test_closing_waits_for_batches_on_their_way() -> None:
     async def body() -> None:
         broker = Broker(at_once=False)
         box = Outbox(broker)

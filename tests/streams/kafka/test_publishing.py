@@ -114,7 +114,7 @@ def test_a_rate_must_be_positive(rate: float) -> None:
         asyncio.run(publish("127.0.0.1:1", "purchases", [], rate=rate))
 
 
-def test_what_a_pipe_has_delivered_does_not_wait_for_more(broker: EmbeddedKafka, topic: str) -> None:
+def test_records_from_a_pipe_do_not_wait_for_more(broker: EmbeddedKafka, topic: str) -> None:
     acknowledged: list[int] = []
 
     def pipe() -> Iterator[list[Record]]:
@@ -129,7 +129,7 @@ def test_what_a_pipe_has_delivered_does_not_wait_for_more(broker: EmbeddedKafka,
     assert acknowledged == [1, 2, 3]
 
 
-def test_an_error_of_the_source_comes_through_after_what_was_read(broker: EmbeddedKafka, topic: str) -> None:
+def test_an_error_of_the_source_comes_after_the_records_read(broker: EmbeddedKafka, topic: str) -> None:
     def broken() -> Iterator[list[Record]]:
         yield [(b"ann", b"1")]
         raise RuntimeError("line 2")

@@ -84,7 +84,7 @@ def test_a_start_that_is_cancelled_at_any_time_leaves_no_connection(broker: Embe
     assert not [str(one.message) for one in warned if issubclass(one.category, ResourceWarning)]
 
 
-def test_what_a_start_raises_comes_through_and_a_start_that_hangs_is_given_up(
+def test_an_error_of_a_start_is_raised_and_a_start_that_hangs_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stopping, "START_S", 0.01)

@@ -103,7 +103,7 @@ def test_a_fetch_that_spans_a_rebalance_is_yielded_as_of_after_it(tmp_path: Path
     run(tmp_path, body)
 
 
-def test_what_comes_while_the_flow_is_stopped_waits_until_it_is_resumed(tmp_path: Path) -> None:
+def test_fetches_during_a_stopped_flow_wait_until_it_is_resumed(tmp_path: Path) -> None:
     """No seek is made either, as Faust's own getmany would do: in a revoke, it would open stores anew."""
 
     async def body(consumer: Consumer) -> None:
@@ -140,7 +140,7 @@ def test_nothing_is_fetched_before_the_flow_is_resumed(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_nothing_is_fetched_while_what_was_fetched_waits_for_a_cycle(tmp_path: Path) -> None:
+def test_nothing_is_fetched_while_a_fetch_waits_for_a_cycle(tmp_path: Path) -> None:
     async def body(consumer: Consumer) -> None:
         _fetches(consumer, {TP0: (0, 1, _records(0))})
         has_room = consumer.app.tasks.cycle.has_room
@@ -160,7 +160,7 @@ def test_nothing_is_fetched_while_what_was_fetched_waits_for_a_cycle(tmp_path: P
     run(tmp_path, body)
 
 
-def test_what_is_fetched_is_bounded_until_a_cycle_takes_it() -> None:
+def test_fetches_are_bounded_until_a_cycle_takes_them() -> None:
     async def main() -> None:
         cycle = Cycle({}, lambda _tp: True, lambda _tp, _offset: None)
         many = [SimpleNamespace(value=b"x")] * (MOST_RECORDS - 1)
@@ -208,7 +208,7 @@ class _Kafka:
         self._paused -= set(tps)
 
 
-def test_events_are_left_in_kafka_while_deltas_pile_up_whatever_is_assigned_meanwhile(tmp_path: Path) -> None:
+def test_events_are_left_in_kafka_while_deltas_pile_up_also_over_rebalances(tmp_path: Path) -> None:
     async def body(consumer: Consumer) -> None:
         consumer.app.tasks = SimpleNamespace(cycle=SimpleNamespace(holds_events=False))
         thread, cycle = consumer._thread, consumer.app.tasks.cycle

@@ -167,7 +167,7 @@ def test_one_that_is_not_good_makes_all_go_the_slow_way_and_leaves_nothing(
 
 @settings(max_examples=300, derandomize=True, deadline=None)
 @given(st.one_of(GOOD_IDS, BAD_IDS, st.text(max_size=4)))
-def test_what_is_an_id_is_what_is_not_refused(value: str) -> None:
+def test_ids_are_valid_where_they_are_not_refused(value: str) -> None:
     try:
         check_id("item_id", value)
     except Unusable:

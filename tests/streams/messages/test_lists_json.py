@@ -148,7 +148,7 @@ def test_numbers_keep_five_digits(value: float) -> None:
     assert math.isclose(_real(value), value, rel_tol=5.1e-5, abs_tol=1e-300)
 
 
-def test_what_is_no_number_is_zero() -> None:
+def test_values_that_are_no_numbers_are_zero() -> None:
     assert [_real(value) for value in (math.nan, math.inf, -math.inf)] == [0, 0, 0]
 
 

@@ -48,7 +48,7 @@ def expected(machine: ItemMachine, item: int) -> PopularityMessage:
     )  # fmt: skip
 
 
-def test_messages_are_what_the_machine_counted() -> None:
+def test_messages_have_the_counts_of_the_machine() -> None:
     run = Run.over(shop(5, 2_000, 40, 120), CountingSettings(window=5))
     machine = run.items[0]
     found = written(machine)
@@ -92,7 +92,7 @@ def test_ids_and_days_of_all_sorts() -> None:
     assert (old.purchases, old.newest_day, old.buyers) == ([], moments[-1].date(), 1)
 
 
-def test_what_is_hidden_says_so_and_gone_buyers_are_gone() -> None:
+def test_hidden_items_are_marked_and_items_without_buyers_removed() -> None:
     run = Run.new(CountingSettings(window=5))
     run.apply([Event("c", "tea", 1_700_000_000_000), Event("c", "milk", 1_700_000_000_000)])
     machine = run.items[0]

@@ -30,6 +30,6 @@ def freed_mib(how: str) -> int:
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="of glibc")
-def test_what_is_freed_goes_back() -> None:
+def test_freed_memory_goes_back() -> None:
     assert freed_mib("compact") > 190
     assert freed_mib("as it is") < 100

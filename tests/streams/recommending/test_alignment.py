@@ -198,7 +198,7 @@ def test_a_task_holds_lists_up_until_it_has_applied_its_events(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("popularity_days", "late", "learns"), [(0, False, True), (2, False, False), (0, True, False)]
 )
-def test_a_task_learns_only_from_what_is_fresh(
+def test_a_task_learns_only_from_fresh_lists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, popularity_days: int, late: bool, learns: bool
 ) -> None:
     async def main() -> None:

@@ -53,7 +53,7 @@ def values_of(some: Board) -> set[tuple[float, ...]]:
     }
 
 
-def test_each_partition_counts_as_much_as_it_has_had_lessons() -> None:
+def test_partitions_are_weighted_by_their_training_steps() -> None:
     ours = board()
     for ranker in ours.rankers.values():
         weigh(ranker, 1.0).steps = 77.0
@@ -64,7 +64,7 @@ def test_each_partition_counts_as_much_as_it_has_had_lessons() -> None:
     assert {ranker.steps for ranker in ours.rankers.values()} == {77.0}  # these are its own
 
 
-def test_what_partitions_here_reported_does_not_count_twice() -> None:
+def test_reports_of_partitions_here_do_not_count_twice() -> None:
     ours = board()
     for ranker in ours.rankers.values():
         weigh(ranker, 1.0)
@@ -76,7 +76,7 @@ def test_what_partitions_here_reported_does_not_count_twice() -> None:
     assert values_of(ours) == {(2.0, 20.0, 200.0)}
 
 
-def test_who_has_learnt_nothing_takes_what_others_have() -> None:
+def test_a_ranker_that_has_learnt_nothing_takes_the_weights_of_others() -> None:
     ours = board()
     ours.learnt = {2: answer(2, 2.0, 30.0)}
     ours.take_in({0: training_steps(0.0)})

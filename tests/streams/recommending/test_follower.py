@@ -74,7 +74,7 @@ def test_a_mark_counts_once_it_was_read_in_every_partition() -> None:
     assert boards.of(WATCHED).mark(2) == -1
 
 
-def test_what_is_hidden_is_hidden_on_every_board() -> None:
+def test_hidden_items_are_hidden_on_every_board() -> None:
     boards, follower = made()
 
     def take(item_id: str, value: bytes | None) -> tuple[int, int]:

@@ -101,7 +101,7 @@ def counting_unusual(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return left
 
 
-def test_what_workers_write_is_read_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_of_workers_are_read_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     left = counting_unusual(monkeypatch)
     machine = Run.over(shop(8, 3_000, 80, 160), CountingSettings(window=10, list_length=20)).items[0]
     lists = machine.rank(np.arange(machine.row_count), exact=True)
@@ -145,7 +145,7 @@ def test_tombstones_come_in_their_turn() -> None:
     same(contents(related), put_one_by_one([second]))
 
 
-def test_any_order_of_fields_is_read_and_what_is_no_list_changes_nothing(
+def test_any_order_of_fields_is_read_and_other_messages_change_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     related = RelatedLists(20)

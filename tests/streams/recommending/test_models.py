@@ -31,7 +31,7 @@ def path_of(answer: ModelAnnounced) -> Path:
     return Path(answer.url)
 
 
-def test_what_is_written_can_be_read(tmp_path: Path) -> None:
+def test_written_files_can_be_read(tmp_path: Path) -> None:
     made = model(3)
     answer = models.write(str(tmp_path), made)
     assert (answer.kind, answer.version, answer.items) == ("bought", 3, 2)
@@ -58,7 +58,7 @@ def test_the_last_files_of_a_kind_are_kept(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*.*"))) == 4  # no partial file is left
 
 
-def test_versions_that_begin_anew_replace_those_of_before(tmp_path: Path) -> None:
+def test_versions_that_begin_anew_replace_earlier_ones(tmp_path: Path) -> None:
     before = [models.write(str(tmp_path), model(version)) for version in (5, 6, 7)]
     now: list[ModelAnnounced] = []
     for version, left in ((1, [6, 7]), (2, [7]), (3, []), (4, [])):
@@ -100,7 +100,7 @@ HOW = ("missing", "damaged", "cut", "another version", "another kind", "a url no
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_what_is_wrong_is_refused(tmp_path: Path, how: str) -> None:
+def test_bad_models_are_refused(tmp_path: Path, how: str) -> None:
     answer = broken(models.write(str(tmp_path), model(2)), how)
     with pytest.raises(models.ModelError, match=answer.url.rpartition("/")[2]):
         models.read(answer)
@@ -118,7 +118,7 @@ def boards() -> tuple[Boards, Board, models.Models]:
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_worker_goes_on_with_what_it_has(
+def test_a_board_continues_with_the_model_it_has(
     tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     _, board, follower = boards()

@@ -94,7 +94,7 @@ def test_a_trained_model_is_taken_by_the_running_recommender(shop: Shop) -> None
     goes_on(shop, 32, 46)
 
 
-def test_what_is_wrong_with_a_model_stops_nothing_and_a_newer_one_is_taken(shop: Shop) -> None:
+def test_a_bad_model_stops_nothing_and_a_newer_one_is_taken(shop: Shop) -> None:
     good, folder = model(announced(shop)), str(shop.data / "models")
 
     def next_one() -> ModelAnnounced:
@@ -144,7 +144,7 @@ def test_the_next_training_is_of_all_events_and_replaces_it(shop: Shop) -> None:
     goes_on(shop, 37, 56)
 
 
-def test_what_cannot_be_trained_is_said(shop: Shop, tmp_path: Path) -> None:
+def test_errors_of_training_are_reported(shop: Shop, tmp_path: Path) -> None:
     def trouble(*words: object) -> str:
         result = train(shop, *words)
         assert result.exit_code == 1, result.stdout

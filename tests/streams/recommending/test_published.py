@@ -16,7 +16,7 @@ def published(root: Path, topic: Keys) -> PublishedRecommendations:
     return PublishedRecommendations(task._board, 0, replace(task.context, reader=topic))  # type: ignore[arg-type]
 
 
-def test_what_came_after_the_last_owner_looked_is_found(tmp_path: Path) -> None:
+def test_records_written_after_the_last_owner_looked_are_found(tmp_path: Path) -> None:
     """A process that stood still may have written it before the next owner opened the partition."""
 
     async def main() -> None:
@@ -37,7 +37,7 @@ def test_what_came_after_the_last_owner_looked_is_found(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_nothing_is_published_anew_without_an_owner_before_or_after_one_who_looked_to_the_end(
+def test_nothing_is_published_anew_without_an_earlier_owner_or_after_one_who_looked_to_the_end(
     tmp_path: Path,
 ) -> None:
     async def main() -> None:

@@ -192,7 +192,7 @@ def test_an_unknown_kind_is_refused_with_those_there_are(shop: Shop) -> None:
     assert (status, published) == (400, "kind must be one of bought, watched, but is 'liked'")
 
 
-def test_who_is_erased_is_recommended_to_no_more(shop: Shop) -> None:
+def test_an_erased_customer_is_no_longer_recommended_to(shop: Shop) -> None:
     keys = {ACCOUNT, f"{ACCOUNT}\tp0", f"{ACCOUNT}\tp1", SINGLE}
     before = shop.recommendations()
     assert keys <= before.keys()

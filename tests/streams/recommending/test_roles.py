@@ -138,7 +138,7 @@ def test_a_recommender_that_comes_back_goes_on(shop: Shop) -> None:
     assert message.keys() >= shop.histories().keys()
 
 
-def test_what_somebody_else_published_while_nobody_owned_the_partition_is_published_anew(shop: Shop) -> None:
+def test_records_by_others_while_nobody_owned_the_partition_are_published_anew(shop: Shop) -> None:
     """A process that stood still, and had records on its way to Kafka, does this."""
     customer, partition = next(
         (record.key, record.partition) for record in shop.wires.read(RECOMMENDATIONS.name) if record.value
@@ -150,7 +150,7 @@ def test_what_somebody_else_published_while_nobody_owned_the_partition_is_publis
     until(lambda: customer.decode() in shop.recommendations(), "the recommendations again")
 
 
-def test_nothing_published_offers_what_is_hidden(shop: Shop) -> None:
+def test_no_published_message_offers_a_hidden_item(shop: Shop) -> None:
     offered = Counter(e["item_id"] for message in shop.recommendations().values() for e in message["items"])
     (item, count), (other, _) = offered.most_common(2)
     assert count > 5

@@ -72,7 +72,7 @@ def answering(answer: Any) -> Callable[..., Awaitable[Any]]:
     return answered
 
 
-def test_who_has_newer_events_too_waits_since_the_oldest_unserved(
+def test_a_customer_with_newer_events_waits_since_the_oldest_unserved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the task would report events as done whose customers still wait."""
@@ -113,7 +113,7 @@ def test_a_question_waits_until_the_machine_is_free(tmp_path: Path, question: st
     asyncio.run(main())
 
 
-def test_what_was_published_before_is_adopted_between_two_recommendings(
+def test_earlier_offers_are_adopted_between_two_recommendations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
@@ -154,7 +154,7 @@ def test_events_that_were_taken_in_make_their_customers_wait(tmp_path: Path) -> 
     asyncio.run(main())
 
 
-def test_what_is_waited_for_is_that_everybody_is_recommended_to(tmp_path: Path) -> None:
+def test_drain_waits_until_everybody_is_recommended_to(tmp_path: Path) -> None:
     async def main() -> None:
         task = new_task(tmp_path)
         made = purchases(3, 5, 20, 60)
@@ -193,7 +193,7 @@ def test_time_passes_with_purchases_alone(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_who_is_forgotten_and_comes_back_while_a_turn_is_waited_for_keeps_the_recommendations(
+def test_a_forgotten_customer_who_comes_back_before_the_turn_keeps_the_recommendations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the new ones would be published first, and the withdrawal of the old ones after them."""
@@ -245,7 +245,7 @@ def test_profiles_of_a_customer_who_is_not_in_memory_are_recommended_to(
     asyncio.run(main())
 
 
-def test_what_others_published_since_the_last_owner_looked_is_published_anew_after_the_replay(
+def test_records_by_others_since_the_last_owner_looked_are_published_anew_after_the_replay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "reported_before", answering(_reported(0, looked_through=2)))

@@ -101,7 +101,7 @@ def test_broken_attempts_are_not_stores_and_are_cleaned(folder: StoreFolder) -> 
     assert folder.newest() == folder.root / "1"
 
 
-def test_what_cannot_be_read_is_not_taken_over(folder: StoreFolder) -> None:
+def test_unreadable_stores_are_not_taken_over(folder: StoreFolder) -> None:
     RocksStore(folder.next_generation()).close()
     newest = folder.newest()
     assert newest is not None

@@ -99,7 +99,9 @@ async def _counting(root: Path, *, at_once: bool) -> tuple[Offline, CustomerTask
     return worker, task
 
 
-def test_a_slow_broker_bounds_what_is_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_broker_bounds_the_records_on_their_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     most_bytes, most_records = 20_000, 5 * CHUNK
     monkeypatch.setattr(outbox, "MOST_UNACKNOWLEDGED_BYTES", most_bytes)
     monkeypatch.setattr(cycle, "MOST_RECORDS", most_records)
@@ -132,7 +134,7 @@ def test_a_slow_broker_bounds_what_is_on_its_way(tmp_path: Path, monkeypatch: py
     run(body())
 
 
-def test_a_slow_disk_bounds_what_is_taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_disk_bounds_the_records_taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     most_records = 5 * CHUNK
     monkeypatch.setattr(storing, "SAVE_EVERY_S", 0.001)
     monkeypatch.setattr(cycle, "MOST_RECORDS", most_records)
@@ -183,7 +185,7 @@ def test_events_are_held_back_while_deltas_pile_up_and_go_on_afterwards(tmp_path
     run(body())
 
 
-def test_what_a_broker_that_is_gone_had_not_acknowledged_is_counted_again(tmp_path: Path) -> None:
+def test_records_that_a_lost_broker_had_not_acknowledged_are_counted_again(tmp_path: Path) -> None:
     async def body() -> None:
         worker, task = await _counting(tmp_path, at_once=False)
         events = records_of(purchases(1, customers=40, items=200, events=CHUNKS * CHUNK))
@@ -298,7 +300,7 @@ def test_drain_says_nothing_before_anybody_has_reported() -> None:
     assert not reports
 
 
-def test_drain_says_who_is_missing(kafka: EmbeddedKafka) -> None:
+def test_drain_reports_which_task_is_missing(kafka: EmbeddedKafka) -> None:
     said: list[str] = []
     with pytest.raises(CommandError, match="until everything is counted, and it is not"):
         drain(kafka.bootstrap, LISTED, 0.0, said.append)

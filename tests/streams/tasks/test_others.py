@@ -42,7 +42,7 @@ def tea(buyers: int, version: int) -> Any:
     return record(b"tea", message)
 
 
-def test_records_are_taken_in_and_what_is_none_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+def test_records_are_taken_in_and_others_are_ignored(caplog: pytest.LogCaptureFixture) -> None:
     others, topic = Others(), BOUGHT.popularity.name
     others.take(
         topic, [tea(2, 7), record(SETTLE, SettleMark(9)), record(b"milk", b"{}"), tea(3, 8), tea(2, 7)]
@@ -87,7 +87,7 @@ def test_a_settling_is_reached_once_every_partition_says_so() -> None:
     assert others.settled(BOUGHT, 2) == -1
 
 
-def test_lists_are_settled_by_what_all_partitions_have_published(tmp_path: Path) -> None:
+def test_lists_are_settled_by_the_popularity_of_all_partitions(tmp_path: Path) -> None:
     async def body() -> None:
         shop = Shop(tmp_path, at_once=False)
         await shop.open()

@@ -41,7 +41,7 @@ def test_rows_are_spread_over_the_time() -> None:
     assert [len(clock.pass_by(2 * SWEEP_STEP_S)) for _ in range(4)] == pytest.approx([100] * 4, abs=2)
 
 
-def test_what_is_counted_during_a_sweep_is_for_the_next_one() -> None:
+def test_counts_during_a_sweep_are_for_the_next_one() -> None:
     clock = _Clock(SimpleNamespace(position=5, row_count=100))
     first = clock.pass_by(TAKES_S / 2)
     clock.machine.position, clock.machine.row_count = 9, 120

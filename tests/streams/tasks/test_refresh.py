@@ -43,7 +43,7 @@ def test_lists_of_fresh_rows_go_out_in_the_cycle_that_counts_them(tmp_path: Path
     run(body())
 
 
-def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
+def test_rows_beyond_the_limit_of_a_cycle_are_left_to_a_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(computing, "FRESH_ROWS", 10)
@@ -111,7 +111,7 @@ def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.
     run(body())
 
 
-def test_latency_and_staleness_are_from_the_event_to_what_kafka_has(tmp_path: Path) -> None:
+def test_latency_and_staleness_end_when_kafka_has_the_list(tmp_path: Path) -> None:
     async def body() -> None:
         shop = Shop(tmp_path, at_once=False)
         await shop.open()

@@ -66,7 +66,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return moment
 
 
-def test_shares_follow_from_what_was_counted(clock: list[float]) -> None:
+def test_shares_follow_from_the_counted_events(clock: list[float]) -> None:
     setup = _Setup()
     (task,) = setup.tasks
     task.saver.sweeping = True
@@ -101,7 +101,7 @@ def test_storing_takes_a_share_of_the_time_that_the_cycle_took(clock: list[float
         assert sum(setup.cycle(begin)) == stored
 
 
-def test_what_is_on_its_way_to_kafka_is_not_stored(clock: list[float]) -> None:
+def test_records_on_their_way_to_kafka_are_not_stored(clock: list[float]) -> None:
     setup = _Setup(tasks=2)
     setup.tasks[0].may_be_stored = False
     assert setup.cycle(clock[0]) == [0, 1]

@@ -67,7 +67,7 @@ def test_nothing_is_stored_before_kafka_has_the_deltas(tmp_path: Path) -> None:
     run(body())
 
 
-def test_what_could_not_be_sent_is_not_stored_when_the_worker_stops(tmp_path: Path) -> None:
+def test_unsent_records_are_not_stored_when_the_worker_stops(tmp_path: Path) -> None:
     async def body() -> None:
         worker, task = await _worker(tmp_path)
         worker.run()
@@ -87,7 +87,7 @@ def test_what_could_not_be_sent_is_not_stored_when_the_worker_stops(tmp_path: Pa
     run(body())
 
 
-def test_a_stop_waits_for_what_is_on_its_way_and_stores_it(tmp_path: Path) -> None:
+def test_a_stop_waits_for_records_on_their_way_and_stores(tmp_path: Path) -> None:
     async def body() -> None:
         worker, task = await _worker(tmp_path)
         await worker.once(chunk(EVENTS, 100))
@@ -102,7 +102,7 @@ def test_a_stop_waits_for_what_is_on_its_way_and_stores_it(tmp_path: Path) -> No
     run(body())
 
 
-def test_what_kafka_does_not_take_is_not_stored(tmp_path: Path) -> None:
+def test_records_that_kafka_does_not_take_are_not_stored(tmp_path: Path) -> None:
     async def body() -> None:
         worker, task = await _worker(tmp_path, at_once=True)
         await worker.once(chunk(EVENTS, 100))
@@ -151,7 +151,7 @@ def test_a_chunk_applied_in_part_is_not_stored(tmp_path: Path, monkeypatch: pyte
     run(body())
 
 
-def test_what_was_applied_before_another_task_failed_is_not_stored(
+def test_chunks_applied_before_another_task_failed_are_not_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are in the same cycle, so what followed from the first was not sent."""
@@ -286,7 +286,7 @@ def test_item_tasks_say_how_far_they_are_and_are_stored(tmp_path: Path) -> None:
     run(body())
 
 
-def test_what_a_catalogue_begins_with_is_in_kafka_before_it_says_so_in_its_store(tmp_path: Path) -> None:
+def test_a_catalogues_first_messages_are_in_kafka_before_its_store_says_so(tmp_path: Path) -> None:
     """It is sent at the position that the store already has."""
     tp = TP(ITEMS.name, 0)
 
@@ -372,7 +372,7 @@ def test_deltas_after_a_gap_are_read_again(tmp_path: Path) -> None:
     run(body())
 
 
-def test_what_is_of_a_partition_that_is_lost_is_not_applied(tmp_path: Path) -> None:
+def test_chunks_of_a_lost_partition_are_not_applied(tmp_path: Path) -> None:
     async def body() -> None:
         worker, task = await _worker(tmp_path, at_once=True)
         worker.owned = lambda tp: tp != EVENTS
@@ -425,7 +425,7 @@ def test_published_times_travel_with_the_deltas(tmp_path: Path) -> None:
     run(body())
 
 
-def test_who_waits_for_a_batch_hears_that_the_worker_stopped(tmp_path: Path) -> None:
+def test_waiting_for_a_batch_ends_when_the_worker_stops(tmp_path: Path) -> None:
     async def body() -> None:
         worker, task = await _worker(tmp_path)
         await worker.once(chunk(EVENTS, 50))
