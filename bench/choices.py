@@ -39,9 +39,7 @@ WITHOUT = "without-"
 
 @dataclass
 class Blind(Ranker):
-    """A ranker that sees 0 instead of a feature, so that the feature's weight has no effect and is never
-    learnt.
-    """
+    """A ranker that sees 0 instead of a feature, whose weight has no effect and is never learnt."""
 
     column: int = 0
 

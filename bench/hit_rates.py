@@ -67,9 +67,7 @@ def table(rows: Sequence[Row], question: str, chosen: Sequence[str]) -> tuple[li
 
 
 def summary(rows: Sequence[Row], chosen: Sequence[str]) -> dict[str, float]:
-    """Return, for each question and choice, the worst and the mean ratio to the best simple method, and on
-    how many sets it holds.
-    """
+    """Return by question and choice the worst and mean ratio to the best simple method, and sets held."""
     figures: dict[str, float] = {}
     for question in dict.fromkeys(row.question for row in rows):
         some = [row for row in rows if row.question == question]

@@ -114,9 +114,7 @@ def _seconds(rate: float, options: argparse.Namespace) -> float:
 
 
 def _known(system: Running, time_ms: int, name: str) -> list[str]:
-    """Return the most popular items whose lists take in an item that one customer has, found by a probe
-    each.
-    """
+    """Return the most popular items whose lists take in an item of one customer; each is tried by a probe."""
     newest = {row.key: row.value for row in read_all(system.bootstrap, RELATED_ITEMS)}
     lists = [decode_related(value) for value in newest.values() if value]
     able = [one for one in lists if one.buyers >= BUYERS and one.related[-1].score <= LOW_SCORE]

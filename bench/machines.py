@@ -137,9 +137,7 @@ def slices(events: Iterable[Event], n: int) -> Iterator[Sequence[Event]]:
 
 
 def in_process_per_s(limit: int | None = RATE_EVENTS) -> tuple[float, float]:
-    """Measure, in one thread of another process, the events/s counted and the microseconds of CPU an
-    event.
-    """
+    """Measure in one thread of another process the events/s counted, and microseconds of CPU an event."""
     with tempfile.TemporaryDirectory() as folder:
         limited = [] if limit is None else ["--limit", str(limit)]
         command = [sys.executable, "-m", "bench.in_process", "--no-ranking", "--out", folder, *limited]

@@ -30,9 +30,7 @@ FETCH_WAIT_MS = 5  # a fetch that waits for longer may not include the partition
 
 @dataclass
 class Probe:
-    """A customer of the bench, with its purchases, and when each answer arrived (time.perf_counter; 0:
-    never).
-    """
+    """A customer of the bench, its purchases, and when answers arrived (time.perf_counter; 0: never)."""
 
     customer: str
     known: str
@@ -117,9 +115,7 @@ class Client:
                             waiting.remove(pair)
 
     async def probe(self, probe: Probe) -> None:
-        """Buy the known item, then the own one, and wait until both lists have come, or until the time
-        limit.
-        """
+        """Buy the known item, then the own one, and wait for both lists, or until the time limit."""
         self._waiting[probe.known.encode()].append((f'"{probe.own}"'.encode(), probe))
         self._new[probe.customer.encode()] = self._new[probe.own.encode()] = probe
         probe.first_s = time.perf_counter()

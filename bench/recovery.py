@@ -93,9 +93,7 @@ def _kill(system: Running) -> float:
 
 
 def _killed(system: Running, follower: ProgressFollower) -> dict[str, float]:
-    """Kill the worker in the middle of a load; return the seconds until all partitions report, and have
-    caught up.
-    """
+    """Kill the worker in the middle of a load; return the seconds until all report, and have caught up."""
     applied = {task: progress.applied for task, progress in dict(follower.newest).items()}
     to_replay = follower.purchases(lambda p: p.applied - p.stored)
     begin = _kill(system)

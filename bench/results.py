@@ -1,6 +1,4 @@
-"""The parts that all benches share: options, runs and their medians, a table with targets, and a JSON
-file.
-"""
+"""The parts that all benches share: options, runs and medians, a table with targets, a JSON file."""
 
 from __future__ import annotations
 

@@ -221,9 +221,7 @@ def _fresh(
 def _with_companions(
     shop: Shop, rng: np.random.Generator, items: _Items, place: Numbers, customer: Numbers, day: Floats
 ) -> Numbers:  # fmt: skip
-    """Return the places, some of which follow the previous one of the same customer, in this basket or the
-    last one.
-    """
+    """Return the places, some of which follow the customer's previous one, in this basket or the last."""
     n = len(place)
     follows = rng.random(n) < shop.companions
     follows[1:] &= ~follows[:-1] & (customer[1:] == customer[:-1])
@@ -236,9 +234,7 @@ def _with_companions(
 def _repeated(
     shop: Shop, rng: np.random.Generator, customer: Numbers, first_of_visit: Numbers
 ) -> Numbers:  # fmt: skip
-    """Return for every draw the draw whose item it takes: its own, or one of an earlier visit of the
-    customer.
-    """
+    """Return for every draw the draw whose item it takes: its own, or one of the customer's earlier ones."""
     n = len(customer)
     had = first_of_visit - np.searchsorted(customer, customer)
     back = rng.exponential(max(4.0 * shop.basket, 12.0), n).astype(np.int64)

@@ -62,9 +62,7 @@ class Running:
         drain(self.bootstrap, listed_of(self.settings), DRAIN_S, lambda _left: None)
 
     def topic_bytes(self) -> dict[str, int]:
-        """Return the bytes of each topic's log as it is on the broker's disk, what was compacted away not
-        included.
-        """
+        """Return the bytes of each topic's log on the broker's disk, without what was compacted away."""
         found: dict[str, int] = {}
         for file in (self.folder / "broker" / "data").glob("*-*/*.log"):
             topic, dash, partition = file.parent.name.rpartition("-")

@@ -57,9 +57,7 @@ class Machines:
         self._events, self._done = events, 0
 
     def count(self, n: int, chunk: int = CHUNK) -> tuple[float, int]:
-        """Count the next n purchases; return the CPU seconds of the item machine, and the messages that it
-        got.
-        """
+        """Count the next n purchases; return the item machine's CPU seconds, and the messages that it got."""
         seconds, messages = 0.0, 0
         for start in range(self._done, self._done + n, chunk):
             some = self._events[start : min(start + chunk, self._done + n)]

@@ -51,9 +51,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
 
 @pytest.fixture(scope="session")
 def new_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], EmbeddedKafka]]:
-    """Return a function that returns a Kafka with empty topics; each call empties the Kafka of the call
-    before.
-    """
+    """Return a function that returns a Kafka with empty topics, emptied again at each call."""
     from streams.broker.embedded import EmbeddedKafka
     from tests.streams.anew import make_anew
 

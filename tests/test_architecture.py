@@ -95,9 +95,7 @@ def test_imports_point_downwards(folder: str) -> None:
 
 
 def _room(name: str, package: str) -> str | None:
-    """Return the room of a dotted name of a package, or None for the package itself and for other
-    packages.
-    """
+    """Return the room of a dotted name of a package; None for the package itself and for other packages."""
     first, _, rest = name.partition(".")
     return rest.partition(".")[0] or None if first == package else None
 

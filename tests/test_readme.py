@@ -1,6 +1,4 @@
-"""The README is followed as a newcomer would: `make demo` in a clean clone, and its programs on a real
-stack.
-"""
+"""The README is followed as a newcomer would: `make demo` in a clean clone, and its programs."""
 
 from __future__ import annotations
 

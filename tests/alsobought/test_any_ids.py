@@ -21,9 +21,7 @@ pytestmark = pytest.mark.timeout(240)
 
 def test_every_command_takes_them(tmp_path: Path) -> None:
     def run(*words: object, of: str | None = None) -> str:
-        """Return the output of a command about an id. It runs in this process, because starting one takes
-        longer.
-        """
+        """Return the output of a command about an id, run in this process because a new one takes longer."""
         drained = [*words, "--data-dir", tmp_path, *(("--", of) if of is not None else ())]
         done = CliRunner().invoke(app, [str(word) for word in drained])
         assert done.exit_code == 0, (drained, done.output)

@@ -125,9 +125,7 @@ def produce(
 
 
 def as_librdkafka(key: bytes) -> int:
-    """Return the partition that librdkafka chooses by default: zlib's CRC32, modulo the number of
-    partitions.
-    """
+    """Return the partition that librdkafka chooses by default: zlib's CRC32, modulo their number."""
     return zlib.crc32(key) % PARTITIONS
 
 

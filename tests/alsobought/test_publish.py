@@ -1,6 +1,4 @@
-"""Tests of `alsobought publish` to a real Kafka: what it sends, in which order and from which source, and
-what it refuses.
-"""
+"""Tests of `alsobought publish` to a real Kafka: contents, order, sources, and refusals."""
 
 from __future__ import annotations
 

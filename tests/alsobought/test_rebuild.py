@@ -48,9 +48,7 @@ def bananas(available: bool) -> list[tuple[bytes | None, bytes | None]]:
 
 
 def check_what_is_left(wires: Wires, records: list[tuple[bytes, bytes]]) -> None:
-    """Check that lists equal the oracle over the records in `purchases`, which are fewer than were
-    published.
-    """
+    """Check that lists equal the oracle over the records in `purchases`, fewer than were published."""
     left = [(record.key, record.value) for record in wires.read(PURCHASES.name)]
     assert 0 < len(left) < len(records)
     check(wires.lists(), Oracle(WINDOW).feed(events_of(left)))

@@ -1,6 +1,4 @@
-"""Two hosts with workers, recommenders and a broker, all of them real processes, and the faults that can
-happen.
-"""
+"""Two hosts with workers, recommenders and a broker, all real processes, and the faults that happen."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ from streams.stores.folder import RECOMMENDER_FOLDER
 from tests.streams.pipeline import PARTITIONS, TOPICS, WAIT_S, Recommender, Worker
 
 SESSION_MS = 6_000
-RECOMMENDER = "-recommender"  # its name begins with that of its host
+RECOMMENDER = "-recommender"  # its name is that of its host and this
 FULL_DISK_BYTES = 4_096
 WATCH_S = 0.2
 SETTINGS = {

@@ -1,6 +1,4 @@
-"""Tests of the network: its loss in plain Python, its gradient by finite differences, sampled outputs,
-Adam.
-"""
+"""Tests of the network: loss in plain Python, gradient by finite differences, sampled outputs, Adam."""
 
 from __future__ import annotations
 

@@ -34,9 +34,7 @@ def end_ms(log: Log) -> int:
 
 
 def test_it_learns_that_sequels_follow(log: Log) -> None:
-    """Popularity predicts nothing here: a customer who has just watched part 1 of a series watches its part
-    2.
-    """
+    """Popularity predicts nothing here: whoever has just watched part 1 of a series watches its part 2."""
     training = fitting.chronological(log, end_ms(log), hidden=32, rate=0.01)
     training.run()
     cutoff = end_ms(log)

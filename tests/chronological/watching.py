@@ -18,9 +18,7 @@ def drifting(
     genres: int = 6,
     events: int = 30_000,
 ) -> Log:
-    """Return watches of films that run for some weeks: customers watch current films, mostly of their
-    genre.
-    """
+    """Return watches of films that run for some weeks: customers watch those, mostly of their genre."""
     rng = np.random.default_rng(seed)
     genre_of = rng.integers(0, genres, films)
     taste = rng.integers(0, genres, customers)

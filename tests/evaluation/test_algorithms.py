@@ -27,9 +27,7 @@ END = int(SMALL.time_ms[-1]) + 1
 
 @pytest.mark.parametrize("name", algorithms.NAMES)
 def test_the_promises_of_every_algorithm(name: str) -> None:
-    """They return at most k items, none twice, none from the future, and none that is owned if only new ones
-    count.
-    """
+    """They return at most k items, none twice, none from the future, and none owned where new ones count."""
     events = drifting(3, 120, 60, 2_500)
     first, second = cutoffs(events, 2, 14)
     algorithm = make(name)

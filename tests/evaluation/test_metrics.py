@@ -49,9 +49,7 @@ def test_standard_error_of_one_cutoff_is_that_of_a_share() -> None:
 
 
 def test_standard_error_knows_that_customers_are_asked_again() -> None:
-    """A customer with the same answer at each cutoff adds no evidence, and one with different answers
-    does.
-    """
+    """A customer with the same answer at each cutoff adds no evidence; one with different answers does."""
     rng = np.random.default_rng(1)
     customers = np.arange(400, dtype=np.int32)
     once = rng.random(400) < 0.3

@@ -146,9 +146,7 @@ class Oracle:
         return Counter((item, t // DAY_MS) for item, t in self.purchases())
 
     def recent(self, days: int = 14, before: int = 0) -> Counter[str]:
-        """Return how many are in `days` days, the last of which is `before` days before the newest event's
-        day.
-        """
+        """Return how many are in `days` days, the last one `before` days before the newest event's day."""
         last = self.watermark_ms() // DAY_MS - before
         return Counter(item for item, t in self.purchases() if last - days < t // DAY_MS <= last)
 
@@ -174,9 +172,7 @@ class Oracle:
         return sellers(self.purchases(), self.watermark_ms(), gone, lambda _item: EVERYTHING, 100)
 
     def repeats(self) -> dict[str, list[int]]:
-        """Return for each item the customers who bought it on several days, their further days, and the
-        minutes between.
-        """
+        """Return by item the customers who bought it on several days, further days, and minutes between."""
         repeats: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         for history in self.histories.values():
             for b in history:
@@ -185,9 +181,7 @@ class Oracle:
         return repeats
 
     def lists(self, score: str, k: int) -> dict[str, list[tuple[str, float, float]]]:
-        """Return for each item its k best (item, score, expected), exactly as `state.relatedness` defines
-        them.
-        """
+        """Return for each item its k best (item, score, expected), as `state.relatedness` defines them."""
         buyers, after, f, sizes = self.buyers(), self.after(), self.decayed(), self.sizes()
         total, customers, recent = sum(buyers.values()), self.customers(), self.recent()
         now = math.exp((LANDMARK_MINUTE - self.watermark_ms() // 60_000) / TAU_MINUTES)

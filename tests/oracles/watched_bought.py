@@ -19,9 +19,7 @@ class CrossingOracle:
     days: int = 30
 
     def _paired(self) -> Iterator[tuple[str, list[tuple[str, int]]]]:
-        """Return for each customer and watched item the items that it pairs with, and when they were
-        bought.
-        """
+        """Return by customer and watched item the items that it pairs with, and when they were bought."""
         for customer, history in self.watched.histories.items():
             for x in history:
                 yield (

@@ -1,6 +1,4 @@
-"""The predictions of a chronological network are compared with plain Python; recommending with and without
-it.
-"""
+"""Predictions of a chronological network are compared with plain Python; recommending with and without."""
 
 from __future__ import annotations
 

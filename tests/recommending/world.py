@@ -175,9 +175,7 @@ def put(related: RelatedLists, item_id: str, message: Listed) -> None:
 
 
 def events_of(name: str) -> list[Event]:
-    """Return the events of one of WORLDS: seeded ones over three months with late ones and returns, or real
-    ones.
-    """
+    """Return the events of one of WORLDS: seeded ones with late ones and returns, or real ones."""
     if name == "real":
         return [as_event(message) for message in real_slice(60_000)]
     return seeded(81, customers=40, items=900, events=12_000, returns=0.02)
@@ -192,9 +190,7 @@ def seeded(seed: int, *, customers: int, items: int, events: int, returns: float
 
 
 def build(events: Sequence[Event], *, list_length: int = 100, gone: int = 3) -> World:
-    """Apply most of the events, take the best sellers away, then apply the rest, so that lists are of two
-    moments.
-    """
+    """Apply most events, take the best sellers away, and apply the rest, so that lists are of two moments."""
     settings = CountingSettings(window=20, list_length=list_length, score_tolerance=0.02)
     run, related = Run.new(settings, partitions=2), RelatedLists(list_length)
     catalogue = Catalogue()

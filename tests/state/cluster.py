@@ -1,6 +1,4 @@
-"""Machines with stores that take steps in random order, including crashes. A helper of the tests in this
-folder.
-"""
+"""Machines with stores that take steps in random order, including crashes. A helper of the tests here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Machines that run in process over a log, and are compared with the oracle. Helpers of the tests in this
-folder.
-"""
+"""Machines that run in process over a log, and are compared with the oracle. Helpers of the tests here."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ def shop(
     seed: int, events: int, customers: int, items: int, *,
     returns: float = 0.1, duplicates: float = 0.05, forgets: float = 0.005, late_ms: int = 100_000_000,
 ) -> list[Event]:  # fmt: skip
-    """Return purchases with all irregularities: heavy buyers, repeats, late events, returns of what is not
-    owned.
-    """
+    """Return purchases with all irregularities: heavy buyers, repeats, late events, refused returns."""
     rng = random.Random(seed)
     made: list[Event] = []
     now = START_MS
@@ -106,9 +102,7 @@ class Run:
         )
 
     def apply(self, events: Sequence[Event]) -> None:
-        """Apply events, each at its source partition, then the messages that follow; let all machines
-        share.
-        """
+        """Apply events at their source partitions, then the messages that follow; let all machines share."""
         for number, machine in enumerate(self.customers):
             own = [e for e in events if self.source_of(e.customer_id) == number]
             for partition, messages in enumerate(machine.apply(machine.batch(own)).deltas):

@@ -140,9 +140,7 @@ def test_forgetting_a_stranger_changes_nothing() -> None:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("budgets", [(None,), (0, 4_000, None)])
 def test_erasures_with_crashes_at_any_moment(seed: int, budgets: tuple[int | None, ...]) -> None:
-    """Few customers are forgotten often and come back at once, so replays find them gone, or gone and
-    back.
-    """
+    """Few customers are forgotten often and come back at once, so replays find them gone, or back again."""
     events = shop(seed, 900, 5, 40, forgets=0.08, returns=0.2, duplicates=0.15)
     stores: dict[str, MemoryStore] = {}
     cluster = Cluster(

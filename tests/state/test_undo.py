@@ -1,6 +1,4 @@
-"""Returned and erased purchases are in no number any more: bestsellers, trends, popularity, totals,
-repeats.
-"""
+"""Returned and erased purchases are in no number any more: bestsellers, trends, popularity, repeats."""
 
 from __future__ import annotations
 

@@ -60,9 +60,7 @@ class Shop:
         await self.worker.once(*self.deltas())
 
     async def ask_to_settle(self) -> list[int]:
-        """Ask every item task to list exactly, as `drain` does; return the positions at which they will have
-        done so.
-        """
+        """Ask every item task to list exactly, as `drain` does; return the positions that they reach."""
         settle = encode_settle(time.time_ns())
         for task in self.items:
             self.worker.outbox.send(Record(task.tp.topic, task.tp.partition, None, settle))

@@ -1,6 +1,4 @@
-"""A worker without Kafka: it has the real outbox, cycle, tasks and stores, over a broker that a test
-controls.
-"""
+"""A worker without Kafka: the real outbox, cycle, tasks and stores, over a broker that a test controls."""
 
 from __future__ import annotations
 

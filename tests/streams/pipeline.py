@@ -168,9 +168,7 @@ class Wires:
         raise KafkaTimeoutError(f"{ASKED} readers gave no answer, each in {DEAF_S:g} s")
 
     def poll_progress(self) -> list[tuple[Progress, int]]:
-        """Return the reports since the last call with their times in ms since 1970; `tasks` has the
-        newest.
-        """
+        """Return the reports since the last call, with times in ms since 1970; `tasks` has the newest."""
         try:
             polled = self._ask(lambda reader: reader.poll(timeout_ms=200)).values()
         except KafkaTimeoutError:
@@ -184,9 +182,7 @@ class Wires:
         return found
 
     def forget_reports(self) -> None:
-        """Forget earlier reports, while no worker runs, because they are about state that was discarded
-        since.
-        """
+        """Forget earlier reports, while no worker runs, as they are about state that was discarded since."""
         while self.poll_progress():
             pass
         self.tasks.clear()

@@ -1,6 +1,4 @@
-"""Imports what workers and recommenders import, with all kernels, but not their apps, which read the
-settings.
-"""
+"""Imports what workers and recommenders import, except their apps, which read the settings."""
 
 import faust.cli.faust
 import faust.cli.worker

@@ -1,6 +1,4 @@
-"""Watched, then bought, through one worker that is killed: lists are published, exact, and can be asked
-for.
-"""
+"""Watched, then bought, through one worker that is killed: lists are published, exact, and answered."""
 
 from __future__ import annotations
 
@@ -112,9 +110,7 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
 
 @pytest.mark.timeout(400)
 def test_switched_on_after_a_while(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
-    """Machines publish from then on, and a rebuild counts earlier events. While it is off, nothing is
-    published.
-    """
+    """Machines publish from then on, and a rebuild counts earlier events. While off, nothing is published."""
     bought = purchases(3, 60, 40, 1_200)
     seen = watches(4, 60, 40, 1_000)
     worker = Worker(kafka.bootstrap, tmp_path / "data", watched_bought_days="0")

@@ -1,6 +1,4 @@
-"""Files like those that real shops and their tools write: these tests check what is read and refused, and the
-messages.
-"""
+"""Files like those of real shops and their tools: what is read, what is refused, and the messages."""
 
 from __future__ import annotations
 

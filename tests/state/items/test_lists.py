@@ -1,6 +1,4 @@
-"""Lists are compared with the oracle's for every score; tests of what enters, leaves and has to be
-published.
-"""
+"""Lists are compared with the oracle's for every score; tests of entering, leaving and publishing."""
 
 from __future__ import annotations
 

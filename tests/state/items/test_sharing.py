@@ -1,6 +1,4 @@
-"""Tests of what machines know about one another's items: late, in any order, and exact once all have
-shared.
-"""
+"""Tests of what machines know of others' items: late, in any order, and exact once all have shared."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Machines of purchases, watches, the crossing and items, with logs and stores, that take steps in any
-order.
-"""
+"""Machines of purchases, watches, the crossing and items, with stores, that take steps in any order."""
 
 from __future__ import annotations
 

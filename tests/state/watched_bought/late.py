@@ -66,9 +66,7 @@ def of_partition(cluster: CrossingCluster, events: list[Event], p: int) -> list[
 
 
 def returned_last(cluster: CrossingCluster) -> list[Event]:
-    """Return the newest purchases, and their return or erasure, so that only the newest time remains of
-    them.
-    """
+    """Return the newest purchases with their return or erasure, so that only the newest time remains."""
     customers = [next(f"x{n}" for n in range(99) if cluster.partition_of(f"x{n}") == p) for p in range(2)]
     return [
         event

@@ -1,6 +1,4 @@
-"""Watched, then bought: the machines are compared with the oracle, in any order of events and over
-crashes.
-"""
+"""Watched, then bought: machines are compared with the oracle, in any order of events and over crashes."""
 
 from __future__ import annotations
 
@@ -141,9 +139,7 @@ def test_everything_undone_leaves_nothing() -> None:
 
 
 def test_the_time_between_decides() -> None:
-    """A purchase counts from the watch itself to the last millisecond, by event time, whichever came
-    first.
-    """
+    """A purchase counts from the watch itself to the last millisecond, by event time, in any order."""
     watch = Event("ann", "film", START_MS)
     times = {"before": -1, "at once": 0, "last": 2 * DAY_MS, "late": 2 * DAY_MS + 1}
     bought = [Event("ann", item, START_MS + after_ms) for item, after_ms in times.items()]
@@ -224,9 +220,7 @@ def test_history_changes_of_another_layout_or_cut_short_are_refused() -> None:
 
 
 def _again() -> list[Event]:
-    """Return changes (bought, returned, bought again) that would give another result if they were applied
-    twice.
-    """
+    """Return changes (bought, returned, bought again) whose result differs if they are applied twice."""
     actions = Action.PURCHASE, Action.RETURN, Action.PURCHASE, Action.PURCHASE
     items = ["tea", "tea", "tea", "milk"]
     return [

@@ -72,9 +72,7 @@ def test_purchases_after_a_first_watch_are_published_as_they_come() -> None:
 
 @pytest.mark.parametrize("watching", [(0,), (1,), (0, 1)])
 def test_purchases_first_and_then_watches(watching: tuple[int, ...]) -> None:
-    """This holds also if somebody watches in one partition only, because buyers and popularity are over
-    all.
-    """
+    """This holds also if somebody watches in one partition only, as buyers and popularity are over all."""
     cluster = cluster_of(bought_of(5))
     publish(cluster, BOUGHT, returned_last(cluster))
     cluster.finish()

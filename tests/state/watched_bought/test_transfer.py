@@ -34,9 +34,7 @@ def _many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _asked(seed: int) -> CrossingCluster:
-    """Return a cluster whose purchases are applied and stored but not published; partition 0 has been
-    asked.
-    """
+    """Return a cluster with purchases applied and stored but not published; partition 0 has been asked."""
     cluster = cluster_of(bought_of(seed), seed)
     publish(cluster, BOUGHT, returned_last(cluster))
     cluster.finish()
@@ -139,9 +137,7 @@ def test_nothing_but_the_transfer_that_began_last_counts() -> None:
 
 
 def test_while_all_is_transferred_anew_events_do_not_count() -> None:
-    """They may come from a machine that believes it publishes; then the comparison would not fit the
-    state.
-    """
+    """They may come from a machine that believes it publishes; the comparison would not fit the state."""
     source = Source(BOUGHT, 0)
     events = [
         Event("ann", "milk", START_MS), Event("ann", "rum", START_MS),

@@ -1,6 +1,4 @@
-"""Checkpoints in a directory and in fsspec's memory are shared, verified, cleaned, restored, or passed
-over.
-"""
+"""Checkpoints in a directory and in fsspec's memory are shared, verified, cleaned, and restored."""
 
 from __future__ import annotations
 

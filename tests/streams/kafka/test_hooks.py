@@ -113,9 +113,7 @@ def test_positions_are_where_they_are_looked_for() -> None:
 
 
 def test_hooks_are_reached_from_where_they_must_be() -> None:
-    """The libraries' own code calls these names; if they are renamed there, an override would silently do
-    nothing.
-    """
+    """The libraries' code calls these names; if they are renamed there, an override would do nothing."""
     for caller, name in (
         (driver.AIOKafkaConsumerThread.getmany, "_fetch_records"),
         (driver.AIOKafkaConsumerThread._create_consumer, "_create_worker_consumer"),

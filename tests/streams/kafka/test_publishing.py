@@ -1,6 +1,4 @@
-"""Publishing to a real broker sends everything once, in order, to the partitions that Kafka's partitioner
-chooses.
-"""
+"""Publishing to a real broker sends everything once, in order, to the partitions that Kafka chooses."""
 
 from __future__ import annotations
 

@@ -181,9 +181,7 @@ def test_fetches_are_bounded_until_a_cycle_takes_them() -> None:
 
 
 class _Kafka:
-    """The part of aiokafka's consumer that `_hold_events` uses; a rebalance resumes everything, as in
-    aiokafka.
-    """
+    """The part of aiokafka's consumer that `_hold_events` uses; a rebalance resumes everything."""
 
     def __init__(self, *assigned: TP) -> None:
         self.calls = 0

@@ -1,6 +1,4 @@
-"""Tests without Kafka of what is read from topics: availability, popularity with its marks, workers'
-progress.
-"""
+"""Tests without Kafka of reading topics: availability, popularity with its marks, workers' progress."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Tests of waiting customers: their order, the second between two messages, and the offset all are
-served to.
-"""
+"""Tests of waiting customers: order, the second between messages, and the offset all are served to."""
 
 from __future__ import annotations
 

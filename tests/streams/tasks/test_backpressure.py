@@ -1,6 +1,4 @@
-"""With a slow broker, a slow disk or a burst, memory is bounded, nothing is dropped, and `drain` says what is
-left.
-"""
+"""With a slow broker or disk, or a burst, memory is bounded, and nothing is dropped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Tests of purchases that are published late, in a worker without Kafka: what is sent, stored, and
-reported.
-"""
+"""Tests of purchases that are published late, in a worker without Kafka: sent, stored, and reported."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Shop:
-    """A shop with all partitions' tasks of purchases, watches and watched-bought; events are spread by
-    customer.
-    """
+    """A shop with all partitions' tasks of purchases, watches and watched-bought."""
 
     def __init__(self, root: Path, *, at_once: bool = True) -> None:
         self.root = root

@@ -184,9 +184,7 @@ def test_a_stop_in_the_middle_of_a_cycle_waits_for_its_end(
 
 
 def test_a_cancelled_cycle_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After cancelling, one may assume that the machine is not used any more, and agrees with what was
-    sent.
-    """
+    """After cancelling, the machine is not used any more, and agrees with what was sent."""
 
     async def body() -> None:
         worker, task = await new_worker(tmp_path, at_once=True)

@@ -48,9 +48,7 @@ class _Setup:
         self.storing = Storing(of, self.computing)  # type: ignore[arg-type]
 
     def cycle(self, now: float, counted_s: float = 0.0) -> list[int]:
-        """Run a cycle in which something was counted; return how often each task has been stored until
-        then.
-        """
+        """Run a cycle in which something was counted; return how often each task has been stored so far."""
         self.computing.counted_s += counted_s
         for task in self.tasks:
             task.position += 1
