@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 
 from bench.machines import in_process_per_s
-from bench.probes import PAUSE_S, Heard, apart
+from bench.probes import PAUSE_S, ProbeResults, apart
 from bench.processes import Usage
 from bench.progress_follower import ProgressFollower
 from bench.results import Result, parser, run
@@ -120,8 +120,8 @@ def _known(system: Running, time_ms: int, name: str) -> list[str]:
     able = [one for one in lists if one.buyers >= BUYERS and one.related[-1].score <= LOW_SCORE]
     able.sort(key=lambda one: (-one.buyers, one.item_id))
     tried = [one.item_id for one in able[:TRIED]]
-    heard = apart(system.bootstrap, tried, per_s=50, count=len(tried), time_ms=time_ms, name=name)
-    known = [item for item, place in zip(heard.known, heard.places, strict=True) if 0 <= place <= PLACE]
+    results = apart(system.bootstrap, tried, per_s=50, count=len(tried), time_ms=time_ms, name=name)
+    known = [item for item, place in zip(results.known, results.places, strict=True) if 0 <= place <= PLACE]
     if len(known) < ENOUGH:
         raise SystemExit(
             f"of {len(tried)} items only {len(known)} have lists that change, {ENOUGH} are needed: take more"
@@ -139,12 +139,12 @@ def _after_load(
         background = system.publishing(coming, AFTER_LOAD_RATE)
         wait_for(lambda: follower.purchases(lambda p: p.applied) >= end, "the load to be counted", 1_800.0)
         count = int(AFTER_LOAD_PROBES_PER_S * (AFTER_LOAD_S - PAUSE_S))
-        heard = apart(
+        results = apart(
             system.bootstrap, known, per_s=AFTER_LOAD_PROBES_PER_S, count=count, time_ms=time_ms, name="after"
         )
         background.terminate()
         background.wait()
-    return _numbers_of(heard, "list_after_load", "recommended_after_load")
+    return _numbers_of(results, "list_after_load", "recommended_after_load")
 
 
 def _phase(
@@ -160,7 +160,7 @@ def _phase(
         bought.first()
         before, begin = system.processes.usage(), time.monotonic()
         n_bought, n_recommended = bought.count(), recommended.count()
-        heard = apart(
+        results = apart(
             system.bootstrap, known, per_s=phase.probes_per_s,
             count=int(phase.seconds * phase.probes_per_s), time_ms=time_ms, name=f"at-{phase.rate:g}",
         )  # fmt: skip
@@ -168,7 +168,7 @@ def _phase(
         n_bought, n_recommended = bought.count() - n_bought, recommended.count() - n_recommended
         background.terminate()
         background.wait()
-        numbers = _numbers_of(heard, "list_RATE", "recommended_RATE")
+        numbers = _numbers_of(results, "list_RATE", "recommended_RATE")
         numbers["purchases_per_s_RATE"] = n_bought / seconds
         numbers["staleness_RATE_ms"] = follower.staleness_ms
         for role in ("worker", "recommender", "broker", "api"):
@@ -182,14 +182,14 @@ def _cpu_s(before: dict[str, Usage], after: dict[str, Usage], role: str) -> floa
     return after[role].cpu_s - before[role].cpu_s
 
 
-def _numbers_of(heard: Heard, lists: str, recommendations: str) -> dict[str, float]:
-    figures = {"probes": float(len(heard.lists_ms)), "unheard": float(heard.places.count(-1))}
+def _numbers_of(results: ProbeResults, lists: str, recommendations: str) -> dict[str, float]:
+    figures = {"probes": float(len(results.lists_ms)), "unheard": float(results.places.count(-1))}
     numbers = {f"{lists}_{name}": value for name, value in figures.items()}
     for name, values in (
-        (lists, heard.lists_ms),
-        (f"{lists}_of_own", heard.own_lists_ms),
-        (recommendations, heard.recommendations_ms),
-        (f"{lists}_acknowledged", heard.acknowledgements_ms),
+        (lists, results.lists_ms),
+        (f"{lists}_of_own", results.own_lists_ms),
+        (recommendations, results.recommendations_ms),
+        (f"{lists}_acknowledged", results.acknowledgements_ms),
     ):
         numbers[f"{name}_p50_ms"] = median(values)
         numbers[f"{name}_p99_ms"] = quantiles(values, n=100, method="inclusive")[98]

@@ -45,7 +45,7 @@ class Probe:
 
 
 @dataclass
-class Heard:
+class ProbeResults:
     """The results of all probes of a run, in milliseconds; probes without an answer count with the time they
     waited.
 
@@ -141,7 +141,7 @@ def _place(value: bytes, item: str) -> int:
 
 async def ask(
     bootstrap: str, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
-) -> Heard:
+) -> ProbeResults:
     """Send a number of probes, evenly at a rate, about randomly chosen known items."""
     chance = random.Random(name)
     client = Client(bootstrap, time_ms)
@@ -158,7 +158,7 @@ async def ask(
     listening.cancel()
     await client.stop()
     end = time.perf_counter()
-    return Heard(
+    return ProbeResults(
         [1000 * ((p.listed_s or end) - p.second_s) for p in probes],
         [1000 * ((p.own_listed_s or end) - p.second_s) for p in probes],
         [1000 * ((p.recommended_s or end) - p.first_s) for p in probes],
@@ -170,7 +170,7 @@ async def ask(
 
 def apart(
     bootstrap: str, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
-) -> Heard:
+) -> ProbeResults:
     """Send the probes from another process, whose clock nothing here disturbs."""
     command = [
         sys.executable, "-m", "bench.probes", "--kafka", bootstrap, "--per-s", str(per_s),
@@ -179,7 +179,7 @@ def apart(
     done = subprocess.run(
         command, check=True, input=json.dumps(list(known)), text=True, stdout=subprocess.PIPE
     )
-    return Heard(**json.loads(done.stdout))
+    return ProbeResults(**json.loads(done.stdout))
 
 
 def main() -> None:
@@ -191,10 +191,10 @@ def main() -> None:
     parser.add_argument("--time-ms", type=int, required=True, help="event time of the purchases")
     parser.add_argument("--name", required=True, help="what the probes' ids begin with")
     o = parser.parse_args()
-    heard = asyncio.run(
+    results = asyncio.run(
         ask(o.kafka, json.load(sys.stdin), per_s=o.per_s, count=o.count, time_ms=o.time_ms, name=o.name)
     )
-    print(json.dumps(asdict(heard)))
+    print(json.dumps(asdict(results)))
 
 
 if __name__ == "__main__":

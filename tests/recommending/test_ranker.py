@@ -104,14 +104,14 @@ def test_the_scale_remembers_the_last_examples() -> None:
     np.testing.assert_allclose(ranker.variance, 9 * np.square((0.1, 1, 5, 20, 1)), rtol=0.15)
 
 
-def hit_rate(ranker: Ranker, rng: np.random.Generator, truth: Floats, cases: int) -> float:
+def hit_rate(ranker: Ranker, rng: np.random.Generator, truth: Floats, examples: int) -> float:
     """Return the hit rate of the first six, while learning."""
     found = 0
-    for _ in range(cases):
+    for _ in range(examples):
         x, hits = stream(rng, truth)
         found += bool(hits[np.argsort(-ranker.scores(x))[:6]].any())
         ranker.learn(x, hits)
-    return found / cases
+    return found / examples
 
 
 @pytest.mark.parametrize("any_of", [False, True])
@@ -128,9 +128,9 @@ def test_it_learns_and_recovers_after_a_drift(any_of: bool) -> None:
     assert hit_rate(ranker, rng, truth, 1000) > best - 0.03
 
 
-def odd_cases() -> list[tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
+def odd_examples() -> list[tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
     x, hits = example(np.random.default_rng(4))
-    cases = [
+    examples = [
         (x, np.zeros(20, np.bool_)),
         (x, np.ones(20, np.bool_)),
         (x[:0], hits[:0]),
@@ -140,15 +140,15 @@ def odd_cases() -> list[tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]
         for row, column in ((0, 0), (7, 3), (slice(None), 2), (slice(None), slice(None))):
             broken = x.copy()
             broken[row, column] = odd
-            cases.append((broken, hits))
-    return cases
+            examples.append((broken, hits))
+    return examples
 
 
 def test_odd_data_changes_nothing() -> None:
     ranker = Ranker.new(NAMES, {"a": 1.0})
     ranker.learn(*example(np.random.default_rng(5)))
     before = json.dumps(ranker.state())
-    for x, hits in odd_cases():
+    for x, hits in odd_examples():
         ranker.learn(x, hits)
     assert json.dumps(ranker.state()) == before
 

@@ -108,8 +108,8 @@ def test_average() -> None:
             assert mean["features"][name][column] == pytest.approx(expected, rel=1e-6), (n, column)
     same = average([rankers[1].state()])
     assert {k: pytest.approx(v) for k, v in rankers[1].state()["features"].items()} == same["features"]
-    untaught = [Ranker.new(NAMES, {"a": w}).state() for w in (1.0, 2.0)]
-    assert average(untaught)["features"]["a"][0] == pytest.approx(1.5)
+    untrained = [Ranker.new(NAMES, {"a": w}).state() for w in (1.0, 2.0)]
+    assert average(untrained)["features"]["a"][0] == pytest.approx(1.5)
     with pytest.raises(ValueError, match="no states"):
         average([])
 
