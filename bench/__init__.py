@@ -1,1 +1,1 @@
-"""Benches: what the system does a second, how fresh it is, and what it costs. `make bench` runs all."""
+"""Benches measure throughput, freshness and cost of the system. `make bench` runs all of them."""

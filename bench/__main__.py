@@ -2,7 +2,8 @@
 
     python -m bench [NAME ...] [--limit N] [--runs N] [--out DIR]
 
-Without names all of them: some hours. `--limit 420000` tries each in some minutes; `latency` needs as many.
+Without names, all benches run, which takes some hours. `--limit 420000` runs each in some minutes; `latency`
+needs that many.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ REPEATED = ("in_process", "end_to_end", "latency", "publishing", "workers")
 
 
 def main() -> None:
-    """Run them."""
+    """Run the benches."""
     options = parser(__doc__)
     options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
     chosen = options.parse_args()

@@ -1,4 +1,4 @@
-"""Variants of ours that `bench.generality` compares, by name; none of them trains, unless it says so.
+"""Variants of ours that `bench.generality` compares, by name; only those that say so train a model.
 
 as-is            the product as `evaluation.algorithms.ours` runs it
 trained          the same with the chronological model, trained every eight weeks
@@ -39,31 +39,31 @@ WITHOUT = "without-"
 
 @dataclass
 class Blind(Ranker):
-    """A ranker that sees 0 instead of a feature, so that its weight decides nothing and is never learnt."""
+    """A ranker that sees 0 instead of a feature, whose weight has no effect and is never learnt."""
 
     column: int = 0
 
     def scores(self, x: Floats) -> Floats:
-        """As of a ranker, without the feature."""
+        """Do the same as a ranker, without the feature."""
         return super().scores(self._hidden(x))
 
     def learn(self, x: Floats, hits: npt.NDArray[np.bool_]) -> None:
-        """As of a ranker, without the feature."""
+        """Do the same as a ranker, without the feature."""
         super().learn(self._hidden(x), hits)
 
     def _hidden(self, x: Floats) -> Floats:
         seen = x.copy()
-        seen[:, self.column : self.column + 1] = 0.0  # of new items there are fewer columns
+        seen[:, self.column : self.column + 1] = 0.0  # new items have fewer columns
         return seen
 
 
 def known(name: str) -> str:
-    """Return the name of a choice.
+    """Check the name of a choice, and return it.
 
     Raises
     ------
     EvaluationError
-        There is none of this name.
+        If there is no choice with this name.
     """
     if name in CHOICES or (name.startswith(WITHOUT) and name.removeprefix(WITHOUT) in FEATURES):
         return name
@@ -74,7 +74,7 @@ def known(name: str) -> str:
 
 
 def make(name: str) -> Ours:
-    """Ours as a choice has it."""
+    """Return ours as a choice defines it."""
     if name in CHOICES:
         return Ours(**({"train_ms": None} | CHOICES[name]))
     column = FEATURES.index(known(name).removeprefix(WITHOUT))

@@ -1,8 +1,8 @@
-"""A year of purchases from a file to published lists and recommendations: the whole system on this machine.
+"""Measures the whole system on this machine: a year of purchases, from a file to lists and recommendations.
 
     python -m bench.end_to_end [--limit N] [--runs 3]
 
-One worker, one recommender, the API and Kafka count the year but for its last 53,000 purchases. The clock
+One worker, one recommender, the API and Kafka count the year without its last 53,000 purchases. The clock
 runs from the first record in Kafka until all are counted, until every list is exactly up to date, as `drain`
 asks for, and until `drain` returns, when everybody is recommended to as well. Then the last two weeks are
 published, and the clock runs until `drain` again. CPU is that of the processes until the first `drain`
@@ -23,11 +23,11 @@ from bench.results import Result, parser, run
 from bench.stack import Arrivals, Running, finished, purchases, running, wait_for
 
 TWO_WEEKS = 53_000
-SETTLE_S = 15.0  # what was counted last is still written, and everybody recommended to
+SETTLE_S = 15.0  # the newest counts are still written, and all customers recommended to
 
 
 def measure(options: argparse.Namespace) -> Result:
-    """Measure once."""
+    """Run the bench once."""
     per_s, cpu_us = in_process_per_s(options.limit)
     records = purchases(options.limit)
     last = min(TWO_WEEKS, len(records) // 4)
@@ -73,7 +73,7 @@ def _written(now: dict[str, Usage], before: dict[str, Usage], role: str) -> int:
 
 
 class Loaded(NamedTuple):
-    """Seconds from the first record in Kafka."""
+    """How long a load took, in seconds from the first record in Kafka."""
 
     published_s: float
     counted_s: float
@@ -107,7 +107,7 @@ def _two_weeks(system: Running, records: list[tuple[bytes, bytes]]) -> float:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     run("end_to_end", parser(__doc__).parse_args(), measure)
 
 

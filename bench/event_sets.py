@@ -1,4 +1,4 @@
-"""The sets of events that `bench.generality` measures on: each, its halves, and synthetic shops."""
+"""The sets of events on which `bench.generality` measures: real sets, their halves, and synthetic shops."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def sets(watches: str | None, limit: int | None) -> Sets:
     Parameters
     ----------
     limit
-        Events of a set, about: of more, those of some random customers, so that it is as long as it was.
+        About how many events a set has. From larger sets, some random customers are taken, so that a set
+        still         covers the same time.
     """
     found: Sets = {}
     for name, file in {"purchases": BUNDLED, "watches": watches}.items():
@@ -73,7 +74,7 @@ def _of_shop(name: str, limit: int | None) -> Events:
 
 
 def limited(events: Events, limit: int | None) -> Events:
-    """About so many events at most: those of some random customers."""
+    """Return at most about this many events: those of some random customers."""
     if limit is None or len(events) <= limit:
         return events
     counts = np.bincount(events.customer, minlength=events.n_customers)

@@ -1,4 +1,4 @@
-"""How long a newcomer waits: help, compiling, the demo from a clean clone, the tests.
+"""Measures how long a newcomer waits for help, compiling, the demo from a clean clone, and the tests.
 
     python -m bench.first_use [--only help,compile,demo,test]
 
@@ -27,12 +27,12 @@ ALL = "help,compile,demo,test"
 
 
 def measure(options: argparse.Namespace) -> Result:
-    """Measure what is asked for once."""
+    """Measure the chosen parts once."""
     wanted = options.only.split(",")
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="alsobought-bench-") as folder:
         if "help" in wanted:
-            _help()  # compiled to bytecode, and in the cache of files
+            _help()  # now it is compiled to bytecode, and in the cache of files
             figures["help_s"] = statistics.median(_help() for _ in range(HELPS))
         if "compile" in wanted:
             figures["compile_s"] = _compile(Path(folder) / "kernels")
@@ -68,7 +68,7 @@ def _clone(clone: Path, options: argparse.Namespace) -> dict[str, float]:
 
 
 def _timed(command: list[str], folder: Path | None = None, **environment: str) -> tuple[float, str]:
-    """Return the seconds that a command takes, and what it said; it must not fail."""
+    """Return the seconds that a command takes, and its output; it must not fail."""
     kept = {name: value for name, value in os.environ.items() if folder is None or name != "PYTHONPATH"}
     begin = time.monotonic()
     done = subprocess.run(
@@ -82,7 +82,7 @@ def _timed(command: list[str], folder: Path | None = None, **environment: str) -
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     options = parser(__doc__)
     options.add_argument("--only", default=ALL, help=f"some of {ALL}")
     run("first_use", options.parse_args(), measure)

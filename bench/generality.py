@@ -1,4 +1,5 @@
-"""Is ours at least the best simple method everywhere? On purchases, watches, their halves, and seeded shops.
+"""Measures whether ours is at least the best simple method: on purchases, watches, their halves, and seeded
+shops.
 
     python -m bench.generality [--watches FILE] [--only SET,...] [--questions new,all] [--choice NAME,...]
                                [--without FEATURE,...|all] [--limit N] [--out DIR]
@@ -8,7 +9,7 @@ At cutoffs in the second half of each set six items are recommended to customers
 weeks (`evaluation.protocol`). A choice (`bench.choices`) holds on a set if it hits at least as often as the
 best simple method within one standard error of its own. The table shows the ratio to the best simple method
 on every set, the summary its worst and its mean. With --curve the bench shows instead how ours compares on
-one set as its training steps grow; with --weights what the ranker learnt on some sets.
+one set as its training steps grow; with --weights, what the ranker learnt on some sets.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ from evaluation.running import Question, evaluate
 from recommending.features import FEATURES, NEW_FEATURES
 from recommending.recommender import ALGORITHMS
 
-WIDTH = 180  # of tables: they are read from files, too
+WIDTH = 180  # columns of tables; they are read from files, too
 
 
 def measure(
     data: Sets, questions: Sequence[str], chosen: Sequence[str], options: argparse.Namespace
 ) -> list[Row]:  # fmt: skip
-    """Ask every question on every set; what failed is reported on standard error and left out."""
+    """Ask every question on every set; report failures on standard error, and leave them out."""
     found = []
     for name, events_of in data.items():
         events = events_of()
@@ -65,7 +66,7 @@ def measure(
 
 
 def print_results(rows: Sequence[Row], chosen: Sequence[str]) -> None:
-    """Print a table a question, and the summary."""
+    """Print a table for each question, and the summary."""
     figures = summary(rows, chosen)
     for question in dict.fromkeys(row.question for row in rows):
         _print(*table(rows, question, chosen), f"hit@6, {question} items")
@@ -161,7 +162,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     try:
         _run(_options())
     except (SourceError, EvaluationError) as error:

@@ -1,4 +1,4 @@
-"""What an event costs in process as partitions, items and customers grow; one thread.
+"""Measures the cost of an event in process as partitions, items and customers grow, in one thread.
 
     python -m bench.growth [--limit N] [--per-customer 4]
 
@@ -65,7 +65,7 @@ def _rate(items: int, customers: int, options: argparse.Namespace) -> tuple[floa
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     options = parser(__doc__)
     options.add_argument("--per-customer", type=int, default=4, help="events a customer of the streams")
     run("growth", options.parse_args(), measure)

@@ -1,4 +1,4 @@
-"""How often ours and the simple methods hit on sets of events: the tables of `bench.generality`."""
+"""Hit rates of ours and of the simple methods on sets of events: the tables of `bench.generality`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODULE = "bench.choices:"
 
 @dataclass(frozen=True)
 class Row:
-    """How often each hit on a set, and the standard error of that, by name of the algorithm or choice."""
+    """Hit rates on a set and their standard errors, by name of the algorithm or choice."""
 
     data: str
     question: str
@@ -30,7 +30,7 @@ class Row:
         return max(self.hits.get(name, 0.0) for name in SIMPLE[self.question])
 
     def ratio(self, choice: str, other: str | None = None) -> float:
-        """Of a choice to another algorithm, or to the best simple method."""
+        """Return the ratio of a choice to another algorithm, or to the best simple method."""
         base = self.best() if other is None else self.hits.get(other, float("nan"))
         return self.hits[choice] / base if base else float("inf")
 
@@ -40,7 +40,7 @@ class Row:
 
 
 def row_of(found: Evaluation, question: str, seconds: float) -> Row:
-    """Return what an evaluation brought."""
+    """Return the row of an evaluation's results."""
     measured = {verdict.name.removeprefix(MODULE): verdict.measured for verdict in found.verdicts}
     return Row(
         found.data, question, sum(found.asked),
@@ -67,7 +67,7 @@ def table(rows: Sequence[Row], question: str, chosen: Sequence[str]) -> tuple[li
 
 
 def summary(rows: Sequence[Row], chosen: Sequence[str]) -> dict[str, float]:
-    """Per question and choice the worst and the mean ratio to the best simple method, and the sets held."""
+    """Return by question and choice the worst and mean ratio to the best simple method, and sets held."""
     figures: dict[str, float] = {}
     for question in dict.fromkeys(row.question for row in rows):
         some = [row for row in rows if row.question == question]

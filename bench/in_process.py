@@ -1,9 +1,9 @@
-"""Events a second that the machines count in process: the year of purchases, four partitions, one thread.
+"""Measures the events a second that machines count in process: the year, four partitions, one thread.
 
     python -m bench.in_process [--limit N] [--no-ranking]
 
-Counting is: histories, deltas encoded and decoded, and rows. Reading the events, and giving numbers to their
-ids, is not in it. Ranking is every row that may have changed, after every 50,000 events.
+Counting includes histories, encoding and decoding deltas, and rows. It does not include reading the events
+and numbering their ids. Ranking covers every row that may have changed, after every 50,000 events.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def measure(options: argparse.Namespace) -> Result:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     options = parser(__doc__)
     options.add_argument("--no-ranking", action="store_true", help="count only")
     run("in_process", options.parse_args(), measure)

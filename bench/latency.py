@@ -1,11 +1,13 @@
-"""From a purchase in Kafka to its changed list in Kafka, as an outside client sees it, on the year's state.
+"""Measures the time from a purchase in Kafka to its changed list in Kafka, for an outside client, on the
+year's state.
 
     python -m bench.latency [--limit N] [--seconds S] [--rates 10,50,200,1000]
 
-`bench.probes` has what is measured. Beside the probes real purchases are published at the rate of each phase.
+`bench.probes` describes what is measured. Beside the probes, real purchases are published at the rate of each
+phase.
 The first phase is right after a load: 100,000 purchases at once behind the others, at 200 a second more; its
-clock starts when all of the 100,000 are counted. A probe that hears nothing for ten seconds counts with what
-it waited.
+clock starts when all of the 100,000 are counted. A probe that gets nothing for ten seconds counts with the
+time that it waited.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 
 from bench.machines import in_process_per_s
-from bench.probes import PAUSE_S, Heard, apart
+from bench.probes import PAUSE_S, ProbeResults, apart
 from bench.processes import Usage
 from bench.progress_follower import ProgressFollower
 from bench.results import Result, parser, run
@@ -34,30 +36,30 @@ AFTER_LOAD_RATE = 200.0
 AFTER_LOAD_PROBES_PER_S = 20.0
 SAMPLES = 200
 SHORTEST_S = 30.0
-SPARE_S = 12.0  # what is published in this time, while probes start and end
-TRIED = 400  # items whose lists are tried
-ENOUGH = 20  # of them, to measure with
-BUYERS = 3  # of a known item, at least
-LOW_SCORE = 0.4  # of the last entry: one that a single customer has both of can take its place
-PLACE = 70  # where in the list it may come, at most: counts go on, and what is near the end drops out
+SPARE_S = 12.0  # probes start and end in this time, while purchases are published
+TRIED = 400  # number of items whose lists are tried
+ENOUGH = 20  # number of these that are used to measure
+BUYERS = 3  # fewest buyers of a known item
+LOW_SCORE = 0.4  # score of the last entry: a pair of a single customer can then replace it
+PLACE = 70  # last place in the list that it may get: counting continues, and entries near the end drop out
 SETTLE_S = 15.0
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A rate of purchases a second, and for how long how many probes are sent beside them."""
+    """A rate of purchases a second, with the number of probes sent beside them, and for how long."""
 
     rate: float
     seconds: float
 
     @property
     def probes_per_s(self) -> float:
-        """One in ten purchases, but not so many that they are the load."""
+        """Return the probes a second: one in ten purchases, but not so many that they are the load."""
         return min(max(self.rate / 10, 1.0), 20.0)
 
     @property
     def purchases(self) -> int:
-        """How many purchases it takes at most."""
+        """Return how many purchases it takes at most."""
         return int(self.rate * (self.seconds + SPARE_S))
 
 
@@ -86,7 +88,7 @@ def measure(options: argparse.Namespace) -> Result:
             system.drain()
             time.sleep(SETTLE_S)
             beside = records[at : at + phase.purchases]
-            # no earlier than what is bought beside it: an older pair loses its place to those
+            # no earlier than the purchases beside it, because an older pair would lose its place to theirs
             time_ms = _time_ms(beside[-1])
             known = _known(system, time_ms, f"trial-{phase.rate:g}")
             numbers = _phase(system, phase, beside, known, time_ms)
@@ -112,16 +114,14 @@ def _seconds(rate: float, options: argparse.Namespace) -> float:
 
 
 def _known(system: Running, time_ms: int, name: str) -> list[str]:
-    """Return the most popular items whose lists take in an item that one customer has: tried with a probe
-    each.
-    """
+    """Return the most popular items whose lists take in an item of one customer; each is tried by a probe."""
     newest = {row.key: row.value for row in read_all(system.bootstrap, RELATED_ITEMS)}
     lists = [decode_related(value) for value in newest.values() if value]
     able = [one for one in lists if one.buyers >= BUYERS and one.related[-1].score <= LOW_SCORE]
     able.sort(key=lambda one: (-one.buyers, one.item_id))
     tried = [one.item_id for one in able[:TRIED]]
-    heard = apart(system.bootstrap, tried, per_s=50, count=len(tried), time_ms=time_ms, name=name)
-    known = [item for item, place in zip(heard.known, heard.places, strict=True) if 0 <= place <= PLACE]
+    results = apart(system.bootstrap, tried, per_s=50, count=len(tried), time_ms=time_ms, name=name)
+    known = [item for item, place in zip(results.known, results.places, strict=True) if 0 <= place <= PLACE]
     if len(known) < ENOUGH:
         raise SystemExit(
             f"of {len(tried)} items only {len(known)} have lists that change, {ENOUGH} are needed: take more"
@@ -139,18 +139,18 @@ def _after_load(
         background = system.publishing(coming, AFTER_LOAD_RATE)
         wait_for(lambda: follower.purchases(lambda p: p.applied) >= end, "the load to be counted", 1_800.0)
         count = int(AFTER_LOAD_PROBES_PER_S * (AFTER_LOAD_S - PAUSE_S))
-        heard = apart(
+        results = apart(
             system.bootstrap, known, per_s=AFTER_LOAD_PROBES_PER_S, count=count, time_ms=time_ms, name="after"
         )
         background.terminate()
         background.wait()
-    return _numbers_of(heard, "list_after_load", "recommended_after_load")
+    return _numbers_of(results, "list_after_load", "recommended_after_load")
 
 
 def _phase(
     system: Running, phase: Phase, records: Sequence[Record], known: list[str], time_ms: int
 ) -> dict[str, float]:
-    """Figures of a phase, with RATE in their names."""
+    """Return the figures of a phase, with the rate in their names."""
     with (
         ProgressFollower(system.bootstrap) as follower,
         Arrivals(system.bootstrap) as bought,
@@ -160,7 +160,7 @@ def _phase(
         bought.first()
         before, begin = system.processes.usage(), time.monotonic()
         n_bought, n_recommended = bought.count(), recommended.count()
-        heard = apart(
+        results = apart(
             system.bootstrap, known, per_s=phase.probes_per_s,
             count=int(phase.seconds * phase.probes_per_s), time_ms=time_ms, name=f"at-{phase.rate:g}",
         )  # fmt: skip
@@ -168,7 +168,7 @@ def _phase(
         n_bought, n_recommended = bought.count() - n_bought, recommended.count() - n_recommended
         background.terminate()
         background.wait()
-        numbers = _numbers_of(heard, "list_RATE", "recommended_RATE")
+        numbers = _numbers_of(results, "list_RATE", "recommended_RATE")
         numbers["purchases_per_s_RATE"] = n_bought / seconds
         numbers["staleness_RATE_ms"] = follower.staleness_ms
         for role in ("worker", "recommender", "broker", "api"):
@@ -182,14 +182,14 @@ def _cpu_s(before: dict[str, Usage], after: dict[str, Usage], role: str) -> floa
     return after[role].cpu_s - before[role].cpu_s
 
 
-def _numbers_of(heard: Heard, lists: str, recommendations: str) -> dict[str, float]:
-    figures = {"probes": float(len(heard.lists_ms)), "unheard": float(heard.places.count(-1))}
+def _numbers_of(results: ProbeResults, lists: str, recommendations: str) -> dict[str, float]:
+    figures = {"probes": float(len(results.lists_ms)), "unheard": float(results.places.count(-1))}
     numbers = {f"{lists}_{name}": value for name, value in figures.items()}
     for name, values in (
-        (lists, heard.lists_ms),
-        (f"{lists}_of_own", heard.own_lists_ms),
-        (recommendations, heard.recommendations_ms),
-        (f"{lists}_acknowledged", heard.acknowledgements_ms),
+        (lists, results.lists_ms),
+        (f"{lists}_of_own", results.own_lists_ms),
+        (recommendations, results.recommendations_ms),
+        (f"{lists}_acknowledged", results.acknowledgements_ms),
     ):
         numbers[f"{name}_p50_ms"] = median(values)
         numbers[f"{name}_p99_ms"] = quantiles(values, n=100, method="inclusive")[98]
@@ -197,7 +197,7 @@ def _numbers_of(heard: Heard, lists: str, recommendations: str) -> dict[str, flo
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     options = parser(__doc__)
     options.add_argument("--rates", default=RATES, help=f"purchases a second, {RATES} without it")
     options.add_argument("--seconds", type=float, help="of each phase; without it as long as it takes")

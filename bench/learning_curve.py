@@ -1,4 +1,4 @@
-"""How ours compares with the simple algorithms as its training steps grow, over the same candidates.
+"""Compares ours with the simple algorithms as its training steps grow, over the same candidates.
 
 Every visit is first a test of what each algorithm would have shown, then a training example
 (`recommending.learner`); a hit is any item new to the customer among six.
@@ -15,13 +15,14 @@ from evaluation.prequential import chunks
 from evaluation.protocol import Events, OnProgress
 from recommending.recommender import ALGORITHMS
 
-STEP = 20  # training steps between two points, at least
+STEP = 20  # fewest training steps between two points
 FIRST = 25  # training steps of the first row of a table; each row ends with twice as many
 
 
 @dataclass(frozen=True)
 class Point:
-    """What there was from the beginning on.
+    """The counts since the beginning: training steps, visits that were tests, and how many of these each
+    algorithm hit.
 
     Training steps, visits that were tests, and how many of these each algorithm hit.
     """
@@ -81,7 +82,7 @@ def rows(points: Sequence[Point]) -> list[list[object]]:
 def ahead_from(points: Sequence[Point], other: str) -> int | None:
     """Return the training steps from which on ours hit more often, over any stretch that begins there.
 
-    None where there is no such point but the last.
+    Return None if there is no such point but the last.
     """
     leads = [point.hits["ours"] - point.hits[other] for point in points]
     turn = max(n for n, lead in enumerate(leads) if lead == min(leads))

@@ -1,7 +1,7 @@
-"""What the ranker of new items learnt on a set: the weights of its standardised features.
+"""The weights that the ranker of new items learnt on a set, for its standardised features.
 
-A feature's deviation among the candidates of a case is 1, so that weights compare: one of 0.5 moves a
-candidate that stands out by one deviation half a unit up in the exponent of the softmax.
+A feature's deviation among the candidates of an example is 1, so that weights can be compared. A weight of
+0.5 moves a candidate that is one deviation above the mean up by half a unit in the exponent of the softmax.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The machines of all partitions in this process, one thread, without Kafka: what counting costs at least."""
+"""The machines of all partitions in this process and thread, without Kafka: the least that counting costs."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from state.settings import CountingSettings
 from streams.messages.partitioning import partition_for
 from streams.tasks.customers import item_partition
 
-CHUNK = 2_000  # events of a customer partition that are applied at once, as a fetch brings them
+CHUNK = 2_000  # events of a customer partition that are applied at once, as a fetch returns them
 RATE_EVENTS = 200_000
-RANK_ROWS = 10_000  # lists at once: what is ranked at once is in memory
+RANK_ROWS = 10_000  # lists that are ranked at once, and are in memory together
 
 
 @dataclass
 class Spent:
-    """Events, and the seconds that went into them."""
+    """Numbers of events, and the seconds that they took."""
 
     events: int = 0
-    neighbours: int = 0  # in messages, each in those of one or two partitions
+    neighbours: int = 0  # events in messages, each in those of one or two partitions
     lists: int = 0
     customers_s: float = 0.0
     deltas_s: float = 0.0
@@ -44,24 +44,24 @@ class Spent:
 
     @property
     def counting_s(self) -> float:
-        """Histories, deltas encoded and decoded, and rows."""
+        """Return the seconds for histories, encoding and decoding deltas, and rows."""
         return self.customers_s + self.deltas_s + self.rows_s
 
     @property
     def per_s(self) -> float:
-        """Events counted a second."""
+        """Return the events counted a second."""
         return self.events / self.counting_s
 
 
 @dataclass
 class Machines:
-    """The customer and item machines of some partitions. To be fed with events in the order of the log."""
+    """The customer and item machines of some partitions. Feed them with events in the order of the log."""
 
     partitions: int
     spent: Spent = field(default_factory=Spent)
 
     def __post_init__(self) -> None:
-        exercise()  # compiled or loaded before the clock runs
+        exercise()  # kernels are compiled or loaded before the clock starts
         settings = CountingSettings()
         to = partial(item_partition, self.partitions)
         self.customers = [
@@ -72,7 +72,7 @@ class Machines:
         self._waiting: list[list[Event]] = [[] for _ in range(self.partitions)]
 
     def feed(self, events: Iterable[Event]) -> None:
-        """Count events; fewer than a chunk of a partition wait for more, or for `finish`."""
+        """Count events; if a partition has less than a chunk, its events wait for more, or for `finish`."""
         for event in events:
             partition = partition_for(event.customer_id.encode(), self.partitions)
             waiting = self._waiting[partition]
@@ -107,9 +107,10 @@ class Machines:
         spent.events += len(events)
 
     def rank(self) -> None:
-        """Rank every row whose list may have changed, and note what is worth publishing as published.
+        """Rank every row whose list may have changed, and mark as published the lists that would be
+        published.
 
-        Before it all machines share how popular their items are.
+        All machines first share how popular their items are.
         """
         at = time.perf_counter()
         self._sharing.share()
@@ -122,21 +123,21 @@ class Machines:
 
 
 def year(limit: int | None = None) -> Iterator[Event]:
-    """Yield the purchases of complete-journey in their order, or the first so many."""
+    """Yield the purchases of complete-journey in their order, or the first n of them."""
     messages = chain.from_iterable(open_purchases(NAME).messages())
     for m in islice(messages, limit):
         yield Event(m.customer_id, m.item_id, int(m.timestamp), m.quantity, event_id=m.event_id)
 
 
 def slices(events: Iterable[Event], n: int) -> Iterator[Sequence[Event]]:
-    """Yield the events n at a time."""
+    """Yield the events in slices of n."""
     rest = iter(events)
     while some := list(islice(rest, n)):
         yield some
 
 
 def in_process_per_s(limit: int | None = RATE_EVENTS) -> tuple[float, float]:
-    """Measure, in a process of its own, events/s counted and microseconds of CPU an event, one thread."""
+    """Measure in one thread of another process the events/s counted, and microseconds of CPU an event."""
     with tempfile.TemporaryDirectory() as folder:
         limited = [] if limit is None else ["--limit", str(limit)]
         command = [sys.executable, "-m", "bench.in_process", "--no-ranking", "--out", folder, *limited]

@@ -13,7 +13,7 @@ SIZE_INCHES = 6.0, 3.6
 
 
 def draw(results: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Path]:
-    """Draw what there are results for into a folder; returns the files."""
+    """Draw the plots for which there are results into a folder; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for bench, file, plot in (
@@ -25,7 +25,7 @@ def draw(results: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Path]:
             axes = figure.add_subplot()
             plot(axes, results[bench]["series"])
             axes.grid(alpha=0.3)
-            # the same file from the same numbers: the names of its parts are not drawn by lot
+            # the names of the file's parts are not random, so that the same numbers give the same file
             with mpl.rc_context({"svg.hashsalt": "alsobought"}):
                 figure.savefig(folder / file, format="svg", metadata={"Date": None})
             drawn.append(folder / file)

@@ -1,10 +1,10 @@
-"""The latency that an outside client sees, measured in a process of its own with a plain Kafka client.
+"""Measures the latency that an outside client sees, in a process of its own with a plain Kafka client.
 
 A probe is a new customer that buys a known item, and a second later an item of its own that nobody ever
-bought. The list of the known item then has to change: the new item comes into it. The clock runs from handing
-the second purchase to the producer (acks=all) until the consumer has the list that holds the new item; that
-of recommendations from handing over the first purchase until the customer's first recommendations are there.
-Nothing of the product is used but its topics and messages.
+bought. The list of the known item then has to change, because the new item enters it. The clock starts when
+the second purchase is given to the producer (acks=all), and stops when the consumer has the list with the new
+item. For recommendations it starts with the first purchase, and stops with the customer's first
+recommendations. The bench uses nothing of the product but its topics and messages.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 PURCHASES, LISTS, RECOMMENDATIONS = "purchases", "related-items", "recommendations"
 PAUSE_S = 1.0
 PATIENCE_S = 10.0
-FETCH_WAIT_MS = 5  # a fetch that waits for longer may not have named the partition where the list comes
+FETCH_WAIT_MS = 5  # a fetch that waits for longer may not include the partition in which the list arrives
 
 
 @dataclass
 class Probe:
-    """One customer of ours: what it buys, and when what was heard of (time.perf_counter; 0: never)."""
+    """A customer of the bench, its purchases, and when answers arrived (time.perf_counter; 0: never)."""
 
     customer: str
     known: str
@@ -40,23 +40,24 @@ class Probe:
     acknowledged_s: float = 0.0
     listed_s: float = 0.0
     own_listed_s: float = 0.0
-    place: int = -1  # of the own item in the known item's list, from 0
+    place: int = -1  # place of the own item in the known item's list, from 0
     recommended_s: float = 0.0
 
 
 @dataclass
-class Heard:
-    """Milliseconds of all probes of a run; of those that heard nothing, how long they waited.
+class ProbeResults:
+    """The results of all probes of a run, in milliseconds; probes without an answer count with the time they
+    waited.
 
     Attributes
     ----------
     lists_ms, own_lists_ms, recommendations_ms
-        In the order of the probes: until the known item's list, the first list of the own one, and the
-        customer's first recommendations.
+        In the order of the probes, the times until the known item's list, the first list of the own item, and
+        the         customer's first recommendations.
     acknowledgements_ms
-        Of the second purchases: a part of `lists_ms`.
+        The times until the second purchases were acknowledged, which are a part of `lists_ms`.
     known, places
-        The known item of each probe, and where in its list the own item came; -1 of one that heard nothing.
+        The known item of each probe, and the place of the own item in its list; -1 without an answer.
     """
 
     lists_ms: list[float] = field(default_factory=list)
@@ -75,10 +76,10 @@ class Client:
         self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
         self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=FETCH_WAIT_MS)
         self._waiting: dict[bytes, list[tuple[bytes, Probe]]] = defaultdict(list)
-        self._new: dict[bytes, Probe] = {}  # by customer, and by item of its own
+        self._new: dict[bytes, Probe] = {}  # probes by customer, and by the item of their own
 
     async def start(self) -> None:
-        """Connect, and listen to what comes from now on."""
+        """Connect, and read what comes from now on."""
         await self._producer.start()
         await self._consumer.start()
         partitions = [
@@ -97,7 +98,7 @@ class Client:
         await self._producer.stop()
 
     async def listen(self) -> None:
-        """Note when what is waited for is there."""
+        """Note when the expected messages arrive."""
         while True:
             for partition, records in (await self._consumer.getmany(timeout_ms=1_000)).items():
                 now = time.perf_counter()
@@ -114,7 +115,7 @@ class Client:
                             waiting.remove(pair)
 
     async def probe(self, probe: Probe) -> None:
-        """Buy the known item, then the own one, and wait until both are heard of, or patience ends."""
+        """Buy the known item, then the own one, and wait for both lists, or until the time limit."""
         self._waiting[probe.known.encode()].append((f'"{probe.own}"'.encode(), probe))
         self._new[probe.customer.encode()] = self._new[probe.own.encode()] = probe
         probe.first_s = time.perf_counter()
@@ -140,8 +141,8 @@ def _place(value: bytes, item: str) -> int:
 
 async def ask(
     bootstrap: str, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
-) -> Heard:
-    """Send so many probes, evenly at a rate, about known items at random."""
+) -> ProbeResults:
+    """Send a number of probes, evenly at a rate, about randomly chosen known items."""
     chance = random.Random(name)
     client = Client(bootstrap, time_ms)
     await client.start()
@@ -157,7 +158,7 @@ async def ask(
     listening.cancel()
     await client.stop()
     end = time.perf_counter()
-    return Heard(
+    return ProbeResults(
         [1000 * ((p.listed_s or end) - p.second_s) for p in probes],
         [1000 * ((p.own_listed_s or end) - p.second_s) for p in probes],
         [1000 * ((p.recommended_s or end) - p.first_s) for p in probes],
@@ -169,8 +170,8 @@ async def ask(
 
 def apart(
     bootstrap: str, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
-) -> Heard:
-    """Do the same in another process, whose clock nothing here disturbs."""
+) -> ProbeResults:
+    """Send the probes from another process, whose clock nothing here disturbs."""
     command = [
         sys.executable, "-m", "bench.probes", "--kafka", bootstrap, "--per-s", str(per_s),
         "--count", str(count), "--time-ms", str(time_ms), "--name", name,
@@ -178,11 +179,11 @@ def apart(
     done = subprocess.run(
         command, check=True, input=json.dumps(list(known)), text=True, stdout=subprocess.PIPE
     )
-    return Heard(**json.loads(done.stdout))
+    return ProbeResults(**json.loads(done.stdout))
 
 
 def main() -> None:
-    """Read known items as a JSON list from standard input, and print what was heard as JSON."""
+    """Read known items as a JSON list from standard input, and print the results as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kafka", required=True)
     parser.add_argument("--per-s", type=float, required=True)
@@ -190,10 +191,10 @@ def main() -> None:
     parser.add_argument("--time-ms", type=int, required=True, help="event time of the purchases")
     parser.add_argument("--name", required=True, help="what the probes' ids begin with")
     o = parser.parse_args()
-    heard = asyncio.run(
+    results = asyncio.run(
         ask(o.kafka, json.load(sys.stdin), per_s=o.per_s, count=o.count, time_ms=o.time_ms, name=o.name)
     )
-    print(json.dumps(asdict(heard)))
+    print(json.dumps(asdict(results)))
 
 
 if __name__ == "__main__":

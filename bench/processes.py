@@ -1,4 +1,4 @@
-"""CPU, memory and bytes to disk of the processes of a running stack, by what they are."""
+"""CPU, memory and bytes to disk of the processes of a running stack, by role."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ ROLES = {
 
 
 def role_of(command: list[str]) -> str | None:
-    """Return what a process is, by its command line; None for one that is no part of a stack.
+    """Return the role of a process by its command line; None for one that is not part of a stack.
 
     >>> role_of(["java", "-cp", "a.jar:b.jar", "kafka.Kafka", "server.properties"])
     'broker'
     >>> role_of(["python", "-I", "-S", "/some/guard.py", "17", "python", "-m", "faust", "-A", "streams.app"])
     """
     if any(word.endswith("guard.py") for word in command):
-        return None  # waits for the process that it names
+        return None  # it waits for the process that it names
     found = (role for role, marks in ROLES.items() if any(word in marks for word in command))
     return next(found, None)
 
 
 @dataclass
 class Usage:
-    """What the processes of a role took: since they were started, and at the highest."""
+    """What the processes of a role used: CPU and bytes since they were started, and the most memory."""
 
     cpu_s: float = 0.0
     written_bytes: int = 0
-    peak_mib: float = 0.0  # the largest process
+    peak_mib: float = 0.0  # of the largest process
 
 
 class Processes:
     """Looks at all descendants of this process several times a second while the block runs."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, float], tuple[str, float, int]] = {}  # a process: role, CPU s, bytes
+        self._seen: dict[tuple[int, float], tuple[str, float, int]] = {}  # by process: role, CPU s, bytes
         self._peaks: dict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -61,7 +61,7 @@ class Processes:
         self._thread.join()
 
     def usage(self) -> dict[str, Usage]:
-        """Return what each role has used so far, processes that have ended included."""
+        """Return what each role has used so far, including processes that have ended."""
         self._look()
         with self._lock:
             usages: dict[str, Usage] = {role: Usage() for role in ROLES}
@@ -92,7 +92,7 @@ class Processes:
                     written = process.io_counters().write_bytes
                     key = process.pid, process.create_time()
             except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue  # it has just ended
+                continue  # the process has just ended
             with self._lock:
                 self._seen[key] = role, cpu_s, written
                 self._peaks[role] = max(self._peaks[role], memory)

@@ -1,4 +1,4 @@
-"""What tasks report about themselves in the topic `progress`, read in a thread."""
+"""Reads in a thread what tasks report about themselves in the topic `progress`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ class ProgressFollower:
     Attributes
     ----------
     newest : dict
-        By task.
+        The newest progress, by task.
     counted_at : dict
-        By task, when the number of its events last grew (time.monotonic).
+        When the number of a task's events last grew, by task (time.monotonic).
     listed_at : dict
-        By task, when it last said that every list is exactly up to date to some offset (time.monotonic).
+        When a task last reported that every list is exactly up to date to some offset, by task
+        (time.monotonic).
     staleness_ms : float
         The longest from a count to its lists that any task reported.
     """

@@ -1,10 +1,12 @@
-"""How fast events are published: to an embedded broker on a free port, as `alsobought publish` does it.
+"""Measures how fast events are published to an embedded broker on a free port, as `alsobought publish` does
+it.
 
     python -m bench.publish [FILE] [--partitions 4] [--limit N] [--rate EVENTS_PER_SECOND] [--json]
 
-FILE is complete-journey, or one of purchases. The clock runs from opening the file to the last
-acknowledgement (acks=all): reading, checking, sorting and encoding included. Broker and publisher share the
-machine. `first_seconds` is until the first records are acknowledged; `reading` is the same without Kafka.
+FILE is complete-journey, or a file of purchases. The clock runs from opening the file to the last
+acknowledgement (acks=all), and includes reading, checking, sorting and encoding. Broker and publisher share
+the machine. `first_seconds` is the time until the first records are acknowledged; `reading` is the time
+without Kafka.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How long `alsobought publish purchases complete-journey` takes, as a command, to a Kafka on this machine.
+"""Measures the command `alsobought publish purchases complete-journey`, to a Kafka on this machine.
 
     python -m bench.publishing [--limit N] [--runs 3]
 
-The clock runs from the start of the command: until the first record is in Kafka, and until it has ended, with
-everything read, checked, put in order, sent and acknowledged. `bench/publish.py` measures the parts.
+The clock runs from the start of the command until the first record is in Kafka, and until the command has
+ended, with everything read, checked, sorted, sent and acknowledged. `bench/publish.py` measures the parts.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def measure(options: argparse.Namespace) -> Result:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     run("publishing", parser(__doc__).parse_args(), measure)
 
 

@@ -1,13 +1,13 @@
-"""How often what customers then bought had been recommended to them, through the running stack.
+"""Measures how often customers bought what had been recommended to them, through the running stack.
 
     python bench/quality.py [complete-journey | FILE --kind watched] [--cutoffs 6] [--days 14] [--json]
 
 Events are published in order of time up to a cutoff, then every customer who has events before and in the
-two weeks after it is recommended six items by the workers; a hit is any of the six among the events of these
-two weeks. The same for the next cutoff on the same stack. Cutoffs are spread evenly over the second half of
-the data. Every eight weeks of event time `alsobought train` runs, unless --no-training is given. Beside it,
-counted here from the events alone: the bestsellers of the two weeks before the cutoff, and raw co-occurrence
-counts (window 50, summed over the newest 120 items of the history).
+two weeks after it gets six items from the recommenders; a hit is any of the six among the events of these
+two weeks. The same is done for the next cutoff on the same stack. Cutoffs are spread evenly over the second
+half of the data. Every eight weeks of event time `alsobought train` runs, unless --no-training is given. The
+bench also computes, from the events alone, the bestsellers of the two weeks before the cutoff, and raw
+co-occurrence counts (window 50, summed over the newest 120 items of the history).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ FAR_MS = 1 << 60
 
 @dataclass(frozen=True)
 class ReplayedEvent:
-    """An event and the record that publishes it."""
+    """An event, with the record that publishes it."""
 
     time_ms: int
     customer: str
@@ -78,7 +78,7 @@ class Baselines:
     """Histories, two-week bestsellers and raw co-counts of the events before a cutoff."""
 
     def __init__(self, events: Sequence[ReplayedEvent], cutoff_ms: int, days: int) -> None:
-        self.histories: dict[str, dict[str, int]] = defaultdict(dict)  # item: newest time
+        self.histories: dict[str, dict[str, int]] = defaultdict(dict)  # by item, the newest time
         recent: Counter[str] = Counter()
         for event in events:
             history = self.histories[event.customer]
@@ -91,11 +91,12 @@ class Baselines:
         self._starts = np.searchsorted(self._x, np.arange(len(self._items) + 1))
 
     def _pairs(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """(x, y, customers in whose history they are within the window), by x."""
+        """Return (x, y, customers in whose history they are within the window), ordered by x."""
         n_items = len(self._items)
         keys: list[npt.NDArray[np.int64]] = []
         for history in self.histories.values():
-            order = np.array([self._numbers[item] for item in history], np.int64)  # of first events
+            # histories in order of first events
+            order = np.array([self._numbers[item] for item in history], np.int64)
             for distance in range(1, min(WINDOW, len(order) - 1) + 1):
                 before, after = order[:-distance], order[distance:]
                 keys += [before * n_items + after, after * n_items + before]
@@ -206,7 +207,7 @@ def _batches(events: Sequence[ReplayedEvent]) -> Iterator[Sequence[Record]]:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source", nargs="?", default=NAME, help="complete-journey, or a file as for publish")
     parser.add_argument("--kind", default=BOUGHT.name)

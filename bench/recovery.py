@@ -1,13 +1,13 @@
-"""How long a worker takes to start with the year's state, and to be where it was after kill -9 under load.
+"""Measures how long a worker takes to start with the year's state, and to catch up after kill -9 under load.
 
     python -m bench.recovery [--limit N] [--rate 2000]
 
-The year is loaded but for its last purchases. Then the worker is stopped (SIGTERM), and the local stack
-starts it again: from the start of its process until it has reported that every partition counts. Then
-purchases come at a steady rate, and it is killed (kill -9): from the kill until it has reported, of every
-partition, an offset that was the end of its log no more than two reports before. Workers report five times a
-second here, for the sake of the clock. The same once in the middle of a load, where what is waited for is the
-offset at the time of the kill.
+The year is loaded without its last purchases. Then the worker is stopped (SIGTERM), and the local stack
+starts it again. The time is taken from the start of its process until it has reported that every partition
+counts. Then purchases come at a steady rate, and the worker is killed (kill -9). The time is taken from the
+kill until it has reported, for every partition, an offset that was the end of its log no more than two
+reports before. Workers report five times a second here, to make the times exact. The same is done once in the
+middle of a load, until the worker has reached the offset at the time of the kill.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from streams.topics import PAIR_DELTAS, PURCHASES, TopicSpec
 
 PROGRESS_MS = 200
 HELD_BACK = 60_000
-LOADED = 0.5  # of the year, when it is killed in the middle of the load
+LOADED = 0.5  # share of the year at which it is killed in the middle of the load
 KEEPING_UP_S = 8.0
 RECENT_S = 2 * PROGRESS_MS / 1000
 WAIT_S = 1_800.0
 
 
 def measure(options: argparse.Namespace) -> Result:
-    """Measure once."""
+    """Run the bench once."""
     per_s, _ = in_process_per_s()
     records = purchases(options.limit)
     held = min(HELD_BACK, len(records) // 4)
@@ -63,7 +63,7 @@ def _named(prefix: str, figures: dict[str, float]) -> dict[str, float]:
 
 
 def _restarted(system: Running, follower: ProgressFollower) -> float:
-    """Stop the worker and wait until the next one has reported for every partition."""
+    """Stop the worker; wait until the next one has reported for every partition."""
     (pid,) = system.stack.worker_pids
     psutil.Process(pid).terminate()
     psutil.wait_procs([psutil.Process(pid)], timeout=WAIT_S) if psutil.pid_exists(pid) else None
@@ -93,7 +93,7 @@ def _kill(system: Running) -> float:
 
 
 def _killed(system: Running, follower: ProgressFollower) -> dict[str, float]:
-    """Kill the worker in the middle of a load: until all report, and are where they were."""
+    """Kill the worker in the middle of a load; return the seconds until all report, and have caught up."""
     applied = {task: progress.applied for task, progress in dict(follower.newest).items()}
     to_replay = follower.purchases(lambda p: p.applied - p.stored)
     begin = _kill(system)
@@ -116,7 +116,7 @@ def _reached(follower: ProgressFollower, targets: dict[str, int]) -> bool:
 def _keeping_up(
     system: Running, follower: ProgressFollower, records: list[tuple[bytes, bytes]], rate: float
 ) -> dict[str, float]:
-    """Kill the worker while it keeps up with a steady rate: until it does again."""
+    """Kill the worker while it keeps up with a steady rate; return the seconds until it keeps up again."""
     publisher = system.publishing(records, rate)
     before = follower.purchases(lambda p: p.applied)
     wait_for(lambda: follower.purchases(lambda p: p.applied) > before + rate * KEEPING_UP_S, "some load")
@@ -154,7 +154,7 @@ def _task_ends(system: Running, *specs: TopicSpec) -> dict[str, int]:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     options = parser(__doc__)
     options.add_argument("--rate", type=float, default=2_000, help="purchases a second after the load")
     run("recovery", options.parse_args(), measure)

@@ -33,7 +33,7 @@ def read(folder: Path) -> Results:
 
 
 def target_rows(results: Results) -> list[list[str]]:
-    """Return a row for every target: what, the value, the target, met or missed."""
+    """Return a row for every target: its words, the value, the target, and whether it is met."""
     rows = []
     for target in TARGETS:
         value = results.get(target.bench, {}).get("figures", {}).get(target.figure)
@@ -56,12 +56,12 @@ def section(results: Results, plots: Sequence[str]) -> str:
 
 
 def fill(page: str, text: str) -> str:
-    """Return the page with the text between its marks.
+    """Return the page with the text placed between its marks.
 
     Raises
     ------
     ValueError
-        It does not have both marks, once each and in order.
+        If the page does not have both marks, once each and in order.
     """
     if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
         raise ValueError(f"the page needs the lines {BEGIN} and {END}, once each and in this order")

@@ -1,4 +1,4 @@
-"""What every bench has in common: options, runs and their medians, a table with targets, and a JSON file."""
+"""The parts that all benches share: options, runs and medians, a table with targets, a JSON file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OUT = Path("build/bench")
 
 @dataclass
 class Result:
-    """What a bench measured.
+    """The results of a bench.
 
     Attributes
     ----------
@@ -108,12 +108,12 @@ def rows(name: str, figures: Mapping[str, float]) -> list[list[object]]:
 
 
 def verdict(met: bool) -> str:
-    """Return the word for a target that is met, or not."""
+    """Return the word for a target that is met or missed."""
     return "met" if met else "missed"
 
 
 def number(value: float) -> str:
-    """Return a value with three digits that matter, or all of a whole number's.
+    """Return a value with three significant digits, or with all digits of a whole number.
 
     >>> number(0.12345), number(12.345), number(1234567.8)
     ('0.123', '12.3', '1,234,568')
@@ -124,11 +124,11 @@ def number(value: float) -> str:
 
 
 def machine() -> dict[str, str | int]:
-    """Return what the figures depend on: processor, its cores, and Python."""
+    """Return the environment that the figures depend on: processor, its cores, and Python."""
     model = platform.processor()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
-        pass  # not Linux: what Python knows has to do
+        pass  # other than on Linux, only Python's description is available
     return {"processor": model, "cores": os.cpu_count() or 0, "python": platform.python_version()}

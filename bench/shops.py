@@ -1,10 +1,10 @@
-"""Seeded synthetic shops: purchases drawn from a simple latent model, of any size and temper.
+"""Seeded synthetic shops: purchases of any size and kind, drawn from a simple latent model.
 
-Items belong to groups and have a popularity by Zipf's law, which fades with their age where a shop drifts,
-and rises once a year where they are of a season. A customer sticks to a few groups. A basket is drawn item by
-item: one the customer has, or one that goes with the item before, or one of the basket's main group, or of
-another group of the customer, or any. So there is something to find for bestsellers, for lists, for linear
-models and for own counts, and the numbers of `Shop` alone say how much of each.
+Items belong to groups, and have a popularity by Zipf's law. It fades with their age where a shop drifts, and
+rises once a year for seasonal items. A customer sticks to a few groups. A basket is drawn item by
+item: an item that the customer has, or one that goes with the item before, or one of the basket's main group,
+of another group of the customer, or any item. So bestsellers, lists, linear models and own counts all find
+something, and the parameters of `Shop` alone decide how much each finds.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from bench.zipf import START_MS
 from evaluation.protocol import DAY_MS, Events
 
 TAIL = 1.8  # Pareto exponent of how often a customer comes
-MOST_OFTEN = 60.0  # times as often as the rarest, at most
-TASTES = np.array([0.6, 0.3, 0.1])  # shares of a customer's groups at a time
-COMPANIONS = 3  # items that go with one
-ALIVE = 0.1  # of its first popularity, below which an item is not bought with another any more
-SEASON_DAYS = 18.0  # standard deviation of the time of year in which an item of a season sells
-IN_SEASON, OFF_SEASON = 4.0, 0.05  # times an item's popularity
+MOST_OFTEN = 60.0  # largest ratio to the rarest customer
+TASTES = np.array([0.6, 0.3, 0.1])  # shares of a customer's groups at any time
+COMPANIONS = 3  # number of items that go with an item
+ALIVE = 0.1  # share of its first popularity, below which an item is no longer bought with another
+SEASON_DAYS = 18.0  # standard deviation of the time of year in which a seasonal item sells
+IN_SEASON, OFF_SEASON = 4.0, 0.05  # factor of an item's popularity
 YEAR_DAYS = 365.0
-FESTIVE_DAY, FESTIVE_DAYS = 320.0, 30.0  # mean and deviation: visits of a shop with seasons peak in November
-FESTIVE = 2.0  # times more visits than usual at that peak, beside the usual
+FESTIVE_DAY, FESTIVE_DAYS = 320.0, 30.0  # mean and deviation: in a shop with seasons, visits peak in November
+FESTIVE = 2.0  # additional visits at that peak, relative to the usual number
 MOST_IN_BASKET = 150
 WEEK = 7
 
@@ -37,28 +37,30 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Shop:
-    """What a shop is like.
+    """The parameters of a shop.
 
     Attributes
     ----------
     visits, basket
-        Means: visits of a customer, heavy-tailed; items of a basket, before doubles are left out.
+        Means of the visits of a customer, which are heavy-tailed, and of the items of a basket, before
+        duplicates are         removed.
     zipf
-        Exponent of popularity: 0.8 gives the first of 5,000 items 4 % of what is bought, 0.5 gives it 0.7 %.
+        Exponent of popularity: 0.8 gives the first of 5,000 items 4 % of all purchases, 0.5 gives it 0.7 %.
     repeat
-        Share of purchases of something that the customer has, mostly of late.
+        Share of purchases of an item that the customer has, mostly of late.
     groups
-        Of taste.
+        Number of groups of taste.
     loyalty
-        Share of the other purchases that are of the customer's groups.
+        Share of the other purchases that are from the customer's groups.
     together
-        Share of these that are of the basket's main group.
+        Share of these that are from the basket's main group.
     companions
         Share of the other purchases that go with the item before.
     life_days
-        In which an item loses 1 - 1/e of its popularity; None: items are there from the beginning, for ever.
+        Time in which an item loses 1 - 1/e of its popularity; None if all items exist from the beginning, for
+        ever.
     taste_days
-        After which a customer exchanges one of three groups; None: never.
+        Time after which a customer exchanges one of three groups; None if never.
     seasonal
         Share of items that sell at one time of year.
     """
@@ -90,7 +92,7 @@ SHOPS = {
     "steady": Shop(items=5_000, customers=3_000, visits=12, basket=2.5, repeat=0.1),
     "200-items": Shop(items=200, customers=3_000, visits=12, basket=2.5, groups=8),
     "200000-items": Shop(items=200_000, customers=5_000, visits=9, basket=3, groups=300),
-    # as large as one that sells gifts to wholesalers
+    # it is as large as a shop that sells gifts to wholesalers
     "gift-retailer": Shop(
         items=3_700, customers=4_000, visits=4.5, basket=26, zipf=0.5, repeat=0.25, groups=40, loyalty=0.65,
         companions=0.25, life_days=350, seasonal=0.25,
@@ -99,16 +101,16 @@ SHOPS = {
 
 
 class _Items(NamedTuple):
-    """Items in the order of their groups, in each as they were launched; `ids` are their numbers."""
+    """Items ordered by group, and within a group by launch; `ids` are their numbers."""
 
     ids: Numbers
-    starts: Numbers  # of each group, and the end
+    starts: Numbers  # the first item of each group, and the end
     popularity: Floats
     launched: Floats  # day
     peak: Floats  # day of the year, NaN without a season
 
     def weights(self, shop: Shop, places: Numbers | slice, day: Floats | float) -> Floats:
-        """Return how much items at places are wanted on a day, over what they are at first."""
+        """Return the demand for items at places on a day, relative to their demand at first."""
         age = day - self.launched[places]
         wanted = np.where(age < 0, 0.0, 1.0)
         if shop.life_days is not None:
@@ -120,7 +122,7 @@ class _Items(NamedTuple):
 
 
 class _Visits(NamedTuple):
-    """Visits in order of customers, then of time, and how many items each is to have."""
+    """Visits in order of customers, then of time, with the number of items that each should have."""
 
     customer: Numbers
     day: Floats
@@ -166,7 +168,8 @@ def _visits(shop: Shop, rng: np.random.Generator) -> _Visits:
     n = round(shop.customers * shop.visits)
     often = np.minimum(rng.pareto(TAIL, shop.customers) + 1.0, MOST_OFTEN)
     customer = np.sort(rng.choice(shop.customers, n, p=often / often.sum()))
-    since = np.maximum(rng.uniform(-0.5, 0.7, shop.customers), 0.0)[customer]  # half are there from the first
+    # half of the items exist from the beginning
+    since = np.maximum(rng.uniform(-0.5, 0.7, shop.customers), 0.0)[customer]
     day = shop.days * (since + (1.0 - since) * rng.random(n))
     if shop.seasonal:
         festive = rng.random(n) < FESTIVE * FESTIVE_DAYS * np.sqrt(2 * np.pi) / shop.days
@@ -208,7 +211,7 @@ def _fresh(
         weights = items.popularity * items.weights(shop, slice(None), WEEK * (n + 0.5))
         total = np.concatenate(([0.0], np.cumsum(weights)))
         low, high = begin[some], end[some]
-        empty = total[high] <= total[low]  # nothing of the group is there in this week
+        empty = total[high] <= total[low]  # the group has no items in this week
         low, high = np.where(empty, 0, low), np.where(empty, shop.items, high)
         sought = total[low] + chance[some] * (total[high] - total[low])
         place[some] = np.clip(np.searchsorted(total, sought, "right") - 1, low, high - 1)
@@ -218,9 +221,7 @@ def _fresh(
 def _with_companions(
     shop: Shop, rng: np.random.Generator, items: _Items, place: Numbers, customer: Numbers, day: Floats
 ) -> Numbers:  # fmt: skip
-    """Return the places, some of which follow the one before: the same customer's, in the basket or the last
-    one.
-    """
+    """Return the places, some of which follow the customer's previous one, in this basket or the last."""
     n = len(place)
     follows = rng.random(n) < shop.companions
     follows[1:] &= ~follows[:-1] & (customer[1:] == customer[:-1])
@@ -233,13 +234,13 @@ def _with_companions(
 def _repeated(
     shop: Shop, rng: np.random.Generator, customer: Numbers, first_of_visit: Numbers
 ) -> Numbers:  # fmt: skip
-    """Of every draw the draw whose item it has: itself, or one of an earlier visit of the customer."""
+    """Return for every draw the draw whose item it takes: its own, or one of the customer's earlier ones."""
     n = len(customer)
     had = first_of_visit - np.searchsorted(customer, customer)
     back = rng.exponential(max(4.0 * shop.basket, 12.0), n).astype(np.int64)
     back = np.where(back < had, back, (rng.random(n) * had).astype(np.int64))
     again = (rng.random(n) < shop.repeat) & (had > 0)
     source = np.where(again, first_of_visit - 1 - back, np.arange(n))
-    while not np.array_equal(further := source[source], source):  # of what was repeated itself
+    while not np.array_equal(further := source[source], source):  # resolves repeats of repeats
         source = further
     return source

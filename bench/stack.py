@@ -1,6 +1,6 @@
 """The whole system on this machine, as a user runs it: Kafka, workers, recommenders, and the API beside them.
 
-All are processes of their own, and so is what publishes: this one only looks.
+Each is a process of its own, and so is the publisher; this process only observes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ POLL_S = 0.005
 
 @dataclass
 class Running:
-    """A stack that runs, and what looks at its processes."""
+    """A running stack, with the observer of its processes."""
 
     folder: Path
     settings: Settings
@@ -47,24 +47,22 @@ class Running:
         return self.stack.bootstrap
 
     def publish_year(self, limit: int) -> None:
-        """Publish the first so many purchases with the command that a user has for it."""
+        """Publish the first n purchases with the user's command."""
         _command("publish", "purchases", NAME, "--limit", str(limit), "--kafka", self.bootstrap)
 
     def publishing(self, records: Sequence[Record], rate: float | None = None) -> subprocess.Popen[bytes]:
-        """Begin to publish records from a file, at a rate if one is given; returns the process that does."""
+        """Start to publish records from a file, at a rate if one is given; return the publishing process."""
         file = self.folder / f"purchases-{time.monotonic_ns()}.jsonl"
         file.write_bytes(b"".join(value + b"\n" for _, value in records))
         paced = [] if rate is None else ["--rate", str(rate)]
         return _start("publish", "purchases", str(file), "--kafka", self.bootstrap, *paced)
 
     def drain(self) -> None:
-        """Wait until all that is published is counted, listed and recommended from."""
+        """Wait until everything published is counted, listed and recommended from."""
         drain(self.bootstrap, listed_of(self.settings), DRAIN_S, lambda _left: None)
 
     def topic_bytes(self) -> dict[str, int]:
-        """Return the bytes of each topic's log as it is on the broker's disk, what was compacted away not
-        included.
-        """
+        """Return the bytes of each topic's log on the broker's disk, without what was compacted away."""
         found: dict[str, int] = {}
         for file in (self.folder / "broker" / "data").glob("*-*/*.log"):
             topic, dash, partition = file.parent.name.rpartition("-")
@@ -79,7 +77,7 @@ def running(*, workers: int = 1, **settings: object) -> Iterator[Running]:
     with tempfile.TemporaryDirectory(prefix="alsobought-bench-") as folder, Processes() as processes:
         chosen = Settings(data_dir=Path(folder), kafka=None, **settings)  # type: ignore[arg-type]
         with Stack(chosen, port=0, workers=workers, recommenders=workers, say=lambda _text: None) as stack:
-            # a session of its own, as a service has: it steps back as a whole
+            # a session of its own, as a service has, so that the whole session can lower its priority
             api = _start("serve", "--port", "0", "--kafka", stack.bootstrap, start_new_session=True)
             try:
                 yield Running(Path(folder), chosen, stack, processes)
@@ -89,7 +87,7 @@ def running(*, workers: int = 1, **settings: object) -> Iterator[Running]:
 
 
 class Arrivals:
-    """When records arrive in a topic: how many it has, asked many times a second."""
+    """Watches the arrival of records in a topic, by asking many times a second how many it has."""
 
     def __init__(self, bootstrap: str, spec: TopicSpec = PURCHASES) -> None:
         self._consumer = KafkaConsumer(bootstrap_servers=bootstrap)
@@ -107,7 +105,7 @@ class Arrivals:
         return sum(self._consumer.end_offsets(self._partitions).values())
 
     def first(self) -> float:
-        """Wait for the first record after this was made; returns when it was there (time.monotonic)."""
+        """Wait for the first record after this object was made; return when it was there (time.monotonic)."""
         wait_for(lambda: self.count() > self.begin, "the first record", pause_s=POLL_S)
         return time.monotonic()
 
@@ -115,7 +113,7 @@ class Arrivals:
 def wait_for(
     condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S, pause_s: float = 0.05
 ) -> None:
-    """Return when a condition is true; raises TimeoutError, which says what was waited for."""
+    """Wait until a condition is true; raise a TimeoutError that says what was waited for."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -124,7 +122,7 @@ def wait_for(
 
 
 def purchases(limit: int | None) -> list[Record]:
-    """Return the year's purchases as records, in their order, or the first so many."""
+    """Return the year's purchases as records, in their order, or the first n of them."""
     records: list[Record] = []
     for batch in open_purchases(NAME).records():
         records += batch

@@ -1,10 +1,10 @@
-"""How long partitions stand still when workers come, go, die and freeze.
+"""Measures how long partitions stand still when workers join, leave, die and freeze.
 
     python bench/stalls.py [--rate 2000]
 
 Two workers with disks of their own and a third that shares one count purchases at a steady rate. After each
-event the longest time between two messages of a source partition in pair-deltas is the stall of counting,
-and between two lists of a partition in related-items that of listing, by Kafka's clock.
+event, the stall of counting is the longest time between two messages of a source partition in pair-deltas,
+and that of listing is the longest time between two lists of a partition in related-items, by Kafka's clock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.chaos.cluster import SESSION_MS, Cluster
 from tests.chaos.run import new_feeder
 from tests.streams.pipeline import PARTITIONS, Wires, until
 
-_SOURCE = struct.Struct("<4xHH")  # of a pair-deltas message: topic number and partition
+_SOURCE = struct.Struct("<4xHH")  # topic number and partition of a pair-deltas message
 SETTLE_S = 15.0
 
 
@@ -44,7 +44,7 @@ def _records(bootstrap: str, spec: TopicSpec, since: dict[int, int]) -> Iterator
 
 
 def _longest(bootstrap: str, since: dict[str, dict[int, int]]) -> tuple[float, float]:
-    """Longest pause in ms of counting and of listing since some offsets, over partitions."""
+    """Return the longest pause in ms of counting and of listing since some offsets, over partitions."""
     times: dict[tuple[str, int], list[int]] = defaultdict(list)
     for spec in (PAIR_DELTAS, RELATED_ITEMS):
         for record in _records(bootstrap, spec, since[spec.name]):

@@ -1,11 +1,12 @@
-"""What it takes to write the state of one item partition and of the customers: sweeps, in one process.
+"""Measures sweeps that write the state of one item partition and of the customers, in one process.
 
     python bench/sweeps.py [--events 700000] [--changes 20000] [--json]
 
 Purchases of complete-journey are counted by machines without Kafka, one customer machine and one item
-partition of four, each with a RocksDB store. The first sweep writes everything, each of the others what so
-many more purchases changed. Then some more come one in a message, which is what live traffic is like. CPU
-seconds of the thread that writes, and of the whole process: RocksDB's threads write and compact, too.
+partition of four, each with a RocksDB store. The first sweep writes everything, and each further sweep writes
+what a number of further purchases changed. Then some more purchases come one in a message, as in live
+traffic. Times are CPU seconds of the writing thread and of the whole process, because RocksDB's threads write
+and compact, too.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ SINGLE = 1_000
 
 
 class Machines:
-    """Customers and the items of partition 0."""
+    """The machines of the customers, and of the items of partition 0."""
 
     def __init__(self, folder: Path, events: list[Event]) -> None:
         settings = CountingSettings()
@@ -56,7 +57,7 @@ class Machines:
         self._events, self._done = events, 0
 
     def count(self, n: int, chunk: int = CHUNK) -> tuple[float, int]:
-        """Count the next n purchases; CPU seconds of the item machine, and messages it got."""
+        """Count the next n purchases; return the item machine's CPU seconds, and the messages that it got."""
         seconds, messages = 0.0, 0
         for start in range(self._done, self._done + n, chunk):
             some = self._events[start : min(start + chunk, self._done + n)]
@@ -77,7 +78,7 @@ def _cpu_s(work: Callable[[], None]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--events", type=int, default=700_000)
     parser.add_argument("--changes", type=int, default=20_000)

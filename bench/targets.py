@@ -1,4 +1,4 @@
-"""What is aimed at: every figure with a target, and the bound it has to keep."""
+"""The targets: every figure that has one, with the bound that it has to keep."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Target:
     figure
         Name of the figure in the results of the bench.
     what
-        The same in words, with its unit.
+        The figure in words, with its unit.
     bound
-        The figure may be at most this, or at least, where `least`.
+        The most that the figure may be, or the least if `least` is set.
     """
 
     bench: str
@@ -33,7 +33,7 @@ class Target:
 
     @property
     def text(self) -> str:
-        """The bound as it is written in tables."""
+        """Return the bound as it is written in tables."""
         return f"{'>=' if self.least else '<='} {self.bound:,g}"
 
 
@@ -88,5 +88,5 @@ TARGETS: tuple[Target, ...] = (
 
 
 def of_bench(name: str) -> list[Target]:
-    """Return the targets that a bench has figures for."""
+    """Return the targets for which a bench has figures."""
     return [target for target in TARGETS if target.bench == name]

@@ -1,4 +1,4 @@
-"""Listed events a second with two workers and recommenders against one, on the same cores.
+"""Compares listed events a second with two workers and recommenders to those with one, on the same cores.
 
     python -m bench.workers [--limit N] [--runs 3]
 
@@ -33,7 +33,7 @@ def measure(options: argparse.Namespace) -> Result:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the bench."""
     run("workers", parser(__doc__).parse_args(), measure)
 
 

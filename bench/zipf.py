@@ -1,4 +1,4 @@
-"""A seeded stream of purchases of any size: items by Zipf's law, customers with a heavy tail."""
+"""A seeded stream of purchases of any size: items follow Zipf's law, and customers have a heavy tail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from state.customers.events import Event
 
-TAIL = 1.3  # Pareto exponent of how much a customer buys: a few buy hundreds, most a few
+TAIL = 1.3  # Pareto exponent of a customer's number of purchases: a few buy hundreds of items, most buy a few
 STEP_MS = 1_000
 START_MS = 1_700_000_000_000
 BLOCK = 100_000
@@ -18,8 +18,8 @@ def zipf(n: int, items: int, customers: int, seed: int) -> Iterator[Event]:
     """Yield n purchases, evenly in time.
 
     An item is drawn by inverting the continuous Zipf distribution of exponent 1 (the n-th most popular is
-    bought 1/n as often as the first); its id says nothing of its rank. A
-    customer is drawn from cumulated Pareto weights, so that memory is 8 bytes a customer, whatever n is.
+    bought 1/n as often as the first), and its id does not depend on its rank. A     customer is drawn from
+    cumulated Pareto weights, so that memory is 8 bytes a customer, whatever n is.
     """
     rng = np.random.default_rng(seed)
     weights = np.cumsum(rng.pareto(TAIL, customers) + 1)

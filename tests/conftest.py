@@ -1,6 +1,6 @@
-"""Fixtures for all tests: two real Kafkas for the whole session, started when a test first asks for them.
+"""Fixtures for all tests: two real Kafkas for the session, each started when a test first uses it.
 
-One has many tests' topics side by side; of the other each test or file has everything, one after the other.
+The tests have their topics in one of them side by side. The other belongs to one test or file at a time.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let kafka-python be imported: it reads its own data files in a way Python 3.11 deprecated.
+    """Allow the import of kafka-python, which reads its data files in a way that Python 3.11 deprecated.
 
-    Kafkas of tests live for seconds: optimising their code takes more time than it saves.
+    The Kafkas of tests live for seconds, so optimising their code would take more time than it saves.
     """
     os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
     config.addinivalue_line(
@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files whose tests may take longest, by their timeouts: else one is left at the end."""
+    """Start with the files with the longest timeouts, so that no long test is left for the end."""
     longest: dict[Path, float] = {}
     for item in items:
         if marker := item.get_closest_marker("timeout"):
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    """A running Kafka, shared: give the topics and groups of a test names of their own."""
+    """Return a running, shared Kafka; tests must give their topics and groups names of their own."""
     from streams.broker.embedded import EmbeddedKafka
 
     with EmbeddedKafka(
@@ -51,7 +51,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
 
 @pytest.fixture(scope="session")
 def new_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], EmbeddedKafka]]:
-    """Gives a Kafka with all our topics and nothing in them, until it is asked for the next one."""
+    """Return a function that returns a Kafka with empty topics, emptied again at each call."""
     from streams.broker.embedded import EmbeddedKafka
     from tests.streams.anew import make_anew
 

@@ -1,4 +1,4 @@
-"""Events for everybody's tests: seeded ones that look like a shop's or a cinema's, and real purchases."""
+"""Events for all tests: seeded ones that look like those of a shop or a cinema, and real purchases."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def purchases(
     Parameters
     ----------
     repeats
-        Share of purchases of an item the customer has already.
+        The share of purchases of items that the customer has already.
     start_ms, days
         The period; several events may share a millisecond.
     returns
@@ -62,7 +62,7 @@ def purchases(
     times = np.sort(rng.integers(start_ms, start_ms + int(days * DAY_MS), events))
     buyers = _buyers(rng, customers, events, heavy)
     popular = _popular(rng, items, events)
-    groups = rng.permutation(items)  # item groups[g * 8 + j] is the j-th of group g
+    groups = rng.permutation(items)  # groups[g * 8 + j] is the j-th item of group g
     place = np.argsort(groups)
     dice, kind = rng.random((2, events))
     pick = rng.random(events)
@@ -114,10 +114,10 @@ def watches(
     start_ms: int = START_MS,
     days: float = 90,
 ) -> list[EventMessage]:
-    """Return `events` watches in order of time; as purchases, but nobody watches an item again.
+    """Return `events` watches in order of time. They are like purchases, but nobody watches an item again.
 
-    Of the same "c0" ... and "i0" ...; event ids are "w0" ..., and half of the messages say their type. When
-    a customer has watched all items the next one goes on.
+    Customers are "c0" ... and items "i0" ..., too. Event ids are "w0" ..., and half of the messages say their
+    type. When a customer has watched all items, the next customer goes on.
     """
     if events > customers * items:
         raise ValueError(f"{customers} customers cannot watch {items} items {events} times without repeats")
@@ -146,7 +146,7 @@ def watches(
 
 
 def as_event(message: EventMessage) -> Event:
-    """As the machines and the oracle know it; the time must be in ms."""
+    """Return an event as the machines and the oracle use it; the time must be in ms."""
     assert isinstance(message.timestamp, int)
     return Event(
         message.customer_id, message.item_id, message.timestamp, message.quantity, TYPES[message.type],
@@ -155,14 +155,14 @@ def as_event(message: EventMessage) -> Event:
 
 
 def _buyers(rng: np.random.Generator, customers: int, events: int, heavy: float) -> npt.NDArray[np.int64]:
-    """The customer of each event."""
+    """Return the customer of each event."""
     few = min(customers, max(1, round(customers * heavy))) if heavy else customers
     anybody = rng.integers(0, customers, events)
     return np.where(rng.random(events) < 0.5, rng.integers(0, few, events), anybody)
 
 
 def _popular(rng: np.random.Generator, items: int, events: int) -> npt.NDArray[np.int64]:
-    """An item for each event, by a popularity that drifts."""
+    """Return an item for each event, drawn by a popularity that drifts."""
     weights = 1 / np.arange(1, items + 1)
     ranks = rng.choice(items, events, p=weights / weights.sum())
     ranking = rng.permutation(items)

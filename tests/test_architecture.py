@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 FORBIDDEN = {
-    # deterministic: no Kafka, no clock, no randomness, nothing that waits
+    # it is deterministic: no Kafka, no clock, no randomness, nothing that waits
     "state": {
         "kafka", "aiokafka", "faust", "mode", "time", "random", "secrets", "datetime", "asyncio", "threading",
         "pydantic", "aiohttp", "recommending", "chronological", "streams", "serving", "evaluation",
@@ -56,7 +56,7 @@ ROOMS = {
 
 
 def _imports(path: Path, *, types: bool = True) -> Iterator[tuple[int, str]]:
-    """Lines and names of what is imported; without `types` not of what is imported for its type alone."""
+    """Yield lines and names of imports; without `types`, leave out imports for types alone."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree) if types else _run(tree):
         if isinstance(node, ast.Import):
@@ -67,7 +67,7 @@ def _imports(path: Path, *, types: bool = True) -> Iterator[tuple[int, str]]:
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:
-    """A tree's nodes, without those that only a type checker looks at."""
+    """Yield a tree's nodes, without those that only a type checker reads."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
@@ -75,7 +75,7 @@ def _run(node: ast.AST) -> Iterator[ast.AST]:
 
 
 ALLOWED = {
-    # the locks of what several threads fill and read
+    # the locks of objects that several threads fill and read
     "recommending/related_lists.py": {"threading"},
     "state/popularity/view.py": {"threading"},
 }
@@ -95,7 +95,7 @@ def test_imports_point_downwards(folder: str) -> None:
 
 
 def _room(name: str, package: str) -> str | None:
-    """The room of a dotted name of a package; None for the package itself and for others."""
+    """Return the room of a dotted name of a package; None for the package itself and for other packages."""
     first, _, rest = name.partition(".")
     return rest.partition(".")[0] or None if first == package else None
 
@@ -126,7 +126,7 @@ def test_state_needs_few_packages() -> None:
 
 
 def test_every_consumer_is_made_where_it_is_set_to_read_committed_records_only() -> None:
-    """kafka-python's consumer lacks codecs besides; readers of lists, commands and pages are aiokafka's."""
+    """kafka-python's consumer also lacks codecs, so all readers of topics use aiokafka's."""
     folders = ("state", "chronological", "streams", "serving", "evaluation", "alsobought")
     making = {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")

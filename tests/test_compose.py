@@ -1,4 +1,4 @@
-"""docker-compose.yml and the Dockerfile, checked without Docker: by the schema, our Kafka and our code."""
+"""docker-compose.yml and the Dockerfile are checked without Docker, by the schema, our Kafka and our code."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ TOPICS = topics_of_kinds(LISTED)
 OURS = {name: service for name, service in SERVICES.items() if name != "kafka"}
 CACHE = Settings.model_validate({}).cache_dir
 
-OF_THE_IMAGE = {"KAFKA_HEAP_OPTS"}  # read by its start script, and no property
+OF_THE_IMAGE = {"KAFKA_HEAP_OPTS"}  # its start script reads these, and they are no properties
 
 
 def kafka_properties() -> dict[str, str]:
-    """The broker properties that the image makes of its environment: KAFKA_FOO_BAR is foo.bar."""
+    """Return the broker properties that the image makes from its environment: KAFKA_FOO_BAR is foo.bar."""
     environment: Mapping[str, object] = SERVICES["kafka"]["environment"]
     assert all(name.startswith("KAFKA_") and "__" not in name for name in environment)
     return {
@@ -77,7 +77,7 @@ def test_kafka_knows_every_property(broker: EmbeddedKafka) -> None:
 
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory: pytest.TempPathFactory) -> dict[int, int]:
-    """A free port here for each port in the container."""
+    """Return a free local port for each port in the container."""
     place = BrokerDir(tmp_path_factory.mktemp("ports"))
     (outside, controller), (inside, _) = place.choose_ports(0), place.choose_ports(0)
     return {9092: outside, 9093: controller, 19092: inside}
@@ -85,7 +85,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> dict[int, int]:
 
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory, ports: dict[int, int]) -> Iterator[EmbeddedKafka]:
-    """Our Kafka with the properties of the container, its addresses moved to free ports of loopback."""
+    """Start our Kafka with the properties of the container, and its addresses moved to free local ports."""
 
     def moved(match: re.Match[str]) -> str:
         return f"{match['before']}127.0.0.1:{ports[int(match['port'])]}"
@@ -127,7 +127,7 @@ def test_health_checks_report_whether_the_port_is_open_and_start_nothing_big(nam
     assert f"INSIDE://0.0.0.0:{port}" in listeners or str(asked) == port
 
 
-def test_whatever_runs_for_long_is_looked_at_and_limited() -> None:
+def test_services_that_run_for_long_are_checked_and_limited() -> None:
     for name, service in SERVICES.items():
         assert "mem_limit" in service, name
         assert ("healthcheck" in service) == (service["restart"] == "unless-stopped"), name
@@ -143,7 +143,7 @@ def test_one_service_builds_the_image_and_the_others_wait_for_it() -> None:
         if name not in builders:
             assert service["pull_policy"] == "never", f"{name} must not look for the image elsewhere"
             waits = [name]
-            while waits and waits[-1] not in builders:  # by way of others or at once
+            while waits and waits[-1] not in builders:  # directly or through others
                 waits.append(next(other for other in OURS[waits[-1]]["depends_on"] if other != "kafka"))
             assert OURS[waits[-2]]["depends_on"]["topics"]["condition"] == "service_completed_successfully"
 
@@ -221,7 +221,7 @@ def test_the_kernels_are_compiled_into_the_image_by_the_user_who_runs_them() -> 
 
 
 def pinned(name: str) -> dict[str, str]:
-    """By package of a lock its version and its hashes."""
+    """Return, for each package of a lock, its version and hashes."""
     text = (ROOT / name).read_text()
     assert "://" not in text, "a lock names no hosts"
     entries = re.findall(
@@ -234,7 +234,7 @@ def pinned(name: str) -> dict[str, str]:
     }
 
 
-def test_the_image_holds_what_runs_at_the_versions_that_are_tested() -> None:
+def test_the_image_has_the_running_packages_at_the_tested_versions() -> None:
     everything, run, build = (pinned(f"requirements{part}.lock") for part in ("", "-run", "-build"))
     assert run.items() <= everything.items()
     assert build.items() <= everything.items()
@@ -257,8 +257,8 @@ def test_the_image_holds_what_runs_at_the_versions_that_are_tested() -> None:
     assert {"--no-deps", "--no-index"} <= set(of_ours)
 
 
-def test_what_the_image_runs_needs_no_tools_of_tests_and_evaluation() -> None:
-    """Every command of the services, and the worker, in a Python that finds none of them."""
+def test_the_image_needs_no_tools_of_tests_and_evaluation() -> None:
+    """Every command of the services, and the worker, run in a Python that finds none of them."""
     left_out = set(pinned("requirements.lock")) - set(pinned("requirements-run.lock"))
     program = f"""
 import importlib.metadata, sys

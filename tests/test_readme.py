@@ -1,4 +1,4 @@
-"""The README, followed as a newcomer would: a clean clone and `make demo`; its programs on a real stack."""
+"""The README is followed as a newcomer would: `make demo` in a clean clone, and its programs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def clone_of_what_is_committed(folder: Path) -> None:
     """Clone the repository; the clone uses our packages and, where files are the same, our compiled kernels.
 
-    `make test` has just set itself up: that it can is proven by the test being here.
+    `make setup` is not run in the clone: this test runs in an environment that it has made.
     """
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     for path in folder.rglob("*.py"):
         ours = ROOT / path.relative_to(folder)
         if filecmp.cmp(path, ours, shallow=False):
-            os.utime(path, ns=(ours.stat().st_atime_ns, ours.stat().st_mtime_ns))  # kernels are kept by it
+            # numba keeps kernels by this time
+            os.utime(path, ns=(ours.stat().st_atime_ns, ours.stat().st_mtime_ns))
     for package in (ROOT / "state", ROOT / "recommending", ROOT / "streams"):
         for kernel in package.rglob("__pycache__/*.nb[ic]"):
             to = folder / kernel.relative_to(ROOT)

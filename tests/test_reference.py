@@ -1,4 +1,4 @@
-"""docs/reference/ says what the code says, and its examples can be sent."""
+"""docs/reference/ agrees with the code, and its examples can be sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The customer machine's kernel: it applies events to histories, and finds the pairs that follow."""
+"""The customer machine's kernel: it applies events to histories, and finds the pairs that follow.
+
+A new item pairs with the items before it. A return or erasure passes on the history as it was before, so that
+the item machines (`state.items.counting`) can take its pairs back.
+"""
 
 from __future__ import annotations
 

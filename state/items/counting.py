@@ -1,4 +1,8 @@
-"""The item machine's kernel, which applies deltas to rows."""
+"""The item machine's kernel: it counts pairs, by applying deltas to rows.
+
+`count` applies the events of a message, `run` adds their pairs to rows, and `_unpair` takes pairs back when
+an item left a history. `state.customers.pairing` found the pairs.
+"""
 
 from __future__ import annotations
 

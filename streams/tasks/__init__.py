@@ -1,8 +1,9 @@
 """What a worker does: one task for each partition of an input topic, and the cycle that runs them all.
 
 cycle                 it passes what was fetched through all machines; computing: the thread in which it does
-so storing               which slices of state a cycle stores task                  what all tasks have in
-common; context: what they share customers, items, watched_bought, catalogue
+storing               which slices of state a cycle stores
+task                  what all tasks have in common; context: what they share
+customers, items, watched_bought, catalogue
                       the tasks by their topic
 refresh               it keeps lists published; passes: rows that are ranked over several cycles
 freshness             how old what is published is

@@ -4,10 +4,10 @@ A count changes some fifty rows, and ranking a row and writing its list takes lo
 counting marks the rows whose list may have changed, and the cycle (`streams.tasks.cycle`) asks here for rows
 to rank:
 
-fresh    rows that were marked in this very cycle: in live traffic all of them are ranked at once a pass
-rows that wait for longer, a few at a time: those of a backlog; those of the background sweep, so that
-         within the sweep bound every list is scored with the popularity of the day; or, when a SETTLE message
-         asks for it, all rows, each brought exactly up to date
+fresh    rows that were marked in this very cycle: in live traffic all of them are ranked at once
+a pass   rows that wait for longer, a few at a time: those of a backlog; those of the background sweep, so
+         that within the sweep bound every list is scored with the popularity of the day; or, when a SETTLE
+         message asks for it, all rows, each brought exactly up to date
 
 While a backlog is counted, what is counted is older than any list anyhow. Then there are only passes, so that
 a row is ranked once however often it changed: the first after `catch_up_ms`, the next ones when the backlog

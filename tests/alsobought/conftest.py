@@ -1,4 +1,4 @@
-"""A Kafka that a test has for itself, as tests/streams has it."""
+"""This fixture gives a test a Kafka of its own, as tests/streams does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids of any printable characters, from a file through the workers to every command that takes one."""
+"""Ids may have any printable characters, from a file through the workers to every command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(240)
 
 def test_every_command_takes_them(tmp_path: Path) -> None:
     def run(*words: object, of: str | None = None) -> str:
-        """The output of a command about an id, run in this process: starting takes longer than the work."""
+        """Return the output of a command about an id, run in this process because a new one takes longer."""
         drained = [*words, "--data-dir", tmp_path, *(("--", of) if of is not None else ())]
         done = CliRunner().invoke(app, [str(word) for word in drained])
         assert done.exit_code == 0, (drained, done.output)
@@ -34,7 +34,7 @@ def test_every_command_takes_them(tmp_path: Path) -> None:
     with sales.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["customer_id", "item_id", "timestamp"])
-        # Three customers for each buy the odd item and tea; the first is called as the item.
+        # For each id, three customers buy the odd item and tea; the first has the same id as the item.
         for n, odd in enumerate(ODD):
             for customer in (odd, f"b{n}", f"c{n}"):
                 rows.writerow([customer, odd, "2026-01-31"])

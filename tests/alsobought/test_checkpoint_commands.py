@@ -1,4 +1,4 @@
-"""`checkpoint now`, `list`, `verify` and `restore`, with a real Kafka and real workers."""
+"""Tests of `checkpoint now`, `list`, `verify` and `restore` with a real Kafka and real workers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def publish_and_store(wires: Wires, records: list[tuple[bytes, bytes]]) -> None:
 
 
 def spoil(url: Path, newest: Checkpoint, older: Checkpoint) -> str:
-    """Change a byte of a file that only the newest has; its name."""
+    """Change a byte of a file that only the newest checkpoint has; return the file's name."""
     own = {file.sha256 for file in newest.files} - {file.sha256 for file in older.files}
     file = next(f for f in newest.files if f.sha256 in own and f.bytes)
     path = url / newest.task / "files" / file.sha256
@@ -146,7 +146,7 @@ def test_workers_that_cannot_take_any(kafka: EmbeddedKafka, wires: Wires, tmp_pa
     finally:
         assert worker.stop() == 0
 
-    # its reports are there, but it is gone
+    # its reports exist, but the worker is gone
     assert "no worker is running" in run("checkpoint", "now", "--kafka", kafka.bootstrap).stderr
 
     url = tmp_path / "checkpoints"
@@ -190,7 +190,7 @@ def test_restoring_without_kafka(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     url, data = tmp_path / "checkpoints", tmp_path / "data"
     _take(tmp_path, url, ["items-0", "purchases-0"])
     monkeypatch.setenv("ALSOBOUGHT_CHECKPOINT_URL", str(url))
-    (url / "holiday-2026").mkdir()  # somebody else's
+    (url / "holiday-2026").mkdir()  # this one belongs to somebody else
     result = run("checkpoint", "restore", "--data-dir", data)
     assert result.exit_code == 0
     assert "no Kafka is known (--kafka): whether the checkpoints are of its topics" in result.stderr
@@ -219,5 +219,5 @@ def test_restoring_beside_a_local_stack(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "has workers in" in result.stderr
     assert not (tmp_path / "state").exists()
-    place.write("127.0.0.1:1", None)  # Kafka alone
+    place.write("127.0.0.1:1", None)  # only Kafka runs
     assert run("checkpoint", "restore", "--url", url, "--data-dir", tmp_path).exit_code == 0

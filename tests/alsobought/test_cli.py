@@ -1,4 +1,4 @@
-"""Every command has help; what goes wrong is reported in a line, with status 1 and no traceback."""
+"""Every command has help, and reports an error in one line, with status 1 and no traceback."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_command_has_help(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("publish",)], ids=" ".join)
-def test_lists_of_commands_say_what_each_of_them_says(words: tuple[str, ...]) -> None:
+def test_lists_of_commands_repeat_the_help_of_each(words: tuple[str, ...]) -> None:
     listed = run(*words, "--help").output.split("Commands:\n")[1].splitlines()
     for line in listed:
         name, about = line.split(maxsplit=1)
@@ -112,7 +112,7 @@ def test_without_a_stack_it_says_how_to_start_one(words: tuple[str, ...], tmp_pa
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 @pytest.mark.timeout(30)
 def test_a_wrong_address_is_named(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count()  # each look at it finds that a second has passed
+    clock = itertools.count()  # each reading of the clock is a second later
     passing = SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _seconds: None)
     monkeypatch.setattr("streams.broker.topics_admin.time", passing)
     result = run(*words, "--kafka", CLOSED)
@@ -121,7 +121,7 @@ def test_a_wrong_address_is_named(words: tuple[str, ...], monkeypatch: pytest.Mo
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_what_a_dead_program_wrote_is_not_believed(tmp_path: Path) -> None:
+def test_files_of_a_dead_program_are_not_believed(tmp_path: Path) -> None:
     left = {"bootstrap": CLOSED, "pid": 2**22 + 1, "started": 1.0, "workers": []}
     (tmp_path / "stack.json").write_text(json.dumps(left))
     assert "no local stack is running" in run("topics", "list", "--data-dir", tmp_path).stderr

@@ -1,4 +1,4 @@
-"""The demo's lines: one for each change of a shown item's list, up to a number of them."""
+"""The demo prints one line for each change of a shown item's list, up to a limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _list(item: str, buyers: int, *related: str) -> TopicRecord:
 
 
 class _Records:
-    """Instead of a follower: what it hears, poll by poll."""
+    """A stand-in for a follower that returns given records, poll by poll."""
 
     polls: tuple[list[TopicRecord], ...] = ()
 
@@ -71,7 +71,7 @@ def test_it_ends_after_some_lines(
     assert len(capsys.readouterr().out.splitlines()) == demo_moving.LINES
 
 
-def test_where_nothing_changes_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_so_if_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _shown(monkeypatch) is None
 
 

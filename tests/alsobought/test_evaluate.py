@@ -1,4 +1,4 @@
-"""`alsobought evaluate`: from a file to numbers and a page."""
+"""Tests of `alsobought evaluate`, from a file to numbers and a page."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_table_of_all_items(films: Path) -> None:
     assert all(len(line) <= 80 for line in done.stdout.splitlines()[1:])
 
 
-def test_read_takes_what_was_bought_in_order_of_time(tmp_path: Path) -> None:
+def test_read_takes_purchases_in_order_of_time(tmp_path: Path) -> None:
     messages = purchases(2, 30, 40, 400, returns=0.2)
     shuffled = np.random.default_rng(0).permutation(len(messages)).tolist()
     path = tmp_path / "sales.jsonl"
@@ -71,7 +71,7 @@ def test_read_takes_what_was_bought_in_order_of_time(tmp_path: Path) -> None:
     bought = [m for m in messages if m.type != "return"]
     assert len(messages) > len(bought) > len(events) == len(kept) > 100
     assert events.time_ms.tolist() == [m.timestamp for m in kept]
-    # numbers stand for names one to one
+    # each number stands for one name
     for numbers, names in (
         (events.customer.tolist(), [m.customer_id for m in kept]),
         (events.item.tolist(), [m.item_id for m in kept]),
@@ -80,7 +80,7 @@ def test_read_takes_what_was_bought_in_order_of_time(tmp_path: Path) -> None:
         assert len(pairs) == len(set(numbers)) == len(set(names))
 
 
-def test_read_leaves_out_who_was_erased(tmp_path: Path) -> None:
+def test_read_leaves_out_erased_customers(tmp_path: Path) -> None:
     sales = tmp_path / "sales.csv"
     times = [10**9 + n for n in range(6)]
     rows = ["ann,tea,{},", "bob,tea,{},", "ann,,{},forget", "ann,cup,{},", "bob,cup,{},", "bob,cup,{},return"]
@@ -125,7 +125,7 @@ def test_kind_is_that_of_the_first_rows(films: Path, tmp_path: Path) -> None:
         (["--kind", "heard"], "the kind of events must be one of bought, watched, but is 'heard'"),
     ],
 )
-def test_what_cannot_be_asked(films: Path, words: list[str], reason: str) -> None:
+def test_questions_that_cannot_be_asked(films: Path, words: list[str], reason: str) -> None:
     done = run("evaluate", films, *words)
     assert done.exit_code == 1
     assert reason in done.stderr
@@ -139,7 +139,7 @@ def test_without_the_extra(films: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "no_such_package: install them with pip install 'alsobought[evaluate]'" in done.stderr
 
 
-def test_other_commands_do_not_wait_for_what_evaluating_needs() -> None:
+def test_other_commands_do_not_import_the_packages_of_evaluating() -> None:
     program = (
         "import sys, alsobought.cli\n"
         "print(*(m for m in ('scipy.sparse', 'implicit', 'matplotlib', 'jinja2') if m in sys.modules))"

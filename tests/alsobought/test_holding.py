@@ -1,4 +1,4 @@
-"""What holds of a log, against the histories of the machine that workers count with."""
+"""The events of a log that hold are compared with the histories of the machine that workers use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = [Action.PURCHASE] * 6 + [Action.RETURN] * 3 + [Action.FORGET]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_holds_is_what_the_machine_has(seed: int) -> None:
+def test_events_that_hold_are_the_machines_histories(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n = 600
     customers, items = rng.integers(0, 6, n), rng.integers(0, 9, n)

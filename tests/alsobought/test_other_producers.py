@@ -1,4 +1,4 @@
-"""Producers as shops have them: another partitioner, transactions, codecs, their own times."""
+"""Tests with producers as shops have them: another partitioner, transactions, codecs, and their own times."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(240)
 
 
 def config(spec: TopicSpec, codec: str) -> dict[str, str]:
-    """A topic with a codec, but where producers choose it; watches have the times of their producers."""
+    """Return a topic's settings: a codec, unless producers choose it; for watches, the producers' times."""
     if spec.name in (PURCHASES.name, ITEMS.name):
         return spec.config
     more = {"message.timestamp.type": "CreateTime"} if spec.name == WATCHES else {"compression.type": codec}
@@ -41,7 +41,7 @@ def config(spec: TopicSpec, codec: str) -> dict[str, str]:
 
 
 class Two:
-    """A Kafka with two workers, each with a disk of its own, and a recommender."""
+    """A Kafka, two workers that have a disk each, and a recommender."""
 
     def __init__(self, kafka: EmbeddedKafka, folder: Path) -> None:
         self.kafka = kafka
@@ -57,11 +57,11 @@ class Two:
         return json.loads(self.run(*words, "--json"))
 
     def together(self, item: str, *more: object) -> dict[str, int]:
-        """How often each item was had together with this one."""
+        """Return by item how many customers have it together with this one."""
         return {e["item_id"]: e["together"] for e in self.json("related", item, *more)["related"]}
 
     def ends(self, topic: str) -> int:
-        """Records of a topic."""
+        """Return how many records a topic has."""
         wires = Wires(self.kafka.bootstrap)
         try:
             return sum(wires.ends(topic).values())
@@ -111,7 +111,7 @@ def produce(
     timestamp_ms: int | None = None,
     **settings: Any,
 ) -> None:
-    """Send records with aiokafka, to the partition that a function of the key gives, if one is given."""
+    """Send records with aiokafka; a function of the key, if given, chooses the partition."""
 
     async def main() -> None:
         async with AIOKafkaProducer(
@@ -125,7 +125,7 @@ def produce(
 
 
 def as_librdkafka(key: bytes) -> int:
-    """The partition that librdkafka chooses by default: CRC32, as zlib has it, modulo."""
+    """Return the partition that librdkafka chooses by default: zlib's CRC32, modulo their number."""
     return zlib.crc32(key) % PARTITIONS
 
 
@@ -181,7 +181,7 @@ def test_customers_are_found_and_erased_wherever_their_producer_put_them(two: Tw
         assert "has nothing about" in done.stderr
 
 
-def test_what_was_aborted_is_not_counted_and_what_is_open_is_not_waited_for(two: Two) -> None:
+def test_aborted_transactions_are_not_counted_and_open_ones_not_waited_for(two: Two) -> None:
     async def main() -> None:
         producer = AIOKafkaProducer(bootstrap_servers=two.kafka.bootstrap, transactional_id="shop")
 
@@ -238,7 +238,7 @@ def test_every_command_reads_every_codec(two: Two) -> None:
     }
 
 
-def test_event_times_are_compared_with_the_clock_and_not_with_what_a_producer_wrote(two: Two) -> None:
+def test_event_times_are_compared_with_the_clock_and_not_with_the_producers_times(two: Two) -> None:
     for customer, stamp in (("ct-old", 1_577_836_800_000), ("ct-zero", 0), ("ct-now", None)):
         produce(two, WATCHES, [event(customer, item) for item in ("ctA", "ctB")], timestamp_ms=stamp)
     soon_ms = time.time_ns() // 1_000_000 + 8 * 86_400_000

@@ -1,4 +1,4 @@
-"""`alsobought publish` to a real Kafka: what is sent, in which order, of which source; what is refused."""
+"""Tests of `alsobought publish` to a real Kafka: contents, order, sources, and refusals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOON = 1_769_860_800
 
 @pytest.fixture(scope="module")
 def kafka(new_kafka: Callable[[], EmbeddedKafka]) -> EmbeddedKafka:
-    """One for all tests of this file: each looks at what is new."""
+    """Return a Kafka for all tests of this file; each test reads only new records."""
     return new_kafka()
 
 
@@ -41,7 +41,7 @@ def run(kafka: EmbeddedKafka, *words: object, stdin: str | None = None) -> Resul
 
 
 class Purchases:
-    """What comes to the topic from one question to the next."""
+    """Read the records that came to the topic since the last call."""
 
     def __init__(self, kafka: EmbeddedKafka) -> None:
         self._kafka = kafka
@@ -76,7 +76,7 @@ def test_files_are_sent_in_order_of_time_and_say_where_they_are_from(
     assert len(source) >= 12
 
     assert run(kafka, "publish", "purchases", path).exit_code == 0
-    assert topic.new() == first  # the same source and sequences: a worker counts none of them again
+    assert topic.new() == first  # source and sequences are the same, so a worker counts none of them again
 
     assert run(kafka, "publish", "purchases", path, "--again").exit_code == 0
     assert {(event.source, event.sequence) for event in topic.new()} == {(None, None)}
@@ -130,7 +130,7 @@ def test_nothing_is_sent_of_a_file_with_rows_that_a_worker_would_refuse(kafka: E
         assert skipped.stdout.startswith(f"{sent} records ")
 
 
-def test_what_was_done_to_cells_is_said(kafka: EmbeddedKafka) -> None:
+def test_changes_of_cells_are_reported(kafka: EmbeddedKafka) -> None:
     topic = Purchases(kafka)
     done = run(kafka, "publish", "purchases", CASES / "semicolon.csv")
     assert done.exit_code == 0
@@ -172,7 +172,7 @@ def test_made_up_purchases(kafka: EmbeddedKafka) -> None:
     assert topic.new()[0].source != first[0].source
 
 
-def test_drain_says_what_was_refused(kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drain_reports_refused_records(kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     from alsobought import draining
 
     monkeypatch.setattr(draining, "drain", lambda *_args: draining.Drained({"purchases": 7}, 0.5))

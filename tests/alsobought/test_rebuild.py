@@ -1,4 +1,4 @@
-"""`rebuild`: what the topics do not hold any more is given up, and what they hold is counted exactly."""
+"""Tests of `rebuild`: it discards what the topics no longer hold, and counts what they hold exactly."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def bananas(available: bool) -> list[tuple[bytes | None, bytes | None]]:
 
 
 def check_what_is_left(wires: Wires, records: list[tuple[bytes, bytes]]) -> None:
-    """The lists equal the oracle over the records that purchases has, fewer than all that were published."""
+    """Check that lists equal the oracle over the records in `purchases`, fewer than were published."""
     left = [(record.key, record.value) for record in wires.read(PURCHASES.name)]
     assert 0 < len(left) < len(records)
     check(wires.lists(), Oracle(WINDOW).feed(events_of(left)))
 
 
 @pytest.mark.timeout(300)
-def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
+def test_remaining_records_are_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
     records = real_records(REAL)
     first, second, third = records[: REAL // 2], records[REAL // 2 : REAL * 3 // 4], records[REAL * 3 // 4 :]
     url, data, elsewhere = tmp_path / "checkpoints", tmp_path / "data", tmp_path / "elsewhere"
@@ -74,11 +74,11 @@ def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp
     finally:
         assert worker.stop() == 0
     before = wires.lists()
-    shutil.copytree(data / "state", elsewhere / "state")  # what another host might have
+    shutil.copytree(data / "state", elsewhere / "state")  # another host might have these
     shutil.rmtree(data / "state")
     cut_off(kafka.bootstrap, {p: end * 2 // 3 for p, end in wires.ends(PURCHASES.name).items()})
 
-    # neither store nor checkpoint: it does not begin silently empty
+    # without store and checkpoint, it does not silently begin empty
     worker = Worker(kafka.bootstrap, data)
     assert worker.process.wait(60) != 0
     log = worker.log.read_text()
@@ -100,7 +100,7 @@ def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp
     assert wires.lists() == {}
     assert wires.newest(POPULARITY) == {}
 
-    # on the host that still has its stores: they are passed over
+    # this host still has its stores, which are passed over
     wires.publish(PURCHASES.name, second)
     worker = Worker(kafka.bootstrap, elsewhere, instance="one")
     try:
@@ -108,7 +108,7 @@ def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp
         lists = wires.lists()
         assert before.keys() - lists.keys(), "items that only what is gone had lists for"
         assert BANANAS not in {e["item_id"] for message in lists.values() for e in message["related"]}
-        # all that hold anything: the catalogue has a record in one partition, there are no watches, but
+        # only these hold anything: the catalogue has a record in one partition, there are no watches, but
         # their items know the catalogue; and so nothing of purchases is published to the crossing
         given_up = worker.log.read_text().count("was discarded by `alsobought rebuild`")
         assert given_up == 4 * PARTITIONS + 1
@@ -116,7 +116,7 @@ def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp
         wires.drain()
         check_what_is_left(wires, records)
 
-        # killed with work in flight: it goes on from what it stored since
+        # it was killed with work in flight, and continues from what it has stored since
         wires.publish(PURCHASES.name, third)
         worker.stop(signal.SIGKILL)
         worker = Worker(kafka.bootstrap, elsewhere, instance="one")
@@ -124,7 +124,7 @@ def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp
         check_what_is_left(wires, records)
         assert "given up" not in worker.log.read_text()
 
-        # an empty disk once more: the log reaches back to where counting began
+        # the disk is empty once more, and the log reaches back to where counting began
         assert worker.stop() == 0
         shutil.rmtree(elsewhere / "state")
         worker = Worker(kafka.bootstrap, elsewhere, instance="one")
@@ -136,7 +136,7 @@ def test_what_is_left_is_counted_exactly(kafka: EmbeddedKafka, wires: Wires, tmp
 
 @pytest.mark.timeout(240)
 def test_a_rebuild_that_is_repeated_counts_on(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
-    """Killed workers are waited for, and each rebuild makes the states of before unusable."""
+    """Rebuild waits for killed workers, and each rebuild makes earlier state unusable."""
     records = real_records(200)
     data = tmp_path / "data"
     identities = []

@@ -1,4 +1,4 @@
-"""`recommend`, `bestsellers`, `experiments`, `export` and `watch` of recommendations, on a small stack."""
+"""Tests of `recommend`, `bestsellers`, `experiments`, `export` and `watch` on a small stack."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.streams.pipeline import until
 from tests.streams.recommending.shop import CATALOGUE, GONE, Shop, events, number, opened
 
 VARIANTS = "control=bestsellers:50,ours:50"
-ACCOUNT = "c0"  # a heavy buyer, of two profiles
+ACCOUNT = "c0"  # this is a heavy buyer with two profiles
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -34,7 +34,7 @@ def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPa
     with opened(new_kafka(), tmp_path_factory.mktemp("shop"), variants=VARIANTS) as shop:
         bought = events(21, 40, 800, days=30)
         shop.publish(bought[:500])
-        shop.settle()  # so that those of the others come back to something
+        shop.settle()  # the purchases of the other customers then find popular items
         shop.publish(bought[500:])
         shop.settle()
         until(lambda: shown(shop) == {"control", "ours"}, "cases of both variants")
@@ -168,12 +168,12 @@ def test_a_category_that_nobody_knows(shop: Shop) -> None:
     assert "nothing is sold in two weeks" in trouble(shop, "bestsellers", "--kind", "watched")
 
 
-def test_a_category_of_which_nothing_is_sold_any_more_is_not_named(shop: Shop) -> None:
+def test_a_category_that_no_longer_sells_is_not_named(shop: Shop) -> None:
     shop.wires.publish(BESTSELLERS.name, [(b"category:Beta", b"{}"), (b"category:Beta", None)])
     assert "Beta" not in trouble(shop, "bestsellers", "--category", "unheard of")
 
 
-def test_exports_are_what_the_topics_hold(shop: Shop, tmp_path: Path) -> None:
+def test_exports_have_the_contents_of_the_topics(shop: Shop, tmp_path: Path) -> None:
     for what, spec in (("recommendations", RECOMMENDATIONS), ("bestsellers", BESTSELLERS)):
         lines = [json.loads(line) for line in published(shop, "export", what).splitlines()]
         newest = list(shop.wires.newest(spec).values())
@@ -195,7 +195,7 @@ def test_experiments(shop: Shop) -> None:
     assert "95 %" in table
     rows = {words[0]: words[1:] for line in table.splitlines() if (words := line.split())}
     assert rows["ours"][:2] == [str(totals["shown ours"][count]) for count in ("cases", "hits")]
-    assert len(rows["control"]) == 4  # the others are compared with it
+    assert len(rows["control"]) == 4  # the other variants are compared with it
     assert 0 <= float(rows["ours"][4]) <= 1
     assert "nobody has come back" in published(shop, "experiments", "--kind", "watched")
 
@@ -208,7 +208,7 @@ def test_watch_recommendations(shop: Shop, as_json: bool) -> None:
         [sys.executable, "-P", "-m", "alsobought.cli", *map(str, words), *(["--json"] if as_json else [])],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
     )  # fmt: skip
-    reaper = threading.Timer(60, watching.kill)  # should it never say anything
+    reaper = threading.Timer(60, watching.kill)  # in case it never prints anything
     reaper.start()
     try:
         assert watching.stderr is not None

@@ -1,4 +1,4 @@
-"""`alsobought worker` and `alsobought recommender`: each becomes its process, with the right settings."""
+"""`alsobought worker` and `alsobought recommender` each become their process, with the right settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM reach a command at whatever moment they come."""
+"""Ctrl-C and SIGTERM reach a command at every moment."""
 
 import asyncio
 import os
@@ -13,11 +13,11 @@ from alsobought.signals import interruptible, run_until_signalled
 
 
 class Thing:
-    """Something to collect."""
+    """An object for the garbage collector."""
 
 
 def wait_in_vain() -> None:
-    """Return only if no signal ends the waiting."""
+    """Wait, and return only if no signal ends the waiting."""
     threading.Event().wait(30)
 
 
@@ -58,7 +58,7 @@ def test_a_signal_is_not_lost_in_a_callback_of_the_garbage_collector() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_cancels_what_runs_in_a_loop_and_lets_it_clean_up(number: int) -> None:
+def test_a_signal_cancels_the_coroutine_of_a_loop_and_lets_it_clean_up(number: int) -> None:
     done = []
 
     async def beside() -> None:
@@ -75,7 +75,7 @@ def test_a_signal_cancels_what_runs_in_a_loop_and_lets_it_clean_up(number: int) 
             os.kill(os.getpid(), number)
             await asyncio.sleep(30)
         finally:
-            os.kill(os.getpid(), number)  # what is being stopped is stopped once
+            os.kill(os.getpid(), number)  # a command that is stopping is not stopped again
             await asyncio.sleep(0.01)
             other.cancel()
             await other
@@ -89,7 +89,7 @@ def test_a_signal_cancels_what_runs_in_a_loop_and_lets_it_clean_up(number: int) 
     assert done == ["beside", "main"]
 
 
-def test_what_a_coroutine_returns_and_raises_is_kept() -> None:
+def test_the_result_or_error_of_a_coroutine_is_kept() -> None:
     async def answer(error: BaseException | None) -> int:
         if error is not None:
             raise error

@@ -1,4 +1,4 @@
-"""`alsobought up` as a user runs it: real purchases, dead workers, stopping, starting again, sudden death."""
+"""`alsobought up` as users run it: real purchases, dead workers, stops, restarts, and sudden death."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events as a log to learn from, and a training that is broken off: without Kafka."""
+"""Tests without Kafka of reading events to learn from, and of a training that is interrupted."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def collected(events: list[EventMessage], at_once: int = 100) -> Collected:
 
 
 def rows(log: Log, ids: list[str]) -> list[tuple[int, str]]:
-    """Times and items, sorted."""
+    """Return times and items, sorted."""
     return sorted((t, ids[i]) for t, i in zip(log.times_ms.tolist(), log.items.tolist(), strict=True))
 
 
 def plain(events: list[EventMessage]) -> list[tuple[int, str]]:
-    """The purchases that hold, of items that three customers have."""
+    """Return the purchases that hold, of items that three customers have."""
     has: dict[tuple[str, str], list[EventMessage]] = {}
     left: dict[tuple[str, str], int] = {}
     for event in events:
@@ -48,7 +48,7 @@ def plain(events: list[EventMessage]) -> list[tuple[int, str]]:
         elif event.type != "return":
             has.setdefault(pair, []).append(event)
             left[pair] = left.get(pair, 0) + event.quantity
-        elif pair in has and left[pair] >= event.quantity:  # else there is not as much to return
+        elif pair in has and left[pair] >= event.quantity:  # otherwise there would be less to return
             left[pair] -= event.quantity
             if not left[pair]:
                 del has[pair], left[pair]
@@ -59,7 +59,7 @@ def plain(events: list[EventMessage]) -> list[tuple[int, str]]:
         (int(t), item)
         for (_, item), some in has.items()
         if len(buyers[item]) >= 3
-        for t in {e.timestamp for e in some}  # twice at once counts once
+        for t in {e.timestamp for e in some}  # two purchases at the same time count once
     )
 
 
@@ -71,7 +71,7 @@ def events(seed: int = 1) -> list[EventMessage]:
     return made
 
 
-def test_what_holds_is_learnt_from() -> None:
+def test_training_uses_only_events_that_hold() -> None:
     some = events()
     log, ids = collected(some).log(None)
     assert rows(log, ids) == plain(some)
@@ -91,7 +91,8 @@ def test_only_events_until_a_moment() -> None:
 
 def test_the_order_in_which_partitions_are_read_does_not_matter() -> None:
     some = events()
-    by_partition = sorted(some, key=lambda event: int(event.customer_id[1:]) % 4)  # of a customer in order
+    # each customer's events are in order
+    by_partition = sorted(some, key=lambda event: int(event.customer_id[1:]) % 4)
     one, other = collected(some), collected(by_partition, at_once=317)
     (log, ids), (same, same_ids) = one.log(None), other.log(None)
     assert ids == same_ids
@@ -99,7 +100,7 @@ def test_the_order_in_which_partitions_are_read_does_not_matter() -> None:
         np.testing.assert_array_equal(getattr(log, column), getattr(same, column))
 
 
-def test_what_workers_refuse_is_left_out() -> None:
+def test_events_that_workers_refuse_are_left_out() -> None:
     found = Collected(BOUGHT, BUILT_IN)
     good = EventMessage(customer_id="ann", item_id="tea", timestamp=START_MS)
     found.add([
@@ -114,7 +115,7 @@ def test_what_workers_refuse_is_left_out() -> None:
     assert found.refused == 6
 
 
-def test_a_training_that_is_broken_off_goes_on_to_the_same_model(
+def test_an_interrupted_training_continues_to_the_same_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = events()
@@ -127,7 +128,7 @@ def test_a_training_that_is_broken_off_goes_on_to_the_same_model(
 
     def stop(report: Report) -> None:
         if report.batches == half + 1:
-            raise KeyboardInterrupt  # before this one is saved
+            raise KeyboardInterrupt  # this happens before the batch is saved
 
     broken = Fit(tmp_path, BOUGHT, collected(some), 5, resume=False)
     with pytest.raises(KeyboardInterrupt):

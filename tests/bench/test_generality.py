@@ -1,4 +1,4 @@
-"""Generality: sets and halves, choices, the table with its ratios, and the learning curve."""
+"""Tests of `bench.generality`: sets and halves, choices, the table of ratios, and the learning curve."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def test_ratios_are_quotients_and_one_standard_error_is_forgiven() -> None:
 def test_a_small_shop_is_measured_and_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(hit_rates.SIMPLE, "new", ("bestsellers-2w",))  # a process each: few are enough
+    # each takes a process, so few are enough
+    monkeypatch.setitem(hit_rates.SIMPLE, "new", ("bestsellers-2w",))
     options = argparse.Namespace(cutoffs=1, customers=50, jobs=1)
     data = {"tiny": lambda: events(TINY, 1)}
     (row,) = generality.measure(data, ["new"], ["as-is"], options)
@@ -181,7 +182,7 @@ def test_weights_are_those_that_ours_learnt() -> None:
         (["--only", "tiny-baskets", "--limit", "1"], "no set could be measured"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(
+def test_unmeasurable_options_are_refused(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

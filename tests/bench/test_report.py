@@ -1,4 +1,4 @@
-"""The results of benches become a table of targets and a section of the page."""
+"""Results of benches become a table of targets and a section of the page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_result_is_written_with_the_median_of_its_runs(
     ]  # fmt: skip
 
 
-def test_the_page_has_what_was_measured_between_its_marks(tmp_path: Path) -> None:
+def test_the_page_has_the_results_between_its_marks(tmp_path: Path) -> None:
     results.run("growth", _options(tmp_path), lambda _: Result({"partitions_cost": 1.5}))
     text = report.section(report.read(tmp_path), [])
     page = report.fill(f"before\n{report.BEGIN}\nsuperseded\n{report.END}\nafter\n", text)

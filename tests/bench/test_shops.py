@@ -1,4 +1,4 @@
-"""Synthetic shops are as their numbers say, and the same for a seed."""
+"""Synthetic shops have the properties that their parameters say, and are the same for the same seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALL = Shop(items=300, customers=400, visits=8, basket=3, repeat=0.1, groups=10
 
 
 def _baskets(some: Events) -> list[int]:
-    """Sizes: what a customer buys without a break."""
+    """Return the sizes of baskets; a basket is what a customer buys without a break."""
     order = np.lexsort((some.time_ms, some.customer))
     customer, time_ms = some.customer[order], some.time_ms[order]
     begins = (np.diff(customer) != 0) | (np.diff(time_ms) > BREAK_MS)
@@ -29,7 +29,7 @@ def _repeated(some: Events) -> float:
 
 
 def _turnover(some: Events) -> float:
-    """How far popularity moves in 90 days: half the distance of the shares of two weeks, 0 to 1."""
+    """Return how far popularity moves in 90 days: half the distance of the shares of two weeks, 0 to 1."""
     first = int(some.time_ms[0]) + 200 * DAY_MS
     shares = []
     for begin in (first, first + 90 * DAY_MS):
@@ -88,7 +88,7 @@ def test_popularity_moves_in_a_shop_that_drifts() -> None:
 
 
 def _concentration(some: Events) -> float:
-    """How far neighbours of a basket are the same pairs again and again: 1 where it is by chance."""
+    """Return how often the same pairs are neighbours in baskets, relative to chance: 1 means by chance."""
     same = (some.customer[1:] == some.customer[:-1]) & (np.diff(some.time_ms) <= BREAK_MS)
     one, other = some.item[1:][same], some.item[:-1][same]
     squares = []
@@ -111,4 +111,5 @@ def test_a_season_sells_at_its_time_of_year() -> None:
     angle = (some.time_ms - some.time_ms[0]) / DAY_MS * 2 * np.pi / 365
     item = int(np.bincount(some.item).argmax())
     of_item = np.abs(np.exp(1j * angle[some.item == item]).mean())
-    assert of_item > np.abs(np.exp(1j * angle).mean()) + 0.3  # 1: all on one day of the year, 0: at any time
+    # 1 means all on one day of the year, 0 at any time
+    assert of_item > np.abs(np.exp(1j * angle).mean()) + 0.3

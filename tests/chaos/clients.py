@@ -1,7 +1,7 @@
-"""The run's own clients, which have to outlive the broker as the workers do: aiokafka, with time limits.
+"""The clients of a chaos run, which survive the death of the broker as workers do: aiokafka with time limits.
 
-kafka-python may wait for ever, or hear nothing more, when its broker is killed, and its calls cannot be given
-up; a coroutine can.
+kafka-python may wait for ever, or receive nothing more, when its broker is killed, and its calls cannot be
+cancelled; a coroutine can.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FAILURES = (KafkaError, OSError, TimeoutError)
 
 
 async def _with_clients(make: Callable[[], Any], use: Callable[[Any], Awaitable[None]]) -> None:
-    """Use a client until cancelled; one that fails or does not answer is given up, and another made.
+    """Use a client until cancelled; replace one that fails or does not answer.
 
     All of it in tasks of its own: with the broker away, aiokafka may raise CancelledError without having
     been cancelled, and swallow it when it is.
@@ -69,10 +69,10 @@ class _Thread(threading.Thread, abc.ABC):
 
     @abc.abstractmethod
     async def main(self) -> None:
-        """What it does."""
+        """Do the thread's work, until cancelled."""
 
     def run(self) -> None:
-        """Do it."""
+        """Run the coroutine."""
         self._main = self._loop.create_task(self.main())
         try:
             self._loop.run_until_complete(self._main)
@@ -86,14 +86,14 @@ class _Thread(threading.Thread, abc.ABC):
             self._loop.close()
 
     async def _end_what_was_given_up(self) -> None:
-        """End what clients left behind that did not stop."""
+        """End the tasks that clients left behind when they did not stop."""
         if left := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in left:
                 task.cancel()
             await asyncio.wait(left, timeout=ANSWER_S)
 
     def end(self) -> None:
-        """Have it end, and wait for that."""
+        """End the coroutine, and wait until it has ended."""
         self._loop.call_soon_threadsafe(lambda: self._main and self._main.cancel())
         self.join()
         if self.failed is not None:
@@ -101,7 +101,7 @@ class _Thread(threading.Thread, abc.ABC):
 
 
 class Listener(_Thread):
-    """Hears what the workers report, and where the logs end.
+    """Reads what the workers report, and where the logs end.
 
     Attributes
     ----------
@@ -116,11 +116,11 @@ class Listener(_Thread):
         self.ends: dict[str, int] = {}
 
     def reported(self) -> list[tuple[Progress, int]]:
-        """Reports since the last call, and when each was made, ms since 1970."""
+        """Return the reports since the last call with their times, in ms since 1970."""
         return [self._reports.get() for _ in range(self._reports.qsize())]
 
     def ask(self) -> None:
-        """Have it find out where the logs end now."""
+        """Make the listener find out where the logs end now."""
         self.ends = {}
         self._asked.set()
 
@@ -139,7 +139,7 @@ class Listener(_Thread):
         async with asyncio.timeout(ANSWER_S):
             await consumer.seek_to_end()
         while True:
-            async with asyncio.timeout(ANSWER_S):  # some worker always reports
+            async with asyncio.timeout(ANSWER_S):  # at any time some worker reports
                 while not (polled := await consumer.getmany(timeout_ms=POLL_MS)):
                     pass
             for records in polled.values():
@@ -158,7 +158,7 @@ class Listener(_Thread):
 
 
 class Feeder(_Thread):
-    """Publishes at a rate, whatever befalls the broker; a record that was not acknowledged is sent again.
+    """Publishes at a rate, whatever happens to the broker; sends unacknowledged records again.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ class Feeder(_Thread):
         self._batch: list[tuple[str, bytes, bytes]] = []
 
     async def main(self) -> None:
-        """Publish."""
+        """Publish until cancelled."""
         await _with_clients(
             lambda: AIOKafkaProducer(bootstrap_servers=self._address, acks="all", linger_ms=5),
             self._publish,

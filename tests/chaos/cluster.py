@@ -1,4 +1,4 @@
-"""Two hosts with their workers, recommenders and a broker, real processes all, and what can befall them."""
+"""Two hosts with workers, recommenders and a broker, all real processes, and the faults that happen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streams.stores.folder import RECOMMENDER_FOLDER
 from tests.streams.pipeline import PARTITIONS, TOPICS, WAIT_S, Recommender, Worker
 
 SESSION_MS = 6_000
-RECOMMENDER = "-recommender"  # after the name of its host
+RECOMMENDER = "-recommender"  # its name is that of its host and this
 FULL_DISK_BYTES = 4_096
 WATCH_S = 0.2
 SETTINGS = {
@@ -34,7 +34,7 @@ SETTINGS = {
 
 @dataclass
 class Host:
-    """A machine: its disk, and the workers and recommenders that run on it by name."""
+    """A host has a disk, and the workers and recommenders that run on it, by name."""
 
     name: str
     disk: Path
@@ -44,7 +44,7 @@ class Host:
 class Cluster:
     """Host a with two workers on one disk, host b with one, and on each a recommender.
 
-    Those that end by themselves are started again. What is said of workers here goes for recommenders, too.
+    Processes that end by themselves are started again. "Worker" includes recommenders here.
 
     Attributes
     ----------
@@ -64,11 +64,11 @@ class Cluster:
 
     @property
     def bootstrap(self) -> str:
-        """Kafka's address, the same all the time."""
+        """Kafka's address, which never changes."""
         return self.broker.bootstrap
 
     def start(self) -> None:
-        """Start all."""
+        """Start all processes."""
         self.broker.start()
         create_topics(self.bootstrap, TOPICS, PARTITIONS, 1)
         for name in ("a1", "b1", *(host.name + RECOMMENDER for host in self.hosts)):
@@ -76,9 +76,10 @@ class Cluster:
         self._watcher.start()
 
     def stop(self) -> None:
-        """Let all workers save and end, all at once: one left over would take over what the others had.
+        """Let all workers save and end at the same time: a remaining one would take over the others'
+        partitions.
 
-        It may have an older store of it, and then sends once more what came since. The broker stays.
+        It may have an older store of them, and would send once more what came since. The broker stays.
         """
         self._stopping.set()
         if self._watcher.is_alive():
@@ -94,11 +95,11 @@ class Cluster:
     # ------------------------------------------------------------------ workers
 
     def host_of(self, name: str) -> Host:
-        """The host a worker name belongs to."""
+        """Return the host that a worker's name belongs to."""
         return next(host for host in self.hosts if host.name == name[0])
 
     def running(self) -> list[str]:
-        """Workers that are meant to run."""
+        """Return the workers that should run."""
         with self._lock:
             return [name for host in self.hosts for name in host.workers]
 
@@ -118,27 +119,27 @@ class Cluster:
             worker.process.send_signal(what)
 
     def kill(self, name: str) -> None:
-        """End a worker as a power cut would; it does not come back by itself."""
+        """Kill a worker as a power cut would; it is not started again automatically."""
         with self._lock:
             worker = self.host_of(name).workers.pop(name)
         if worker.process.poll() is None:
             worker.stop(signal.SIGKILL)
 
     def leave(self, name: str) -> None:
-        """Let a worker save and end; it does not come back by itself."""
+        """Let a worker save and end; it is not started again automatically."""
         with self._lock:
             worker = self.host_of(name).workers.pop(name)
         if worker.process.poll() is None:
             worker.stop(signal.SIGTERM)
 
     def freeze(self, name: str, seconds: float) -> None:
-        """Let a worker stand still."""
+        """Freeze a worker for some time."""
         self.signal(name, signal.SIGSTOP)
         time.sleep(seconds)
         self.signal(name, signal.SIGCONT)
 
     def fill_disk(self, name: str, seconds: float) -> None:
-        """Let every write of a worker to a file of some size fail for a while."""
+        """Make every write of a worker beyond some file size fail for a while."""
         worker = self.host_of(name).workers[name]
         try:
             process = psutil.Process(worker.process.pid)
@@ -146,10 +147,10 @@ class Cluster:
             time.sleep(seconds)
             process.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         except psutil.NoSuchProcess:
-            pass  # it gave up, as it may, and was started again
+            pass  # it ended, as it may, and was started again
 
     def wipe(self, host: Host) -> None:
-        """Take a host's disk away while its workers run, and give it a new one."""
+        """Remove a host's disk while its workers run, and give it a new one."""
         with self._lock:
             names = list(host.workers)
             for name in names:
@@ -160,7 +161,7 @@ class Cluster:
                 self.start_worker(name)
 
     def spoil_checkpoints(self, rng: random.Random) -> int:
-        """Damage a file of every task's newest checkpoint; how many."""
+        """Damage a file of every task's newest checkpoint; return how many were damaged."""
         store = Checkpoints(str(self.checkpoints), 3)
         spoilt = 0
         for task in {checkpoint.task for checkpoint in store.known()}:
@@ -177,7 +178,7 @@ class Cluster:
     # ------------------------------------------------------------------ broker
 
     def kill_broker(self, down_s: float) -> None:
-        """End Kafka as a power cut would, and start it again after a while, on the same port."""
+        """Kill Kafka as a power cut would, and start it again after a while, on the same port."""
         pid = self.broker.pid
         assert pid is not None
         psutil.Process(pid).kill()

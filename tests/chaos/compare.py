@@ -1,4 +1,4 @@
-"""Every count of the stored state and of the published lists, against the oracle over the log Kafka has."""
+"""Compare every count of the stored state and of the published lists with the oracle over Kafka's log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WINDOW = 50
 
 
 class Differences:
-    """How many values were compared, and the first few that differ, by kind."""
+    """The number of compared values, and the first few that differ, by kind."""
 
     def __init__(self) -> None:
         self.compared: Counter[str] = Counter()
@@ -51,7 +51,7 @@ class Differences:
 
 
 def newest_store(disks: list[Path], task: str, end: int) -> RocksStore:
-    """The store of a task that includes the whole log, on whichever disk it is."""
+    """Return the store of a task that includes the whole log, on whichever disk it is."""
     for disk in disks:
         folder = StoreFolder(disk / "state" / task).newest()
         if folder is not None:
@@ -69,7 +69,7 @@ def compare_stores(
     oracle: Oracle,
     differences: Differences,
 ) -> None:
-    """Histories, N_X, pairs both ways, opportunity sizes and popularity of a kind of events, as stored."""
+    """Compare a kind's stored histories, N_X, pairs both ways, opportunity sizes and popularity."""
 
     def same(what: str, found: dict[Any, Any], expected: dict[Any, Any]) -> None:
         differences.all(f"{kind.name}: {what}", found, expected)
@@ -174,7 +174,7 @@ def compare_stores(
 def compare_lists(
     lists: dict[str, dict[str, Any]], kind: EventKind, oracle: Oracle, differences: Differences
 ) -> None:
-    """The counts in every published list; and that each list is there, and none that should not be."""
+    """Compare the counts in every published list; check that all lists exist, and no others."""
     buyers, after = oracle.buyers(), oracle.after()
     wanted = {item for item, entries in oracle.lists("mix", 100).items() if entries}
     differences.all(f"{kind.name}: lists", dict.fromkeys(lists, True), dict.fromkeys(wanted, True))
@@ -193,7 +193,7 @@ def compare_lists(
 def compare_popularity(
     messages: dict[str, Any], kind: EventKind, oracle: Oracle, differences: Differences
 ) -> None:
-    """Buyers and purchases of two weeks of every item, as published."""
+    """Compare the published buyers and purchases of two weeks of every item."""
     items = {item: popular for item, popular in messages.items() if not item.startswith("\t")}
     newest = max(popular["as_of"] for popular in items.values()) // DAY_MS
     found: dict[Any, int] = {}
@@ -214,8 +214,8 @@ def compare_offers(
     sellers: dict[str, Any], recommendations: dict[str, Any], kind: EventKind, oracle: Oracle,
     differences: Differences,
 ) -> None:  # fmt: skip
-    """Bestsellers and trending items, number for number; and that just those are recommended to who have
-    something.
+    """Compare bestsellers and trending items number for number; check that exactly the customers who have
+    something get recommendations.
     """
     lists = oracle.sellers()
     for board, key in (

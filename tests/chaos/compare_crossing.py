@@ -1,4 +1,4 @@
-"""What was watched and then bought, as stored and as published, against the oracle over both logs."""
+"""Compare watched-bought, as stored and as published, with the oracle over both logs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.streams.pipeline import PARTITIONS
 def compare_crossing(
     disks: list[Path], ends: dict[str, dict[int, int]], oracle: CrossingOracle, differences: Differences
 ) -> None:
-    """What customers watched and bought, pairs, opportunity sizes, buyers and popularity, as stored."""
+    """Compare the stored histories, pairs, opportunity sizes, buyers and popularity."""
 
     def same(what: str, found: dict[Any, Any], expected: dict[Any, Any]) -> None:
         differences.all(f"{KIND.name}: {what}", found, expected)
@@ -106,7 +106,7 @@ def compare_crossing(
 def compare_crossing_lists(
     lists: dict[str, dict[str, Any]], oracle: CrossingOracle, differences: Differences
 ) -> None:
-    """The counts in every published list; and that each list is there, and none that should not be."""
+    """Compare the counts in every published list; check that all lists exist, and no others."""
     watchers, pairs = oracle.watched.buyers(), oracle.pairs()
     wanted = {item for item, entries in oracle.lists(100).items() if entries}
     differences.all(f"{KIND.name}: lists", dict.fromkeys(lists, True), dict.fromkeys(wanted, True))

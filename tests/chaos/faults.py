@@ -1,4 +1,4 @@
-"""The faults: each does its harm and returns when the harm is done, saying what it was."""
+"""The faults: each function does harm, and returns a description when the harm is done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THIRD = "a2"
 
 
 def kill_worker(cluster: Cluster, rng: random.Random) -> None:
-    """kill -9 a worker; it is started again at once, or after longer than the session timeout."""
+    """Kill a worker (-9); start it again at once, or after longer than the session timeout."""
     name = rng.choice(cluster.running())
     cluster.kill(name)
     time.sleep(rng.choice([0.0, 0.5, 1.5 * SESSION_MS / 1000]))
@@ -22,7 +22,7 @@ def kill_worker(cluster: Cluster, rng: random.Random) -> None:
 
 
 def kill_recommender(cluster: Cluster, rng: random.Random) -> None:
-    """kill -9 a recommender; it is started again at once, or after longer than the session timeout."""
+    """Kill a recommender (-9); start it again at once, or after longer than the session timeout."""
     name = rng.choice(cluster.hosts).name + RECOMMENDER
     cluster.kill(name)
     time.sleep(rng.choice([0.0, 1.5 * SESSION_MS / 1000]))
@@ -30,13 +30,13 @@ def kill_recommender(cluster: Cluster, rng: random.Random) -> None:
 
 
 def freeze_recommender(cluster: Cluster, rng: random.Random) -> None:
-    """SIGSTOP a recommender for longer than the session timeout, then SIGCONT."""
+    """Freeze a recommender for longer than the session timeout (SIGSTOP, SIGCONT)."""
     name = rng.choice(cluster.hosts).name + RECOMMENDER
     cluster.freeze(name, SESSION_MS / 1000 + rng.uniform(1, 8))
 
 
 def kill_all_workers(cluster: Cluster, rng: random.Random) -> None:
-    """kill -9 every worker."""
+    """Kill every worker (-9)."""
     names = cluster.running()
     for name in names:
         cluster.kill(name)
@@ -46,17 +46,17 @@ def kill_all_workers(cluster: Cluster, rng: random.Random) -> None:
 
 
 def kill_broker(cluster: Cluster, rng: random.Random) -> None:
-    """kill -9 the broker."""
+    """Kill the broker (-9)."""
     cluster.kill_broker(rng.uniform(0, 5))
 
 
 def broker_away(cluster: Cluster, rng: random.Random) -> None:
-    """The broker is away for a minute."""
+    """Take the broker away for a minute."""
     cluster.kill_broker(60)
 
 
 def kill_broker_and_worker(cluster: Cluster, rng: random.Random) -> None:
-    """kill -9 a worker and the broker."""
+    """Kill a worker and the broker (-9)."""
     name = rng.choice(cluster.running())
     cluster.kill(name)
     cluster.kill_broker(rng.uniform(0, 2))
@@ -64,17 +64,17 @@ def kill_broker_and_worker(cluster: Cluster, rng: random.Random) -> None:
 
 
 def freeze(cluster: Cluster, rng: random.Random) -> None:
-    """SIGSTOP for longer than the session timeout, then SIGCONT."""
+    """Freeze a worker for longer than the session timeout (SIGSTOP, SIGCONT)."""
     cluster.freeze(rng.choice(cluster.running()), SESSION_MS / 1000 + rng.uniform(1, 8))
 
 
 def freeze_briefly(cluster: Cluster, rng: random.Random) -> None:
-    """SIGSTOP for less than the session timeout."""
+    """Freeze a worker for less than the session timeout."""
     cluster.freeze(rng.choice(cluster.running()), rng.uniform(0.5, 4))
 
 
 def join_or_leave(cluster: Cluster, rng: random.Random) -> None:
-    """A third worker joins, or leaves if it is there."""
+    """Let a third worker join, or leave if it runs."""
     if THIRD in cluster.running():
         cluster.leave(THIRD)
     else:
@@ -82,37 +82,37 @@ def join_or_leave(cluster: Cluster, rng: random.Random) -> None:
 
 
 def restart_worker(cluster: Cluster, rng: random.Random) -> None:
-    """SIGTERM a worker and start it again."""
+    """Stop a worker (SIGTERM) and start it again."""
     name = rng.choice(cluster.running())
     cluster.leave(name)
     cluster.start_worker(name)
 
 
 def wipe_disk(cluster: Cluster, rng: random.Random) -> None:
-    """A host loses its disk and its workers."""
+    """Take away a host's disk and its workers."""
     cluster.wipe(rng.choice(cluster.hosts))
 
 
 def wipe_disk_and_checkpoint(cluster: Cluster, rng: random.Random) -> None:
-    """A host loses its disk, and the newest checkpoints are damaged."""
+    """Take away a host's disk, and damage the newest checkpoints."""
     cluster.spoil_checkpoints(rng)
     cluster.wipe(rng.choice(cluster.hosts))
 
 
 def join_with_the_broker_away(cluster: Cluster, rng: random.Random) -> None:
-    """A worker comes or goes, and while stores are opened the broker is away for long."""
+    """Let a worker join or leave, and take the broker away for long while stores are opened."""
     join_or_leave(cluster, rng)
     time.sleep(rng.uniform(0, 3))
     cluster.kill_broker(30)
 
 
 def full_disk(cluster: Cluster, rng: random.Random) -> None:
-    """A worker's disk is full for some seconds."""
+    """Fill a worker's disk for some seconds."""
     cluster.fill_disk(rng.choice(cluster.running()), rng.uniform(2, 6))
 
 
 def two_at_once(cluster: Cluster, rng: random.Random) -> None:
-    """A worker stands still while the broker is killed."""
+    """Freeze a worker while the broker is killed."""
     name = rng.choice(cluster.running())
     frozen = threading.Thread(target=cluster.freeze, args=(name, SESSION_MS / 1000 + 3))
     frozen.start()

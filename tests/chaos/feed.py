@@ -1,6 +1,6 @@
-"""What is published during a chaos run: real purchases, and watches, with what befalls them.
+"""The events of a chaos run: real purchases and watches, with the irregularities that occur in practice.
 
-That is returns, erasures, second deliveries, and second publications of a source.
+These are returns, erasures, second deliveries, and second publications of a source.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tests.events import DAY_MS, real_slice, watches
 
 DUPLICATES, RETURNS, FORGETS = 0.03, 0.04, 0.002
 SLICE = 100_000
-REPUBLISHED, AGAIN = 0.002, 150  # how often a source is published again, and how much of it
+REPUBLISHED, AGAIN = 0.002, 150  # how often a source is published again, and which share of it
 REMEMBERED = 60  # events of a customer that may be delivered again; 128 are remembered
 
 
 def feed(seed: int, kind: EventKind) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of purchases or watches without end, one slice after the other.
+    """Yield keys and values of purchases or watches without end, slice after slice.
 
     Purchases are slices of the real year; watches are made, of the same customers, items and weeks.
     """
@@ -35,7 +35,7 @@ def feed(seed: int, kind: EventKind) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _watches(slice_seed: int) -> list[EventMessage]:
-    """Watches to go with a slice of purchases: enough customers have both for what was then bought."""
+    """Return watches for a slice of purchases, such that enough customers have both."""
     bought = real_slice(SLICE, slice_seed)
     start_ms, end_ms = (int(bought[at].timestamp) for at in (0, -1))
     customers = list(dict.fromkeys(event.customer_id for event in bought))[:900]

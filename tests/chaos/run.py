@@ -1,4 +1,4 @@
-"""Faults on purchases and watches with workers and recommenders; at the end every count must be the oracle's.
+"""A run of faults while purchases and watches are counted; at the end every count must equal the oracle's.
 
 python -m tests.chaos --minutes 20 --seed 1        or: make chaos CHAOS="--minutes 20 --seed 1"
 """
@@ -37,7 +37,7 @@ from tests.oracles.counts import Oracle
 from tests.oracles.watched_bought import CrossingOracle
 from tests.streams.pipeline import PARTITIONS, Wires, until
 
-SHARES = {BOUGHT: 3, WATCHED: 1}  # of four events
+SHARES = {BOUGHT: 3, WATCHED: 1}  # out of four events
 RECOVERY_S = 180.0
 DRAIN_S = 300.0
 PAUSE_S = 2.0
@@ -47,17 +47,18 @@ ENOUGH_S = 240.0
 
 @dataclass
 class Report:
-    """What happened, and what was found at the end."""
+    """What happened in a run, and what was found at its end."""
 
     seed: int
-    faults: list[tuple[str, float | None]] = field(default_factory=list)  # and seconds until recovered
+    # each with the seconds until recovery
+    faults: list[tuple[str, float | None]] = field(default_factory=list)
     events: int = 0
     drained_s: float = 0.0
     ended: list[str] = field(default_factory=list)
     differences: Differences = field(default_factory=Differences)
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """Return the report for people."""
         by_kind: dict[str, list[float | None]] = defaultdict(list)
         for name, recovery_s in self.faults:
             by_kind[name].append(recovery_s)
@@ -75,7 +76,7 @@ class Report:
 
 
 def new_feeder(bootstrap: str, seed: int, rate: float, kinds: tuple[EventKind, ...] = BUILT_IN) -> Feeder:
-    """What publishes so many purchases and watches a second, to begin with those of these kinds."""
+    """Return a feeder of so many purchases and watches a second, which begins with these kinds."""
     records = {kind: feed(seed, kind) for kind in SHARES}
     rates = {kind: rate * share / sum(SHARES.values()) for kind, share in SHARES.items()}
     return Feeder(bootstrap, records, rates, kinds)
@@ -85,9 +86,10 @@ def run(
     root: Path, seed: int, rate: float, faults: Iterator[Fault], say: Callable[[str], None],
     watches_after: int = 0,
 ) -> Report:  # fmt: skip
-    """Do the faults one after the other while events come, then compare everything.
+    """Cause the faults one after the other while events come, then compare everything.
 
-    The first watch comes after so many faults, and the next fault while all purchases are then transferred.
+    The first watch comes after a given number of faults; the next fault comes during the transfer that
+    follows.
     """
     rng, report = random.Random(seed), Report(seed)
     cluster = Cluster(root)
@@ -105,7 +107,7 @@ def run(
                 feeder.kinds = BUILT_IN
             begin = time.monotonic()
             fault(cluster, rng)
-            # now and then the next fault comes while this one is being dealt with
+            # sometimes the next fault comes before recovery from this one
             recovery_s = _recovered(listener, time.time()) if rng.random() < 0.7 else None
             report.faults.append((fault.__name__, recovery_s))
             outcome = f"recovered in {recovery_s:.1f} s" if recovery_s is not None else "on to the next"
@@ -150,7 +152,7 @@ def run(
 
 
 def _recovered(listener: Listener, since: float) -> float:
-    """Seconds until every partition was read further, by a worker and a recommender that said so since."""
+    """Wait until a worker and a recommender have reported progress in every partition; return the seconds."""
     begin = time.monotonic()
     missing = {f"{spec.name}-{p}" for spec in counted_of_kinds(LISTED) for p in range(PARTITIONS)}
     missing |= {f"{REPORTED}{kind.events.name}-{p}" for kind in BUILT_IN for p in range(PARTITIONS)}
@@ -172,12 +174,12 @@ def _partition(customer: str) -> int:
 
 
 def _events(wires: Wires, kind: EventKind) -> list[Event]:
-    """The log as Kafka has it; customers are in one partition each, so their own order is what counts."""
+    """Return Kafka's log; each customer is in one partition, so only the order within partitions counts."""
     return [as_event(decode_event(record.value)) for record in wires.read(kind.events.name)]
 
 
 def some_faults(seed: int, minutes: float, most: int | None) -> Iterator[Fault]:
-    """Random faults until the minutes are over, or there were so many."""
+    """Yield random faults until the minutes are over, or until there were enough."""
     rng = random.Random(seed)
     end = time.monotonic() + 60 * minutes
     done = 0
@@ -187,12 +189,12 @@ def some_faults(seed: int, minutes: float, most: int | None) -> Iterator[Fault]:
 
 
 def short_faults() -> Iterator[Fault]:
-    """One of each kind that differs."""
+    """Yield one fault of each kind that differs."""
     yield from SHORT
 
 
 def as_json(report: Report) -> str:
-    """For programs."""
+    """Return the report for programs."""
     return json.dumps({
         "seed": report.seed, "faults": report.faults, "events": report.events, "ended": report.ended,
         "compared": report.differences.compared, "differing": report.differences.differing,

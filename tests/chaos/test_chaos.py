@@ -1,4 +1,4 @@
-"""A short chaos run: one fault of each kind that differs, on real purchases, then every count.
+"""A short chaos run causes one fault of each kind on real purchases, and then compares every count.
 
 The first watch comes after some of the faults, when there are thousands of purchases.
 """
@@ -22,7 +22,7 @@ LONGEST_S = 840.0
 
 @pytest.mark.timeout(960)
 def test_nothing_is_lost_and_nothing_counted_twice(tmp_path: Path) -> None:
-    # in a process of its own: kafka-python leaves sockets open when a broker dies
+    # it has a process of its own, because kafka-python leaves sockets open when a broker dies
     written = tmp_path / "report.json"
     how = ["--short", "--seed=4", f"--rate={RATE}", f"--watches-after={WATCHES_AFTER}"]
     command = [sys.executable, "-m", "tests.chaos", *how, f"--json={written}"]
@@ -31,7 +31,7 @@ def test_nothing_is_lost_and_nothing_counted_twice(tmp_path: Path) -> None:
         try:
             assert process.wait(LONGEST_S) == 0, log.read_text()
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)  # so that it ends what it started
+            process.send_signal(signal.SIGINT)  # so that it ends the processes that it started
             pytest.fail(f"not done after {LONGEST_S:g} s:\n{log.read_text()}")
     report = json.loads(written.read_text())
     assert len(report["faults"]) == len(SHORT) > WATCHES_AFTER

@@ -1,4 +1,4 @@
-"""One thread of BLAS, as the command has it: more wait for one another on a busy machine."""
+"""BLAS gets one thread, as in the command: on a busy machine, more threads wait for one another."""
 
 from __future__ import annotations
 

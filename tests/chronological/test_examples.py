@@ -1,4 +1,4 @@
-"""Examples against plain Python: histories, targets, counts."""
+"""Examples are compared with plain Python: histories, targets, counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chronological.examples import (
 )
 from chronological.fitting import LEAST_BUYERS, well_known
 
-Event = tuple[int, int, int]  # time, customer, item
+Event = tuple[int, int, int]  # columns: time, customer, item
 
 
 def events(seed: int, n: int = 4_000, customers: int = 25, items: int = 300) -> list[Event]:
@@ -46,7 +46,7 @@ def lists(rows: ItemLists) -> list[list[int]]:
 
 
 def newest(some: list[Event], customer: int) -> list[int]:
-    """A customer's distinct items, newest event first."""
+    """Return a customer's distinct items, the one with the newest event first."""
     last: dict[int, Event] = {}
     for event in some:
         if event[1] == customer:

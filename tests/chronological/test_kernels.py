@@ -1,4 +1,4 @@
-"""The compiled loops against numpy."""
+"""The compiled loops are compared with numpy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chronological.network import Floats
 def test_sums_of_rows_are_numpys(kind: type) -> None:
     rng = np.random.default_rng(3)
     table: Floats = rng.standard_normal((40, 7)).astype(kind)
-    lengths = rng.integers(0, 9, 25)  # some have none
+    lengths = rng.integers(0, 9, 25)  # some rows have none
     start = np.append(0, np.cumsum(lengths))
     which = rng.integers(0, len(table), start[-1])
     sums = sum_rows(table, which, start)

@@ -1,4 +1,4 @@
-"""A model's file: the same after a round trip, and refused when it is anything else."""
+"""A model's file is the same after a round trip, and any other file is refused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_another_sum_is_refused() -> None:
 
 
 def changed(**arrays: Any) -> bytes:
-    """A file with some of its arrays replaced, None: left out."""
+    """Write a file with some of its arrays replaced, or left out where the value is None."""
     with np.load(io.BytesIO(encode(model()))) as file:
         content = {name: file[name] for name in file.files}
     content |= arrays
@@ -69,7 +69,7 @@ def header(without: str = "", **more: Any) -> Any:
 
 
 class Loud:
-    """Unpickling it would fail the test."""
+    """An object whose unpickling would fail the test."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return pytest.fail, ("something was unpickled",)
@@ -82,7 +82,7 @@ def pickled() -> Any:
 
 
 def not_arrays() -> bytes:
-    """A zip file of bytes, which numpy gives as they are."""
+    """Write a zip file of bytes, which numpy returns as they are."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as file:
         file.writestr("header", b"{}")
@@ -117,6 +117,6 @@ def not_arrays() -> bytes:
     ],
     ids=range(22),
 )
-def test_what_is_no_model_is_refused(raw: bytes, reason: str) -> None:
+def test_files_that_are_no_model_are_refused(raw: bytes, reason: str) -> None:
     with pytest.raises(BadModel, match=reason):
         decode(raw, sum_of(raw))

@@ -1,4 +1,4 @@
-"""The network: its loss in plain Python, its gradient by finite differences, sampled outputs, Adam."""
+"""Tests of the network: loss in plain Python, gradient by finite differences, sampled outputs, Adam."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def every(items: int = ITEMS) -> Outputs:
 
 
 def plain_loss(net: Network, some: Examples) -> float:
-    """As the docstring of the network says it, number by number."""
+    """Compute the loss as the docstring of the network defines it, number by number."""
     total = 0.0
     for r in range(len(some)):
         history, targets, unwanted = (
@@ -79,7 +79,7 @@ def test_the_loss_is_the_plain_one(unwanted: bool) -> None:
 
 
 def dense(net: Network, gradient: Gradient) -> list[Floats]:
-    """With the rows that are not named."""
+    """Return a dense matrix: the named rows, and zeros for the others."""
     inward, outward = np.zeros_like(net.inward), np.zeros_like(net.outward)
     inward[gradient.inward_items], outward[gradient.outward_items] = gradient.inward, gradient.outward
     return [inward, outward, gradient.bias]
@@ -141,7 +141,7 @@ def test_sampled_outputs_estimate_the_sum_without_bias_and_the_gradient_nearly()
 
 
 def test_adam_is_its_formula() -> None:
-    """Rows that are left out keep their moments, and count their own steps."""
+    """Rows that are not updated keep their moments, and each row counts its own steps."""
     rng = np.random.default_rng(5)
     weights = rng.normal(size=(6, 3))
     adam, found = Adam.of(weights), weights.copy()

@@ -1,4 +1,4 @@
-"""Training: what it learns, the same from the same seed, and no difference after an interruption."""
+"""Training learns what it should, gives the same weights from the same seed, and survives interruptions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def end_ms(log: Log) -> int:
 
 
 def test_it_learns_that_sequels_follow(log: Log) -> None:
-    """Popularity says nothing here: who has just watched part 1 of a series watches its part 2."""
+    """Popularity predicts nothing here: whoever has just watched part 1 of a series watches its part 2."""
     training = fitting.chronological(log, end_ms(log), hidden=32, rate=0.01)
     training.run()
     cutoff = end_ms(log)
@@ -86,7 +86,7 @@ def test_an_interruption_anywhere_changes_no_bit(log: Log, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
-def test_what_does_not_fit_is_not_gone_on_with(log: Log, tmp_path: Path) -> None:
+def test_a_training_that_does_not_fit_is_not_continued(log: Log, tmp_path: Path) -> None:
     def new(seed: int = 0, log: Log = log) -> Training:
         return fitting.chronological(log, end_ms(log), seed=seed, most_epochs=2, **SMALL)
 
@@ -146,7 +146,7 @@ def test_too_short_a_log_is_refused() -> None:
 
 
 def hit_rate(scores: npt.NDArray[np.float32], asked: Examples) -> float:
-    """Whether one of the best six that a customer has not had is a target."""
+    """Return how often a target is among the best six items that the customer has not had."""
     scores = scores.copy()
     scores[asked.unwanted.row_of_each(), asked.unwanted.items] = -np.inf
     best = np.argsort(-scores, axis=1, kind="stable")[:, :6]
@@ -155,7 +155,7 @@ def hit_rate(scores: npt.NDArray[np.float32], asked: Examples) -> float:
 
 
 def test_completing_the_matrix_falls_behind_bestsellers_and_chronology_does_not() -> None:
-    """The finding of the article, where what is watched drifts."""
+    """This is the finding of the article, on watches that drift."""
     log = drifting(7)
     cutoff = end_ms(log) - 14 * DAY_MS
     asked = predicting(log, cutoff, again=False)

@@ -1,4 +1,4 @@
-"""A small cinema: tastes that last, films that come and go, and sequels that follow one another."""
+"""Watches of a small cinema: lasting tastes, films that come and go, and sequels that follow one another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def drifting(
     genres: int = 6,
     events: int = 30_000,
 ) -> Log:
-    """Watches of films that are new for some weeks: everybody watches what runs, mostly of their genre."""
+    """Return watches of films that run for some weeks: customers watch those, mostly of their genre."""
     rng = np.random.default_rng(seed)
     genre_of = rng.integers(0, genres, films)
     taste = rng.integers(0, genres, customers)
@@ -37,7 +37,7 @@ def drifting(
 
 
 def sequels(seed: int, *, customers: int = 600, series: int = 30, days: int = 120) -> Log:
-    """Everybody watches part 1 of some series, its part 2 some 10 days later, part 3 10 days after that.
+    """Return watches of series: part 1, part 2 some 10 days later, and part 3 another 10 days later.
 
     Film 3 s + p - 1 is part p of series s.
     """

@@ -1,4 +1,4 @@
-"""Every algorithm against its definition, and what all of them promise."""
+"""Every algorithm is compared with its definition, and tested for what all of them promise."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ END = int(SMALL.time_ms[-1]) + 1
 
 
 @pytest.mark.parametrize("name", algorithms.NAMES)
-def test_what_every_algorithm_promises(name: str) -> None:
-    """k items at most, none twice, none of the future, nothing owned where only new ones are asked for."""
+def test_the_promises_of_every_algorithm(name: str) -> None:
+    """They return at most k items, none twice, none from the future, and none owned where new ones count."""
     events = drifting(3, 120, 60, 2_500)
     first, second = cutoffs(events, 2, 14)
     algorithm = make(name)
@@ -88,7 +88,7 @@ def test_user_based_sums_the_cosines_of_the_nearest(monkeypatch: pytest.MonkeyPa
 
 
 def test_cosine_of_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cooccurrence, "NEIGHBOURS", GROCERIES.n_items)  # whole rows
+    monkeypatch.setattr(cooccurrence, "NEIGHBOURS", GROCERIES.n_items)  # the rows are not cut
     algorithm = Cosine()
     algorithm.fit(GROCERIES, END)
     matrix = owned(GROCERIES).toarray()
@@ -123,7 +123,7 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others(monkeypatch: py
 
 
 def test_als_vectors_are_the_weighted_least_squares_of_the_paper() -> None:
-    """The package ends with the items' vectors, a few steps of conjugate gradients from the solution."""
+    """The package computes the items' vectors last, to within a few steps of conjugate gradients."""
     algorithm = ALS()
     algorithm.fit(SMALL, END)
     x = algorithm.model.user_factors.astype(np.float64)
@@ -153,7 +153,7 @@ def test_buy_again_orders_own_items_by_count_then_by_time() -> None:
 
 
 def test_ours_does_not_change_when_later_events_do() -> None:
-    """Whatever comes after a cutoff, what is shown at it is the same; and asked again it goes on."""
+    """Events after a cutoff do not change what is shown at it, and a second call continues from there."""
     events = drifting(5, 150, 80, 3_000)
     first, second = cutoffs(events, 2, 14)
     customers = np.unique(events.before(first).customer).astype(np.int32)

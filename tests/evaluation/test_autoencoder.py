@@ -1,4 +1,4 @@
-"""Both trainings of the autoencoder as algorithms: what they recommend, and to whom."""
+"""Tests of both trainings of the autoencoder as algorithms: what they recommend, and to whom."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = "autoencoder-reconstruction", "autoencoder-chronological"
 
 
 def events_of(log: Log) -> Events:
-    """With one customer who comes last, and one item that nobody has twice."""
+    """Add one customer who comes last, and one item that only one customer has."""
     customer, item = (column.astype(np.int32) for column in (log.customers, log.items))
     customers, items = int(customer.max()) + 2, log.item_count + 1
     time_ms = np.append(log.times_ms, log.times_ms[-1])
@@ -71,9 +71,9 @@ def test_the_best_of_the_network_are_recommended(
         assert [values[i] for i in row.tolist()] == pytest.approx(best, rel=1e-4, abs=1e-4)
 
 
-def test_what_is_bought_again_is_recommended_where_it_counts() -> None:
+def test_items_bought_again_are_recommended_where_they_count() -> None:
     rng = np.random.default_rng(3)
-    n = 6_000  # everybody buys from four items of his own, again and again
+    n = 6_000  # each customer buys from four own items, again and again
     customer = rng.integers(0, 150, n)
     item = (customer * 7 + rng.integers(0, 4, n) * 11) % 60
     times = np.sort(START_MS + rng.integers(0, 100 * DAY_MS, n))

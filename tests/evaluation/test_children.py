@@ -1,4 +1,4 @@
-"""The processes of an evaluation: side by side as one after the other; what one that fails leaves."""
+"""Processes of an evaluation give the same results side by side and in turn, and may fail singly."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_those_that_fail_say_why_and_the_others_go_on(
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_what_interrupts_it_ends_its_processes(tmp_path: Path, how: signal.Signals) -> None:
+def test_an_interruption_ends_its_processes(tmp_path: Path, how: signal.Signals) -> None:
     (tmp_path / "sitecustomize.py").write_text(SLOW)
     films = tmp_path / "films.csv"
     lines = (f"c{n % 40},i{n % 7},{1_600_000_000_000 + n * 3_600_000}" for n in range(3_000))

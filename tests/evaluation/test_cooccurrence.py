@@ -1,4 +1,4 @@
-"""Item-to-item algorithms against the log counted in plain Python."""
+"""Item-to-item algorithms are compared with counts in plain Python."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def oracle(events: Events) -> Oracle:
 
 @pytest.mark.parametrize("events", CASES.values(), ids=CASES)
 def test_counts_and_opportunities(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cooccurrence, "AT_ONCE", 5_000)  # several blocks
+    monkeypatch.setattr(cooccurrence, "AT_ONCE", 5_000)  # this needs several blocks
     counts_of = oracle(events)
     wanted: dict[tuple[int, int], int] = {}
     for (x, y), n in counts_of.after().items():
@@ -56,7 +56,7 @@ def test_counts_and_opportunities(events: Events, monkeypatch: pytest.MonkeyPatc
 def test_scores_are_those_of_the_definition(
     name: str, score: str, tolerance: float, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cooccurrence, "NEIGHBOURS", events.n_items)  # whole rows
+    monkeypatch.setattr(cooccurrence, "NEIGHBOURS", events.n_items)  # the rows are not cut
     counts_of = oracle(events)
     wanted = np.zeros((events.n_items, events.n_items))
     for x, entries in counts_of.lists(score, events.n_items).items():
@@ -67,7 +67,7 @@ def test_scores_are_those_of_the_definition(
     found = algorithm._similar.toarray()  # type: ignore[attr-defined]
     assert (wanted > 0).sum() > 1_000
     assert np.abs(found - wanted).max() < tolerance * max(wanted.max(), 1.0)
-    # what is recommended: the largest sums over the newest items
+    # the items with the largest sums over the newest items are recommended
     customers = np.unique(events.customer)[:50]
     query = np.zeros((len(customers), events.n_items))
     for n, customer in enumerate(customers.tolist()):

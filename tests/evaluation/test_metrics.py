@@ -27,13 +27,14 @@ def test_measured_by_hand() -> None:
     assert measured.hit == pytest.approx(1 / 3)
     assert measured.hit_by_cutoff == [measured.hit]
     assert measured.precision == pytest.approx((2 / 2 + 0 + 0) / 3)
-    assert measured.coverage == 4 / 4  # of items 0 to 3; item 4 came later
+    assert measured.coverage == 4 / 4  # purchases of items 0 to 3; item 4 came later
     surprise = {0: -math.log2(3 / 4), 1: 2.0, 2: 1.0, 3: 2.0}
     assert measured.novelty == pytest.approx(np.mean([surprise[i] for i in (1, 3, 0, 2, 0)]))
-    assert measured.bestsellers_share == pytest.approx(2 / 5)  # of two weeks: items 2 and 3
+    # the bestsellers of two weeks are items 2 and 3
+    assert measured.bestsellers_share == pytest.approx(2 / 5)
 
 
-def test_hit_is_the_mean_over_cutoffs_however_many_were_asked() -> None:
+def test_hit_is_the_mean_over_cutoffs_of_any_size() -> None:
     background = Background.of(EVENTS.before(CUTOFF), CUTOFF)
     asked = [Asked(CUTOFF, ids(0), [ids(1)]), Asked(CUTOFF, ids(0, 1, 2), [ids(0), ids(0), ids(0)])]
     shown = [np.array([[1]], np.int32), np.array([[2], [2], [2]], np.int32)]
@@ -58,7 +59,7 @@ def test_standard_error_knows_that_customers_are_asked_again() -> None:
     assert standard_error(several, [customers] * 4) == pytest.approx(same / 2, rel=0.2)
 
 
-def test_standard_error_is_what_repeated_draws_vary_by() -> None:
+def test_standard_error_is_the_deviation_of_repeated_draws() -> None:
     rng = np.random.default_rng(2)
     customers = [np.arange(300, dtype=np.int32), np.arange(100, 300, dtype=np.int32)]
     means, errors = [], []

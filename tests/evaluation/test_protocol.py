@@ -29,7 +29,7 @@ def test_an_event_at_the_cutoff_is_after_it_and_one_at_the_end_of_the_days_too_l
 
 
 @pytest.mark.parametrize("new_only", [True, False])
-def test_answers_as_sets_say(new_only: bool) -> None:
+def test_answers_are_as_the_sets_define(new_only: bool) -> None:
     events = drifting()
     for cutoff in cutoffs(events, 3, 14):
         asked = asked_at(events, cutoff, 14, new_only=new_only, most=1_000)

@@ -1,4 +1,4 @@
-"""A whole evaluation: every algorithm in its process, the numbers, the page."""
+"""Tests of a whole evaluation: every algorithm in its process, the numbers, and the page."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_all_are_reported_with_the_contracts_names(evaluation: Evaluation) -> No
 
 
 def test_hits_are_those_counted_from_the_events(evaluation: Evaluation) -> None:
-    """Bestsellers once more, by hand."""
+    """The test computes the bestsellers once more by itself."""
     events = columns(watches(1, 200, 80, 3_000))
     verdict = next(v for v in evaluation.verdicts if v.name == "bestsellers-2w")
     for n, cutoff in enumerate(evaluation.cutoffs):
@@ -90,11 +90,12 @@ def test_prequential_learns_nothing_before_the_test() -> None:
     months = prequential.run(rows(*answer), lambda _share: None)
     ours = [one for one in months if one["algorithm"] == "ours"]
     share = sum(one["hits"] for one in ours) / sum(one["cases"] for one in ours)
-    assert 0.05 < share < 6 / 25  # six of what one does not have, of which there are 25 at least by then
+    # six are drawn from the items that a customer does not have, at least 25 by then
+    assert 0.05 < share < 6 / 25
 
 
 class Page(HTMLParser):
-    """Tags that are opened, and text; closed as they should be."""
+    """A parser that collects opened tags and text, and checks that tags are closed correctly."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -128,7 +129,7 @@ def test_page_is_whole_and_needs_nothing_else(evaluation: Evaluation) -> None:
     assert parsed.tags.count("table") == 4
     assert all(source.startswith("#") for source in parsed.sources)
     assert "script" not in parsed.tags
-    assert "b" not in parsed.tags  # the name of the data is text
+    assert "b" not in parsed.tags  # the name of the data appears as text
     text = " ".join(parsed.text)
     for verdict in evaluation.verdicts:
         assert verdict.name in text

@@ -1,4 +1,4 @@
-"""Events for the tests of evaluation, and algorithms of the obvious kind to compare with."""
+"""Events for the tests of evaluation, and simple algorithms to compare with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.events import real_slice, watches
 
 
 def columns(messages: Iterable[EventMessage], catalogue: ItemProperties | None = None) -> Events:
-    """Messages as columns, numbered as they come."""
+    """Return messages as columns; ids are numbered in order of appearance."""
     found = list(messages)
     customers: dict[str, int] = {}
     items: dict[str, int] = {}
@@ -26,7 +26,7 @@ def columns(messages: Iterable[EventMessage], catalogue: ItemProperties | None =
 
 
 def rows(*given: tuple[int, int, float]) -> Events:
-    """Events as (customer, item, day), in order of time."""
+    """Return columns of events that are given as (customer, item, day), in order of time."""
     customer, item, day = zip(*given, strict=True)
     return Events(
         np.array(customer, np.int32), np.array(item, np.int32), np.array(day) * 86_400_000 // 1,
@@ -35,17 +35,17 @@ def rows(*given: tuple[int, int, float]) -> Events:
 
 
 def groceries(n: int = 40_000) -> Events:
-    """The first purchases of complete-journey: some days of them."""
+    """Return the purchases of the first days of complete-journey."""
     return columns(real_slice(n))
 
 
 def drifting(seed: int = 0, customers: int = 300, items: int = 120, events: int = 6_000) -> Events:
-    """Watches whose popularity drifts."""
+    """Return watches whose popularity drifts."""
     return columns(watches(seed, customers, items, events))
 
 
 def histories(events: Events) -> dict[int, list[int]]:
-    """Per customer the distinct items in order of first events."""
+    """Return for each customer the distinct items in order of their first events."""
     found: dict[int, dict[int, None]] = {}
     for customer, item in zip(events.customer.tolist(), events.item.tolist(), strict=True):
         found.setdefault(customer, {})[item] = None

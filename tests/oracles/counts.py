@@ -1,4 +1,4 @@
-"""The slow, obvious computation everything is compared with: plain Python over the whole log."""
+"""The slow, obvious computation that all counts are compared with: plain Python over the whole log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Bought:
     days: int = 1
     recent: float = 1.0
     profile: str | None = None
-    times_ms: list[int] = field(default_factory=list)  # of all its purchases
+    times_ms: list[int] = field(default_factory=list)  # over all its purchases
 
     def span_minutes(self) -> int:
         return max(self.last_ms - self.first_ms, 0) // 60_000 if self.days > 1 else 0
@@ -32,17 +32,18 @@ class Bought:
 
 @dataclass
 class Oracle:
-    """Histories after all events, then every count from the histories alone."""
+    """The histories after all events, and every count, computed from the histories alone."""
 
     window: int
     histories: dict[str, list[Bought]] = field(default_factory=lambda: defaultdict(list))
     seen: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     refused: list[int] = field(default_factory=list)
     partition_of: Callable[[str], int] = lambda _customer_id: 0
-    highest: dict[tuple[int, str], int] = field(default_factory=dict)  # sequence, by partition and source
+    # the highest sequence, by partition and source
+    highest: dict[tuple[int, str], int] = field(default_factory=dict)
     fed: int = 0
-    newest_ms: int = 0  # of all purchases, also those taken back
-    newest_gained_ms: int = 0  # of those that brought an item into a history
+    newest_ms: int = 0  # the newest time of all purchases, also of those taken back
+    newest_gained_ms: int = 0  # the newest time of purchases that brought an item into a history
 
     def feed(self, events: Iterable[Event]) -> Oracle:
         for number, event in enumerate(events):
@@ -102,7 +103,7 @@ class Oracle:
         return Counter(b.item for history in self.histories.values() for b in history)
 
     def after(self) -> Counter[tuple[str, str]]:
-        """(x, y): customers in whose history y comes after x, within the window."""
+        """Return by (x, y) the number of customers in whose history y comes after x, within the window."""
         counts: Counter[tuple[str, str]] = Counter()
         for history in self.histories.values():
             for i, x in enumerate(history):
@@ -111,7 +112,7 @@ class Oracle:
         return counts
 
     def decayed(self) -> dict[tuple[str, str], float]:
-        """(x, y), both ways: F, a pair's time being that of the one bought later."""
+        """Return F by (x, y), both ways; a pair has the time of the item that was bought later."""
         f: dict[tuple[str, str], float] = defaultdict(float)
         for history in self.histories.values():
             for i, x in enumerate(history):
@@ -122,7 +123,7 @@ class Oracle:
         return f
 
     def sizes(self) -> dict[str, Counter[int]]:
-        """Per item how many of its buyers have which opportunity."""
+        """Return for each item how many of its buyers have which opportunity."""
         sizes: dict[str, Counter[int]] = defaultdict(Counter)
         for history in self.histories.values():
             for i, x in enumerate(history):
@@ -137,20 +138,20 @@ class Oracle:
         return self.newest_ms
 
     def purchases(self) -> list[tuple[str, int]]:
-        """Items and times of all purchases of what customers have."""
+        """Return items and times of all purchases of the items that customers have."""
         return [(b.item, t) for history in self.histories.values() for b in history for t in b.times_ms]
 
     def by_day(self) -> Counter[tuple[str, int]]:
-        """Of these, how many of an item on a day since 1970."""
+        """Return how many of these are of an item on a day since 1970."""
         return Counter((item, t // DAY_MS) for item, t in self.purchases())
 
     def recent(self, days: int = 14, before: int = 0) -> Counter[str]:
-        """Of `days` days, the last of which is `before` days before the newest event's."""
+        """Return how many are in `days` days, the last one `before` days before the newest event's day."""
         last = self.watermark_ms() // DAY_MS - before
         return Counter(item for item, t in self.purchases() if last - days < t // DAY_MS <= last)
 
     def first_days(self) -> Counter[str]:
-        """The sum over an item's buyers of the days they first bought it on."""
+        """Return the sum, over an item's buyers, of the days on which they first bought it."""
         first: Counter[str] = Counter()
         for history in self.histories.values():
             for b in history:
@@ -158,7 +159,7 @@ class Oracle:
         return first
 
     def recent_buyers(self) -> dict[str, float]:
-        """Per item its buyers, each counting by the age of the day of its first purchase."""
+        """Return for each item its buyers, each weighted by the age of the day of the first purchase."""
         recent: dict[str, float] = defaultdict(float)
         for history in self.histories.values():
             for b in history:
@@ -167,11 +168,11 @@ class Oracle:
         return recent
 
     def sellers(self, gone: Set[str] = frozenset()) -> dict[BestsellerList, list[Bestseller]]:
-        """Bestsellers and trending items of everything, without those that are gone."""
+        """Return bestsellers and trending items of all categories, without unavailable items."""
         return sellers(self.purchases(), self.watermark_ms(), gone, lambda _item: EVERYTHING, 100)
 
     def repeats(self) -> dict[str, list[int]]:
-        """Per item: customers who bought it on several days, days beyond the first, minutes in between."""
+        """Return by item the customers who bought it on several days, further days, and minutes between."""
         repeats: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         for history in self.histories.values():
             for b in history:
@@ -180,7 +181,7 @@ class Oracle:
         return repeats
 
     def lists(self, score: str, k: int) -> dict[str, list[tuple[str, float, float]]]:
-        """Per item its k best (item, score, expected), exactly as `state.relatedness` defines them."""
+        """Return for each item its k best (item, score, expected), as `state.relatedness` defines them."""
         buyers, after, f, sizes = self.buyers(), self.after(), self.decayed(), self.sizes()
         total, customers, recent = sum(buyers.values()), self.customers(), self.recent()
         now = math.exp((LANDMARK_MINUTE - self.watermark_ms() // 60_000) / TAU_MINUTES)
@@ -219,7 +220,7 @@ def sellers(
     purchases: list[tuple[str, int]], newest_ms: int, gone: Set[str],
     category_of: Callable[[str], int], most: int,
 ) -> dict[BestsellerList, list[Bestseller]]:  # fmt: skip
-    """The lists of `state.popularity.bestsellers`, from items and times of purchases."""
+    """Return the lists of `state.popularity.bestsellers`, from items and times of purchases."""
     newest = newest_ms // DAY_MS
     age = Counter((item, newest - t // DAY_MS) for item, t in purchases)
 
@@ -235,7 +236,8 @@ def sellers(
                 lists.setdefault(BestsellerList(category, False), []).append(Bestseller(item, n))
             if rise > 0:
                 lists.setdefault(BestsellerList(category, True), []).append(Bestseller(item, n, rise))
-    for board, of_board in lists.items():  # by id already, and sorting keeps the order of equals
+    # they are ordered by id already, and sorting keeps the order of equals
+    for board, of_board in lists.items():
         of_board.sort(key=lambda s: -(s.rise or 0) if board.trending else -s.purchases)
         del of_board[most:]
     return lists

@@ -23,12 +23,12 @@ def weight(b: Purchased, now_ms: int) -> float:
 
 
 def float32(value: float) -> float:
-    """Rounded as the related lists keeps it."""
+    """Return a value rounded as related lists keep it."""
     return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
 def pairs_of(world: World, x: str) -> dict[str, Values]:
-    """What is known of x and each y of its list."""
+    """Return what is known about x and each y in its list."""
     if x not in world.lists:
         return {}
     counts, message = world.counts, world.lists[x]
@@ -55,7 +55,7 @@ COLUMNS = (*WEIGHTED, "z_f_last", *UNWEIGHTED)
 
 
 def sums(world: World, history: list[Purchased]) -> dict[str, Values]:
-    """By candidate every column of the sums."""
+    """Return for each candidate every column of the sums."""
     found: dict[str, Values] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0.0))
     for place, b in enumerate(newest(history)):
         q = weight(b, world.counts.now_ms)
@@ -70,7 +70,7 @@ def sums(world: World, history: list[Purchased]) -> dict[str, Values]:
 
 
 def best(values: Mapping[str, float], most: int) -> tuple[set[str], set[str]]:
-    """The best with positive values: those that certainly are, and those that may be, as they tie."""
+    """Return the best items with positive values: those that are certainly best, and those that tie."""
     positive = {name: value for name, value in values.items() if value > 1e-12}
     least = sorted(positive.values(), reverse=True)[most - 1] if len(positive) > most else 1e-12
     return (
@@ -80,7 +80,7 @@ def best(values: Mapping[str, float], most: int) -> tuple[set[str], set[str]]:
 
 
 def by_three_orders(world: World, history: list[Purchased], fitting: set[str]) -> tuple[set[str], set[str]]:
-    """Candidates from lists: those that must be, and those that may be."""
+    """Return the candidates from lists: those that must be there, and those that may be."""
     found = {y: s for y, s in sums(world, history).items() if y in fitting}
     recent = world.counts.recent[14, 0]
     directed = {y: (s["after"] + 1) / (s["e"] / 2 + 1) * math.sqrt(recent[y] + 0.5) for y, s in found.items()}
@@ -90,14 +90,14 @@ def by_three_orders(world: World, history: list[Purchased], fitting: set[str]) -
 
 
 def bestsellers(world: World, days: int) -> list[str]:
-    """120 at most; ties in the order of the related lists."""
+    """Return at most 120 bestsellers; ties have the order of the related lists."""
     sold = world.counts.recent[days, 0]
     available = [item for item in world.related.items if sold[item] and item not in world.gone]
     return sorted(available, key=lambda item: -sold[item])[:120]
 
 
 def own(world: World, history: list[Purchased], fitting: set[str]) -> tuple[set[str], set[str]]:
-    """Owned candidates: those that must be, and those that may be."""
+    """Return the owned candidates: those that must be there, and those that may be."""
     late = {b.item_id: math.exp(-(world.counts.now_ms - b.last_ms) / (30 * DAY_MS)) for b in history}
     owned = [b for b in history if b.item_id in fitting]
     often = best({b.item_id: b.recent * late[b.item_id] for b in owned}, 100)
@@ -106,7 +106,7 @@ def own(world: World, history: list[Purchased], fitting: set[str]) -> tuple[set[
 
 
 def features(world: World, history: list[Purchased], item: str, found: dict[str, Values]) -> Values:
-    """Of any candidate."""
+    """Return the features of any candidate, by name."""
     counts = world.counts
     newest_day = counts.now_ms // DAY_MS
     s = found.get(item, dict.fromkeys(COLUMNS, 0.0))
@@ -133,7 +133,7 @@ def features(world: World, history: list[Purchased], item: str, found: dict[str,
 
 
 def taste(world: World, history: list[Purchased], item: str, column: int) -> float:
-    """log((share of q in the group + a P) / (P + a P)), a = 3 / sum of q."""
+    """Return log((share of q in the group + a P) / (P + a P)), where a = 3 / sum of q."""
     group = world.groups[item][column] if item in world.groups else ""
     if not group or not history:
         return 0.0
@@ -147,7 +147,7 @@ def taste(world: World, history: list[Purchased], item: str, column: int) -> flo
 
 
 def repeats(world: World, b: Purchased) -> Values:
-    """The repeat model of an item and a customer who has it; days."""
+    """Return the values of the repeat model, in days, for an item and a customer who has it."""
     repeaters, repeat_days, span_minutes = world.counts.repeats[b.item_id]
     buyers = world.counts.buyers[b.item_id]
     since, span = (world.counts.now_ms - b.last_ms) / DAY_MS, (b.last_ms - b.first_ms) / DAY_MS
@@ -165,7 +165,7 @@ def repeats(world: World, b: Purchased) -> Values:
 
 
 def own_features(world: World, b: Purchased) -> Values:
-    """What an owned item has beside."""
+    """Return the further features of an owned item."""
     since = (world.counts.now_ms - b.last_ms) / DAY_MS
     model = repeats(world, b)
     return {

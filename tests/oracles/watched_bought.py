@@ -1,4 +1,4 @@
-"""What those who watched an item went on to buy, counted slowly from two oracles' histories."""
+"""Watched, then bought, counted slowly from two oracles' histories."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.oracles.counts import DAY_MS, LANDMARK_MINUTE, TAU_MINUTES, Oracle
 
 @dataclass
 class CrossingOracle:
-    """Every pair of each customer: X watched, Y bought within `days` after."""
+    """Counts every pair of each customer: X was watched, and Y was bought within `days` after."""
 
     watched: Oracle
     bought: Oracle
     days: int = 30
 
     def _paired(self) -> Iterator[tuple[str, list[tuple[str, int]]]]:
-        """Per customer and watched item: what it pairs with, and when that was bought."""
+        """Return by customer and watched item the items that it pairs with, and when they were bought."""
         for customer, history in self.watched.histories.items():
             for x in history:
                 yield (
@@ -32,11 +32,11 @@ class CrossingOracle:
                 )
 
     def pairs(self) -> Counter[tuple[str, str]]:
-        """(x, y): customers."""
+        """Return the number of customers by (x, y)."""
         return Counter((x, y) for x, then in self._paired() for y, _ in then)
 
     def decayed(self) -> dict[tuple[str, str], float]:
-        """(x, y): F."""
+        """Return F by (x, y)."""
         f: dict[tuple[str, str], float] = defaultdict(float)
         for x, then in self._paired():
             for y, time_ms in then:
@@ -44,36 +44,36 @@ class CrossingOracle:
         return f
 
     def sizes(self) -> dict[str, Counter[int]]:
-        """Per item how many of its watchers have which opportunity."""
+        """Return for each item how many of its watchers have which opportunity."""
         sizes: dict[str, Counter[int]] = defaultdict(Counter)
         for x, then in self._paired():
             sizes[x][min(len(then), 2 * self.bought.window)] += 1
         return sizes
 
     def customers(self) -> int:
-        """Customers who have watched or bought something."""
+        """Return the customers who have watched or bought something."""
         both = (self.watched.histories, self.bought.histories)
         return len({customer for some in both for customer, history in some.items() if history})
 
     def watermark_ms(self) -> int:
-        """The newest time of an event that brought something bought into a history."""
+        """Return the newest time of a purchase that brought an item into a history."""
         return self.bought.newest_gained_ms
 
     def gained(self) -> list[tuple[str, int]]:
-        """Items and times of the purchases that brought what customers have into their histories."""
+        """Return items and times of the purchases that brought an item into a history that still has it."""
         return [(b.item, b.first_ms) for history in self.bought.histories.values() for b in history]
 
     def by_day(self) -> Counter[tuple[str, int]]:
-        """Of these, how many of an item on a day since 1970."""
+        """Return how many of these are of an item on a day since 1970."""
         return Counter((item, t // DAY_MS) for item, t in self.gained())
 
     def recent(self) -> Counter[str]:
-        """Of the last 14 days."""
+        """Return how many are in the last 14 days."""
         last = self.watermark_ms() // DAY_MS
         return Counter(item for item, t in self.gained() if last - 14 < t // DAY_MS <= last)
 
     def lists(self, k: int) -> dict[str, list[tuple[str, float]]]:
-        """Per item its k best (item, score) by the default score."""
+        """Return for each item its k best (item, score) by the default score."""
         buyers, f, sizes, recent = self.bought.buyers(), self.decayed(), self.sizes(), self.recent()
         total = sum(buyers.values())
         now = math.exp((LANDMARK_MINUTE - self.watermark_ms() // 60_000) / TAU_MINUTES)

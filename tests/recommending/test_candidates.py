@@ -1,4 +1,4 @@
-"""Which items are considered: against plain Python, and what is left out."""
+"""Candidates are compared with plain Python, and tested for what is left out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.recommending.world import WORLDS, World, build, events_of, world_of
 def found_by(
     world: World, customer: str, *, unowned: bool = True, own: bool = True, wanted: Filter | None = None
 ) -> dict[int, list[str]]:
-    """Items by source, in order."""
+    """Return the items of each source, in order."""
     recommender = world.recommender
     found = recommender.candidates(recommender.history(customer), unowned=unowned, own=own, wanted=wanted)
     names = world.related.items.ids(found.item.tolist())
@@ -58,14 +58,15 @@ def test_candidates_are_the_oracles(name: str) -> None:
     for customer in world.some_customers(8):
         check(world, customer, found_by(world, customer), everything)
     history = world.history(world.customers()[0])
-    assert {b.item_id for b in history} & world.gone  # owned and gone: not offered again
+    # the item is owned and unavailable, so it is not offered again
+    assert {b.item_id for b in history} & world.gone
     assert len([b for b in history if b.item_id not in world.gone]) > len(
         found_by(world, world.customers()[0])[OWN]
     )
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_only_what_is_allowed(name: str) -> None:
+def test_filters_leave_only_allowed_items(name: str) -> None:
     world, customer = world_of(name), world_of(name).customers()[1]
     everything = list(world.related.items)
     for some in (everything[::3], everything[:40], [next(iter(world.gone)), "unheard of"]):
@@ -92,8 +93,8 @@ def test_of_an_unknown_customer_there_are_bestsellers() -> None:
     assert np.isfinite(x).all()
 
 
-def test_what_is_gone_is_left_out_at_once() -> None:
-    """Even if it was a bestseller when those were last looked at, and lists that are out still have it."""
+def test_unavailable_items_are_left_out_at_once() -> None:
+    """It may have been a bestseller at the last refresh, and published lists may still have it."""
     world = build(events_of("shop"), list_length=10)
     customer = world.customers()[3]
     before = found_by(world, customer)
@@ -118,7 +119,5 @@ def test_bestsellers_change_with_the_purchases() -> None:
 def test_the_newest_items_of_a_history() -> None:
     last = np.array([5, 9, 9, 1] * 50, np.int64)
     order = newest_first(last).tolist()
-    expected = sorted(range(200), key=lambda i: -last[i])[
-        :120
-    ]  # of equals the one that was first bought first
+    expected = sorted(range(200), key=lambda i: -last[i])[:120]  # equals are ordered by the first purchase
     assert order == expected

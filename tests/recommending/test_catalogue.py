@@ -1,4 +1,4 @@
-"""Filters against one item after the other; groups and their shares."""
+"""Filters are compared with a check of one item after the other; tests of groups and their shares."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def random_filter(rng: random.Random, names: list[str]) -> Filter:
 
 
 def test_filters_and_groups_are_those_of_each_item() -> None:
-    """Both the related lists and the catalogue grow and change between."""
+    """Both the related lists and the catalogue grow and change in between."""
     rng = random.Random(1)
     related, catalogue = RelatedLists(1), Catalogue()
     known, entries = Known(catalogue, related), dict[str, Entry]()

@@ -1,4 +1,4 @@
-"""What a chronological network says, against plain Python; and recommending with it and without."""
+"""Predictions of a chronological network are compared with plain Python; recommending with and without."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HIDDEN = 7
 
 
 def model_of(world: World, seed: int, *, version: int = 1) -> ChronologicalModel:
-    """A model of four in five items of the world, and of some that it has never seen; in another order."""
+    """Return a model of four in five items of the world, and of some other items, in another order."""
     rng = np.random.default_rng(seed)
     names = [name for name in world.related.items if rng.random() < 0.8] + [
         f"unheard of {n}" for n in range(20)
@@ -33,7 +33,7 @@ def model_of(world: World, seed: int, *, version: int = 1) -> ChronologicalModel
 
 
 def shortlist(world: World, model: ChronologicalModel) -> dict[str, int]:
-    """What the model knows and sells, with its purchases; ties in the order of the related lists."""
+    """Return the items that the model knows and that sell, with purchases; ties as in the related lists."""
     sold = world.counts.recent[14, 0]
     known = [
         y for y in world.related.items if sold[y] and y not in world.gone and model.items.get(y) is not None
@@ -42,7 +42,7 @@ def shortlist(world: World, model: ChronologicalModel) -> dict[str, int]:
 
 
 def lifts(world: World, model: ChronologicalModel, history: list[Purchased]) -> dict[str, float]:
-    """By the formulas, number by number; of every item that the model knows."""
+    """Return the lift of every item that the model knows, by the formulas."""
     rows = {y: n for n, y in enumerate(model.items)}
     newest = [b.item_id for b in sorted(history, key=lambda b: -b.last_ms) if b.item_id in rows][:120]
     if not newest:
@@ -118,7 +118,7 @@ def test_the_feature_is_the_oracles(world: World) -> None:
     assert moved > 100
 
 
-def test_nothing_is_said_of_who_has_nothing_it_knows(world: World) -> None:
+def test_the_model_predicts_nothing_for_a_customer_without_known_items(world: World) -> None:
     found = world.recommender.candidates(NO_HISTORY, unowned=True, own=True)
     assert not found.x[:, CHRONOLOGICAL].any()
     assert not (found.source == PREDICTED).any()
@@ -159,7 +159,7 @@ def test_a_model_of_other_items_changes_nothing() -> None:
     assert everything(world, customer) == without
 
 
-def test_a_prediction_is_shown_as_one_and_what_is_gone_is_not() -> None:
+def test_a_prediction_is_shown_as_one_and_unavailable_items_are_not() -> None:
     world = build(events_of("shop"), list_length=2)  # so that few candidates come from lists
     recommender, customer = world.recommender, world.customers()[-1]
     recommender.use(model_of(world, 3))
@@ -174,7 +174,7 @@ def test_a_prediction_is_shown_as_one_and_what_is_gone_is_not() -> None:
 
     before = shown()
     assert before
-    world.take_away(before[:1])  # the shortlist is not made anew yet
+    world.take_away(before[:1])  # the shortlist is not yet made anew
     assert before[0] not in shown()
 
 

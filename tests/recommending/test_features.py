@@ -1,4 +1,4 @@
-"""Every feature of every candidate, and the repeat model, against plain Python on whole logs."""
+"""Every feature of every candidate, and the repeat model, are compared with plain Python on whole logs."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_repeat_model_is_the_oracles(name: str) -> None:
 
 def test_an_item_is_most_likely_when_it_is_due() -> None:
     p = pop.new_popularity(1)
-    p.buyers[0], p.repeats[0] = 40, (20, 60, 60 * 10 * 1440)  # usually after ten days
+    p.buyers[0], p.repeats[0] = 40, (20, 60, 60 * 10 * 1440)  # customers usually buy it again after ten days
     own = 0, 40 * DAY, 5
     rates = [repeats.rate(p, 0, *own, 40 * DAY + day * DAY) for day in range(60)]
     gap = repeats.own_gap_days(p, 0, *own)
@@ -88,7 +88,7 @@ def test_taste_is_learnt_and_forgotten() -> None:
     of_item = np.array([[1, 0], [1, 2], [2, 1], [0, 0]], np.int32)
     tastes = new_tastes(Groups(of_item, np.array([0.1, 0.3, 0.6]), np.array([0.2, 0.4, 0.4])))
     history, q = np.array([0, 1, 9, -1], np.int32), np.array([1.0, 0.5, 7.0, 7.0])
-    for _ in range(2):  # the second time as the first
+    for _ in range(2):  # the second call gives the same as the first
         learn(tastes, history, q)
         a = 3 / 1.5  # item 9 is not known
         assert taste(tastes, 0) == pytest.approx((math.log((1 + a * 0.3) / (0.3 + a * 0.3)), 0.0))

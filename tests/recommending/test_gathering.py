@@ -1,4 +1,4 @@
-"""Sums over the lists of a history, column by column."""
+"""Sums over the lists of a history are compared column by column."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.recommending.world import WORLDS, World, world_of
 
 
 def gathered(world: World, customer: str) -> dict[str, dict[str, float]]:
-    """What the kernel sums up for a customer, by candidate."""
+    """Return the kernel's sums for a customer, by candidate."""
     history, related, now = world.recommender.history(customer), world.related, world.counts.now_ms
     order = newest_first(history.last_ms)
     found = new_sums()
@@ -57,11 +57,11 @@ def test_every_column_is_the_oracles(name: str) -> None:
 def test_weights_of_ages() -> None:
     day = 86_400_000
     q = weights(np.array([30 * day, 0, 31 * day]), 30 * day)
-    assert q.tolist() == pytest.approx([1.001, np.exp(-1) + 0.001, 1.001])  # the future counts as now
+    assert q.tolist() == pytest.approx([1.001, np.exp(-1) + 0.001, 1.001])  # times in the future count as now
 
 
-def test_of_an_item_of_which_nothing_has_come_yet() -> None:
-    """Its row's sum and its decayed buyers are not known."""
+def test_an_item_without_any_message_yet() -> None:
+    """The sum of its row and its decayed buyers are unknown."""
     related = RelatedLists(2)
     now = 1_600_000_000_000
     related.put("x", [Entry("y", 8, 3, 4.0, 1.0)], buyers=5, recent_mass=2.0, as_of_ms=now)

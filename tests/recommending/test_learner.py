@@ -1,4 +1,4 @@
-"""Tests and training steps: hits by day and algorithm, and weights that change as plain Python says."""
+"""Tests of the learner: hits by day and algorithm, and weights that change as plain Python computes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class PlainRanker:
 
 
 def baskets(events: list[Event]) -> list[tuple[str, list[Event]]]:
-    """Consecutive purchases of each customer in a chunk of the log."""
+    """Return the consecutive purchases of each customer in a chunk of the log."""
     by_customer: dict[str, list[Event]] = {}
     for event in events:
         if event.action == Action.PURCHASE:
@@ -73,7 +73,7 @@ def numbers_of(world: World, names: list[str]) -> np.ndarray[tuple[int], np.dtyp
 
 @pytest.mark.parametrize("name", ["shop", "real"])
 def test_cases_teach_and_count_as_plain_python(name: str) -> None:
-    """Baskets one after the other; each is counted by the machines after its training step."""
+    """The machines count each basket after its training step."""
     events = events_of(name)
     some = len(events) * 9 // 10
     world = build(events[:some], list_length=30)
@@ -129,7 +129,7 @@ def test_cases_teach_and_count_as_plain_python(name: str) -> None:
 
 
 def expected_of(world: World, example: Example, names: set[str], owned: set[str]) -> dict[str, bool]:
-    """Which algorithms hit, by what they showed."""
+    """Return which algorithms hit, by what they showed."""
     shown = {
         algorithm: set(world.related.items.ids(items.tolist())) for algorithm, items in example.shown.items()
     }
@@ -173,7 +173,7 @@ def test_nothing_of_the_basket_is_in_its_test() -> None:
     unseen = [y for y in world.related.items if y not in shown][:3]
     basket = [*unseen, "never seen before"]
     world.apply([Event(customer, y, now + n) for n, y in enumerate(basket * 50)])
-    learner.before(world.recommender.history(customer))  # of what is there now
+    learner.before(world.recommender.history(customer))  # computed from what is there now
     judged = learner.after(example, numbers_of(world, basket), now)
     assert not any(judged.values())
     for was, now_is in zip(before.found, example.found, strict=True):
@@ -183,7 +183,7 @@ def test_nothing_of_the_basket_is_in_its_test() -> None:
     }
 
 
-def test_a_case_with_nothing_new_says_nothing_of_new_items() -> None:
+def test_a_case_with_nothing_new_does_not_count_for_new_items() -> None:
     world = world_of("shop")
     learner, customer = Learner(copy.copy(world.recommender)), world.customers()[0]
     learner.recommender.rankers = copy.deepcopy(world.recommender.rankers)

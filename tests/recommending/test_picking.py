@@ -1,4 +1,4 @@
-"""Reasons, explanations and cover, against brute force."""
+"""Reasons, explanations and cover are compared with brute force."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_reasons_are_the_largest_parts(name: str) -> None:
 
 
 def damib(parts: list[float]) -> int:
-    """The length of the prefix with the largest sum / m^p; of the positive ones."""
+    """Return the length of the prefix of positive values with the largest sum / m^p."""
     positive = list(itertools.takewhile(lambda part: part > 0, parts))
     values = [sum(positive[:m]) / m**0.75 for m in range(1, len(positive) + 1)]
     return values.index(max(values)) + 1 if values else 0
@@ -68,7 +68,7 @@ def test_an_explanation_is_the_best_of_all_prefixes() -> None:
 
 
 def covered(explained_by: list[list[int]], k: int, purchases: int) -> list[int]:
-    """The definition: in rounds, a purchase may explain so many of those taken, then twice as many."""
+    """Pick by the definition: in each round a purchase may explain a number of items, which then doubles."""
     taken: list[int] = []
     share = max(math.ceil(k / 2), math.ceil(k / max(purchases, 1)))
     while len(taken) < min(k, len(explained_by)):
@@ -98,7 +98,7 @@ def test_cover_is_the_definitions() -> None:
 
 
 def test_no_purchase_explains_more_than_its_share_while_others_are_left() -> None:
-    """Of items with one reason each: 20 by purchase 0 before all others."""
+    """Items have one reason each: the first 20 are explained by purchase 0, before all others."""
     n = 26
     which, parts = np.full((n, REASONS), -1, np.int32), np.zeros((n, REASONS))
     which[:, 0], parts[:, 0] = [0] * 20 + [1, 1, 2, 2, 3, 3], np.arange(n, 0, -1)
@@ -106,12 +106,12 @@ def test_no_purchase_explains_more_than_its_share_while_others_are_left() -> Non
         taken = cover(which, parts, k, 4)
         counts = np.bincount(which[taken, 0], minlength=4)
         assert counts[0] == max(math.ceil(k / 2), k - 6)
-        assert taken[: counts[0]].tolist() == list(range(counts[0]))  # the best of them, in order
+        assert taken[: counts[0]].tolist() == list(range(counts[0]))  # these are the best of them, in order
     assert cover(which[:20], parts[:20], 6, 4).tolist() == list(range(6))  # no others are left
     assert cover(which[:20], parts[:20], 6, 1).tolist() == list(range(6))  # nor other purchases
 
 
-def test_what_has_no_reason_keeps_its_place() -> None:
+def test_an_item_without_a_reason_keeps_its_place() -> None:
     which, parts = np.zeros((10, REASONS), np.int32), np.zeros((10, REASONS))
     parts[:8, 0] = 1.0
     assert cover(which, parts, 5, 3).tolist() == [0, 1, 2, 8, 9]

@@ -1,4 +1,4 @@
-"""Shelves: who is shown what, from where, and why."""
+"""Tests of the shelves: which items are shown to whom, from which source, and why."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def recommended(
 
 
 def plain_scores(world: World, customer: str, shelf: Shelf, items: list[str]) -> list[float]:
-    """w . z of the shelf's ranker, with the oracle's features; how they are on average, of the candidates."""
+    """Return w . z of the shelf's ranker, with the oracle's features, standardised over the candidates."""
     recommender = world.recommender
     with world.related.lock:
         found = recommender.candidates(
@@ -50,7 +50,7 @@ def plain_scores(world: World, customer: str, shelf: Shelf, items: list[str]) ->
 
 @pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.parametrize("shelf", SHELVES)
-def test_what_a_shelf_has(name: str, shelf: Shelf) -> None:
+def test_the_contents_of_a_shelf(name: str, shelf: Shelf) -> None:
     world, sources = world_of(name), set()
     for customer in world.some_customers(6):
         history = world.history(customer)
@@ -100,7 +100,7 @@ def test_the_best_of_all_candidates_comes_first(name: str) -> None:
             best = sorted(plain_scores(world, customer, shelf, names), reverse=True)
             scores = [r.score for r in recommended(world, customer, 6, shelf)]
             assert scores[0] == pytest.approx(best[0], rel=1e-6)
-            if shelf == "again":  # what is bought again needs no other reason, so none is put back
+            if shelf == "again":  # an item that is bought again needs no other reason, so none is put back
                 assert scores == pytest.approx(best[:6], rel=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Related lists: from messages and from machines they are the same arrays; id mappings while both grow."""
+"""Related lists from messages and from machines are the same arrays, also while id mappings grow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.state.machines import START_MS, Run
 
 
 def contents(related: RelatedLists) -> dict[str, tuple[object, ...]]:
-    """What the related lists has, by ids."""
+    """Return the contents of the related lists, by ids."""
     a, names = related.arrays, list(related.items)
     found: dict[str, tuple[object, ...]] = {}
     for owner, name in enumerate(names):
@@ -29,7 +29,7 @@ def contents(related: RelatedLists) -> dict[str, tuple[object, ...]]:
 
 @pytest.mark.parametrize("k", [5, 30])
 def test_messages_and_machines_give_the_same(k: int) -> None:
-    """While lists grow, shrink and vanish; the related lists may keep less than the lists have."""
+    """Lists grow, shrink and vanish; the related lists may keep fewer entries than the lists have."""
     settings = CountingSettings(window=10, list_length=20)
     by_message, by_machine = RelatedLists(k), RelatedLists(k)
     for name in ("unrelated", "numbers"):

@@ -29,7 +29,7 @@ CATALOGUE = Source(1, 0)
 
 @dataclass
 class Listed:
-    """A list as its message has it."""
+    """A list, with the values that its message has."""
 
     as_of_ms: int
     buyers: int
@@ -39,7 +39,7 @@ class Listed:
 
 @dataclass
 class World:
-    """All that is known of a shop.
+    """All that is known about a shop.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class World:
 
     @property
     def counts(self) -> Counts:
-        """Everything counted as of now."""
+        """Return everything counted until now."""
         if self._counts is None or self._counts.events != self.log.fed:
             self._counts = Counts.of(self)
         return self._counts
@@ -73,17 +73,17 @@ class World:
         return self.run.customers[0].history(customer)
 
     def customers(self) -> list[str]:
-        """Those with a history, the longest first."""
+        """Return the customers with a history, the longest history first."""
         known = {c: len(h) for c, h in self.log.histories.items() if h}
         return sorted(known, key=lambda c: (-known[c], c))
 
     def some_customers(self, n: int) -> list[str]:
-        """The longest history, the shortest, and some in between."""
+        """Return the customers with the longest and the shortest history, and some in between."""
         known = self.customers()
         return [known[i * (len(known) - 1) // (n - 1)] for i in range(n)]
 
     def publish(self, machine: ItemMachine, *, as_messages: bool) -> None:
-        """Rank what waits, and let the related lists and the oracle know."""
+        """Rank the waiting rows, and put the lists into the related lists and the oracle."""
         lists = machine.rank(machine.waiting(), exact=True)
         for i, item_id in enumerate(owners(machine, lists)):
             self.lists[item_id] = listed(machine, lists, i)
@@ -94,7 +94,7 @@ class World:
             self.related.put_lists(machine, lists, np.arange(len(lists.row)), numbers)
 
     def apply(self, events: Sequence[Event]) -> None:
-        """More events, and the lists they change."""
+        """Apply further events, and publish the lists that they change."""
         self.run.apply(events)
         self.log.feed(events)
         for machine in self.run.items:
@@ -102,7 +102,7 @@ class World:
         self.recommender.synchronise()
 
     def take_away(self, names: Iterable[str], *, available: bool = False) -> None:
-        """Items that cannot be bought, in the machines only; the lists stay until they are published."""
+        """Make items unavailable in the machines only; the lists stay until they are published."""
         ids = sorted(names)
         flags = np.full(len(ids), available, np.uint8)
         for machine in self.run.items:
@@ -118,7 +118,7 @@ class World:
 
 @dataclass
 class Counts:
-    """Sums over the whole log and all lists."""
+    """The sums over the whole log and all lists."""
 
     events: int
     now_ms: int
@@ -149,12 +149,12 @@ class Counts:
 
 
 def owners(machine: ItemMachine, lists: Lists) -> list[str]:
-    """Whose lists they are."""
+    """Return the items that have lists."""
     return machine.items.ids(machine.tables.item_of[lists.row].tolist())
 
 
 def listed(machine: ItemMachine, lists: Lists, i: int) -> Listed:
-    """One of some lists as its message has it."""
+    """Return one of several lists, with the values that its message has."""
     n = int(lists.length[i])
     names = machine.items.ids(lists.item[i, :n].tolist())
     columns = (c[i, :n].tolist() for c in (lists.together, lists.after, lists.recent, lists.expected))
@@ -167,7 +167,7 @@ def listed(machine: ItemMachine, lists: Lists, i: int) -> Listed:
 
 
 def put(related: RelatedLists, item_id: str, message: Listed) -> None:
-    """Into the related lists, as a message."""
+    """Put a list into the related lists, as a message."""
     related.put(
         item_id, message.entries, buyers=message.buyers, recent_mass=message.recent_mass,
         as_of_ms=message.as_of_ms,
@@ -175,14 +175,14 @@ def put(related: RelatedLists, item_id: str, message: Listed) -> None:
 
 
 def events_of(name: str) -> list[Event]:
-    """Of WORLDS: purchases over three months with late ones and returns, and real ones."""
+    """Return the events of one of WORLDS: seeded ones with late ones and returns, or real ones."""
     if name == "real":
         return [as_event(message) for message in real_slice(60_000)]
     return seeded(81, customers=40, items=900, events=12_000, returns=0.02)
 
 
 def seeded(seed: int, *, customers: int, items: int, events: int, returns: float) -> list[Event]:
-    """Purchases of three months, some of them days late."""
+    """Return purchases of three months, some of them days late."""
     messages = purchases(seed, customers, items, events, repeats=0.4, heavy=0.1, returns=returns)
     late = random.Random(seed)
     in_order = map(as_event, messages)
@@ -190,7 +190,7 @@ def seeded(seed: int, *, customers: int, items: int, events: int, returns: float
 
 
 def build(events: Sequence[Event], *, list_length: int = 100, gone: int = 3) -> World:
-    """Most of the events, the best sellers taken away; then the others, so that lists are of two moments."""
+    """Apply most events, take the best sellers away, and apply the rest, so that lists are of two moments."""
     settings = CountingSettings(window=20, list_length=list_length, score_tolerance=0.02)
     run, related = Run.new(settings, partitions=2), RelatedLists(list_length)
     catalogue = Catalogue()
@@ -199,7 +199,7 @@ def build(events: Sequence[Event], *, list_length: int = 100, gone: int = 3) -> 
     world.apply(events[:some])
     world.take_away(item for item, _ in world.log.recent().most_common(gone))
     for item in world.lists:
-        if int(item.removeprefix("i")) % 7:  # not known of the others
+        if int(item.removeprefix("i")) % 7:  # unknown for the others
             world.groups[item] = f"category {len(item)} {item[-1]}", f"brand {item[-2:]}"
             catalogue.put(item, *world.groups[item], None)
     world.run.apply(events[some:])
@@ -213,7 +213,7 @@ def build(events: Sequence[Event], *, list_length: int = 100, gone: int = 3) -> 
 
 @lru_cache(maxsize=2)
 def world_of(name: str) -> World:
-    """One of WORLDS; tests that change it build their own."""
+    """Return one of WORLDS; tests that change it must build their own."""
     return build(events_of(name), list_length=40 if name == "shop" else 100)
 
 
@@ -221,5 +221,5 @@ WORLDS = ("shop", "real")
 
 
 def as_of(value: float, then_ms: int, now_ms: int) -> float:
-    """F of a moment, decayed to another one."""
+    """Return F of one moment, decayed to another one."""
     return value * math.exp((then_ms // 60_000 - now_ms // 60_000) / (30 * 24 * 60))

@@ -1,4 +1,4 @@
-"""A Kafka with a published shop, and the server over it: one for all tests of this folder."""
+"""A Kafka with a published shop and the server over it, shared by all tests of this folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def get(url: str) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and headers."""
+    """Return status, body and headers."""
     try:
         with _opener.open(url, timeout=20) as answer:
             return answer.status, answer.read(), dict(answer.headers)
@@ -33,7 +33,7 @@ def get(url: str) -> tuple[int, bytes, dict[str, str]]:
 
 @dataclass
 class Shop:
-    """The running server, and what it is made of."""
+    """The running server and its parts."""
 
     bootstrap: str
     address: str
@@ -41,13 +41,13 @@ class Shop:
     producer: KafkaProducer
 
     def ask(self, path: str, **parameters: Any) -> Any:
-        """The JSON of an answer that must be good."""
+        """Return the JSON of an answer whose status must be 200."""
         status, reported = self.ask_any(path, **parameters)
         assert status == 200, reported
         return reported
 
     def ask_any(self, path: str, **parameters: Any) -> tuple[int, Any]:
-        """Status and JSON of any answer."""
+        """Return status and JSON of any answer."""
         status, body, headers = get(f"{self.address}{path}?{urllib.parse.urlencode(parameters, doseq=True)}")
         assert headers["Content-Type"].startswith("application/json"), body
         return status, json.loads(body)
@@ -57,12 +57,12 @@ class Shop:
         sent = [self.producer.send(m.topic, key=m.key.encode(), value=m.value) for m in messages]
         self.producer.flush()
         for future in sent:
-            future.get(0)  # raises what failed
+            future.get(0)  # raises the error of a failed send
 
 
 @pytest.fixture(scope="session")
 def kafka_of_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    """A Kafka with all topics."""
+    """Return a Kafka with all topics."""
     from streams.broker.embedded import EmbeddedKafka
     from streams.broker.topics_admin import create_topics
     from streams.kinds import topics_of
@@ -77,7 +77,7 @@ def kafka_of_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
 
 @pytest.fixture(scope="session")
 def shop(kafka_of_shop: EmbeddedKafka) -> Iterator[Shop]:
-    """The shop of tests/serving/shop.py, published and served."""
+    """Publish and serve the shop of tests/serving/shop.py."""
     from kafka import KafkaProducer
 
     from serving.server import Server, ServerThread
@@ -102,7 +102,7 @@ def shop(kafka_of_shop: EmbeddedKafka) -> Iterator[Shop]:
 
 @pytest.fixture(scope="session")
 def selling(shop: Shop) -> Iterator[Shop]:
-    """The same shop on a page that sells, as a demo's does."""
+    """Serve the same shop on a page that sells, like the page of a demo."""
     from serving.server import Server, ServerThread
     from streams.kinds import LISTED
     from tests.streams.pipeline import until

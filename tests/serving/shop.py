@@ -1,4 +1,4 @@
-"""A small shop as it is published, and a recommender that answers; by hand, so that every number is known."""
+"""A small shop's messages, and a recommender that answers, written by hand so that every number is known."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def reports(answers: str) -> Iterator[Message]:
 
 
 def messages(answers: str) -> Iterator[Message]:
-    """Everything; processes that are asked answer at an address."""
+    """Return all records; processes that can be asked answer at the address."""
     yield from catalogue()
     yield from reports(answers)
     yield a_list(BOUGHT, "tea", 41, "milk", "jam", "unlisted")
@@ -152,7 +152,7 @@ class FakeRecommender:
     """Answers POST /recommendations as a recommender would, in a thread; `asked` has the questions. It
     answers for a worker, too, what ann has and what goes with tea by raw counts.
 
-    `strangers` are customers who have nothing in its partitions.
+    `strangers` are customers who are unknown in its partitions.
     """
 
     def __init__(self, *strangers: str) -> None:

@@ -1,4 +1,4 @@
-"""The API over a real Kafka with hand-made messages."""
+"""Tests of the API over a real Kafka with hand-made messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_related(shop: Shop) -> None:
     assert (then_bought["buyers"], then_bought["related"][0]["item_id"]) == (12, "milk")
     assert shop.ask("/api/search", kind="watched-bought", q="tea")["items"][0]["buyers"] == 12
     assert shop.ask("/api/related/a%2Fb%20c")["title"] == "Odd Ünit jam"
-    assert shop.ask("/api/related/bread")["related"] == []  # in the catalogue, with no list
+    assert shop.ask("/api/related/bread")["related"] == []  # this item is in the catalogue and has no list
 
 
 ODD_IDS = (
@@ -135,7 +135,7 @@ def test_computed_now_asks_the_owner(shop: Shop) -> None:
         ("odd", 503, "its answer is not understood"),
     ],
 )
-def test_what_the_owner_does_not_answer(shop: Shop, customer: str, status: int, what: str) -> None:
+def test_an_owner_that_does_not_answer(shop: Shop, customer: str, status: int, what: str) -> None:
     found, published = shop.ask_any(f"/api/recommend/{customer}")
     assert found == status
     assert published["what"].startswith(what)
@@ -152,7 +152,7 @@ def test_a_history_is_its_workers(shop: Shop) -> None:
     status, refused = shop.ask_any("/api/history/a%2Fb%20c")
     assert (status, refused["what"]) == (404, "nobody is known as 'a/b c'")
     assert {"path": "/customers/a%2Fb%20c?kind=bought"} in shop.recommender.asked
-    status, refused = shop.ask_any("/api/history/ann", kind="watched")  # whose worker is away
+    status, refused = shop.ask_any("/api/history/ann", kind="watched")  # its worker is away
     assert (status, refused["where"]) == (503, "the worker at http://worker")
 
 
@@ -177,7 +177,7 @@ def test_quality_experiments_and_learner(shop: Shop) -> None:
 def test_status(shop: Shop) -> None:
     published = until(lambda: (t := shop.ask("/api/status"))["tasks"][0]["end"] is not None and t, "the ends")
     tasks = {t["task"]: t for t in published["tasks"]}
-    assert len(tasks) == 14 + 4  # of workers, and of recommenders
+    assert len(tasks) == 14 + 4  # those of workers, and those of recommenders
     assert tasks["items-0"]["end"] + tasks["items-1"]["end"] == 6
     assert (tasks["watches-0"]["lag"], tasks["watches-0"]["unlisted"]) == (0, None)
     assert tasks["watches-0"]["latency_p99_ms"] is None
@@ -197,7 +197,7 @@ def test_status(shop: Shop) -> None:
     }  # fmt: skip
 
 
-def test_what_is_published_later_is_seen(shop: Shop) -> None:
+def test_later_records_are_seen(shop: Shop) -> None:
     shop.publish([made.a_list(BOUGHT, "new", 5, "milk")])
     until(lambda: shop.ask_any("/api/related/new")[0] == 200, "the new list")
     shop.publish([Message(BOUGHT.lists.name, "new", None)])

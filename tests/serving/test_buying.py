@@ -1,4 +1,4 @@
-"""Buying on the page of a demo."""
+"""Tests of buying on the page of a demo."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def order(shop: Shop, content: Any, **headers: str) -> tuple[int, Any]:
             return error.code, json.load(error)
 
 
-def test_what_is_bought_is_published_as_any_purchase(selling: Shop) -> None:
+def test_a_purchase_on_the_page_is_published_as_any_purchase(selling: Shop) -> None:
     assert selling.ask("/api/status")["can_buy"] is True
     bought = {"customer_id": WHO, "item_id": "a/b c"}
     offsets = []
@@ -54,7 +54,7 @@ def test_what_is_bought_is_published_as_any_purchase(selling: Shop) -> None:
     assert [record.key.decode() for record in records] == [WHO] * 2
     assert {event.customer_id for event in events} == {WHO}
     assert {(event.item_id, event.timestamp, event.type) for event in events} == {("a/b c", NOW_MS, None)}
-    assert len({event.event_id for event in events}) == 2  # else the second would count for nothing
+    assert len({event.event_id for event in events}) == 2  # otherwise the second purchase would not count
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_is_bought_is_published_as_any_purchase(selling: Shop) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_refused(
+def test_bad_orders_are_refused(
     selling: Shop, content: Any, headers: dict[str, str], status: int, what: str
 ) -> None:
     found, answer = order(selling, content, **headers)

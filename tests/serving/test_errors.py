@@ -1,4 +1,4 @@
-"""What is wrong with a question is said: what, where, and what to do."""
+"""Errors of a question say what is wrong, where, and what to do."""
 
 from __future__ import annotations
 

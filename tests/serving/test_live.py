@@ -1,4 +1,4 @@
-"""`/api/live`: pulses, what is watched, and who reads too slowly."""
+"""Tests of `/api/live`: pulses, changes of what is watched, and listeners that are too slow."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_pulse_is_rates_of_the_last_seconds() -> None:
 
 
 async def serve(model: ReadModel, ask: Callable[[Live, str], Awaitable[None]]) -> None:
-    """Serve a `Live` without its clock: a test ticks."""
+    """Serve a `Live` without its clock; the test makes it tick."""
     beat = Live(model)
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -92,7 +92,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def heard(answer: aiohttp.ClientResponse) -> tuple[str, Any]:
+async def next_event(answer: aiohttp.ClientResponse) -> tuple[str, Any]:
     fields: dict[str, str] = {}
     async with asyncio.timeout(60):
         while line := (await answer.content.readline()).decode().rstrip("\n"):
@@ -104,7 +104,7 @@ async def heard(answer: aiohttp.ClientResponse) -> tuple[str, Any]:
     return fields["event"], content
 
 
-def test_many_listeners_cost_one_encoding_and_hear_what_they_watch() -> None:
+def test_many_listeners_cost_one_encoding_and_get_what_they_watch() -> None:
     model = model_with(*made.catalogue())
 
     async def ask(beat: Live, url: str) -> None:
@@ -115,7 +115,7 @@ def test_many_listeners_cost_one_encoding_and_hear_what_they_watch() -> None:
             answers = await asyncio.gather(*(session.get(url, params=question) for question in questions))
             await until(lambda: beat.listeners == LISTENERS)
             assert {answer.headers["Content-Type"] for answer in answers} == {"text/event-stream"}
-            for event, content in await asyncio.gather(*map(heard, answers)):
+            for event, content in await asyncio.gather(*map(next_event, answers)):
                 assert (event, [pulse["at_ms"] for pulse in content]) == ("history", [1000])
             for message in (
                 made.a_list(BOUGHT, "tea", 41, "milk", "jam"), made.a_list(BOUGHT, "jam", 2, "tea"),
@@ -124,8 +124,9 @@ def test_many_listeners_cost_one_encoding_and_hear_what_they_watch() -> None:
                 model.take(message.topic, message.key.encode(), message.value, 0)
             before = beat.encoded
             beat.tick(2.0, 2.0)
-            assert beat.encoded - before == 3  # the pulse, tea and ann; neither jam nor bob is watched
-            for event, content in await asyncio.gather(*map(heard, answers)):
+            # this is the pulse, tea and ann; neither jam nor bob is watched
+            assert beat.encoded - before == 3
+            for event, content in await asyncio.gather(*map(next_event, answers)):
                 assert (event, content["at_ms"]) == ("pulse", 2000)
                 changed = [item["item_id"] for item in content["changed"]["bought"]]
                 assert changed == ["tea", "jam"]
@@ -134,11 +135,11 @@ def test_many_listeners_cost_one_encoding_and_hear_what_they_watch() -> None:
                     "jam",
                 ]
             for event in ("item", "customer"):
-                for name, content in await asyncio.gather(*map(heard, answers[1::2])):
+                for name, content in await asyncio.gather(*map(next_event, answers[1::2])):
                     assert (name, content["kind"]) == (event, "bought")
                     assert content[f"{event}_id"] == {"item": "tea", "customer": "ann"}[event]
             beat.tick(3.0, 3.0)
-            for _, content in await asyncio.gather(*map(heard, answers)):
+            for _, content in await asyncio.gather(*map(next_event, answers)):
                 assert content["changed"] == {"bought": [], "watched": []}
             for answer in answers:
                 answer.close()
@@ -165,12 +166,12 @@ def test_a_slow_listener_is_dropped_with_a_word_and_nobody_else_waits(
         async with aiohttp.ClientSession() as session:
             slow, quick = await session.get(url), await session.get(url)
             await until(lambda: beat.listeners == 2)
-            await heard(quick)
+            await next_event(quick)
             sent = 0
             while beat.listeners == 2:
                 sent += 1
                 beat.tick(float(sent), float(sent))
-                assert (await heard(quick))[0] == "pulse"
+                assert (await next_event(quick))[0] == "pulse"
                 assert sent < 2_000
             assert sent > live.WAITING
             everything = (await slow.content.read()).decode()
@@ -179,13 +180,13 @@ def test_a_slow_listener_is_dropped_with_a_word_and_nobody_else_waits(
             )
             assert everything.count("event: pulse") < sent
             beat.tick(0.0, 1e3)
-            assert (await heard(quick))[0] == "pulse"
+            assert (await next_event(quick))[0] == "pulse"
             quick.close()
 
     asyncio.run(serve(model, ask))
 
 
-def test_the_last_word_when_the_server_stops_and_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_event_when_the_server_stops_and_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_with()
 
     async def main() -> None:
@@ -194,7 +195,7 @@ def test_the_last_word_when_the_server_stops_and_what_is_refused(monkeypatch: py
 
             async def ask(beat: Live, url: str) -> None:
                 lasting.append(await session.get(url))
-                await heard(lasting[0])
+                await next_event(lasting[0])
                 monkeypatch.setattr(live, "LISTENERS", 1)
                 with pytest.raises(ApiError, match="1 listen already"):
                     await beat.listen(None, Watched("bought", frozenset(), frozenset()))  # type: ignore[arg-type]
@@ -204,25 +205,25 @@ def test_the_last_word_when_the_server_stops_and_what_is_refused(monkeypatch: py
                     await beat.listen(None, many)  # type: ignore[arg-type]
 
             await serve(model, ask)
-            assert await heard(lasting[0]) == ("dropped", live.STOPPING)
+            assert await next_event(lasting[0]) == ("dropped", live.STOPPING)
             assert await lasting[0].content.read() == b""
 
     asyncio.run(main())
 
 
-def test_who_has_heard_some_gets_what_is_newer_and_the_story_so_far() -> None:
+def test_a_returning_listener_gets_newer_pulses_and_the_story_so_far() -> None:
     async def ask(beat: Live, url: str) -> None:
         for at_s in (1.0, 2.0, 3.0):
             beat.tick(at_s, at_s)
         beat.add_step("The first", "shop")
         async with aiohttp.ClientSession() as session:
             answer = await session.get(url, params={"since": "1000"})
-            event, content = await heard(answer)
+            event, content = await next_event(answer)
             assert (event, [pulse["at_ms"] for pulse in content]) == ("history", [2000, 3000])
-            assert await heard(answer) == ("story", [{"title": "The first", "link": "shop"}])
+            assert await next_event(answer) == ("story", [{"title": "The first", "link": "shop"}])
             await until(lambda: beat.listeners == 1)
             beat.add_step("The second", "quality")
-            event, content = await heard(answer)
+            event, content = await next_event(answer)
             assert (event, [step["title"] for step in content]) == ("story", ["The first", "The second"])
             answer.close()
 
@@ -266,18 +267,18 @@ def test_it_is_served(shop: Shop) -> None:
             aiohttp.ClientSession() as session,
             session.get(f"{shop.address}/api/live", params={"kind": "watched", "item": "tea"}) as answer,
         ):
-            assert (await heard(answer))[0] == "history"
-            event, content = await heard(answer)
+            assert (await next_event(answer))[0] == "history"
+            event, content = await next_event(answer)
             assert (event, content["ready"]) == ("pulse", True)
             assert [of["kind"] for of in content["kinds"]] == ["bought", "watched", "watched-bought"]
             since = content["at_ms"]
             shop.publish([made.a_list(WATCHED, "tea", 8, "bread", "milk")])
-            while (last := await heard(answer))[0] != "item":
+            while (last := await next_event(answer))[0] != "item":
                 pass
             assert last[1] == {"kind": "watched", "item_id": "tea"}
             for query, headers in ((f"?since={since}", {}), ("?since=1", {"Last-Event-ID": str(since)})):
                 async with session.get(f"{shop.address}/api/live{query}", headers=headers) as again:
-                    event, content = await heard(again)
+                    event, content = await next_event(again)
                     assert event == "history"
                     assert content
                     assert min(pulse["at_ms"] for pulse in content) > since

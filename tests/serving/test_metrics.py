@@ -1,4 +1,4 @@
-"""/metrics as Prometheus reads it."""
+"""Tests of `/metrics` as Prometheus reads it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def test_prometheus_reads_the_metrics(shop: Shop) -> None:
     assert found["alsobought_task_latency_p50_seconds", "purchases-0"] == 0.04
     assert found["alsobought_task_model_version", "recommender/purchases-0"] == 12
     assert found["alsobought_task_recommended_offset", "recommender/watches-1"] == 6
-    assert len(families["alsobought_task_recommended_offset"].samples) == 4  # of no worker
-    assert families["alsobought_task_latency_p99_seconds"].samples == []  # unknown: left out, not -1
+    assert len(families["alsobought_task_recommended_offset"].samples) == 4  # this belongs to no worker
+    # an unknown value is left out and not -1
+    assert families["alsobought_task_latency_p99_seconds"].samples == []
     assert families["alsobought_task_listed_offset"].samples == []
     assert found["alsobought_task_lag", "watches-0"] == 0
     assert found["alsobought_quality_cases_total", "", "bought", "ours"] == 200

@@ -1,4 +1,4 @@
-"""Asking the recommender that has a customer, wherever a producer has put the customer's events."""
+"""Tests of asking the recommender that has a customer, in whichever partition the events are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUESTION: dict[str, object] = {"kind": None, "k": 3, "shelf": "all", "profile": 
 
 @pytest.fixture
 def recommenders() -> Iterator[list[FakeRecommender]]:
-    """One for each partition, that of the customer's id first."""
+    """Start a recommender for each partition, that of the customer's id first."""
     some = [FakeRecommender() for _ in range(PARTITIONS)]
     yield some
     for recommender in some:
@@ -32,7 +32,7 @@ def recommenders() -> Iterator[list[FakeRecommender]]:
 
 
 def ask(addresses: list[str]) -> Recommendations | None:
-    """The answer, where these hold the partitions from the customer's on."""
+    """Return the answer when these hold the partitions, beginning with the customer's."""
     model = ReadModel(LISTED)
     for n, address in enumerate(addresses):
         task = f"{REPORTED}{PURCHASES.name}-{(OWN + n) % PARTITIONS}"
@@ -48,7 +48,7 @@ def ask(addresses: list[str]) -> Recommendations | None:
     return asyncio.run(main())
 
 
-def test_who_is_known_where_the_id_belongs_is_asked_about_there_alone(
+def test_a_known_customer_is_looked_for_only_in_the_ids_partition(
     recommenders: list[FakeRecommender],
 ) -> None:
     published = ask([recommender.address for recommender in recommenders])
@@ -57,7 +57,7 @@ def test_who_is_known_where_the_id_belongs_is_asked_about_there_alone(
     assert [len(recommender.asked) for recommender in recommenders] == [1, 0, 0]
 
 
-def test_who_is_not_known_there_is_asked_about_everywhere(recommenders: list[FakeRecommender]) -> None:
+def test_a_customer_unknown_there_is_looked_for_everywhere(recommenders: list[FakeRecommender]) -> None:
     own, other, _ = recommenders
     own.strangers = other.strangers = (CUSTOMER,)
     published = ask([recommender.address for recommender in recommenders])
@@ -66,7 +66,7 @@ def test_who_is_not_known_there_is_asked_about_everywhere(recommenders: list[Fak
     assert here == [[False], [True], [True]]
 
 
-def test_whom_nobody_knows_the_own_recommender_answers_for_also_if_others_are_away(
+def test_the_own_recommender_answers_for_unknown_customers_even_if_others_are_away(
     recommenders: list[FakeRecommender],
 ) -> None:
     for recommender in recommenders:

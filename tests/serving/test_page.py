@@ -1,4 +1,4 @@
-"""The page in a real browser: chromium without a window, as `.ci/run` installs it, driven by Playwright."""
+"""Tests of the page in a real browser: headless chromium, as `.ci/run` installs it, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Browser:
-    """Shows pages until they have all they ask for."""
+    """A browser that shows pages until they have everything that they ask for."""
 
     def __init__(self, playwright: Playwright) -> None:
         assert CHROMIUM is not None
@@ -44,7 +44,7 @@ class Browser:
 
     @contextlib.contextmanager
     def page(self, url: str, **options: Any) -> Iterator[Page]:
-        """A page in a window of its own, closed in the end; what goes wrong in it is in `errors`."""
+        """Open a page in a window of its own, and close it at the end; `errors` has what went wrong in it."""
         context = self._chromium.new_context(**{"viewport": DESKTOP, **options})
         context.set_default_timeout(WAIT_MS)
         try:
@@ -62,7 +62,7 @@ class Browser:
             context.close()
 
     def settle(self, page: Page, asked: set[Any]) -> None:
-        """Wait until nothing is asked but the stream that has no end, and all is shown."""
+        """Wait until no request but the endless stream is under way, and everything is shown."""
         quiet = 0
         while quiet < 5:
             page.wait_for_timeout(40)
@@ -70,16 +70,16 @@ class Browser:
             quiet = 0 if waiting or page.locator(".loading").count() else quiet + 1
 
     def html(self, url: str) -> str:
-        """The document as it is in the end."""
+        """Return the final document."""
         with self.page(url) as page:
             return page.content()
 
     def text(self, url: str) -> str:
-        """What is to be read in it."""
+        """Return the visible text."""
         return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", self.html(url))))
 
     def close(self) -> None:
-        """Close it."""
+        """Close the browser."""
         self._chromium.close()
 
 
@@ -95,14 +95,14 @@ def browser() -> Iterator[Browser]:
 def _nothing_goes_wrong(browser: Browser) -> Iterator[None]:
     browser.errors.clear()
     yield
-    # the browser itself reports what an answer of 404 or 503 is; the page shows it
+    # the browser itself reports answers of 404 or 503, and the page shows them
     assert [error for error in browser.errors if not error.startswith("Failed to load resource")] == []
 
 
-def test_an_item_and_what_goes_with_it(shop: Shop, browser: Browser) -> None:
+def test_an_item_and_its_related_items(shop: Shop, browser: Browser) -> None:
     html = browser.html(f"{shop.address}/#items?q=tea&item=tea")
     assert "<title>Items · alsobought</title>" in html
-    assert "<img src=x" not in html  # the title of the tea, which is no markup
+    assert "<img src=x" not in html  # the title of the tea, shown as text and not as markup
     assert "&lt;img src=x onerror=" in html
     text = browser.text(f"{shop.address}/#items?item=tea")
     assert f"{NASTY} tea · drinks · Assam & Co · 0.50 · 41 customers" in text
@@ -142,7 +142,7 @@ def test_a_customer_and_why(shop: Shop, browser: Browser) -> None:
     assert "nothing is published for customer 'no<b>ody'" in nobody
 
 
-def test_quality_experiments_and_what_was_learnt(shop: Shop, browser: Browser) -> None:
+def test_quality_experiments_and_learnt_weights(shop: Shop, browser: Browser) -> None:
     html = browser.html(f"{shop.address}/#quality")
     chart = html[html.index("<svg") : html.index("</svg>")]
     assert len(re.findall(r'<path class="series', chart)) == 2  # ours and bestsellers: two days each
@@ -171,11 +171,12 @@ def test_partitions_and_the_other_kind(shop: Shop, browser: Browser) -> None:
     assert "1 Wholemeal bread" in browser.text(f"{shop.address}/#items?kind=watched&item=tea")
 
 
-def test_what_was_watched_and_then_bought(shop: Shop, browser: Browser) -> None:
+def test_watched_and_then_bought(shop: Shop, browser: Browser) -> None:
     text = browser.text(f"{shop.address}/#items?kind=watched-bought&item=tea")
     assert "12 customers" in text
     assert re.search(r"then bought.* 1 Milk, 1 l", text, re.IGNORECASE)
-    assert "1 Milk, 1 l" in browser.text(f"{shop.address}/#bestsellers?kind=watched-bought")  # of purchases
+    # this is about purchases
+    assert "1 Milk, 1 l" in browser.text(f"{shop.address}/#bestsellers?kind=watched-bought")
 
 
 def test_it_opens_on_a_shop_window_that_moves(shop: Shop, browser: Browser) -> None:
@@ -200,7 +201,7 @@ def test_it_opens_on_a_shop_window_that_moves(shop: Shop, browser: Browser) -> N
         expect(page.get_by_role("heading", name="Shop window")).to_be_visible()
 
 
-def test_a_demo_is_told_step_by_step(shop: Shop, browser: Browser) -> None:
+def test_a_demo_is_shown_step_by_step(shop: Shop, browser: Browser) -> None:
     thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0))
     address = thread.start()
     try:
@@ -220,7 +221,7 @@ def test_a_demo_is_told_step_by_step(shop: Shop, browser: Browser) -> None:
         thread.stop()
 
 
-def test_what_changes_in_a_list_is_marked(shop: Shop, browser: Browser) -> None:
+def test_changes_in_a_list_are_marked(shop: Shop, browser: Browser) -> None:
     with browser.page(f"{shop.address}/#items?item=milk") as page:
         rows = page.locator("section .scroll tbody tr")
         expect(rows).to_have_count(1)
@@ -252,7 +253,7 @@ def test_raw_counts_are_shown_beside_it_on_demand(shop: Shop, browser: Browser) 
         )
         button.click()
         expect(page.locator(".beside")).to_be_hidden()
-        expect(page.get_by_role("button", name="Buy it")).to_have_count(0)  # nothing is sold here
+        expect(page.get_by_role("button", name="Buy it")).to_have_count(0)  # this page does not sell
 
 
 def test_a_visitor_buys_and_sees_the_list_and_the_shelves_move(selling: Shop, browser: Browser) -> None:

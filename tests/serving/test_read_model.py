@@ -1,4 +1,4 @@
-"""The read model without Kafka: records in, what holds out."""
+"""Tests of the read model without Kafka: from records to the state that they give."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def take(model: ReadModel, *messages: Message) -> None:
 
 
 def search(model: ReadModel, of: KindModel, q: str, k: int) -> Any:
-    """What /api/search answers."""
+    """Return the answer of /api/search."""
     return answers.found(model, of, q, asyncio.run(Search(model).find(of, q, k + 1)), k)
 
 
@@ -73,7 +73,7 @@ def test_tombstones_take_back() -> None:
     assert model.refused == 0
 
 
-def test_what_cannot_be_read_changes_nothing() -> None:
+def test_unreadable_messages_change_nothing() -> None:
     odd = [
         Message(BOUGHT.lists.name, "tea", b"{"), Message(BOUGHT.recommendations.name, "ann", b"[]"),
         Message("items", "tea", b'{"title":3}'), Message("quality", "x", b"{}"),
@@ -90,7 +90,7 @@ def test_what_cannot_be_read_changes_nothing() -> None:
 def test_a_profile_is_not_another_customer() -> None:
     bought = model_of().kinds["bought"]
     assert bought.recommendations("ann", "kids") is not None
-    assert bought.recommendations("ann/kids") is None  # the key of that is the same
+    assert bought.recommendations("ann/kids") is None  # it has the same key
 
 
 def test_other_kinds_are_left_out() -> None:
@@ -109,10 +109,10 @@ def test_search_wants_every_word_and_puts_the_most_bought_first() -> None:
     def found(q: str, k: int = 10) -> list[str]:
         return [item["item_id"] for item in search(model, bought, q, k)["items"]]
 
-    assert found("JAM") == ["a/b c", "jam"]  # 3 buyers, none
+    assert found("JAM") == ["a/b c", "jam"]  # these have 3 buyers and none
     assert found("ünit JAM") == ["a/b c"]
     assert found("mil") == ["milk"]
-    assert found("unl") == ["unlisted"]  # counted, not in the catalogue
+    assert found("unl") == ["unlisted"]  # the item is counted, but not in the catalogue
     assert found("") == ["milk", "tea", "a/b c", "unlisted", "bread", "gone", "jam"]
     assert found("nothing at all") == []
     assert search(model, bought, "", 2)["more"] is True
@@ -173,8 +173,8 @@ def test_nothing_is_published_yet() -> None:
 
 
 @pytest.mark.parametrize("value", [None, {"available": False}])
-def test_what_is_hidden_is_offered_nowhere_at_once(value: dict[str, Any] | None) -> None:
-    """Before the lists and recommendations that hold it are published anew."""
+def test_hidden_items_are_offered_nowhere_at_once(value: dict[str, Any] | None) -> None:
+    """This happens before the lists and recommendations that hold it are published anew."""
     message = None if value is None else encode(CatalogueItem(item_id="jam", **value))
     before, model = model_of(), model_of(Message("items", "jam", message))
 

@@ -1,4 +1,4 @@
-"""Searching, against a slow and obvious one."""
+"""The search is compared with a slow and obvious one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def oracle(titles: dict[str, str], buyers: dict[str, int], q: str, k: int) -> li
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_it_finds_what_the_oracle_finds(seed: int) -> None:
+def test_it_finds_the_same_as_the_oracle(seed: int) -> None:
     draw = random.Random(seed)
     names = [draw.choice(["i", "é", "日", "z z"]) + str(draw.randrange(90)) for _ in range(120)]
     titles = {name: " ".join(draw.choices(WORDS, k=draw.randrange(5))) for name in names[:80]}
@@ -56,7 +56,7 @@ def take(model: ReadModel, *messages: Message) -> None:
         model.take(topic, key.encode(), value, 0)
 
 
-def test_what_has_changed_is_found_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_found_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
     model = ReadModel(BUILT_IN)
     take(model, *catalogue())
     bought = model.kinds["bought"]
@@ -65,7 +65,7 @@ def test_what_has_changed_is_found_a_moment_later(monkeypatch: pytest.MonkeyPatc
         search = Search(model)
         assert [found.item_id for found in await search.find(bought, "ja", 9)] == ["a/b c", "jam"]
         take(model, a_list(BOUGHT, "jam", 7, "tea"))
-        assert await search.find(bought, "ja", 9) == [("a/b c", 0), ("jam", 7)]  # in the order of before
+        assert await search.find(bought, "ja", 9) == [("a/b c", 0), ("jam", 7)]  # their order is as before
 
         async def until(found: list[tuple[str, int]]) -> None:
             async with asyncio.timeout(60):
@@ -73,7 +73,7 @@ def test_what_has_changed_is_found_a_moment_later(monkeypatch: pytest.MonkeyPatc
                     await asyncio.sleep(0.01)
 
         monkeypatch.setattr(searching, "SOON_S", 0.0)
-        await until([("jam", 7), ("a/b c", 0)])  # the first list is many more than none
+        await until([("jam", 7), ("a/b c", 0)])  # compared with no lists, one list is many more
         take(model, a_list(BOUGHT, "a/b c", 9, "tea"), a_list(BOUGHT, "jaw", 8, "tea"))
         await until([("a/b c", 9), ("jaw", 8), ("jam", 7)])
         take(model, a_list(BOUGHT, "jam", 10, "tea"))

@@ -1,4 +1,4 @@
-"""`alsobought serve` as a user runs it."""
+"""Tests of `alsobought serve` as a user runs it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def test_it_prints_its_address_and_ends_on_a_signal(shop: Shop, how: signal.Sign
         assert address.startswith("http://127.0.0.1:")
         until(lambda: b'"ready":true' in get(f"{address}/api/status")[1], "the read model")
         assert b'"Milk, 1 l"' in get(f"{address}/api/related/tea")[1]
-        assert psutil.Process(process.pid).nice() == min(19, os.nice(0) + NICE)  # workers go first
+        # workers have a higher priority
+        assert psutil.Process(process.pid).nice() == min(19, os.nice(0) + NICE)
         process.send_signal(how)
         assert process.wait(30) == 0
         assert process.stderr.read().splitlines() == [

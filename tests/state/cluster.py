@@ -1,4 +1,4 @@
-"""Machines with stores: steps in random order, crashes among them. A helper of the tests beside this file."""
+"""Machines with stores that take steps in random order, including crashes. A helper of the tests here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARTITIONS = 2
 
 
 class Cluster:
-    """Two customer and two item machines with their logs, steps of which are taken in random order."""
+    """Two customer and two item machines with their logs, which take steps in random order."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Cluster:
         return saver
 
     def run(self) -> None:
-        """Until all is applied."""
+        """Take random steps until everything is applied."""
         while any(
             self.customers[p].position() < len(self.logs[p]) or self.items[p].position() < len(self.deltas[p])
             for p in range(PARTITIONS)
@@ -86,7 +86,7 @@ class Cluster:
             items = self.items[p].machine
             for position in range(items.position, min(len(self.deltas[p]), items.position + 5)):
                 items.apply(decode(self.deltas[p][position]), position)
-            if self.rng.random() < 0.3:  # after a crash others know more for a while
+            if self.rng.random() < 0.3:  # after a crash, other machines know more for a while
                 self.sharing.share()
             if self.rng.random() < 0.3:
                 items.rank(np.arange(items.row_count))
@@ -111,7 +111,7 @@ class Cluster:
             self.items[p].machine.budget_bytes = self.rng.choice(self.budgets)
 
     def check(self, events: list[Event]) -> None:
-        """Everything is the oracle's."""
+        """Check that everything equals the oracle."""
         oracle = Oracle(self.settings.window, partition_of=self.partition_of).feed(events)
         self.sharing.share()
         check_histories([saver.machine for saver in self.customers], self.partition_of, oracle)

@@ -1,4 +1,4 @@
-"""Machines run in process over a log, and held against the oracle. Helpers of the tests beside this file."""
+"""Machines that run in process over a log, and are compared with the oracle. Helpers of the tests here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START_MS = 1_480_000_000_000
 
 
 def hashed(partitions: int) -> Callable[[str], int]:
-    """A partitioner by id."""
+    """Return the partition of an id."""
     return lambda name: zlib.crc32(name.encode()) % partitions
 
 
@@ -33,7 +33,7 @@ def shop(
     seed: int, events: int, customers: int, items: int, *,
     returns: float = 0.1, duplicates: float = 0.05, forgets: float = 0.005, late_ms: int = 100_000_000,
 ) -> list[Event]:  # fmt: skip
-    """Purchases of everything at once: heavy buyers, repeats, late events, returns that are not owned."""
+    """Return purchases with all irregularities: heavy buyers, repeats, late events, refused returns."""
     rng = random.Random(seed)
     made: list[Event] = []
     now = START_MS
@@ -69,7 +69,7 @@ def shop(
 
 @dataclass
 class Run:
-    """Customer machines by source partition, item machines by item partition."""
+    """Customer machines by source partition, and item machines by item partition."""
 
     customers: list[CustomerMachine]
     items: list[ItemMachine]
@@ -82,7 +82,7 @@ class Run:
         events: Sequence[Event], settings: CountingSettings, *,
         partitions: int = 1, sources: int = 1, chunk: int = 500,
     ) -> Run:  # fmt: skip
-        """All events applied, every message through its bytes."""
+        """Return a run that has applied all events, with every message encoded and decoded."""
         run = Run.new(settings, partitions, sources)
         for start in range(0, len(events), chunk):
             run.apply(events[start : start + chunk])
@@ -90,7 +90,7 @@ class Run:
 
     @staticmethod
     def new(settings: CountingSettings, partitions: int = 1, sources: int = 1) -> Run:
-        """Empty machines."""
+        """Return a run with empty machines."""
         partition_of = hashed(partitions)
         items = [ItemMachine(settings, p) for p in range(partitions)]
         return Run(
@@ -102,7 +102,7 @@ class Run:
         )
 
     def apply(self, events: Sequence[Event]) -> None:
-        """Apply events, each at its source partition, then what follows; and have all machines share."""
+        """Apply events at their source partitions, then the messages that follow; let all machines share."""
         for number, machine in enumerate(self.customers):
             own = [e for e in events if self.source_of(e.customer_id) == number]
             for partition, messages in enumerate(machine.apply(machine.batch(own)).deltas):
@@ -114,7 +114,7 @@ class Run:
 def check_histories(
     machines: Sequence[CustomerMachine], source_of: Callable[[str], int], oracle: Oracle
 ) -> None:
-    """Every customer's history is the oracle's."""
+    """Check that every customer's history equals the oracle's."""
     for customer, expected in oracle.histories.items():
         found = machines[source_of(customer)].history(customer)
         assert [(b.item_id, b.quantity, b.first_ms, b.last_ms) for b in found] == [
@@ -128,9 +128,10 @@ def check_histories(
 def check_counts(
     machines: Sequence[ItemMachine], partition_of: Callable[[str], int], oracle: Oracle, f_error: float = 1e-9
 ) -> None:  # fmt: skip
-    """Every count of every item machine is the oracle's, and what it knows of others; F but for an error.
+    """Check that every count of every item machine, and what it knows about others, equals the oracle; F
+    nearly.
 
-    All have shared what they counted.
+    All machines must have shared what they counted.
     """
     buyers, recent, sizes = oracle.buyers(), oracle.recent(), oracle.sizes()
     after, decayed, watermark_ms = oracle.after(), oracle.decayed(), oracle.watermark_ms()
@@ -159,7 +160,7 @@ def check_counts(
             assert p.repeats[number].tolist() == all_repeats[name], name
             for day in range(newest - DAYS + 1, newest + 1):
                 assert p.days[number, day % DAYS] == by_day[name, day], (name, day)
-            neighbours = machine.neighbours(row)  # brings the row in, if it is not in memory
+            neighbours = machine.neighbours(row)  # this loads the row, if it is not in memory
             expected = np.zeros_like(tables.sizes[row])
             for size, count in sizes[name].items():
                 expected[0, machine.cells.of_size[size]] += count
@@ -175,7 +176,7 @@ def check_counts(
 
 
 def check_sellers(machines: Sequence[ItemMachine], oracle: Oracle) -> None:
-    """Bestsellers and trending items by what all say are the oracle's, of those that can be bought."""
+    """Check that bestsellers and trending items, from what all machines share, equal the oracle's."""
     view, lists = all_popularity(machines), Bestsellers()
     hidden = {
         name for machine in machines for number, name in enumerate(machine.items)
@@ -195,7 +196,7 @@ def check_sellers(machines: Sequence[ItemMachine], oracle: Oracle) -> None:
 
 
 def all_popularity(machines: Sequence[ItemMachine]) -> PopularityView[Dictionary]:
-    """What machines have counted of their items, all together."""
+    """Return the popularity that all machines together have counted."""
     view = PopularityView(Dictionary())
     view.move_on(max(machine.watermark_ms for machine in machines))
     for machine in machines:

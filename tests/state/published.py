@@ -1,4 +1,4 @@
-"""Logs in which sources were published more than once. A helper of the tests beside this file."""
+"""Logs in which sources were published more than once. A helper of the tests in this folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ NAMES = ("2026-11.csv", "till", "Grüße")
 
 
 def published(rng: random.Random, events: list[Event]) -> list[Event]:
-    """Each event of one of three sources, or of none; sources come in between one another, and then again.
+    """Return events of three sources, or of none; the sources are interleaved, and then come again.
 
-    Second publications are whole or broken off, and may run beside the first.
+    Second publications are complete or interrupted, and may run beside the first.
     """
     of: dict[str | None, list[Event]] = {name: [] for name in (*NAMES, None)}
     for event in events:
@@ -41,7 +41,7 @@ def published(rng: random.Random, events: list[Event]) -> list[Event]:
 
 
 def first_deliveries(log: list[Event]) -> list[Event]:
-    """What counts of a log: each event of a source where it is met first, as if it had no source."""
+    """Return what counts of a log: each event of a source where it first occurs, as if it had no source."""
     met: set[tuple[str, int]] = set()
     kept = []
     for event in log:

@@ -20,7 +20,7 @@ MINUTE = 25_000_000
 def _oracle(
     pairs: list[tuple[int, int, int]], capacity: int
 ) -> tuple[dict[int, tuple[int, int, float]], int, float]:
-    """Entries, how many were dropped, and the largest F dropped."""
+    """Return the entries, how many were dropped, and the largest F that was dropped."""
     entries: dict[int, tuple[int, int, float]] = {}
     dropped, lost = 0, 0.0
     for neighbour, after, minute in pairs:
@@ -51,10 +51,10 @@ def test_a_full_row_drops_its_least(capacity: int, neighbours: int) -> None:
     assert dropped > 0
     assert rows.heads[0, rw.DROPPED] == dropped
     assert rows.heads_f[0, rw.LOST] == lost
-    assert rows.heads[0, rw.MASS] == len(pairs)  # what was dropped still counts in the sum
+    assert rows.heads[0, rw.MASS] == len(pairs)  # dropped entries still count in the sum
 
 
-def test_counts_of_what_was_never_dropped_stay_exact() -> None:
+def test_counts_of_entries_never_dropped_stay_exact() -> None:
     events = shop(61, 3000, 50, 400, returns=0.0, forgets=0.0)
     small, again = (Run.over(events, CountingSettings(window=5, row_capacity=24)).items[0] for _ in range(2))
     after = Oracle(5).feed(events).after()
@@ -86,7 +86,7 @@ def test_counts_of_what_was_never_dropped_stay_exact() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_was_dropped_and_came_back_is_never_less_than_nothing(seed: int) -> None:
+def test_a_dropped_entry_that_came_back_is_never_negative(seed: int) -> None:
     rng = random.Random(seed)
     rows = rw.new_rows(1)
     added: list[tuple[int, int, int]] = []

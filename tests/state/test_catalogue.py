@@ -1,4 +1,4 @@
-"""The catalogue machine: changes only, saved and loaded."""
+"""Tests of the catalogue machine: it sends only changes, and is saved and loaded."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_empty_store_is_an_empty_catalogue() -> None:
 
 
 def test_a_change_that_was_not_sent_is_sent_again() -> None:
-    """What comes after a message that was lost is dropped, and applied when its source sends both again."""
+    """A message after a lost one is dropped, and is applied when its source sends both again."""
     machine, items = CatalogueMachine(Source(1, 0)), ItemMachine()
     first, second = (
         machine.apply([name], np.zeros(1, np.uint8), end) for name, end in (("tea", 4), ("milk", 9))

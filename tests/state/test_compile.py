@@ -1,4 +1,4 @@
-"""Loads that compile kernels without counting anything."""
+"""Tests of the loads that compile kernels without counting anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A forgotten customer: nothing left in memory or in the store; who comes back is counted anew."""
+"""A forgotten customer leaves nothing in memory or in the store, and is counted anew after coming back."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def traces(raw: bytes) -> list[bytes]:
 
 
 def in_memory(thing: Any, seen: dict[int, Any] | None = None) -> Iterator[bytes]:
-    """Every string and array that a machine holds, as bytes; of arenas their beginning."""
+    """Return every string and array that a machine holds, as bytes; of arenas only the used beginning."""
     seen = {} if seen is None else seen
     if id(thing) in seen:
         return
-    seen[id(thing)] = thing  # held, as a freed one's id goes to another
+    seen[id(thing)] = thing  # the objects are kept, because Python gives a freed object's id to another
     if isinstance(thing, str):
         yield thing.encode()
     elif isinstance(thing, bytes):
@@ -60,7 +60,7 @@ def in_memory(thing: Any, seen: dict[int, Any] | None = None) -> Iterator[bytes]
 
 
 def bought(n: int = 300) -> list[Event]:
-    """Others' purchases, and among them Ann's: so many items that her blocks grow several times."""
+    """Return purchases of others and of Ann, who has so many items that her blocks grow several times."""
     rng = random.Random(1)
     events = shop(1, n, 20, 100, forgets=0.0)
     for item in range(60):
@@ -90,7 +90,7 @@ def test_nothing_is_left_of_a_forgotten_customer(
         saver.shrink()
         saver.step(0.2)
     saver.save_all()
-    assert len(traces(all_bytes(store, tmp_path))) >= 3  # the event's id is nowhere, only its hash
+    assert len(traces(all_bytes(store, tmp_path))) >= 3  # the event's id is stored nowhere, only its hash
     machine.history(ANN)
     assert len({t for raw in in_memory(machine) for t in traces(raw)}) >= 3
     machine.apply(machine.batch([FORGET]))
@@ -140,7 +140,7 @@ def test_forgetting_a_stranger_changes_nothing() -> None:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("budgets", [(None,), (0, 4_000, None)])
 def test_erasures_with_crashes_at_any_moment(seed: int, budgets: tuple[int | None, ...]) -> None:
-    """Few customers, forgotten all the time and back at once: replays find them gone, or gone and back."""
+    """Few customers are forgotten often and come back at once, so replays find them gone, or back again."""
     events = shop(seed, 900, 5, 40, forgets=0.08, returns=0.2, duplicates=0.15)
     stores: dict[str, MemoryStore] = {}
     cluster = Cluster(

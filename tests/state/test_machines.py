@@ -1,4 +1,4 @@
-"""The machines against the oracle, number for number."""
+"""The machines are compared with the oracle, number for number."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_erasing_everybody_leaves_no_count() -> None:
     erased = [Event(f"c{n}", "", START_MS, action=Action.FORGET) for n in range(10)]
     run = Run.over([*events, *erased], CountingSettings(window=7), partitions=2)
     for machine in run.items:
-        machine.take_in()  # what it expected of others' items, too
+        machine.take_in()  # this includes what it expected of others' items
         assert machine.customers == 0
         assert not machine.tables.sizes.any()
         popularity = machine.tables.popularity
@@ -118,12 +118,12 @@ def test_erasing_everybody_leaves_no_count() -> None:
             assert not counts.any()
         assert not popularity.first_days.any()
         assert not popularity.repeats.any()
-        assert not machine.tables.rows.heads[:, 2].any()  # neighbours
-        assert not machine.tables.rows.heads[:, 4:6].any()  # mass, and that of F without what rounding left
+        assert not machine.tables.rows.heads[:, 2].any()  # the number of neighbours
+        assert not machine.tables.rows.heads[:, 4:6].any()  # mass, and the mass of F without rounding errors
         assert all(not machine.related(name) for name in machine.items)
 
 
-def test_outcomes_say_what_became_of_each_event() -> None:
+def test_outcomes_are_those_of_each_event() -> None:
     machine = CustomerMachine()
 
     def event(action: Action, quantity: int = 1, event_id: str | None = None) -> Event:
@@ -161,14 +161,14 @@ def test_messages_again_change_nothing() -> None:
     assert once.purchases == often.purchases
 
 
-def test_what_follows_a_missing_message_is_dropped_until_it_comes() -> None:
+def test_messages_after_a_missing_one_are_dropped_until_it_comes() -> None:
     customers = CustomerMachine(source=Source(0, 3))
     made = [
         customers.apply(customers.batch([Event("ann", name, START_MS)])).deltas[0][0]
         for name in ("tea", "milk", "bread")
     ]
     items = ItemMachine()
-    for message in (made[1], made[0], made[2], made[1]):  # as when sending the first two failed in part
+    for message in (made[1], made[0], made[2], made[1]):  # as if sending the first two had failed in part
         items.apply(message)
     assert items.gaps_seen == 2
     assert [related.item_id for related in items.related("tea")] == ["milk"]
@@ -181,7 +181,7 @@ def test_what_follows_a_missing_message_is_dropped_until_it_comes() -> None:
 
 
 def test_a_log_may_begin_anywhere() -> None:
-    """Where its beginning was cut off, the first message brings the first ids."""
+    """If its beginning was cut off, the first message brings the first ids."""
     customers = CustomerMachine(source=Source(0, 3))
     customers.position = 700
     items = ItemMachine()

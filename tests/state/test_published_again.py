@@ -1,4 +1,4 @@
-"""Sources that are published again: nothing is counted twice, whatever happens in between."""
+"""If sources are published again, nothing is counted twice, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.state.published import NAMES, first_deliveries, published
 
 
 def unnamed(seed: int, events: int, customers: int, items: int) -> list[Event]:
-    """Nothing but their source reveals a second delivery of them."""
+    """Return events without ids, so that only their source reveals a second delivery."""
     made = shop(seed, events, customers, items, duplicates=0.0, returns=0.1, forgets=0.01)
     return [replace(event, event_id=None) for event in made]
 
@@ -39,7 +39,7 @@ def test_a_second_publication_changes_nothing() -> None:
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("budgets", [(None,), (0, 4_000, None)])
 def test_interleaved_sources_with_crashes_at_any_moment(seed: int, budgets: tuple[int | None, ...]) -> None:
-    """Two partitions; erasures, returns and replays in between."""
+    """There are two partitions, with erasures, returns and replays in between."""
     rng = random.Random(seed)
     log = published(rng, unnamed(seed, 1_200, 12, 60))
     stores: dict[str, MemoryStore] = {}
@@ -61,7 +61,7 @@ def test_interleaved_sources_with_crashes_at_any_moment(seed: int, budgets: tupl
         assert {name for name, _, _ in noted} == set(NAMES)
 
 
-def test_who_was_erased_stays_erased_when_the_source_comes_again() -> None:
+def test_an_erased_customer_stays_erased_when_the_source_comes_again() -> None:
     machine = CustomerMachine()
     saver = CustomerSaver(machine, store := MemoryStore())
     bought = [Event("ann", item, START_MS, source="f", sequence=n) for n, item in enumerate(("tea", "milk"))]
@@ -89,7 +89,7 @@ def test_an_event_that_is_refused_or_returned_counts_as_met() -> None:
 
 
 def test_the_newest_sources_are_remembered_wherever_batches_end() -> None:
-    """Compared with a plain list of sources, the one with the newest event last."""
+    """The memory is compared with a plain list of sources, ordered by their newest events."""
     rng = random.Random(3)
     names = [f"s{n}" for n in range(es.MOST_SOURCES + 300)]
     events = [Event("ann", "tea", START_MS, source=name, sequence=5) for name in names]

@@ -1,4 +1,4 @@
-"""The machines against the oracle on a year of real purchases (a slice of it)."""
+"""The machines are compared with the oracle on a slice of a year of real purchases."""
 
 from __future__ import annotations
 

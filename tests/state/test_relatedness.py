@@ -1,4 +1,4 @@
-"""Expected co-purchases: the grid against the formula, the formula against the sum it stands for."""
+"""Expected co-purchases: the grid is compared with the formula, and the formula with the sum over buyers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_formula_is_the_sum_over_buyers(buyers: str) -> None:
 
 
 def test_rare_items_do_not_cancel() -> None:
-    """1 - (1 - P)^m loses every digit for tiny P, and the binomial series errs a million fold."""
+    """For tiny P, 1 - (1 - P)^m loses every digit, and the binomial series errs a million fold."""
     cells = Cells.of(50)
     split = cells.at_nodes(_gathered(cells, np.full(1000, 100)))
     for share in (1e-9, 1e-12, 1e-15):
@@ -104,7 +104,7 @@ def test_as_often_as_chance_has_it_is_not_related() -> None:
 
 
 def test_heavy_buyers_expect_more() -> None:
-    """Two hundred buyers of two items expect less together than twenty with a hundred each."""
+    """Two hundred buyers of two items have a lower expectation than twenty buyers of a hundred each."""
     cells = Cells.of(50)
     light = cells.at_nodes(_gathered(cells, np.full(20, 1)))
     heavy = cells.at_nodes(_gathered(cells, np.full(20, 100)))

@@ -1,4 +1,5 @@
-"""Both machines, their logs and stores, in any interleaving that hypothesis comes upon; then the oracle.
+"""Both machines, their logs and stores run in any interleaving that hypothesis finds, and must equal the
+oracle.
 
 The examples are the same in every run. For a longer search with others:
 `pytest tests/state/test_stateful.py --hypothesis-profile=search`.
@@ -41,7 +42,7 @@ def source_of(customer_id: str) -> int:
 
 
 class Shop(RuleBasedStateMachine):
-    """Purchases by customers' partitions, two of them, and one partition of items."""
+    """A shop with two partitions of customers, and one of items."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +54,7 @@ class Shop(RuleBasedStateMachine):
         self.checkpoints: list[dict[bytes, bytes] | None] = [None] * (SOURCES + 1)
         self.savers: list[Any] = []
         self.ids = count()
-        self.numbers = count()  # of the events of all sources
+        self.numbers = count()  # the number of events of all sources
 
     @initialize(window=st.integers(1, 3), capacity=st.sampled_from([1 << 15, 8]))
     def begin(self, window: int, capacity: int) -> None:
@@ -92,7 +93,7 @@ class Shop(RuleBasedStateMachine):
         data=st.data(), action=st.sampled_from([Action.PURCHASE, Action.RETURN]), quantity=st.integers(1, 3)
     )
     def same_item_again(self, data: st.DataObject, action: Action, quantity: int) -> None:
-        """A repeat, or a return in part or in whole or of more than there is."""
+        """Buy an item again, or return it in part, in whole, or more than there is."""
         before = data.draw(st.sampled_from(self.events))
         if before.item_id:
             self.named(before.customer_id, before.item_id, quantity, action, True)
@@ -105,7 +106,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(source=EVENT_SOURCES, share=SHARES)
     def source_again(self, source: str, share: float) -> None:
-        """A source is published once more, or the beginning of it."""
+        """Publish a source once more, or its beginning."""
         met = dict.fromkeys(event for event in self.events if event.source == source)
         for event in list(met)[: round(share * len(met))]:
             self.log(event)
@@ -137,7 +138,7 @@ class Shop(RuleBasedStateMachine):
     @precondition(lambda self: self.deltas)
     @rule(back=st.integers(1, 5))
     def deltas_twice(self, back: int) -> None:
-        """A source that got no answer sends its message again."""
+        """Send a message again, as a source does that got no answer."""
         self.deltas.append(self.deltas[-min(back, len(self.deltas))])
 
     @rule(item=ITEMS)
@@ -171,7 +172,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, SOURCES), budget=BUDGETS)
     def crash(self, which: int, budget: int | None) -> None:
-        """What was not written is lost."""
+        """Crash: what was not written is lost."""
         self.savers[which] = self.opened(which, budget)
 
     @rule(which=st.integers(0, SOURCES))
@@ -180,7 +181,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, SOURCES), budget=BUDGETS)
     def restore_checkpoint(self, which: int, budget: int | None) -> None:
-        """The log, and the other machines, are where they were."""
+        """Restore a checkpoint; the log and the other machines stay where they are."""
         checkpoint = self.checkpoints[which]
         if checkpoint is not None:
             self.stores[which] = MemoryStore()

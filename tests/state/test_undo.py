@@ -1,4 +1,4 @@
-"""What was returned or erased is in no number any more: bestsellers, trends, popularity, totals, repeats."""
+"""Returned and erased purchases are in no number any more: bestsellers, trends, popularity, repeats."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAY_MS = pop.DAY_MS
 
 
 def case(name: str) -> list[Event]:
-    """The events of a file."""
+    """Return the events of a file."""
     kinds = {"": Action.PURCHASE, "return": Action.RETURN}
     with (CASES / name).open(encoding="utf-8") as file:
         return [
@@ -90,7 +90,7 @@ def test_a_return_in_part_takes_back_nothing_but_the_quantity() -> None:
 
 
 def test_purchases_of_the_same_day_are_taken_back_one_by_one() -> None:
-    """Also more of them than one record of the log counts."""
+    """This holds also for more of them than one record of the log can count."""
     events = [Event("ann", "tea", START_MS + n) for n in range(70_000)]
     events += [Event("bob", "tea", START_MS + n * DAY_MS) for n in range(60)]
     run = Run.over(events, CountingSettings(), chunk=20_000)
@@ -106,7 +106,7 @@ def test_purchases_of_the_same_day_are_taken_back_one_by_one() -> None:
 
 @pytest.mark.parametrize(("seed", "late_days", "step"), [(1, 1, 1), (2, 20, 4), (3, 45, 10), (4, 3, 30)])
 def test_returns_and_erasures_of_months(seed: int, late_days: int, step: int) -> None:
-    """Over many windows, with events that are late by more than one: the days of most are long gone."""
+    """The test covers many windows and events later than one, so most days are long gone."""
     events = [
         replace(e, time_ms=START_MS + step * (e.time_ms - START_MS))
         for e in shop(seed, 3_000, 25, 60, returns=0.25, forgets=0.02, late_ms=late_days * DAY_MS)

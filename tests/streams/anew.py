@@ -1,4 +1,4 @@
-"""A Kafka that other tests had is made as new: starting one takes longer than what most tests do with it."""
+"""Makes a used Kafka empty again, because starting one takes longer than most tests."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ STARTING = {"NotCoordinatorError", "CoordinatorLoadInProgressError", "Coordinato
 
 
 def make_anew(bootstrap: str) -> None:
-    """Delete all groups and topics, and create ours; no process of an earlier test runs any more."""
+    """Delete all groups and topics, and create ours; no process of an earlier test may run any more."""
     with admin_client(bootstrap) as admin:
         until(lambda: _delete_groups(admin), "the end of the groups")
         if topics := [name for name in admin.list_topics() if not name.startswith("__")]:
             admin.delete_topics(topics)
-            # the broker hears of it after the controller: what is still there would not be created
+            # the broker learns of it after the controller; a topic that still exists would not be created
             until(lambda: not {*topics} & {*admin.list_topics()}, "the end of the topics")
     create_topics(bootstrap, TOPICS, PARTITIONS, 1)
 
 
 def _delete_groups(admin: KafkaAdminClient) -> bool:
-    """Delete all groups; whether that is done, which may take a broker that was just started a moment."""
+    """Delete all groups; return whether it is done, which a broker that was just started may delay."""
     groups = [group["group_id"] for group in admin.list_groups()]
     for group, described in admin.describe_groups(groups).items():
-        # one that was killed is a member for some seconds still
+        # a killed process remains a member for some seconds
         dead = [
             MemberToRemove(member["member_id"], member["group_instance_id"])
             for member in described["members"]

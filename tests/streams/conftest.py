@@ -1,4 +1,4 @@
-"""A Kafka that a test has for itself, with all topics, for tests that run whole workers."""
+"""This fixture gives a test that runs whole workers a Kafka of its own, with all topics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes of workers that start at once: forked from one that has imported everything, kernels included.
+"""Worker processes that start at once, forked from a process that has imported everything, kernels included.
 
 A worker takes some seconds of CPU to start, nearly all of it imports and kernels from numba's cache, and the
 tests start more than a hundred.
@@ -37,7 +37,7 @@ class Forked:
     environment
         The whole environment.
     log : Path
-        What it writes to standard output and standard error is appended to this file.
+        Standard output and standard error are appended to this file.
     """
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -53,16 +53,16 @@ class Forked:
 
     @property
     def returncode(self) -> int | None:
-        """The exit code, -N where signal N ended it, None while it runs."""
+        """The exit code: -N if signal N ended the process, None while it runs."""
         return self.poll()
 
     def poll(self) -> int | None:
-        """The exit code, None while it runs."""
+        """Return the exit code, or None while the process runs."""
         with self._looking:  # the code can be read once only
             return self._process.exitcode
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """Wait for its end; returns the exit code.
+        """Wait until the process ends; return the exit code.
 
         Raises
         ------
@@ -74,20 +74,18 @@ class Forked:
         return code
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal, if the process still runs."""
         if self.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # it may end between the two
+            with contextlib.suppress(ProcessLookupError):  # the process may end between the two
                 os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Kill it, if it still runs."""
+        """Kill the process, if it still runs."""
         self.send_signal(signal.SIGKILL)
 
 
 def _run(arguments: list[str], environment: dict[str, str], log: str) -> None:
-    if (
-        sys.platform == "linux"
-    ):  # when the tests are killed, the process that forks ends, and this one with it
+    if sys.platform == "linux":  # when the tests are killed, the forking process ends, and this one with it
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     assert PRELOADED in sys.modules, f"{PRELOADED} was not imported: python -c 'import {PRELOADED}' says why"
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

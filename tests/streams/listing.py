@@ -42,7 +42,7 @@ class Shop:
             await self.worker.open(task)
 
     def bought(self, messages: Sequence[EventMessage], published_ms: float | None = None) -> Chunk:
-        """Purchases that follow, as fetched."""
+        """Return the next purchases, as fetched."""
         start = self.events.position
         records = records_of(messages, start)
         for record in records:
@@ -50,17 +50,17 @@ class Shop:
         return Chunk(EVENTS, start, start + len(records), records)
 
     def deltas(self) -> list[Chunk]:
-        """What the item tasks have not been given yet."""
+        """Return the deltas that the item tasks have not yet got."""
         chunks = [self.worker.deltas(task.tp, task.position) for task in self.items]
         return [chunk for chunk in chunks if chunk.records]
 
     async def count(self, messages: Sequence[EventMessage], published_ms: float | None = None) -> None:
-        """Count purchases: a cycle for them, and one for what follows from them."""
+        """Count purchases, in one cycle, and the deltas that follow, in another."""
         await self.worker.once(self.bought(messages, published_ms))
         await self.worker.once(*self.deltas())
 
     async def ask_to_settle(self) -> list[int]:
-        """Ask every item task to list exactly, as `drain` does; the positions at which they will have."""
+        """Ask every item task to list exactly, as `drain` does; return the positions that they reach."""
         settle = encode_settle(time.time_ns())
         for task in self.items:
             self.worker.outbox.send(Record(task.tp.topic, task.tp.partition, None, settle))
@@ -70,7 +70,7 @@ class Shop:
         return [task.position for task in self.items]
 
     async def settle(self) -> list[int]:
-        """Do the same, and wait until they begin."""
+        """Ask every item task to list exactly, and wait until they begin."""
         positions = await self.ask_to_settle()
 
         def begun() -> bool:
@@ -81,7 +81,7 @@ class Shop:
         return positions
 
     def lists(self) -> dict[str, Any]:
-        """The newest list of every item."""
+        """Return the newest list of every item."""
         newest = {record.key: record.value for record in self.broker.of(LISTS)}
         return {key_text(key): json.loads(value) for key, value in newest.items() if value is not None}
 
@@ -90,7 +90,7 @@ class Shop:
 
     @property
     def waiting(self) -> int:
-        """Rows that are to be ranked."""
+        """Return the rows that wait to be ranked."""
         return sum(len(task.machine.waiting()) for task in self.items)
 
 

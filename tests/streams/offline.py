@@ -1,4 +1,4 @@
-"""A worker without Kafka: the real outbox, cycle, tasks and stores, over a broker that a test directs."""
+"""A worker without Kafka: the real outbox, cycle, tasks and stores, over a broker that a test controls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _POPULARITY = {kind.deltas.name: kind.popularity.name for kind in BUILT_IN}
 
 @dataclass
 class Sent:
-    """A record as a reader of its partition gets it."""
+    """A record, with what a reader of its partition gets."""
 
     offset: int
     key: bytes | None
@@ -50,30 +50,30 @@ class Sent:
 
 @dataclass
 class Batch:
-    """A batch on its way: `acknowledge` or `fail` it."""
+    """A batch on its way, which a test acknowledges or lets fail."""
 
     tp: TP
     records: list[Sent]
     acknowledged: asyncio.Future[Any]
 
     def acknowledge(self) -> None:
-        """Say that Kafka has it."""
+        """Acknowledge the batch: Kafka has it."""
         self.acknowledged.set_result(SimpleNamespace(offset=self.records[0].offset))
 
     def fail(self, error: Exception) -> None:
-        """Say that it could not be sent."""
+        """Let the batch fail: it could not be sent."""
         self.acknowledged.set_exception(error)
 
 
 class Broker:
-    """Takes batches as aiokafka's producer does, and acknowledges them at once or when a test says so.
+    """A stand-in for aiokafka's producer: it acknowledges batches at once, or when a test says so.
 
     Attributes
     ----------
     logs
-        What was taken, by partition; acknowledged or not.
+        What was taken by partition, acknowledged or not.
     waiting : list[Batch]
-        Not acknowledged.
+        The batches that are not acknowledged.
     breaks : Exception | None
         What `send_batch` raises from now on.
     """
@@ -86,7 +86,7 @@ class Broker:
         self.breaks: Exception | None = None
 
     async def send_batch(self, batch: RecordBatch, topic: str, *, partition: int) -> asyncio.Future[Any]:
-        """As `AIOKafkaProducer.send_batch`."""
+        """Take a batch, as `AIOKafkaProducer.send_batch` does."""
         if self.breaks is not None:
             raise self.breaks
         tp = TP(topic, partition)
@@ -105,33 +105,33 @@ class Broker:
         return taken.acknowledged
 
     def acknowledge(self, topic: str | None = None) -> None:
-        """Acknowledge what waits, of one topic or of all."""
+        """Acknowledge the waiting batches of one topic or of all."""
         for batch in list(self.waiting):
             if topic is None or batch.tp.topic == topic:
                 self.waiting.remove(batch)
                 batch.acknowledge()
 
     def of(self, topic: str) -> list[Sent]:
-        """What was taken of a topic, a partition after the other."""
+        """Return what was taken of a topic, partition by partition."""
         return [record for tp in sorted(self.logs) if tp.topic == topic for record in self.logs[tp]]
 
 
 class Reader:
-    """Instead of a `TopicReader`: reads what a `Broker` has."""
+    """A stand-in for a `TopicReader`, which reads what a `Broker` has."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
     async def end_of(self, tp: TP) -> int:
-        """Offset the next record of a partition gets."""
+        """Return the offset that the next record of a partition gets."""
         return len(self._broker.logs.get(tp, []))
 
     async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
-        """Keys at offsets [start, end)."""
+        """Return the keys at offsets [start, end)."""
         return {record.key for record in self._broker.logs.get(tp, [])[start:end] if record.key}
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, because nothing is open."""
 
 
 @dataclass
@@ -141,9 +141,9 @@ class Offline:
     Attributes
     ----------
     owned
-        The partitions that are the worker's; all by default.
+        The partitions that the worker owns; all by default.
     sought
-        What was asked to be read again, and from where.
+        The partitions that are to be read again, and from where.
     """
 
     root: Path
@@ -171,7 +171,7 @@ class Offline:
         self.sought.append((tp, offset))
 
     async def open(self, task: Task) -> None:
-        """Open a task, as a worker does; before the first cycle its output partition is known."""
+        """Open a task, as a worker does; its output partition is known before the first cycle."""
         await task.open(0)
         task.unacknowledged.add(task.position, self.outbox.send_all(task.begin()))
         if isinstance(task, ItemTask):
@@ -180,7 +180,7 @@ class Offline:
         task.start()
 
     async def once(self, *chunks: Chunk) -> None:
-        """Run one cycle with what was fetched; then let the outbox send and hear of acknowledgements."""
+        """Run one cycle with what was fetched; then let the outbox send, and process acknowledgements."""
         self.cycle.put(chunks)
         async with self.context.lock:
             await self.cycle._cycle(self.context)
@@ -188,13 +188,13 @@ class Offline:
         await self.settle()
 
     async def settle(self) -> None:
-        """Let everything go on that waits for nothing."""
+        """Let all coroutines run that wait for nothing."""
         self.read_popularity()
         for _ in range(20):
             await asyncio.sleep(0)
 
     def read_popularity(self) -> None:
-        """Take in what is published of popularity; partitions without a task here are settled for ever."""
+        """Take in published popularity; partitions without a task here count as settled for ever."""
         for topic, deltas in {
             (_POPULARITY[tp.topic], tp.topic) for tp in self.tasks if tp.topic in _POPULARITY
         }:
@@ -214,7 +214,7 @@ class Offline:
         self.cycling = asyncio.create_task(self.cycle.run(self.context))
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait for it; what a cycle fails with is raised."""
+        """Wait for a condition; raise the error of a cycle that fails."""
         async with asyncio.timeout(WAIT_S):
             while not condition():
                 if self.cycling is not None and self.cycling.done():
@@ -223,35 +223,35 @@ class Offline:
                 await asyncio.sleep(0.001)
 
     async def halt(self) -> None:
-        """End the cycles between two of them."""
+        """Stop the cycles, between two of them."""
         if self.cycling is not None:
             async with self.context.lock:
                 self.cycling.cancel()
                 await asyncio.wait({self.cycling})
 
     async def close(self, *, save: bool = False) -> None:
-        """Close everything."""
+        """Close all tasks, the cycle and the outbox."""
         await self.halt()
         for tp in list(self.tasks):
             await self.tasks.pop(tp).close(save=save)
         self.cycle.close()
 
     def deltas(self, tp: TP, start: int = 0) -> Chunk:
-        """What the broker has of a partition from an offset on, as it is fetched."""
+        """Return what the broker has of a partition from an offset on, as fetched."""
         records = self.broker.logs.get(tp, [])[start:]
         return Chunk(tp, start, start + len(records), list(records))
 
     def stored(self, tp: TP) -> int:
-        """Position of a store that is closed."""
+        """Return the position of a closed store."""
         store = RocksStore(self.root / "state" / f"{tp.topic}-{tp.partition}" / "1")
         position = stored_position(store)
-        assert position > 0 or not list(store.scan(b""))  # nothing half
+        assert position > 0 or not list(store.scan(b""))  # nothing is stored in part
         store.close()
         return position
 
 
 def records_of(events: Iterable[EventMessage], start: int = 0) -> list[Sent]:
-    """Events as records, from an offset on."""
+    """Return events as records, from an offset on."""
     return [
         Sent(start + i, event.customer_id.encode(), msgspec.json.encode(event))
         for i, event in enumerate(events)
@@ -259,7 +259,7 @@ def records_of(events: Iterable[EventMessage], start: int = 0) -> list[Sent]:
 
 
 def chunk(tp: TP, n: int, start: int = 0, *, customers: int = 10, items: int = 50) -> Chunk:
-    """A chunk of purchases: `n` of a log, from offset `start` on."""
+    """Return a chunk of purchases: `n` of a log, from offset `start` on."""
     events = purchases(1, customers, items, 4_000)[start : start + n]
     return Chunk(tp, start, start + n, records_of(events, start))
 

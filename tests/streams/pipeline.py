@@ -1,4 +1,4 @@
-"""A broker and workers of their own, driven with plain kafka-python. Helpers of test_pipeline.py."""
+"""A broker and workers for one test, driven with plain kafka-python. Helpers of test_pipeline.py."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ SETTINGS = {"progress_ms": "200", "session_ms": "6000"}
 
 
 def until(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
-    """The condition's value once it is true."""
+    """Wait until a condition's value is true; return the value."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         assert time.monotonic() < end, f"waited {timeout_s:.0f} s for {what}"
-        time.sleep(LOOK_S)  # else looking takes the core from what is waited for
+        time.sleep(LOOK_S)  # otherwise looking takes the core from what is waited for
     return value
 
 
 class Worker:
-    """A worker process: `faust -A streams.app worker`, forked from one that has imported everything."""
+    """A worker process, `faust -A streams.app worker`, forked from a process that has imported everything."""
 
     app = "streams.app"
 
@@ -60,53 +60,53 @@ class Worker:
         self.process = Forked(command, environment, self.log)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Signal it, and wait for its end; its exit code."""
+        """Send a signal and wait for the end; return the exit code."""
         self.process.send_signal(how)
         return self.process.wait(WAIT_S)
 
 
 class Recommender(Worker):
-    """A recommender process: `faust -A streams.recommending.app worker`."""
+    """A recommender process, `faust -A streams.recommending.app worker`."""
 
     app = "streams.recommending.app"
 
 
 DEAF_S = 20.0
-ASKED = 3  # readers, one after the other, as one may be deaf
+ASKED = 3  # successive readers, because one may receive nothing more
 
 
 class EmptyTopics:
-    """Instead of a `TopicReader`, for tasks without Kafka: nothing was ever written."""
+    """A stand-in for a `TopicReader`, for tasks without Kafka: nothing was ever written."""
 
     async def end_of(self, _tp: TP) -> int:
-        """Nowhere."""
+        """Return 0, because topics are empty."""
         return 0
 
     async def keys(self, _tp: TP, _start: int, _end: int) -> set[bytes]:
-        """None."""
+        """Return nothing, because topics are empty."""
         return set()
 
     async def newest(self, _tp: TP, _key: bytes, _start: int, _end: int) -> None:
-        """None."""
+        """Return nothing, because topics are empty."""
 
 
 class Keys(EmptyTopics):
-    """The same, but every partition has records with these keys."""
+    """A stand-in for a `TopicReader` in which every partition has records with these keys."""
 
     def __init__(self, keys: list[bytes]) -> None:
         self.all = keys
 
     async def end_of(self, _tp: TP) -> int:
-        """Behind the last."""
+        """Return the offset behind the last record."""
         return len(self.all)
 
     async def keys(self, _tp: TP, start: int, end: int) -> set[bytes]:
-        """Some of them."""
+        """Return some of the keys."""
         return {*self.all[start:end]}
 
 
 class Wires:
-    """Publishing with kafka-python, and reading."""
+    """Publishes and reads with kafka-python."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
@@ -124,10 +124,10 @@ class Wires:
         return reader
 
     def _ask(self, question: Callable[[Any], Any]) -> Any:
-        """The answer of the reader of `progress`.
+        """Return the answer of the reader of `progress`.
 
-        kafka-python may wait for ever, or hear nothing more, when its broker is killed: a reader that does
-        not answer is left to its fate, and another takes its place.
+        kafka-python may wait for ever, or receive nothing more, when its broker is killed. A reader that does
+        not answer is abandoned and replaced.
         """
         box: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
@@ -157,10 +157,10 @@ class Wires:
         sent = [self.producer.send(topic, key=key, value=value) for key, value in records]
         self.producer.flush()
         for future in sent:
-            future.get(0)  # raises what failed
+            future.get(0)  # raises the error of a failed send
 
     def ends(self, topic: str) -> dict[int, int]:
-        """End offset per partition."""
+        """Return the end offset of each partition."""
         tps = [TopicPartition(topic, p) for p in range(PARTITIONS)]
         for _ in range(ASKED):
             with contextlib.suppress(KafkaTimeoutError):
@@ -168,7 +168,7 @@ class Wires:
         raise KafkaTimeoutError(f"{ASKED} readers gave no answer, each in {DEAF_S:g} s")
 
     def poll_progress(self) -> list[tuple[Progress, int]]:
-        """What tasks reported since the last call, and when, ms since 1970; `tasks` has the newest."""
+        """Return the reports since the last call, with times in ms since 1970; `tasks` has the newest."""
         try:
             polled = self._ask(lambda reader: reader.poll(timeout_ms=200)).values()
         except KafkaTimeoutError:
@@ -182,13 +182,13 @@ class Wires:
         return found
 
     def forget_reports(self) -> None:
-        """While no worker runs: what it said of state that was given up since is not to be waited by."""
+        """Forget earlier reports, while no worker runs, as they are about state that was discarded since."""
         while self.poll_progress():
             pass
         self.tasks.clear()
 
     def reached(self, field: str, targets: dict[str, int]) -> bool:
-        """Whether every task says that it is so far."""
+        """Return whether every task reports that it has got so far."""
         self.poll_progress()
         return all(t in self.tasks and getattr(self.tasks[t], field) >= end for t, end in targets.items())
 
@@ -214,7 +214,7 @@ class Wires:
         until(lambda: self.reached("listed", markers), "lists")
 
     def read(self, topic: str) -> list[Any]:
-        """Every record of a topic."""
+        """Return every record of a topic."""
         records: list[Any] = []
         with BlockingReader(self.bootstrap, topic, PARTITIONS) as reader:  # kafka-python lacks codecs
             ends = reader.ends()
@@ -228,11 +228,11 @@ class Wires:
         return records
 
     def lists(self, kind: Kind = BOUGHT) -> dict[str, dict[str, Any]]:
-        """The current list of every item, as JSON."""
+        """Return the current list of every item, as JSON."""
         return self.newest(kind.lists)
 
     def newest(self, spec: TopicSpec) -> dict[str, dict[str, Any]]:
-        """The newest message of every key of a topic that is not a tombstone, as JSON."""
+        """Return the newest message of every key of a topic, as JSON, without tombstones."""
         newest = {record.key: record.value for record in self.read(spec.name)}
         return {
             key.decode(): json.loads(value)

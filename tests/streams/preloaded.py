@@ -1,4 +1,4 @@
-"""What workers and recommenders import, with every kernel loaded; not their apps, which read the settings."""
+"""Imports what workers and recommenders import, except their apps, which read the settings."""
 
 import faust.cli.faust
 import faust.cli.worker

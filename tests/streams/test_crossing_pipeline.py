@@ -1,4 +1,4 @@
-"""What was watched and then bought through one worker that is killed: published, exact, and asked for."""
+"""Watched, then bought, through one worker that is killed: lists are published, exact, and answered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _oracle(bought: list[EventMessage], watched: list[EventMessage]) -> Crossing
 
 
 def check(wires: Wires, oracle: CrossingOracle) -> None:
-    """Every count in every list is the oracle's."""
+    """Check that every count in every list equals the oracle's."""
     lists = wires.lists(WATCHED_BOUGHT)
     pairs, watchers = oracle.pairs(), oracle.watched.buyers()
     assert {item for item, best in oracle.lists(100).items() if best} == lists.keys()
@@ -48,12 +48,12 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
     seen = watches(2, CUSTOMERS, ITEM_COUNT, 2_400)
     worker = Worker(kafka.bootstrap, tmp_path / "data", instance="one")
     try:
-        # all of the purchases before any watch, as who loads a year of both does
+        # all purchases come before any watch, as when somebody loads a year of both
         wires.publish(BOUGHT.events.name, keyed(bought[:2_000]))
         wires.drain()
         assert wires.lists(WATCHED_BOUGHT) == {}
         assert set(wires.ends(HISTORY_CHANGES.name).values()) == {0}
-        assert set(wires.ends(WATCHED_BOUGHT.deltas.name).values()) == {1}  # what `drain` wrote
+        assert set(wires.ends(WATCHED_BOUGHT.deltas.name).values()) == {1}  # this is what `drain` wrote
         wires.publish(WATCHED.events.name, keyed(seen[:1_500]))
         wires.drain()
         check(wires, _oracle(bought[:2_000], seen[:1_500]))
@@ -62,7 +62,7 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
         for topic in INTERNAL:
             wires.publish(topic, [(b"k", b"rubbish"), (b"l", b"")])
 
-        # killed while there is something to do everywhere, twice
+        # it is killed twice while there is something to do everywhere
         for part, rest in ((bought[2_000:2_500], seen[1_500:1_900]), (bought[2_500:], seen[1_900:])):
             wires.publish(WATCHED.events.name, keyed(rest))
             wires.publish(BOUGHT.events.name, keyed(part))
@@ -76,7 +76,7 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
             (one["topic"], one["reason"].partition(":")[2]) for one in letters if one["topic"] in INTERNAL
         } == {(topic, f" starts with {raw!r}") for topic in INTERNAL for raw in (b"rubbish", b"")}
 
-        # a customer is forgotten, in both; and an item that is gone leaves the lists
+        # a customer is forgotten in both, and an unavailable item leaves the lists
         answer = CliRunner().invoke(app, ["forget", "c2", "--kafka", kafka.bootstrap])
         assert answer.stdout == "published a forget of c2 on purchases, watches\n"
         for log in (bought, seen):
@@ -90,7 +90,7 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
         wires.publish(ITEMS.name, [(b"i3", b'{"item_id":"i3","available":true}')])
         wires.drain()
 
-        # asked for by its name
+        # the list is asked for by its name
         best = max(lists, key=lambda item: len(lists[item]["related"]))
         related = CliRunner().invoke(
             app, ["related", best, "--kind", "watched-bought", "--kafka", kafka.bootstrap, "--json"]
@@ -110,7 +110,7 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
 
 @pytest.mark.timeout(400)
 def test_switched_on_after_a_while(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
-    """Machines publish from then on; a rebuild counts what was before. Without it nothing is published."""
+    """Machines publish from then on, and a rebuild counts earlier events. While off, nothing is published."""
     bought = purchases(3, 60, 40, 1_200)
     seen = watches(4, 60, 40, 1_000)
     worker = Worker(kafka.bootstrap, tmp_path / "data", watched_bought_days="0")

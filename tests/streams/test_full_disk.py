@@ -1,4 +1,4 @@
-"""A worker whose disk is full: it ends and says why, and started again it has lost nothing."""
+"""A worker whose disk is full ends and says why, and has lost nothing when it is started again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.oracles.counts import Oracle
 from tests.streams.pipeline import WAIT_S, Wires, Worker, until
 from tests.streams.test_pipeline import check, keyed
 
-FULL_BYTES = 64 << 10  # of a file: more than the worker's log, less than its stores
+FULL_BYTES = 64 << 10  # limit of a file: more than the worker's log, less than its stores
 
 
 @pytest.mark.timeout(600)

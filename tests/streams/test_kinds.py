@@ -1,4 +1,4 @@
-"""Kinds of events: their topics, their words, whose stores stay valid, and who gets the catalogue."""
+"""Tests of kinds of events: topics, words, stores that stay valid, and who gets the catalogue."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class _Raw:
 
 
 def _decode(word: str | None, kind: EventKind, kinds: Sequence[EventKind]) -> int | str:
-    """The kind number of an event whose type is `word`, or why it is refused."""
+    """Return the kind number of an event whose type is `word`, or why it is refused."""
     event = {"customer_id": "ann", "item_id": "tea", "timestamp": 1_750_000_000_000, "type": word}
     if word is None:
         del event["type"]
@@ -152,7 +152,7 @@ def test_a_new_kind_changes_no_other_kinds_identity() -> None:
     before = LogIdentity(BUILT_IN, ids, {})
     after = LogIdentity((*BUILT_IN, LIKED), ids, {("liked", 0): 5, ("pair-deltas-liked", 1): 3})
     purchases = "items id-items pair-deltas id-pair-deltas purchases id-purchases"
-    for topic in ("purchases", "pair-deltas", "items"):  # as stores of before there were kinds have it
+    for topic in ("purchases", "pair-deltas", "items"):  # as in stores from before there were kinds
         assert before.of(topic) == after.of(topic) == purchases
     assert before.of("watches") == after.of("pair-deltas-watched")
     watches = "items id-items pair-deltas-watched id-pair-deltas-watched watches id-watches"
@@ -173,8 +173,8 @@ def test_where_counting_begins_is_in_the_identity() -> None:
 # ---------------------------------------------------------------------- the catalogue
 
 
-def _told(broker: Broker) -> dict[str, dict[str, int]]:
-    """By topic, what its partition 0 was sent; every partition was sent the same."""
+def _sent_by_topic(broker: Broker) -> dict[str, dict[str, int]]:
+    """Return by topic what was sent to its partition 0; every partition must have got the same."""
     found: dict[str, dict[str, int]] = {}
     for topic, partition in sorted(broker.logs):
         raws = [record.value for record in broker.logs[TP(topic, partition)]]
@@ -194,7 +194,7 @@ def _item(name: str, *, available: bool, offset: int) -> _Raw:
 async def _catalogue(
     root: Path, kinds: Sequence[EventKind], records: Sequence[_Raw] = (), *, save: bool = True
 ) -> dict[str, dict[str, int]]:
-    """What is sent by a catalogue task that is opened, given records and closed."""
+    """Return what a catalogue task sends that is opened, given records and closed."""
     worker = Offline(root)
     task = CatalogueTask(TP(ITEMS.name, 0), worker.context, kinds)
     await worker.open(task)
@@ -202,7 +202,7 @@ async def _catalogue(
         await worker.once(Chunk(task.tp, records[0].offset, records[-1].offset + 1, list(records)))
         assert task.position == records[-1].offset + 1
     await worker.close(save=save)
-    return _told(worker.broker)
+    return _sent_by_topic(worker.broker)
 
 
 def test_every_kind_gets_the_catalogue_and_a_new_one_everything_before(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_every_kind_gets_the_catalogue_and_a_new_one_everything_before(tmp_path:
         back = [_item("tea", available=True, offset=2), _item("rum", available=True, offset=3)]
         assert await _catalogue(tmp_path, [BOUGHT], back) == {"pair-deltas": {"tea": 1, "end": 4}}
 
-        # a new kind is sent it once; also what can be bought again, as it may be one that had been away
+        # a new kind gets it once, also items that became available again, because it may have been away
         everything = {"milk": 0, "tea": 1, "end": 4}
         assert await _catalogue(tmp_path, BUILT_IN, save=False) == {"pair-deltas-watched": everything}
         more = [_item("rum", available=False, offset=4)]
@@ -223,7 +223,7 @@ def test_every_kind_gets_the_catalogue_and_a_new_one_everything_before(tmp_path:
         }
         assert await _catalogue(tmp_path, BUILT_IN) == {}
 
-        # watches are taken out of the settings for a while
+        # watches are removed from the settings for a while
         gone = [_item("milk", available=True, offset=5)]
         assert await _catalogue(tmp_path, [BOUGHT], gone) == {"pair-deltas": {"milk": 1, "end": 6}}
         everything = {"rum": 0, "milk": 1, "tea": 1, "end": 6}
@@ -236,7 +236,7 @@ def test_every_kind_gets_the_catalogue_and_a_new_one_everything_before(tmp_path:
 
 
 class _Machine:
-    """A task that is asked what it holds and is given its budget."""
+    """A stand-in for a task that says what it holds and gets its budget."""
 
     def __init__(self, holds: int) -> None:
         self.held, self.part = holds, 0.0

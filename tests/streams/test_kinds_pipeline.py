@@ -1,4 +1,4 @@
-"""Purchases, watches and likes of the same customers and items through one worker: they do not mix."""
+"""Purchases, watches and likes of the same customers and items, through one worker, do not mix."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ CUSTOMERS, ITEM_COUNT = 150, 120
 
 
 class Logs:
-    """What was published of each kind, and the oracle over it."""
+    """What was published of each kind, with the oracle over it."""
 
     def __init__(self, wires: Wires) -> None:
         self.wires = wires
         self.events: dict[EventKind, list[EventMessage]] = {kind: [] for kind in KINDS}
 
     def publish(self, kind: EventKind, events: list[EventMessage]) -> None:
-        """Publish and remember."""
+        """Publish events and remember them."""
         self.events[kind] += events
         self.wires.publish(kind.events.name, keyed(events))
 
     def check(self) -> None:
-        """Drain; every count in every list is the oracle's of its kind alone."""
+        """Drain, and check that every count in every list equals the oracle's of its kind alone."""
         self.wires.drain(KINDS)
         for kind, events in self.events.items():
             lists = self.wires.lists(kind)
@@ -81,7 +81,7 @@ def test_kinds_do_not_mix(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> N
         logs.publish(LIKED, liked[:300])
         logs.check()
 
-        # killed while all of them have something to do
+        # it is killed while all of them have something to do
         logs.publish(WATCHED, seen[1_200:])
         logs.publish(BOUGHT, bought[1_500:])
         logs.publish(LIKED, liked[300:])
@@ -89,7 +89,7 @@ def test_kinds_do_not_mix(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> N
         worker = Worker(kafka.bootstrap, tmp_path / "data", event_types="liked", instance="one")
         logs.check()
 
-        # the watches of a customer are erased, and nothing else
+        # only the watches of a customer are erased
         forget = EventMessage(customer_id="c1", timestamp=seen[-1].timestamp, type="forget")
         logs.publish(WATCHED, [forget])
         logs.check()
@@ -98,7 +98,7 @@ def test_kinds_do_not_mix(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> N
             history = _history(kafka.bootstrap, kind, "c1")
             assert history == _expected(logs.events[kind], "c1") != []
 
-        # and what is of all kinds: the command that forgets, the catalogue
+        # then what concerns all kinds: the command `forget`, and the catalogue
         answer = CliRunner(env={"ALSOBOUGHT_EVENT_TYPES": "liked"}).invoke(
             app, ["forget", "c2", "--kafka", kafka.bootstrap]
         )
@@ -117,7 +117,7 @@ def test_kinds_do_not_mix(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> N
 
 
 @pytest.mark.timeout(200)
-def test_what_is_on_the_wrong_topic_goes_to_the_dead_letters(
+def test_events_on_the_wrong_topic_go_to_the_dead_letters(
     kafka: EmbeddedKafka, logs: Logs, tmp_path: Path
 ) -> None:
     event = EventMessage(customer_id="ann", item_id="tea", timestamp=1_750_000_000_000)
@@ -138,7 +138,7 @@ def test_what_is_on_the_wrong_topic_goes_to_the_dead_letters(
 
 @pytest.mark.timeout(200)
 def test_a_kind_that_is_new_gets_the_catalogue(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> None:
-    """An installation from before there were likes: its stores stay, and items that are gone stay gone."""
+    """In an installation from before likes, stores stay valid, and unavailable items stay unavailable."""
     liked = [msgspec.structs.replace(event, type="liked") for event in watches(5, 40, 30, 500)]
     worker = Worker(kafka.bootstrap, tmp_path / "data")
     try:
@@ -169,4 +169,4 @@ def test_a_worker_without_its_topics_ends_and_says_so(kafka: EmbeddedKafka, tmp_
     assert "lacks the topics liked, pair-deltas-liked, related-items-liked" in said
     assert "create them with `alsobought topics create`" in said
     created = create_topics(kafka.bootstrap, topics_of(SETTINGS), PARTITIONS, 1)
-    assert created == [spec.name for spec in LIKED.topics]  # nothing was made by asking for it
+    assert created == [spec.name for spec in LIKED.topics]  # the question has created nothing

@@ -1,4 +1,4 @@
-"""The whole pipeline on a real broker: real purchases in, lists out, equal to the oracle."""
+"""The whole pipeline on a real broker turns real purchases into lists that equal the oracle's."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def events_of(records: list[tuple[bytes, bytes]]) -> list[Event]:
 
 
 def keyed(messages: Iterable[EventMessage]) -> list[tuple[bytes | None, bytes | None]]:
-    """Records to publish."""
+    """Return records to publish."""
     return [(message.customer_id.encode(), msgspec.json.encode(message)) for message in messages]
 
 
 def check(lists: dict[str, dict[str, object]], oracle: Oracle) -> None:
-    """Counts exact, expectations within half a percent, best first."""
+    """Check that counts are exact, expectations within half a percent, and entries ordered."""
     buyers, after, recent = oracle.buyers(), oracle.after(), oracle.recent()
     expected_lists = oracle.lists("mix", LISTED)
     assert set(lists) == {item for item, entries in expected_lists.items() if entries}
@@ -58,11 +58,11 @@ def check(lists: dict[str, dict[str, object]], oracle: Oracle) -> None:
         scores = [entry["score"] for entry in related]
         assert scores == sorted(scores, reverse=True)
         wanted = {y: (score, e) for y, score, e in expected_lists[item]}
-        # a list that is not full ends where nothing speaks for an item any more
+        # a list that is not full ends where no further item is related
         least = min(score for score, _ in wanted.values()) if len(wanted) == LISTED else 0.0
 
         def slack(y: str, e: float) -> float:
-            """How far half a percent of the expectation can move a score."""
+            """Return how far half a percent of the expectation can move a score."""
             moved = 0.005 * e * (0.5 / math.sqrt(e + 20) + 1 / math.sqrt(e + 5))
             return math.sqrt(recent[y] + 0.5) * moved + 1e-3
 
@@ -73,7 +73,7 @@ def check(lists: dict[str, dict[str, object]], oracle: Oracle) -> None:
             if y in wanted:
                 assert entry["expected"] == pytest.approx(wanted[y][1], rel=5e-3)
                 assert entry["score"] == pytest.approx(wanted[y][0], rel=1e-4, abs=slack(y, wanted[y][1]))
-            else:  # the oracle's list ends with another or before it, as good but for that error
+            else:  # the oracle's list ends with another entry or before it, equally good up to that error
                 assert entry["score"] == pytest.approx(least, rel=1e-4, abs=2 * slack(y, entry["expected"]))
 
 
@@ -88,14 +88,14 @@ def test_real_purchases_stop_and_kill(kafka: EmbeddedKafka, wires: Wires, tmp_pa
         wires.drain()
         check(wires.lists(), Oracle(WINDOW).feed(events_of(first)))
 
-        # stopped: everything is stored, so the next worker goes on where this one was
+        # after a stop everything is stored, so the next worker continues where this one was
         assert worker.stop() == 0
         worker = Worker(kafka.bootstrap, data, instance="one")
         until(lambda: "Worker ready" in worker.log.read_text(), "the second worker")
         for partition, end in wires.ends(topics.PURCHASES.name).items():
             assert f"purchases-{partition}: opened at offset {end}" in worker.log.read_text()
 
-        # killed with work in flight: what was not stored is replayed, and counted once
+        # after a kill with work in flight, what was not stored is replayed, and counted once
         wires.publish(topics.PURCHASES.name, second)
         worker.stop(signal.SIGKILL)
         worker = Worker(kafka.bootstrap, data, instance="one")

@@ -1,4 +1,4 @@
-"""What a worker answers, while the cycle works: nothing is read of a machine that is being changed."""
+"""Queries to a worker never read a machine while the cycle changes it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ WAIT_S = 10.0
 
 @dataclass
 class _Open:
-    """The open tasks, as `Tasks` has them."""
+    """A stand-in for `Tasks` with the open tasks."""
 
     tasks: list[Task]
     listed: Any = LISTED
 
     def all(self) -> list[Task]:
-        """Every open task."""
+        """Return every open task."""
         return self.tasks
 
 
@@ -50,7 +50,7 @@ class _Request:
 
 
 def _open(root: Path) -> _Open:
-    """A partition of customers and one of items that have counted some purchases."""
+    """Open a partition of customers and one of items that have counted some purchases."""
     context = Context(
         Settings.model_validate({"data_dir": root}), None, 1,  # type: ignore[arg-type]
         Stores(root / "state", None, lambda _topic: ""), Lease(3600), EmptyTopics(),  # type: ignore[arg-type]
@@ -84,7 +84,7 @@ def test_a_question_waits_for_the_cycle(tmp_path: Path, handler: str, name: str)
     asyncio.run(main())
 
 
-def test_what_nobody_here_holds_is_not_found(tmp_path: Path) -> None:
+def test_a_customer_that_no_recommender_holds_is_not_found(tmp_path: Path) -> None:
     async def main() -> None:
         queries = Queries(_open(tmp_path), "127.0.0.1", 0, None)  # type: ignore[arg-type]
         for ask, name in ((queries._related, "coal"), (queries._item, "coal"), (queries._customer, "eve")):

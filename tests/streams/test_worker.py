@@ -1,4 +1,4 @@
-"""A worker's tasks over rebalances, failures and a stop, without Kafka."""
+"""Tests of a worker's tasks over rebalances, failures and a stop, without Kafka."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOPICS_OF_OTHERS = TP("somebody's", 0)
 
 
 class _Consumer:
-    """What the tasks ask of Faust's consumer."""
+    """The part of Faust's consumer that the tasks use."""
 
     def __init__(self, worker: Offline) -> None:
         self.assigned: set[TP] = set()
@@ -74,7 +74,7 @@ class _Worker:
                 await asyncio.sleep(0.001)
 
 
-def test_tasks_stay_open_over_a_rebalance_and_what_was_fetched_is_read_again(tmp_path: Path) -> None:
+def test_tasks_stay_open_over_a_rebalance_and_fetches_are_read_again(tmp_path: Path) -> None:
     async def body() -> None:
         worker = _Worker(tmp_path)
         assert await worker.assign(EVENTS, DELTAS, TOPICS_OF_OTHERS) == {EVENTS: 0, DELTAS: 0}
@@ -86,7 +86,7 @@ def test_tasks_stay_open_over_a_rebalance_and_what_was_fetched_is_read_again(tmp
             opening = asyncio.create_task(worker.assign(EVENTS, OTHER))
             await asyncio.sleep(0.05)
             assert not opening.done()
-        # what was fetched before is forgotten, or counted in a cycle that came first
+        # earlier fetches are forgotten, or were counted in an earlier cycle
         positions = await opening
         assert positions.keys() == {EVENTS, OTHER}
         assert positions[EVENTS] in (50, 100)
@@ -130,7 +130,7 @@ def test_nothing_is_opened_or_closed_while_a_cycle_computes(tmp_path: Path) -> N
         assert worker.tasks._open.keys() == {EVENTS, DELTAS}
         go_on.set()
         assert (await opening).keys() == {EVENTS, OTHER}
-        await asyncio.sleep(0.3)  # cycles go on
+        await asyncio.sleep(0.3)  # cycles continue
         worker.tasks._raise_failures()
         await worker.tasks.close()
 
@@ -138,7 +138,7 @@ def test_nothing_is_opened_or_closed_while_a_cycle_computes(tmp_path: Path) -> N
 
 
 def test_a_cycle_that_fails_ends_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether something is fetched afterwards or not."""
+    """This holds whether something is fetched afterwards or not."""
 
     async def body() -> None:
         worker = _Worker(tmp_path)
@@ -197,7 +197,9 @@ def test_a_loop_of_a_task_that_fails_ends_the_worker(tmp_path: Path, monkeypatch
     run(body())
 
 
-def test_what_somebody_waits_for_is_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_that_somebody_waits_for_is_reported_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(worker_module, "AT_ONCE_S", 3600.0)
 
     async def body() -> None:
@@ -218,7 +220,7 @@ def test_what_somebody_waits_for_is_reported_at_once(tmp_path: Path, monkeypatch
             task.refresher.listed = 17
             while listed() != [0, 17]:
                 await asyncio.sleep(0.01)
-            # but not again and again
+            # but it is not repeated again and again
             looks, look = 0, worker.tasks._raise_failures
 
             def counting() -> None:
@@ -230,7 +232,7 @@ def test_what_somebody_waits_for_is_reported_at_once(tmp_path: Path, monkeypatch
             task.refresher.listed = 18
             while looks < 5:
                 await asyncio.sleep(0.01)
-        assert len(worker.offline.broker.of(PROGRESS.name)) == 3  # of nobody else
+        assert len(worker.offline.broker.of(PROGRESS.name)) == 3  # of no other worker
         reporting.cancel()
         await worker.tasks.close()
 
@@ -253,14 +255,14 @@ def test_progress_is_published(tmp_path: Path) -> None:
     run(body())
 
 
-def test_what_is_lost_meanwhile_is_not_read_again(tmp_path: Path) -> None:
+def test_partitions_lost_meanwhile_are_not_read_again(tmp_path: Path) -> None:
     async def body() -> None:
         worker = _Worker(tmp_path)
         await worker.assign(EVENTS, OTHER)
         seek = worker.consumer.seek_wait
 
         async def lost(positions: dict[TP, int]) -> None:
-            assert not worker.offline.context.lock.locked()  # a rebalance wants it
+            assert not worker.offline.context.lock.locked()  # a rebalance needs it
             worker.consumer.assigned.discard(EVENTS)
             await seek(positions)
 
@@ -318,7 +320,7 @@ def test_a_log_that_does_not_fit_is_said_and_nothing_stays_open(tmp_path: Path) 
         with pytest.raises(LogTooShort, match="needs the log from offset 300, Kafka has 0 to 200"):
             await again.tasks.open(again.consumer.assignment())
         assert not again.tasks._open
-        assert again.offline.stored(OTHER) == 0  # it is closed: else it would be locked
+        assert again.offline.stored(OTHER) == 0  # it is closed; otherwise it would be locked
         await again.tasks.close()
 
     run(body())

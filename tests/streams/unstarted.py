@@ -1,4 +1,4 @@
-"""A consumer of Kafka as the worker's, not started: its thread answers as the test sets."""
+"""A worker's Kafka consumer that is not started: its thread answers what the test sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TP0, TP1 = TP(PURCHASES.name, 0), TP(PAIR_DELTAS.name, 1)
 
 
 class _App(faust.App):  # type: ignore[misc]
-    """As the worker's, with tasks of the test's."""
+    """A stand-in for the worker's app, with the test's tasks."""
 
     tasks: Any
 
@@ -28,12 +28,12 @@ class _App(faust.App):  # type: ignore[misc]
 
 
 def _later(*_args: object) -> None:
-    """No callback is called."""
+    """Call no callback."""
 
 
 @contextmanager
 def _unstarted(tmp_path: Path) -> Iterator[Consumer]:
-    """The consumer."""
+    """Return the consumer."""
     app = _App("test", broker="kafka://127.0.0.1:1", datadir=str(tmp_path), autodiscover=False)
     consumer = app.transport.create_consumer(
         callback=_later, on_partitions_revoked=_later, on_partitions_assigned=_later

@@ -1,4 +1,4 @@
-"""What is wrong with a file is said, with the place; nothing is dropped in silence."""
+"""Errors in a file are reported with their place, and nothing is dropped silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as real shops and their tools have written them: what is read, what is refused, and what is said."""
+"""Files like those of real shops and their tools: what is read, what is refused, and the messages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_a_worker_would_refuse_is_refused_with_its_place(name: str) -> None:
+def test_rows_that_a_worker_would_refuse_are_refused_with_their_place(name: str) -> None:
     count, reason = REFUSED[name]
     source = source_of(name)
     with pytest.raises(BadRowsError, match=reason) as error:
@@ -54,8 +54,8 @@ def test_what_a_worker_would_refuse_is_refused_with_its_place(name: str) -> None
     assert (kept, source.bad.count) == (rows - count, count)
 
 
-def test_what_lies_ahead_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_768_000_000 * 10**9  # January 2026; the file has June 2027
+def test_times_ahead_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_768_000_000 * 10**9  # this is January 2026, and the file has June 2027
     monkeypatch.setattr(time, "time_ns", lambda: now)
     with pytest.raises(
         BadRowsError, match=r"2 rows(.|\n)*csv:2: .*2027-06-01T00:00:00: more than a day from now"
@@ -69,7 +69,7 @@ def test_future_times_are_judged_by_the_clock_of_each_batch(
     path = tmp_path / "sales.csv"
     path.write_text("customer_id,item_id,timestamp\n" + "ann,tea,2026-02-01\nann,tea,2026-02-03\n")
     monkeypatch.setattr("alsobought.sources.lines.CHUNK_BYTES", 50)
-    clock = iter([1_769_860_800 * 10**9, 1_770_033_600 * 10**9])  # two days pass between the rows
+    clock = iter([1_769_860_800 * 10**9, 1_770_033_600 * 10**9])  # the rows are two days apart
     monkeypatch.setattr(time, "time_ns", lambda: next(clock))
     assert sum(map(len, open_purchases(str(path)).messages())) == 2
 
@@ -144,7 +144,7 @@ def test_a_time_order_that_is_newest_first_is_sent_oldest_first() -> None:
     assert newest_first == sorted(newest_first, key=lambda row: row[1])
 
 
-def test_what_is_before_and_after_does_not_depend_on_the_order_of_the_file() -> None:
+def test_before_and_after_do_not_depend_on_the_order_of_the_file() -> None:
     def counts(name: str, *, by_time: bool = True) -> tuple[int, int]:
         with source_of(name).ordered(by_time=by_time) as batches:
             events = [as_event(message) for batch in batches for message in messages_of(batch)]

@@ -1,4 +1,4 @@
-"""Whole columns against the cell-by-cell functions: what columns are sure of is what those return."""
+"""Tests compare whole columns with the functions for one cell: where columns give a value, it is theirs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _refuse(refused: list[tuple[int, str]], number: int, reason: str) -> None:
 
 
 def _arrow(cells: list[Any]) -> Any:
-    """The cells as an Arrow array, None if none can hold them all."""
+    """Return the cells as an Arrow array, or None if no type can hold them all."""
     try:
         return pa.array(cells)
     except pa.ArrowException:
@@ -98,7 +98,7 @@ def _arrow(cells: list[Any]) -> Any:
 
 
 def _both(columns: dict[str, Any], count: int) -> tuple[list[Any], list[Any]]:
-    """What converting columns gives, and what converting their rows one at a time does."""
+    """Return the results of converting whole columns and of converting their rows one at a time."""
 
     def converted(rows: Sequence[RowBatch]) -> list[Any]:
         table = EventTable(BOUGHT, lambda: NOW_MS, Notes())
@@ -113,7 +113,7 @@ def _both(columns: dict[str, Any], count: int) -> tuple[list[Any], list[Any]]:
     ones = []
     for n in range(count):
         cells = {name: list(whole.cells(name, [n])) for name in columns}
-        # A second row of another type, which is refused, keeps columns from being converted as a whole.
+        # A second row of another type, which is refused, prevents the conversion of whole columns.
         ones.append(RowBatch([n + 1, 0], {name: [*cell, object()] for name, cell in cells.items()}))
     singles = [one for one in converted(ones) if one[0] == "good" or one[1] != 0]
     return converted([whole]), singles
@@ -134,7 +134,7 @@ GIVEN = [
 
 
 @pytest.mark.parametrize(("field", "given"), GIVEN)
-def test_columns_are_what_their_cells_are(field: str, given: Any) -> None:
+def test_columns_are_converted_as_their_cells(field: str, given: Any) -> None:
     count = len(given)
     columns: dict[str, Any] = {
         "customer_id": ["ann"] * count, "item_id": ["tea"] * count, "timestamp": ["2026-01-31"] * count,

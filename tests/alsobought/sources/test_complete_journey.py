@@ -1,4 +1,4 @@
-"""The purchases that come with the installation."""
+"""Tests of the purchases that come with the installation."""
 
 from __future__ import annotations
 

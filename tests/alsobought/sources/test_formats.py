@@ -1,4 +1,4 @@
-"""The same purchases from every format."""
+"""Every format gives the same purchases."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_lines_of_a_pipe_are_not_held_back(text: str) -> None:
         assert child.stdout is not None
         child.stdin.write(text + text.splitlines()[-1][:9])
         child.stdin.flush()
-        assert child.stdout.readline() == "4\n"  # while the pipe is open, in the middle of a line
+        assert child.stdout.readline() == "4\n"  # the pipe is still open, in the middle of a line
         child.stdin.write(text.splitlines()[-1][9:])
         child.stdin.close()
         assert child.stdout.readline() == "1\n"
@@ -141,7 +141,7 @@ def test_chunks_cut_lines_and_characters_anywhere(tmp_path: Path, monkeypatch: p
             assert [event.profile_id for event in read(path)] == ["kïd", None, None, None]
 
 
-def test_records_are_what_the_topics_carry(tmp_path: Path) -> None:
+def test_records_are_like_those_of_the_topics(tmp_path: Path) -> None:
     path = tmp_path / "sales.csv"
     path.write_text(CSV)
     source = open_purchases(str(path))

@@ -1,4 +1,4 @@
-"""Events in order of time, by memory and by disk; and how a file published before is recognised."""
+"""Events are sorted by time, in memory and on disk, and a file that was published before is recognised."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_order_is_that_of_a_stable_sort(
         assert list(folder.iterdir()) == []
 
 
-def test_what_is_in_order_is_handed_on_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_in_order_are_passed_on_as_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_sort(*_args: object, **_options: object) -> None:
         raise AssertionError("sorted")
 
@@ -121,7 +121,7 @@ def test_messages_are_those_of_their_columns() -> None:
     assert list(numbered([], "x")) == []
 
 
-def test_the_same_content_is_known_again_whatever_its_name(tmp_path: Path) -> None:
+def test_the_same_content_is_recognised_under_any_name(tmp_path: Path) -> None:
     text = HEADER + f"ann,tea,{NOON}\n"
     ids = {}
     for name, content in {"a.csv": text, "b.csv": text, "c.csv": text + f"bob,tea,{NOON}\n"}.items():

@@ -1,4 +1,4 @@
-"""Pipes, marks of byte order, line ends and encodings; and quotes that are wrong."""
+"""Tests of pipes, byte order marks, line ends, encodings and wrong quotes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROW = "ann,tea,1769860800"
 
 
 def _written(path: Path, content: bytes) -> threading.Thread:
-    """Write to a pipe, a byte at first."""
+    """Write to a pipe, a single byte first."""
 
     def write() -> None:
         with path.open("wb", buffering=0) as pipe:
@@ -75,7 +75,7 @@ def test_a_mark_of_byte_order_in_files(tmp_path: Path, ending: str) -> None:
         (b"\x1f\x8b\x08\x00rest", r"give a compressed file its ending, \.gz or \.xz"),
     ],
 )
-def test_what_is_no_utf8_is_said_to_be(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_bytes_that_are_not_utf8_are_reported(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "sales.csv"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=expected):

@@ -1,4 +1,4 @@
-"""Made-up purchases: the same again, in order, of the shape that was asked for."""
+"""Made-up purchases are repeatable and in order, and have the requested shape."""
 
 from __future__ import annotations
 

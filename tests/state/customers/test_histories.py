@@ -1,4 +1,4 @@
-"""Histories against a plain list: appending, adding, removing, forgetting, and event ids."""
+"""Histories are compared with a plain list: appending, adding, removing, forgetting, and event ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A customer machine that says nothing of pairs keeps the histories of one that does."""
+"""A customer machine that builds no deltas keeps the same histories as one that does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_histories_and_outcomes_are_the_same_without_deltas() -> None:
     for customer in customers:
         assert alone.history(customer) == paired.history(customer)
         assert again.history(customer) == paired.history(customer)
-    # a worker's store, or its checkpoint, is of the same histories
+    # a worker's store and its checkpoint have the same histories
     CustomerSaver(paired, theirs_too := MemoryStore()).save_all()
     from_worker = CustomerMachine(CountingSettings(window=7), pairs=False)
     CustomerSaver(from_worker, theirs_too).load()

@@ -1,4 +1,4 @@
-"""The log of repeat purchases against plain counters: what is taken back from which day."""
+"""The log of repeat purchases is compared with plain counters of what is taken back from which day."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST_DAY = 17_000
 
 
 def _counted(records: npt.NDArray[np.uint64], since: int) -> dict[int, Counter[int]]:
-    """By item the purchases of each day from `since` on; those before it under -1."""
+    """Return by item the purchases of each day from `since` on, and those before it as day -1."""
     found: dict[int, Counter[int]] = {}
     for record in records:
         day = pl.day_of(record)
@@ -61,7 +61,7 @@ def test_days_of_the_window_are_kept_and_older_ones_counted(items: int, step_day
                 assert _counted(pl.read_log(h, c), since) == _expected(days, since)
     assert longest <= items * (pl.DAYS + 1) + pl.LOGS[-1] // 2
     if step_days == 9.0:
-        assert longest <= 3 * 2 * items  # what lies back is one record an item, however long it goes on
+        assert longest <= 3 * 2 * items  # old purchases are one record an item, however long this continues
 
 
 def test_a_day_of_more_purchases_than_a_record_counts() -> None:
@@ -69,7 +69,7 @@ def test_a_day_of_more_purchases_than_a_record_counts() -> None:
     for _ in range(pl.MOST_PURCHASES + 5):
         pl.note(h, 0, 4, FIRST_DAY * DAY_MS)
     assert [pl.purchases_of(r) for r in pl.read_log(h, 0)] == [pl.MOST_PURCHASES, 5]
-    for day in range(40, 60):  # the first day goes among the old ones, in two records
+    for day in range(40, 60):  # the first day joins the old ones, in two records
         pl.note(h, 0, 4, (FIRST_DAY + day) * DAY_MS)
     records = pl.read_log(h, 0)
     assert sum(pl.purchases_of(r) for r in records) == pl.MOST_PURCHASES + 25

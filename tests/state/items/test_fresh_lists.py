@@ -1,4 +1,4 @@
-"""Lists ranked from what changed, held against those for which every entry of a row is looked at."""
+"""Lists that are ranked from changed entries are compared with lists ranked from all entries of a row."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.state.machines import Run, shop
 
 MOST = 10**6
 
-Grown = dict[int, dict[int, tuple[int, int]]]  # per row, per neighbour: counts after and before
+Grown = dict[int, dict[int, tuple[int, int]]]  # for each row and neighbour: the counts after and before
 
 
 def counts(machine: ItemMachine) -> Grown:
-    """All counts of a machine."""
+    """Return all counts of a machine."""
     found: Grown = {}
     for row in range(machine.row_count):
         items, after, before, _ = (column.tolist() for column in machine.neighbours(row))
@@ -30,14 +30,14 @@ def counts(machine: ItemMachine) -> Grown:
 
 
 def entries(lists: Lists, i: int) -> dict[int, tuple[float, ...]]:
-    """The numbers of list i by item, best first."""
+    """Return the numbers of list i by item, best first."""
     n = int(lists.length[i])
     columns = (lists.item, lists.score, lists.together, lists.after, lists.recent, lists.expected)
     return {item: tuple(rest) for item, *rest in zip(*(c[i, :n].tolist() for c in columns), strict=True)}
 
 
 def ranked(machine: ItemMachine, rows: npt.NDArray[np.int64], *, whole: bool) -> Lists:
-    """Lists of rows, noted as published."""
+    """Rank rows, and note their lists as published."""
     lists = machine.rank(rows) if whole else machine.rank_fresh(rows)
     machine.mark_published(lists)
     return lists
@@ -45,7 +45,7 @@ def ranked(machine: ItemMachine, rows: npt.NDArray[np.int64], *, whole: bool) ->
 
 @pytest.mark.parametrize("score", SCORE_NAMES)
 @pytest.mark.parametrize(("returns", "seed"), [(0.0, 3), (0.1, 4)])
-def test_what_grew_is_ranked_as_if_all_had_been_looked_at(
+def test_ranking_grown_entries_gives_the_same_as_ranking_all(
     score: ScoreName, returns: float, seed: int
 ) -> None:
     settings = CountingSettings(window=8, list_length=12, score=score)
@@ -75,13 +75,13 @@ def test_what_grew_is_ranked_as_if_all_had_been_looked_at(
                 continue
             for item in mine.keys() & best.keys():
                 assert mine[item] == best[item]
-            for item in best.keys() - mine.keys():  # it became better as others grew worse, or by itself
+            for item in best.keys() - mine.keys():  # it rose because others fell, or by itself
                 assert after[row][item] == before[row].get(item)
                 assert item not in was[row]
             listed, kept = listed + len(best), kept + len(mine.keys() & best.keys())
             others += row not in whole
     assert others > 500
-    assert kept > 0.95 * listed  # of the best of a shop in which an hour passes from step to step
+    assert kept > 0.95 * listed  # of the best entries, in a shop where each step takes an hour
     everything = np.arange(quick.items[0].row_count)
     exact, expected = (run.items[0].rank(everything, exact=True) for run in (quick, slow))
     for i in everything.tolist():
@@ -126,7 +126,7 @@ def test_more_than_a_machine_can_note_is_looked_at_whole() -> None:
 
 @pytest.mark.parametrize("batch", [1, 40])
 def test_an_item_that_is_new_is_in_the_lists_of_other_partitions_at_once(batch: int) -> None:
-    """Before its owner has said how popular it is."""
+    """This happens before its owner has published how popular it is."""
     run = Run.over(shop(7, 1_200, 60, 90), CountingSettings(window=8, list_length=40), partitions=2)
     for machine in run.items:
         machine.mark_published(machine.rank(np.arange(machine.row_count), exact=True))
@@ -142,7 +142,7 @@ def test_an_item_that_is_new_is_in_the_lists_of_other_partitions_at_once(batch: 
     source = run.customers[0]
     here, there = source.apply(source.batch(events)).deltas
     for message in here:
-        run.items[0].apply(decode(encode(message)))  # nobody shares anything
+        run.items[0].apply(decode(encode(message)))  # no machine shares anything
     machine = run.items[0]
     rows, _ = machine.fresh(MOST)
     lists = machine.rank_fresh(rows)
@@ -158,8 +158,8 @@ def test_an_item_that_is_new_is_in_the_lists_of_other_partitions_at_once(batch: 
         assert found[row][number][0] == pytest.approx(entries(exact, i)[number][0], rel=0.05)
 
 
-def test_what_was_expected_is_forgotten_once_lists_are_to_be_exact() -> None:
-    """Also after a ranking that kept it, and where nothing was said since."""
+def test_expected_popularity_is_forgotten_once_lists_are_to_be_exact() -> None:
+    """This holds also after a ranking that kept it, and where the owner has published nothing since."""
     run = Run.over(shop(7, 400, 30, 60), CountingSettings(window=8, list_length=12), partitions=2)
     machine = run.items[0]
     rows = np.arange(machine.row_count)

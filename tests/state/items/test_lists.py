@@ -1,4 +1,4 @@
-"""Lists against the oracle's, for every score; what enters, leaves and is worth publishing."""
+"""Lists are compared with the oracle's for every score; tests of entering, leaving and publishing."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from state.settings import SCORE_NAMES, CountingSettings, ScoreName
 from tests.oracles.counts import Oracle
 from tests.state.machines import START_MS, Run, shop
 
-EXPECTED_ERROR = (
-    0.0055  # of E: splitting one buyer errs up to 0.51 % (test_opportunity); the grid adds its own
-)
+# relative error of E: splitting one buyer errs up to 0.51 % (test_opportunity), and the grid adds its own
+EXPECTED_ERROR = 0.0055
 CATALOGUE = Source(1, 0)
 
 
 def score_error(score: str, n: int, e: float, f: float, recent: int) -> float:
-    """How far E's error can move a score, and rounding to 24 bits."""
+    """Return how far E's error, and rounding to 24 bits, can move a score."""
     moved = EXPECTED_ERROR * e
     if score == "raw" or score == "flawed":
         error = 0.0
@@ -39,7 +38,7 @@ def score_error(score: str, n: int, e: float, f: float, recent: int) -> float:
 
 
 def check_lists(run: Run, oracle: Oracle, score: str, length: int) -> int:
-    """Compare every list; returns how many entries were compared."""
+    """Compare every list; return how many entries were compared."""
     lists, recent, compared = oracle.lists(score, 10**6), oracle.recent(), 0
     for machine in run.items:
         for name in machine.items:
@@ -52,7 +51,7 @@ def check_lists(run: Run, oracle: Oracle, score: str, length: int) -> int:
                 errors[entry.item_id] = score_error(
                     score, entry.together, entry.expected, entry.recent, recent[entry.item_id]
                 )
-            # one that scores barely above zero may be on either side of it
+            # an entry that scores barely above zero may be on either side of it
             certain = sum(value > score_error(score, 1, e, 1.0, recent[y]) for y, value, e in every)
             assert min(certain, length) <= len(found) <= length
             for entry in found:
@@ -93,7 +92,7 @@ def test_an_entry_says_what_the_oracle_says() -> None:
         pair = "i1", entry.item_id
         assert entry.after == after[pair]
         assert entry.together == after[pair] + after[pair[::-1]]
-        # a pair newer than the watermark's minute counts as of now
+        # a pair newer than the watermark's minute counts as if it were of now
         assert entry.recent == pytest.approx(decayed[pair] * age, rel=1e-6)
 
 
@@ -112,7 +111,7 @@ def test_ties_go_to_the_item_first_seen() -> None:
     for score in SCORE_NAMES:
         machine = Run.over(events, CountingSettings(score=score)).items[0]  # type: ignore[arg-type]
         listed = [entry.item_id for entry in machine.related("salt")]
-        assert listed in (names, []), score  # "flawed": salt is bought by everybody
+        assert listed in (names, []), score  # the score "flawed"; everybody buys salt
 
 
 def test_unavailable_items_leave_every_list_and_return() -> None:
@@ -136,7 +135,7 @@ def test_unavailable_items_leave_every_list_and_return() -> None:
         machine.rank(np.arange(machine.row_count))
     say("i2", False, 0)
     waiting = {m.items.id(int(m.tables.item_of[row])) for m in run.items for row in m.waiting()}
-    assert holders <= waiting  # those must be ranked anew at once
+    assert holders <= waiting  # these rows must be ranked anew at once
     assert lists() == {n: [e for e in entries if e.item_id != "i2"] for n, entries in before.items()}
     say("i2", True, 1)
     assert lists() == before
@@ -146,7 +145,7 @@ def test_an_item_gone_before_it_was_ever_bought() -> None:
     machine = ItemMachine()
     flags = np.array([0, 1], np.uint8)
     machine.apply_availability(Availability(CATALOGUE, 0, 1, ["tea", "milk"], flags))
-    assert list(machine.items) == ["tea"]  # available ones need not be known
+    assert list(machine.items) == ["tea"]  # available items need not be known
     run = Run.new(CountingSettings())
     run.items[0] = machine
     run.apply([Event(f"c{n}", item, START_MS) for n in range(3) for item in ("milk", "tea", "bread")])
@@ -175,7 +174,7 @@ def test_only_changed_lists_are_worth_publishing() -> None:
 
 
 def test_an_item_that_comes_and_goes_in_a_replay_is_published_as_without_a_list() -> None:
-    """Before the crash its list went out; the replay makes its row and empties it between two refreshes."""
+    """Its list was published before the crash; the replay makes and empties its row between two refreshes."""
     bought = [Event("ann", "tea", START_MS), Event("ann", "milk", START_MS)]
     for replayed_to, published in ((0, 0), (10, 2)):
         run = Run.new(CountingSettings())
@@ -193,7 +192,7 @@ def test_scores_within_the_tolerance_are_not_published_unless_asked_for() -> Non
     rows = np.arange(machine.row_count)
     machine.mark_published(machine.rank(rows))
     run.apply([Event("one more", item, START_MS) for item in ("tea", "milk", "bread")])
-    lists = machine.rank(rows)  # 51 instead of 50
+    lists = machine.rank(rows)  # it has 51 instead of 50
     assert len(machine.mark_published(lists)) == 0
     assert len(machine.mark_published(machine.rank(rows), exact=True)) == 3
     run.apply([Event(f"more{n}", item, START_MS) for n in range(5) for item in ("tea", "milk", "bread")])

@@ -1,4 +1,4 @@
-"""Opportunity sizes: what a history lets its items pair with, and what gathering sizes in cells costs."""
+"""Tests of opportunity sizes, and of the error of gathering them in cells."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_splitting_keeps_the_buyers_and_their_sizes(window: int) -> None:
 
 @pytest.mark.parametrize("window", [5, 50, 250])
 def test_the_split_errs_by_less_than_its_bound(window: int) -> None:
-    """A buyer alone errs by up to 0.081 (ratio of nodes - 1)^2, many together by less."""
+    """A single buyer errs by up to 0.081 (ratio of nodes - 1)^2, and many together err by less."""
     cells = Cells.of(window)
     worst = 0.0
     for size in range(1, 2 * window + 1):

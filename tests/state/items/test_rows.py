@@ -1,4 +1,4 @@
-"""Rows against a dictionary: adding and taking back at random, growth, deletion, dump and fill."""
+"""Rows are compared with a dictionary: random additions and undoing, growth, deletion, dump and fill."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_numbers_of_any_size_are_stored(
         for _ in range(times):
             minute = minutes[i % 2]
             rw.add(rows, 0, neighbour, i % 2, minute, decay_weight(minute), CAPACITY)
-    if times > 1:  # as large as counts may be
+    if times > 1:  # counts are as large as they may be
         rows.side[0], rows.side[2] = np.uint64((1 << 64) - 1), np.uint64(1 << 63)
     sizes = np.array([[[1, 2, 3], [(1 << 32) - 1, 0, 5]]], np.uint32)
     (packed,) = item_codec.pack_rows(rows, np.array([0]), sizes, np.array([1 << 40]))
@@ -104,7 +104,7 @@ def test_numbers_of_any_size_are_stored(
 
 
 def test_stored_pairs_take_few_bytes() -> None:
-    """Of a year, and of a catalogue of 100,000 items."""
+    """The times are within a year, and the catalogue has 100,000 items."""
     rng = np.random.default_rng(1)
     rows = rw.new_rows(2)
     for neighbour in rng.permutation(100_000)[:4_000].tolist():
@@ -127,7 +127,7 @@ def test_filling_is_the_inverse_of_dumping(n: int) -> None:
     (packed,) = item_codec.pack_rows(rows, np.array([0]), sizes, np.array([0]))
     item_codec.unpack_rows(into, [0], [(b"r", packed)], sizes, np.zeros(1, np.int64))
     assert _read(into, 0) == _read(rows, 0)
-    for _ in range(50):  # and goes on as the first does
+    for _ in range(50):  # it continues as the first does
         neighbour, minute = int(rng.integers(0, 2 * n + 1)), MINUTE + int(rng.integers(50_000))
         for one in (rows, into):
             rw.add(one, 0, neighbour, 1, minute, decay_weight(minute), CAPACITY)

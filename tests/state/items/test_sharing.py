@@ -1,4 +1,4 @@
-"""What machines know of one another's items: late, in any order, and exactly once all have shared it."""
+"""Tests of what machines know of others' items: late, in any order, and exact once all have shared."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PARTITIONS = 3
 
 
 def _run_rarely_shared(events: list[Event], rng: random.Random, shared: float) -> Run:
-    """All events counted; now and then lists are ranked, and machines share what they counted."""
+    """Count all events; sometimes rank lists, and sometimes let machines share what they counted."""
     run = Run.new(CountingSettings(window=4, list_length=10), PARTITIONS, 2)
     share, run.sharing.share = run.sharing.share, lambda: None  # type: ignore[method-assign]
     for start in range(0, len(events), 50):
@@ -53,7 +53,7 @@ def test_lists_are_exact_once_all_have_shared_whenever_they_shared_before() -> N
 
 
 def test_no_list_shows_an_item_whose_id_is_not_known() -> None:
-    """Many events at once: ids go to the items' partitions alone, and from there to all others."""
+    """With many events at once, ids are sent to the items' partitions alone, and from there to all others."""
     events = shop(72, 2_000, 40, 100)
     run = Run.new(CountingSettings(window=4), PARTITIONS)
     run.sharing.share = lambda: None  # type: ignore[method-assign]
@@ -70,7 +70,7 @@ def test_no_list_shows_an_item_whose_id_is_not_known() -> None:
     assert all(len(machine.items) == len(machine.items.named) for machine in run.items)
 
 
-def test_a_machine_that_learns_of_an_item_later_takes_in_what_was_shared_before() -> None:
+def test_a_machine_that_meets_an_item_later_takes_in_its_earlier_popularity() -> None:
     run = Run.new(CountingSettings(window=4), 2)
     run.partition_of = run.customers[0].partition_of = lambda name: int(name[0])
     run.apply([Event(f"c{n}", "1 milk", START_MS + n) for n in range(5)])
@@ -122,8 +122,8 @@ def test_only_a_machines_own_popularity_is_stored() -> None:
         assert alone.popularity.totals[pop.BUYERS] == machine.popularity.buyers[: len(own)][own].sum()
 
 
-def test_what_was_sent_before_a_restart_is_not_sent_otherwise() -> None:
-    """The record of who was erased is gone: a replay from before finds a customer without history."""
+def test_messages_from_before_a_restart_are_not_sent_with_other_content() -> None:
+    """The record of an erased customer is gone: a replay from before it finds a customer without history."""
     run = Run.new(CountingSettings(window=4), PARTITIONS)
     (customers,) = run.customers
     events = shop(74, 400, 8, 40, forgets=0.05)
@@ -133,7 +133,7 @@ def test_what_was_sent_before_a_restart_is_not_sent_otherwise() -> None:
         ):
             assert message.first == start
             decode(encode(message))
-    customers.position, customers.sent_to = 0, 300  # as if started anew on what was stored then
+    customers.position, customers.sent_to = 0, 300  # as if it was started again on what was stored then
     customers.included[:] = -1
     messages = [m for to in customers.apply(customers.batch(events)).deltas for m in to]
     assert messages
@@ -142,7 +142,7 @@ def test_what_was_sent_before_a_restart_is_not_sent_otherwise() -> None:
 
 
 class _Lock:
-    """Knows whether it is held."""
+    """A lock that knows whether it is held."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -155,7 +155,7 @@ class _Lock:
 
 
 class _Guarded(PopularityView[ItemIds]):
-    """Lets nobody take from it, or change it, without its lock."""
+    """A store of shared popularity that may be read and changed only with its lock held."""
 
     def __init__(self) -> None:
         super().__init__(ItemIds())
@@ -174,8 +174,8 @@ class _Guarded(PopularityView[ItemIds]):
         super().move_on(time_ms)
 
 
-def test_machines_take_from_what_they_share_with_its_lock_held() -> None:
-    """Machines of one process are in several threads."""
+def test_machines_take_shared_popularity_with_its_lock_held() -> None:
+    """The machines of one process run in several threads."""
     run = Run.new(CountingSettings(window=4), PARTITIONS)
     view = _Guarded()
     for machine in run.items:
@@ -199,7 +199,7 @@ def test_sources_that_are_shared_are_whole_whenever_somebody_looks() -> None:
     class Noted(dict[int, list[tuple[Source, int, int]]]):
         def values(self) -> Any:
             for value in super().values():
-                seen.append(view._sources)  # as another thread would see it meanwhile
+                seen.append(view._sources)  # what another thread would see meanwhile
                 yield value
 
     for partition in range(3):

@@ -1,4 +1,4 @@
-"""Numbers of a few bits, there and back, against Python's whole numbers."""
+"""Numbers of a few bits are packed and unpacked, and compared with Python's integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines whose state is larger than their budget: everything is as without one."""
+"""Machines whose state is larger than their budget give the same results as machines without one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.state.test_real import _real
 
 
 def check_same(found: ItemMachine, expected: ItemMachine) -> None:
-    """Two item machines are the same to the last bit, dropped neighbours and lists included."""
+    """Check that two item machines are equal to the last bit, including dropped neighbours and lists."""
     assert list(found.items) == list(expected.items)
     assert found.row_count == expected.row_count
     for row in range(found.row_count):
@@ -58,7 +58,7 @@ def check_same(found: ItemMachine, expected: ItemMachine) -> None:
 def test_crashes_and_evictions_change_nothing(
     seed: int, window: int, customers: int, capacity: int, budgets: tuple[int | None, ...]
 ) -> None:
-    """Customers come back after they were forgotten; budgets change, also from one start to the next."""
+    """Customers come back after they were forgotten; budgets change, also between two starts."""
     events = shop(seed, 1500, customers, 150, forgets=0.02)
     stores: dict[str, MemoryStore] = {}
     settings = CountingSettings(window=window, row_capacity=capacity, list_length=10)
@@ -89,7 +89,7 @@ def _run(
     events: Sequence[Event], settings: CountingSettings, budgets: tuple[int | None, int | None],
     stores: tuple[Store, Store],
 ) -> tuple[CustomerSaver[CustomerMachine], ItemSaver]:  # fmt: skip
-    """Both machines over all events, each within its budget at every moment."""
+    """Run both machines over all events, each within its budget at every moment."""
     customers, items = CustomerMachine(settings), ItemMachine(settings)
     savers = CustomerSaver(customers, stores[0]), ItemSaver(items, stores[1])
     customers.budget_bytes, items.budget_bytes = budgets
@@ -172,7 +172,7 @@ def test_an_item_that_cannot_be_bought_leaves_lists_of_rows_that_are_not_in_memo
 
 
 def test_freed_memory_is_used_again() -> None:
-    """A budget that holds a third, for many rounds: the arenas end where the budget does."""
+    """The budget holds a third for many rounds, and the arenas do not grow beyond it."""
     settings = CountingSettings(window=10)
     customers, items = CustomerMachine(settings), ItemMachine(settings)
     saver, _ = CustomerSaver(customers, MemoryStore()), ItemSaver(items, MemoryStore())
@@ -185,7 +185,7 @@ def test_freed_memory_is_used_again() -> None:
         h, rows = customers.histories, items.tables.rows
         assert 8 * (int(h.free[-1]) + int(h.ring_free[-1])) <= 30_000
         assert 8 * int(rows.free[-1]) + 16 * int(rows.meta[rw.SIDE_END]) <= 60_000
-        # what was given back is zero, as blocks must be
+        # freed memory is zero, as blocks must be
         assert not rows.arena[rows.free[-1] : rows.free[-1] + 100_000].any()
         assert not h.arena[h.free[-1] : h.free[-1] + 10_000].any()
     assert items.absent

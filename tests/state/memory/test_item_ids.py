@@ -1,4 +1,4 @@
-"""Numbers by the hashes of ids, and the ids that come later."""
+"""Items are numbered by the hashes of their ids, and the ids may come later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from state.errors import BadDelta
 from state.memory.item_ids import ItemIds, item_hash, item_hashes
 
 
-def test_numbers_are_in_the_order_of_first_sight_however_many_there_are() -> None:
+def test_any_number_of_ids_is_numbered_in_order_of_appearance() -> None:
     rng, items, expected = random.Random(1), ItemIds(), dict[str, int]()
     for _ in range(300):
         names = [f"item {int(rng.paretovariate(0.3))}" for _ in range(rng.randrange(120))]
@@ -47,7 +47,7 @@ def test_two_ids_of_one_hash_are_refused() -> None:
 
 
 def test_hashes_are_those_of_the_id_alone() -> None:
-    """They are stored, and in messages: another version must have the same."""
+    """Hashes are stored and sent in messages, so every version must have the same."""
     assert item_hash("tea") == 0xB9FBB2C10201D480
     assert item_hashes(["tea"]).dtype == np.uint64
     assert item_hash("Grüße") != item_hash("Grusse")

@@ -1,4 +1,4 @@
-"""Messages between the machines: there and back, and refused when they are not whole."""
+"""Messages between the machines are encoded and decoded, and refused when they are not whole."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_a_message_of_nothing_round_trips() -> None:
     assert (decoded.source, decoded.first, decoded.end, decoded.events) == (dl.Source(0, 3), 0, 7, 0)
 
 
-def test_a_partition_gets_what_concerns_it_and_nothing_else() -> None:
-    """Its own items and those whose neighbours it owns; no message without such an event."""
+def test_a_partition_gets_only_events_that_concern_it() -> None:
+    """It gets events of its own items and of their neighbours, and no message without such an event."""
     machine = CustomerMachine(CountingSettings(window=2), partitions=4, partition_of=int)
     first, second, third = (
         [[dl.columns_of(m.words, m.events, m.near, m.gone, m.histories) for m in to] for to in deltas]
@@ -61,13 +61,13 @@ def test_a_partition_gets_what_concerns_it_and_nothing_else() -> None:
     assert [len(to) for to in second] == [1, 1, 0, 0]
     assert [len(to) for to in third] == [1, 1, 1, 0]
     distances = [[int(near) >> dl.DISTANCE_BITS for near in to[0].near] for to in third[:3]]
-    assert distances == [[2], [1], [1, 2]]  # all of the item's, one of each neighbour's
+    assert distances == [[2], [1], [1, 2]]  # all ids of the item's partition, one of each neighbour's
     again = machine.apply(machine.batch([Event("ann", "2", START_MS)])).deltas
     assert [len(to) for to in again] == [0, 0, 1, 0]  # a repeat changes no pair
     (message,) = again[2]
     assert (message.previous, message.first, message.end) == (3, 3, 4)
     (message,) = machine.apply(machine.batch([Event("ann", "1", START_MS)])).deltas[1]
-    assert (message.previous, message.first) == (3, 4)  # what is between did not concern it
+    assert (message.previous, message.first) == (3, 4)  # the events in between did not concern it
 
 
 def test_an_id_is_sent_once_and_to_others_where_few_events_are_counted_at_once() -> None:
@@ -94,7 +94,7 @@ def test_availability_round_trips(ids: list[str]) -> None:
     assert decoded.available.tolist() == flags.tolist()
 
 
-def test_what_is_no_message_is_refused() -> None:
+def test_bytes_that_are_no_message_are_refused() -> None:
     raw = dl.encode(_messages()[0])
     for bad, reason in (
         (b"", "not a pair-deltas message: starts with b''"),

@@ -1,4 +1,4 @@
-"""Bestsellers and trending lists against a count over the whole log."""
+"""Bestsellers and trending lists are compared with a count over the whole log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CATALOGUE = Source(1, 0)
 
 
 def category_of(item: str) -> int:
-    return int(item[1:]) % 5  # 0: it has none
+    return int(item[1:]) % 5  # 0 means that it has none
 
 
 def categories(items: AnyIds, of: Callable[[str], int] = category_of) -> npt.NDArray[np.int32]:
@@ -46,7 +46,7 @@ def check(
 @pytest.mark.parametrize("step_days", [0.02, 0.3, 2.0, 12.0])
 @pytest.mark.parametrize("most", [4, 100])
 def test_lists_of_a_random_stream(step_days: float, most: int) -> None:
-    """Late events, jumps of weeks, items that go and come back."""
+    """The stream has late events, jumps of weeks, and items that disappear and come back."""
     rng = random.Random(f"{step_days} {most}")
     p, items, now = pop.new_popularity(64), Dictionary(), 17_000 * DAY
     names = [f"i{n}" for n in range(60)]
@@ -72,7 +72,7 @@ def test_lists_of_a_random_stream(step_days: float, most: int) -> None:
             assert lists.update(p, items, categories(items)) == []
 
 
-def test_ties_go_to_the_smaller_id_whatever_was_seen_first() -> None:
+def test_ties_go_to_the_smaller_id_in_any_order_of_appearance() -> None:
     names = [f"i{n}" for n in range(30)]
     for seed in range(3):
         p, items = pop.new_popularity(30), Dictionary()
@@ -99,14 +99,14 @@ def test_a_list_that_empties_is_a_change() -> None:
     assert {board.category for board in lists.lists} == {EVERYTHING, 1}
 
 
-def test_a_change_behind_the_last_place_is_none() -> None:
+def test_a_change_behind_the_last_place_does_not_count() -> None:
     p, items = pop.new_popularity(4), Dictionary()
     for name in ("b", "c", "a"):
         pop.add_purchase(p, items.number(name), START_MS)
     pop.add_purchase(p, items.number("a"), START_MS)
     lists = Bestsellers(2)
     lists.update(p, items, np.zeros(0, np.int32))
-    pop.add_purchase(p, items.number("d"), START_MS)  # ties with the last, "b" stays before it
+    pop.add_purchase(p, items.number("d"), START_MS)  # it ties with the last, and "b" stays before it
     assert lists.update(p, items, np.zeros(0, np.int32)) == []
 
 
@@ -135,7 +135,7 @@ def _events(name: str) -> list[Event]:
 
 @pytest.mark.parametrize("name", ["shop", "real"])
 def test_every_view_has_the_same_lists(name: str) -> None:
-    """Of real and seeded purchases; sources are read in another order by each, so numbers differ."""
+    """The purchases are real or seeded; each view reads sources in another order, so numbers differ."""
     events = _events(name)
     run = Run.over(events, CountingSettings(window=2), partitions=2, sources=2)
     other = Run.new(CountingSettings(window=2), partitions=3, sources=2)

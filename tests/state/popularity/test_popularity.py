@@ -1,4 +1,4 @@
-"""Popularity: the window of event time, late events, what is taken back, and what ranking reads."""
+"""Tests of popularity: the window of event time, late events, what is taken back, and what ranking reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ITEMS = 16
 
 
 class Plain:
-    """Purchases as they are, by buyer and item; the clock goes on with every one ever made."""
+    """Plain purchases by buyer and item; the clock advances with every purchase ever made."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[int, int], list[int]] = {}
@@ -51,8 +51,8 @@ class Plain:
 
 
 @pytest.mark.parametrize("step_days", [0.01, 0.5, 3.0, 20.0])
-def test_what_is_added_is_taken_back(step_days: float) -> None:
-    """While the window moves on with the newest event, and events are late."""
+def test_additions_are_taken_back(step_days: float) -> None:
+    """The window moves on with the newest event meanwhile, and events are late."""
     rng = random.Random(int(step_days * 100))
     p, plain, now = pop.new_popularity(ITEMS), Plain(), FIRST
     for n in range(900):
@@ -111,7 +111,7 @@ def test_growing_keeps_everything() -> None:
     np.testing.assert_array_equal(grown.positions[3:], pop.new_popularity(7).positions)
 
 
-def test_what_ranking_reads_is_stale_after_one_buyer_in_200() -> None:
+def test_popularity_for_ranking_is_stale_after_one_buyer_in_200() -> None:
     p = pop.new_popularity(1)
     p.totals[pop.BUYERS] = 10_000
     assert pop.is_stale(p)
@@ -123,7 +123,7 @@ def test_what_ranking_reads_is_stale_after_one_buyer_in_200() -> None:
         assert pop.is_changed(p)
 
 
-def test_what_ranking_reads_is_stale_when_a_day_begins() -> None:
+def test_popularity_for_ranking_is_stale_when_a_day_begins() -> None:
     p = pop.new_popularity(2)
     pop.add_purchase(p, 0, FIRST)
     p.totals[pop.BUYERS] = 10_000
@@ -144,7 +144,7 @@ def test_a_buyer_taken_back_is_a_change_though_another_comes() -> None:
     before = p.positions.copy()
     pop.take_buyer(p, 0, FIRST // DAY)
     pop.refresh_item(p, 0)
-    p.buyers[0] += 1  # of another customer, in another order
+    p.buyers[0] += 1  # these belong to another customer, in another order
     p.totals[pop.BUYERS] += 1
     assert pop.is_changed(p)
     assert not pop.is_stale(p)

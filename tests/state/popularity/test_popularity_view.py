@@ -1,4 +1,4 @@
-"""The view of popularity against machines that counted the events themselves, and which items are due."""
+"""The view of popularity is compared with machines that counted the events; tests of which items are due."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CATALOGUE = Source(1, 0)
 
 
 def record(machine: ItemMachine, item: int) -> ItemPopularity:
-    """What the owner of an item says of it, in plain Python."""
+    """Return the record that the owner of an item publishes, in plain Python."""
     p = machine.popularity
     newest = int(p.totals[pop.WATERMARK_MS]) // pop.DAY_MS
     days = [int(p.days[item, day % pop.DAYS]) for day in range(newest, newest - pop.DAYS, -1)]
@@ -35,17 +35,17 @@ def record(machine: ItemMachine, item: int) -> ItemPopularity:
 
 
 def said(machine: ItemMachine, changes: PopularityChanges) -> list[ItemPopularity]:
-    """The records that are due of a machine's own items."""
+    """Return the records of a machine's own items that are due."""
     return [record(machine, int(machine.tables.item_of[row])) for row in changes.take()]
 
 
 def check(view: PopularityView[Dictionary], machines: list[ItemMachine]) -> None:
-    """Every number of the view is the one that the item's machine counted."""
+    """Check that every number of the view is the one that the item's machine counted."""
     newest_ms = max(machine.watermark_ms for machine in machines)
     view.move_on(newest_ms)
     total = 0
     for machine in machines:
-        machine.take_in()  # its own window moves on, too
+        machine.take_in()  # the view's own window moves on, too
         items = machine.tables.item_of[: machine.row_count]
         numbers = [view.items.number(name) for name in machine.items.ids(items.tolist())]
         for column in ("buyers", "recent", "days", "first_days", "repeats"):
@@ -78,7 +78,7 @@ def test_records_of_all_owners_make_the_popularity_of_the_whole_catalogue(seed: 
     assert view.customers == run.items[0].customers > 0
 
 
-def test_only_what_changed_is_due_and_days_that_pass_are_no_change() -> None:
+def test_only_changed_items_are_due_and_passing_days_are_no_change() -> None:
     run = Run.new(CountingSettings(window=5))
     machine, changes = run.items[0], PopularityChanges(run.items[0])
     run.apply(shop(3, 400, 30, 40, late_ms=0))
@@ -88,7 +88,7 @@ def test_only_what_changed_is_due_and_days_that_pass_are_no_change() -> None:
     one = last.__class__("c-new", "i-new", machine.watermark_ms + 40 * pop.DAY_MS)
     before = machine.row_count
     run.apply([one])
-    rows = changes.take()  # all days of the others have left the window
+    rows = changes.take()  # all days of the other items have left the window
     assert rows.tolist() == [before]
     assert machine.items.id(int(machine.tables.item_of[rows[0]])) == "i-new"
     machine.apply_availability(Availability(CATALOGUE, 0, 1, ["i-new"], np.zeros(1, np.uint8)))
@@ -111,11 +111,11 @@ def test_an_older_record_does_not_replace_a_newer_one_and_a_removed_item_begins_
     assert (view.popularity.buyers[0], view.popularity.recent[0]) == (0, 0)
     assert (view.popularity.first_days[0], view.popularity.recent_buyers[0]) == (0, 0)
     assert view.popularity.totals[pop.BUYERS] == 0
-    view.put([older])  # after a rebuild versions may be any
+    view.put([older])  # after a rebuild, versions may have any value
     assert view.popularity.buyers[0] == 4
 
 
-def test_what_can_be_bought_is_said_apart() -> None:
+def test_availability_is_independent_of_popularity() -> None:
     view = PopularityView(Dictionary())
     assert not view.offer("tea", available=True)
     assert len(view.items) == 0
@@ -137,7 +137,7 @@ def test_items_that_others_bring_into_the_dictionary_have_room() -> None:
     assert p.available[4_999] == 1
 
 
-def test_a_late_record_counts_what_is_still_in_the_window() -> None:
+def test_a_late_record_counts_days_still_in_the_window() -> None:
     view, day = PopularityView(Dictionary()), 20_000
     view.move_on(day * pop.DAY_MS)
     late = day - 20

@@ -1,4 +1,4 @@
-"""What is in the files of a store that may still be at work."""
+"""Reads the files of a store that may still be open."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def bytes_in(folder: Path) -> bytes:
-    """The bytes of all files of a folder; RocksDB removes those that it has replaced in its own time."""
+    """Return the bytes of all files of a folder; RocksDB removes replaced files at some later time."""
     while True:
         files = sorted(folder.iterdir())
         with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Every stored record: there and back, damaged, and of another layout."""
+"""Every stored record is packed and unpacked, damaged, and given another layout."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _pack_row(rows: rw.Rows) -> bytes:
 
 
 def _unpack_row(rows: rw.Rows, sizes: npt.NDArray[np.uint32], raw: bytes) -> int:
-    """Put a record into row 1; what it includes."""
+    """Put a record into row 1; return its included offset."""
     of_all, included = np.zeros((2, *sizes.shape), np.uint32), np.zeros(2, np.int64)
     item_codec.unpack_rows(rows, [1], [(KEY, raw)], of_all, included)
     sizes[:] = of_all[1]
@@ -154,7 +154,7 @@ def test_histories_round_trip(items: int, events: int) -> None:
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(event_rings.read_ring(h, 1), event_rings.read_ring(into, 1))
     assert history_codec.pack_history(into, 1, "日本", 42, profiles) == raw
-    # and both remember the same from now on
+    # both remember the same from now on
     assert [event_rings.seen_before(h, 1, n) for n in range(1, 400, 7)] == [
         event_rings.seen_before(into, 1, n) for n in range(1, 400, 7)
     ]
@@ -207,8 +207,8 @@ def test_popularity_round_trips(items: int) -> None:
 
 
 @pytest.mark.parametrize("days", [0, 1, 5, 13, 27, 28, 40])
-def test_days_that_began_since_a_block_was_stored_are_not_what_it_says(days: int) -> None:
-    """A block is stored when it changes; the window moves on without it."""
+def test_days_that_began_since_a_block_was_stored_are_empty(days: int) -> None:
+    """A block is stored only when it changes, but the window moves on."""
     p, into = _popularity(300), pop.new_popularity(300)
     raw = item_codec.pack_popularity(p, np.arange(300))
     pop.move_on(p, int(p.totals[pop.WATERMARK_MS]) + days * pop.DAY_MS)

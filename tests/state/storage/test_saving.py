@@ -1,4 +1,4 @@
-"""Saving in a rolling sweep, crashes at any moment, replays: the counts stay the oracle's."""
+"""With saving in rolling sweeps, crashes at any moment, and replays, the counts equal the oracle's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.state.machines import START_MS, check_counts, check_histories, shop
 
 
 def _crash(seed: int, window: int, customers: int, open_store: Callable[[str], Store]) -> Cluster:
-    """Half of the events have no ids: nothing but stored offsets keeps a replay from counting them twice."""
+    """Half of the events have no ids, so only stored offsets keep a replay from counting them twice."""
     named = random.Random(seed)
     events = [
         replace(event, event_id=None) if named.random() < 0.5 else event
@@ -49,7 +49,7 @@ def test_crashes_at_any_moment_change_nothing(seed: int, window: int, customers:
 
 
 def test_a_restart_replays_no_more_than_the_budget() -> None:
-    """But for what was applied at once before the first step of a sweep."""
+    """This excludes what was applied at once before the first step of a sweep."""
     rng, budget, most = random.Random(1), 20_000, 2_000
     machine = CustomerMachine()
     saver = CustomerSaver(machine, MemoryStore())
@@ -100,7 +100,7 @@ def _saved(settings: CountingSettings) -> tuple[MemoryStore, MemoryStore, list[E
     return *stores, events
 
 
-def test_what_was_saved_needs_no_replay() -> None:
+def test_saved_state_needs_no_replay() -> None:
     settings = CountingSettings(window=4)
     customer_store, item_store, events = _saved(settings)
     customers, items = CustomerMachine(settings), ItemMachine(settings)
@@ -162,7 +162,7 @@ def test_a_store_without_meta_is_replayed_from_the_start() -> None:
 
 
 class _FullOnce:
-    """A RocksDB whose disk was full for one write, and which has recovered by the next."""
+    """A RocksDB store whose disk is full for one write, and has room again for the next."""
 
     def __init__(self, db: Any) -> None:
         self._db = db
@@ -179,7 +179,7 @@ class _FullOnce:
 
 
 def test_after_a_write_that_failed_nothing_is_stored_over_the_gap(tmp_path: Path) -> None:
-    """What the failed write was to store is marked as stored: a later sweep would leave it out."""
+    """The failed write marked its records as stored, so a later sweep would leave them out."""
     first, second = shop(11, 300, 30, 40), shop(12, 300, 30, 40)
     store = RocksStore(tmp_path)
     machine = CustomerMachine()

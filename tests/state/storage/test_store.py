@@ -1,4 +1,4 @@
-"""One contract for all stores; what RocksDB adds."""
+"""Tests of the contract of all stores, and of what RocksDB adds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def test_what_was_written_is_read(store: Store) -> None:
+def test_written_records_are_read(store: Store) -> None:
     store.write([(b"a", b"1"), (b"b", b""), (b"\x00\xff", bytes(range(256)))])
     assert store.get(b"a") == b"1"
     assert store.get(b"b") == b""
@@ -51,7 +51,7 @@ def test_a_scan_is_ascending_and_keeps_to_its_prefix(store: Store) -> None:
         assert list(store.scan(prefix)) == expected
 
 
-def test_what_was_deleted_is_gone(store: Store) -> None:
+def test_deleted_records_are_gone(store: Store) -> None:
     store.write([(b"a", b"1"), (b"b", b"2")])
     store.write([(b"a", None), (b"never", None)])
     assert store.get(b"a") is None
@@ -88,7 +88,7 @@ def test_purging_leaves_the_others(store: Store, n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 200])
-def test_what_was_purged_is_not_on_disk(tmp_path: Path, n: int) -> None:
+def test_purged_records_are_not_on_disk(tmp_path: Path, n: int) -> None:
     store = RocksStore(tmp_path)
     for _ in range(3):  # in several files
         store.write([(b"%04d" % key, b"secret" * 200) for key in range(n)])
@@ -140,7 +140,7 @@ def test_a_damaged_folder_is_an_error(tmp_path: Path) -> None:
 
 @contextmanager
 def _full_disk() -> Iterator[None]:
-    """Writes beyond the first 64 KiB of a file fail, as they do on a full disk."""
+    """Make writes beyond the first 64 KiB of a file fail, as they do on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, hard))
     try:
@@ -156,7 +156,8 @@ def test_a_full_disk_leaves_the_last_flush(tmp_path: Path) -> None:
     store.write([(b"a", None), *((b"%03d" % n, random.randbytes(1_000)) for n in range(200))])
     with _full_disk(), pytest.raises(StoreFull, match=rf"cannot write to {tmp_path}: .*Free some space"):
         store.flush(wait=True)
-    with pytest.raises(StoreFull, match="continues from what it last wrote"):  # the writer believes the rest
+    # the writer believes that the rest was written
+    with pytest.raises(StoreFull, match="continues from what it last wrote"):
         store.write([(b"c", b"3")])
     with pytest.raises(StoreFull, match="continues from what it last wrote"):
         store.flush(wait=True)
@@ -170,7 +171,7 @@ def test_a_full_disk_leaves_the_last_flush(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_noticed_without_a_flush(tmp_path: Path) -> None:
-    """What is in memory goes to the disk when there is much of it; what fails there fails a later write."""
+    """When much is in memory it is written to the disk, and an error there makes a later write fail."""
     store = RocksStore(tmp_path)
     store.write([(b"first", b"1")])
     store.flush(wait=True)
@@ -215,7 +216,7 @@ os.kill(os.getpid(), 9)
 
 
 def test_a_crash_leaves_all_writes_up_to_some_moment(tmp_path: Path) -> None:
-    """Without a log of RocksDB's own: in order, and at least up to the last flush."""
+    """This holds without RocksDB's own log: writes remain in order, and at least up to the last flush."""
     killed = subprocess.run([sys.executable, "-c", _WRITER, str(tmp_path)], check=False)
     assert killed.returncode == -signal.SIGKILL
     store = RocksStore(tmp_path)

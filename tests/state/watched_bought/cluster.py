@@ -1,4 +1,4 @@
-"""Purchases and watches, what they cross to, and the items: machines with logs and stores, in any order."""
+"""Machines of purchases, watches, the crossing and items, with stores, that take steps in any order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SIDES = BOUGHT, WATCHED
 
 
 class CrossingCluster:
-    """Per partition two customer machines, a crossing machine and an item machine.
+    """Each partition has two customer machines, a crossing machine and an item machine.
 
     Attributes
     ----------
@@ -54,7 +54,8 @@ class CrossingCluster:
         ]
         self.first: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
         self.changes: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
-        self.late: list[list[bytes]] = [[] for _ in range(PARTITIONS)]  # on their way from who is gone
+        # on their way from a process that is gone
+        self.late: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
         self.set_aside: dict[int, MemoryStore] = {}
         self.swaps: dict[int, MemoryStore] = {}
         self.crashes = self.shrunk = self.numbers = self.begun = self.broken_off = self.swapped = 0
@@ -89,7 +90,7 @@ class CrossingCluster:
         return saver
 
     def exchange(self, p: int) -> Exchange:
-        """As of a process that just loaded the two machines."""
+        """Return an exchange, as of a process that has just loaded the two machines."""
         exchange = Exchange(self._number)
         exchange.log_end = len(self.first[p])
         return exchange
@@ -122,9 +123,9 @@ class CrossingCluster:
                 log.append(encode_message(Transfer(Step.ASK, Source(WATCHED, p))))
 
     def transfer(self, p: int, *, whole: bool = True) -> None:
-        """Send what is due of a transfer from a partition's purchases to its crossing machine.
+        """Send the due part of a transfer from a partition's purchases to its crossing machine.
 
-        If not `whole`, the process ends while it sends; the rest may arrive later than what is sent next.
+        If not `whole`, the process ends while it sends; the rest may arrive after the next messages.
         """
         machine, crossing = self.customers[BOUGHT][p].machine, self.crossings[p].machine
         messages = list(self.exchanges[p].due(machine, crossing))
@@ -140,12 +141,12 @@ class CrossingCluster:
         self.fail(p)
 
     def fail(self, p: int) -> None:
-        """The process of a partition's purchases and crossing is gone, and another takes over."""
+        """End the process of a partition's purchases and crossing, and let another take over."""
         self.crash(0, p, BOUGHT)
         self.crash(1, p, BOUGHT)
 
     def swap(self, p: int) -> None:
-        """Have another store in the place of that of a partition's purchases: one of before, or the newer."""
+        """Replace the store of a partition's purchases by another: an older one, or the newer one."""
         store = self.customers[BOUGHT][p].store
         assert isinstance(store, MemoryStore)
         other = self.set_aside.get(p)
@@ -157,7 +158,7 @@ class CrossingCluster:
         self.fail(p)
 
     def finish(self) -> None:
-        """Apply all that is left, without a fault."""
+        """Apply everything that is left, without a fault."""
         while not self.done:
             for p in range(PARTITIONS):
                 self.first[p] += self.late[p]
@@ -186,12 +187,13 @@ class CrossingCluster:
         )
 
     def run(self) -> None:
-        """Random steps until all is applied: of machines, of stores, and crashes."""
+        """Take random steps of machines and stores, and crashes, until everything is applied."""
         while not self.done:
             self._step(self.rng.random(), self.rng.randrange(PARTITIONS), self.rng.choice(SIDES))
 
     def _step(self, dice: float, p: int, side: int) -> None:
-        self.transfer(p, whole=self.rng.random() < 0.8)  # before and after whatever is applied
+        # this may come before and after anything that is applied
+        self.transfer(p, whole=self.rng.random() < 0.8)
         if dice < 0.3:
             self.apply_events(side, p, self.rng.randrange(1, 80))
         elif dice < 0.5:
@@ -207,7 +209,7 @@ class CrossingCluster:
                 self.shrunk += 1
             saver.step(self.rng.random() * 0.5)
         elif dice < 0.92 and self.first[p]:
-            # what got no answer is sent again, by whoever sent it
+            # messages without an answer are sent again by their sender
             self.first[p].append(self.first[p][-self.rng.randrange(1, min(4, len(self.first[p])) + 1)])
         elif dice < 0.97:
             self.crash(self.rng.randrange(3), p, side)
@@ -220,7 +222,7 @@ class CrossingCluster:
             self.first[p].append(self.late[p].pop(0))
 
     def crash(self, which: int, p: int, side: int) -> None:
-        """What was not written of one machine is lost."""
+        """Crash: what was not written of one machine is lost."""
         self.crashes += 1
         if which == 0:
             self.customers[side][p].close()
@@ -235,12 +237,12 @@ class CrossingCluster:
             self.items[p] = self.open_items(p)
 
     def oracle(self) -> CrossingOracle:
-        """Of the whole logs."""
+        """Return the oracle over the whole logs."""
         bought, watched = (Oracle(self.settings.window).feed(events) for events in self.events)
         return CrossingOracle(watched, bought, self.days)
 
     def check(self) -> None:
-        """Everything is the oracle's."""
+        """Check that everything equals the oracle."""
         oracle = self.oracle()
         check_crossing([saver.machine for saver in self.crossings], self.partition_of, oracle)
         check_pairs([saver.machine for saver in self.items], oracle)
@@ -249,7 +251,7 @@ class CrossingCluster:
 def check_crossing(
     machines: list[CrossingMachine], partition_of: Callable[[str], int], oracle: CrossingOracle
 ) -> None:
-    """What the crossing machines know of every customer is what the histories say."""
+    """Check that the crossing machines know of every customer what the histories contain."""
     for customer in set(chain(oracle.watched.histories, oracle.bought.histories)):
         expected = tuple(
             {b.item: b.first_ms for b in side.histories.get(customer, ())}
@@ -260,7 +262,7 @@ def check_crossing(
 
 
 def check_pairs(machines: list[ItemMachine], oracle: CrossingOracle, f_error: float = 1e-9) -> None:
-    """Every count of the item machines is the oracle's."""
+    """Check that every count of the item machines equals the oracle's."""
     buyers, recent, by_day = oracle.bought.buyers(), oracle.recent(), oracle.by_day()
     first_days, newest = oracle.bought.first_days(), oracle.watermark_ms() // DAY_MS
     decayed, sizes, recent_buyers = oracle.decayed(), oracle.sizes(), oracle.bought.recent_buyers()

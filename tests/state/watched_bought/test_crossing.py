@@ -1,4 +1,4 @@
-"""What was watched and then bought: machines against the oracle, whatever comes when, and over crashes."""
+"""Watched, then bought: machines are compared with the oracle, in any order of events and over crashes."""
 
 from __future__ import annotations
 
@@ -139,12 +139,13 @@ def test_everything_undone_leaves_nothing() -> None:
 
 
 def test_the_time_between_decides() -> None:
-    """From the watch itself to the last millisecond; by event time, whichever came first."""
+    """A purchase counts from the watch itself to the last millisecond, by event time, in any order."""
     watch = Event("ann", "film", START_MS)
     times = {"before": -1, "at once": 0, "last": 2 * DAY_MS, "late": 2 * DAY_MS + 1}
     bought = [Event("ann", item, START_MS + after_ms) for item, after_ms in times.items()]
-    bought.append(Event("ann", "film", START_MS + 5))  # what was watched counts, too
-    bought.append(Event("ann", "before", START_MS + 5))  # had been bought: brought nothing in
+    bought.append(Event("ann", "film", START_MS + 5))  # the watched item itself counts, too
+    # it had been bought before, so this brought nothing in
+    bought.append(Event("ann", "before", START_MS + 5))
     for order in (SIDES, SIDES[::-1]):
         cluster = CrossingCluster(bought, [watch], SETTINGS, 2, random.Random(0), _memory())
         for side in order:
@@ -162,7 +163,7 @@ def test_a_message_after_a_missing_one_is_dropped_until_both_come() -> None:
         for message in machine.apply(machine.batch([Event("ann", f"i{n}", START_MS)])).history_changes
     ]
     crossing = CrossingMachine(SETTINGS, days=2)
-    assert crossing.apply(messages[1]) == [[]]  # the very first failed
+    assert crossing.apply(messages[1]) == [[]]  # the very first message failed
     assert crossing.gaps_seen == 1
     for message in messages:
         assert len(crossing.apply(message)[0]) == 1
@@ -171,7 +172,7 @@ def test_a_message_after_a_missing_one_is_dropped_until_both_come() -> None:
 
 
 def test_a_source_that_published_nothing_before_is_followed_from_where_it_begins() -> None:
-    """Stores of before there was this relation, and a relation that was switched off for a while."""
+    """This covers stores from before this relation, and a relation that was switched off for a while."""
     bought, _ = _logs(4, 300)
     silent = CustomerMachine(SETTINGS, Source(0, 0))
     silent.apply(silent.batch(bought[:100]))
@@ -219,7 +220,7 @@ def test_history_changes_of_another_layout_or_cut_short_are_refused() -> None:
 
 
 def _again() -> list[Event]:
-    """Bought, returned and bought again: applied twice it would not be what it is."""
+    """Return changes (bought, returned, bought again) whose result differs if they are applied twice."""
     actions = Action.PURCHASE, Action.RETURN, Action.PURCHASE, Action.PURCHASE
     items = ["tea", "tea", "tea", "milk"]
     return [
@@ -229,7 +230,7 @@ def _again() -> list[Event]:
 
 
 def test_of_a_message_known_in_part_the_rest_counts() -> None:
-    """A source that replays may put other events together than before."""
+    """A source that replays may combine other events than before."""
     events = _again()
     first, replayed = (CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0)) for _ in range(2))
     (start,) = first.apply(first.batch(events[:3])).history_changes
@@ -242,7 +243,7 @@ def test_of_a_message_known_in_part_the_rest_counts() -> None:
 
 
 def test_of_pair_changes_known_in_part_the_rest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replay may cut them elsewhere: where buffers are full depends on who is in memory."""
+    """A replay may divide them elsewhere, because buffers fill up depending on who is in memory."""
     watched = [Event("ann", item, START_MS) for item in ("film", "show", "play")]
     watcher = CustomerMachine(SETTINGS, publishes_as=Source(WATCHED, 0))
     buyer = CustomerMachine(SETTINGS, publishes_as=Source(BOUGHT, 0))
@@ -265,6 +266,6 @@ def test_of_pair_changes_known_in_part_the_rest_counts(monkeypatch: pytest.Monke
         found.apply_pairs(change)
     assert [found.related(x) for x in ("film", "show")] == [expected.related(x) for x in ("film", "show")]
     np.testing.assert_array_equal(found.tables.sizes[:3], expected.tables.sizes[:3])
-    assert found.purchases == expected.purchases == 2  # of what ann still has
+    assert found.purchases == expected.purchases == 2  # changes of what ann still has
     film = found.tables.row_of[found.items.number("film")]
     assert sorted(found.neighbours(int(film))[1].tolist()) == [1, 1]

@@ -1,4 +1,4 @@
-"""The guard with a command that costs nothing; test_embedded_kafka.py has it with a JVM."""
+"""Tests of the guard with a cheap command; test_embedded_kafka.py tests it with a JVM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.broker import guard
 COMMAND = [sys.executable, "-I", "-S", guard.__file__]
 SLEEP = ["sleep", "600"]
 
-# Starts a guard, says the pids of what it guards and of a forked copy of itself that holds the pipe open.
+# Starts a guard; prints the pids of the guarded process and of a forked copy that holds the pipe open.
 FORKING_PARENT = f"""
 import os, subprocess, time
 guard = subprocess.Popen({COMMAND!r} + [str(os.getpid())] + {SLEEP!r}, stdin=-1, stdout=-1)
@@ -49,7 +49,7 @@ def guarding(*command: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_it_ends_what_it_guards_when_the_pipe_closes() -> None:
+def test_it_ends_the_guarded_process_when_the_pipe_closes() -> None:
     with guarding(*SLEEP) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -69,7 +69,7 @@ def test_it_passes_a_termination_on() -> None:
         assert is_gone(guarded)
 
 
-def test_it_ends_with_the_status_of_what_it_guards() -> None:
+def test_it_ends_with_the_status_of_the_guarded_process() -> None:
     with guarding("sh", "-c", "exit 3") as process:
         assert process.wait(10) == 3
 
@@ -87,7 +87,7 @@ def test_a_copy_of_the_parent_that_holds_the_pipe_does_not_keep_the_broker() -> 
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_what_ignores_the_termination_is_killed(stubborn: bool) -> None:
+def test_a_process_that_ignores_the_termination_is_killed(stubborn: bool) -> None:
     trap = "trap '' TERM; " if stubborn else ""
     script = f"{trap}echo ready; while :; do sleep 0.05; done"
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as process:

@@ -77,7 +77,7 @@ def test_a_downloaded_jar_with_another_sum_is_refused_by_name_and_not_kept(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["small-1.0.lock"]
 
 
-def test_a_wrong_download_leaves_what_the_cache_had(tmp_path: Path) -> None:
+def test_a_wrong_download_leaves_the_cache_as_it_was(tmp_path: Path) -> None:
     found = ensure_jars(tmp_path, SMALL, progress=silent, fetch=fetching(CONTENT, []))
     found[1].write_bytes(b"changed")
     with pytest.raises(JarRefused, match=r"two\.jar is missing"):

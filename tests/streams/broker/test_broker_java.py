@@ -22,7 +22,7 @@ from streams.broker.java import Java, bundled_java, find_java, parse_version
         ("", None),
     ],
 )
-def test_version_is_read_from_what_java_prints(text: str, feature: int | None) -> None:
+def test_version_is_read_from_javas_output(text: str, feature: int | None) -> None:
     assert parse_version(text) == feature
 
 

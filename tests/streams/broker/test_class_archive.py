@@ -1,4 +1,4 @@
-"""The archive of Kafka's classes: written once, used by what starts later, and never in the way."""
+"""The archive of Kafka's classes is written once, used by later starts, and never an obstacle."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from streams.settings import Settings
 
 
 def jvm(root: Path, *jars: str, base: bool = True) -> Jvm:
-    """One that is never run, with or without an archive of Java's own classes."""
+    """Return a JVM that is never run, with or without an archive of Java's own classes."""
     java, of_java = root / "java" / "bin" / "java", root / "java" / "lib" / "server" / "classes.jsa"
     for path in (java, *([of_java] if base else [])):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():  # its name is of the time, too
+        if not path.exists():  # its name depends on the time, too
             path.touch()
     return Jvm(java, tuple(Path(jar) for jar in jars))
 
@@ -27,7 +27,7 @@ def test_it_is_written_once_and_then_used(tmp_path: Path) -> None:
     (flag,) = archive.flags
     assert flag.startswith("-XX:ArchiveClassesAtExit=")
     written = Path(flag.partition("=")[2])
-    archive.keep(whole=True)  # it may have failed to write
+    archive.keep(whole=True)  # writing may have failed
     written.write_bytes(b"cla")
     archive.keep(whole=False)
     assert archive.find() is None
@@ -45,12 +45,12 @@ def test_it_is_written_once_and_then_used(tmp_path: Path) -> None:
     assert ClassArchive(tmp_path, jvm(tmp_path, "a.jar", "b.jar")).find() is None
 
 
-def test_who_may_not_write_does_not(tmp_path: Path) -> None:
+def test_without_permission_to_write_there_is_no_archive(tmp_path: Path) -> None:
     assert ClassArchive(tmp_path, jvm(tmp_path, "a.jar")).flags == ()
 
 
 def test_where_it_cannot_be_written_kafka_starts_without(tmp_path: Path) -> None:
-    (tmp_path / class_archive.FOLDER).touch()  # no directory
+    (tmp_path / class_archive.FOLDER).touch()  # there is no directory
     archive = ClassArchive(tmp_path, jvm(tmp_path, "a.jar"), writing=True)
     assert archive.flags == ()
     archive.keep(whole=True)

@@ -56,15 +56,15 @@ def consume_all(bootstrap: str, topic: str) -> list[bytes]:
 
 
 def is_gone(pid: int) -> bool:
-    # A zombie counts: in a container nobody may reap what is adopted by process 1.
+    # A zombie counts as ended: in a container nobody may reap the children that process 1 adopted.
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
 
-def test_what_is_produced_survives_a_stop_a_kill_and_a_restart(tmp_path: Path) -> None:
-    # Spaces, commas and letters beyond ASCII in the path are what home directories have.
+def test_records_survive_a_stop_a_kill_and_a_restart(tmp_path: Path) -> None:
+    # Home directories may have spaces, commas and letters beyond ASCII in their paths.
     broker = EmbeddedKafka(tmp_path / "ein Käfer, b", cache_dir=CACHE)
     with broker:
         address = broker.bootstrap
@@ -81,7 +81,7 @@ def test_what_is_produced_survives_a_stop_a_kill_and_a_restart(tmp_path: Path) -
     assert not broker.alive
     assert broker.pid is None
     broker.stop()
-    # Not after the kill: what the dead broker left undone may be an error to the next.
+    # Not after the kill: the next broker may report as an error what the dead one left undone.
     assert [line for line in broker.log.read_text().splitlines() if " ERROR " in line] == []
 
     broker.start()
@@ -96,7 +96,7 @@ def test_what_is_produced_survives_a_stop_a_kill_and_a_restart(tmp_path: Path) -
     finally:
         broker.stop()
 
-    # The address is no longer free: another one is taken.
+    # The address is no longer free, so another one is taken.
     with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))), broker:
         assert broker.bootstrap != address
         assert consume_all(broker.bootstrap, "purchases") == [b"first", b"second"]
@@ -132,7 +132,7 @@ def test_a_killed_parent_leaves_no_broker_and_its_directory_can_be_used_at_once(
 ) -> None:
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
-    # The end of the thread that started it changes nothing: the broker answers, twice.
+    # The broker survives the end of the thread that started it: it answers, twice.
     with pytest.raises(DataDirBusy) as caught:
         EmbeddedKafka(tmp_path, cache_dir=CACHE).start()
     assert f"pid {pid}, at 127.0.0.1:" in str(caught.value)
@@ -169,7 +169,7 @@ def test_old_events_outlive_retention_because_kafka_stamps_their_arrival(tmp_pat
             admin.create_topics({"control": control}, wait_for_metadata=True)
         for topic in ("purchases", "control"):
             produce(broker.bootstrap, topic, b"bought in 2017", timestamp_ms=IN_2017_MS)
-        # The check that empties the control topic has passed over the other one.
+        # The check that empties the control topic has left the other one alone.
         until(lambda: consume_all(broker.bootstrap, "control") == [], "retention empties the control topic")
         assert consume_all(broker.bootstrap, "purchases") == [b"bought in 2017"]
 
@@ -179,7 +179,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         port = server.getsockname()[1]
         with pytest.raises(PortTaken, match=f"port {port} of 127.0.0.1 is taken by another program"):
             EmbeddedKafka(tmp_path, port=port, cache_dir=CACHE).start()
-    # The failure let go of the directory; with the port free again, that very port is used.
+    # The failed start released the directory; once the port is free again, the same port is used.
     with EmbeddedKafka(tmp_path, port=port, cache_dir=CACHE) as broker:
         assert broker.bootstrap == f"127.0.0.1:{port}"
 

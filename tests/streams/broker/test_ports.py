@@ -1,4 +1,4 @@
-"""Ports that are taken where nobody asked for one."""
+"""Tests of the ports that are chosen where nobody asked for one."""
 
 from __future__ import annotations
 

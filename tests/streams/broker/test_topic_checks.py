@@ -1,4 +1,4 @@
-"""Topics that another program made: what differs is found, with the command that changes it."""
+"""Differences of topics that another program made are found, with the command that changes them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_topics_as_we_make_them_and_better_ones_do_not_differ(broker: EmbeddedKa
     assert differences(broker.bootstrap, [deltas]) == []
 
 
-def test_what_a_program_with_kafkas_defaults_made_is_reported(broker: EmbeddedKafka) -> None:
+def test_topics_made_with_kafkas_defaults_are_reported(broker: EmbeddedKafka) -> None:
     purchases = dataclasses.replace(topics.PURCHASES, name="plain-purchases")
     items = dataclasses.replace(topics.ITEMS, name="plain-items")
     deltas = dataclasses.replace(topics.PAIR_DELTAS, name="plain-pair-deltas")
@@ -69,7 +69,7 @@ def test_what_a_program_with_kafkas_defaults_made_is_reported(broker: EmbeddedKa
     )
 
 
-def test_the_command_reports_what_differs_and_fails_only_if_counts_are_at_stake(
+def test_the_command_reports_differences_and_fails_only_if_counts_are_at_stake(
     broker: EmbeddedKafka,
 ) -> None:
     words = ["topics", "create", "--kafka", broker.bootstrap]

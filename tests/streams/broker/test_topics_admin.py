@@ -78,7 +78,8 @@ def test_too_many_replicas_are_refused_with_kafkas_reason(broker: EmbeddedKafka)
 
 def test_a_missing_broker_is_an_error_within_seconds() -> None:
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound but not listening: nobody else can take it meanwhile
+        # the port is bound but not listening, so that nobody else can take it meanwhile
+        closed.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{closed.getsockname()[1]}"
         start = time.monotonic()
         with pytest.raises(KafkaUnreachable, match=rf"no Kafka answers at {address} .*ALSOBOUGHT_KAFKA"):

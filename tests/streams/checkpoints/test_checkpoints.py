@@ -1,4 +1,4 @@
-"""Checkpoints in a directory and in fsspec's memory: shared, verified, cleaned, restored, or passed over."""
+"""Checkpoints in a directory and in fsspec's memory are shared, verified, cleaned, and restored."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def _spoil(url: str, checkpoint: Checkpoint, name: str, how: str) -> None:
         fs.pipe_file(path, raw[:-1])
 
 
-def test_what_was_taken_is_restored(url: str, store: RocksStore, tmp_path: Path) -> None:
+def test_a_taken_checkpoint_is_restored(url: str, store: RocksStore, tmp_path: Path) -> None:
     checkpoints = Checkpoints(url, 3)
     assert checkpoints.restore(TASK, tmp_path / "new" / "1", identity=LOG) is None
     assert checkpoints.known() == []
     _fill(store, 0)
     taken = checkpoints.save(TASK, store, 77, LOG)
-    _fill(store, 300)  # not in it
+    _fill(store, 300)  # this is not in it
     assert (taken.checkpoint.number, taken.checkpoint.position) == (1, 77)
     assert taken.uploaded_files == len(taken.checkpoint.files)
     assert taken.uploaded_bytes == taken.checkpoint.bytes > 300_000
@@ -75,7 +75,7 @@ def test_what_was_taken_is_restored(url: str, store: RocksStore, tmp_path: Path)
 
 def test_files_that_are_there_are_not_copied_again(url: str, store: RocksStore, tmp_path: Path) -> None:
     checkpoints = Checkpoints(url, 3)
-    _fill(store, 0, 20_000)  # more than the write buffers: several files that stay
+    _fill(store, 0, 20_000)  # this is more than the write buffers hold, so several files remain
     first = checkpoints.save(TASK, store, 1, LOG)
     _fill(store, 20_000, 10)
     second = checkpoints.save(TASK, store, 2, LOG)
@@ -104,7 +104,7 @@ def test_the_last_few_are_kept_and_nothing_else(url: str, store: RocksStore, tmp
     named = {file.stored_as for c in checkpoints.known(TASK) for file in c.files}
     last = {file.stored_as for file in checkpoints.known(TASK)[-1].files}
     assert named <= there
-    assert len(there - named) <= 10  # of the one forgotten last; the files of older ones are gone
+    assert len(there - named) <= 10  # files of the checkpoint forgotten last; those of older ones are gone
     assert last <= there
     assert not list((tmp_path / "state" / TASK).glob("*.taking"))
 
@@ -144,7 +144,7 @@ def test_a_damaged_file_that_all_share_is_copied_again(
     _fill(store, 300)
     checkpoints.save(TASK, store, 2, LOG)
     _spoil(url, first, ".sst", how)
-    assert checkpoints.restore(TASK, tmp_path / "new" / "1", identity=LOG) is None  # it is in both
+    assert checkpoints.restore(TASK, tmp_path / "new" / "1", identity=LOG) is None  # the file is in both
     assert not (tmp_path / "new" / "1").exists()
     third = checkpoints.save(TASK, store, 3, LOG).checkpoint
     assert checkpoints.restore(TASK, tmp_path / "new" / "1", identity=LOG) == third
@@ -152,7 +152,7 @@ def test_a_damaged_file_that_all_share_is_copied_again(
     assert _count(tmp_path / "new" / "1") == 600
 
 
-def test_a_checkpoint_of_before_files_had_own_names_is_restored(
+def test_a_checkpoint_with_the_old_file_names_is_restored(
     url: str, store: RocksStore, tmp_path: Path
 ) -> None:
     checkpoints = Checkpoints(url, 3)
@@ -203,7 +203,7 @@ def test_a_checkpoint_of_other_topics_is_not_used(url: str, store: RocksStore, t
 
 
 def test_a_second_writer_loses_nothing(url: str, store: RocksStore, tmp_path: Path) -> None:
-    """A worker that was frozen in the middle of a checkpoint goes on while its successor takes several."""
+    """A worker that was frozen in the middle of a checkpoint continues while its successor takes several."""
     old, new = Checkpoints(url, 2), Checkpoints(url, 2)
     _fill(store, 0)
     old.save(TASK, store, 1, LOG)
@@ -239,7 +239,8 @@ def test_a_crash_before_the_manifest_leaves_the_one_before(
     assert again.known() == [first]
     assert again.restore(TASK, tmp_path / "new" / "1", identity=LOG) == first
     second = again.save(TASK, store, 2, LOG)
-    assert second.uploaded_bytes < second.checkpoint.bytes  # what the crashed one copied is there
+    # the files that the crashed worker copied are there
+    assert second.uploaded_bytes < second.checkpoint.bytes
     assert again.verify(second.checkpoint) == ""
 
 

@@ -1,4 +1,4 @@
-"""Sticky, balanced, co-partitioned; old claims lose."""
+"""The assignment is sticky, balanced and co-partitioned, and old claims lose."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Cluster:
 
 
 class _Member:
-    """What `StickyUnits` keeps per process, for several members in one."""
+    """The state that `StickyUnits` keeps per process, for several members in one process."""
 
     def __init__(self) -> None:
         self.metadata = ConsumerProtocolMemberMetadata(0, TOPICS, b"")
@@ -38,7 +38,8 @@ class _Member:
         raw = ConsumerProtocolMemberAssignment.decode(assignment.encode())
         by_topic = {topic: set(partitions) for topic, partitions in raw.assignment}
         assert set(by_topic) == set(TOPICS)
-        assert len({frozenset(partitions) for partitions in by_topic.values()}) == 1  # the same of each
+        # each member has as many
+        assert len({frozenset(partitions) for partitions in by_topic.values()}) == 1
         self.units = by_topic[PURCHASES.name]
         StickyUnits.on_assignment(raw)
         self.metadata = ConsumerProtocolMemberMetadata.decode(StickyUnits.metadata(TOPICS).encode())
@@ -65,7 +66,7 @@ def test_joins_and_leaves_move_no_more_than_they_must() -> None:
             least, more = divmod(partitions, len(members))
             assert all(least <= len(m.units) <= least + bool(more) for m in members.values())
             for name, member in members.items():
-                # whoever gave something away had more than its share, whoever got something less
+                # whoever gave something away had more than its share, and whoever got something had less
                 if before[name] - member.units:
                     assert len(before[name]) > len(member.units), (step, name)
                     assert member.units <= before[name]
@@ -108,24 +109,24 @@ def test_after_a_restart_of_all_every_host_gets_its_own_units() -> None:
         owned = share(units, members)
         assert sorted(unit for some in owned.values() for unit in some) == list(range(units))
         for _ in range(20):
-            ended = {f"n{rng.random()}": name for name in members}  # names are new with every start
+            ended = {f"n{rng.random()}": name for name in members}  # members have new names after every start
             started = {
                 new: Member(
                     0, [], {u: 1_000 + u if u in owned[old] else rng.randrange(900) for u in range(units)}
                 )
                 for new, old in ended.items()
-            }  # each has old stores of others' units, too
+            }  # each also has old stores of others' units
             given = share(units, started)
             assert {ended[new]: some for new, some in given.items()} == owned
 
 
 def test_a_host_that_had_taken_over_for_a_moment_leaves_the_others_theirs() -> None:
-    blue = Member(0, [], {0: 55, 1: 40, 2: 50, 3: 55})  # stopped last, when it had all
+    blue = Member(0, [], {0: 55, 1: 40, 2: 50, 3: 55})  # this one was stopped last, when it had all units
     red = Member(0, [], {2: 50, 3: 55})
     assert share(4, {"blue": blue, "red": red}) == {"blue": [0, 1], "red": [2, 3]}
 
 
-def test_who_started_alone_gives_back_what_is_farther_elsewhere() -> None:
+def test_a_worker_that_started_alone_gives_back_units_that_are_farther_elsewhere() -> None:
     alone = Member(1, [0, 1, 2, 3], {0: 5, 1: 700, 2: 5, 3: 700})
     back = Member(0, [], {0: 900, 1: 300, 2: 900})
     assert share(4, {"alone": alone, "back": back}) == {"alone": [1, 3], "back": [0, 2]}
@@ -158,7 +159,7 @@ def test_a_member_says_when_others_keep_their_stores_elsewhere_and_there_are_no_
     assert warned("red:/data", "blue:/data", "green:/data") == []
 
 
-def test_members_that_say_nothing_are_served() -> None:
+def test_members_that_report_nothing_are_served() -> None:
     given = share(3, {"x": Member(0, []), "y": Member(0, [99, -1])})
     assert sorted(given["x"] + given["y"]) == [0, 1, 2]
     rubbish = ConsumerProtocolMemberMetadata(0, TOPICS, b"\xff not ours")
@@ -167,7 +168,7 @@ def test_members_that_say_nothing_are_served() -> None:
 
 
 class _Forgetful(StickyUnits):
-    """At the first assignment the leader's broker, just started, has reported no topics."""
+    """A consumer whose broker has just started: at the first assignment the leader knows of no topics."""
 
     asked = 0
 

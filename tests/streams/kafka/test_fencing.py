@@ -1,4 +1,4 @@
-"""The lease, and finding what another worker wrote."""
+"""Tests of the lease, and of finding the records that another worker wrote."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streams.topics import TopicSpec
 
 
 class _Coordinator:
-    """Answers heartbeats as the test sets, and as slowly as it sets."""
+    """A coordinator that answers heartbeats with what the test sets, and as slowly."""
 
     def __init__(self) -> None:
         self.answers: asyncio.Queue[bool] = asyncio.Queue()
@@ -61,7 +61,8 @@ def test_an_answer_that_was_asked_for_long_ago_confirms_nothing() -> None:
         lease.watch(coordinator)
         beat = asyncio.create_task(coordinator._do_heartbeat())
         begin = asyncio.get_running_loop().time()
-        while asyncio.get_running_loop().time() < begin + 0.3:  # as if the process stood still meanwhile
+        # the process seems to have stood still meanwhile
+        while asyncio.get_running_loop().time() < begin + 0.3:
             await asyncio.sleep(0.02)
         coordinator.answers.put_nowait(True)
         assert await beat
@@ -70,7 +71,7 @@ def test_an_answer_that_was_asked_for_long_ago_confirms_nothing() -> None:
     asyncio.run(main())
 
 
-def test_who_waits_for_the_lease_may_give_up() -> None:
+def test_waiting_for_the_lease_may_be_given_up() -> None:
     async def main() -> None:
         lease, stops = Lease(timeout_s=60), [False]
         waiting = asyncio.create_task(lease.wait("test", lambda: stops[0]))
@@ -132,7 +133,7 @@ def test_foreign_records_are_found_in_kafka(broker: EmbeddedKafka) -> None:
 
 
 def test_one_partition_after_the_other_is_read(broker: EmbeddedKafka) -> None:
-    """aiokafka's fetcher ends, and every read hangs, if the subscription goes just after an assignment."""
+    """If the subscription ends just after an assignment, aiokafka's fetcher ends, and every read hangs."""
     spec = TopicSpec("many", "k", "for this test", "delete")
     create_topics(broker.bootstrap, [spec], 4, 1)
 
@@ -147,7 +148,7 @@ def test_one_partition_after_the_other_is_read(broker: EmbeddedKafka) -> None:
                 assert await reader.keys(tp, 0, end) == {b"%d" % tp.partition for _ in range(end)}
                 for _ in range(10):
                     await asyncio.sleep(0)
-        # what a consumer is assigned it fetches, and its other requests wait behind a fetch of half a second
+        # a consumer fetches its partitions, and its other requests wait behind a fetch of half a second
         assert await reader.end_of(TP(spec.name, 0)) == 1
         assert not reader._asking._consumer.assignment()
         assert reader._reading._consumer.assignment() == reader._reading._consumer.paused()
@@ -200,7 +201,7 @@ def test_positions_without_anything_to_send_wait_for_those_before_them() -> None
         pending, future = Unacknowledged(), asyncio.get_running_loop().create_future()
         pending.add(3, [])
         assert pending.position() == 3
-        pending.add(3, [future])  # sent at a position that is reached
+        pending.add(3, [future])  # these were sent at a position that is reached
         assert (pending.position(), pending.reached(3)) == (3, False)
         pending.add(8, [])
         assert pending.position() == 3

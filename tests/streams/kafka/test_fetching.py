@@ -1,4 +1,4 @@
-"""What a real fetch says of its offsets, also those without records."""
+"""A real fetch says which offsets it covers, including those without records."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def _send(producer: aiokafka.AIOKafkaProducer, topic: str, n: int) -> None
 
 
 def _fetched(kafka: EmbeddedKafka, tmp_path: Path, transactions: list[int], end: int) -> list[Any]:
-    """What is fetched of transactions with so many records each, one after the other, up to offset `end`."""
+    """Return what is fetched, up to offset `end`, of successive transactions with so many records each."""
     topic = f"marks-{uuid.uuid4().hex[:8]}"
     create_topics(kafka.bootstrap, (TopicSpec(topic, "", "", "delete"),), 1, 1)
     tp = aiokafka.TopicPartition(topic, 0)
@@ -45,7 +45,7 @@ def _fetched(kafka: EmbeddedKafka, tmp_path: Path, transactions: list[int], end:
             for n in transactions:
                 await _send(producer, topic, n)
             reader.assign([tp])
-            assert await consumer._thread._fetch_records(reader, {tp}, 0.1) == {}  # position unknown
+            assert await consumer._thread._fetch_records(reader, {tp}, 0.1) == {}  # the position is unknown
             reader.seek(tp, 0)
             while not fetched or fetched[-1][1] < end:
                 fetched.extend((await consumer._thread._fetch_records(reader, {tp}, 0.5)).values())
@@ -55,7 +55,8 @@ def _fetched(kafka: EmbeddedKafka, tmp_path: Path, transactions: list[int], end:
 
 
 def test_a_fetch_says_which_offsets_it_covers(broker: EmbeddedKafka, tmp_path: Path) -> None:
-    fetched = _fetched(broker, tmp_path, [3, 0, 1], end=6)  # a mark each at 3 and 5; nothing for no records
+    # there are marks at 3 and 5, and none for a transaction without records
+    fetched = _fetched(broker, tmp_path, [3, 0, 1], end=6)
     assert len(fetched) > 1
     assert [one.start for one in fetched] == [0, *(one.end for one in fetched[:-1])]
     assert [record.offset for one in fetched for record in one.records] == [0, 1, 2, 4]
@@ -67,7 +68,7 @@ def test_a_fetch_says_which_offsets_it_covers(broker: EmbeddedKafka, tmp_path: P
 def test_a_log_that_ends_with_a_mark_is_counted_to_its_end(
     kafka: EmbeddedKafka, wires: Wires, tmp_path: Path
 ) -> None:
-    """A producer with transactions; without a chunk for the mark alone, `drain` would wait for ever."""
+    """The producer uses transactions; without a chunk for the mark alone, `drain` would wait for ever."""
 
     def purchase(n: int) -> bytes:
         return b'{"customer_id":"c%d","item_id":"i%d","timestamp":1700000000000}' % (n % 5, n % 7)
@@ -89,7 +90,7 @@ def test_a_log_that_ends_with_a_mark_is_counted_to_its_end(
             await producer.abort_transaction()
             async with producer.transaction():
                 await send()
-                assert sum(counted()) == 0  # neither what was aborted nor what may be yet
+                assert sum(counted()) == 0  # neither aborted records nor those that may still be aborted
 
     worker = Worker(kafka.bootstrap, tmp_path / "data")
     try:

@@ -1,4 +1,4 @@
-"""Reading topics from outside the workers."""
+"""Tests of reading topics from outside the workers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_follower_that_hears_nothing_more_goes_on_with_another_consumer(
 
 
 def test_a_follower_outlives_its_broker(broker: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While Kafka is away there is nothing to read, and no error either."""
+    """While Kafka is away there is nothing to read, but no error."""
     spec = TopicSpec("followed-2", "k", "for this test", "delete")
     create_topics(broker.bootstrap, [spec], 1, 1)
     with Follower(broker.bootstrap, spec) as follower:

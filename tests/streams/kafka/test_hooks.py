@@ -1,4 +1,4 @@
-"""The hooks into Faust and aiokafka: an upgrade that changes one fails here."""
+"""Tests of the hooks into Faust and aiokafka: an upgrade that changes one fails here."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_versions_are_those_the_hooks_are_made_for() -> None:
 
 
 @pytest.mark.parametrize(("ours", "theirs", "name", "parameters"), OVERRIDDEN)
-def test_what_is_overridden_is_there(ours: type, theirs: type, name: str, parameters: str) -> None:
+def test_overridden_methods_exist(ours: type, theirs: type, name: str, parameters: str) -> None:
     old, new = inspect.getattr_static(theirs, name), vars(ours)[name]
     assert issubclass(ours, theirs)
     assert _parameters(old).removesuffix(" kwargs") == parameters
@@ -97,7 +97,7 @@ def test_what_is_overridden_is_there(ours: type, theirs: type, name: str, parame
 
 
 @pytest.mark.parametrize(("theirs", "name", "parameters"), CALLED)
-def test_what_is_called_is_there(theirs: type, name: str, parameters: str) -> None:
+def test_called_methods_have_the_expected_parameters(theirs: type, name: str, parameters: str) -> None:
     assert _parameters(inspect.getattr_static(theirs, name)) == parameters
 
 
@@ -113,7 +113,7 @@ def test_positions_are_where_they_are_looked_for() -> None:
 
 
 def test_hooks_are_reached_from_where_they_must_be() -> None:
-    """Names that the libraries' own code calls: renamed there, an override would silently do nothing."""
+    """The libraries' code calls these names; if they are renamed there, an override would do nothing."""
     for caller, name in (
         (driver.AIOKafkaConsumerThread.getmany, "_fetch_records"),
         (driver.AIOKafkaConsumerThread._create_consumer, "_create_worker_consumer"),
@@ -128,9 +128,9 @@ def test_hooks_are_reached_from_where_they_must_be() -> None:
 
 
 @pytest.mark.parametrize("name", STOOD_IN_FOR)
-def test_what_aiokafka_calls_of_a_batch_is_there(name: str) -> None:
+def test_a_batch_has_the_methods_that_aiokafka_calls(name: str) -> None:
     ours, theirs = inspect.signature(getattr(RecordBatch, name)), _parameters(getattr(BatchBuilder, name))
-    if name != "append":  # which takes whatever it is given, and refuses it
+    if name != "append":  # it accepts any call, and refuses it
         assert " ".join(ours.parameters) == theirs
 
 
@@ -142,13 +142,13 @@ def test_aiokafka_calls_nothing_else_of_a_batch() -> None:
     assert {"_build", "_set_producer_state", "record_count"} <= called
 
 
-def test_the_time_that_what_is_fetched_may_wait_is_where_it_is_set() -> None:
+def test_the_time_that_fetches_may_wait_is_where_it_is_set() -> None:
     assert "self._prefetch_backoff" in inspect.getsource(Fetcher._proc_fetch_request)
     assert "self._prefetch_backoff = prefetch_backoff" in inspect.getsource(Fetcher.__init__)
 
 
 def test_a_rebalance_makes_states_anew_that_are_not_paused() -> None:
-    """So what was paused is paused again after it."""
+    """Therefore paused partitions must be paused again afterwards."""
 
     async def main() -> None:
         tp = TopicPartition("t", 0)

@@ -27,18 +27,18 @@ def test_a_worker_and_a_recommender_end_without_kafka_and_the_next_go_on(
         wires.publish(PURCHASES.name, keyed(events[:4_000]))
         wires.drain()
         until(lambda: "Worker ready" in recommender.log.read_text(), "the recommender")
-        wires.publish(PURCHASES.name, keyed(events[4_000:]))  # some of it may be under way
+        wires.publish(PURCHASES.name, keyed(events[4_000:]))  # some of it may still be on its way
         assert kafka.pid is not None
         os.kill(kafka.pid, signal.SIGKILL)
         for process in (worker, recommender):
             process.process.send_signal(signal.SIGTERM)
         for process in (worker, recommender):
-            # one that had nothing on its way to Kafka may end as always
+            # a process that had nothing on its way to Kafka may end as usual
             gave_up = process.process.wait(WAIT_S) != 0
             assert gave_up == ("Kafka has not answered for" in process.log.read_text())
 
         assert kafka.wait(WAIT_S)
-        kafka.stop()  # what guarded it
+        kafka.stop()  # the guard of the broker
         kafka.start()
         again = Worker(kafka.bootstrap, tmp_path / Worker.app)
         wires.drain()

@@ -1,4 +1,4 @@
-"""The outbox: whole batches, in order, nothing after a failure, and what Kafka has of them."""
+"""The outbox sends whole batches in order, and nothing after a failure, and knows what Kafka has."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _lists(*keys: bytes) -> Framed:
     return Framed(compressed(memoryview(raw)), n)
 
 
-def test_what_waits_for_a_partition_goes_out_as_one_batch_in_its_order() -> None:
+def test_waiting_records_of_a_partition_are_sent_as_one_batch_in_order() -> None:
     async def body() -> None:
         broker = Broker(at_once=False)
         box = Outbox(broker)
@@ -44,7 +44,7 @@ def test_what_waits_for_a_partition_goes_out_as_one_batch_in_its_order() -> None
         futures += [box.send(_record(n)) for n in range(1, 500)]
         other = box.send(_record(7, TP1))
         await _settle()
-        assert [len(batch.records) for batch in broker.waiting] == [1, 1]  # a partition waits for no other
+        assert [len(batch.records) for batch in broker.waiting] == [1, 1]  # no partition waits for another
         assert (box.idle(TP0), box.end_of(TP0)) == (False, 0)
         broker.acknowledge()
         await _settle()
@@ -63,7 +63,7 @@ def test_what_waits_for_a_partition_goes_out_as_one_batch_in_its_order() -> None
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_order_holds_whatever_is_sent_and_acknowledged_when(
+def test_order_holds_in_any_sequence_of_sends_and_acknowledgements(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(outbox, "MOST_BYTES", 3_000)
@@ -101,7 +101,8 @@ def test_order_holds_whatever_is_sent_and_acknowledged_when(
                 await _settle()
         await _settle()
         while broker.waiting:
-            assert len({batch.tp for batch in broker.waiting}) == len(broker.waiting)  # one at a time each
+            # each partition has one at a time
+            assert len({batch.tp for batch in broker.waiting}) == len(broker.waiting)
             for batch in broker.waiting:
                 assert len(batch.records) <= 30
             broker.acknowledge()
@@ -184,7 +185,7 @@ def test_nothing_is_sent_after_a_failure(how: str) -> None:
         on_its_way.acknowledge()
         await _settle()
         assert await before == 0
-        # what was on its way is acknowledged or not; nothing that waited goes out
+        # batches on their way may be acknowledged, but no waiting one is sent
         assert _keys(broker, TP1) == [b"k0", b"k1"]
         assert b"k4" not in _keys(broker)
         assert [await future for future in other] == [0, 1]
@@ -201,7 +202,7 @@ def test_nothing_is_sent_after_a_failure(how: str) -> None:
     run(body())
 
 
-def test_who_waits_for_room_goes_on_when_there_is_some_or_hears_of_a_failure(
+def test_waiting_for_room_ends_when_there_is_some_or_after_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(outbox, "MOST_UNACKNOWLEDGED_BYTES", 1_000)
@@ -232,7 +233,7 @@ def test_who_waits_for_room_goes_on_when_there_is_some_or_hears_of_a_failure(
     run(body())
 
 
-def test_closing_waits_for_what_is_on_its_way() -> None:
+def test_closing_waits_for_batches_on_their_way() -> None:
     async def body() -> None:
         broker = Broker(at_once=False)
         box = Outbox(broker)
@@ -244,7 +245,7 @@ def test_closing_waits_for_what_is_on_its_way() -> None:
         assert not closing.done()
         broker.acknowledge()
         await _settle()
-        assert not closing.done()  # what was gathered meanwhile
+        assert not closing.done()  # this has gathered meanwhile
         broker.acknowledge()
         await closing
         assert _keys(broker) == [b"k0", b"k1", b"k2"]

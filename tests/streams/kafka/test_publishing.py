@@ -1,4 +1,4 @@
-"""Publishing to a real broker: everything once, in order, where Kafka's own partitioner would put it."""
+"""Publishing to a real broker sends everything once, in order, to the partitions that Kafka chooses."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def records(events: Sequence[EventMessage], size: int = 1000) -> Iterator[list[R
 
 
 def log(bootstrap: str, topic: str, ends: dict[int, int]) -> dict[int, list[Any]]:
-    """All records of the topic up to `ends`, and that there are no more."""
+    """Return all records of the topic up to `ends`, and check that there are no more."""
 
     async def read() -> dict[int, list[Any]]:
         consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
@@ -78,7 +78,7 @@ def test_every_record_arrives_once_in_the_order_of_its_key(broker: EmbeddedKafka
     for event in events:
         expected[partition_for(event.customer_id.encode(), PARTITIONS)].append(event)
     got = log(broker.bootstrap, topic, report.end_offsets)
-    # More than order within customers: the whole partition is as it was published.
+    # Not only customers are in order: the whole partition is as it was published.
     assert {n: [decode_event(record.value) for record in part] for n, part in got.items()} == expected
     assert all(record.key == decode_event(record.value).customer_id.encode() for record in got[0])
 
@@ -112,7 +112,7 @@ def test_a_rate_must_be_positive(rate: float) -> None:
         asyncio.run(publish("127.0.0.1:1", "purchases", [], rate=rate))
 
 
-def test_what_a_pipe_has_delivered_does_not_wait_for_more(broker: EmbeddedKafka, topic: str) -> None:
+def test_records_from_a_pipe_do_not_wait_for_more(broker: EmbeddedKafka, topic: str) -> None:
     acknowledged: list[int] = []
 
     def pipe() -> Iterator[list[Record]]:
@@ -127,7 +127,7 @@ def test_what_a_pipe_has_delivered_does_not_wait_for_more(broker: EmbeddedKafka,
     assert acknowledged == [1, 2, 3]
 
 
-def test_an_error_of_the_source_comes_through_after_what_was_read(broker: EmbeddedKafka, topic: str) -> None:
+def test_an_error_of_the_source_comes_after_the_records_read(broker: EmbeddedKafka, topic: str) -> None:
     def broken() -> Iterator[list[Record]]:
         yield [(b"ann", b"1")]
         raise RuntimeError("line 2")
@@ -140,13 +140,13 @@ def test_a_missing_topic(broker: EmbeddedKafka) -> None:
     expected = (
         rf"topic nowhere does not exist at {broker.bootstrap}; create it with `alsobought topics create`"
     )
-    for _ in range(2):  # asking for it has not created it
+    for _ in range(2):  # the question has not created the topic
         with pytest.raises(TopicMissing, match=expected):
             asyncio.run(publish(broker.bootstrap, "nowhere", []))
 
 
 def test_no_broker() -> None:
-    with socket.socket() as taken:  # bound but not listening: nobody can answer there
+    with socket.socket() as taken:  # the port is bound but not listening, so nobody can answer there
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         for bootstrap in (address, "nonsense"):

@@ -1,4 +1,4 @@
-"""Where a worker goes on after a rebalance: its tasks are opened, and their partitions sought."""
+"""After a rebalance, a worker opens its tasks and seeks their partitions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.streams.unstarted import TP0, TP1, run
 
 
 class _Opening:
-    """Tasks whose opening takes until `gate` is set."""
+    """Tasks whose opening lasts until `gate` is set."""
 
     def __init__(self, positions: dict[TP, int]) -> None:
         self.gate = asyncio.Event()
@@ -96,7 +96,7 @@ def test_a_partition_lost_while_it_was_opened_is_not_sought(tmp_path: Path) -> N
 
 
 def test_a_rebalance_does_not_tear_the_opening(tmp_path: Path) -> None:
-    """Faust cancels the seek then: a store that is half open would keep its lock."""
+    """Faust cancels the seek in a rebalance; a half-open store would keep its lock."""
 
     async def body(consumer: Consumer) -> None:
         tasks = consumer.app.tasks = _Opening({TP0: 5})

@@ -1,4 +1,4 @@
-"""Starting and stopping clients."""
+"""Tests of starting and stopping clients."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def test_a_process_that_kafka_does_not_answer_ends_and_one_that_it_answers_does_
     thread = stopping.end_without_kafka(held, 3, look_s=0.001, end=ended.put)
     thread.join(60.0)
     assert ended.get(timeout=60.0) == 1
-    assert next(answers, None) is None  # it looked on until three in a row were not answered
+    assert next(answers, None) is None  # it continued until three in a row were not answered
 
 
 def test_a_start_that_is_cancelled_at_any_time_leaves_no_connection(broker: EmbeddedKafka) -> None:
     async def main(after_s: float) -> bool:
-        """Cancel a start after that time; returns whether it was over by then."""
+        """Cancel a start after that time; return whether it had already finished."""
         consumer = new_reader(broker.bootstrap)
         starting = asyncio.create_task(stopping.start(consumer))
         await asyncio.sleep(after_s)
@@ -84,7 +84,7 @@ def test_a_start_that_is_cancelled_at_any_time_leaves_no_connection(broker: Embe
     assert not [str(one.message) for one in warned if issubclass(one.category, ResourceWarning)]
 
 
-def test_what_a_start_raises_comes_through_and_a_start_that_hangs_is_given_up(
+def test_an_error_of_a_start_is_raised_and_a_start_that_hangs_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stopping, "START_S", 0.01)

@@ -1,4 +1,4 @@
-"""What the hooks into Faust do with what is fetched; `test_hooks` says that they are there."""
+"""Tests of what the hooks into Faust do with fetches; `test_hooks` checks that the hooks exist."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _records(*offsets: int) -> list[Any]:
 
 
 def _fetches(consumer: Consumer, fetched: dict[TP, tuple[Any, ...]]) -> None:
-    """Have the consumer's thread fetch this."""
+    """Make the consumer's thread fetch this."""
 
     async def getmany(*_args: object, **_kwargs: object) -> dict[TP, tuple[Any, ...]]:
         return fetched
@@ -73,7 +73,7 @@ def test_numbers_of_messages_grow_beyond_any_offset(tmp_path: Path) -> None:
             numbers += [message.offset for message in await _messages(consumer)]
         assert numbers == sorted(set(numbers))
         assert len(numbers) == 4
-        assert numbers[0] > 2**60  # of a partition, an offset is less by far
+        assert numbers[0] > 2**60  # the offset of a partition is much lower
 
     run(tmp_path, body)
 
@@ -88,7 +88,7 @@ def test_nothing_is_yielded_once_the_worker_stops(tmp_path: Path) -> None:
 
 
 def test_a_fetch_that_spans_a_rebalance_is_yielded_as_of_after_it(tmp_path: Path) -> None:
-    """It may be from after the seek, and no fetch would bring it again; tasks know older ones by offset."""
+    """It may come from after the seek, and no fetch would bring it again; tasks drop older ones by offset."""
 
     async def body(consumer: Consumer) -> None:
         async def getmany(*_args: object, **_kwargs: object) -> dict[TP, Any]:
@@ -103,8 +103,8 @@ def test_a_fetch_that_spans_a_rebalance_is_yielded_as_of_after_it(tmp_path: Path
     run(tmp_path, body)
 
 
-def test_what_comes_while_the_flow_is_stopped_waits_until_it_is_resumed(tmp_path: Path) -> None:
-    """And no seek is made, as Faust's own getmany would: in a revoke, it would open stores anew."""
+def test_fetches_during_a_stopped_flow_wait_until_it_is_resumed(tmp_path: Path) -> None:
+    """No seek is made either, as Faust's own getmany would do: in a revoke, it would open stores anew."""
 
     async def body(consumer: Consumer) -> None:
         async def getmany(*_args: object, **_kwargs: object) -> dict[TP, Any]:
@@ -140,7 +140,7 @@ def test_nothing_is_fetched_before_the_flow_is_resumed(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_nothing_is_fetched_while_what_was_fetched_waits_for_a_cycle(tmp_path: Path) -> None:
+def test_nothing_is_fetched_while_a_fetch_waits_for_a_cycle(tmp_path: Path) -> None:
     async def body(consumer: Consumer) -> None:
         _fetches(consumer, {TP0: (0, 1, _records(0))})
         has_room = consumer.app.tasks.cycle.has_room
@@ -153,14 +153,14 @@ def test_nothing_is_fetched_while_what_was_fetched_waits_for_a_cycle(tmp_path: P
         has_room.set()
         begin = time.monotonic()
         await waiting
-        assert time.monotonic() - begin < 0.05  # it goes on at once
+        assert time.monotonic() - begin < 0.05  # it continues at once
         fetched, active = await consumer._wait_next_records(1.0)
         assert set(fetched) == active == {TP0}
 
     run(tmp_path, body)
 
 
-def test_what_is_fetched_is_bounded_until_a_cycle_takes_it() -> None:
+def test_fetches_are_bounded_until_a_cycle_takes_them() -> None:
     async def main() -> None:
         cycle = Cycle({}, lambda _tp: True, lambda _tp, _offset: None)
         many = [SimpleNamespace(value=b"x")] * (MOST_RECORDS - 1)
@@ -181,7 +181,7 @@ def test_what_is_fetched_is_bounded_until_a_cycle_takes_it() -> None:
 
 
 class _Kafka:
-    """What `_hold_events` asks of aiokafka's consumer; a rebalance resumes everything, as there."""
+    """The part of aiokafka's consumer that `_hold_events` uses; a rebalance resumes everything."""
 
     def __init__(self, *assigned: TP) -> None:
         self.calls = 0
@@ -206,7 +206,7 @@ class _Kafka:
         self._paused -= set(tps)
 
 
-def test_events_are_left_in_kafka_while_deltas_pile_up_whatever_is_assigned_meanwhile(tmp_path: Path) -> None:
+def test_events_are_left_in_kafka_while_deltas_pile_up_also_over_rebalances(tmp_path: Path) -> None:
     async def body(consumer: Consumer) -> None:
         consumer.app.tasks = SimpleNamespace(cycle=SimpleNamespace(holds_events=False))
         thread, cycle = consumer._thread, consumer.app.tasks.cycle
@@ -218,10 +218,10 @@ def test_events_are_left_in_kafka_while_deltas_pile_up_whatever_is_assigned_mean
             return set(kafka._paused)
 
         assert paused() == set()
-        assert kafka.calls == 0  # and it costs nothing
+        assert kafka.calls == 0  # this costs nothing
         cycle.holds_events = True
         assert paused() == paused() == {TP0}
-        kafka.assign(TP0, TP1)  # a rebalance that changes nothing
+        kafka.assign(TP0, TP1)  # this rebalance changes nothing
         assert paused() == {TP0}
         kafka.assign(TP1, other)
         assert paused() == {other}
@@ -231,7 +231,7 @@ def test_events_are_left_in_kafka_while_deltas_pile_up_whatever_is_assigned_mean
         cycle.holds_events = True
         assert paused() == {TP0, other}
         cycle.holds_events = False
-        kafka.assign(TP1)  # what was held is another worker's
+        kafka.assign(TP1)  # the held partitions belong to another worker now
         assert paused() == set()
         kafka.assign(TP0, TP1)
         assert paused() == set()

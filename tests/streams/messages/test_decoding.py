@@ -1,4 +1,4 @@
-"""Bad input is refused with its reason, and what is beside it goes on."""
+"""Bad input is refused with its reason, and the records beside it are decoded."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_whole_event() -> None:
     assert batch.times_ms.tolist() == [1_749_981_600_000]
 
 
-def test_what_an_event_was_published_from() -> None:
+def test_the_source_of_an_event() -> None:
     machine = CustomerMachine()
     values = [_event(source="f", sequence=2**53 - 1), _event(), _event(source="é" * 32, sequence=0),
               _event(source="f", sequence=4)]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Decoding by columns against the slow way: the same batch, dictionaries and refusals, whatever comes."""
+"""Decoding by columns gives the same batch, dictionaries and refusals as the slow way, for any input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.streams.offline import NOW_MS, Sent
 
 TYPES = EventTypes(BOUGHT, BUILT_IN)
 COLUMNS = ("offsets", "actions", "customers", "items", "quantities", "times_ms", "hashes", "profiles")
-NEVER = 10**9  # records in a chunk
+NEVER = 10**9  # the number of records in a chunk
 
 GOOD_IDS = st.one_of(
     st.sampled_from(
@@ -101,7 +101,7 @@ CHUNKS = st.lists(
 
 
 def _chunks(raw: Sequence[Sequence[tuple[bytes | None, bytes | None]]]) -> list[list[Sent]]:
-    """As records; some offsets have none."""
+    """Return chunks of records; some offsets have no record."""
     made: list[list[Sent]] = []
     offset = 0
     for some in raw:
@@ -167,7 +167,7 @@ def test_one_that_is_not_good_makes_all_go_the_slow_way_and_leaves_nothing(
 
 @settings(max_examples=300, derandomize=True, deadline=None)
 @given(st.one_of(GOOD_IDS, BAD_IDS, st.text(max_size=4)))
-def test_what_is_an_id_is_what_is_not_refused(value: str) -> None:
+def test_ids_are_valid_where_they_are_not_refused(value: str) -> None:
     try:
         check_id("item_id", value)
     except Unusable:

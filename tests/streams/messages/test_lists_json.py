@@ -1,4 +1,4 @@
-"""What the kernel writes is what a reader of related-items reads."""
+"""The kernel writes what a reader of related-items reads."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_fields_come_in_the_order_of_the_type() -> None:
 
 
 def test_ids_are_taken_in_as_the_dictionary_grows() -> None:
-    """Also where a number comes before its id."""
+    """This holds also if a number comes before its id."""
     items = ItemIds()
     ids = JsonIds(items)
     ids.update()
@@ -148,7 +148,7 @@ def test_numbers_keep_five_digits(value: float) -> None:
     assert math.isclose(_real(value), value, rel_tol=5.1e-5, abs_tol=1e-300)
 
 
-def test_what_is_no_number_is_zero() -> None:
+def test_values_that_are_no_numbers_are_zero() -> None:
     assert [_real(value) for value in (math.nan, math.inf, -math.inf)] == [0, 0, 0]
 
 

@@ -1,4 +1,4 @@
-"""The wire types: strict about known fields, silent about unknown ones."""
+"""The wire types are strict about known fields, and ignore unknown ones."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_topics_have_names_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_topic_configuration_keeps_what_it_says(topic: object) -> None:
+def test_topic_configuration_follows_the_specification(topic: object) -> None:
     from streams.topics import TopicSpec
 
     assert isinstance(topic, TopicSpec)

@@ -1,4 +1,4 @@
-"""Popularity messages as the kernel writes them, read by the strict decoder."""
+"""The strict decoder reads the popularity messages that the kernel writes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ EPOCH = date(1970, 1, 1)
 
 
 def written(machine: ItemMachine) -> dict[str, bytes | None]:
-    """The messages of all items of a machine."""
+    """Return the messages of all items of a machine."""
     ids = JsonIds(machine.items)
     records = popularity_records(machine, np.arange(machine.row_count), ids, KIND)
     return {key.decode(): value for key, value in records}
 
 
 def expected(machine: ItemMachine, item: int) -> PopularityMessage:
-    """In plain Python."""
+    """Return the expected message, in plain Python."""
     p = machine.popularity
     newest = machine.watermark_ms // pop.DAY_MS
     days = [int(p.days[item, day % pop.DAYS]) for day in range(newest, newest - pop.DAYS, -1)]
@@ -48,7 +48,7 @@ def expected(machine: ItemMachine, item: int) -> PopularityMessage:
     )  # fmt: skip
 
 
-def test_messages_are_what_the_machine_counted() -> None:
+def test_messages_have_the_counts_of_the_machine() -> None:
     run = Run.over(shop(5, 2_000, 40, 120), CountingSettings(window=5))
     machine = run.items[0]
     found = written(machine)
@@ -61,7 +61,7 @@ def test_messages_are_what_the_machine_counted() -> None:
             continue
         message = decode_popularity(value)
         assert message == expected(machine, item)
-        # and written as any encoder would, so that nothing of it is odd
+        # the kernel writes it as any encoder would, so that readers meet nothing unusual
         assert msgspec.json.decode(value) == msgspec.json.decode(msgspec.json.encode(message))
     assert sum(value is not None for value in found.values()) > 60
     assert any(len(decode_popularity(value).purchases) > 3 for value in found.values() if value)
@@ -92,7 +92,7 @@ def test_ids_and_days_of_all_sorts() -> None:
     assert (old.purchases, old.newest_day, old.buyers) == ([], moments[-1].date(), 1)
 
 
-def test_what_is_hidden_says_so_and_gone_buyers_are_gone() -> None:
+def test_hidden_items_are_marked_and_items_without_buyers_removed() -> None:
     run = Run.new(CountingSettings(window=5))
     run.apply([Event("c", "tea", 1_700_000_000_000), Event("c", "milk", 1_700_000_000_000)])
     machine = run.items[0]

@@ -1,4 +1,4 @@
-"""Batches that are written whole, as aiokafka and kafka-python read them."""
+"""Batches that are written whole are read by aiokafka and kafka-python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that a process has freed goes back to the system."""
+"""Memory that a process has freed is returned to the system."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ print((peak - rss().rss) >> 20)
 
 
 def freed_mib(how: str) -> int:
-    """What a process that freed 199 MiB of 200 gave back."""
+    """Return how much a process that freed 199 MiB of 200 returned to the system."""
     return int(subprocess.check_output([sys.executable, "-c", PROGRAM, how], text=True))
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="of glibc")
-def test_what_is_freed_goes_back() -> None:
+def test_freed_memory_goes_back() -> None:
     assert freed_mib("compact") > 190
     assert freed_mib("as it is") < 100

@@ -1,4 +1,4 @@
-"""A process that steps back does so among all sessions, where Linux shares its cores between these."""
+"""A process lowers its priority among all sessions, where Linux shares its cores between these."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTER = (
 
 
 def _printed(*arguments: str) -> list[str]:
-    """What a program prints that begins a session."""
+    """Return what a program prints that begins a session."""
     return subprocess.run(
         [sys.executable, "-c", *arguments], capture_output=True, text=True, check=True, start_new_session=True
     ).stdout.splitlines()
@@ -33,7 +33,7 @@ def _printed(*arguments: str) -> list[str]:
     ("arguments", "session"), [([PROGRAM], 7), ([OUTER, PROGRAM, "guard.py"], 7), ([OUTER, PROGRAM], 0)]
 )
 def test_a_session_steps_back_as_a_whole_if_it_is_ours(arguments: list[str], session: int) -> None:
-    """Its leader, or that of its guard; not where another program started this one beside others."""
+    """The process or its guard must lead the session; not if another program started it beside others."""
     printed = _printed(*arguments)
     assert printed[0] == str(min(19, os.nice(0) + 7))
     if AUTOGROUP.exists():

@@ -1,4 +1,4 @@
-"""A shop with profiles, categories, prices and items that are gone, on a real Kafka with real processes.
+"""A shop with profiles, categories, prices and unavailable items, on a real Kafka with real processes.
 
 Helpers of test_recommending.py and of tests/alsobought/test_recommend_commands.py.
 """
@@ -31,12 +31,12 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def number(name: str) -> int:
-    """Of "c12" or "i12"."""
+    """Return the number in "c12" or "i12"."""
     return int(name[1:])
 
 
 def entry(item_id: str) -> CatalogueItem:
-    """What the catalogue says of an item: every ninth is gone."""
+    """Return the catalogue's record of an item; every ninth is unavailable."""
     n = number(item_id)
     return CatalogueItem(
         item_id=item_id, title=f"Title {n}", category=f"group {n % 4}", price=float(n), available=n % 9 != 4
@@ -48,7 +48,7 @@ GONE = {name for name, item in CATALOGUE.items() if not item.available}
 
 
 def events(seed: int, customers: int, count: int, **more: Any) -> list[EventMessage]:
-    """Purchases; every third customer is an account of two profiles. Seeds share no event ids."""
+    """Return purchases; every third customer is an account of two profiles. Seeds share no event ids."""
     made = []
     for n, event in enumerate(purchases(seed, customers, ITEM_COUNT, count, **more)):
         profile = None if number(event.customer_id) % 3 else f"p{n % 2}"
@@ -58,7 +58,7 @@ def events(seed: int, customers: int, count: int, **more: Any) -> list[EventMess
 
 @dataclass
 class Shop:
-    """A running shop, and what was published to it."""
+    """A running shop, with what was published to it."""
 
     kafka: EmbeddedKafka
     wires: Wires
@@ -74,13 +74,13 @@ class Shop:
         self.wires.publish(PURCHASES.name, keyed(some))
 
     def settle(self) -> None:
-        """Wait until all is counted and listed, and recommendations follow from it."""
+        """Wait until everything is counted and listed, and recommendations follow from it."""
         self.wires.drain()
         ends = {f"{REPORTED}{PURCHASES.name}-{p}": end for p, end in self.wires.ends(PURCHASES.name).items()}
         until(lambda: self.wires.reached("recommended", ends), "recommendations")
 
     def restart(self, **settings: str) -> None:
-        """Another recommender, once the last one is dead."""
+        """Start another recommender, once the last one has died."""
         self.wires.tasks.clear()
         self.recommender = Recommender(self.kafka.bootstrap, self.data, **self.settings, **settings)
 
@@ -91,24 +91,24 @@ class Shop:
                 if one.process.poll() is None:
                     one.stop()
             finally:
-                one.process.kill()  # one that hangs must not outlive the test
+                one.process.kill()  # a process that hangs must not outlive the test
                 one.process.wait()
 
     @property
     def oracle(self) -> Oracle:
-        """What was published, in plain Python."""
+        """Return the oracle over what was published."""
         return Oracle(WINDOW).feed(map(with_profile, self.log))
 
     def histories(self) -> dict[str, list[Bought]]:
-        """Those that are not empty."""
+        """Return the histories that are not empty."""
         return {customer: history for customer, history in self.oracle.histories.items() if history}
 
     def recommendations(self) -> dict[str, dict[str, Any]]:
-        """The newest message of every key."""
+        """Return the newest message of every key."""
         return self.wires.newest(RECOMMENDATIONS)
 
     def ask(self, *customers: str, **more: Any) -> list[dict[str, Any]]:
-        """The answers of the recommender."""
+        """Return the answers of the recommender."""
         status, reported = self.post(json.dumps({"customers": customers, **more}).encode(), customers[0])
         assert status == 200, reported
         answers: list[dict[str, Any]] = json.loads(reported)["recommendations"]
@@ -116,7 +116,7 @@ class Shop:
         return answers
 
     def post(self, body: bytes, customer: str = "c0") -> tuple[int, str]:
-        """Status and text of an answer to any question, once the recommender is ready."""
+        """Return status and text of an answer to any question, once the recommender is ready."""
         task = f"{REPORTED}{PURCHASES.name}-{partition_for(customer.encode(), PARTITIONS)}"
 
         def answered() -> tuple[int, str] | None:
@@ -136,15 +136,15 @@ class Shop:
 
 
 def with_profile(message: EventMessage) -> Event:
-    """As the oracle takes it."""
+    """Return an event with its profile, as the oracle takes it."""
     return replace(as_event(message), profile_id=message.profile_id)
 
 
 @contextlib.contextmanager
 def opened(kafka: EmbeddedKafka, data: Path, **settings: str) -> Iterator[Shop]:
-    """A shop with its catalogue on a new Kafka; a worker and a recommender run."""
+    """Open a shop with its catalogue on a new Kafka, with a running worker and recommender."""
     wires = Wires(kafka.bootstrap)
-    always = {"instance": "one"}  # so that one that is killed can be started again at once
+    always = {"instance": "one"}  # so that a killed process can be started again at once
     shop = Shop(
         kafka, wires, data, always, Worker(kafka.bootstrap, data, **always, **settings),
         Recommender(kafka.bootstrap, data, **always, **settings),

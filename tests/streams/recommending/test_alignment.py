@@ -1,4 +1,4 @@
-"""Lists and popularity wait for the events that they have counted; nothing is learnt from what is old."""
+"""Lists and popularity wait for the events that they have counted, and nothing is learnt from old ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Clock:
 
 
 class Reader:
-    """What of a consumer is used for holding up."""
+    """The part of a consumer that is used for holding partitions up."""
 
     def __init__(self, end: int) -> None:
         self.end, self.paused = end, set[TP]()
@@ -79,7 +79,7 @@ def test_lists_wait_for_the_slowest_task_that_has_more_to_read() -> None:
     assert [at for at in (20, 21, 30) if alignment.holds_up(lists(at))] == [21, 30]
     alignment.applied(1, 25, left=3)
     assert [at for at in (25, 26, 30) if alignment.holds_up(lists(at))] == [26, 30]
-    clock.now += 10 * IDLE_S  # a task with more to read is waited for, however long it takes
+    clock.now += 10 * IDLE_S  # lists wait for a task that has more to read, however long it takes
     assert alignment.holds_up(lists(26))
     alignment.closed(1)
     assert not alignment.holds_up(lists(26))
@@ -93,18 +93,18 @@ def test_lists_wait_a_moment_for_events_that_nobody_has_fetched_yet() -> None:
     assert not alignment.holds_up(lists(30))
     assert alignment.holds_up(lists(31))
     clock.now += IDLE_S
-    assert not alignment.holds_up(lists(31))  # the event is another recommender's
+    assert not alignment.holds_up(lists(31))  # the event belongs to another recommender
 
 
 def test_popularity_of_a_partition_that_changes_must_not_be_old() -> None:
     clock = Clock()
     alignment = Alignment(clock)
-    assert alignment.is_fresh(9 * DAY_MS)  # a shop that has just opened has no popularity
+    assert alignment.is_fresh(9 * DAY_MS)  # a new shop has no popularity
     alignment.counted(0, 5 * DAY_MS)
     clock.now += ACTIVE_S / 2
     alignment.counted(1, 7 * DAY_MS)
     assert [day for day in (5, 6, 7) if alignment.is_fresh(day * DAY_MS)] == [5]
-    clock.now += ACTIVE_S / 2  # nothing has changed in the first partition since
+    clock.now += ACTIVE_S / 2  # nothing has changed in the first partition since then
     assert [day for day in (5, 6, 7, 8) if alignment.is_fresh(day * DAY_MS)] == [5, 6, 7]
 
 
@@ -125,7 +125,7 @@ def test_records_that_are_held_up_are_taken_in_once_events_are_there() -> None:
                 {LISTS},
                 2,
             )
-        await follower._take_or_keep(reader, other, lists(90))  # of another kind
+        await follower._take_or_keep(reader, other, lists(90))  # these are of another kind
         assert taken == [LISTS.topic, other.topic]
         board.alignment.applied(0, 40, left=1)
         await follower._take_or_keep(reader, LISTS, late)
@@ -150,10 +150,11 @@ def test_lists_that_are_read_late_teach_nothing(monkeypatch: pytest.MonkeyPatch)
         assert not follower.is_late(boards.of(WATCHED))
         board.alignment.applied(0, 1, left=1)
         await follower._take_or_keep(reader, LISTS, lists(2, offset=2, timestamp=old))
-        assert not follower.is_late(board)  # later than the events, which are what is late
+        # they are later than the events, and it is the events that are late
+        assert not follower.is_late(board)
         board.alignment.closed(0)
         await follower._take_or_keep(reader, LISTS, lists(2, offset=8, timestamp=old))
-        assert not follower.is_late(board)  # all is read
+        assert not follower.is_late(board)  # everything is read
 
     asyncio.run(main())
 
@@ -185,7 +186,7 @@ def test_a_task_holds_lists_up_until_it_has_applied_its_events(tmp_path: Path) -
         task.take(Chunk(task.tp, 30, 60, values[30:], left=0))
         newest = max(int(event.timestamp) for event in events)
         assert not alignment.holds_up(lists(newest))
-        task.postpones(0.0)  # a cycle has a chunk for it
+        task.postpones(0.0)  # a cycle has a chunk for the task
         assert alignment.holds_up(lists(newest + 1))
         await task.close(save=False)
         alignment._applied_at = float("-inf")
@@ -197,7 +198,7 @@ def test_a_task_holds_lists_up_until_it_has_applied_its_events(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("popularity_days", "late", "learns"), [(0, False, True), (2, False, False), (0, True, False)]
 )
-def test_a_task_learns_only_from_what_is_fresh(
+def test_a_task_learns_only_from_fresh_lists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, popularity_days: int, late: bool, learns: bool
 ) -> None:
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""The board without Kafka: weights averaged by training steps, lists from messages as from machines."""
+"""Tests of the board without Kafka: weights are averaged by training steps, and lists come from messages."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def board(k: int = 20) -> Board:
 
 
 def weigh(ranker: Ranker, value: float) -> Ranker:
-    """All its weights are of this value, with squares and variances to match."""
+    """Give all weights this value, with matching squares and variances."""
     ranker.weights[:], ranker.squares[:], ranker.variance[:] = value, 10 * value, 100 * value
     return ranker
 
 
 def answer(partition: int, value: float, cases: float) -> RankerState:
-    """What a partition with weights of this value has published."""
+    """Return what a partition with weights of this value has published."""
     states = {
         name: weigh(ranker, value).state() | {"cases": cases} for name, ranker in board().rankers.items()
     }
@@ -45,7 +45,7 @@ def training_steps(n: float) -> dict[str, float]:
 
 
 def values_of(some: Board) -> set[tuple[float, ...]]:
-    """Distinct (weight, squares, variance)."""
+    """Return the distinct (weight, squares, variance)."""
     return {
         tuple(round(float(v), 6) for v in values)
         for ranker in some.rankers.values()
@@ -53,7 +53,7 @@ def values_of(some: Board) -> set[tuple[float, ...]]:
     }
 
 
-def test_each_partition_counts_as_much_as_it_has_had_lessons() -> None:
+def test_partitions_are_weighted_by_their_training_steps() -> None:
     ours = board()
     for ranker in ours.rankers.values():
         weigh(ranker, 1.0).steps = 77.0
@@ -61,10 +61,10 @@ def test_each_partition_counts_as_much_as_it_has_had_lessons() -> None:
     ours.take_in({0: training_steps(4.0), 1: training_steps(6.0)})
     mean = (10 * 1.0 + 30 * 2.0 + 60 * 4.0) / 100
     assert values_of(ours) == {(mean, 10 * mean, 100 * mean)}
-    assert {ranker.steps for ranker in ours.rankers.values()} == {77.0}  # its own
+    assert {ranker.steps for ranker in ours.rankers.values()} == {77.0}  # these are its own
 
 
-def test_what_partitions_here_reported_does_not_count_twice() -> None:
+def test_reports_of_partitions_here_do_not_count_twice() -> None:
     ours = board()
     for ranker in ours.rankers.values():
         weigh(ranker, 1.0)
@@ -76,7 +76,7 @@ def test_what_partitions_here_reported_does_not_count_twice() -> None:
     assert values_of(ours) == {(2.0, 20.0, 200.0)}
 
 
-def test_who_has_learnt_nothing_takes_what_others_have() -> None:
+def test_a_ranker_that_has_learnt_nothing_takes_the_weights_of_others() -> None:
     ours = board()
     ours.learnt = {2: answer(2, 2.0, 30.0)}
     ours.take_in({0: training_steps(0.0)})
@@ -100,7 +100,7 @@ def test_a_ranker_that_others_do_not_have_stays() -> None:
 
 
 def message(item_id: str, one: Any) -> bytes:
-    """The message of a list."""
+    """Return the message of a list."""
     related = [
         {"item_id": e.item_id, "score": 1.0, "together": e.together, "after": e.after, "recent": e.recent,
          "expected": e.expected}

@@ -1,4 +1,4 @@
-"""What is read from topics, without Kafka: availability, popularity with its marks, how far workers are."""
+"""Tests without Kafka of reading topics: availability, popularity with its marks, workers' progress."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_mark_counts_once_it_was_read_in_every_partition() -> None:
     assert boards.of(WATCHED).mark(2) == -1
 
 
-def test_what_is_hidden_is_hidden_on_every_board() -> None:
+def test_hidden_items_are_hidden_on_every_board() -> None:
     boards, follower = made()
 
     def take(item_id: str, value: bytes | None) -> tuple[int, int]:
@@ -94,7 +94,7 @@ def test_what_is_hidden_is_hidden_on_every_board() -> None:
     assert take("tea", encode(CatalogueItem(item_id="tea", price=2.5))) == (1, 1)
     assert take("tea", None) == (2, 0)
     assert take("tea", encode(CatalogueItem(item_id="tea"))) == (2, 1)
-    assert take("other", hidden) == (2, 1)  # a key that is not the item's: refused, as workers refuse it
+    assert take("other", hidden) == (2, 1)  # a key that is not the item's is refused, as workers refuse it
     assert take("tea", b"{") == (2, 1)
 
 
@@ -112,12 +112,12 @@ def test_nobody_is_ahead_of_a_worker_that_is_away(monkeypatch: pytest.MonkeyPatc
 
     assert first_ahead() is None
     report(1_000)
-    assert first_ahead() == 3_100  # more than the least
+    assert first_ahead() == 3_100  # this is more than the minimum
     report(6_000)
-    assert first_ahead() == 16_100  # the work of two reports
+    assert first_ahead() == 16_100  # this is the work of two reports
     report(6_100)
     assert first_ahead() == 8_200
-    report(9_000, worker="")  # where counting begins, of no worker
+    report(9_000, worker="")  # this says where counting begins, and is of no worker
     assert first_ahead() == 8_200
     now += module.SILENT_S + 1
     assert first_ahead() is None

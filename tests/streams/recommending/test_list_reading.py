@@ -1,4 +1,4 @@
-"""Lists that come are in the related lists as if each had been decoded and put into it."""
+"""Lists that are read by the kernel give the same related lists as if each had been decoded."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Contents = dict[str, Any]
 
 
 def message(name: str, others: int, version: int) -> RelatedItems:
-    """A list of an item."""
+    """Return a list of an item."""
     rng = random.Random(f"{name} {version}")
     names = [f"y{n}" for n in range(50)] + ODD
     related = [
@@ -62,7 +62,7 @@ def message(name: str, others: int, version: int) -> RelatedItems:
 
 
 def put_one_by_one(messages: list[RelatedItems]) -> Contents:
-    """The contents of the related lists that took in every message by itself."""
+    """Return the contents of related lists that took in every message by itself."""
     related = RelatedLists(20)
     for m in messages:
         related.put(m.item_id, m.related, buyers=m.buyers, recent_mass=m.recent_mass, as_of_ms=m.as_of)
@@ -70,14 +70,14 @@ def put_one_by_one(messages: list[RelatedItems]) -> Contents:
 
 
 def take(related: RelatedLists, values: list[bytes]) -> None:
-    """Take records in."""
+    """Let the related lists take in records."""
     reader = ListReader(related)
     with related.lock:
         reader.take([(b"", value) for value in values])
 
 
 def same(found: Contents, expected: Contents) -> None:
-    """Check that two views hold the same; what no list was put for is empty in both."""
+    """Check that two views are the same; items without a list are empty in both."""
     empty: tuple[int, float, list[Any]] = (0, 0.0, [])
     for name in found.keys() | expected.keys():
         mine, theirs = found.get(name, empty), expected.get(name, empty)
@@ -89,7 +89,7 @@ def same(found: Contents, expected: Contents) -> None:
 
 
 def counting_unusual(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Messages that the kernel leaves to msgspec, from now on."""
+    """Count the messages that the kernel leaves to msgspec, from now on."""
     left: list[bytes] = []
     take_unusual = ListReader._take_unusual
 
@@ -101,7 +101,7 @@ def counting_unusual(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return left
 
 
-def test_what_workers_write_is_read_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_of_workers_are_read_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     left = counting_unusual(monkeypatch)
     machine = Run.over(shop(8, 3_000, 80, 160), CountingSettings(window=10, list_length=20)).items[0]
     lists = machine.rank(np.arange(machine.row_count), exact=True)
@@ -145,7 +145,7 @@ def test_tombstones_come_in_their_turn() -> None:
     same(contents(related), put_one_by_one([second]))
 
 
-def test_any_order_of_fields_is_read_and_what_is_no_list_changes_nothing(
+def test_any_order_of_fields_is_read_and_other_messages_change_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     related = RelatedLists(20)

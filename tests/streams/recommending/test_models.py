@@ -1,4 +1,4 @@
-"""Models without Kafka: written, read, refused, and followed by a worker's board."""
+"""Models are written, read, refused, and followed by a recommender's board, without Kafka."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def path_of(answer: ModelAnnounced) -> Path:
     return Path(answer.url)
 
 
-def test_what_is_written_can_be_read(tmp_path: Path) -> None:
+def test_written_files_can_be_read(tmp_path: Path) -> None:
     made = model(3)
     answer = models.write(str(tmp_path), made)
     assert (answer.kind, answer.version, answer.items) == ("bought", 3, 2)
@@ -55,10 +55,10 @@ def test_the_last_files_of_a_kind_are_kept(tmp_path: Path) -> None:
     answer = [models.write(str(tmp_path), model(version)) for version in range(1, 6)]
     assert [path_of(one).exists() for one in answer] == [False, False, True, True, True]
     assert path_of(other).exists()
-    assert len(list(tmp_path.rglob("*.*"))) == 4  # nothing partial is left
+    assert len(list(tmp_path.rglob("*.*"))) == 4  # no partial file is left
 
 
-def test_versions_that_begin_anew_replace_those_of_before(tmp_path: Path) -> None:
+def test_versions_that_begin_anew_replace_earlier_ones(tmp_path: Path) -> None:
     before = [models.write(str(tmp_path), model(version)) for version in (5, 6, 7)]
     now: list[ModelAnnounced] = []
     for version, left in ((1, [6, 7]), (2, [7]), (3, []), (4, [])):
@@ -66,7 +66,8 @@ def test_versions_that_begin_anew_replace_those_of_before(tmp_path: Path) -> Non
         assert all(models.read(answer).version == answer.version for answer in now[-3:])
         assert [answer.version for answer in before if path_of(answer).exists()] == left
     assert not path_of(now[0]).exists()
-    assert models.write(str(tmp_path), model(4)) == now[-1]  # once more, as it could not be announced
+    # it is written once more, because it could not be announced
+    assert models.write(str(tmp_path), model(4)) == now[-1]
     assert models.read(now[-1]).version == 4
 
 
@@ -78,7 +79,7 @@ def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
 
 
 def broken(answer: ModelAnnounced, how: str) -> ModelAnnounced:
-    """What is announced, when something is wrong with it."""
+    """Return an announcement with an error in it."""
     if how == "missing":
         path_of(answer).unlink()
     elif how == "damaged":
@@ -99,7 +100,7 @@ HOW = ("missing", "damaged", "cut", "another version", "another kind", "a url no
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_what_is_wrong_is_refused(tmp_path: Path, how: str) -> None:
+def test_bad_models_are_refused(tmp_path: Path, how: str) -> None:
     answer = broken(models.write(str(tmp_path), model(2)), how)
     with pytest.raises(models.ModelError, match=answer.url.rpartition("/")[2]):
         models.read(answer)
@@ -117,7 +118,7 @@ def boards() -> tuple[Boards, Board, models.Models]:
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_worker_goes_on_with_what_it_has(
+def test_a_board_continues_with_the_model_it_has(
     tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     _, board, follower = boards()
@@ -148,7 +149,7 @@ def test_a_worker_goes_on_with_what_it_has(
     with caplog.at_level(logging.INFO, "alsobought"):
         asyncio.run(run())
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-    assert len(errors) == 2  # not again and again
+    assert len(errors) == 2  # it is not repeated again and again
     assert bad.url in errors[0]
     assert "continues without one" in errors[0]
     assert "continues with version 1" in errors[1]
@@ -164,7 +165,7 @@ def test_a_file_that_comes_late_is_taken(tmp_path: Path, monkeypatch: pytest.Mon
     async def run() -> None:
         await follower.follow(board)
         away.rename(path_of(answer))
-        await follower.follow(board)  # too soon after it was looked for
+        await follower.follow(board)  # this is too soon after the last look
         assert board.model is None
         monkeypatch.setattr(models, "AGAIN_S", 0.0)
         await follower.follow(board)

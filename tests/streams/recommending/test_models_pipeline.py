@@ -1,4 +1,4 @@
-"""A model from the events to the recommendations: trained, announced, taken, spoilt, replaced."""
+"""A model is trained, announced, used for recommendations, damaged, and replaced."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPa
 
 
 def in_use(shop: Shop) -> set[int]:
-    """Versions that the tasks of all partitions report."""
+    """Return the versions that the tasks of all partitions report."""
     shop.wires.poll_progress()
     tasks = [shop.wires.tasks.get(f"{REPORTED}{PURCHASES.name}-{p}") for p in range(PARTITIONS)]
     return {-2 if task is None else task.model for task in tasks}
@@ -57,7 +57,7 @@ def model(published: ModelAnnounced) -> Model:
 
 
 def goes_on(shop: Shop, seed: int, day: int) -> None:
-    """What is bought is counted, recommended by and answered."""
+    """Check that purchases are still counted, recommended by and answered."""
     some = events(seed, CUSTOMERS, 200, start_ms=START_MS + day * DAY_MS, days=1)
     shop.publish(some)
     shop.settle()
@@ -94,7 +94,7 @@ def test_a_trained_model_is_taken_by_the_running_recommender(shop: Shop) -> None
     goes_on(shop, 32, 46)
 
 
-def test_what_is_wrong_with_a_model_stops_nothing_and_a_newer_one_is_taken(shop: Shop) -> None:
+def test_a_bad_model_stops_nothing_and_a_newer_one_is_taken(shop: Shop) -> None:
     good, folder = model(announced(shop)), str(shop.data / "models")
 
     def next_one() -> ModelAnnounced:
@@ -144,7 +144,7 @@ def test_the_next_training_is_of_all_events_and_replaces_it(shop: Shop) -> None:
     goes_on(shop, 37, 56)
 
 
-def test_what_cannot_be_trained_is_said(shop: Shop, tmp_path: Path) -> None:
+def test_errors_of_training_are_reported(shop: Shop, tmp_path: Path) -> None:
     def trouble(*words: object) -> str:
         result = train(shop, *words)
         assert result.exit_code == 1, result.stdout
@@ -161,6 +161,6 @@ def test_what_cannot_be_trained_is_said(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     assert "Correct ALSOBOUGHT_MODEL_DIR" in trouble("--model-dir", file)
-    assert train(shop, "--resume").exit_code == 0  # it was trained, only not written
+    assert train(shop, "--resume").exit_code == 0  # it was trained, but not written
     until(lambda: in_use(shop) == {announced(shop).version}, "the model in use")
     assert "there is no interrupted training of bought" in trouble("--resume")

@@ -1,4 +1,4 @@
-"""Which published recommendations hold an item: against a plain dictionary, and as read from the topic."""
+"""The record of which recommendations hold an item is compared with a plain dictionary and with the topic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.recommending.offers import Offers
 K = 4
 
 
-def test_what_holds_an_item_is_found_through_changes_and_removals() -> None:
+def test_recommendations_with_an_item_are_found_through_changes_and_removals() -> None:
     rng = random.Random(1)
     offers, plain = Offers(Dictionary(), K), dict[bytes, list[int]]()
     for _ in range(3_000):
@@ -43,7 +43,7 @@ def message(customer: str, *items: str) -> bytes:
     )  # fmt: skip
 
 
-def test_what_was_published_before_gives_way_to_what_was_since() -> None:
+def test_earlier_offers_give_way_to_newer_ones() -> None:
     items = Dictionary()
     older, offers = Offers(items, K), Offers(items, K)
     for key, value in (

@@ -1,4 +1,4 @@
-"""What is published of one partition: whether it is all ours, also what came before we opened it."""
+"""Tests of finding records by others in a partition, including those from before it was opened."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def published(root: Path, topic: Keys) -> PublishedRecommendations:
     return PublishedRecommendations(task._board, 0, replace(task.context, reader=topic))  # type: ignore[arg-type]
 
 
-def test_what_came_after_the_last_owner_looked_is_found(tmp_path: Path) -> None:
-    """Somebody who stood still may have written it before the next owner opened the partition."""
+def test_records_written_after_the_last_owner_looked_are_found(tmp_path: Path) -> None:
+    """A process that stood still may have written it before the next owner opened the partition."""
 
     async def main() -> None:
         topic = Keys([b"ann", b"bob", b"cid\tp1"])
@@ -37,11 +37,11 @@ def test_what_came_after_the_last_owner_looked_is_found(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_nothing_is_published_anew_without_an_owner_before_or_after_one_who_looked_to_the_end(
+def test_nothing_is_published_anew_without_an_earlier_owner_or_after_one_who_looked_to_the_end(
     tmp_path: Path,
 ) -> None:
     async def main() -> None:
-        for looked_through in (-1, 2, 7):  # and in a topic that was deleted and made anew
+        for looked_through in (-1, 2, 7):  # this holds also in a topic that was deleted and made anew
             ours = published(tmp_path, Keys([b"ann", b"bob"]))
             await ours.begin(looked_through)
             assert await ours.by_others() == set(), looked_through

@@ -1,6 +1,7 @@
-"""Recommendations through a real Kafka and a real worker: messages, questions, erasure, a sudden death.
+"""Tests of recommendations through a real Kafka and a real worker: messages, questions, erasure, sudden
+death.
 
-The tests share the shop, and go on from one another: the later ones change it.
+The tests share the shop and build on one another: the later ones change it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tests.streams.recommending.shop import CATALOGUE, GONE, ITEM_COUNT, Shop, e
 CUSTOMERS = 100
 FIRST = 700
 VARIANTS = "control=bestsellers:50,ours:50"
-ACCOUNT, SINGLE = "c3", "c1"  # heavy buyers; one of them of two profiles
+ACCOUNT, SINGLE = "c3", "c1"  # these are heavy buyers, one of them with two profiles
 NEWCOMER = "nobody has seen me"
 
 pytestmark = pytest.mark.timeout(200)
@@ -38,14 +39,14 @@ def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPa
     with opened(new_kafka(), tmp_path_factory.mktemp("shop")) as shop:
         bought = events(11, CUSTOMERS, 1_500, days=40)
         shop.publish(bought[:FIRST])
-        shop.settle()  # so that those of the others come back to something
+        shop.settle()  # the purchases of the other customers then find popular items
         shop.publish(bought[FIRST:])
         shop.settle()
         yield shop
 
 
 def check(message: dict[str, Any], history: Iterable[Bought]) -> None:
-    """It recommends by these purchases."""
+    """Check that recommendations follow from these purchases."""
     owned = {bought.item for bought in history}
     items = message["items"]
     assert len(items) <= 20
@@ -82,7 +83,7 @@ def test_everybody_is_recommended_to(shop: Shop) -> None:
         assert message["kind"] == "bought"
         assert "variant" not in message
         check(message, history)
-    # who came first, when nothing was counted yet, got something when there was
+    # the first customers, from before anything was counted, got recommendations once there were some
     until(lambda: all(m["items"] for m in shop.recommendations().values()), "something for everybody")
     assert {e["source"] for m in published.values() for e in m["items"]} >= {"related", "buy-again"}
 
@@ -150,7 +151,7 @@ def test_filters(shop: Shop, filter_: dict[str, Any], fits: Any) -> None:
         found = set(items_of(answer))
         assert all(fits(number(item)) for item in found)
         offered = {item for item in shop.oracle.recent() if fits(number(item)) and item not in GONE}
-        assert found >= offered  # there are few enough items that all that sell of late are candidates
+        assert found >= offered  # there are so few items that all that sold of late are candidates
 
 
 def test_a_newcomer_gets_bestsellers(shop: Shop) -> None:
@@ -191,7 +192,7 @@ def test_an_unknown_kind_is_refused_with_those_there_are(shop: Shop) -> None:
     assert (status, published) == (400, "kind must be one of bought, watched, but is 'liked'")
 
 
-def test_who_is_erased_is_recommended_to_no_more(shop: Shop) -> None:
+def test_an_erased_customer_is_no_longer_recommended_to(shop: Shop) -> None:
     keys = {ACCOUNT, f"{ACCOUNT}\tp0", f"{ACCOUNT}\tp1", SINGLE}
     before = shop.recommendations()
     assert keys <= before.keys()
@@ -210,13 +211,13 @@ def cases_of(messages: dict[str, dict[str, Any]]) -> dict[str, tuple[int, int]]:
 
 
 def of_bought(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    """The newest rankers of each partition."""
+    """Return the newest rankers of each partition."""
     published = {record.key.decode(): json.loads(record.value) for record in records}
     return {key: value for key, value in published.items() if value["kind"] == "bought"}
 
 
 def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
-    """What was learnt is there again, those in flight are recommended to; from now on with an experiment."""
+    """Weights are there again, and waiting customers are recommended to; an experiment runs from now on."""
 
     def trained() -> list[str]:
         published = of_bought(shop.wires.read(RANKER.name))
@@ -243,7 +244,7 @@ def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
         check(after[customer], histories[customer])
     assert after.keys() >= histories.keys()
 
-    # nothing was learnt since: a replay is no training step
+    # nothing was learnt since, because a replay makes no training step
     def published_again() -> dict[str, dict[str, Any]]:
         return of_bought(r for r in shop.wires.read(RANKER.name) if r.offset >= published_until[r.partition])
 
@@ -258,7 +259,7 @@ def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
     weights = {f: values[0] for f, values in published["rankers"]["all"]["features"].items()}
     assert sum(abs(weights[name] - start) > 0.01 for name, start in starts.items()) > 3
 
-    # who comes back is a case again, of the variants too
+    # customers who come back are cases again, also of the variants
     shop.publish(later := events(13, CUSTOMERS, 600, start_ms=START_MS + 47 * DAY_MS, days=2))
     shop.settle()
     variants, found, histories = parse(VARIANTS), shop.recommendations(), shop.histories()

@@ -1,6 +1,6 @@
-"""Workers and recommenders apart: each without the other, hidden items, several recommenders, their deaths.
+"""Workers and recommenders run without each other; tests of hidden items, several recommenders, and deaths.
 
-The tests share a Kafka and go on from one another: the later ones change what is there.
+The tests share a Kafka and build on one another: the later ones change its contents.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A shop whose recommender runs; nobody counts."""
+    """Return a shop whose recommender runs, without a worker."""
     home = tmp_path_factory.mktemp("roles")
     kafka = new_kafka()
     wires = Wires(kafka.bootstrap)
@@ -52,18 +52,18 @@ def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPa
 
 
 def served(shop: Shop) -> dict[str, int]:
-    """By the recommenders' tasks the ends of their partitions."""
+    """Return the ends of their partitions by the recommenders' tasks."""
     return {f"{REPORTED}{PURCHASES.name}-{p}": end for p, end in shop.wires.ends(PURCHASES.name).items()}
 
 
 def owners(shop: Shop) -> set[str]:
-    """The addresses of the recommenders, by what they report now."""
+    """Return the addresses that recommenders report now."""
     shop.wires.poll_progress()
     return {task.worker for name, task in shop.wires.tasks.items() if name in served(shop)}
 
 
 def offering(shop: Shop, item_id: str) -> list[str]:
-    """Keys of what is published and offers an item."""
+    """Return the keys of the published messages that offer an item."""
     return [
         key
         for spec in (RECOMMENDATIONS, BESTSELLERS)
@@ -83,7 +83,7 @@ def hide(shop: Shop, item_id: str, *, available: bool = False) -> None:
 
 
 def test_a_recommender_that_starts_before_any_list(shop: Shop) -> None:
-    """It reads the events, has nothing to offer, and goes on once a worker has counted them."""
+    """It reads the events, has nothing to offer, and continues once a worker has counted them."""
     shop.publish(events(51, CUSTOMERS, 500, days=30))
     until(lambda: shop.wires.reached("recommended", served(shop)), "the events, read alone")
     assert all(not message["items"] or message["kind"] for message in shop.recommendations().values())
@@ -138,8 +138,8 @@ def test_a_recommender_that_comes_back_goes_on(shop: Shop) -> None:
     assert message.keys() >= shop.histories().keys()
 
 
-def test_what_somebody_else_published_while_nobody_owned_the_partition_is_published_anew(shop: Shop) -> None:
-    """As a process does that stood still, and had it on its way to Kafka."""
+def test_records_by_others_while_nobody_owned_the_partition_are_published_anew(shop: Shop) -> None:
+    """A process that stood still, and had records on its way to Kafka, does this."""
     customer, partition = next(
         (record.key, record.partition) for record in shop.wires.read(RECOMMENDATIONS.name) if record.value
     )
@@ -150,7 +150,7 @@ def test_what_somebody_else_published_while_nobody_owned_the_partition_is_publis
     until(lambda: customer.decode() in shop.recommendations(), "the recommendations again")
 
 
-def test_nothing_published_offers_what_is_hidden(shop: Shop) -> None:
+def test_no_published_message_offers_a_hidden_item(shop: Shop) -> None:
     offered = Counter(e["item_id"] for message in shop.recommendations().values() for e in message["items"])
     (item, count), (other, _) = offered.most_common(2)
     assert count > 5
@@ -166,9 +166,10 @@ def test_nothing_published_offers_what_is_hidden(shop: Shop) -> None:
     published = [r.key for r in shop.wires.read(RECOMMENDATIONS.name) if r.offset >= ends[r.partition]]
     assert held <= {*published}
     whose = {key.partition(b"\t")[0] for key in published}  # a customer's profiles are published together
-    assert whose == {key.partition(b"\t")[0] for key in held}  # those who were offered it, and nobody else
+    # the customers to whom it was offered, and nobody else
+    assert whose == {key.partition(b"\t")[0] for key in held}
     assert len(published) <= 2 * len({*published})
-    # hidden while nobody recommends: what was published before is looked through
+    # it is hidden while no recommender runs, so published messages are searched
     shop.recommender.stop(signal.SIGKILL)
     hide(shop, other)
     assert offering(shop, other)
@@ -203,7 +204,7 @@ def test_two_recommenders_share_the_customers_and_take_over(shop: Shop) -> None:
 
 
 def test_one_that_stood_still_goes_on(shop: Shop) -> None:
-    """For longer than the session timeout, with another that takes over meanwhile."""
+    """It stands still for longer than the session timeout, and another takes over meanwhile."""
     second = Recommender(shop.kafka.bootstrap, shop.data.parent / "other", instance="two")
     try:
         until(lambda: len(owners(shop)) == 2, "both recommenders")
@@ -223,7 +224,7 @@ def test_one_that_stood_still_goes_on(shop: Shop) -> None:
 
 
 def check_flown(shop: Shop, flown: list[Any], ends: dict[int, int] | None = None) -> None:
-    """Everybody with these events is recommended to by what they have, since these ends."""
+    """Check that, since these ends, everybody with these events got recommendations by their histories."""
     records = shop.wires.read(RECOMMENDATIONS.name)
     since = {r.key.decode() for r in records if ends is None or r.offset >= ends[r.partition]}
     histories, message = shop.histories(), shop.recommendations()

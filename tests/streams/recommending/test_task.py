@@ -1,4 +1,4 @@
-"""A recommender's task without Kafka: who waits since when, and that nothing is read while a cycle works."""
+"""Tests of a recommender's task without Kafka: who waits since when, and what waits for a cycle."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ WAIT_S = 10.0
 
 
 class _Record(NamedTuple):
-    """As aiokafka delivers it."""
+    """A record as aiokafka delivers it."""
 
     offset: int
     key: bytes
     value: bytes
-    timestamp: int = 1_800_000_000_000  # of publishing
+    timestamp: int = 1_800_000_000_000  # the time of publishing
     timestamp_type: int = 1
     headers: tuple[tuple[str, bytes], ...] = ()
     partition: int = 0
@@ -72,10 +72,10 @@ def answering(answer: Any) -> Callable[..., Awaitable[Any]]:
     return answered
 
 
-def test_who_has_newer_events_too_waits_since_the_oldest_unserved(
+def test_a_customer_with_newer_events_waits_since_the_oldest_unserved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the task would report events as recommended from whose customers still wait."""
+    """Otherwise the task would report events as done whose customers still wait."""
     monkeypatch.setattr(module, "reported_before", answering(_reported(100)))
     monkeypatch.setattr(module, "customers_between", answering((["ann", "bob"], [])))
 
@@ -113,7 +113,7 @@ def test_a_question_waits_until_the_machine_is_free(tmp_path: Path, question: st
     asyncio.run(main())
 
 
-def test_what_was_published_before_is_adopted_between_two_recommendings(
+def test_earlier_offers_are_adopted_between_two_recommendations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
@@ -121,7 +121,7 @@ def test_what_was_published_before_is_adopted_between_two_recommendings(
         older = Offers(task._board.related.items, task.context.settings.recommendations)
         older.put(b"ann", [0, 1])
         monkeypatch.setattr(published, "published_before", answering(older))
-        async with task.lock:  # as a thread that notes what it recommends
+        async with task.lock:  # this thread notes what it recommends
             looking = asyncio.ensure_future(task._look_back())
             await asyncio.sleep(0.05)
             assert len(task._published.offers) == 0
@@ -141,7 +141,7 @@ def test_events_that_were_taken_in_make_their_customers_wait(tmp_path: Path) -> 
         made = purchases(3, 5, 20, 60)
         records = [_Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(made)]
         task.take(Chunk(task.tp, 0, len(records), records))
-        assert len(task._waiting) == 0  # the thread leaves to the event loop what is the event loop's
+        assert len(task._waiting) == 0  # the thread leaves the work of the event loop to the event loop
         task.took_in()
         assert set(task._waiting.due(len(made))) == {event.customer_id for event in made}
         assert task._waiting.served_until(len(records), 0) == 0
@@ -154,7 +154,7 @@ def test_events_that_were_taken_in_make_their_customers_wait(tmp_path: Path) -> 
     asyncio.run(main())
 
 
-def test_what_is_waited_for_is_that_everybody_is_recommended_to(tmp_path: Path) -> None:
+def test_drain_waits_until_everybody_is_recommended_to(tmp_path: Path) -> None:
     async def main() -> None:
         task = new_task(tmp_path)
         made = purchases(3, 5, 20, 60)
@@ -163,7 +163,7 @@ def test_what_is_waited_for_is_that_everybody_is_recommended_to(tmp_path: Path) 
         task.recommended = len(records) - 1
         before = task.reached
         task.recommended = len(records) - 2
-        assert task.reached == before  # it moves on with every event: nobody waits for that
+        assert task.reached == before  # it moves on with every event, because nobody waits for that
         task.recommended = len(records)
         assert task.reached != before
         served = task.reached
@@ -174,7 +174,7 @@ def test_what_is_waited_for_is_that_everybody_is_recommended_to(tmp_path: Path) 
 
 
 def test_time_passes_with_purchases_alone(tmp_path: Path) -> None:
-    """As in the workers: else an erasure of today would end the bestsellers of a shop whose log is older."""
+    """As in workers: otherwise an erasure of today would end the bestsellers of a shop with an older log."""
 
     async def main() -> None:
         task = new_task(tmp_path)
@@ -193,10 +193,10 @@ def test_time_passes_with_purchases_alone(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_who_is_forgotten_and_comes_back_while_a_turn_is_waited_for_keeps_the_recommendations(
+def test_a_forgotten_customer_who_comes_back_before_the_turn_keeps_the_recommendations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the new ones are published first, and what was to be taken back after them."""
+    """Otherwise the new ones would be published first, and the withdrawal of the old ones after them."""
 
     async def main() -> None:
         task, sent = new_task(tmp_path), _Sent()
@@ -245,7 +245,7 @@ def test_profiles_of_a_customer_who_is_not_in_memory_are_recommended_to(
     asyncio.run(main())
 
 
-def test_what_others_published_since_the_last_owner_looked_is_published_anew_after_the_replay(
+def test_records_by_others_since_the_last_owner_looked_are_published_anew_after_the_replay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "reported_before", answering(_reported(0, looked_through=2)))
@@ -263,7 +263,7 @@ def test_what_others_published_since_the_last_owner_looked_is_published_anew_aft
         await task.look_for_others()
         assert set(task._waiting.due(9)) == {"cid", "dan"}
         task._note_looked_through()
-        assert task.progress("").looked_through == 2  # whoever comes next has to publish it, if we do not
+        assert task.progress("").looked_through == 2  # the next owner has to publish it, if we do not
         task._waiting.serve(["cid", "dan"], [], [])
         task._note_looked_through()
         assert task.progress("").looked_through == 4
@@ -277,7 +277,7 @@ def _reported(recommended: int, looked_through: int = -1) -> Progress:
 
 
 class _Sent:
-    """An outbox whose records Kafka has at once."""
+    """An outbox whose records Kafka acknowledges at once."""
 
     def __init__(self) -> None:
         self.newest: dict[bytes, bytes | None] = {}
@@ -288,7 +288,7 @@ class _Sent:
 
 
 def _message(task: RecommenderTask) -> Callable[..., Recommendations | None]:
-    """Recommends what a customer has bought."""
+    """Return a message that recommends what a customer has bought."""
 
     def message(customer_id: str, *_more: Any) -> Recommendations | None:
         bought = [Recommended(one.item_id, 1.0, [], "buy-again") for one in task.machine.history(customer_id)]

@@ -1,4 +1,4 @@
-"""Who waits: order, the second between two recommendations, and the offset up to which all are served."""
+"""Tests of waiting customers: order, the second between messages, and the offset all are served to."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_urgent_ones_go_first_and_need_no_events() -> None:
 
 
 def test_everything_before_the_oldest_event_that_waits_is_served() -> None:
-    """Against a plain list of events, whatever comes and is served."""
+    """The offset is compared with a plain list of events, whatever comes and is served."""
     rng = random.Random(1)
     some, clock = waiting()
     events: list[tuple[int, str]] = []  # not served yet
@@ -71,10 +71,10 @@ def test_everything_before_the_oldest_event_that_waits_is_served() -> None:
     clock.now += AGAIN_S
     some.serve(some.due(99), [], [])
     assert some.served_until(position, reached) == position
-    assert reached > 1_000  # it moved on meanwhile, though somebody always waited
+    assert reached > 1_000  # it moved on meanwhile, although somebody always waited
 
 
-def test_events_of_before_come_first_and_hold_the_offset() -> None:
+def test_earlier_events_come_first_and_hold_the_offset() -> None:
     some, _ = waiting()
     some.add(["ann", "bob"], 50)
     some.add_before(["eve", "bob"], 20)
@@ -86,7 +86,7 @@ def test_events_of_before_come_first_and_hold_the_offset() -> None:
     assert some.served_until(90, 20) == 50
 
 
-def test_what_is_to_be_taken_back_holds_the_offset() -> None:
+def test_recommendations_to_be_taken_back_hold_the_offset() -> None:
     some, _ = waiting()
     some.erased[b"ann"] = None
     assert some.served_until(30, 10) == 10
@@ -94,7 +94,7 @@ def test_what_is_to_be_taken_back_holds_the_offset() -> None:
     assert some.served_until(30, 10) == 30
 
 
-def test_who_got_nothing_is_tried_again_once_more_was_bought() -> None:
+def test_customers_who_got_nothing_are_tried_again_after_further_purchases() -> None:
     some, clock = waiting()
     some.add(["ann", "bob"], 0)
     some.serve(["ann", "bob"], [], ["ann"])

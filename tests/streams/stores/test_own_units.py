@@ -1,4 +1,4 @@
-"""Two hosts that all start again: every unit goes back to the host that has its store."""
+"""If two hosts restart completely, every unit goes back to the host that has its store."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_hosts_that_start_again_go_on_with_their_own_units(tmp_path: Path) -> No
         wires = Wires(kafka.bootstrap)
 
         def owners(ports: list[int]) -> dict[str, int]:
-            """By task of the purchases which host has it, once workers at these ports share all of them."""
+            """Return which host has each task of purchases, once workers at these ports share all of them."""
 
             def shared() -> dict[str, int]:
                 wires.poll_progress()
@@ -68,10 +68,11 @@ def test_hosts_that_start_again_go_on_with_their_own_units(tmp_path: Path) -> No
             wires.drain()
             for worker in workers:
                 assert "keep their stores in different places" in worker.log.read_text()
-            for worker in workers:  # at once: else units move to who is left, though for nothing
+            # at once, because otherwise units move to the remaining worker without need
+            for worker in workers:
                 worker.process.send_signal(signal.SIGTERM)
             assert [worker.process.wait(60) for worker in workers] == [0, 0]
-            # the other order, and other places in the group: members have new names at every start
+            # the order and the places in the group differ: members have new names at every start
             ports = [free_port(), free_port()]
             workers = started(ports, [1, 0])
             assert owners(ports) == before

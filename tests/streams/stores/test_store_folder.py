@@ -1,4 +1,4 @@
-"""Generations of a store: taken over from a process that stands still, adopted, cleaned."""
+"""Generations of a store are taken over from a process that stands still, adopted, and cleaned."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> StoreFolder:
 
 @pytest.fixture
 def holder(folder: StoreFolder) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds generation 1, and stands still."""
+    """Start a process that holds generation 1, and stands still."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(folder.next_generation())],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -82,7 +82,7 @@ def test_a_store_that_is_held_is_copied_and_its_owner_writes_in_vain(
     store.close()
 
     folder.clean()
-    assert held.exists()  # its owner lives
+    assert held.exists()  # its owner is alive
     holder.kill()
     holder.wait()
     folder.clean()
@@ -101,7 +101,7 @@ def test_broken_attempts_are_not_stores_and_are_cleaned(folder: StoreFolder) -> 
     assert folder.newest() == folder.root / "1"
 
 
-def test_what_cannot_be_read_is_not_taken_over(folder: StoreFolder) -> None:
+def test_unreadable_stores_are_not_taken_over(folder: StoreFolder) -> None:
     RocksStore(folder.next_generation()).close()
     newest = folder.newest()
     assert newest is not None
@@ -117,7 +117,7 @@ def test_a_store_of_the_time_before_generations_is_the_first(tmp_path: Path) -> 
     store.write([(b"m", b"old")])
     store.close()
     assert StoreFolder(root).newest() == root / "1"
-    # a crash after the first of its two renames
+    # this is a crash after the first of its two renames
     (root / "1").rename(tmp_path / "items-1.partial")
     root.rmdir()
     newest = StoreFolder(root).newest()

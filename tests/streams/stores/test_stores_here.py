@@ -1,4 +1,4 @@
-"""What a host reports of its stores: how far they are, whoever holds them, and nothing of broken ones."""
+"""A host reports how far its stores are, whoever holds them, and leaves out broken ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WATCHES = TopicSpec("watches", "customer_id", "for this test", "delete")
 
 
 def store(root: Path, task: str, events: int, generation: int = 1) -> RocksStore:
-    """A saved store of a machine that has counted so many events."""
+    """Make a saved store of a machine that has counted so many events."""
     opened = RocksStore(root / task / str(generation))
     machine = CustomerMachine(CountingSettings())
     machine.apply(machine.batch([Event("ann", f"item-{n}", 1_700_000_000_000 + n) for n in range(events)]))
@@ -29,7 +29,8 @@ def test_units_have_the_sum_of_their_stores_positions(tmp_path: Path) -> None:
     store(tmp_path, "purchases-3", 7, generation=1).close()
     store(tmp_path, "purchases-3", 9, generation=2).close()
     store(tmp_path, "watches-3", 2).close()
-    store(tmp_path, "liked-1", 4).close()  # of a type of events that is not in the settings any more
+    # this belongs to a type of events that is no longer in the settings
+    store(tmp_path, "liked-1", 4).close()
     broken = tmp_path / "watches-2" / "1"
     broken.mkdir(parents=True)
     (broken / "CURRENT").write_text("nonsense\n")

@@ -1,4 +1,4 @@
-"""A slow broker, a slow disk, a burst: memory is bounded, nothing is dropped, `drain` says what is left."""
+"""With a slow broker or disk, or a burst, memory is bounded, and nothing is dropped."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MIB = 1 << 20
 
 
 class _SlowDisk:
-    """A store whose writes wait, in their thread, until `gate` is open."""
+    """A store whose writes wait, in their thread, until `gate` is set."""
 
     def __init__(self, store: Any) -> None:
         self.gate, self.writing = threading.Event(), threading.Event()
@@ -73,7 +73,7 @@ class _Feed:
 
 
 async def _standing_still(worker: Offline, feed: _Feed, task: CustomerTask) -> None:
-    """Wait until neither feeding nor counting goes on."""
+    """Wait until neither feeding nor counting continues."""
     seen, since = (-1, -1, -1), time.monotonic()
     while time.monotonic() - since < 0.3:
         await asyncio.sleep(0.001)
@@ -82,7 +82,7 @@ async def _standing_still(worker: Offline, feed: _Feed, task: CustomerTask) -> N
 
 
 def _whole_and_in_order(broker: Broker) -> None:
-    """Every partition got messages that follow one another from the first offset to the last, once."""
+    """Check that every partition got successive messages from the first offset to the last, once each."""
     for partition in range(OFFLINE_PARTITIONS):
         deltas = [decode(record.value or b"") for record in broker.logs[TP(PAIR_DELTAS.name, partition)]]
         assert [d.previous for d in deltas] == [0, *(d.end for d in deltas[:-1])]
@@ -97,7 +97,9 @@ async def _counting(root: Path, *, at_once: bool) -> tuple[Offline, CustomerTask
     return worker, task
 
 
-def test_a_slow_broker_bounds_what_is_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_broker_bounds_the_records_on_their_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     most_bytes, most_records = 20_000, 5 * CHUNK
     monkeypatch.setattr(outbox, "MOST_UNACKNOWLEDGED_BYTES", most_bytes)
     monkeypatch.setattr(cycle, "MOST_RECORDS", most_records)
@@ -110,10 +112,11 @@ def test_a_slow_broker_bounds_what_is_on_its_way(tmp_path: Path, monkeypatch: py
         await _standing_still(worker, feed, task)
         assert not feed.running.done()
         assert not worker.cycle.has_room.is_set()
-        assert len(worker.broker.waiting) == OFFLINE_PARTITIONS  # one batch each, the rest gathers
+        # each partition sends one batch, and the rest gathers
+        assert len(worker.broker.waiting) == OFFLINE_PARTITIONS
         largest = 0
         while not feed.running.done() or worker.broker.waiting or task.progress("").applied < CHUNKS * CHUNK:
-            # the cycle that found the last room may send what follows from all that was fetched
+            # the cycle that used the last room may send everything that follows from the fetch
             largest = max(largest, worker.outbox.unacknowledged_bytes)
             assert feed.handed * CHUNK - task.position <= 2 * most_records
             assert task.saver.stored <= task.progress("").applied <= task.position
@@ -129,7 +132,7 @@ def test_a_slow_broker_bounds_what_is_on_its_way(tmp_path: Path, monkeypatch: py
     run(body())
 
 
-def test_a_slow_disk_bounds_what_is_taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_disk_bounds_the_records_taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     most_records = 5 * CHUNK
     monkeypatch.setattr(storing, "SAVE_EVERY_S", 0.001)
     monkeypatch.setattr(cycle, "MOST_RECORDS", most_records)
@@ -172,7 +175,7 @@ def test_events_are_held_back_while_deltas_pile_up_and_go_on_afterwards(tmp_path
             assert worker.cycle.holds_events == (n + 1 > most)
         records = worker.deltas(items.tp).records
         await worker.once(Chunk(items.tp, 0, 1, records[:1]))
-        assert worker.cycle.holds_events  # one more than may be is left
+        assert worker.cycle.holds_events  # one more is left than is allowed
         await worker.once(Chunk(items.tp, 1, 2, records[1:2]))
         assert not worker.cycle.holds_events
         await worker.close()
@@ -180,7 +183,7 @@ def test_events_are_held_back_while_deltas_pile_up_and_go_on_afterwards(tmp_path
     run(body())
 
 
-def test_what_a_broker_that_is_gone_had_not_acknowledged_is_counted_again(tmp_path: Path) -> None:
+def test_records_that_a_lost_broker_had_not_acknowledged_are_counted_again(tmp_path: Path) -> None:
     async def body() -> None:
         worker, task = await _counting(tmp_path, at_once=False)
         events = records_of(purchases(1, customers=40, items=200, events=CHUNKS * CHUNK))
@@ -204,7 +207,7 @@ def test_what_a_broker_that_is_gone_had_not_acknowledged_is_counted_again(tmp_pa
 # ---------------------------------------------------------------------- a burst, with everything real
 
 CALM, BURST = 4_000, 40_000
-PADDING = "x" * 4_000  # of each event: a burst of 160 MB
+PADDING = "x" * 4_000  # the size of each event, which makes a burst of 160 MB
 BOUND_MIB = 80
 """What a worker may need beyond what it needed before, whatever waits in Kafka: half of the burst.
 
@@ -295,7 +298,7 @@ def test_drain_says_nothing_before_anybody_has_reported() -> None:
     assert not reports
 
 
-def test_drain_says_who_is_missing(kafka: EmbeddedKafka) -> None:
+def test_drain_reports_which_task_is_missing(kafka: EmbeddedKafka) -> None:
     said: list[str] = []
     with pytest.raises(CommandError, match="until everything is counted, and it is not"):
         drain(kafka.bootstrap, LISTED, 0.0, said.append)

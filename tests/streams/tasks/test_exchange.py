@@ -1,4 +1,4 @@
-"""Purchases that are published late, in a worker without Kafka: what is sent, stored, and reported."""
+"""Tests of purchases that are published late, in a worker without Kafka: sent, stored, and reported."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crossing_task, "GATHER_S", 0.0)
     monkeypatch.setattr(storing, "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(storing, "SAVES_AT_ONCE_S", 3600.0)
-    monkeypatch.setattr(Pace, "share", lambda _pace, _done: 1.0)  # each step writes all of the sweep
+    monkeypatch.setattr(Pace, "share", lambda _pace, _done: 1.0)  # each step writes the whole sweep
 
 
 class _Shop:
-    """All partitions' tasks of purchases, watches, and what they cross to; events are spread by customer."""
+    """A shop with all partitions' tasks of purchases, watches and watched-bought."""
 
     def __init__(self, root: Path, *, at_once: bool = True) -> None:
         self.root = root
@@ -62,7 +62,7 @@ class _Shop:
         task.replays_to(len(self.worker.broker.logs.get(task.tp, [])))
 
     async def again(self, *, at_once: bool = True) -> None:
-        """Another process goes on with what is stored, and with what Kafka has."""
+        """Let another process continue with what is stored, and with what Kafka has."""
         await self.worker.close()
         logs = self.worker.broker.logs
         self.worker = Offline(self.root, Broker(at_once=at_once))
@@ -73,7 +73,7 @@ class _Shop:
         return self.worker.tasks[TP(topic, p)]
 
     def publish(self, topic: str, events: list[EventMessage]) -> None:
-        """Put events into the logs; customers are in the partition of their number."""
+        """Put events into the logs; each customer is in the partition of its number."""
         self.events[topic] += events
         for event in events:
             log = self.worker.broker.logs.setdefault(TP(topic, int(event.customer_id[1:]) % PARTITIONS), [])
@@ -81,7 +81,7 @@ class _Shop:
             log.append(record)
 
     async def cycle(self) -> bool:
-        """A cycle with all that there is to be read; whether there was something."""
+        """Run a cycle with everything that can be read; return whether there was something."""
         chunks = self._unread()
         await self.worker.once(*chunks)
         return bool(chunks)
@@ -166,7 +166,7 @@ def test_the_first_watch_in_any_partition_has_all_published(tmp_path: Path) -> N
         assert [_steps(messages)[:4] for messages in shop.history_changes()] == [
             [Step.ASK, Step.BEGIN, Step.LAST, Step.ASK]
         ] * PARTITIONS
-        # it is stored that all is published, and goes on
+        # the store says that everything is published, and the task continues
         await shop.cycle()
         await shop.again()
         shop.publish(PURCHASES.name, purchases(5, 60, 40, 100))
@@ -179,7 +179,7 @@ def test_the_first_watch_in_any_partition_has_all_published(tmp_path: Path) -> N
 
 
 def test_until_all_is_published_neither_progress_nor_the_store_says_so(tmp_path: Path) -> None:
-    """Messages are acknowledged one by one: `drain` must not take any moment in between for the end."""
+    """Messages are acknowledged one by one, and `drain` must not take a moment in between for the end."""
 
     async def body() -> None:
         shop = _Shop(tmp_path, at_once=False)

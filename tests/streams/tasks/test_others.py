@@ -1,4 +1,4 @@
-"""What other partitions say of popularity: taken in from the topics, and waited for by a settling."""
+"""The popularity of other partitions is taken in from the topics, and a settling waits for it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tea(buyers: int, version: int) -> Any:
     return record(b"tea", message)
 
 
-def test_records_are_taken_in_and_what_is_none_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+def test_records_are_taken_in_and_others_are_ignored(caplog: pytest.LogCaptureFixture) -> None:
     others, topic = Others(), BOUGHT.popularity.name
     others.take(
         topic, [tea(2, 7), record(SETTLE, SettleMark(9)), record(b"milk", b"{}"), tea(3, 8), tea(2, 7)]
@@ -81,13 +81,13 @@ def test_a_settling_is_reached_once_every_partition_says_so() -> None:
     assert others.settled(WATCHED, 2) == -1
     view = others.view(BOUGHT)
     assert view.watermark_ms == AS_OF + 1
-    assert view.sources == {Source(0, 1): (90, 3), Source(0, 0): (8, 1)}  # of each as far as it is counted
-    others.take(topic, [record(COUNTED, None, 1)])  # after `alsobought rebuild`
+    assert view.sources == {Source(0, 1): (90, 3), Source(0, 0): (8, 1)}  # for each as far as it is counted
+    others.take(topic, [record(COUNTED, None, 1)])  # this is after `alsobought rebuild`
     assert view.sources == {Source(0, 1): (70, 4)}
     assert others.settled(BOUGHT, 2) == -1
 
 
-def test_lists_are_settled_by_what_all_partitions_have_published(tmp_path: Path) -> None:
+def test_lists_are_settled_by_the_popularity_of_all_partitions(tmp_path: Path) -> None:
     async def body() -> None:
         shop = Shop(tmp_path, at_once=False)
         await shop.open()
@@ -125,7 +125,7 @@ def test_lists_are_settled_by_what_all_partitions_have_published(tmp_path: Path)
 
 
 def test_a_newer_settling_takes_the_place_of_one_that_is_not_reached(tmp_path: Path) -> None:
-    """As when `drain` was given up: some partitions were never asked."""
+    """This happens when `drain` was interrupted: some partitions were never asked."""
 
     async def body() -> None:
         shop = Shop(tmp_path)
@@ -138,7 +138,7 @@ def test_a_newer_settling_takes_the_place_of_one_that_is_not_reached(tmp_path: P
         await shop.worker.settle()
         assert not one.refresher.settling
         marks = await shop.settle()
-        shop.worker.run()  # the first may settle by the others' newer number, and is followed by the newer
+        shop.worker.run()  # the first settling may end by the others' newer number, and the newer one follows
         await shop.worker.until(lambda: [task.refresher.listed for task in shop.items] == marks)
         assert TP(BOUGHT.popularity.name, 0) in shop.broker.logs
         await shop.worker.close()

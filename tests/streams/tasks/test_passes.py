@@ -1,4 +1,4 @@
-"""The background sweep: every row once within its bound, and none while nothing is counted."""
+"""The background sweep ranks every row once within its bound, and none while nothing is counted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Clock:
         self.sweep, self.machine, self.now = Sweep(TAKES_S), machine, 1_000.0
 
     def pass_by(self, seconds: float) -> list[int]:
-        """The rows that are due meanwhile, in their order."""
+        """Return the rows that are due meanwhile, in their order."""
         due: list[int] = []
         for _ in range(round(seconds / 0.5)):
             self.now += 0.5
@@ -30,25 +30,25 @@ class _Clock:
 def test_every_row_is_ranked_once_within_the_bound(rows: int) -> None:
     clock = _Clock(SimpleNamespace(position=5, row_count=rows))
     assert clock.pass_by(TAKES_S + 2 * SWEEP_STEP_S + max(0, 7 - rows)) == list(range(rows))
-    assert clock.pass_by(3 * TAKES_S) == []  # nothing was counted since
+    assert clock.pass_by(3 * TAKES_S) == []  # nothing was counted since then
     clock.machine.position += 1
     assert clock.pass_by(TAKES_S + 2 * SWEEP_STEP_S) == list(range(rows))
 
 
 def test_rows_are_spread_over_the_time() -> None:
     clock = _Clock(SimpleNamespace(position=5, row_count=1_000))
-    clock.pass_by(SWEEP_STEP_S)  # it begins
+    clock.pass_by(SWEEP_STEP_S)  # the sweep begins
     assert [len(clock.pass_by(2 * SWEEP_STEP_S)) for _ in range(4)] == pytest.approx([100] * 4, abs=2)
 
 
-def test_what_is_counted_during_a_sweep_is_for_the_next_one() -> None:
+def test_counts_during_a_sweep_are_for_the_next_one() -> None:
     clock = _Clock(SimpleNamespace(position=5, row_count=100))
     first = clock.pass_by(TAKES_S / 2)
     clock.machine.position, clock.machine.row_count = 9, 120
     rest = clock.pass_by(TAKES_S)
     assert (first + rest)[:120] == list(range(120))
     assert set(rest[120 - len(first) :]) <= set(np.arange(120).tolist())
-    assert rest[120 - len(first) :][:1] == [0]  # and the next begins at once
+    assert rest[120 - len(first) :][:1] == [0]  # the next one begins at once
 
 
 def test_an_empty_machine_has_nothing_to_sweep() -> None:

@@ -1,4 +1,4 @@
-"""Popularity of a partition's items without Kafka: what is noted as published is what was sent."""
+"""Tests of publishing popularity without Kafka: what is noted as published is what was sent."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_an_item_that_changes_while_it_is_published_and_changes_back_is_publishe
         take = PopularityChanges.take
 
         def take_and_let_a_cycle_wait(changes: PopularityChanges, *args: Any) -> Any:
-            """What changed; then a cycle that counts waits for the lock, as one may at any time."""
+            """Return what changed; then let a cycle that counts wait for the lock, as one may at any time."""
             found, waits = take(changes, *args), threading.Event()
 
             def begin() -> None:
@@ -70,7 +70,7 @@ def test_an_item_that_changes_while_it_is_published_and_changes_back_is_publishe
 
         await send(bought)
         await count()
-        await send(once_more)  # its deltas are counted by the cycle that waits
+        await send(once_more)  # the waiting cycle counts its deltas
         monkeypatch.setattr(PopularityChanges, "take", take_and_let_a_cycle_wait)
         await publish()
         assert cycles

@@ -1,4 +1,4 @@
-"""Which lists are ranked when, in the cycle: fresh rows at once, what is left in passes."""
+"""The cycle ranks fresh rows at once, and the remaining rows in passes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.streams.listing import LISTS, Shop, oracle_of
 from tests.streams.offline import run
 from tests.streams.test_pipeline import check
 
-LATE_MS = 60_000  # of what is a backlog
+LATE_MS = 60_000  # the age at which it counts as a backlog
 
 
 def test_lists_of_fresh_rows_go_out_in_the_cycle_that_counts_them(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_lists_of_fresh_rows_go_out_in_the_cycle_that_counts_them(tmp_path: Path
     run(body())
 
 
-def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
+def test_rows_beyond_the_limit_of_a_cycle_are_left_to_a_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(computing, "FRESH_ROWS", 10)
@@ -57,7 +57,7 @@ def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
         await shop.count(messages)
         rows = sum(task.machine.row_count for task in shop.items)
         assert rows - shop.waiting == 10 + 4
-        assert sum(task.refresher.staleness.take() for task in shop.items) == 0  # none is listed as a whole
+        assert sum(task.refresher.staleness.take() for task in shop.items) == 0  # none is ranked as a whole
         before = shop.waiting
         while shop.waiting:
             await shop.worker.once()
@@ -72,7 +72,7 @@ def test_rows_beyond_what_a_cycle_ranks_are_left_to_a_pass(
 
 
 def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refresh, "COUNTING_S", 3600.0)  # however slow the test is
+    monkeypatch.setattr(refresh, "COUNTING_S", 3600.0)  # this holds however slow the test is
 
     async def body() -> None:
         shop = Shop(tmp_path, catch_up_ms=60_000)
@@ -85,7 +85,7 @@ def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.
         assert all(task.refresher.behind for task in shop.items)
         assert shop.published() == 0
         assert shop.worker.cycle._pause_s() > 0
-        # what is counted is so old that a pass is due; then there is none for as long again
+        # what is counted is so old that a pass is due; then there is none for the same time
         for task in shop.items:
             task.refresher._counts.since -= refresh.PASS_AGE * 60 + 1
         while shop.waiting:
@@ -96,7 +96,7 @@ def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.
         await shop.worker.once()
         assert shop.published() == once
         assert shop.waiting > 0
-        # at its end, live again, all that is left goes out
+        # at its end, when traffic is live again, all remaining lists are published
         await shop.count(messages[500:], time.time() * 1000)
         for _ in range(3):
             await shop.worker.once()
@@ -111,7 +111,7 @@ def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.
     run(body())
 
 
-def test_latency_and_staleness_are_from_the_event_to_what_kafka_has(tmp_path: Path) -> None:
+def test_latency_and_staleness_end_when_kafka_has_the_list(tmp_path: Path) -> None:
     async def body() -> None:
         shop = Shop(tmp_path, at_once=False)
         await shop.open()

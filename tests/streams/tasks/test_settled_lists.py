@@ -1,4 +1,4 @@
-"""Lists that are brought exactly up to date, and when they count as such."""
+"""Tests of when lists are brought exactly up to date, and count as such."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.streams.test_pipeline import check
 
 
 async def _share_once(shared: asyncio.Event, share: Callable[[int], Awaitable[bool]], number: int) -> bool:
-    """`ItemTask._share`, when the test says so."""
+    """A stand-in for `ItemTask._share` that the test lets end."""
     await shared.wait()
     return await share(number)
 
 
 def test_settling_lists_everything_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(computing, "SLICE_ROWS", 7)  # so that it takes many cycles
+    monkeypatch.setattr(computing, "SLICE_ROWS", 7)  # so that the pass takes many cycles
 
     async def body() -> None:
         shop = Shop(tmp_path)
@@ -50,7 +50,7 @@ def test_settling_lists_everything_exactly(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_settling_takes_over_the_pass_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(computing, "FRESH_ROWS", 0)  # all is left to a pass
+    monkeypatch.setattr(computing, "FRESH_ROWS", 0)  # everything is left to a pass
     monkeypatch.setattr(computing, "SLICE_ROWS", 5)
     monkeypatch.setattr(computing, "WAITING_ROWS", 5)
 
@@ -62,7 +62,7 @@ def test_a_settling_takes_over_the_pass_under_way(tmp_path: Path, monkeypatch: p
         await shop.worker.once()
         listed, rows = shop.published(), sum(task.machine.row_count for task in shop.items)
         assert 0 < listed < rows / 2
-        # from the moment it is asked for, the pass waits for the settling: here for popularity
+        # from the moment of the request, the pass waits for the settling, here for popularity
         shared = asyncio.Event()
         for task in shop.items:
             monkeypatch.setattr(task, "_share", partial(_share_once, shared, task._share))
@@ -82,7 +82,7 @@ def test_a_settling_takes_over_the_pass_under_way(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(ItemMachine, "rank", counting)
         while shop.worker.cycle._pause_s() == 0:
             await shop.worker.once()
-        assert ranked == rows  # each once
+        assert ranked == rows  # each list once
         await shop.worker.until(lambda: [task.refresher.listed for task in shop.items] == marks)
         assert min(task.refresher.staleness.take() for task in shop.items) > 0
         check(shop.lists(), oracle_of(messages))
@@ -134,7 +134,7 @@ def test_lists_count_as_published_only_after_kafka_has_them(
             await shop.worker.once()
             shop.broker.acknowledge(BOUGHT.popularity.name)
         assert shop.worker.cycle._pause_s() > 0
-        # every row was ranked, and the lists of the last ones were as they had been: there is nothing to wait
+        # every row was ranked, and the last lists did not change: there is nothing to wait
         # for but what was sent before
         assert [task.refresher.listed for task in shop.items] == [0] * PARTITIONS
         assert [task.progress("").latency_p50_ms for task in shop.items] == [NONE] * PARTITIONS
@@ -156,7 +156,7 @@ def test_lists_count_as_published_only_after_kafka_has_them(
         progress = one.progress("")
         assert progress.latency_p50_ms > 0
         assert progress.staleness_ms > 0
-        # what could not be sent is never said to be published
+        # lists that could not be sent are never reported as published
         for batch in shop.broker.waiting:
             batch.fail(OSError("gone"))
         await shop.worker.settle()

@@ -1,4 +1,4 @@
-"""The end of a settling: lists are up to date once the popularity they follow from is published as well."""
+"""A settling ends once lists, and the popularity that they follow from, are published."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ WAIT_S = 10.0
 
 
 class _Task(ItemTask):
-    """One whose popularity is published when the test says so, or not at all."""
+    """A task whose popularity is published when the test says so, or not at all."""
 
     def settle_by(self, answers: list[bool]) -> None:
-        """Whether Kafka takes the popularity, time after time."""
+        """Set, attempt by attempt, whether Kafka takes the popularity."""
         self.asked, self._answers = 0, answers
         self.free = asyncio.Event()
 
     async def settled(self) -> None:
-        """Publish what popularity is not published yet."""
+        """Publish the remaining popularity."""
         self.asked += 1
         await self.free.wait()
         if not self._answers.pop(0):
@@ -70,11 +70,11 @@ def test_a_settling_waits_for_popularity_and_is_tried_again(
         loop = asyncio.ensure_future(refresher.finish_settling())
         refresher.sent([], WaitingCounts(), 7)
         await _until(lambda: task.asked == 1)
-        assert refresher.listed == 0  # lists are settled, popularity is not
+        assert refresher.listed == 0  # lists are settled, but popularity is not
         task.free.set()
         await _until(lambda: refresher.listed == 7)
         assert task.asked == 3
-        refresher.sent([], WaitingCounts())  # lists that settle nothing
+        refresher.sent([], WaitingCounts())  # these lists settle nothing
         refresher.sent([], WaitingCounts(), 9)
         await _until(lambda: refresher.listed == 9)
         assert task.asked == 4

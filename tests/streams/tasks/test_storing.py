@@ -1,4 +1,4 @@
-"""How much of the tasks' state a cycle stores: by what was counted, and by the time that the cycle took."""
+"""A cycle stores a share of the tasks' state that depends on what was counted, and on the cycle's time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOW = 1_000.0
 
 
 class _Saver:
-    """Notes which shares it was to write; a sweep ends with each."""
+    """A saver that notes the shares it should write; each share ends a sweep."""
 
     def __init__(self) -> None:
         self.stored, self.sweeping = 0, False
@@ -32,7 +32,7 @@ class _Saver:
 
 
 class _Computing:
-    """Calls at once, and says what counting took."""
+    """A stand-in for `Computing` that calls at once, and says how long counting took."""
 
     counted_s = 0.0
 
@@ -48,7 +48,7 @@ class _Setup:
         self.storing = Storing(of, self.computing)  # type: ignore[arg-type]
 
     def cycle(self, now: float, counted_s: float = 0.0) -> list[int]:
-        """A cycle in which something was counted; how often each task has been stored by then."""
+        """Run a cycle in which something was counted; return how often each task has been stored so far."""
         self.computing.counted_s += counted_s
         for task in self.tasks:
             task.position += 1
@@ -58,13 +58,13 @@ class _Setup:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The moment by the monotonic clock, to be set."""
+    """Return the time of the monotonic clock, which a test can set."""
     moment = [NOW]
     monkeypatch.setattr("streams.tasks.storing.time.monotonic", lambda: moment[0])
     return moment
 
 
-def test_shares_follow_from_what_was_counted(clock: list[float]) -> None:
+def test_shares_follow_from_the_counted_events(clock: list[float]) -> None:
     setup = _Setup()
     (task,) = setup.tasks
     task.saver.sweeping = True
@@ -80,7 +80,7 @@ def test_the_next_sweep_waits_for_a_while(clock: list[float]) -> None:
     assert setup.cycle(NOW) == [1]
     assert setup.cycle(NOW + pause_s / 2, 1.0) == [1]
     assert setup.cycle(NOW + pause_s) == [2]
-    assert setup.tasks[0].saver.shares[-1] == pytest.approx(0.5)  # for what was counted meanwhile
+    assert setup.tasks[0].saver.shares[-1] == pytest.approx(0.5)  # this is for what was counted meanwhile
 
 
 def test_storing_takes_a_share_of_the_time_that_the_cycle_took(clock: list[float]) -> None:
@@ -99,7 +99,7 @@ def test_storing_takes_a_share_of_the_time_that_the_cycle_took(clock: list[float
         assert sum(setup.cycle(begin)) == stored
 
 
-def test_what_is_on_its_way_to_kafka_is_not_stored(clock: list[float]) -> None:
+def test_records_on_their_way_to_kafka_are_not_stored(clock: list[float]) -> None:
     setup = _Setup(tasks=2)
     setup.tasks[0].may_be_stored = False
     assert setup.cycle(clock[0]) == [0, 1]

@@ -1,4 +1,4 @@
-"""Lists that another worker wrote, or may write: published again, or not at all."""
+"""Lists that another worker wrote, or may write, are published again, or not at all."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_lists_that_others_wrote_are_published_again(tmp_path: Path) -> None:
         assert shop.published() == sent + 3
         await task.refresher.look_once()
         await shop.worker.once()
-        assert shop.published() == sent + 3  # its own are not another's
+        assert shop.published() == sent + 3  # its own lists are not taken for those of another
         await shop.worker.close()
 
     run(body())
@@ -72,7 +72,7 @@ def test_a_worker_that_stood_still_publishes_nothing_before_it_is_confirmed(tmp_
         count, lease = shop.worker.cycle.computing.count_and_rank, shop.worker.lease
 
         def slowly(*args: Any) -> Any:
-            lease._confirmed_at = float("-inf")  # as if it stood still in the middle
+            lease._confirmed_at = float("-inf")  # as if it stood still in the middle of the cycle
             return count(*args)
 
         shop.worker.cycle.computing.count_and_rank = slowly  # type: ignore[method-assign, assignment]
@@ -89,7 +89,7 @@ def test_a_worker_that_stood_still_publishes_nothing_before_it_is_confirmed(tmp_
 
 
 def test_lists_of_a_partition_that_is_lost_meanwhile_are_not_sent(tmp_path: Path) -> None:
-    """If it was not lost after all, they are ranked and sent again."""
+    """If the partition was not lost after all, they are ranked and sent again."""
 
     async def body() -> None:
         shop = Shop(tmp_path)
