@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.
     async def body() -> None:
         shop = Shop(tmp_path, catch_up_ms=60_000)
         await shop.open()
-        messages = purchases(1, customers=30, items=60, events=600)
+        messages = purchases(1, customers=30, items=60, events=700)
         late_ms = time.time() * 1000 - LATE_MS
         for start in range(0, 400, 100):
             await shop.count(messages[start : start + 100], late_ms)
@@ -96,12 +97,22 @@ def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.
         await shop.worker.once()
         assert shop.published() == once
         assert shop.waiting > 0
+        # the longer a backlog has been counted, the rarer passes are
+        _set_ages(shop, backlog_s=300, waiting_s=190)
+        await shop.worker.once()
+        assert shop.published() == once
+        _set_ages(shop, backlog_s=300, waiting_s=210)
+        while shop.waiting:
+            await shop.worker.once()
+        twice = shop.published()
+        assert once < twice
+        await shop.count(messages[500:600], late_ms)
         # at its end, when traffic is live again, all remaining lists are published
-        await shop.count(messages[500:], time.time() * 1000)
+        await shop.count(messages[600:], time.time() * 1000)
         for _ in range(3):
             await shop.worker.once()
         assert shop.waiting == 0
-        assert shop.published() > once
+        assert shop.published() > twice
         await shop.settle()
         for _ in range(4):
             await shop.worker.once()
@@ -109,6 +120,32 @@ def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.
         await shop.worker.close()
 
     run(body())
+
+
+def test_the_end_of_a_backlog_is_reported_at_once(tmp_path: Path) -> None:
+    async def body() -> None:
+        shop = Shop(tmp_path)
+        await shop.open()
+        messages = purchases(1, customers=30, items=60, events=400)
+        reached = []
+        for number, left in enumerate((0, 0, 150, 50, 0, 0)):
+            chunk = shop.bought(messages[50 * number : 50 * (number + 1)])
+            await shop.worker.once(dataclasses.replace(chunk, left=left))
+            reached.append(shop.events.reached)
+        # live traffic is always at the end of the log, and its reports come now and then
+        assert reached[0] == reached[1] == reached[2] == reached[3]
+        assert reached[4] == reached[5] == (250,)
+        await shop.worker.close()
+
+    run(body())
+
+
+def _set_ages(shop: Shop, *, backlog_s: float, waiting_s: float) -> None:
+    """Make the backlog, and the oldest count that waits for its list, this old."""
+    now = time.monotonic()
+    for task in shop.items:
+        task.refresher._behind_since = now - backlog_s
+        task.refresher._counts.since = now - waiting_s
 
 
 def test_latency_and_staleness_end_when_kafka_has_the_list(tmp_path: Path) -> None:
