@@ -20,6 +20,7 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.broker.ports import wanted_port
 from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import create_topics, list_topics, require_topics
+from streams.doors.policy import Doors
 from streams.kinds import topics_of
 from streams.settings import Settings
 
@@ -119,6 +120,7 @@ def recommender(kafka: Kafka = None, data_dir: DataDir = None) -> None:
 def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
     """Continue as a worker or a recommender."""
     settings = settings_of(kafka, data_dir)
+    Doors.of(settings).require_token(settings.web_host, "ALSOBOUGHT_WEB_HOST")
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))
     os.environ["ALSOBOUGHT_KAFKA"] = bootstrap
