@@ -48,7 +48,7 @@ def make(
     holds its hash. A process takes a changed file when it starts.
     """
     if not is_name(name):
-        raise CommandError(f"NAME must have 1 to 64 letters, digits, dots, _ or -, but is {name!r}: correct it.")
+        raise CommandError(f"NAME is {name!r}, but must have 1 to 64 letters, digits, dots, _ or -.")
     if keep and (to is None or hashes is None):
         raise CommandError("--keep looks into the files of --to and --hashes: name both.")
     there = {one.name: one for one in _entries(hashes)}

@@ -144,9 +144,7 @@ class Caller:
                 method, yarl.URL(url, encoded=True), data=body, headers=headers, allow_redirects=False
             ) as answer:
                 if 300 <= answer.status < 400:
-                    raise AnswerRefused(
-                        f"it sends the caller elsewhere ({answer.status}), which is not followed"
-                    )
+                    raise AnswerRefused(f"it redirects ({answer.status}), which is not followed")
                 return Answer(answer.status, await self._read(answer))
         except TimeoutError as error:
             raise NotInTime(f"no answer in {self._timeout_s:g} s") from error
