@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -185,11 +186,14 @@ def test_addresses_of_elsewhere_are_not_called_for_a_question(shop: Shop) -> Non
     def asked() -> tuple[int, dict[str, str]]:
         return shop.ask_any("/api/recommend/ann", kind="watched")
 
+    def at(where: str) -> bool:
+        return asked()[1].get("where") == where
+
     try:
         for hostile in ("http://169.254.169.254", "file:///etc/passwd", "http://127.0.0.1@evil.example"):
             shop.publish(report(hostile))
             where = f"the recommender at {hostile}"
-            until(lambda where=where: asked()[1].get("where") == where, "the address")
+            until(partial(at, where), "the address")
             status, answer = asked()
             assert status == 503
             assert "ALSOBOUGHT_WORKER_HOSTS" in answer["what"]
