@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from alsobought.commands.stack import say
+from alsobought.commands.stack import say, wants_token
 from alsobought.options import DataDir, Kafka, bootstrap_of, settings_of
 from alsobought.signals import run_until_signalled, until_signalled
 from serving.server import NICE, Server
@@ -43,7 +43,7 @@ def serve(
         typer.echo(address)
         say(f"page: {address}, API below {address}/api/, metrics at {address}/metrics. Ctrl-C stops it.")
         if doors.tokens:
-            say(f"They want a token: open {address}/#token=TOKEN, or send `Authorization: Bearer TOKEN`.")
+            say(wants_token(address))
 
     with until_signalled():
         run_until_signalled(server.run(started))

@@ -46,6 +46,11 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def wants_token(address: str) -> str:
+    """Return what is said of a page that wants a token."""
+    return f"The page wants a token: open {address}/#token=TOKEN; the API: `Authorization: Bearer TOKEN`."
+
+
 def up(
     data_dir: DataDir = None,
     port: Port = None,
@@ -65,6 +70,8 @@ def up(
         page = stack.serve_page(wanted_port(web_port, USUAL_WEB_PORT))
         typer.echo(stack.bootstrap)
         say(f"page: {page}")
+        if Doors.of(settings).tokens:
+            say(wants_token(page))
         say(f"ready: Kafka at {stack.bootstrap}, data in {settings.data_dir}. Ctrl-C stops it.")
         stack.wait()
 

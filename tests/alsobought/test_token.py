@@ -11,8 +11,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
+from alsobought.clients import call
+from alsobought.options import CommandError
+from streams.doors.errors import AddressRefused
 from streams.doors.rights import Right
 from streams.doors.tokens import Tokens, known, looks_like_a_token, make_token, read_known
+from tests.streams.doors.test_calling import answering, reply
 
 
 def make(*words: object) -> Result:
@@ -102,3 +106,18 @@ def test_nothing_is_opened_to_others_without_a_token(
     assert f"alsobought: {setting}, which others reach, and no token is set" in done.stderr
     assert "alsobought token make" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_commands_show_the_token_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = make_token()
+    monkeypatch.setenv("ALSOBOUGHT_TOKEN", token)
+    with answering(reply("200 OK", b"{}")) as (port, asked):
+        assert call(20.0, "GET", f"http://127.0.0.1:{port}", "customers", "ann").body == b"{}"
+    assert f"Authorization: Bearer {token}".encode() in asked[0]
+    for status in ("401 Unauthorized", "403 Forbidden", "421 Misdirected Request", "429 Too Many Requests"):
+        with answering(reply(status, b"a token is wanted")) as (port, _):
+            address = f"http://127.0.0.1:{port}"
+            with pytest.raises(CommandError, match=f"the process at {address} refuses: a token is wanted"):
+                call(20.0, "GET", address, "customers", "ann")
+    with pytest.raises(AddressRefused):
+        call(20.0, "GET", "http://169.254.169.254", "customers", "ann")
