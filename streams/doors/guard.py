@@ -98,7 +98,7 @@ class Guard:
                 raise Refused(
                     400, "the header Host is missing", where="header Host", what_to_do="send it, as HTTP/1.1"
                 )
-        elif not self._names.known(host) or len(headers.getall("Host")) > 1:
+        elif not self._names.known(host):
             raise Refused(
                 421, f"{host[:100]!r} is no name of this server", where="header Host",
                 what_to_do="ask by the address that the server printed, or add the name to"
