@@ -25,6 +25,7 @@ EXPECTED = (
     "serving.server:CannotServe",
     "state.errors:StateError",
     "streams.broker.errors:BrokerError",
+    "streams.doors.errors:DoorError",
     "streams.stores.checkpoints:CheckpointError",
     "streams.kafka.publishing:PublishError",
     "streams.recommending.models:ModelError",
@@ -114,6 +115,9 @@ _group("checkpoint", "Copies of the workers' state that a worker with an empty d
     "list": "alsobought.commands.checkpoint:list_",
     "verify": "alsobought.commands.checkpoint:verify",
     "restore": "alsobought.commands.checkpoint:restore",
+})  # fmt: skip
+_group("token", "Tokens that the API, and the queries of workers and recommenders, want.", {
+    "make": "alsobought.commands.token:make",
 })  # fmt: skip
 
 

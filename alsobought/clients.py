@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from alsobought.options import CommandError
+from alsobought.options import CommandError, settings_of
+from streams.doors.calling import Answer, call_now
+from streams.doors.errors import CallError
+from streams.doors.policy import Doors
 from streams.kafka.follower import Follower, partitions_of
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import Progress, decode_progress
@@ -24,8 +24,29 @@ HEARD_S = 5.0  # a worker reports every second
 SILENCE_S = 20.0  # Kafka gives a dead worker 10 s before another gets its partitions
 ANSWER_S = 20.0
 CHECKPOINT_S = 3_600.0
+MOST_ANSWERED = 1 << 30
+"""Bytes of a history: of a customer with a million items there are some hundred million."""
+NOT_ALLOWED = (401, 403, 421, 429)
+"""Statuses of what is refused to this command, whatever it asks for."""
 
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # workers are not behind a proxy
+
+def call(
+    timeout_s: float, method: str, address: str, *path: str, query: str = "", body: bytes | None = None
+) -> Answer:
+    """Call a worker or a recommender, with the token of the settings.
+
+    Raises
+    ------
+    CommandError
+        It refuses to be asked by this command.
+    CallError
+        It is not reached, or may not be called.
+    """
+    caller = Doors.of(settings_of()).caller(timeout_s, MOST_ANSWERED)
+    answer = call_now(caller, method, address, *path, query=query, body=body)
+    if answer.status in NOT_ALLOWED:
+        raise CommandError(f"the process at {address} refuses: {answer.body.decode(errors='replace')}")
+    return answer
 
 
 class WorkerRefused(CommandError):
@@ -68,16 +89,20 @@ def take_checkpoints(worker: str) -> list[dict[str, Any]]:
     ------
     WorkerRefused
         It has no URL, cannot write there, or does not answer.
+    CommandError
+        It wants another token.
     """
-    request = urllib.request.Request(f"{worker}/checkpoints", method="POST")
     try:
-        with _opener.open(request, timeout=CHECKPOINT_S) as answer:
-            taken: list[dict[str, Any]] = json.load(answer)
-            return taken
-    except urllib.error.HTTPError as error:
-        raise WorkerRefused(f"the worker at {worker}: {error.read().decode()}") from error
-    except (OSError, http.client.HTTPException) as error:
+        answer = call(CHECKPOINT_S, "POST", worker, "checkpoints")
+    except CallError as error:
         raise WorkerRefused(f"the worker at {worker} does not answer ({error}): see its log.") from error
+    if answer.status != 200:
+        raise WorkerRefused(f"the worker at {worker}: {answer.body.decode(errors='replace')}")
+    try:
+        taken: list[dict[str, Any]] = json.loads(answer.body)
+    except ValueError as error:
+        raise WorkerRefused(f"what answers at {worker} is no worker: {error}") from error
+    return taken
 
 
 def ask_owner(
@@ -122,7 +147,7 @@ def _ask(
 ) -> Any:
     """Return the first answer of the workers that hold these tasks, asked in this order and each once."""
     deadline = time.monotonic() + SILENCE_S
-    asked = f"{path}/{urllib.parse.quote(key, safe='')}?{urllib.parse.urlencode(query or {})}"
+    asked = urllib.parse.urlencode(query or {})
     while True:
         found, mentioned, trouble = newest_progress(bootstrap), set(), ""
         for task in tasks:
@@ -134,11 +159,12 @@ def _ask(
                 continue
             mentioned.add(progress.worker)
             try:
-                return _get(f"{progress.worker}/{asked}")
-            except urllib.error.HTTPError as error:
-                if error.code != 404:
-                    trouble = trouble or f"the worker at {error.url} answered {error.code}"
-            except (OSError, http.client.HTTPException) as error:
+                answer = call(ANSWER_S, "GET", progress.worker, path, key, query=asked)
+                if answer.status == 200:
+                    return json.loads(answer.body)
+                if answer.status != 404:
+                    trouble = trouble or f"the worker at {progress.worker} answered {answer.status}"
+            except (CallError, ValueError) as error:
                 trouble = trouble or (
                     f"the worker that held {task}, at {progress.worker}, does not answer ({error})"
                 )
@@ -150,8 +176,3 @@ def _ask(
                 f"{trouble}. Start one with `alsobought up` or `alsobought worker`; see its log."
             )
         time.sleep(0.2)  # it may just be starting
-
-
-def _get(url: str) -> Any:
-    with _opener.open(url, timeout=ANSWER_S) as answer:
-        return json.load(answer)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
-import urllib.error
-import urllib.request
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from alsobought.clients import newest_progress
+from alsobought.clients import call, newest_progress
 from alsobought.options import CommandError
+from streams.doors.errors import CallError
 from streams.kafka.follower import partitions_of
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED
@@ -21,8 +19,6 @@ from streams.topics import PURCHASES
 ANSWER_S = 60.0
 PATIENCE_S = 30.0  # one that has just started has lists and catalogue to read
 AGAIN_S = 0.2
-
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # recommenders are not behind a proxy
 
 
 class Recommenders:
@@ -84,29 +80,24 @@ class Recommenders:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             address = self._addresses.get(partition)
-            try:
-                if address is not None:
-                    return _post(f"{address}/recommendations", question)
-                trouble = f"no recommender has reported to hold {PURCHASES.name}-{partition}"
-            except urllib.error.HTTPError as error:
-                reply = error.read().decode(errors="replace")
-                if error.code == 400:
-                    raise CommandError(reply) from error
-                trouble = f"the recommender at {address} says: {reply}"
-            except (OSError, http.client.HTTPException) as error:
-                trouble = f"the recommender at {address} does not answer ({error})"
+            trouble = f"no recommender has reported to hold {PURCHASES.name}-{partition}"
+            if address is not None:
+                try:
+                    answer = call(
+                        ANSWER_S, "POST", address, "recommendations", body=json.dumps(question).encode()
+                    )
+                    if answer.status == 200:
+                        found: dict[str, list[Any]] = json.loads(answer.body)
+                        return found
+                    reply = answer.body.decode(errors="replace")
+                    if answer.status == 400:
+                        raise CommandError(reply)
+                    trouble = f"the recommender at {address} says: {reply}"
+                except (CallError, ValueError) as error:
+                    trouble = f"the recommender at {address} does not answer ({error})"
             if time.monotonic() > deadline:
                 raise CommandError(
                     f"{trouble}. Start one with `alsobought up` or `alsobought recommender`; see its log."
                 )
             time.sleep(AGAIN_S)
             self._addresses = self._now()
-
-
-def _post(url: str, question: dict[str, Any]) -> dict[str, list[Any]]:
-    request = urllib.request.Request(
-        url, json.dumps(question).encode(), {"Content-Type": "application/json"}, method="POST"
-    )
-    with _opener.open(request, timeout=ANSWER_S) as answer:
-        found: dict[str, list[Any]] = json.load(answer)
-        return found

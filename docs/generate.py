@@ -9,11 +9,13 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, inspect
+from pydantic import SecretStr
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from state.messages import deltas, history_changes, pair_changes, transfer  # noqa: E402
+from streams.doors import rights  # noqa: E402
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED_BOUGHT, EventKind, topics_of_kinds  # noqa: E402
 from streams.messages import schema as ms  # noqa: E402
 from streams.recommending import messages as rec  # noqa: E402
@@ -281,7 +283,14 @@ def _like_bought(kind: EventKind) -> list[str]:
 def _annotation(of: Any) -> str:
     if get_origin(of) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(of))
-    names = {int: "integer", float: "number", str: "text", Path: "path", type(None): "unset"}
+    names = {
+        int: "integer",
+        float: "number",
+        str: "text",
+        SecretStr: "text",
+        Path: "path",
+        type(None): "unset",
+    }
     return " or ".join(names[one] for one in get_args(of)) if get_args(of) else names[of]
 
 
@@ -305,7 +314,26 @@ def settings_page() -> str:
     return "\n\n".join([MADE, "# Settings", about, table]) + "\n"
 
 
-PAGES = {"topics-and-messages.md": topics_page, "settings.md": settings_page}
+def doors_page() -> str:
+    """Return the page of endpoints and rights."""
+
+    def table(doors: tuple[rights.Door, ...]) -> str:
+        rows = [
+            [f"`{door.method} {door.path}`", door.right.word, str(door.cost), door.answers] for door in doors
+        ]
+        return _table(["endpoint", "right", "counts for", "what is there"], rows)
+
+    return "\n\n".join([
+        MADE, "# Doors: endpoints and rights",
+        "Where tokens are set, a request must show one that has this right or a greater one (read, write,\n"
+        "admin); `none` is open to everybody. *Counts for* says how many requests an answer is in\n"
+        "`ALSOBOUGHT_REQUESTS_PER_S`. What it means is in [Doors](../guide/doors.md).",
+        "## The page and the API", table(rights.API),
+        "## The query port of workers and recommenders", table(rights.QUERIES),
+    ]) + "\n"  # fmt: skip
+
+
+PAGES = {"topics-and-messages.md": topics_page, "settings.md": settings_page, "doors.md": doors_page}
 
 
 def main(arguments: list[str]) -> int:

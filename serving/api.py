@@ -17,11 +17,13 @@
 POST /api/demo/purchases                              buys an item, where a demo is served
 /metrics                                              for Prometheus
 /                                                     the page
+Which right each wants, where tokens are set, is in `streams.doors.rights`.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,9 @@ from serving.owners import Owners
 from serving.parameters import Parameters
 from serving.read_model import KindModel, ReadModel
 from serving.searching import Search
+from streams.doors.errors import Refused
+from streams.doors.guard import Guard
+from streams.doors.rights import API
 from streams.kinds import BOUGHT
 
 log = logging.getLogger("alsobought")
@@ -46,6 +51,8 @@ log = logging.getLogger("alsobought")
 PAGE = Path(__file__).parent / "page"
 BEST, SHOWN, NEWEST = 20, 6, 20
 MOST_NOW = 100  # that a worker computes
+MOST_ASKED = 64 << 10
+"""Bytes of a request's body: an order of the demo has some hundred."""
 FILTERS = ("category", "brand", "lowest_price", "highest_price", "only", "without")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -57,17 +64,22 @@ class Api:
 
     Parameters
     ----------
+    guard
+        Who may ask.
     buyer
         Who publishes purchases that are made on the page; None: none can be made.
     """
 
-    def __init__(self, model: ReadModel, owners: Owners, live: Live, buyer: Buyer | None = None) -> None:
+    def __init__(
+        self, model: ReadModel, owners: Owners, live: Live, guard: Guard, buyer: Buyer | None = None
+    ) -> None:
         self._model, self._owners, self._live, self._buyer = model, owners, live, buyer
+        self._guard = guard
         self._searching, self._answers = Search(model), KeptAnswers(model)
 
     def application(self) -> web.Application:
         """Return the application, with all paths."""
-        app = web.Application(middlewares=[_as_json, _safe])
+        app = web.Application(middlewares=[_as_json, self._guard.check], client_max_size=MOST_ASKED)
         app.add_routes([
             *(web.get(path, self._related) for path in _with_id("/api/related")),
             self._get("/api/bestsellers", self._bestsellers, "kind", "category", "trending", "k"),
@@ -85,10 +97,12 @@ class Api:
             web.get("/api/live", self._listen),
             *([web.post("/api/demo/purchases", self._buy)] if self._buyer is not None else []),
             web.get("/metrics", self._metrics),
-            web.get("/", _file(PAGE / "index.html")),
-            *(web.get(f"/{path.name}", _file(path)) for path in sorted(PAGE.iterdir())),
+            web.get("/", _page("index.html")),
+            web.get(f"/{{file:{'|'.join(re.escape(path.name) for path in PAGE.iterdir())}}}", _page()),
             web.get("/{rest:.*}", _no_such_path),
         ])  # fmt: skip
+        app.on_response_prepare.append(_safe)
+        self._guard.protect(app, API)
         return app
 
     def _get(self, path: str, answer: Answer, *known: str) -> web.RouteDef:
@@ -218,9 +232,9 @@ def _with_id(path: str) -> tuple[str, str]:
     return f"{path}/{{id:[^/]+}}", path
 
 
-def _file(path: Path) -> Handler:
-    async def handle(_request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(path)
+def _page(name: str | None = None) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(PAGE / (name or request.match_info["file"]))
 
     return handle
 
@@ -236,9 +250,12 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
     """Return errors as JSON."""
     try:
         return await handler(request)
-    except ApiError as error:
+    except (ApiError, Refused) as error:
         content = {"what": error.what, "where": error.where, "what_to_do": error.what_to_do}
-        return _json(content, status=error.status)
+        response = _json(content, status=error.status)
+        if isinstance(error, Refused):
+            response.headers.update(error.headers)
+        return response
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -249,24 +266,27 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
         }
         return _json(content, status=error.status)
     except Exception:
-        log.exception("%s cannot be answered", request.path_qs)
+        log.exception("%s cannot be answered", ascii(request.path))
         content = {"what": "an error of ours", "where": request.path, "what_to_do": "see this server's log"}
         return _json(content, status=500)
 
 
-@web.middleware
-async def _safe(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Add headers: the page loads nothing from elsewhere, runs only our scripts, and is always the newest."""
-    response = await handler(request)
-    if response.prepared:  # a stream that has ended
-        return response
-    response.headers.update({
-        "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
-    })  # fmt: skip
-    return response
+SAFE = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'; object-src 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Server": "alsobought",
+}
+"""The page loads nothing from elsewhere, runs only our scripts, and is nowhere shown or read by another."""
+
+
+async def _safe(_request: web.Request, response: web.StreamResponse) -> None:
+    """Add headers; the page is always the newest, and what is answered about customers is kept nowhere."""
+    response.headers.update(SAFE)
+    response.headers["Cache-Control"] = "no-cache" if isinstance(response, web.FileResponse) else "no-store"
 
 
 def _json(value: Any, status: int = 200) -> web.Response:

@@ -50,8 +50,8 @@ class Buyer:
         Raises
         ------
         ApiError
-            400 or 403 if the order is none, is not a visitor's, or comes from another page; 404 if there is
-            no such item; 503 if Kafka does not take it.
+            400 or 403 if the order is none, or is not a visitor's; 404 if there is no such item; 503 if Kafka
+            does not take it.
         """
         order = await _order(request)
         if order.item_id not in model.items or not offered(model, order.item_id):
@@ -98,15 +98,11 @@ class Buyer:
 
 
 async def _order(request: web.Request) -> _Order:
-    """Return what is ordered; another site's page can send neither this type of content nor this origin."""
-    origin = request.headers.get("Origin")
-    if request.content_type != "application/json" or origin not in (
-        None,
-        f"{request.scheme}://{request.host}",
-    ):
+    """Return what is ordered; a form of another site's page cannot send this type of content."""
+    if request.content_type != "application/json":
         raise ApiError(
-            403, "purchases are made on the page of this server", where="Content-Type, Origin",
-            what_to_do="send application/json, and no Origin or this server's own",
+            403, "purchases are made on the page of this server", where="Content-Type",
+            what_to_do="send application/json",
         )  # fmt: skip
     try:
         order = _decode(await request.read())

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
-import yarl
 
 from serving.errors import ApiError
 from serving.read_model import ReadModel
+from streams.doors.calling import Answer, Caller
+from streams.doors.errors import CallError, NotInTime
 from streams.kinds import BOUGHT, Kind
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED
@@ -74,15 +74,14 @@ _decode_counts = msgspec.json.Decoder(_Counts).decode
 
 
 class Owners:
-    """Asks recommenders; it has a session of aiohttp that must be closed."""
+    """Asks workers and recommenders by a caller, which it closes in the end."""
 
-    def __init__(self, model: ReadModel, partitions: int) -> None:
-        self._model, self._partitions = model, partitions
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S))
+    def __init__(self, model: ReadModel, partitions: int, caller: Caller) -> None:
+        self._model, self._partitions, self._caller = model, partitions, caller
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._caller.close()
 
     async def recommend(self, customer_id: str, question: dict[str, Any]) -> Recommendations | None:
         """Return the answer to a question of POST /recommendations about one customer.
@@ -132,8 +131,7 @@ class Owners:
         # a producer with another partitioner may have put the customer into any partition
         for worker in sorted(workers):
             where = f"the worker at {worker}"
-            url = f"{worker}/customers/{quote(customer_id, safe='')}?kind={quote(kind.name)}"
-            status, raw = await self._fetch("GET", url, where)
+            status, raw = await self._call(where, "GET", worker, "customers", customer_id, kind=kind)
             if status == 200:
                 history = _understood(_decode_history, raw, where).history
                 found = max(found, history, key=len)
@@ -157,8 +155,7 @@ class Owners:
                 what_to_do=LOOK.replace("recommender", "worker"),
             )  # fmt: skip
         where = f"the worker at {progress.worker}"
-        url = f"{progress.worker}/items/{quote(item_id, safe='')}?kind={quote(kind.name)}"
-        status, raw = await self._fetch("GET", url, where)
+        status, raw = await self._call(where, "GET", progress.worker, "items", item_id, kind=kind)
         if status == 404:
             return None
         if status != 200:
@@ -172,10 +169,8 @@ class Owners:
 
     async def _ask(self, worker: str, question: dict[str, Any]) -> _Answer:
         where = f"the recommender at {worker}"
-        status, raw = await self._fetch(
-            "POST", f"{worker}/recommendations", where, data=msgspec.json.encode(question),
-            headers={"Content-Type": "application/json"},
-        )  # fmt: skip
+        body = msgspec.json.encode(question)
+        status, raw = await self._call(where, "POST", worker, "recommendations", body=body)
         if status != 200:
             raise _refused(status, raw, where)
         found = _understood(_decode, raw, where)
@@ -183,16 +178,22 @@ class Owners:
             raise _not_understood("it is not of one customer", where)
         return found
 
-    async def _fetch(self, method: str, url: str, where: str, **more: Any) -> tuple[int, bytes]:
+    async def _call(
+        self,
+        where: str,
+        method: str,
+        worker: str,
+        *path: str,
+        kind: Kind | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        query = "" if kind is None else f"kind={quote(kind.name)}"
         try:
-            async with self._session.request(method, yarl.URL(url, encoded=True), **more) as answer:
-                return answer.status, await answer.read()
-        except TimeoutError as error:
-            raise ApiError(
-                504, f"no answer in {ANSWER_S:g} s", where=where, what_to_do="see its log, and ask again"
-            ) from error
-        except aiohttp.ClientError as error:
-            raise ApiError(503, f"it cannot be asked: {error}", where=where, what_to_do=LOOK) from error
+            return await self._caller.call(method, worker, *path, query=query, body=body)
+        except NotInTime as error:
+            raise ApiError(504, str(error), where=where, what_to_do="see its log, and ask again") from error
+        except CallError as error:
+            raise ApiError(503, str(error), where=where, what_to_do=LOOK) from error
 
 
 def _refused(status: int, raw: bytes, where: str) -> ApiError:

@@ -19,8 +19,10 @@ from serving.api import Api
 from serving.buying import Buyer
 from serving.follower import ModelFollower
 from serving.live import Live
-from serving.owners import Owners
+from serving.owners import ANSWER_S, Owners
 from serving.read_model import ReadModel
+from streams.doors.names import in_url
+from streams.doors.policy import Doors, own_host
 from streams.kafka.follower import partitions_of
 from streams.kinds import Kind
 from streams.topics import ITEMS
@@ -48,17 +50,30 @@ class Server:
         The port; 0: any free one.
     buying
         Whether items can be bought on the page, as in a demo.
+    doors
+        Who may ask, and what is asked of workers and recommenders; by default everybody on this machine.
 
     Raises
     ------
     KafkaUnreachable, TopicAbsent
+    OpenDoor
+        Others reach the host, and no token is set.
     """
 
     def __init__(
-        self, bootstrap: str, kinds: Iterable[Kind], host: str, port: int, *, buying: bool = False
+        self,
+        bootstrap: str,
+        kinds: Iterable[Kind],
+        host: str,
+        port: int,
+        *,
+        buying: bool = False,
+        doors: Doors | None = None,
     ) -> None:
         self._bootstrap, self._host, self._port = bootstrap, host, port
         self._buying = buying
+        self._doors = doors or Doors()
+        self._doors.require_token(host, "--host")
         self._partitions = partitions_of(bootstrap, ITEMS)
         self.model = ReadModel(kinds)
         self.live = Live(self.model)
@@ -70,9 +85,10 @@ class Server:
         ------
         CannotServe
         """
-        owners = Owners(self.model, self._partitions)
+        owners = Owners(self.model, self._partitions, self._doors.caller(ANSWER_S))
         buyer = Buyer(self._bootstrap) if self._buying else None
-        application = Api(self.model, owners, self.live, buyer).application()
+        guard = self._doors.guard(self._host)
+        application = Api(self.model, owners, self.live, guard, buyer).application()
         application.on_shutdown.append(self.live.close)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_S)
         await runner.setup()
@@ -85,7 +101,7 @@ class Server:
                     f"cannot listen on {self._host}:{self._port}: {error.strerror or error}. Choose another"
                     " port (0: any free one), or end the program that has it."
                 ) from error
-            host = f"[{self._host}]" if ":" in self._host else self._host
+            host = in_url(own_host(self._host, None))
             started(f"http://{host}:{runner.addresses[0][1]}")
             await ModelFollower(self._bootstrap, self.model, self._partitions).run()
         finally:

@@ -14,6 +14,7 @@ import faust
 from faust.tables.manager import TableManager
 
 from streams.broker.topics_admin import require_topics
+from streams.doors.policy import Doors
 from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
 from streams.kinds import topics_of
@@ -78,7 +79,14 @@ def bootstrap_of(settings: Settings) -> str:
 
 
 def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
-    """Return an app of a consumer group with its tasks, and set up what a process has only once."""
+    """Return an app of a consumer group with its tasks, and set up what a process has only once.
+
+    Raises
+    ------
+    DoorError
+        The queries would be open to everybody, or what the settings say of them cannot be used.
+    """
+    Doors.of(settings).require_token(settings.web_host, "ALSOBOUGHT_WEB_HOST")
     # The thread of the machines, that of the consumer and the loop pass work to one another many times a
     # second; a thread that waits for Python's lock gets it after this long at most (5 ms by default).
     sys.setswitchinterval(0.0005)

@@ -6,10 +6,13 @@ GET /customers/ID       a customer's history
 POST /checkpoints       takes a checkpoint of every task of this worker; what they are and what they cost
 The first three are of purchases, with ?kind=NAME of another kind; customers have histories of events alone.
 404 where this worker does not hold it, 409 where no checkpoint url is set, 503 where one cannot be written
+Each wants a right where tokens are set: see `streams.doors.rights`.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -17,6 +20,10 @@ from aiohttp import web
 
 from state.errors import StoreError
 from state.items import rows as rw
+from streams.doors.errors import Refused
+from streams.doors.names import in_url
+from streams.doors.policy import Doors, own_host
+from streams.doors.rights import QUERIES
 from streams.kinds import BOUGHT
 from streams.messages.schema import decode_related
 from streams.stores.checkpoints import CheckpointError, NoCheckpoints
@@ -25,8 +32,12 @@ from streams.tasks.items import ItemTask
 from streams.tasks.task import Task
 from streams.worker import Tasks
 
+log = logging.getLogger("alsobought")
+
 NEIGHBOURS = 1_000
 STOP_S = 5.0
+MOST_ASKED = 1 << 20
+"""Bytes of a question: 1,000 customers and a filter."""
 
 
 class Service:
@@ -44,13 +55,19 @@ class Service:
 
     async def start(self) -> str:
         """Start serving; return the base address."""
-        app = web.Application()
+        doors = Doors.of(self.tasks.settings)
+        doors.require_token(self._host, "ALSOBOUGHT_WEB_HOST")
+        host = own_host(self._host, self._advertised)
+        guard = doors.guard(self._host, host)
+        app = web.Application(middlewares=[_in_words, guard.check], client_max_size=MOST_ASKED)
         app.add_routes(self.routes())
+        app.on_response_prepare.append(_keep_private)
+        guard.protect(app, QUERIES)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
         port = self._runner.addresses[0][1]
-        return f"http://{self._advertised or self._host}:{port}"
+        return f"http://{in_url(host)}:{port}"
 
     async def stop(self) -> None:
         """Stop serving."""
@@ -170,6 +187,31 @@ def item_state(task: ItemTask, item_id: str) -> dict[str, Any] | None:
             for i in order
         ],
     }
+
+
+@web.middleware
+async def _in_words(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer in words what is refused, and what goes wrong without its trace, which the log has."""
+    try:
+        return await handler(request)
+    except Refused as error:
+        text = f"{error.what} ({error.where}): {error.what_to_do}"
+        return web.Response(status=error.status, text=text, headers=error.headers)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("%s cannot be answered", ascii(request.path))
+        return web.Response(status=500, text="an error of ours: see the log of this process")
+
+
+async def _keep_private(_request: web.Request, response: web.StreamResponse) -> None:
+    """Add headers: what is answered is of customers, and is neither kept on the way nor shown as a page."""
+    response.headers.update({
+        "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin", "Server": "alsobought",
+    })  # fmt: skip
 
 
 def _json(value: Any) -> web.Response:

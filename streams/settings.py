@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from state.settings import ScoreName
@@ -105,8 +105,8 @@ class Settings(BaseSettings):
     checkpoints_kept: int = Field(3, ge=1, description="checkpoints kept of each partition")
     model_dir: str | None = Field(
         None,
-        description="directory or fsspec URL that trained models are written to, where all recommenders can"
-        " read it; without it models under data_dir",
+        description="directory or fsspec URL that trained models are written to, and read from by recommenders,"
+        " the same for all of them; without it models under data_dir",
     )
     memory_mib: int | None = Field(
         None,
@@ -120,6 +120,32 @@ class Settings(BaseSettings):
     )
     web_port: int = Field(0, ge=0, le=65_535, description="port of these queries; 0: any free one")
     advertise_host: str | None = Field(None, description="host name other machines reach this process by")
+    tokens: str | None = Field(
+        None,
+        description="who may ask this server, or the queries of this process: NAME:RIGHT:HASH of `alsobought"
+        " token make`, comma separated; what listens beyond loopback does not start without",
+    )
+    tokens_file: Path | None = Field(None, description="the same in a file, an entry a line")
+    token: SecretStr | None = Field(
+        None, description="token that this process or command shows to workers and recommenders"
+    )
+    token_file: Path | None = Field(None, description="the same in a file")
+    allowed_hosts: str | None = Field(
+        None,
+        description="names by which this server is asked, comma separated, such as shop.example or .internal,"
+        " beside localhost, addresses, its own name and advertise_host",
+    )
+    worker_hosts: str | None = Field(
+        None,
+        description="hosts that workers and recommenders may be called at, comma separated: names, .DOMAIN,"
+        " addresses and networks such as 10.0.0.0/8; without it loopback and private networks",
+    )
+    requests_per_s: int = Field(
+        2_000,
+        ge=0,
+        description="requests of one client that are answered a second, twice as many at once; what is"
+        " computed counts for several; 0: all",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     kafka_home: Path | None = Field(None, description="an installed Kafka to run instead of the downloaded")

@@ -44,7 +44,7 @@ ROOMS = {
         "items watched_bought catalogue", "compile",
     ],
     "streams": [
-        "topics", "kinds", "settings", "broker messages process", "kafka", "stores", "tasks", "worker",
+        "topics", "kinds", "settings", "broker doors messages process", "kafka", "stores", "tasks", "worker",
         "queries faust_app", "app recommending", "compile",
     ],
     "alsobought": [

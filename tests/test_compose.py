@@ -18,11 +18,15 @@ import jsonschema
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
+from alsobought.cli import app
 from streams.broker import jars
 from streams.broker.datadir import BrokerDir
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import admin_client, create_topics
+from streams.doors.policy import Doors
+from streams.doors.rights import Right
 from streams.kinds import LISTED, topics_of_kinds
 from streams.settings import Settings
 
@@ -182,7 +186,9 @@ def test_workers_keep_their_state_apart_and_get_their_own_name() -> None:
     assert len(workers) == 2
     for name, service in {**workers, "recommender": OURS["recommender"]}.items():
         environment = service["environment"]
-        assert service["volumes"] == [f"{name}:{environment['ALSOBOUGHT_DATA_DIR']}", "shared:/shared"]
+        own, *others = service["volumes"]
+        assert own == f"{name}:{environment['ALSOBOUGHT_DATA_DIR']}"
+        assert others == ["shared:/shared", "tokens:/tokens:ro", "operator:/operator:ro"]
         assert environment["ALSOBOUGHT_ADVERTISE_HOST"] == name
         for shared in ("CHECKPOINT_URL", "MODEL_DIR"):
             assert environment[f"ALSOBOUGHT_{shared}"].startswith("/shared/"), "where all of them reach it"
@@ -191,6 +197,57 @@ def test_workers_keep_their_state_apart_and_get_their_own_name() -> None:
         volume.partition(":")[0] for service in SERVICES.values() for volume in service.get("volumes", ())
     }
     assert mounted == set(COMPOSE["volumes"])
+
+
+def test_the_tokens_that_are_made_open_what_listens_to_others(tmp_path: Path) -> None:
+    """The commands of compose, and the settings, with the volumes in a folder here."""
+
+    def here(text: str) -> str:
+        return re.sub(r"^/(tokens|operator)/", rf"{tmp_path}/\1/", text)
+
+    for volume in ("tokens", "operator"):
+        (tmp_path / volume).mkdir()
+    makers = [name for name, service in OURS.items() if service["command"][0] == "token"]
+    assert makers == ["token-of-page", "token-of-operator"]
+    for name in makers * 2:  # also when everything is started again
+        done = CliRunner().invoke(app, [here(word) for word in OURS[name]["command"]])
+        assert done.exit_code == 0, done.output
+        assert "alsobought-" not in done.output
+    listening = {
+        name: service
+        for name, service in OURS.items()
+        if "0.0.0.0" in [*service["command"], service["environment"].get("ALSOBOUGHT_WEB_HOST")]
+    }
+    assert set(listening) == {"worker-1", "worker-2", "recommender", "page"}
+    shown = {}
+    for name, service in listening.items():
+        mounted = {volume.split(":")[1] for volume in service["volumes"]}
+        set_here = {
+            setting: value
+            for setting, value in service["environment"].items()
+            if any(word in setting for word in ("TOKEN", "HOSTS"))
+        }
+        for value in set_here.values():
+            if value.startswith("/"):
+                assert str(Path(value).parent) in mounted, name
+        doors = Doors.of(
+            Settings.model_validate(
+                {key.removeprefix("ALSOBOUGHT_").lower(): here(value) for key, value in set_here.items()}
+            )
+        )
+        doors.require_token("0.0.0.0", name)
+        assert doors.token is not None
+        known = doors.tokens.find(doors.token)
+        assert known is not None
+        shown[name] = known.name, known.right
+        for other in set(listening) - {"page"}:
+            assert doors.called.has_name(other)
+        assert not doors.called.has_name("kafka")
+        assert ("/operator" in mounted) == (name != "page")
+        assert ("ports" in service) == (name == "page"), "only the page is reached from the host"
+    assert shown["page"] == ("page", Right.READ)
+    assert {shown[name] for name in shown if name != "page"} == {("operator", Right.ADMIN)}
+    assert {path.stat().st_mode & 0o077 for path in (tmp_path / "operator").iterdir()} == {0}
 
 
 def test_the_image_is_built_from_files_that_exist_and_are_sent_to_docker() -> None:

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from alsobought.commands.stack import say
+from alsobought.commands.stack import say, wants_token
 from alsobought.options import DataDir, Kafka, bootstrap_of, settings_of
 from alsobought.signals import run_until_signalled, until_signalled
 from serving.server import NICE, Server
 from streams.broker.topics_admin import require_topics
+from streams.doors.policy import Doors
 from streams.kinds import listed_of, topics_of
 from streams.process.heap import keep_compact
 from streams.process.priority import step_back
@@ -18,7 +19,7 @@ from streams.process.priority import step_back
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; there is no login, so keep it among friends.")
+        str, typer.Option(help="Address to listen on; one that others reach wants ALSOBOUGHT_TOKENS.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port. 0: any free one.")] = 8080,
     kafka: Kafka = None,
@@ -32,13 +33,17 @@ def serve(
     keep_compact()
     step_back(NICE)
     settings = settings_of(kafka, data_dir)
+    doors = Doors.of(settings)
+    doors.require_token(host, "--host")
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))
-    server = Server(bootstrap, listed_of(settings), host, port)
+    server = Server(bootstrap, listed_of(settings), host, port, doors=doors)
 
     def started(address: str) -> None:
         typer.echo(address)
         say(f"page: {address}, API below {address}/api/, metrics at {address}/metrics. Ctrl-C stops it.")
+        if doors.tokens:
+            say(wants_token(address))
 
     with until_signalled():
         run_until_signalled(server.run(started))

@@ -20,6 +20,7 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.broker.ports import wanted_port
 from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import create_topics, list_topics, require_topics
+from streams.doors.policy import Doors
 from streams.kinds import topics_of
 from streams.settings import Settings
 
@@ -45,6 +46,11 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def wants_token(address: str) -> str:
+    """Return what is said of a page that wants a token."""
+    return f"The page wants a token: open {address}/#token=TOKEN; the API: `Authorization: Bearer TOKEN`."
+
+
 def up(
     data_dir: DataDir = None,
     port: Port = None,
@@ -64,6 +70,8 @@ def up(
         page = stack.serve_page(wanted_port(web_port, USUAL_WEB_PORT))
         typer.echo(stack.bootstrap)
         say(f"page: {page}")
+        if Doors.of(settings).tokens:
+            say(wants_token(page))
         say(f"ready: Kafka at {stack.bootstrap}, data in {settings.data_dir}. Ctrl-C stops it.")
         stack.wait()
 
@@ -119,6 +127,7 @@ def recommender(kafka: Kafka = None, data_dir: DataDir = None) -> None:
 def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
     """Continue as a worker or a recommender."""
     settings = settings_of(kafka, data_dir)
+    Doors.of(settings).require_token(settings.web_host, "ALSOBOUGHT_WEB_HOST")
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))
     os.environ["ALSOBOUGHT_KAFKA"] = bootstrap

@@ -14,6 +14,7 @@ from serving.server import Server, ServerThread
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import BrokerError
 from streams.broker.topics_admin import create_topics
+from streams.doors.policy import Doors
 from streams.kafka.follower import Follower
 from streams.kinds import counted_of, kinds_of, listed_of, topics_of
 from streams.messages.schema import REPORTED, decode_progress
@@ -89,12 +90,15 @@ class Stack:
             Kafka or the topics failed; nothing is left running.
         CommandError
             The workers do not start.
+        DoorError
+            Others would reach the queries of the workers, and no token is set.
         """
         if owner := self._place.read():
             raise CommandError(
                 f"a local stack (pid {owner['pid']}, Kafka at {owner['bootstrap']}) already runs in"
                 f" {self._place.data_dir}: use it, stop it, or give this one another --data-dir."
             )
+        Doors.of(self._settings).require_token(self._settings.web_host, "ALSOBOUGHT_WEB_HOST")
         try:
             self._say("starting Kafka ...")
             self._broker.start()
@@ -116,7 +120,9 @@ class Stack:
         CannotServe
             The port is taken.
         """
-        page = ServerThread(Server(self.bootstrap, listed_of(self._settings), HERE, port, buying=buying))
+        doors = Doors.of(self._settings)
+        server = Server(self.bootstrap, listed_of(self._settings), HERE, port, buying=buying, doors=doors)
+        page = ServerThread(server)
         address = page.start()
         self._page = page
         return address

@@ -1,6 +1,6 @@
 // Which view is shown, of which kind of events: all of it is in the address, after the #.
 
-import { address, ask, go, where } from "./asking.js";
+import { address, ask, go, keepToken, takeToken, where } from "./asking.js";
 import { h, problem } from "./dom.js";
 import { items, bestsellers } from "./items.js";
 import { customers } from "./customers.js";
@@ -64,12 +64,26 @@ function takeStatus(reported) {
   if (first) show();
 }
 
+// A form for the token that the server wants; who opens #token=... needs none.
+function askForToken(error) {
+  const field = h("input", { type: "password", autocomplete: "off", required: true, pattern: "[\\w\\-]+" });
+  const form = h("form", { class: "row", onsubmit: (event) => {
+    event.preventDefault();
+    keepToken(field.value);
+    location.reload();
+  } }, h("label", { class: "field" }, "Token", field), h("button", {}, "Open"));
+  main.replaceChildren(h("section", { class: "wide" }, h("h1", {}, "This server wants a token"),
+    h("p", {}, `${error.what}. Whoever runs the server has made one with alsobought token make.`), form));
+  field.focus();
+}
+
 async function watchStatus() {
   try {
     takeStatus(await ask("status"));
   } catch (error) {
     state.className = "state bad";
-    state.textContent = "no answer";
+    state.textContent = error.status === 401 || error.status === 403 ? "no token" : "no answer";
+    if (state.textContent === "no token") return askForToken(error);
     if (!status) main.replaceChildren(problem(error));
   }
   setTimeout(watchStatus, status?.ready ? STATUS_MS : STARTING_MS);
@@ -79,7 +93,7 @@ kindChoice.addEventListener("change", () => {
   const { name, parameters } = where();
   go(name || FIRST, { ...parameters, kind: kindChoice.value });
 });
-addEventListener("hashchange", show);
+addEventListener("hashchange", () => (takeToken() ? location.reload() : show()));
 addEventListener("resize", () => { if (view?.resize) view.resize(); });
 // What moves with the stream is asked for again as the stream moves, and not while nobody looks.
 let beats = 0;
@@ -87,4 +101,5 @@ listen({ pulse(sample) {
   const moves = sample.kinds.some((of) => of.counted_per_s || of.lists_per_s);
   if (++beats % AGAIN === 0 && !document.hidden && (moves || beats % (5 * AGAIN) === 0)) show();
 } });
+takeToken();
 watchStatus();

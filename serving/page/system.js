@@ -70,7 +70,7 @@ export function system(main) {
     watch(kind.kind);
     draw();
     place.replaceChildren(...[h("h1", {}, "Partitions"),
-      h("p", { class: "note" }, "Each is counted by one worker, and those of events are recommended from by one recommender; both report every second. The same and more for Prometheus: ", h("a", { href: "metrics" }, "/metrics"), "."),
+      h("p", { class: "note" }, "Each is counted by one worker, and those of events are recommended from by one recommender; both report every second. The same and more for Prometheus: ", h("code", {}, "/metrics"), "."),
       status.tasks.length ? table([
         ["Partition", (task) => [task.task, task.silent ? [" ", badge("silent", "silent")] : null]],
         ["Behind", (task) => count(task.lag), { number: true, help: "Records in Kafka that are not counted yet" }],

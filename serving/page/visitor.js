@@ -1,6 +1,6 @@
 // The made-up visitor of a demo, for whom items are bought on the page.
 
-import { address } from "./asking.js";
+import { address, shown } from "./asking.js";
 import { h } from "./dom.js";
 import { listen } from "./live.js";
 
@@ -17,7 +17,7 @@ export function visitor() {
 
 async function order(item) {
   const answer = await fetch("api/demo/purchases", {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ customer_id: visitor(), item_id: item }),
+    method: "POST", headers: { ...shown(), "Content-Type": "application/json" }, body: JSON.stringify({ customer_id: visitor(), item_id: item }),
   });
   const body = await answer.json();
   if (!answer.ok) throw body;

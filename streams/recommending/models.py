@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import re
 import time
 
 import msgspec
@@ -30,6 +31,7 @@ from streams.topics import MODELS
 
 log = logging.getLogger("alsobought")
 
+_FILE = re.compile(r"[0-9]{8,}-[0-9a-f]{8}\.npz")
 KEPT = 3  # files of a kind: a recommender may be about to read the one before
 LOOK_S = 0.5
 AGAIN_S = 30.0
@@ -93,6 +95,21 @@ def announce(bootstrap: str, announcement: ModelAnnounced) -> None:
     send(bootstrap, MODELS, [(None, announcement.kind.encode(), encode_message(announcement))])
 
 
+def check_place(announcement: ModelAnnounced, url: str) -> None:
+    """Refuse what is announced to be elsewhere than models are, for anybody might have announced it.
+
+    Raises
+    ------
+    ModelError
+    """
+    folder, _, name = announcement.url.rpartition("/")
+    if folder != f"{url.rstrip('/')}/{announcement.kind}" or not _FILE.fullmatch(name):
+        raise ModelError(
+            f"{announcement.url[:200]!a} is no model of {announcement.kind} in {url}, and is not read: set"
+            " ALSOBOUGHT_MODEL_DIR to the same for recommenders and `alsobought train`"
+        )
+
+
 def read(announcement: ModelAnnounced) -> ChronologicalModel:
     """Return an announced model.
 
@@ -120,9 +137,10 @@ def read(announcement: ModelAnnounced) -> ChronologicalModel:
 
 
 class Models:
-    """Loads the announced models into the boards, in a thread."""
+    """Loads the announced models into the boards, in a thread; those alone that are below a URL."""
 
-    def __init__(self, boards: Boards) -> None:
+    def __init__(self, boards: Boards, url: str) -> None:
+        self._url = url
         self._boards = list(boards.by_kind.values())
         self._tried: dict[str, tuple[ModelAnnounced, float]] = {}  # that could not be read, and when
         self._in_use: dict[str, ModelAnnounced] = {}
@@ -148,6 +166,7 @@ class Models:
         ):
             return
         try:
+            check_place(announcement, self._url)
             board.model = await in_thread(read, announcement)
         except ModelError as error:
             self._tried[name] = announcement, time.monotonic()

@@ -71,7 +71,7 @@ class RecommenderTasks(Tasks):
         sellers = [SellersPublisher(board, shared, context) for board in shared.boards.by_kind.values()]
         return [
             shared.follower.run(context.partitions),
-            Models(shared.boards).run(),
+            Models(shared.boards, self.settings.models_url).run(),
             *(one.run() for one in sellers),
             self._spread(sellers),
         ]

@@ -149,14 +149,16 @@ def messages(answers: str) -> Iterator[Message]:
 
 
 class FakeRecommender:
-    """Answers POST /recommendations as a recommender would, in a thread; `asked` has the questions. It
-    answers for a worker, too, what ann has and what goes with tea by raw counts.
+    """Answers POST /recommendations as a recommender would, in a thread; `asked` has the questions, and
+    `tokens` the headers with the tokens. It answers for a worker, too, what ann has and what goes with tea by
+    raw counts.
 
     `strangers` are customers who are unknown in its partitions.
     """
 
     def __init__(self, *strangers: str) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.tokens: list[str | None] = []
         self.strangers = strangers
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -165,6 +167,7 @@ class FakeRecommender:
 
     async def _start(self) -> str:
         app = web.Application()
+        app.on_response_prepare.append(self._note)
         app.add_routes([
             web.post("/recommendations", self._answer), web.get("/customers/{id:[^/]+}", self._history),
             web.get("/items/{id:[^/]+}", self._counts),
@@ -173,6 +176,9 @@ class FakeRecommender:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def _note(self, request: web.Request, _response: web.StreamResponse) -> None:
+        self.tokens.append(request.headers.get("Authorization"))
 
     async def _history(self, request: web.Request) -> web.Response:
         self.asked.append({"path": request.path_qs})

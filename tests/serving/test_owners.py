@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from serving.owners import Owners
+from serving.owners import ANSWER_S, Owners
 from serving.read_model import ReadModel
+from streams.doors.policy import Doors
 from streams.kinds import LISTED
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED, Progress
@@ -39,7 +40,7 @@ def ask(addresses: list[str]) -> Recommendations | None:
         model.tasks[task] = Progress(task=task, worker=address, applied=0, stored=0)
 
     async def main() -> Recommendations | None:
-        owners = Owners(model, PARTITIONS)
+        owners = Owners(model, PARTITIONS, Doors().caller(ANSWER_S))
         try:
             return await owners.recommend(CUSTOMER, dict(QUESTION))
         finally:

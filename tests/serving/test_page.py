@@ -16,8 +16,12 @@ from playwright.sync_api import Page, Playwright, expect, sync_playwright
 
 from serving.server import Server, ServerThread
 from streams.broker.embedded import EmbeddedKafka
+from streams.doors.policy import Doors
+from streams.doors.rights import Right
+from streams.doors.tokens import known, make_token
 from streams.kinds import BOUGHT, LISTED
 from streams.recommending.messages import Recommended
+from streams.settings import Settings
 from tests.serving.conftest import Shop, get
 from tests.serving.shop import NASTY, Message, a_list, offered
 from tests.streams.pipeline import until
@@ -177,6 +181,63 @@ def test_watched_and_then_bought(shop: Shop, browser: Browser) -> None:
     assert re.search(r"then bought.* 1 Milk, 1 l", text, re.IGNORECASE)
     # this is about purchases
     assert "1 Milk, 1 l" in browser.text(f"{shop.address}/#bestsellers?kind=watched-bought")
+
+
+def test_where_a_token_is_wanted_it_is_asked_for_or_comes_in_the_address(
+    shop: Shop, browser: Browser
+) -> None:
+    token = make_token()
+    doors = Doors.of(Settings.model_validate({"tokens": known("page", Right.READ, token).line}))
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0, doors=doors))
+    address = thread.start()
+    window = re.compile("Tea")
+    try:
+        with browser.page(f"{address}/") as page:
+            expect(page.get_by_role("heading", name="This server wants a token")).to_be_visible()
+            assert Axe().run(page).violations_count == 0
+            page.get_by_label("Token").fill(make_token())
+            page.keyboard.press("Enter")
+            expect(page.get_by_text("the token is not known")).to_be_visible()
+            page.get_by_label("Token").fill(token)
+            page.keyboard.press("Enter")
+            expect(page.locator(".card").filter(has_text=window).first).to_be_visible()
+            page.reload()
+            expect(page.locator(".card").filter(has_text=window).first).to_be_visible()
+        with browser.page(f"{address}/#token={token}") as page:
+            expect(page.locator(".card").filter(has_text=window).first).to_be_visible()
+            assert token not in page.url
+            shop.publish([a_list(BOUGHT, "milk", 91, "bread", "tea")])  # heard of by the stream
+            try:
+                expect(page.locator(".newest li").first).to_contain_text("Milk, 1 lgoes with Wholemeal bread")
+            finally:
+                shop.publish([a_list(BOUGHT, "milk", 90, "tea")])
+            page.goto(f"{address}/#items?item=milk")
+            expect(page.locator("section .scroll tbody tr")).to_have_count(1)
+    finally:
+        thread.stop()
+
+
+def test_it_hears_again_of_what_moves_after_the_server_was_away(shop: Shop, browser: Browser) -> None:
+    thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", 0))
+    address = thread.start()
+    with browser.page(f"{address}/#items?item=milk") as page:
+        rows = page.locator("section .scroll tbody tr")
+        expect(rows).to_have_count(1)
+        thread.stop()
+        expect(page.get_by_text("no answer")).to_be_visible()
+        thread = ServerThread(Server(shop.bootstrap, LISTED, "127.0.0.1", int(address.rpartition(":")[2])))
+        thread.start()
+        try:
+            expect(page.get_by_text("no answer")).to_be_hidden()
+            shop.publish([a_list(BOUGHT, "milk", 91, "bread", "tea")])
+            try:
+                expect(rows).to_have_count(2)
+            finally:
+                shop.publish([a_list(BOUGHT, "milk", 90, "tea")])
+            expect(rows).to_have_count(1)
+        finally:
+            thread.stop()
+    browser.errors[:] = [error for error in browser.errors if "ERR_CONNECTION_REFUSED" not in error]
 
 
 def test_it_opens_on_a_shop_window_that_moves(shop: Shop, browser: Browser) -> None:

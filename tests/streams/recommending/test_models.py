@@ -112,16 +112,40 @@ def test_an_item_named_twice_is_refused(tmp_path: Path) -> None:
         models.read(answer)
 
 
-def boards() -> tuple[Boards, Board, models.Models]:
+def boards(place: Path) -> tuple[Boards, Board, models.Models]:
     made = Boards(BUILT_IN, 20)
-    return made, made.by_kind["bought"], models.Models(made)
+    return made, made.by_kind["bought"], models.Models(made, str(place))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "{place}/../bought/{name}", "{place}/watched/{name}", "{place}/bought/../bought/{name}",
+        "file://{place}/bought/{name}", "simplecache::file://{place}/bought/{name}", "/etc/passwd",
+        "http://169.254.169.254/latest/{name}", "{place}/bought/", "", "{place}/bought/x.npz",
+        "{place}/bought/{name}\nforged",
+    ],
+)  # fmt: skip
+def test_what_is_announced_to_be_elsewhere_is_not_read(
+    tmp_path: Path, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "read", lambda _: pytest.fail("it is read"))
+    _, board, follower = boards(tmp_path)
+    answer = models.write(str(tmp_path), model(1))
+    hostile = url.format(place=tmp_path, name=path_of(answer).name)
+    board.announced = msgspec.structs.replace(answer, url=hostile)
+    asyncio.run(follower.follow(board))
+    assert board.model is None
+    assert "is not read: set ALSOBOUGHT_MODEL_DIR" in caplog.text
+    assert "\nforged" not in caplog.text
+    models.check_place(answer, f"{tmp_path}/")
 
 
 @pytest.mark.parametrize("how", HOW)
 def test_a_board_continues_with_the_model_it_has(
     tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, board, follower = boards()
+    _, board, follower = boards(tmp_path)
     good, bad, newer = (models.write(str(tmp_path), model(version)) for version in (1, 2, 3))
     bad = broken(bad, how)
 
@@ -157,7 +181,7 @@ def test_a_board_continues_with_the_model_it_has(
 
 
 def test_a_file_that_comes_late_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, board, follower = boards()
+    _, board, follower = boards(tmp_path)
     answer = models.write(str(tmp_path), model(1))
     away = path_of(answer).rename(tmp_path / "away")
     board.announced = answer
@@ -175,7 +199,7 @@ def test_a_file_that_comes_late_is_taken(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_model_is_read_once_and_withdrawn_by_a_tombstone(tmp_path: Path) -> None:
-    made, board, follower = boards()
+    made, board, follower = boards(tmp_path)
     answer = models.write(str(tmp_path), model(1))
     reader = BoardFollower("nowhere", made)
 
