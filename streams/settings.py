@@ -105,8 +105,8 @@ class Settings(BaseSettings):
     checkpoints_kept: int = Field(3, ge=1, description="checkpoints kept of each partition")
     model_dir: str | None = Field(
         None,
-        description="directory or fsspec URL that trained models are written to, and read from by recommenders,"
-        " the same for all of them; without it models under data_dir",
+        description="directory or fsspec URL that trained models are written to, and that recommenders read them"
+        " from: the same for all of them; without it models under data_dir",
     )
     memory_mib: int | None = Field(
         None,
