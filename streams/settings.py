@@ -105,8 +105,8 @@ class Settings(BaseSettings):
     checkpoints_kept: int = Field(3, ge=1, description="checkpoints kept of each partition")
     model_dir: str | None = Field(
         None,
-        description="directory or fsspec URL that trained models are written to, and that recommenders read them"
-        " from: the same for all of them; without it models under data_dir",
+        description="directory or fsspec URL of trained models, the same for all recommenders and for whoever"
+        " trains; without it models under data_dir",
     )
     memory_mib: int | None = Field(
         None,
@@ -141,10 +141,10 @@ class Settings(BaseSettings):
         " addresses and networks such as 10.0.0.0/8; without it loopback and private networks",
     )
     requests_per_s: int = Field(
-        2_000,
+        10_000,
         ge=0,
-        description="requests of one client that are answered a second, twice as many at once; what is"
-        " computed counts for several; 0: all",
+        description="requests of one client that are answered a second where tokens are set, twice as many at"
+        " once; what is computed counts for several; 0: all",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -40,7 +40,7 @@ class Guard:
     names
         The names by which the server is asked.
     rates
-        How much of each client is answered. A client is the name of a token, or else an address; in IPv6 the
+        How much of each client is answered where tokens are set. A client is the name of a token, or else an address; in IPv6 the
         network that a customer of a provider has, which is of 64 bits.
     """
 
@@ -122,11 +122,14 @@ class Guard:
         return self._tokens.find(shown[len(BEARER) :].strip()) if shown.startswith(BEARER) else None
 
     def _check_rate(self, request: web.Request, door: Door, asking: Known | None) -> None:
+        """Refuse what is too much for one client; without tokens all clients are on this machine."""
+        if not self._tokens:
+            return
         if asking is not None:
             client, cost = f"token {asking.name}", door.cost
         else:
             client, cost = _network_of(request.remote or ""), door.cost
-            if self._tokens and "Authorization" in request.headers:
+            if "Authorization" in request.headers:
                 cost = WRONG_TOKEN
         wait_s = self._rates.take(client, cost)
         if wait_s > 0:

@@ -43,14 +43,14 @@ class Doors:
     called
         What may be called.
     requests_per_s
-        That are answered of a client.
+        How many requests of a client are answered where tokens are set.
     """
 
     tokens: Tokens = field(default_factory=Tokens)
     token: str | None = field(default=None, repr=False)
     names: tuple[str, ...] = ()
     called: Hosts = field(default_factory=lambda: Hosts([*LOOPBACK, *PRIVATE]))
-    requests_per_s: int = 2_000
+    requests_per_s: int = 10_000
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
