@@ -44,8 +44,8 @@ ROOMS = {
         "items watched_bought catalogue", "compile",
     ],
     "streams": [
-        "topics", "kinds", "settings", "broker messages process", "kafka", "stores", "tasks", "worker",
-        "queries faust_app", "app recommending", "compile",
+        "topics", "kinds settings_sources", "settings", "broker messages process", "kafka", "stores", "tasks",
+        "worker", "queries faust_app", "app recommending", "compile",
     ],
     "alsobought": [
         "bars holding loading place signals tables", "options", "clients local sources", "publish_options",

@@ -22,6 +22,7 @@ from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import create_topics, list_topics, require_topics
 from streams.kinds import topics_of
 from streams.settings import Settings
+from streams.settings_sources import for_child
 
 USUAL_PORT, USUAL_WEB_PORT = 9092, 8080
 Port = Annotated[
@@ -121,10 +122,15 @@ def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))
-    os.environ["ALSOBOUGHT_KAFKA"] = bootstrap
-    os.environ["ALSOBOUGHT_DATA_DIR"] = str(settings.data_dir.absolute())
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"cannot make the data directory {settings.data_dir}: {error.strerror}. Repair its permissions, or"
+            " set ALSOBOUGHT_DATA_DIR to another directory."
+        ) from error
     command = worker_command(settings, role)
-    os.execv(command[0], command)
+    os.execve(command[0], command, for_child(settings.model_copy(update={"kafka": bootstrap}), os.environ))
 
 
 def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:
