@@ -9,6 +9,7 @@ import typer
 
 from alsobought.place import Place
 from streams.kinds import BOUGHT, EventKind, Kind, kinds_of, listed_of
+from streams.process.logs import write_json
 from streams.settings import Settings
 from streams.settings_sources import load
 
@@ -62,6 +63,12 @@ def settings_of(
         "kafka": kafka, "data_dir": data_dir, "checkpoint_url": checkpoint_url, "model_dir": model_dir,
     }  # fmt: skip
     return load(Settings, **{name: value for name, value in given.items() if value is not None})
+
+
+def set_up_logs(settings: Settings, role: str) -> None:
+    """Write the logs of this process as JSON, if the settings say so."""
+    if settings.log_format == "json":
+        write_json(role, settings.log_level)
 
 
 def bootstrap_of(settings: Settings) -> str:

@@ -16,6 +16,7 @@
 /api/live?kind&item&customer&since                    the pulse of the stream, as server-sent events
 POST /api/demo/purchases                              buys an item, where a demo is served
 /metrics                                              for Prometheus
+/healthz, /readyz                                     whether it lives, and has read everything
 /                                                     the page
 """
 
@@ -39,6 +40,7 @@ from serving.owners import Owners
 from serving.parameters import Parameters
 from serving.read_model import KindModel, ReadModel
 from serving.searching import Search
+from streams.health import health_routes
 from streams.kinds import BOUGHT
 
 log = logging.getLogger("alsobought")
@@ -85,6 +87,7 @@ class Api:
             web.get("/api/live", self._listen),
             *([web.post("/api/demo/purchases", self._buy)] if self._buyer is not None else []),
             web.get("/metrics", self._metrics),
+            *health_routes(self._waits_for),
             web.get("/", _file(PAGE / "index.html")),
             *(web.get(f"/{path.name}", _file(path)) for path in sorted(PAGE.iterdir())),
             web.get("/{rest:.*}", _no_such_path),
@@ -98,6 +101,10 @@ class Api:
             return _json(answer(parameters))
 
         return web.get(path, handle)
+
+    def _waits_for(self) -> list[str]:
+        read, of = self._model.loaded
+        return [] if self._model.ready else [f"published records are still being read: {read:,} of {of:,}"]
 
     def _await_model(self) -> None:
         if not self._model.ready:

@@ -23,6 +23,6 @@ from streams.topics import ITEMS
 from streams.worker import Tasks
 
 settings = load(Settings)
-app = new_app(settings, settings.group, Tasks)
+app = new_app(settings, "worker", settings.group, Tasks)
 serve(app, Queries(app.tasks, settings.web_host, settings.web_port, settings.advertise_host))
 add_agent(app, [ITEMS, *(spec for kind in app.tasks.listed for spec in (kind.events, kind.deltas))])

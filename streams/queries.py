@@ -3,6 +3,7 @@
 GET /related/ITEM?k=10  its list as of now, as the message on the topic, cut to k entries
 GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
 GET /customers/ID       a customer's history
+GET /healthz, /readyz   whether it lives, and whether it counts all its partitions (`streams.health`)
 POST /checkpoints       takes a checkpoint of every task of this worker; what they are and what they cost
 The first three are of purchases, with ?kind=NAME of another kind; customers have histories of events alone.
 404 where this worker does not hold it, 409 where no checkpoint url is set, 503 where one cannot be written
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from state.errors import StoreError
 from state.items import rows as rw
+from streams.health import health_routes
 from streams.kinds import BOUGHT
 from streams.messages.schema import decode_related
 from streams.stores.checkpoints import CheckpointError, NoCheckpoints
@@ -45,7 +47,7 @@ class Service:
     async def start(self) -> str:
         """Start serving; return the base address."""
         app = web.Application()
-        app.add_routes(self.routes())
+        app.add_routes([*health_routes(self.tasks.waits_for), *self.routes()])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()

@@ -130,6 +130,10 @@ class Settings(BaseSettings):
         "info", description="the least of what workers and recommenders write to their logs"
     )
 
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how all processes write their logs; json: an object in each line"
+    )
+
     kafka_home: Path | None = Field(None, description="an installed Kafka to run instead of the downloaded")
     cache_dir: Path = Field(
         Path(platformdirs.user_cache_dir("alsobought")),

@@ -236,6 +236,13 @@ class Tasks:
         """Return whether a partition is this worker's by the newest assignment."""
         return tp in self._app.consumer.assignment()
 
+    def waits_for(self) -> list[str]:
+        """Return what is missing until this process counts all its partitions; nothing if it does."""
+        if not self.lease.held:
+            return ["the consumer group does not count this process as its member"]
+        assigned = {tp for tp in self._app.consumer.assignment() if tp.topic in self._makers}
+        return [f"{tp.topic}-{tp.partition} is not open" for tp in sorted(assigned - self._open.keys())]
+
     @property
     def partitions(self) -> int:
         """Partitions of every topic; 0 before anything is open."""

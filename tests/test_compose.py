@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import importlib.util
 import json
 import re
 import shlex
-import socket
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from streams.broker import jars
 from streams.broker.datadir import BrokerDir
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import admin_client, create_topics
+from streams.health import READY
 from streams.kinds import LISTED, topics_of_kinds
 from streams.settings import Settings
 
@@ -111,16 +113,43 @@ def test_kafka_starts_with_these_properties_and_serves_both_sides(
     assert not re.search(r"unknown config|not a known config|supplied but are not used", log, re.IGNORECASE)
 
 
+class Readiness(http.server.BaseHTTPRequestHandler):
+    """Answers /readyz with a status."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        """Answer a question from this machine."""
+        known = self.path == READY and self.headers["Host"] == "localhost"
+        self.send_response(self.status if known else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
+
+
 @pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "healthcheck" in service])
-def test_health_checks_report_whether_the_port_is_open_and_start_nothing_big(name: str) -> None:
+def test_health_checks_ask_whether_the_service_is_ready_and_start_nothing_big(name: str) -> None:
     kind, *command = SERVICES[name]["healthcheck"]["test"]
-    (port,) = re.findall(r"/dev/tcp/127\.0\.0\.1/(\d+)$", command[-1])
+    (port,) = re.findall(r"/dev/tcp/127\.0\.0\.1/(\d+)", command[-1])
     assert (kind, command[:2]) == ("CMD", ["bash", "-c"])
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        here = str(listening.getsockname()[1])
-        moved = [*command[:2], command[2].replace(port, here)]
-        assert subprocess.run(moved, capture_output=True, timeout=10, check=False).returncode == 0
-    assert subprocess.run(moved, capture_output=True, timeout=10, check=False).returncode != 0
+
+    def passes() -> bool:
+        moved = [*command[:2], command[2].replace(port, str(server.server_port)).replace("$$", "$")]
+        return subprocess.run(moved, capture_output=True, timeout=10, check=False).returncode == 0
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Readiness) as server:
+        answering = threading.Thread(target=server.serve_forever, args=(0.01,))
+        answering.start()
+        try:
+            assert passes()
+            Readiness.status = 503
+            assert passes() == (name == "kafka"), "Kafka's is whether the port is open"
+        finally:
+            Readiness.status = 200
+            server.shutdown()
+            answering.join()
+    assert not passes()
     environment = SERVICES[name]["environment"]
     listeners = environment.get("KAFKA_LISTENERS", "").split(",")
     asked = environment.get("ALSOBOUGHT_WEB_PORT") or SERVICES[name].get("command", [None])[-1]

@@ -26,7 +26,7 @@ NICER = 10  # where cores are few the workers go first
 
 step_back(NICER)
 settings = load(Settings)
-app = new_app(settings, settings.recommender_group, RecommenderTasks)
+app = new_app(settings, "recommender", settings.recommender_group, RecommenderTasks)
 tasks = app.tasks
 serve(app, RecommenderQueries(tasks, settings.web_host, settings.web_port, settings.advertise_host))
 

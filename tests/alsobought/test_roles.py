@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -27,7 +28,9 @@ def test_drain_waits_for_both_roles_and_says_which_is_missing(kafka: EmbeddedKaf
     wires = Wires(kafka.bootstrap)
     running: list[subprocess.Popen[bytes]] = []
 
-    (tmp_path / "my.toml").write_text('progress_ms = 200\nsession_ms = 6000\ndata_dir = "data"\n')
+    (tmp_path / "my.toml").write_text(
+        'progress_ms = 200\nsession_ms = 6000\ndata_dir = "data"\nlog_format = "json"\n'
+    )
 
     def start(role: str) -> None:
         command = [*COMMAND, "--settings", "my.toml", role, "--kafka", kafka.bootstrap]
@@ -58,3 +61,6 @@ def test_drain_waits_for_both_roles_and_says_which_is_missing(kafka: EmbeddedKaf
             process.send_signal(signal.SIGTERM)
         codes = [process.wait(60) for process in running]
     assert codes == [0, 0]
+    for role in ("worker", "recommender"):
+        lines = (tmp_path / f"{role}.log").read_text().splitlines()
+        assert {json.loads(line)["role"] for line in lines} == {role}
