@@ -35,12 +35,13 @@ from serving.buying import Buyer
 from serving.errors import ApiError
 from serving.kept_answers import KeptAnswers
 from serving.live import Live, Watched
-from serving.metrics import CONTENT_TYPE, exposition
+from serving.metrics import ModelCollector
 from serving.owners import Owners
 from serving.parameters import Parameters
 from serving.read_model import KindModel, ReadModel
 from serving.searching import Search
 from streams.health import health_routes
+from streams.http_metrics import HttpMetrics
 from streams.kinds import BOUGHT
 
 log = logging.getLogger("alsobought")
@@ -69,7 +70,8 @@ class Api:
 
     def application(self) -> web.Application:
         """Return the application, with all paths."""
-        app = web.Application(middlewares=[_as_json, _safe])
+        metrics = HttpMetrics("server", ModelCollector(self._model))
+        app = web.Application(middlewares=[metrics.middleware(), _as_json, _safe])
         app.add_routes([
             *(web.get(path, self._related) for path in _with_id("/api/related")),
             self._get("/api/bestsellers", self._bestsellers, "kind", "category", "trending", "k"),
@@ -86,7 +88,7 @@ class Api:
             web.get("/api/status", self._status),
             web.get("/api/live", self._listen),
             *([web.post("/api/demo/purchases", self._buy)] if self._buyer is not None else []),
-            web.get("/metrics", self._metrics),
+            metrics.route(),
             *health_routes(self._waits_for),
             web.get("/", _file(PAGE / "index.html")),
             *(web.get(f"/{path.name}", _file(path)) for path in sorted(PAGE.iterdir())),
@@ -212,9 +214,6 @@ class Api:
         assert self._buyer is not None
         self._await_model()
         return _json(await self._buyer.buy(request, self._model))
-
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=exposition(self._model), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _with_id(path: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 GET /related/ITEM?k=10  its list as of now, as the message on the topic, cut to k entries
 GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
 GET /customers/ID       a customer's history
+GET /metrics            for Prometheus (`streams.metrics`)
 GET /healthz, /readyz   whether it lives, and whether it counts all its partitions (`streams.health`)
 POST /checkpoints       takes a checkpoint of every task of this worker; what they are and what they cost
 The first three are of purchases, with ?kind=NAME of another kind; customers have histories of events alone.
@@ -19,8 +20,10 @@ from aiohttp import web
 from state.errors import StoreError
 from state.items import rows as rw
 from streams.health import health_routes
+from streams.http_metrics import HttpMetrics
 from streams.kinds import BOUGHT
 from streams.messages.schema import decode_related
+from streams.metrics import TasksCollector
 from streams.stores.checkpoints import CheckpointError, NoCheckpoints
 from streams.tasks.customers import CustomerTask
 from streams.tasks.items import ItemTask
@@ -40,14 +43,17 @@ class Service:
         self._advertised = advertised
         self._runner: web.AppRunner | None = None
 
+    role = "worker"
+
     def routes(self) -> list[web.RouteDef]:
         """Return the routes that are served."""
         return []
 
     async def start(self) -> str:
         """Start serving; return the base address."""
-        app = web.Application()
-        app.add_routes([*health_routes(self.tasks.waits_for), *self.routes()])
+        metrics = HttpMetrics(self.role, TasksCollector(self.tasks))
+        app = web.Application(middlewares=[metrics.middleware()])
+        app.add_routes([*health_routes(self.tasks.waits_for), metrics.route(), *self.routes()])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()

@@ -45,7 +45,7 @@ ROOMS = {
     ],
     "streams": [
         "topics", "kinds settings_sources", "settings", "broker messages process", "kafka", "stores", "tasks",
-        "worker", "health", "queries faust_app", "app recommending", "compile",
+        "worker", "health http_metrics metrics", "queries faust_app", "app recommending", "compile",
     ],
     "alsobought": [
         "bars holding loading place signals tables", "options", "clients local sources", "publish_options",
