@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import prometheus_client
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
@@ -63,7 +64,7 @@ class HttpMetrics:
 
         return web.get(METRICS, metrics)
 
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """Return the middleware that counts requests; it must be the first, to see every answer."""
 
         @web.middleware
