@@ -78,6 +78,8 @@ app = typer.Typer(
         "train": "alsobought.commands.train:train",
         "evaluate": "alsobought.commands.evaluate:evaluate",
         "rebuild": "alsobought.commands.rebuild:rebuild",
+        "status": "alsobought.commands.status:status",
+        "doctor": "alsobought.commands.doctor:doctor",
         "settings": "alsobought.commands.settings:settings",
     }),
     help="Related items from purchases and watches, kept up to date as each of them arrives.",

@@ -24,6 +24,7 @@ HEARD_S = 5.0  # a worker reports every second
 SILENCE_S = 20.0  # Kafka gives a dead worker 10 s before another gets its partitions
 ANSWER_S = 20.0
 CHECKPOINT_S = 3_600.0
+METRICS_S = 5.0
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # workers are not behind a proxy
 
@@ -78,6 +79,21 @@ def take_checkpoints(worker: str) -> list[dict[str, Any]]:
         raise WorkerRefused(f"the worker at {worker}: {error.read().decode()}") from error
     except (OSError, http.client.HTTPException) as error:
         raise WorkerRefused(f"the worker at {worker} does not answer ({error}): see its log.") from error
+
+
+def exposition_of(worker: str) -> str:
+    """Return the metrics of a worker or a recommender, as Prometheus reads them.
+
+    Raises
+    ------
+    CommandError
+        It does not answer.
+    """
+    try:
+        with _opener.open(f"{worker}/metrics", timeout=METRICS_S) as answer:
+            return str(answer.read(), "utf-8")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise CommandError(f"the process at {worker} does not answer ({error}): see its log.") from error
 
 
 def ask_owner(

@@ -49,8 +49,8 @@ ROOMS = {
     ],
     "alsobought": [
         "bars holding loading place signals tables", "options", "clients local sources", "publish_options",
-        "draining evaluating meter recommending refused restoring training", "rebuilding", "commands", "demo",
-        "cli",
+        "draining evaluating meter recommending refused restoring status training", "doctor rebuilding",
+        "commands", "demo", "cli",
     ],
 }  # fmt: skip
 

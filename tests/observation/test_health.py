@@ -16,15 +16,7 @@ from streams.recommending.tasks import RecommenderTasks
 from streams.settings import Settings
 from streams.topics import PURCHASES
 from streams.worker import Tasks
-from tests.observation.conftest import System
 from tests.serving.conftest import get
-from tests.streams.pipeline import until
-
-
-@pytest.mark.parametrize("who", ["worker", "recommender", "server"])
-def test_a_process_that_works_lives_and_is_ready(system: System, who: str) -> None:
-    until(lambda: system.asked(who, "/readyz") == (200, {"ready": True, "waits_for": []}), f"the {who}")
-    assert system.asked(who, "/healthz") == (200, {"lives": True})
 
 
 @pytest.mark.parametrize("role", [Tasks, RecommenderTasks])

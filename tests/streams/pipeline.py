@@ -178,7 +178,7 @@ class Wires:
             self._heard = time.monotonic()
         elif time.monotonic() - self._heard > DEAF_S:
             self.progress = self._reader()
-        found = [(decode_progress(r.value), r.timestamp) for records in polled for r in records]
+        found = [(decode_progress(r.value), r.timestamp) for records in polled for r in records if r.value]
         self.tasks.update({task.task: task for task, _ in found})
         return found
 
