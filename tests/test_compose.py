@@ -32,7 +32,8 @@ ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 TOPICS = topics_of_kinds(LISTED)
-OURS = {name: service for name, service in SERVICES.items() if name != "kafka"}
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("alsobought:")}
+WATCHING = {name for name, service in SERVICES.items() if service.get("profiles") == ["metrics"]}
 CACHE = Settings.model_validate({}).cache_dir
 
 OF_THE_IMAGE = {"KAFKA_HEAP_OPTS"}  # read by its start script, and no property
@@ -128,7 +129,7 @@ class Readiness(http.server.BaseHTTPRequestHandler):
         """Write nothing."""
 
 
-@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "healthcheck" in service])
+@pytest.mark.parametrize("name", ["kafka", *(name for name in OURS if "healthcheck" in OURS[name])])
 def test_health_checks_ask_whether_the_service_is_ready_and_start_nothing_big(name: str) -> None:
     kind, *command = SERVICES[name]["healthcheck"]["test"]
     (port,) = re.findall(r"/dev/tcp/127\.0\.0\.1/(\d+)", command[-1])
@@ -196,11 +197,12 @@ def test_every_variable_is_a_setting(name: str) -> None:
 
 
 def test_images_are_pinned() -> None:
-    images = [SERVICES["kafka"]["image"], *(image.split()[0] for image in instructions("FROM"))]
+    others = [SERVICES[name]["image"] for name in sorted(WATCHING)]
+    images = [SERVICES["kafka"]["image"], *others, *(image.split()[0] for image in instructions("FROM"))]
     assert images[0] == f"apache/kafka:{jars.KAFKA_VERSION}"
     for image in images:
         tag = image.partition(":")[2]
-        assert re.match(r"\d+\.\d+", tag), f"{image} has no fixed version"
+        assert re.match(r"v?\d+\.\d+", tag), f"{image} has no fixed version"
     project = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert project is not None
     assert {service["image"] for service in OURS.values()} == {f"alsobought:{project[1]}"}
@@ -217,7 +219,10 @@ def test_workers_keep_their_state_apart_and_get_their_own_name() -> None:
             assert environment[f"ALSOBOUGHT_{shared}"].startswith("/shared/"), "where all of them reach it"
     assert OURS["recommender"]["command"] == ["recommender"]
     mounted = {
-        volume.partition(":")[0] for service in SERVICES.values() for volume in service.get("volumes", ())
+        volume.partition(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", ())
+        if not volume.startswith("./")
     }
     assert mounted == set(COMPOSE["volumes"])
 
@@ -315,3 +320,25 @@ for words in {[service["command"][:2] for service in OURS.values()]!r}:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_watches_is_given_files_that_exist_and_asks_every_process() -> None:
+    assert {"prometheus", "grafana"} == WATCHING
+    files = [
+        volume.partition(":")[0]
+        for name in WATCHING
+        for volume in SERVICES[name]["volumes"]
+        if volume.startswith("./")
+    ]
+    assert len(files) == 4
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    (job,) = YAML(typ="safe").load((ROOT / "ops" / "prometheus.yml").read_text())["scrape_configs"]
+    (static,) = job["static_configs"]
+    running = {name for name, service in OURS.items() if service["restart"] == "unless-stopped"}
+    assert {target.partition(":")[0] for target in static["targets"]} == running
+    for target in static["targets"]:
+        name, _, port = target.partition(":")
+        command = SERVICES[name]["command"]
+        assert port == str(SERVICES[name]["environment"].get("ALSOBOUGHT_WEB_PORT") or command[-1])
+    for name in WATCHING:
+        assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"]), "of this machine alone"

@@ -26,6 +26,7 @@ from streams.broker.topics_admin import admin_client
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED
 from streams.topics import PURCHASES
+from tests.observation.ops_files import OF_PROMETHEUS, exported, expressions, labels_named, named
 from tests.observation.system import EVENTS, REFUSED, System, running, sample
 from tests.serving.conftest import get
 from tests.streams.pipeline import PARTITIONS, until
@@ -162,6 +163,17 @@ def test_requests_are_counted_by_route_and_status(system: System, who: str, path
     )
     assert sample(found, "alsobought_http_request_seconds_count", path=path) >= 3
     assert "/nowhere/at/all" not in {s.labels["path"] for s in found["alsobought_http_requests"].samples}
+
+
+def test_alerts_and_dashboard_name_only_what_is_exported(system: System) -> None:
+    families = [system.metrics(who) for who in ALL]
+    known = set().union(*map(exported, families)) | OF_PROMETHEUS
+    labels = {"instance", "job", "le"}
+    labels |= {label for found in families for f in found.values() for s in f.samples for label in s.labels}
+    labels |= {"algorithm", "variant"}  # of hit rates, which there are none of here: test_metrics of serving
+    for name, (expression, text) in expressions().items():
+        assert named(expression) - known == set(), name
+        assert labels_named(expression, text) - labels == set(), name
 
 
 def run(system: System, *words: str) -> Result:
