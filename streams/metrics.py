@@ -40,7 +40,10 @@ OF_TASKS = (
         True,
     ),
     OfTask("saves", "times that the whole state was stored", lambda t: t.counters.saves, True),
-    OfTask("saved_timestamp_seconds", "when the whole state was stored last", lambda t: _seconds(t.saved_ms)),
+    OfTask(
+        "saved_timestamp_seconds", "when the whole state was stored last, or read from the store",
+        lambda t: _seconds(t.saved_ms),
+    ),
     OfTask("checkpoints", "checkpoints that were taken", lambda t: t.counters.checkpoints, True),
     OfTask(
         "failed_checkpoints", "checkpoints that could not be taken",

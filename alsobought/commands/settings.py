@@ -32,4 +32,5 @@ def settings(kafka: Kafka = None, data_dir: DataDir = None, as_json: Json = Fals
     print_table(
         ["setting", "value", "from"],
         [[name, "" if values[name] is None else str(values[name]), str(places[name])] for name in values],
+        wide=True,
     )

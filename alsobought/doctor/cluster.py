@@ -72,7 +72,9 @@ def partitioner(bootstrap: str, settings: Settings) -> Iterator[Finding]:
         rows = [row for row in rows if b'"forget"' not in (row.value or b"")]
         places = partitions_for([row.key or b"" for row in rows], partitions)
         elsewhere = sum(row.partition != place for row, place in zip(rows, places, strict=True))
-        if elsewhere:
+        if not rows:
+            yield Finding(Level.OK, "partitioner", f"{name}: there are no events yet")
+        elif elsewhere:
             yield Finding(
                 Level.WARNING, "partitioner",
                 f"{name}: {elsewhere} of the newest {len(rows)} events are in other partitions than those of"

@@ -78,8 +78,8 @@ class Task(abc.ABC):
     checkpointing : asyncio.Lock
         It is held while a checkpoint is taken.
     saved_ms, checkpoint_ms : int or None
-        When its whole state was last stored by this process, and when the newest checkpoint of it was made,
-        ms since 1970; None while that is not known.
+        When its whole state was last stored, or read from the store, and when the newest checkpoint of it was
+        made, ms since 1970; None while that is not known.
     """
 
     memory_share = 0.0
@@ -229,7 +229,8 @@ class Task(abc.ABC):
         return []
 
     def start(self) -> None:
-        """Begin to work."""
+        """Begin to work; everything is stored now, as it was just read."""
+        self.saved_ms = time.time_ns() // 1_000_000
         self._loops = [asyncio.create_task(loop) for loop in self.loops()]
 
     def loops(self) -> list[Any]:

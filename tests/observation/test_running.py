@@ -138,6 +138,16 @@ def test_state_is_stored_and_copied(system: System) -> None:
     assert sample(found, "alsobought_stored_position", task=task) > 0
     assert 0 <= time.time() - sample(found, "alsobought_saved_timestamp_seconds", task=task) < 600
     assert sample(found, "alsobought_save_seconds_count") > 0
+    until(
+        lambda: sample(system.metrics("worker"), "alsobought_checkpoints_total", task=task) > 0,
+        "a checkpoint",
+    )
+    assert (
+        0
+        <= time.time()
+        - sample(system.metrics("worker"), "alsobought_checkpoint_timestamp_seconds", task=task)
+        < 600
+    )
 
 
 def test_a_recommender_says_what_it_read(system: System) -> None:
