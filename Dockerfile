@@ -21,7 +21,8 @@ RUN .venv/bin/python -m pip install --disable-pip-version-check --quiet --no-dep
 FROM python:3.13-slim-bookworm
 # A volume mounted on one of these takes over its owner, so that the user may write there.
 RUN useradd --uid 10001 --create-home alsobought \
-    && install --directory --owner alsobought --group alsobought /data /shared /kernels /tokens /operator
+    && install --directory --owner alsobought --group alsobought /data /shared /kernels /tokens /operator \
+        /prometheus
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

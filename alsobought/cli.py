@@ -6,14 +6,19 @@ Nothing that counts or talks to Kafka is imported before a command is called (`a
 from __future__ import annotations
 
 import logging
+import os
+import platform
 import sys
-from typing import Any
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from alsobought.loading import LoadingGroup, loading
 
 INTERRUPTED = 130
+FILE_VARIABLE = "ALSOBOUGHT_SETTINGS"  # as `streams.settings_sources` has it, which is not imported here
 
 
 EXPECTED = (
@@ -29,6 +34,7 @@ EXPECTED = (
     "streams.stores.checkpoints:CheckpointError",
     "streams.kafka.publishing:PublishError",
     "streams.recommending.models:ModelError",
+    "streams.settings_sources:SettingsError",
 )
 """Errors whose message says all that a user needs: module and class of each."""
 
@@ -73,6 +79,9 @@ app = typer.Typer(
         "train": "alsobought.commands.train:train",
         "evaluate": "alsobought.commands.evaluate:evaluate",
         "rebuild": "alsobought.commands.rebuild:rebuild",
+        "status": "alsobought.commands.status:status",
+        "doctor": "alsobought.commands.doctor:doctor",
+        "settings": "alsobought.commands.settings:settings",
     }),
     help="Related items from purchases and watches, kept up to date as each of them arrives.",
     no_args_is_help=True,
@@ -80,6 +89,39 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )  # fmt: skip
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"alsobought {version('alsobought')}, Python {platform.python_version()}")
+        raise typer.Exit()
+
+
+@app.callback()
+def everywhere(
+    ctx: typer.Context,
+    settings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML file of settings [env: ALSOBOUGHT_SETTINGS]."),
+    ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end."),
+    ] = False,
+) -> None:
+    """Apply the options that every command has."""
+    if settings is not None:
+        before = os.environ.get(FILE_VARIABLE)
+        ctx.call_on_close(lambda: _set_variable(before))
+        _set_variable(str(settings.absolute()))
+
+
+def _set_variable(value: str | None) -> None:
+    """Name the settings file, or none, to this process and those that it starts."""
+    if value is None:
+        os.environ.pop(FILE_VARIABLE, None)
+    else:
+        os.environ[FILE_VARIABLE] = value
 
 
 def _group(name: str, text: str, table: dict[str, str]) -> None:

@@ -28,6 +28,7 @@ MOST_ANSWERED = 1 << 30
 """Bytes of a history: of a customer with a million items there are some hundred million."""
 NOT_ALLOWED = (401, 403, 421, 429)
 """Statuses of what is refused to this command, whatever it asks for."""
+METRICS_S = 5.0
 
 
 def call(
@@ -103,6 +104,23 @@ def take_checkpoints(worker: str) -> list[dict[str, Any]]:
     except ValueError as error:
         raise WorkerRefused(f"what answers at {worker} is no worker: {error}") from error
     return taken
+
+
+def exposition_of(worker: str) -> str:
+    """Return the metrics of a worker or a recommender, as Prometheus reads them.
+
+    Raises
+    ------
+    CommandError
+        It does not answer.
+    """
+    try:
+        answer = call(METRICS_S, "GET", worker, "metrics")
+        if answer.status == 200:
+            return answer.body.decode()
+    except (CallError, UnicodeDecodeError) as error:
+        raise CommandError(f"the process at {worker} does not answer ({error}): see its log.") from error
+    raise CommandError(f"the process at {worker} answers {answer.status}: see its log.")
 
 
 def ask_owner(

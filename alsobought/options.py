@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from alsobought.place import Place
 from streams.kinds import BOUGHT, EventKind, Kind, kinds_of, listed_of
+from streams.process.logs import write_json
 from streams.settings import Settings
+from streams.settings_sources import load
 
 Kafka = Annotated[
     str | None,
@@ -51,14 +52,23 @@ def settings_of(
     checkpoint_url: str | None = None,
     model_dir: str | None = None,
 ) -> Settings:
-    """Return the settings of the environment, with those that the command line gives instead."""
+    """Return the settings of all sources, with those that the command line gives instead.
+
+    Raises
+    ------
+    SettingsError
+        A setting cannot be used.
+    """
     given: dict[str, Any] = {
         "kafka": kafka, "data_dir": data_dir, "checkpoint_url": checkpoint_url, "model_dir": model_dir,
     }  # fmt: skip
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise CommandError(_settings_trouble(error)) from error
+    return load(Settings, **{name: value for name, value in given.items() if value is not None})
+
+
+def set_up_logs(settings: Settings, role: str) -> None:
+    """Write the logs of this process as JSON, if the settings say so."""
+    if settings.log_format == "json":
+        write_json(role, settings.log_level)
 
 
 def bootstrap_of(settings: Settings) -> str:
@@ -110,11 +120,3 @@ def find_listed(kafka: str | None, data_dir: Path | None, name: str) -> tuple[st
             " ALSOBOUGHT_EVENT_TYPES, here and at the workers."
         )
     return bootstrap_of(settings), kinds[name]
-
-
-def _settings_trouble(error: ValidationError) -> str:
-    troubles = [
-        f"ALSOBOUGHT_{'_'.join(map(str, one['loc'])).upper()}={one['input']}: {one['msg']}"
-        for one in error.errors()
-    ]
-    return f"settings cannot be used: {'; '.join(troubles)}. Correct or unset them."

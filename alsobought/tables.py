@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
+WIDE = 200
 NAME_LETTERS = 40  # a name of so many in the first column stays on one line
 
 
@@ -24,9 +25,18 @@ def table_of(columns: Sequence[str], rows: Sequence[Sequence[object]], title: st
     return table
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
-    """Print a table on standard output."""
-    Console(markup=False, highlight=False).print(table_of(columns, rows, title))
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    title: str | None = None,
+    *,
+    wide: bool = False,
+) -> None:
+    """Print a table on standard output; one of many columns is not folded where no terminal limits it."""
+    console = Console(markup=False, highlight=False)
+    if wide and not console.is_terminal:
+        console.width = WIDE
+    console.print(table_of(columns, rows, title))
 
 
 def time_of(ms: int) -> str:

@@ -16,6 +16,7 @@
 /api/live?kind&item&customer&since                    the pulse of the stream, as server-sent events
 POST /api/demo/purchases                              buys an item, where a demo is served
 /metrics                                              for Prometheus
+/healthz, /readyz                                     whether it lives, and has read everything
 /                                                     the page
 Which right each wants, where tokens are set, is in `streams.doors.rights`.
 """
@@ -36,7 +37,7 @@ from serving.buying import Buyer
 from serving.errors import ApiError
 from serving.kept_answers import KeptAnswers
 from serving.live import Live, Watched
-from serving.metrics import CONTENT_TYPE, exposition
+from serving.metrics import ModelCollector
 from serving.owners import Owners
 from serving.parameters import Parameters
 from serving.read_model import KindModel, ReadModel
@@ -44,6 +45,8 @@ from serving.searching import Search
 from streams.doors.errors import Refused
 from streams.doors.guard import Guard
 from streams.doors.rights import API
+from streams.health import health_routes
+from streams.http_metrics import HttpMetrics
 from streams.kinds import BOUGHT
 
 log = logging.getLogger("alsobought")
@@ -79,7 +82,10 @@ class Api:
 
     def application(self) -> web.Application:
         """Return the application, with all paths."""
-        app = web.Application(middlewares=[_as_json, self._guard.check], client_max_size=MOST_ASKED)
+        metrics = HttpMetrics("server", ModelCollector(self._model))
+        app = web.Application(
+            middlewares=[metrics.middleware(), _as_json, self._guard.check], client_max_size=MOST_ASKED
+        )
         app.add_routes([
             *(web.get(path, self._related) for path in _with_id("/api/related")),
             self._get("/api/bestsellers", self._bestsellers, "kind", "category", "trending", "k"),
@@ -96,7 +102,8 @@ class Api:
             web.get("/api/status", self._status),
             web.get("/api/live", self._listen),
             *([web.post("/api/demo/purchases", self._buy)] if self._buyer is not None else []),
-            web.get("/metrics", self._metrics),
+            metrics.route(),
+            *health_routes(self._waits_for),
             web.get("/", _page("index.html")),
             web.get(f"/{{file:{'|'.join(re.escape(path.name) for path in PAGE.iterdir())}}}", _page()),
             web.get("/{rest:.*}", _no_such_path),
@@ -112,6 +119,10 @@ class Api:
             return _json(answer(parameters))
 
         return web.get(path, handle)
+
+    def _waits_for(self) -> list[str]:
+        read, of = self._model.loaded
+        return [] if self._model.ready else [f"published records are still being read: {read:,} of {of:,}"]
 
     def _await_model(self) -> None:
         if not self._model.ready:
@@ -219,9 +230,6 @@ class Api:
         assert self._buyer is not None
         self._await_model()
         return _json(await self._buyer.buy(request, self._model))
-
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=exposition(self._model), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _with_id(path: str) -> tuple[str, str]:

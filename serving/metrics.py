@@ -1,20 +1,19 @@
-"""Metrics of the system for Prometheus, computed when they are requested."""
+"""Metrics of what the topics say for Prometheus, computed when they are requested.
+
+The processes that count export their own (`streams.metrics`); these are known while they are away, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from serving import statistics
 from serving.read_model import ReadModel
 from streams.messages.schema import Progress
-
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 class OfTask(NamedTuple):
@@ -45,21 +44,30 @@ MILLISECONDS = (
 )
 
 
-class _Collector(Collector):
+class ModelCollector(Collector):
+    """Collects what the topics say: how far tasks are by their reports, and how good recommendations are."""
+
     def __init__(self, model: ReadModel) -> None:
         self._model = model
 
     def collect(self) -> Iterator[Metric]:
+        """Yield every metric, with or without samples."""
         model = self._model
-        yield GaugeMetricFamily("alsobought_ready", "1 once everything published is read", float(model.ready))
-        yield CounterMetricFamily("alsobought_refused", "published records not understood", model.refused)
+        yield GaugeMetricFamily(
+            "alsobought_ready", "1 if the process does its work, as /readyz says", float(model.ready)
+        )
+        yield CounterMetricFamily(
+            "alsobought_refused", "published records that were not understood", model.refused
+        )
         yield GaugeMetricFamily("alsobought_catalogue_items", "items of the catalogue", len(model.items))
         for described in OF_TASKS:
             yield self._of_tasks(described, 1.0)
         for described in MILLISECONDS:
             yield self._of_tasks(described, 1 / 1000)
         lag = GaugeMetricFamily("alsobought_task_lag", "records that are not counted yet", labels=["task"])
-        heard = GaugeMetricFamily("alsobought_task_heard_timestamp_seconds", "last report", labels=["task"])
+        heard = GaugeMetricFamily(
+            "alsobought_task_heard_timestamp_seconds", "when a task reported last", labels=["task"]
+        )
         for name, task in model.tasks.items():
             heard.add_metric([name], model.heard_ms[name] / 1000)
             if (end := model.end_of(name)) is not None:
@@ -76,11 +84,21 @@ class _Collector(Collector):
         return family
 
     def _of_kinds(self) -> Iterator[Metric]:
-        lists = GaugeMetricFamily("alsobought_published", "messages that hold", labels=["kind", "what"])
+        lists = GaugeMetricFamily(
+            "alsobought_published", "lists and recommendations that are published", labels=["kind", "what"]
+        )
         labels = ["kind", "algorithm", "variant"]
-        cases = CounterMetricFamily("alsobought_quality_cases", "customers who came back", labels=labels)
-        hits = CounterMetricFamily("alsobought_quality_hits", "who bought one of the six", labels=labels)
-        steps = CounterMetricFamily("alsobought_ranker_cases", "training steps", labels=["kind", "ranker"])
+        cases = CounterMetricFamily(
+            "alsobought_quality_cases",
+            "customers who came back, as tests of what was recommended",
+            labels=labels,
+        )
+        hits = CounterMetricFamily(
+            "alsobought_quality_hits", "of these, who bought one of the six items recommended", labels=labels
+        )
+        steps = CounterMetricFamily(
+            "alsobought_ranker_cases", "training steps of a ranker", labels=["kind", "ranker"]
+        )
         for name, of in self._model.kinds.items():
             for what, count in of.published.items():
                 lists.add_metric([name, what], count)
@@ -97,10 +115,3 @@ class _Collector(Collector):
 
 def _value(task: Progress, field: str) -> float:
     return float(getattr(task, field))
-
-
-def exposition(model: ReadModel) -> bytes:
-    """Return all metrics in Prometheus' text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(model))
-    return generate_latest(registry)

@@ -19,6 +19,7 @@ from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
 from streams.kinds import topics_of
 from streams.process.heap import keep_compact
+from streams.process.logs import json_config, write_json
 from streams.settings import Settings
 from streams.topics import TopicSpec
 from streams.worker import Tasks
@@ -78,7 +79,7 @@ def bootstrap_of(settings: Settings) -> str:
     return settings.kafka or "127.0.0.1:9092"
 
 
-def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
+def new_app(settings: Settings, role: str, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
     """Return an app of a consumer group with its tasks, and set up what a process has only once.
 
     Raises
@@ -87,6 +88,9 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
         The queries would be open to everybody, or what the settings say of them cannot be used.
     """
     Doors.of(settings).require_token(settings.web_host, "ALSOBOUGHT_WEB_HOST")
+    as_json = settings.log_format == "json"
+    if as_json:
+        write_json(role, settings.log_level)  # Faust sets it up again, later
     # The thread of the machines, that of the consumer and the loop pass work to one another many times a
     # second; a thread that waits for Python's lock gets it after this long at most (5 ms by default).
     sys.setswitchinterval(0.0005)
@@ -102,6 +106,7 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
         datadir=str(settings.data_dir / "faust"),
         autodiscover=False,
         web_enabled=False,
+        logging_config=json_config(role, settings.log_level) if as_json else None,
         topic_disable_leader=True,
         topic_allow_declare=False,
         TableManager=NoTables,

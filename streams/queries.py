@@ -3,6 +3,8 @@
 GET /related/ITEM?k=10  its list as of now, as the message on the topic, cut to k entries
 GET /items/ITEM         counts and neighbours of an item that a partition of this worker owns
 GET /customers/ID       a customer's history
+GET /metrics            for Prometheus (`streams.metrics`)
+GET /healthz, /readyz   whether it lives, and whether it counts all its partitions (`streams.health`)
 POST /checkpoints       takes a checkpoint of every task of this worker; what they are and what they cost
 The first three are of purchases, with ?kind=NAME of another kind; customers have histories of events alone.
 404 where this worker does not hold it, 409 where no checkpoint url is set, 503 where one cannot be written
@@ -24,8 +26,11 @@ from streams.doors.errors import Refused
 from streams.doors.names import in_url
 from streams.doors.policy import Doors, own_host
 from streams.doors.rights import QUERIES
+from streams.health import health_routes
+from streams.http_metrics import HttpMetrics
 from streams.kinds import BOUGHT
 from streams.messages.schema import decode_related
+from streams.metrics import TasksCollector
 from streams.stores.checkpoints import CheckpointError, NoCheckpoints
 from streams.tasks.customers import CustomerTask
 from streams.tasks.items import ItemTask
@@ -49,6 +54,8 @@ class Service:
         self._advertised = advertised
         self._runner: web.AppRunner | None = None
 
+    role = "worker"
+
     def routes(self) -> list[web.RouteDef]:
         """Return the routes that are served."""
         return []
@@ -59,8 +66,11 @@ class Service:
         doors.require_token(self._host, "ALSOBOUGHT_WEB_HOST")
         host = own_host(self._host, self._advertised)
         guard = doors.guard(self._host, host)
-        app = web.Application(middlewares=[_in_words, guard.check], client_max_size=MOST_ASKED)
-        app.add_routes(self.routes())
+        metrics = HttpMetrics(self.role, TasksCollector(self.tasks))
+        app = web.Application(
+            middlewares=[metrics.middleware(), _in_words, guard.check], client_max_size=MOST_ASKED
+        )
+        app.add_routes([*health_routes(self.tasks.waits_for), metrics.route(), *self.routes()])
         app.on_response_prepare.append(_keep_private)
         guard.protect(app, QUERIES)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)

@@ -1,16 +1,17 @@
-"""Settings of the running system: from the environment (ALSOBOUGHT_...) and the command line."""
+"""Settings of the running system, from the sources that `streams.settings_sources` looks through."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from state.settings import ScoreName
+from streams import settings_sources
 from streams.kinds import TAKEN, TEMPLATES
 
 MAX_WORD = 40
@@ -18,13 +19,19 @@ _WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class Settings(BaseSettings):
-    """Everything that an operator may set; each field is also the variable ALSOBOUGHT_<FIELD>.
+    """Everything that an operator may set.
+
+    Options of commands win over variables of the environment, these over a TOML file, and the file over
+    the defaults. Each field is the variable ALSOBOUGHT_<FIELD>, and in the file a line `field = value`. The
+    file is `alsobought.toml` in the working directory, or the one that ALSOBOUGHT_SETTINGS or `alsobought
+    --settings FILE` names; relative directories in it count from its folder. A name that is not in this list
+    is refused. `alsobought settings` prints what holds, and where each value is from.
 
     The fields `window`, `row_capacity` and `watched_bought_days` belong to the stored state: a store that was
     made with other values is refused.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ALSOBOUGHT_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=settings_sources.PREFIX, extra="forbid")
 
     kafka: str | None = Field(None, description="bootstrap address of Kafka, host:port[,host:port]")
     data_dir: Path = Field(
@@ -97,13 +104,13 @@ class Settings(BaseSettings):
         " writing state",
     )
 
-    checkpoint_url: str | None = Field(
+    checkpoint_url: Annotated[str | None, settings_sources.LOCATION] = Field(
         None,
         description="directory or fsspec URL that checkpoints of the state go to; none are taken without",
     )
     checkpoint_ms: int = Field(600_000, ge=1_000, description="time between two checkpoints of a partition")
     checkpoints_kept: int = Field(3, ge=1, description="checkpoints kept of each partition")
-    model_dir: str | None = Field(
+    model_dir: Annotated[str | None, settings_sources.LOCATION] = Field(
         None,
         description="directory or fsspec URL of trained models, the same for all recommenders and for whoever"
         " trains; without it models under data_dir",
@@ -146,13 +153,31 @@ class Settings(BaseSettings):
         description="requests of one client that are answered a second where tokens are set, twice as many at"
         " once; what is computed counts for several; 0: all",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least of what workers and recommenders write to their logs"
+    )
+
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how all processes write their logs; json: an object in each line"
+    )
 
     kafka_home: Path | None = Field(None, description="an installed Kafka to run instead of the downloaded")
     cache_dir: Path = Field(
         Path(platformdirs.user_cache_dir("alsobought")),
         description="downloaded Kafka jars, and an archive of their classes",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings are looked for."""
+        return settings_sources.sources(settings_cls, init_settings, env_settings)
 
     @property
     def recommender_group(self) -> str:

@@ -78,6 +78,7 @@ class Tasks:
         self._begins: Mapping[tuple[str, int], int] = {}
         self._reached: dict[TP, Reached] = {}  # as it was reported
         self._stores_here = StoresHere(settings.data_dir / self.folder, counted_of(settings))
+        self.rebalances = 0  # how often this process was assigned its partitions
         self.address = ""  # of this worker's queries, once they are served
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
@@ -113,6 +114,7 @@ class Tasks:
             If the log does not reach back to a task's position, or ends before it.
         """
         self.lease.confirm()
+        self.rebalances += 1
         async with self._lock:
             context = await self._shared()
             mine = {TP(tp.topic, tp.partition) for tp in assigned if tp.topic in self._makers}
@@ -235,6 +237,25 @@ class Tasks:
     def owns(self, tp: TP) -> bool:
         """Return whether a partition is this worker's by the newest assignment."""
         return tp in self._app.consumer.assignment()
+
+    @property
+    def context(self) -> Context | None:
+        """What the tasks share; None before anything was open."""
+        return self._context
+
+    def end_of(self, tp: TP) -> int | None:
+        """Return the end of one of this process's partitions, as of the last fetch; None if not known."""
+        try:
+            return self._app.consumer.highwater(tp)  # type: ignore[no-any-return]
+        except IllegalStateError:  # lost meanwhile
+            return None
+
+    def waits_for(self) -> list[str]:
+        """Return what is missing until this process counts all its partitions; nothing if it does."""
+        if not self.lease.held:
+            return ["the consumer group does not count this process as its member"]
+        assigned = {tp for tp in self._app.consumer.assignment() if tp.topic in self._makers}
+        return [f"{tp.topic}-{tp.partition} is not open" for tp in sorted(assigned - self._open.keys())]
 
     @property
     def partitions(self) -> int:

@@ -44,13 +44,13 @@ ROOMS = {
         "items watched_bought catalogue", "compile",
     ],
     "streams": [
-        "topics", "kinds", "settings", "broker doors messages process", "kafka", "stores", "tasks", "worker",
-        "queries faust_app", "app recommending", "compile",
+        "topics", "kinds settings_sources", "settings", "broker doors messages process", "kafka", "stores",
+        "tasks", "worker", "health http_metrics metrics", "queries faust_app", "app recommending", "compile",
     ],
     "alsobought": [
         "bars holding loading place signals tables", "options", "clients local sources", "publish_options",
-        "draining evaluating meter recommending refused restoring training", "rebuilding", "commands", "demo",
-        "cli",
+        "draining evaluating meter recommending refused restoring status training", "doctor rebuilding",
+        "commands", "demo", "cli",
     ],
 }  # fmt: skip
 

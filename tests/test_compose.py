@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import importlib.util
 import json
 import re
 import shlex
-import socket
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import admin_client, create_topics
 from streams.doors.policy import Doors
 from streams.doors.rights import Right
+from streams.health import READY
 from streams.kinds import LISTED, topics_of_kinds
 from streams.settings import Settings
 
@@ -34,7 +36,8 @@ ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 TOPICS = topics_of_kinds(LISTED)
-OURS = {name: service for name, service in SERVICES.items() if name != "kafka"}
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("alsobought:")}
+WATCHING = {name for name, service in SERVICES.items() if service.get("profiles") == ["metrics"]}
 CACHE = Settings.model_validate({}).cache_dir
 
 OF_THE_IMAGE = {"KAFKA_HEAP_OPTS"}  # its start script reads these, and they are no properties
@@ -115,16 +118,43 @@ def test_kafka_starts_with_these_properties_and_serves_both_sides(
     assert not re.search(r"unknown config|not a known config|supplied but are not used", log, re.IGNORECASE)
 
 
-@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "healthcheck" in service])
-def test_health_checks_report_whether_the_port_is_open_and_start_nothing_big(name: str) -> None:
+class Readiness(http.server.BaseHTTPRequestHandler):
+    """Answers /readyz with a status."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        """Answer a question from this machine."""
+        known = self.path == READY and self.headers["Host"] == "localhost"
+        self.send_response(self.status if known else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
+
+
+@pytest.mark.parametrize("name", ["kafka", *(name for name in OURS if "healthcheck" in OURS[name])])
+def test_health_checks_ask_whether_the_service_is_ready_and_start_nothing_big(name: str) -> None:
     kind, *command = SERVICES[name]["healthcheck"]["test"]
-    (port,) = re.findall(r"/dev/tcp/127\.0\.0\.1/(\d+)$", command[-1])
+    (port,) = re.findall(r"/dev/tcp/127\.0\.0\.1/(\d+)", command[-1])
     assert (kind, command[:2]) == ("CMD", ["bash", "-c"])
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        here = str(listening.getsockname()[1])
-        moved = [*command[:2], command[2].replace(port, here)]
-        assert subprocess.run(moved, capture_output=True, timeout=10, check=False).returncode == 0
-    assert subprocess.run(moved, capture_output=True, timeout=10, check=False).returncode != 0
+
+    def passes() -> bool:
+        moved = [*command[:2], command[2].replace(port, str(server.server_port)).replace("$$", "$")]
+        return subprocess.run(moved, capture_output=True, timeout=10, check=False).returncode == 0
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Readiness) as server:
+        answering = threading.Thread(target=server.serve_forever, args=(0.01,))
+        answering.start()
+        try:
+            assert passes()
+            Readiness.status = 503
+            assert passes() == (name == "kafka"), "Kafka's is whether the port is open"
+        finally:
+            Readiness.status = 200
+            server.shutdown()
+            answering.join()
+    assert not passes()
     environment = SERVICES[name]["environment"]
     listeners = environment.get("KAFKA_LISTENERS", "").split(",")
     asked = environment.get("ALSOBOUGHT_WEB_PORT") or SERVICES[name].get("command", [None])[-1]
@@ -171,11 +201,12 @@ def test_every_variable_is_a_setting(name: str) -> None:
 
 
 def test_images_are_pinned() -> None:
-    images = [SERVICES["kafka"]["image"], *(image.split()[0] for image in instructions("FROM"))]
+    others = [SERVICES[name]["image"] for name in sorted(WATCHING)]
+    images = [SERVICES["kafka"]["image"], *others, *(image.split()[0] for image in instructions("FROM"))]
     assert images[0] == f"apache/kafka:{jars.KAFKA_VERSION}"
     for image in images:
         tag = image.partition(":")[2]
-        assert re.match(r"\d+\.\d+", tag), f"{image} has no fixed version"
+        assert re.match(r"v?\d+\.\d+", tag), f"{image} has no fixed version"
     project = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert project is not None
     assert {service["image"] for service in OURS.values()} == {f"alsobought:{project[1]}"}
@@ -194,7 +225,10 @@ def test_workers_keep_their_state_apart_and_get_their_own_name() -> None:
             assert environment[f"ALSOBOUGHT_{shared}"].startswith("/shared/"), "where all of them reach it"
     assert OURS["recommender"]["command"] == ["recommender"]
     mounted = {
-        volume.partition(":")[0] for service in SERVICES.values() for volume in service.get("volumes", ())
+        volume.partition(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", ())
+        if not volume.startswith("./")
     }
     assert mounted == set(COMPOSE["volumes"])
 
@@ -343,3 +377,34 @@ for words in {[service["command"][:2] for service in OURS.values()]!r}:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_watches_is_given_files_that_exist_and_asks_every_process() -> None:
+    assert {"prometheus", "grafana"} == WATCHING
+    files = [
+        volume.partition(":")[0]
+        for name in WATCHING
+        for volume in SERVICES[name]["volumes"]
+        if volume.startswith("./")
+    ]
+    assert len(files) == 4
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    (job,) = YAML(typ="safe").load((ROOT / "ops" / "prometheus.yml").read_text())["scrape_configs"]
+    (static,) = job["static_configs"]
+    # it shows the token that may only read, in a file of the image's user
+    token = job["authorization"]["credentials_file"]
+    makes = OURS["token-of-page"]["command"]
+    assert makes[makes.index("--to") + 1] == token
+    assert makes[makes.index("--right") + 1] == "read"
+    prometheus = SERVICES["prometheus"]
+    assert "tokens:/tokens:ro" in prometheus["volumes"]
+    assert f"--uid {prometheus['user']} " in (ROOT / "Dockerfile").read_text()
+    assert "prometheus:/prometheus" in OURS["token-of-page"]["volumes"]  # which makes it the user's
+    running = {name for name, service in OURS.items() if service["restart"] == "unless-stopped"}
+    assert {target.partition(":")[0] for target in static["targets"]} == running
+    for target in static["targets"]:
+        name, _, port = target.partition(":")
+        command = SERVICES[name]["command"]
+        assert port == str(SERVICES[name]["environment"].get("ALSOBOUGHT_WEB_PORT") or command[-1])
+    for name in WATCHING:
+        assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"]), "of this machine alone"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from alsobought.commands.stack import say, wants_token
-from alsobought.options import DataDir, Kafka, bootstrap_of, settings_of
+from alsobought.options import DataDir, Kafka, bootstrap_of, set_up_logs, settings_of
 from alsobought.signals import run_until_signalled, until_signalled
 from serving.server import NICE, Server
 from streams.broker.topics_admin import require_topics
@@ -33,6 +33,7 @@ def serve(
     keep_compact()
     step_back(NICE)
     settings = settings_of(kafka, data_dir)
+    set_up_logs(settings, "server")
     doors = Doors.of(settings)
     doors.require_token(host, "--host")
     bootstrap = bootstrap_of(settings)

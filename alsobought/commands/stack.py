@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 
 from alsobought.local.stack import Stack
 from alsobought.local.worker_process import worker_command
-from alsobought.options import CommandError, DataDir, Json, Kafka, bootstrap_of, settings_of
+from alsobought.options import CommandError, DataDir, Json, Kafka, bootstrap_of, set_up_logs, settings_of
 from alsobought.place import Place
 from alsobought.signals import until_signalled
 from alsobought.tables import print_table
@@ -22,7 +23,11 @@ from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import create_topics, list_topics, require_topics
 from streams.doors.policy import Doors
 from streams.kinds import topics_of
+from streams.process.logs import is_json
 from streams.settings import Settings
+from streams.settings_sources import for_child
+
+log = logging.getLogger("alsobought")
 
 USUAL_PORT, USUAL_WEB_PORT = 9092, 8080
 Port = Annotated[
@@ -42,8 +47,11 @@ WebPort = Annotated[
 
 
 def say(text: str) -> None:
-    """Write a message to the user on standard error."""
-    typer.echo(text, err=True)
+    """Write a message to the user on standard error, as this process writes its logs."""
+    if is_json():
+        log.info(text)
+    else:
+        typer.echo(text, err=True)
 
 
 def wants_token(address: str) -> str:
@@ -65,6 +73,7 @@ def up(
     directory for the next time. A process that dies is restarted.
     """
     settings = settings_of(None, data_dir)
+    set_up_logs(settings, "up")
     port = wanted_port(port, USUAL_PORT)
     with until_signalled(), _stack(settings, port, workers, recommenders) as stack:
         page = stack.serve_page(wanted_port(web_port, USUAL_WEB_PORT))
@@ -86,6 +95,7 @@ def broker_run(data_dir: DataDir = None, port: Port = None) -> None:
     Prints its address when it is ready. Ctrl-C or SIGTERM stops it.
     """
     settings = settings_of(None, data_dir)
+    set_up_logs(settings, "broker")
     place = Place(settings.data_dir)
     kafka = EmbeddedKafka(
         settings.data_dir,
@@ -130,10 +140,15 @@ def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
     Doors.of(settings).require_token(settings.web_host, "ALSOBOUGHT_WEB_HOST")
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))
-    os.environ["ALSOBOUGHT_KAFKA"] = bootstrap
-    os.environ["ALSOBOUGHT_DATA_DIR"] = str(settings.data_dir.absolute())
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"cannot make the data directory {settings.data_dir}: {error.strerror}. Repair its permissions,"
+            " or set ALSOBOUGHT_DATA_DIR to another directory."
+        ) from error
     command = worker_command(settings, role)
-    os.execv(command[0], command)
+    os.execve(command[0], command, for_child(settings.model_copy(update={"kafka": bootstrap}), os.environ))
 
 
 def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:

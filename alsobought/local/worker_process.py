@@ -15,6 +15,7 @@ import psutil
 
 from streams.broker import guard
 from streams.settings import Settings
+from streams.settings_sources import for_child
 
 SAVE_S = 60.0
 """How long a worker may take to save its state before it is killed; the next start then replays more."""
@@ -30,6 +31,8 @@ APPS = {"worker": "streams.app", "recommender": "streams.recommending.app"}
 def worker_command(settings: Settings, role: str = "worker") -> list[str]:
     """Return the command that runs a worker, or a recommender, in a process of its own."""
     faust = [sys.executable, "-P", "-m", "faust", "-A", APPS[role]]
+    if settings.log_format == "json":
+        faust.append("--quiet")  # without the table that Faust prints first
     return [*faust, "worker", "--without-web", "--loglevel", settings.log_level.removesuffix("ing")]
 
 
@@ -43,8 +46,7 @@ class WorkerProcess:
         self._data_dir = data_dir
         self._command = worker_command(settings, role)
         self._environment = {
-            **os.environ,
-            "ALSOBOUGHT_KAFKA": settings.kafka or "",
+            **for_child(settings, os.environ),
             "ALSOBOUGHT_DATA_DIR": str(data_dir),
             "ALSOBOUGHT_INSTANCE": self.name,
             "PYTHONUNBUFFERED": "1",

@@ -81,6 +81,7 @@ class CustomerMemory:
         self.newest_ms = -1  # time of the newest event that added an item; kept if the machine publishes late
         self.backing: HistoryBacking | None = None
         self.whole = True  # all customers are in memory
+        self.evicted = 0  # how often a customer was dropped from memory
         self.item_partitions = np.zeros(1024, np.uint16)
         self.item_hashes = np.zeros(1024, np.uint64)
         self.placed = 0  # items whose partition and hash are known
@@ -158,6 +159,7 @@ class CustomerMemory:
         assert not self.changed[slots].any()
         hs.forget(self.histories, slots)
         self.whole = False
+        self.evicted += len(slots)
         for slot in slots.tolist():
             self._vacate(slot)
 

@@ -116,6 +116,7 @@ class ItemMachine:
         self.availability_stored = True
         self.row_count = 0
         self.absent = 0  # rows that are not in memory
+        self.evicted = 0  # how often a row was dropped from memory
         self.backing: RowBacking | None = None
         self._hand = 0
         self.cells = Cells.of(self.settings.window)
@@ -467,10 +468,14 @@ class ItemMachine:
         marks[missing] &= np.uint8(0xFF ^ ABSENT)
         self.absent -= len(missing)
 
+    def footprint_bytes(self) -> int:
+        """Return the memory that rows take, gaps between them included."""
+        return row_memory.footprint_bytes(self.tables.rows)
+
     def over_budget(self) -> bool:
         """Return whether rows take more than the budget allows."""
         budget = self.budget_bytes
-        return budget is not None and row_memory.footprint_bytes(self.tables.rows) > records_bytes(budget)
+        return budget is not None and self.footprint_bytes() > records_bytes(budget)
 
     def shrink(self) -> None:
         """If rows exceed the budget, store and drop those not used lately."""
@@ -486,4 +491,5 @@ class ItemMachine:
             marks[spared] &= np.uint8(0xFF ^ USED)
             marks[dropped] = (marks[dropped] & np.uint8(0xFF ^ USED)) | ABSENT
             self.absent += len(dropped)
+            self.evicted += len(dropped)
         row_memory.close_gaps(rows)

@@ -237,6 +237,18 @@ class RocksStore:
             for first, end in ranges:
                 self._db.compact_range(first, end)
 
+    def sizes(self) -> dict[str, int]:
+        """Return bytes: of the files on the disk; of the write buffers of this store; of the cache of all
+        stores of the process together.
+        """
+        with self._asked("measure"):
+            on_disk = sum(map(self._number, ("total-sst-files-size", "total-blob-file-size")))
+            buffers = self._number("cur-size-all-mem-tables")
+            return {"disk": on_disk, "buffers": buffers, "cache": self._number("block-cache-usage")}
+
+    def _number(self, name: str) -> int:
+        return int(self._db.property_int_value(f"rocksdb.{name}") or 0)
+
     def checkpoint(self, to: Path) -> None:
         """Make a copy as of now in a folder that does not exist yet, of
         hard links where files never change.

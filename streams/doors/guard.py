@@ -40,8 +40,8 @@ class Guard:
     names
         The names by which the server is asked.
     rates
-        How much of each client is answered where tokens are set. A client is the name of a token, or else an address; in IPv6 the
-        network that a customer of a provider has, which is of 64 bits.
+        How much of each client is answered where tokens are set. A client is the name of a token, or else an
+        address; in IPv6 the network that a customer of a provider has, which is of 64 bits.
     """
 
     def __init__(self, tokens: Tokens, names: OwnNames, rates: Rates) -> None:

@@ -86,5 +86,6 @@ QUERIES = (
     Door("GET", "/customers/{id}", Right.READ, 1, "a customer's history"),
     Door("POST", "/recommendations", Right.READ, 1, "what customers should see now"),
     Door("POST", "/checkpoints", Right.ADMIN, 50, "takes a checkpoint of every task"),
+    Door("GET", "/metrics", Right.READ, 50, "metrics for Prometheus"),
 )
-"""Of the query port: all but the fourth of workers, that one of recommenders."""
+"""Of the query port: `/recommendations` of recommenders, `/metrics` of both, and all others of workers."""

@@ -129,6 +129,11 @@ class Follower:
         self._reader.seek(self._next)
         self._heard = time.monotonic()
 
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic has."""
+        return len(self._reader.assigned)
+
     def poll(self, timeout_ms: int = POLL_MS) -> list[TopicRecord]:
         """Return what has come, waiting up to `timeout_ms` for a first record."""
         if time.monotonic() - self._heard > QUIET_S:

@@ -20,12 +20,13 @@ from streams.process.priority import step_back
 from streams.recommending.queries import RecommenderQueries
 from streams.recommending.tasks import RecommenderTasks
 from streams.settings import Settings
+from streams.settings_sources import load
 
 NICER = 10  # where cores are few the workers go first
 
 step_back(NICER)
-settings = Settings()
-app = new_app(settings, settings.recommender_group, RecommenderTasks)
+settings = load(Settings)
+app = new_app(settings, "recommender", settings.recommender_group, RecommenderTasks)
 tasks = app.tasks
 serve(app, RecommenderQueries(tasks, settings.web_host, settings.web_port, settings.advertise_host))
 

@@ -17,6 +17,8 @@ from streams.recommending.tasks import RecommenderTasks
 class RecommenderQueries(Service):
     """Serves questions about the customers of the open tasks."""
 
+    role = "recommender"
+
     def routes(self) -> list[web.RouteDef]:
         """Return the routes that are served."""
         return [web.post("/recommendations", self._recommendations)]

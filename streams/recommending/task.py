@@ -117,6 +117,14 @@ class RecommenderTask(Task):
         """Keep to this part of the memory for customers."""
         self.machine.budget_bytes = self.memory_bytes(part)
 
+    def memory_parts(self) -> dict[str, int]:
+        """Return the bytes that histories take."""
+        return {"histories": self.machine.footprint_bytes()}
+
+    def evicted(self) -> int:
+        """Return how often a customer was dropped from memory."""
+        return self.machine.evicted
+
     def holds(self) -> int:
         """Return the number of customers, in memory or not, and items."""
         return self.machine.customer_count + len(self.machine.items)

@@ -58,6 +58,13 @@ class RecommenderTasks(Tasks):
             boards, BoardFollower(settings.kafka or "127.0.0.1:9092", boards), self.all
         )
 
+    def waits_for(self) -> list[str]:
+        """Return what is missing until this process recommends to all customers of its partitions."""
+        missing = super().waits_for()
+        if not missing and not self._shared_state.follower.caught_up.is_set():
+            missing.append("what is published is not read yet")
+        return missing
+
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
         """Return a task for each partition of every kind's events."""
         return {kind.events.name: partial(self._make, kind) for kind in self.kinds}

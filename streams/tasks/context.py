@@ -14,6 +14,7 @@ from streams.kafka.outbox import Outbox
 from streams.kafka.topic_reader import TopicReader
 from streams.settings import Settings
 from streams.stores.opening import Stores
+from streams.tasks.measured import Measured
 from streams.tasks.others import Others
 
 log = logging.getLogger("alsobought")
@@ -41,6 +42,7 @@ class Context:
     reader: TopicReader
     owns: Callable[[TP], bool]
     others: Others = field(default_factory=Others)
+    measured: Measured = field(default_factory=Measured)
     warned: set[str] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

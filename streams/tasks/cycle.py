@@ -102,6 +102,10 @@ class Cycle:
         """Run a cycle soon, though nothing was fetched."""
         self._wake.set()
 
+    def fetched_bytes(self) -> int:
+        """Return the size of what was fetched and is not applied yet."""
+        return sum(chunk.size_bytes for chunk in (*self._inbox, *self._kept))
+
     def drop(self) -> None:
         """Forget what was fetched and not applied: partitions are read again from where their state is."""
         self._inbox, self._kept = [], []
@@ -153,6 +157,8 @@ class Cycle:
             raise
         await self._count(context, deltas, counting)
         self._look_at_outstanding(context)
+        if chunks:
+            context.measured.cycles.note(time.monotonic() - begin)
         await self._storing.save(context.settings.replay_ms / 1000, begin)
         await self._storing.shrink()
 

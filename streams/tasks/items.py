@@ -68,6 +68,14 @@ class ItemTask(Task):
         """Keep to this part of the memory for items."""
         self.machine.budget_bytes = self.memory_bytes(part)
 
+    def memory_parts(self) -> dict[str, int]:
+        """Return the bytes that rows take."""
+        return {"rows": self.machine.footprint_bytes()}
+
+    def evicted(self) -> int:
+        """Return how often a row was dropped from memory."""
+        return self.machine.evicted
+
     def holds(self) -> int:
         """Return the number of rows, in memory or not, and items."""
         return self.machine.row_count + len(self.machine.items)

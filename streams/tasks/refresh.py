@@ -87,6 +87,7 @@ class Refresher:
         self._sweep = Sweep(0.8 * context.settings.sweep_ms / 1000)
         self._written: Written | None = None
         self.latency, self.staleness = Latency(), Longest()
+        self._listed = context.measured.listed[task.kind.name]
         self.listed = 0
         self._lists_settled = -1  # position up to which lists are settled, but perhaps not popularity
         self._settled = asyncio.Event()
@@ -277,6 +278,7 @@ class Refresher:
                 self.staleness.note((now - counts.since) * 1000)
             for published_ms, events in counts.events:
                 self.latency.note(now_ms - published_ms, events)
+                self._listed.note((now_ms - published_ms) / 1000, events)
             if settled >= 0:
                 self._lists_settled = max(self._lists_settled, settled)
                 self._settled.set()

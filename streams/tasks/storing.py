@@ -64,7 +64,12 @@ class Storing:
                 continue
             self._saved_at[tp] = now, task.position
             share = self._pace_of(tp, replay_s).share(self._computing.counted_s)
+            before = time.monotonic()
             await self._computing.in_thread(task.saver.step, share)
+            task.context.measured.slices.note(time.monotonic() - before)
+            if not task.saver.sweeping:  # that was the last slice
+                task.counters.saves += 1
+                task.saved_ms = time.time_ns() // 1_000_000
             if time.monotonic() - begin > limit_s:
                 return
 

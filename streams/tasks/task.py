@@ -21,6 +21,7 @@ from state.storage.saving import Saver
 from state.storage.store import RocksStore
 from streams.kafka.outbox import Record, Unacknowledged
 from streams.messages.decoding import Refused
+from streams.messages.reasons import class_of
 from streams.messages.schema import DeadLetter, Progress, encode
 from streams.process.threads import in_thread
 from streams.stores.checkpoints.taking import take_now_and_then
@@ -49,6 +50,9 @@ class Counters:
     lists: int = 0
     dead_letters: int = 0
     misplaced: int = 0
+    saves: int = 0
+    checkpoints: int = 0
+    failed_checkpoints: int = 0
 
 
 @dataclass
@@ -75,6 +79,9 @@ class Task(abc.ABC):
         It is held while a checkpoint is taken.
     caught_up : int
         The offset at which the task last came to the end of its log after there had been more than it got.
+    saved_ms, checkpoint_ms : int or None
+        When its whole state was last stored, or read from the store, and when the newest checkpoint of it was
+        made, ms since 1970; None while that is not known.
     """
 
     memory_share = 0.0
@@ -89,6 +96,8 @@ class Task(abc.ABC):
         self.checkpointing = asyncio.Lock()
         self.caught_up = -1
         self._more = False  # whether the log had more than the last chunk
+        self.saved_ms: int | None = None
+        self.checkpoint_ms: int | None = None
         self._whole = True  # no chunk is applied in part
         self._loops: list[asyncio.Task[None]] = []
         self._closing = False
@@ -130,6 +139,14 @@ class Task(abc.ABC):
 
     def limit_memory(self, part: float) -> None:  # noqa: B027
         """Keep to this part (0 to 1) of its class's memory."""
+
+    def memory_parts(self) -> dict[str, int]:
+        """Return the bytes that its machine takes by part, of those parts that grow with the log."""
+        return {}
+
+    def evicted(self) -> int:
+        """Return how often something was dropped from memory to keep to the budget."""
+        return 0
 
     def holds(self) -> int:
         """Return how much it has to keep, compared with other tasks of the class."""
@@ -219,7 +236,8 @@ class Task(abc.ABC):
         return []
 
     def start(self) -> None:
-        """Begin to work."""
+        """Begin to work; everything is stored now, as it was just read."""
+        self.saved_ms = time.time_ns() // 1_000_000
         self._loops = [asyncio.create_task(loop) for loop in self.loops()]
 
     def loops(self) -> list[Any]:
@@ -229,6 +247,7 @@ class Task(abc.ABC):
     def _dead_letters(self, refused: Sequence[Refused]) -> list[Record]:
         """Return the dead letters, spread over their partitions as the refused records are."""
         self.counters.dead_letters += len(refused)
+        self.context.measured.refused.update((self.tp.topic, class_of(one.reason)) for one in refused)
         return [
             Record(DEAD_LETTERS.name, self.tp.partition, one.record.key, encode(self._letter(one)))
             for one in refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import signal
 import subprocess
 import sys
@@ -28,11 +28,14 @@ def test_drain_waits_for_both_roles_and_says_which_is_missing(kafka: EmbeddedKaf
     wires = Wires(kafka.bootstrap)
     running: list[subprocess.Popen[bytes]] = []
 
+    (tmp_path / "my.toml").write_text(
+        'progress_ms = 200\nsession_ms = 6000\ndata_dir = "data"\nlog_format = "json"\n'
+    )
+
     def start(role: str) -> None:
-        command = [*COMMAND, role, "--kafka", kafka.bootstrap, "--data-dir", str(tmp_path)]
+        command = [*COMMAND, "--settings", "my.toml", role, "--kafka", kafka.bootstrap]
         with (tmp_path / f"{role}.log").open("wb") as log:
-            environment = {**os.environ, "ALSOBOUGHT_PROGRESS_MS": "200", "ALSOBOUGHT_SESSION_MS": "6000"}
-            running.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+            running.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path))
 
     try:
         wires.publish(PURCHASES.name, keyed(purchases(3, 20, 30, 200)))
@@ -49,12 +52,15 @@ def test_drain_waits_for_both_roles_and_says_which_is_missing(kafka: EmbeddedKaf
             assert not drained.done()
             start("recommender")
             assert drained.result().records[PURCHASES.name] == 200
-        assert (tmp_path / "state" / "purchases-0").is_dir()
-        assert (tmp_path / "recommender" / "purchases-0").is_dir()
-        assert not (tmp_path / "recommender" / "pair-deltas-0").exists()
+        assert (tmp_path / "data" / "state" / "purchases-0").is_dir()
+        assert (tmp_path / "data" / "recommender" / "purchases-0").is_dir()
+        assert not (tmp_path / "data" / "recommender" / "pair-deltas-0").exists()
     finally:
         wires.close()
         for process in running:
             process.send_signal(signal.SIGTERM)
         codes = [process.wait(60) for process in running]
     assert codes == [0, 0]
+    for role in ("worker", "recommender"):
+        lines = (tmp_path / f"{role}.log").read_text().splitlines()
+        assert {json.loads(line)["role"] for line in lines} == {role}

@@ -23,6 +23,7 @@ from streams.messages.schema import decode_related
 
 COMMAND = [sys.executable, "-P", "-m", "alsobought.cli"]
 EVENTS = 5_000
+LONGEST = 60
 BANANAS = "1082185"
 
 pytestmark = pytest.mark.timeout(600)
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.timeout(600)
 
 def environment(data_dir: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "ALSOBOUGHT_KAFKA"}
-    return kept | {"ALSOBOUGHT_DATA_DIR": str(data_dir), "ALSOBOUGHT_PARTITIONS": "2"}
+    return kept | {"ALSOBOUGHT_DATA_DIR": str(data_dir)}
 
 
 class Up:
@@ -43,6 +44,7 @@ class Up:
             self.process = subprocess.Popen(
                 [*COMMAND, "up", "--port", "0", "--web-port", "0"],
                 env=environment(data_dir),
+                cwd=data_dir.parent,  # where the file of settings is
                 stdout=subprocess.PIPE,
                 stderr=reported,
                 text=True,
@@ -64,6 +66,7 @@ class Up:
         done = subprocess.run(
             [*COMMAND, *map(str, words)],
             env=environment(self.place.data_dir),
+            cwd=self.place.data_dir.parent,
             capture_output=True,
             text=True,
             timeout=120,
@@ -95,9 +98,11 @@ def until(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> No
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[], Up]]:
     started: list[Up] = []
+    (tmp_path / "alsobought.toml").write_text(f"partitions = 2\nlist_length = {LONGEST}\n")
+    (tmp_path / "data").mkdir()
 
     def begin() -> Up:
-        started.append(Up(tmp_path))
+        started.append(Up(tmp_path / "data"))
         return started[-1]
 
     yield begin
@@ -162,6 +167,7 @@ def test_a_stack_counts_survives_and_leaves_nothing_running(start: Callable[[], 
 def check_lists(up: Up, before: dict[str, Any]) -> None:
     lists = [decode_related(line.encode()) for line in up.run("export", "related-items").splitlines()]
     assert len({message.item_id for message in lists}) == len(lists) > 1_000
+    assert max(len(message.related) for message in lists) == LONGEST, "workers have the settings of the file"
     (bananas,) = (message for message in lists if message.item_id == BANANAS)
     assert bananas.buyers == before["buyers"]
     assert {e.item_id: e.together for e in bananas.related}.items() >= dict(counts(before)).items()

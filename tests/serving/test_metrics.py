@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from serving.metrics import ModelCollector
+from streams.http_metrics import HttpMetrics
 from tests.serving import shop
 from tests.serving.conftest import Shop, get
 from tests.serving.test_read_model import model_of
@@ -42,9 +44,8 @@ def test_prometheus_reads_the_metrics(shop: Shop) -> None:
 
 
 def test_labels_are_escaped() -> None:
-    from serving.metrics import exposition
-
     odd = 'a "b"\n\\'
-    body = exposition(model_of(shop.tallied(0, "d", "shown", 10, 5, odd))).decode()
+    model = model_of(shop.tallied(0, "d", "shown", 10, 5, odd))
+    body = HttpMetrics("server", ModelCollector(model)).exposition().decode()
     samples = [s for f in text_string_to_metric_families(body) for s in f.samples]
     assert [s.value for s in samples if s.labels.get("variant") == odd] == [10, 5]

@@ -11,9 +11,10 @@ import pytest
 from serving import answers, statistics
 from serving.errors import ApiError
 from serving.kept_answers import KeptAnswers
-from serving.metrics import exposition
+from serving.metrics import ModelCollector
 from serving.read_model import KindModel, ReadModel
 from serving.searching import Search
+from streams.http_metrics import HttpMetrics
 from streams.kinds import BOUGHT, LISTED, WATCHED
 from streams.messages.schema import CatalogueItem, encode
 from streams.recommending.messages import Recommended
@@ -169,7 +170,7 @@ def test_nothing_is_published_yet() -> None:
     assert statistics.learner(bought) == {"kind": "bought", "rankers": {}, "curve": []}
     assert search(model, bought, "", 5)["items"] == []
     assert answers.status(model)["tasks"] == []
-    assert b"alsobought_ready 0.0" in exposition(model)
+    assert b"alsobought_ready 0.0" in HttpMetrics("server", ModelCollector(model)).exposition()
 
 
 @pytest.mark.parametrize("value", [None, {"available": False}])

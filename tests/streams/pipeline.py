@@ -56,7 +56,8 @@ class Worker:
             "ALSOBOUGHT_DATA_DIR": str(data_dir),
             **{f"ALSOBOUGHT_{name.upper()}": value for name, value in {**SETTINGS, **settings}.items()},
         }
-        command = ["-A", self.app, "worker", "--without-web", "-l", "info"]
+        quiet = ["--quiet"] if settings.get("log_format") == "json" else []  # as `alsobought worker` does
+        command = [*quiet, "-A", self.app, "worker", "--without-web", "-l", "info"]
         self.process = Forked(command, environment, self.log)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
@@ -177,7 +178,7 @@ class Wires:
             self._heard = time.monotonic()
         elif time.monotonic() - self._heard > DEAF_S:
             self.progress = self._reader()
-        found = [(decode_progress(r.value), r.timestamp) for records in polled for r in records]
+        found = [(decode_progress(r.value), r.timestamp) for records in polled for r in records if r.value]
         self.tasks.update({task.task: task for task, _ in found})
         return found
 

@@ -167,6 +167,14 @@ class Checkpoints:
         except OSError as error:
             raise CheckpointError(f"cannot read {self.url}: {error}") from error
 
+    def newest(self, task: str) -> Checkpoint | None:
+        """Return the newest checkpoint of a task; None without one. Raises as `known` does."""
+        try:
+            names = self._manifests(task)
+            return self._read(task, names[0]) if names else None
+        except OSError as error:
+            raise CheckpointError(f"cannot read {self.url}: {error}") from error
+
     def verify(self, checkpoint: Checkpoint, on_file: OnFile = lambda _file: None) -> str:
         """Return what is wrong with a checkpoint: the first missing or damaged file; empty if nothing is."""
         if checkpoint.problem:

@@ -127,6 +127,9 @@ def test_a_tenth_of_the_memory_gives_the_same(tmp_path: Path, *, on_disk: bool) 
     customers, items = savers[0].machine, savers[1].machine
     assert items.absent > items.row_count / 2
     assert len(customers.customers) < len(plain.customers) / 2
+    assert items.evicted >= items.absent
+    assert customers.evicted >= len(plain.customers) - len(customers.customers)
+    assert plain.evicted == expected.evicted == 0
     oracle = Oracle(8).feed(events)
     check_histories([customers], lambda _: 0, oracle)
     check_counts([items], lambda _: 0, oracle)

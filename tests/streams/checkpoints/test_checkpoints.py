@@ -97,6 +97,8 @@ def test_the_last_few_are_kept_and_nothing_else(url: str, store: RocksStore, tmp
         _fill(store, 0, 200 + n)
         checkpoints.save(TASK, store, n, LOG)
     assert [c.position for c in checkpoints.known(TASK)] == [5, 4]
+    assert checkpoints.newest(TASK) == checkpoints.known(TASK)[0]
+    assert checkpoints.newest("items-7") is None
     assert all(checkpoints.verify(c) == "" for c in checkpoints.known(TASK))
     checkpoints.save(TASK, store, 6, LOG)
     fs, root = fsspec.url_to_fs(url)

@@ -14,6 +14,7 @@ from state.customers.machine import CustomerMachine
 from streams.kinds import BOUGHT, BUILT_IN, EventKind
 from streams.messages.checks import LOG_APPEND_TIME, MAX_VALUE_BYTES, EventTypes
 from streams.messages.decoding import Decoded, decode_events, decode_items, time_ms
+from streams.messages.reasons import OTHER, class_of
 
 NOW = 1_750_000_000_000
 DAY = 86_400_000
@@ -119,6 +120,7 @@ def test_bad_purchases_are_refused_and_the_others_go_on(what: str) -> None:
     decoded = _decode([before, bad, after], 10, machine)
     assert [refused.record for refused in decoded.refused] == [bad]
     assert reason in decoded.refused[0].reason
+    assert class_of(decoded.refused[0].reason) != OTHER
     assert decoded.batch.offsets.tolist() == [7, 9]
     assert decoded.records == [before, after]
     assert list(machine.items) == ["tea", "milk"]
@@ -228,5 +230,6 @@ def test_bad_catalogue_entries_are_refused_and_the_others_go_on(bad: Raw, reason
     )
     assert [refused.record for refused in decoded.refused] == [bad]
     assert reason in decoded.refused[0].reason
+    assert class_of(decoded.refused[0].reason) != OTHER
     assert decoded.ids == ["tea", "milk", "tea"]
     assert decoded.available.tolist() == [0, 0, 1]

@@ -11,7 +11,9 @@ import pytest
 from faust.types import TP
 
 from streams.tasks import storing
+from streams.tasks.measured import Measured
 from streams.tasks.storing import Storing
+from streams.tasks.task import Counters
 
 REPLAY_S = 4.0
 NOW = 1_000.0
@@ -43,7 +45,14 @@ class _Computing:
 class _Setup:
     def __init__(self, tasks: int = 1) -> None:
         self.computing = _Computing()
-        self.tasks = [SimpleNamespace(position=0, may_be_stored=True, saver=_Saver()) for _ in range(tasks)]
+        context = SimpleNamespace(measured=Measured())
+        self.tasks = [
+            SimpleNamespace(
+                position=0, may_be_stored=True, saver=_Saver(), context=context, counters=Counters(),
+                saved_ms=None,
+            )
+            for _ in range(tasks)
+        ]  # fmt: skip
         of = {TP("purchases", i): task for i, task in enumerate(self.tasks)}
         self.storing = Storing(of, self.computing)  # type: ignore[arg-type]
 
