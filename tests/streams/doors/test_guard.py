@@ -36,6 +36,9 @@ class _Tasks:
         self.settings = settings
         self.listed: Any = ()
 
+    def waits_for(self) -> list[str]:
+        return ["a task"]
+
     async def checkpoint_now(self) -> list[Any]:
         raise RuntimeError("a secret")
 
@@ -77,6 +80,9 @@ def asking(
 
 def test_each_endpoint_wants_its_right() -> None:
     async def questions(ask: Ask) -> None:
+        for path in ("/healthz", "/readyz"):  # an orchestrator has no token
+            assert (await ask("GET", path))[0] == (200 if path == "/healthz" else 503)
+        assert (await ask("GET", "/metrics"))[0] == 401
         for method, path in PATHS:
             right = "admin" if path == "/checkpoints" else "read"
             status, text, headers = await ask(method, path)
@@ -274,7 +280,7 @@ def test_every_route_of_a_process_is_in_the_table_and_the_table_has_no_other() -
     tasks = _Tasks(Settings.model_validate({}))
     some: list[Service] = [cls(tasks, "", 0, None) for cls in (Queries, RecommenderQueries)]  # type: ignore[arg-type]
     routes = {(route.method, route.path.replace(":[^/]+", "")) for one in some for route in one.routes()}
-    assert routes == {(door.method, door.path) for door in QUERIES}
+    assert routes | {("GET", "/metrics")} == {(door.method, door.path) for door in QUERIES}
 
 
 def test_a_route_without_a_right_is_refused_but_for_health() -> None:
