@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from alsobought.place import Place
+from streams.connections.bootstrap import Bootstrap
 from streams.kinds import BOUGHT, EventKind, Kind, kinds_of, listed_of
 from streams.settings import Settings
 
@@ -61,25 +62,33 @@ def settings_of(
         raise CommandError(_settings_trouble(error)) from error
 
 
-def bootstrap_of(settings: Settings) -> str:
-    """Return Kafka's address: the one that is set, else that of the local stack in the data directory.
+def bootstrap_of(settings: Settings) -> Bootstrap:
+    """Return the Kafka that is set, with its security, else that of the local stack in the data directory.
 
     Raises
     ------
     CommandError
         None is set and no local stack runs.
+    SecurityError
+        The settings of its security cannot be used.
     """
-    if settings.kafka:
-        return settings.kafka
-    if bootstrap := Place(settings.data_dir).bootstrap():
-        return bootstrap
+    if (known := known_kafka(settings)) is not None:
+        return known
     raise CommandError(
         f"no local stack is running in {settings.data_dir}: start one with `alsobought up`, or give --kafka."
     )
 
 
-def find_kafka(kafka: str | None, data_dir: Path | None) -> str:
-    """Return Kafka's address for a command's options; raises as `bootstrap_of` does."""
+def known_kafka(settings: Settings) -> Bootstrap | None:
+    """Return the same as `bootstrap_of`, but None where that raises CommandError."""
+    if settings.kafka:
+        return Bootstrap.of(settings)
+    address = Place(settings.data_dir).bootstrap()
+    return None if address is None else Bootstrap(address)
+
+
+def find_kafka(kafka: str | None, data_dir: Path | None) -> Bootstrap:
+    """Return the Kafka for a command's options; raises as `bootstrap_of` does."""
     return bootstrap_of(settings_of(kafka, data_dir))
 
 
@@ -94,14 +103,14 @@ def kind_named(name: str, settings: Settings) -> EventKind:
     return kinds[name]
 
 
-def find_kind(kafka: str | None, data_dir: Path | None, name: str) -> tuple[str, EventKind]:
-    """Return Kafka's address and the kind of events for a command's options; raises CommandError."""
+def find_kind(kafka: str | None, data_dir: Path | None, name: str) -> tuple[Bootstrap, EventKind]:
+    """Return the Kafka and the kind of events for a command's options; raises CommandError."""
     settings = settings_of(kafka, data_dir)
     return bootstrap_of(settings), kind_named(name, settings)
 
 
-def find_listed(kafka: str | None, data_dir: Path | None, name: str) -> tuple[str, Kind]:
-    """Return Kafka's address and the kind of lists for a command's options; raises CommandError."""
+def find_listed(kafka: str | None, data_dir: Path | None, name: str) -> tuple[Bootstrap, Kind]:
+    """Return the Kafka and the kind of lists for a command's options; raises CommandError."""
     settings = settings_of(kafka, data_dir)
     kinds = {kind.name: kind for kind in listed_of(settings)}
     if name not in kinds:
@@ -113,8 +122,13 @@ def find_listed(kafka: str | None, data_dir: Path | None, name: str) -> tuple[st
 
 
 def _settings_trouble(error: ValidationError) -> str:
-    troubles = [
-        f"ALSOBOUGHT_{'_'.join(map(str, one['loc'])).upper()}={one['input']}: {one['msg']}"
-        for one in error.errors()
-    ]
+    troubles = [f"{_shown(one['loc'], one['input'])}: {one['msg']}" for one in error.errors()]
     return f"settings cannot be used: {'; '.join(troubles)}. Correct or unset them."
+
+
+def _shown(place: tuple[int | str, ...], value: object) -> str:
+    """Return a variable with its value, but not the value of one that may hold a secret."""
+    name = "_".join(map(str, place))
+    variable = f"ALSOBOUGHT_{name.upper()}"
+    field = Settings.model_fields.get(name)
+    return variable if field is None or SecretStr in get_args(field.annotation) else f"{variable}={value}"

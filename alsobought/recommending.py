@@ -13,6 +13,7 @@ from typing import Any
 
 from alsobought.clients import newest_progress
 from alsobought.options import CommandError
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import partitions_of
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED
@@ -34,7 +35,7 @@ class Recommenders:
         No recommender holds a customer's partition, or it does not answer.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap = bootstrap
         self._partitions = partitions_of(bootstrap, PURCHASES)
         self._addresses = self._now()

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from streams.connections.bootstrap import Bootstrap
+
 PURCHASES, LISTS, RECOMMENDATIONS = "purchases", "related-items", "recommendations"
 PAUSE_S = 1.0
 PATIENCE_S = 10.0
@@ -70,10 +72,12 @@ class Heard:
 class Client:
     """Sends the purchases of probes, and listens to lists and recommendations."""
 
-    def __init__(self, bootstrap: str, time_ms: int) -> None:
+    def __init__(self, bootstrap: Bootstrap, time_ms: int) -> None:
         self._time_ms = time_ms
-        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=FETCH_WAIT_MS)
+        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap.servers, acks="all")
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap.servers, fetch_max_wait_ms=FETCH_WAIT_MS
+        )
         self._waiting: dict[bytes, list[tuple[bytes, Probe]]] = defaultdict(list)
         self._new: dict[bytes, Probe] = {}  # by customer, and by item of its own
 
@@ -139,7 +143,7 @@ def _place(value: bytes, item: str) -> int:
 
 
 async def ask(
-    bootstrap: str, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
+    bootstrap: Bootstrap, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
 ) -> Heard:
     """Send so many probes, evenly at a rate, about known items at random."""
     chance = random.Random(name)
@@ -168,11 +172,11 @@ async def ask(
 
 
 def apart(
-    bootstrap: str, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
+    bootstrap: Bootstrap, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
 ) -> Heard:
     """Do the same in another process, whose clock nothing here disturbs."""
     command = [
-        sys.executable, "-m", "bench.probes", "--kafka", bootstrap, "--per-s", str(per_s),
+        sys.executable, "-m", "bench.probes", "--kafka", bootstrap.servers, "--per-s", str(per_s),
         "--count", str(count), "--time-ms", str(time_ms), "--name", name,
     ]  # fmt: skip
     done = subprocess.run(
@@ -190,9 +194,8 @@ def main() -> None:
     parser.add_argument("--time-ms", type=int, required=True, help="event time of the purchases")
     parser.add_argument("--name", required=True, help="what the probes' ids begin with")
     o = parser.parse_args()
-    heard = asyncio.run(
-        ask(o.kafka, json.load(sys.stdin), per_s=o.per_s, count=o.count, time_ms=o.time_ms, name=o.name)
-    )
+    kafka, known = Bootstrap(o.kafka), json.load(sys.stdin)
+    heard = asyncio.run(ask(kafka, known, per_s=o.per_s, count=o.count, time_ms=o.time_ms, name=o.name))
     print(json.dumps(asdict(heard)))
 
 

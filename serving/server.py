@@ -21,6 +21,7 @@ from serving.follower import ModelFollower
 from serving.live import Live
 from serving.owners import Owners
 from serving.read_model import ReadModel
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import partitions_of
 from streams.kinds import Kind
 from streams.topics import ITEMS
@@ -55,7 +56,7 @@ class Server:
     """
 
     def __init__(
-        self, bootstrap: str, kinds: Iterable[Kind], host: str, port: int, *, buying: bool = False
+        self, bootstrap: Bootstrap, kinds: Iterable[Kind], host: str, port: int, *, buying: bool = False
     ) -> None:
         self._bootstrap, self._host, self._port = bootstrap, host, port
         self._buying = buying

@@ -14,6 +14,7 @@ import faust
 from faust.tables.manager import TableManager
 
 from streams.broker.topics_admin import require_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
 from streams.kinds import topics_of
@@ -56,7 +57,7 @@ class App(faust.App):  # type: ignore[misc]
         defaults.
         """
         settings = self.tasks.settings
-        await asyncio.to_thread(require_topics, bootstrap_of(settings), topics_of(settings))
+        await asyncio.to_thread(require_topics, self.tasks.bootstrap, topics_of(settings))
         await asyncio.to_thread(self.tasks.look_at_stores)
         await super().on_start()
 
@@ -72,11 +73,6 @@ class App(faust.App):  # type: ignore[misc]
         return Transport(self.conf.broker_producer, self)
 
 
-def bootstrap_of(settings: Settings) -> str:
-    """Return Kafka's address."""
-    return settings.kafka or "127.0.0.1:9092"
-
-
 def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
     """Return an app of a consumer group with its tasks, and set up what a process has only once."""
     # The thread of the machines, that of the consumer and the loop pass work to one another many times a
@@ -90,7 +86,7 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
             logging.getLogger(library).setLevel(logging.WARNING)
     app = App(
         group,
-        broker=";".join(f"kafka://{address}" for address in bootstrap_of(settings).split(",")),
+        broker=";".join(f"kafka://{address}" for address in Bootstrap.of(settings).addresses),
         datadir=str(settings.data_dir / "faust"),
         autodiscover=False,
         web_enabled=False,

@@ -20,6 +20,7 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.broker.ports import wanted_port
 from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import create_topics, list_topics, require_topics
+from streams.connections.bootstrap import environment_for
 from streams.kinds import topics_of
 from streams.settings import Settings
 
@@ -62,7 +63,7 @@ def up(
     port = wanted_port(port, USUAL_PORT)
     with until_signalled(), _stack(settings, port, workers, recommenders) as stack:
         page = stack.serve_page(wanted_port(web_port, USUAL_WEB_PORT))
-        typer.echo(stack.bootstrap)
+        typer.echo(str(stack.bootstrap))
         say(f"page: {page}")
         say(f"ready: Kafka at {stack.bootstrap}, data in {settings.data_dir}. Ctrl-C stops it.")
         stack.wait()
@@ -90,8 +91,8 @@ def broker_run(data_dir: DataDir = None, port: Port = None) -> None:
         try:
             kafka.start()
             create_topics(kafka.bootstrap, topics_of(settings), settings.partitions, settings.replication)
-            place.write(kafka.bootstrap, None)
-            typer.echo(kafka.bootstrap)
+            place.write(kafka.bootstrap.servers, None)
+            typer.echo(str(kafka.bootstrap))
             kafka.wait()
             raise CommandError(f"Kafka has ended by itself; its log is {kafka.log}.")
         finally:
@@ -121,10 +122,11 @@ def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
     require_topics(bootstrap, topics_of(settings))
-    os.environ["ALSOBOUGHT_KAFKA"] = bootstrap
-    os.environ["ALSOBOUGHT_DATA_DIR"] = str(settings.data_dir.absolute())
+    environment = {
+        **environment_for(bootstrap), "ALSOBOUGHT_DATA_DIR": str(settings.data_dir.absolute())
+    }  # fmt: skip
     command = worker_command(settings, role)
-    os.execv(command[0], command)
+    os.execve(command[0], command, environment)
 
 
 def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.broker.topics_admin import TIMEOUT_S, admin_client, describe
+from streams.connections.bootstrap import Bootstrap
 from streams.topics import DAY_MS, TopicSpec
 
 USUAL_BYTES = 1_048_576
@@ -38,7 +39,7 @@ class Difference:
 
 
 def differences(
-    bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
+    bootstrap: Bootstrap, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
 ) -> list[Difference]:
     """Compare those of the topics that exist with their specifications, in the order given.
 
@@ -105,7 +106,7 @@ def _shorter(retention_ms: int, wanted_ms: int) -> bool:
     return retention_ms >= 0 and (wanted_ms < 0 or retention_ms < wanted_ms)
 
 
-def change_commands(bootstrap: str, found: Iterable[Difference]) -> list[str]:
+def change_commands(bootstrap: Bootstrap, found: Iterable[Difference]) -> list[str]:
     """Return the commands of Kafka's own tool that set what differs, one for each topic.
 
     >>> change_commands("kafka:9092", [Difference("items", "cleanup.policy", "delete", "compact", "", True)])

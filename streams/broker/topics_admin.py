@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
     CoordinatorNotAvailableError,
@@ -20,6 +19,8 @@ from kafka.errors import (
 )
 
 from streams.broker.errors import KafkaUnreachable, PartitionsDiffer, TopicsMissing, TopicsRefused
+from streams.connections import clients
+from streams.connections.bootstrap import Bootstrap
 from streams.topics import TopicSpec
 
 TIMEOUT_S = 5.0
@@ -43,7 +44,7 @@ class TopicState:
 
 
 def create_topics(
-    bootstrap: str,
+    bootstrap: Bootstrap,
     specs: Iterable[TopicSpec],
     partitions: int,
     replication: int,
@@ -92,7 +93,7 @@ def create_topics(
 
 
 def list_topics(
-    bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
+    bootstrap: Bootstrap, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
 ) -> list[TopicState]:
     """Describe those of the topics that exist, in the order given.
 
@@ -124,7 +125,7 @@ def list_topics(
     return states
 
 
-def require_topics(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S) -> None:
+def require_topics(bootstrap: Bootstrap, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S) -> None:
     """Return if all of the topics exist, with equally many partitions.
 
     Raises
@@ -142,7 +143,9 @@ def require_topics(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: flo
     _refuse_other_counts(counts, counts[wanted[0].name], bootstrap)
 
 
-def topic_ids(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S) -> dict[str, str]:
+def topic_ids(
+    bootstrap: Bootstrap, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
+) -> dict[str, str]:
     """Return the ids Kafka gave those of the topics that exist, by name.
 
     Raises
@@ -153,7 +156,7 @@ def topic_ids(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = 
         return {topic["name"]: str(topic["topic_id"]) for topic in describe(admin, list(specs))}
 
 
-def group_members(bootstrap: str, group: str, *, timeout_s: float = COORDINATOR_S) -> list[str]:
+def group_members(bootstrap: Bootstrap, group: str, *, timeout_s: float = COORDINATOR_S) -> list[str]:
     """Return the client and host of every member of a consumer group; one that has died stays for a while.
 
     Raises
@@ -183,25 +186,22 @@ def group_members(bootstrap: str, group: str, *, timeout_s: float = COORDINATOR_
 
 @contextlib.contextmanager
 def admin_client(
-    bootstrap: str, *, timeout_s: float = TIMEOUT_S, connect_timeout_s: float | None = None
-) -> Iterator[KafkaAdminClient]:
+    bootstrap: Bootstrap, *, timeout_s: float = TIMEOUT_S, connect_timeout_s: float | None = None
+) -> Iterator[Any]:
     """Open kafka-python's admin client; whatever goes wrong in reaching Kafka is a KafkaUnreachable.
 
     The ports are tried first, for `connect_timeout_s` (by default `timeout_s`): a client made while they are
     closed would wait its whole timeout and leave a thread behind.
     """
-    servers = [part.strip() for part in bootstrap.split(",")]
     deadline = time.monotonic() + (timeout_s if connect_timeout_s is None else connect_timeout_s)
-    while trouble := _connect_trouble(servers, timeout_s):
+    while trouble := _connect_trouble(bootstrap.addresses, timeout_s):
         if time.monotonic() >= deadline:
             raise _unreachable(bootstrap, trouble)
         time.sleep(0.2)
     timeout_ms = int(timeout_s * 1000)
     try:
         # Requests may take longer than the first answer: a broker creates topics at its disk's pace.
-        client = KafkaAdminClient(
-            bootstrap_servers=servers, bootstrap_timeout_ms=timeout_ms, request_timeout_ms=30_000
-        )
+        client = clients.admin(bootstrap, bootstrap_timeout_ms=timeout_ms, request_timeout_ms=30_000)
         try:
             yield client
         finally:
@@ -230,20 +230,20 @@ def _connect_trouble(servers: Sequence[str], timeout_s: float) -> str:
     return "; ".join(troubles)
 
 
-def _unreachable(bootstrap: str, trouble: str) -> KafkaUnreachable:
+def _unreachable(bootstrap: Bootstrap, trouble: str) -> KafkaUnreachable:
     return KafkaUnreachable(
         f"no Kafka answers at {bootstrap} ({trouble}). Start it (`alsobought broker run` runs one here), or"
         " set ALSOBOUGHT_KAFKA to where it is."
     )
 
 
-def describe(admin: KafkaAdminClient, specs: Sequence[TopicSpec]) -> list[dict[str, Any]]:
+def describe(admin: Any, specs: Sequence[TopicSpec]) -> list[dict[str, Any]]:
     """Return Kafka's description of those of the topics that exist."""
     described: list[dict[str, Any]] = admin.describe_topics([spec.name for spec in specs])
     return [topic for topic in described if topic["error_code"] == 0]
 
 
-def _refuse_other_counts(existing: dict[str, int], partitions: int, bootstrap: str) -> None:
+def _refuse_other_counts(existing: dict[str, int], partitions: int, bootstrap: Bootstrap) -> None:
     other = {name: count for name, count in existing.items() if count != partitions}
     if other:
         listed = ", ".join(f"{name} has {count}" for name, count in sorted(other.items()))

@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.broker.errors import KafkaUnreachable
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
 from streams.kafka.stopping import start, stop
 
@@ -25,7 +26,7 @@ class BlockingReader:
     Every method raises KafkaUnreachable when Kafka cannot be reached or refuses a request.
     """
 
-    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+    def __init__(self, bootstrap: Bootstrap, topic: str, partitions: int) -> None:
         self._bootstrap, self._topic = bootstrap, topic
         self.assigned: list[Any] = [TopicPartition(topic, p) for p in range(partitions)]
         self._consumer: Any = None

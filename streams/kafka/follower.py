@@ -16,11 +16,12 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from streams.broker.errors import KafkaUnreachable, TopicsError
 from streams.broker.topics_admin import list_topics
+from streams.connections import clients
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.blocking_reader import BlockingReader
 from streams.messages.checks import LOG_APPEND_TIME
 from streams.topics import TopicSpec
@@ -49,7 +50,7 @@ class TopicRecord(NamedTuple):
     by_broker: bool
 
 
-def partitions_of(bootstrap: str, spec: TopicSpec) -> int:
+def partitions_of(bootstrap: Bootstrap, spec: TopicSpec) -> int:
     """Return how many partitions a topic has.
 
     Raises
@@ -64,19 +65,21 @@ def partitions_of(bootstrap: str, spec: TopicSpec) -> int:
     return found[0].partitions
 
 
-def positions(bootstrap: str, spec: TopicSpec) -> dict[int, tuple[int, int]]:
+def positions(bootstrap: Bootstrap, spec: TopicSpec) -> dict[int, tuple[int, int]]:
     """Return the first offset and the one after the last of each partition. Raises as `partitions_of`."""
     with _reader(bootstrap, spec) as reader:
         begins, ends = reader.begins(), reader.ends()
         return {tp.partition: (begins[tp], ends[tp]) for tp in reader.assigned}
 
 
-def ends(bootstrap: str, spec: TopicSpec) -> dict[int, int]:
+def ends(bootstrap: Bootstrap, spec: TopicSpec) -> dict[int, int]:
     """Return the offset after the last record of each partition. Raises as `partitions_of` does."""
     return {partition: end for partition, (_, end) in positions(bootstrap, spec).items()}
 
 
-def read_all(bootstrap: str, spec: TopicSpec, until: dict[int, int] | None = None) -> Iterator[TopicRecord]:
+def read_all(
+    bootstrap: Bootstrap, spec: TopicSpec, until: dict[int, int] | None = None
+) -> Iterator[TopicRecord]:
     """Yield every record up to the present ends, or before `until`: partition after partition, each in order.
 
     Raises
@@ -115,7 +118,7 @@ class Follower:
     It is a context manager; opening it raises KafkaUnreachable or TopicAbsent.
     """
 
-    def __init__(self, bootstrap: str, spec: TopicSpec, *, back: int = 0) -> None:
+    def __init__(self, bootstrap: Bootstrap, spec: TopicSpec, *, back: int = 0) -> None:
         self._bootstrap, self._spec = bootstrap, spec
         with contextlib.ExitStack() as undo:
             self._reader = undo.enter_context(_reader(bootstrap, spec))
@@ -163,14 +166,14 @@ class Follower:
         self._stack.close()
 
 
-def send_each(bootstrap: str, spec: TopicSpec, value: bytes, partitions: list[int]) -> dict[int, int]:
+def send_each(bootstrap: Bootstrap, spec: TopicSpec, value: bytes, partitions: list[int]) -> dict[int, int]:
     """Write a record to each of the partitions; return the offsets they got. Raises as `send` does."""
     offsets = send(bootstrap, spec, [(partition, None, value) for partition in partitions])
     return dict(zip(partitions, offsets, strict=True))
 
 
 def send(
-    bootstrap: str, spec: TopicSpec, records: Iterable[tuple[int | None, bytes | None, bytes | None]]
+    bootstrap: Bootstrap, spec: TopicSpec, records: Iterable[tuple[int | None, bytes | None, bytes | None]]
 ) -> list[int]:
     """Write records of a partition (None: the key's), a key and a value; return their offsets.
 
@@ -179,7 +182,7 @@ def send(
     KafkaUnreachable
         Kafka did not take them all.
     """
-    producer = KafkaProducer(bootstrap_servers=bootstrap.split(","), acks="all")
+    producer = clients.blocking_producer(bootstrap, acks="all")
     try:
         sent = [producer.send(spec.name, key=key, value=value, partition=p) for p, key, value in records]
         return [future.get(timeout=STALL_S).offset for future in sent]
@@ -191,7 +194,7 @@ def send(
         producer.close(timeout=STALL_S)
 
 
-def _reader(bootstrap: str, spec: TopicSpec) -> BlockingReader:
+def _reader(bootstrap: Bootstrap, spec: TopicSpec) -> BlockingReader:
     return BlockingReader(bootstrap, spec.name, partitions_of(bootstrap, spec))  # fails fast and readably
 
 

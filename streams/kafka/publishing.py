@@ -20,10 +20,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams.broker.errors import KafkaUnreachable
+from streams.connections import clients
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.reading_ahead import ahead
 from streams.kafka.stopping import start
 from streams.messages.partitioning import partitions_for
@@ -69,7 +70,7 @@ class PublishReport:
 
 
 async def publish(
-    bootstrap: str,
+    bootstrap: Bootstrap,
     topic: str,
     batches: Iterable[Sequence[Record]],
     *,
@@ -82,7 +83,7 @@ async def publish(
     Parameters
     ----------
     bootstrap
-        Address of Kafka, host:port[,host:port].
+        Kafka.
     batches
         The records; read in a thread, at most two batches ahead. A batch is sent in full before the next, so
         what a pipe has delivered does not wait for more.
@@ -104,9 +105,8 @@ async def publish(
     """
     if rate is not None and not rate > 0:
         raise ValueError(f"rate is {rate}; it must be more than 0 records a second")
-    servers = [server.strip() for server in bootstrap.split(",")]
-    producer = AIOKafkaProducer(
-        bootstrap_servers=servers,
+    producer = clients.producer(
+        bootstrap,
         acks="all",
         enable_idempotence=True,
         compression_type=COMPRESSION,
@@ -129,7 +129,7 @@ async def publish(
     return PublishReport(publisher.records, seconds, publisher.end_offsets)
 
 
-async def _connect(producer: Any, bootstrap: str, topic: str) -> int:
+async def _connect(producer: Any, bootstrap: Bootstrap, topic: str) -> int:
     """Start the producer and return the number of the topic's partitions."""
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
@@ -176,7 +176,7 @@ async def _paced(batches: AsyncIterator[Sequence[Record]], rate: float) -> Async
 @dataclass
 class _Publisher:
     producer: Any
-    bootstrap: str
+    bootstrap: Bootstrap
     topic: str
     partitions: int
     on_progress: Callable[[int], None] | None

@@ -54,9 +54,7 @@ class RecommenderTasks(Tasks):
     def __init__(self, app: Any, settings: Settings) -> None:
         super().__init__(app, settings)
         boards = Boards(self.kinds, settings.list_length)
-        self._shared_state = Shared(
-            boards, BoardFollower(settings.kafka or "127.0.0.1:9092", boards), self.all
-        )
+        self._shared_state = Shared(boards, BoardFollower(self.bootstrap, boards), self.all)
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
         """Return a task for each partition of every kind's events."""

@@ -29,7 +29,7 @@ def test_drain_waits_for_both_roles_and_says_which_is_missing(kafka: EmbeddedKaf
     running: list[subprocess.Popen[bytes]] = []
 
     def start(role: str) -> None:
-        command = [*COMMAND, role, "--kafka", kafka.bootstrap, "--data-dir", str(tmp_path)]
+        command = [*COMMAND, role, "--kafka", kafka.bootstrap.servers, "--data-dir", str(tmp_path)]
         with (tmp_path / f"{role}.log").open("wb") as log:
             environment = {**os.environ, "ALSOBOUGHT_PROGRESS_MS": "200", "ALSOBOUGHT_SESSION_MS": "6000"}
             running.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))

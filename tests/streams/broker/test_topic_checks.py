@@ -72,7 +72,7 @@ def test_what_a_program_with_kafkas_defaults_made_is_reported(broker: EmbeddedKa
 def test_the_command_reports_what_differs_and_fails_only_if_counts_are_at_stake(
     broker: EmbeddedKafka,
 ) -> None:
-    words = ["topics", "create", "--kafka", broker.bootstrap]
+    words = ["topics", "create", "--kafka", broker.bootstrap.servers]
     plain = {"ALSOBOUGHT_PARTITIONS": "2"}
     made(broker, {"purchases": {}})
     noted = CliRunner().invoke(app, words, env=plain)
