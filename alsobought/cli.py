@@ -25,6 +25,7 @@ EXPECTED = (
     "serving.server:CannotServe",
     "state.errors:StateError",
     "streams.broker.errors:BrokerError",
+    "streams.connections.errors:SecurityError",
     "streams.stores.checkpoints:CheckpointError",
     "streams.kafka.publishing:PublishError",
     "streams.recommending.models:ModelError",

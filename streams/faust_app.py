@@ -17,8 +17,8 @@ from streams.broker.topics_admin import require_topics
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
-from streams.kinds import topics_of
 from streams.process.heap import keep_compact
+from streams.rights import rights_of, topics_in
 from streams.settings import Settings
 from streams.topics import TopicSpec
 from streams.worker import Tasks
@@ -56,8 +56,9 @@ class App(faust.App):  # type: ignore[misc]
         """Refuse to start without the topics, because a broker might create missing ones with its own
         defaults.
         """
-        settings = self.tasks.settings
-        await asyncio.to_thread(require_topics, self.tasks.bootstrap, topics_of(settings))
+        tasks = self.tasks
+        topics = topics_in(rights_of(tasks.role, tasks.settings), tasks.settings)
+        await asyncio.to_thread(require_topics, tasks.bootstrap, topics)
         await asyncio.to_thread(self.tasks.look_at_stores)
         await super().on_start()
 

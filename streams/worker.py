@@ -58,12 +58,15 @@ class Tasks:
     ----------
     bootstrap : Bootstrap
         Kafka, for all clients of the process.
+    role : str
+        The role of the process, by which its rights in Kafka are known (`streams.rights`).
     folder : str
         The folder of the stores, under the data directory.
     sharing : tuple
         Groups of task classes that share their memory.
     """
 
+    role = "worker"
     folder = "state"
     sharing: tuple[tuple[type[Task], ...], ...] = ((CustomerTask, CrossingTask), (ItemTask,))
 

@@ -44,8 +44,8 @@ ROOMS = {
         "items watched_bought catalogue", "compile",
     ],
     "streams": [
-        "topics", "kinds", "settings", "connections", "broker messages process", "kafka", "stores", "tasks",
-        "worker", "queries faust_app", "app recommending", "compile",
+        "topics", "kinds", "settings", "connections rights", "broker messages process", "kafka", "stores",
+        "tasks", "worker", "queries faust_app", "app recommending", "compile",
     ],
     "alsobought": [
         "bars holding loading place signals tables", "options", "clients local sources", "publish_options",
@@ -128,8 +128,9 @@ def test_state_needs_few_packages() -> None:
 CLIENTS = {
     "AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaClient", "AIOKafkaAdminClient", "KafkaConsumer",
     "KafkaProducer", "KafkaAdminClient", "KafkaClient", "KafkaNetClient", "KafkaConnectionManager",
+    "AIOKafkaConnection", "create_conn",
 }  # fmt: skip
-"""The classes that connect to Kafka."""
+"""What connects to Kafka in both libraries."""
 
 MAKES_CLIENTS = "streams/connections/clients.py"
 
@@ -154,7 +155,13 @@ def test_one_module_makes_all_clients_of_kafka() -> None:
     naming = {path.relative_to(ROOT).as_posix() for path in paths if _named(path) & CLIENTS}
     assert naming == {MAKES_CLIENTS}
     made = _named(ROOT / MAKES_CLIENTS) & CLIENTS
-    assert made == {"AIOKafkaConsumer", "AIOKafkaProducer", "KafkaProducer", "KafkaAdminClient"}
+    assert made == {
+        "AIOKafkaConsumer",
+        "AIOKafkaProducer",
+        "KafkaProducer",
+        "KafkaAdminClient",
+        "create_conn",
+    }
     assert "isolation_level=ISOLATION" in (ROOT / MAKES_CLIENTS).read_text(encoding="utf-8")
 
 

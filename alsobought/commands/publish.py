@@ -37,6 +37,7 @@ from streams.kafka.publishing import PublishReport, Record, publish
 from streams.kinds import BOUGHT, WATCHED, EventKind, kinds_of
 from streams.messages.checks import Unusable, check_id
 from streams.messages.schema import EventMessage, encode
+from streams.rights import Right
 from streams.topics import ITEMS, TopicSpec
 
 
@@ -173,7 +174,7 @@ def forget(
     now_ms = time.time_ns() // 1_000_000
     value = encode(EventMessage(customer_id=customer_id, timestamp=now_ms, type="forget"))
     topics = [kind.events for kind in kinds_of(settings)]
-    require_topics(bootstrap, topics)
+    require_topics(bootstrap, topics, [Right("topic", spec.name, "Write") for spec in topics])
     for spec in topics:
         partitions = range(partitions_of(bootstrap, spec))
         send(bootstrap, spec, [(partition, customer_id.encode(), value) for partition in partitions])

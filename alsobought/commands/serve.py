@@ -11,9 +11,10 @@ from alsobought.options import DataDir, Kafka, bootstrap_of, settings_of
 from alsobought.signals import run_until_signalled, until_signalled
 from serving.server import NICE, Server
 from streams.broker.topics_admin import require_topics
-from streams.kinds import listed_of, topics_of
+from streams.kinds import listed_of
 from streams.process.heap import keep_compact
 from streams.process.priority import step_back
+from streams.rights import rights_of, topics_in
 
 
 def serve(
@@ -33,7 +34,8 @@ def serve(
     step_back(NICE)
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
-    require_topics(bootstrap, topics_of(settings))
+    rights = rights_of("server", settings)
+    require_topics(bootstrap, topics_in(rights, settings), rights)
     server = Server(bootstrap, listed_of(settings), host, port)
 
     def started(address: str) -> None:

@@ -22,6 +22,7 @@ from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import create_topics, list_topics, require_topics
 from streams.connections.bootstrap import environment_for
 from streams.kinds import topics_of
+from streams.rights import rights_of, topics_in
 from streams.settings import Settings
 
 USUAL_PORT, USUAL_WEB_PORT = 9092, 8080
@@ -121,7 +122,8 @@ def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
     """Continue as a worker or a recommender."""
     settings = settings_of(kafka, data_dir)
     bootstrap = bootstrap_of(settings)
-    require_topics(bootstrap, topics_of(settings))
+    rights = rights_of(role, settings)
+    require_topics(bootstrap, topics_in(rights, settings), rights)
     environment = {
         **environment_for(bootstrap), "ALSOBOUGHT_DATA_DIR": str(settings.data_dir.absolute())
     }  # fmt: skip

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kafka.admin import ConfigResource, ConfigResourceType
-
-from streams.broker.topics_admin import TIMEOUT_S, admin_client, describe
+from streams.broker.topics_admin import TIMEOUT_S, admin_client, configs_of, describe
 from streams.connections.bootstrap import Bootstrap
 from streams.topics import DAY_MS, TopicSpec
 
@@ -52,11 +50,10 @@ def differences(
     """
     wanted = list(specs)
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
-        names = {topic["name"] for topic in describe(admin, wanted)}
+        names = {topic["name"] for topic in describe(admin, bootstrap, wanted)}
         if not names:
             return []
-        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(names)]
-        configs = admin.describe_configs(resources, config_filter="all")["topic"]
+        configs = configs_of(admin, bootstrap, names)
     found: list[Difference] = []
     for spec in wanted:
         if spec.name in names:

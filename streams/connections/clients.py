@@ -4,6 +4,7 @@ consumer           aiokafka's consumer; it reads committed records only
 producer           aiokafka's producer
 blocking_producer  kafka-python's producer, for threads without an event loop
 admin              kafka-python's admin client
+connection         a single connection, to see what becomes of it
 
 The records of an aborted transaction stay in the log, and a consumer that does not ask for committed records
 gets them too. Records of a transaction that is still open are not read either: for such a consumer a
@@ -21,6 +22,7 @@ from typing import Any
 import aiokafka.abc
 import kafka.net.sasl.oauth
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.conn import create_conn
 from kafka import KafkaAdminClient, KafkaProducer
 
 from streams.connections.bootstrap import Bootstrap
@@ -57,6 +59,12 @@ def admin(bootstrap: Bootstrap, **more: Any) -> Any:
     """Return kafka-python's admin client, connected; `more` are further settings of it."""
     secured = _secured(bootstrap.security, _BlockingTokens)
     return KafkaAdminClient(bootstrap_servers=bootstrap.addresses, **secured, **more)
+
+
+async def connection(bootstrap: Bootstrap, host: str, port: int, timeout_s: float) -> Any:
+    """Return a connection of aiokafka to one server, authenticated; raises what goes wrong as it is."""
+    secured = _secured(bootstrap.security, _AsyncTokens)
+    return await create_conn(host, port, request_timeout_ms=int(timeout_s * 1000), **secured)
 
 
 def _secured(security: Security, adapter: Any) -> dict[str, Any]:

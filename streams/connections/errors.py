@@ -10,5 +10,9 @@ class SecurityError(Exception):
     """
 
 
+class NotAdmitted(SecurityError):
+    """Kafka refuses this process, or is not the one that it should be; the message names what to correct."""
+
+
 class TokenUnavailable(SecurityError, OSError):
     """No token for OAUTHBEARER can be had now. Clients of Kafka try again, as after a refused connection."""

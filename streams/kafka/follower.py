@@ -16,14 +16,16 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from kafka.errors import KafkaError
+from kafka.errors import ClusterAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
-from streams.broker.errors import KafkaUnreachable, TopicsError
-from streams.broker.topics_admin import list_topics
+from streams.broker.errors import KafkaUnreachable, RightsMissing, TopicsError
+from streams.broker.topics_admin import partition_counts
 from streams.connections import clients
 from streams.connections.bootstrap import Bootstrap
+from streams.connections.errors import SecurityError
 from streams.kafka.blocking_reader import BlockingReader
 from streams.messages.checks import LOG_APPEND_TIME
+from streams.rights import Right
 from streams.topics import TopicSpec
 
 CONNECT_S = 2.0
@@ -55,14 +57,14 @@ def partitions_of(bootstrap: Bootstrap, spec: TopicSpec) -> int:
 
     Raises
     ------
-    KafkaUnreachable, TopicAbsent
+    KafkaUnreachable, TopicAbsent, RightsMissing
     """
-    found = list_topics(bootstrap, [spec], timeout_s=CONNECT_S)
+    found = partition_counts(bootstrap, [spec], timeout_s=CONNECT_S)
     if not found:
         raise TopicAbsent(
             f"topic {spec.name} does not exist at {bootstrap}; create it with `alsobought topics create`."
         )
-    return found[0].partitions
+    return found[spec.name]
 
 
 def positions(bootstrap: Bootstrap, spec: TopicSpec) -> dict[int, tuple[int, int]]:
@@ -145,7 +147,7 @@ class Follower:
     def _open_again(self) -> None:
         """Continue with a new consumer, because one may receive nothing more after its broker was killed."""
         self._heard = time.monotonic()
-        with contextlib.suppress(TopicsError), contextlib.ExitStack() as undo:
+        with contextlib.suppress(TopicsError, SecurityError), contextlib.ExitStack() as undo:
             reader = undo.enter_context(_reader(self._bootstrap, self._spec))
             old, self._stack, self._reader = self._stack, undo.pop_all(), reader
             self._seek()
@@ -179,13 +181,16 @@ def send(
 
     Raises
     ------
-    KafkaUnreachable
+    KafkaUnreachable, RightsMissing
         Kafka did not take them all.
     """
     producer = clients.blocking_producer(bootstrap, acks="all")
     try:
         sent = [producer.send(spec.name, key=key, value=value, partition=p) for p, key, value in records]
         return [future.get(timeout=STALL_S).offset for future in sent]
+    except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+        # the latter says that it may write to no topic at all
+        raise RightsMissing(bootstrap, [Right("topic", spec.name, "Write")]) from error
     except KafkaError as error:
         raise KafkaUnreachable(
             f"Kafka at {bootstrap} did not take a record for {spec.name}: {error}"

@@ -23,11 +23,13 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from streams.broker.errors import KafkaUnreachable
+from streams.broker.topics_admin import check_rights
 from streams.connections import clients
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.reading_ahead import ahead
 from streams.kafka.stopping import start
 from streams.messages.partitioning import partitions_for
+from streams.rights import Right
 
 Record = tuple[bytes, bytes]
 """Key and value."""
@@ -98,6 +100,8 @@ async def publish(
     ------
     KafkaUnreachable
         No broker answers at `bootstrap`, within `START_TIMEOUT_S`.
+    RightsMissing
+        This process may not write to the topic.
     TopicMissing
         There is no such topic.
     PublishError
@@ -114,6 +118,9 @@ async def publish(
         request_timeout_ms=int(stall_timeout_s * 1000),
     )
     try:
+        await asyncio.to_thread(
+            check_rights, bootstrap, [Right("topic", topic, "Write")], connect_timeout_s=0
+        )
         partitions = await _connect(producer, bootstrap, topic)
         publisher = _Publisher(producer, bootstrap, topic, partitions, on_progress, stall_timeout_s)
         begin = time.monotonic()

@@ -48,6 +48,7 @@ class Shared:
 class RecommenderTasks(Tasks):
     """The open tasks of a recommender."""
 
+    role = "recommender"
     folder = RECOMMENDER_FOLDER
     sharing = ((RecommenderTask,),)
 
