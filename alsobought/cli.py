@@ -93,6 +93,7 @@ _group("broker", "Kafka on this machine, without Docker.", {"run": "alsobought.c
 _group("topics", "Make and describe the topics.", {
     "create": "alsobought.commands.stack:topics_create",
     "list": "alsobought.commands.stack:topics_list",
+    "rights": "alsobought.commands.rights:topics_rights",
 })  # fmt: skip
 _group("publish", "Send files to Kafka.", {
     "purchases": "alsobought.commands.publish:purchases",

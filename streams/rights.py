@@ -1,11 +1,11 @@
 """The least rights of each role in a Kafka with access control lists, on one screen.
 
-    role         reads                              writes                            describes   group
+    role         reads                              writes                             describes  group
     worker       events, catalogue, its own topics  deltas, lists, popularity, ...                its own
-    recommender  events, all that workers publish   recommendations, bestsellers, ...             its own
-    server       what is published                                                    events ...
+    recommender  events, all that workers publish   recommendations, bestsellers, ...  deltas     its own
+    server       what is published                                                     events ...
     publisher                                       events, catalogue
-    operator     every topic                        every topic                       configs     both
+    operator     every topic                        every topic                        configs    both
 
 "Its own topics" are read by a worker or a recommender for what somebody else may have written there
 (`streams.kafka.topic_reader`). An operator creates topics and runs commands such as `drain` and `rebuild`.
@@ -14,6 +14,8 @@ In Kafka, who may read or write a topic may describe it.
 
 from __future__ import annotations
 
+import shlex
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +25,9 @@ from streams.topics import DEAD_LETTERS, ITEMS, MODELS, PROGRESS, QUALITY, RANKE
 
 if TYPE_CHECKING:
     from streams.settings import Settings
+
+WIDTH = 100
+"""Of the lines of a command."""
 
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 
@@ -63,8 +68,10 @@ def _recommender(settings: Settings) -> list[Right]:
     kinds = kinds_of(settings)
     published = [spec for kind in kinds for spec in (kind.events, kind.lists, kind.popularity)]
     own = [RANKER, QUALITY, PROGRESS, *(kind.recommendations for kind in kinds)]
+    read = [*published, ITEMS, MODELS, *own]
     return [
-        *_on("Read", [*published, ITEMS, MODELS, *own]),
+        *_on("Read", read),
+        *_on("Describe", [spec for spec in counted_of(settings) if spec not in read]),
         *_on("Write", [*own, *(kind.bestsellers for kind in kinds)]),
         Right("group", settings.recommender_group, "Read"),
     ]
@@ -110,14 +117,20 @@ def topics_in(rights: Iterable[Right], settings: Settings) -> list[TopicSpec]:
 def acl_commands(rights: Iterable[Right], principal: str, servers: str) -> list[str]:
     """Return the commands of Kafka's tool that grant rights, one for each operation on topics, and groups.
 
-    >>> acl_commands([Right("topic", "a", "Read"), Right("topic", "b", "Read")], "User:ann", "kafka:9092")
-    ["kafka-acls.sh --bootstrap-server kafka:9092 --add --allow-principal 'User:ann' --operation Read --topic a --topic b"]
-    """  # noqa: E501
+    Long commands go on in further lines.
+
+    >>> print(*acl_commands([Right("topic", "a", "Read"), Right("topic", "b", "Read")], "User:ann", "k:9092"))
+    kafka-acls.sh --bootstrap-server k:9092 --add --allow-principal User:ann --operation Read \\
+        --topic a --topic b
+    """
     grouped: dict[tuple[str, str], list[str]] = {}
     for right in rights:
         grouped.setdefault((right.resource, right.operation), []).append(right.name)
-    return [
-        f"kafka-acls.sh --bootstrap-server {servers} --add --allow-principal '{principal}'"
-        f" --operation {operation} " + " ".join(f"--{resource} {name}" for name in names)
-        for (resource, operation), names in sorted(grouped.items(), reverse=True)
-    ]
+    commands = []
+    for (resource, operation), names in sorted(grouped.items(), reverse=True):
+        whom = f"--allow-principal {shlex.quote(principal)} --operation {operation}"
+        pairs = [f"--{resource}\0{name}" for name in names]  # an option and its value stay on one line
+        lines = textwrap.wrap(" ".join(pairs), WIDTH, break_long_words=False, break_on_hyphens=False)
+        first = f"kafka-acls.sh --bootstrap-server {servers} --add {whom}"
+        commands.append(" \\\n    ".join([first, *lines]).replace("\0", " "))
+    return commands

@@ -30,7 +30,6 @@ from streams.connections.security import Security
 from streams.connections.tokens import Tokens
 
 ISOLATION = "read_committed"
-_LOGGING_CREDENTIALS = ("aiokafka.conn", "kafka.net.connection", "kafka.admin.client")
 
 
 def consumer(bootstrap: Bootstrap, **more: Any) -> Any:
@@ -104,12 +103,15 @@ class _BlockingTokens(kafka.net.sasl.oauth.AbstractTokenProvider):  # type: igno
 
 
 def _shows_no_credentials(record: logging.LogRecord) -> bool:
-    """Return whether a log record may be written: when debugging, both libraries log their credentials."""
+    """Return whether a log record may be written: when debugging, both libraries log their credentials.
+
+    They are in the settings of a client, in the requests of SASL, and in bytes as they are sent.
+    """
     arguments = record.args if isinstance(record.args, tuple) else (record.args,)
-    return not (
-        "configuration" in str(record.msg) or any("Sasl" in type(argument).__name__ for argument in arguments)
+    return "configuration" not in str(record.msg) and not any(
+        isinstance(argument, bytes | bytearray) or "Sasl" in type(argument).__name__ for argument in arguments
     )
 
 
-for _name in _LOGGING_CREDENTIALS:
+for _name in ("aiokafka.conn", "kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser"):
     logging.getLogger(_name).addFilter(_shows_no_credentials)

@@ -32,7 +32,7 @@ from tests.streams.connections.certificates import Authority
 from tests.streams.pipeline import PARTITIONS, TOPICS
 
 PLAIN_USER, PASSWORD = "ann", "s3cret,of=ann"
-"""The user of PLAIN, who has all rights; users of SCRAM have the same password."""
+"""The user of PLAIN, who has all rights, also by certificate; users of SCRAM have the same password."""
 
 ANYBODY = "User:ANONYMOUS"
 """Who comes through the listener without security: tests administer Kafka by it."""
@@ -77,7 +77,7 @@ class SecuredKafka:
             "ssl.truststore.location": str(self.authority.file),
             "listener.name.mutual.ssl.client.auth": "required",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": f"{ANYBODY};User:{PLAIN_USER}",
+            "super.users": f"{ANYBODY};User:{PLAIN_USER};User:CN={PLAIN_USER}",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
         }
         for listener in ("sasl", "clear"):
