@@ -14,6 +14,7 @@ from kafka.admin import (
     ACLFilter,
     ACLOperation,
     ACLPermissionType,
+    ACLResourcePatternType,
     ConfigResource,
     ConfigResourceType,
     ResourcePattern,
@@ -106,7 +107,7 @@ class SecuredKafka:
     def grant(self, principal: str, rights: Iterable[Right]) -> None:
         """Give a principal rights."""
         with admin_client(self.admin) as admin:
-            made = admin.create_acls([_acl(principal, right) for right in rights])
+            made = admin.create_acls([acl_of(principal, right) for right in rights])
         assert not made["failed"]
 
     def take(self, principal: str, rights: Iterable[Right] | None = None) -> None:
@@ -115,7 +116,7 @@ class SecuredKafka:
         if rights is not None:
             filters = [
                 ACLFilter(a.principal, "*", a.operation, a.permission_type, a.resource_pattern)
-                for a in (_acl(principal, right) for right in rights)
+                for a in (acl_of(principal, right) for right in rights)
             ]
         with admin_client(self.admin) as admin:
             admin.delete_acls(filters)
@@ -141,14 +142,14 @@ class SecuredKafka:
         )  # fmt: skip
 
 
-def _acl(principal: str, right: Right) -> ACL:
+def acl_of(principal: str, right: Right) -> ACL:
     operation = {"DescribeConfigs": "DESCRIBE_CONFIGS"}.get(right.operation, right.operation.upper())
     pattern = ResourcePattern(ResourceType[right.resource.upper()], right.name)
     return ACL(principal, "*", ACLOperation[operation], ACLPermissionType.ALLOW, pattern)
 
 
 def _filter(principal: str) -> ACLFilter:
-    anything = ResourcePatternFilter(ResourceType.ANY, None, "ANY")
+    anything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
     return ACLFilter(principal, None, ACLOperation.ANY, ACLPermissionType.ANY, anything)
 
 
