@@ -31,6 +31,7 @@ EXPECTED = (
     "state.errors:StateError",
     "streams.broker.errors:BrokerError",
     "streams.doors.errors:DoorError",
+    "streams.connections.errors:SecurityError",
     "streams.stores.checkpoints:CheckpointError",
     "streams.kafka.publishing:PublishError",
     "streams.recommending.models:ModelError",
@@ -135,6 +136,7 @@ _group("broker", "Kafka on this machine, without Docker.", {"run": "alsobought.c
 _group("topics", "Make and describe the topics.", {
     "create": "alsobought.commands.stack:topics_create",
     "list": "alsobought.commands.stack:topics_list",
+    "rights": "alsobought.commands.rights:topics_rights",
 })  # fmt: skip
 _group("publish", "Send files to Kafka.", {
     "purchases": "alsobought.commands.publish:purchases",

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alsobought.options import CommandError, settings_of
+from streams.connections.bootstrap import Bootstrap
 from streams.doors.calling import Answer, call_now
 from streams.doors.errors import CallError
 from streams.doors.policy import Doors
@@ -58,14 +59,14 @@ class NotHeld(CommandError):
     """The worker has nothing under this id."""
 
 
-def newest_progress(bootstrap: str) -> dict[str, Progress]:
+def newest_progress(bootstrap: Bootstrap) -> dict[str, Progress]:
     """Return the newest progress of every task that has reported of late."""
     with Follower(bootstrap, PROGRESS, back=RECENT) as follower:
         found = [decode_progress(row.value) for row in follower.past() if row.value]
     return {progress.task: progress for progress in found}
 
 
-def heard_now(bootstrap: str, counted: Sequence[TopicSpec]) -> tuple[dict[str, Progress], list[str]]:
+def heard_now(bootstrap: Bootstrap, counted: Sequence[TopicSpec]) -> tuple[dict[str, Progress], list[str]]:
     """Return what live workers report from now on, by task, and the tasks that none reports.
 
     `counted` are the topics whose partitions are tasks.
@@ -124,7 +125,7 @@ def exposition_of(worker: str) -> str:
 
 
 def ask_owner(
-    bootstrap: str, spec: TopicSpec, key: str, path: str, query: Mapping[str, str | int] | None = None
+    bootstrap: Bootstrap, spec: TopicSpec, key: str, path: str, query: Mapping[str, str | int] | None = None
 ) -> Any:
     """Return what the worker that holds `key`'s partition of a topic answers to GET path/key?query.
 
@@ -140,7 +141,7 @@ def ask_owner(
 
 
 def ask_all(
-    bootstrap: str, spec: TopicSpec, key: str, path: str, query: Mapping[str, str | int] | None = None
+    bootstrap: Bootstrap, spec: TopicSpec, key: str, path: str, query: Mapping[str, str | int] | None = None
 ) -> Any:
     """Return the answer of the worker that has `key`, whichever partition of the topic it is in.
 
@@ -161,7 +162,7 @@ def ask_all(
 
 
 def _ask(
-    bootstrap: str, tasks: Sequence[str], key: str, path: str, query: Mapping[str, str | int] | None
+    bootstrap: Bootstrap, tasks: Sequence[str], key: str, path: str, query: Mapping[str, str | int] | None
 ) -> Any:
     """Return the first answer of the workers that hold these tasks, asked in this order and each once."""
     deadline = time.monotonic() + SILENCE_S

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from alsobought.options import CommandError
 from state.messages.deltas import encode_settle
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower, ends, send, send_each
 from streams.kinds import CrossKind, EventKind, Kind, is_internal
 from streams.messages.schema import REPORTED, SETTLE, Progress, SettleMark, decode_progress, encode
@@ -25,7 +26,7 @@ class Drained:
     seconds: float
 
 
-def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag) -> Drained:
+def drain(bootstrap: Bootstrap, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag) -> Drained:
     """Return when what is published now is counted, and lists and recommendations follow from it.
 
     1. Every partition of items and of the kinds' events must be applied to its present end. The deltas and
@@ -67,7 +68,7 @@ def drain(bootstrap: str, kinds: Sequence[Kind], timeout_s: float, on_lag: OnLag
     return Drained(records, round(time.monotonic() - begin, 3))
 
 
-def _mark(bootstrap: str, kinds: Sequence[Kind]) -> int:
+def _mark(bootstrap: Bootstrap, kinds: Sequence[Kind]) -> int:
     """Write a settle mark behind all published popularity; return it."""
     mark = time.time_ns() // 1_000_000
     value = encode(SettleMark(mark))
@@ -78,7 +79,7 @@ def _mark(bootstrap: str, kinds: Sequence[Kind]) -> int:
     return mark
 
 
-def _ends_of(bootstrap: str, specs: Sequence[TopicSpec]) -> dict[str, int]:
+def _ends_of(bootstrap: Bootstrap, specs: Sequence[TopicSpec]) -> dict[str, int]:
     """Return the present end of every task of some topics."""
     return {f"{s.name}-{partition}": end for s in specs for partition, end in ends(bootstrap, s).items()}
 
@@ -160,7 +161,7 @@ class _Waiting:
 class _Settle:
     """Settle records: they are sent to each item partition, and again to one whose worker changed."""
 
-    def __init__(self, bootstrap: str, waiting: _Waiting, number: int) -> None:
+    def __init__(self, bootstrap: Bootstrap, waiting: _Waiting, number: int) -> None:
         self.targets: dict[str, int] = {}
         self._bootstrap = bootstrap
         self._waiting = waiting

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from alsobought.clients import RECENT
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower
 from streams.kinds import is_internal
 from streams.messages.schema import REPORTED, Progress, decode_progress
@@ -25,7 +26,7 @@ class Meter:
     On a terminal it is one line that changes, otherwise a line every few seconds.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._follower = Follower(bootstrap, PROGRESS, back=RECENT)
         before = [decode_progress(row.value) for row in self._follower.past() if row.value]
         self._first = {progress.task: progress for progress in before}

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from alsobought.place import Place
+from streams.connections.bootstrap import Bootstrap
 from streams.kinds import BOUGHT, EventKind, Kind, kinds_of, listed_of
 from streams.process.logs import write_json
 from streams.settings import Settings
@@ -71,25 +72,33 @@ def set_up_logs(settings: Settings, role: str) -> None:
         write_json(role, settings.log_level)
 
 
-def bootstrap_of(settings: Settings) -> str:
-    """Return Kafka's address: the one that is set, else that of the local stack in the data directory.
+def bootstrap_of(settings: Settings) -> Bootstrap:
+    """Return the Kafka that is set, with its security, else that of the local stack in the data directory.
 
     Raises
     ------
     CommandError
         None is set and no local stack runs.
+    SecurityError
+        The settings of its security cannot be used.
     """
-    if settings.kafka:
-        return settings.kafka
-    if bootstrap := Place(settings.data_dir).bootstrap():
-        return bootstrap
+    if (known := known_kafka(settings)) is not None:
+        return known
     raise CommandError(
         f"no local stack is running in {settings.data_dir}: start one with `alsobought up`, or give --kafka."
     )
 
 
-def find_kafka(kafka: str | None, data_dir: Path | None) -> str:
-    """Return Kafka's address for a command's options; raises as `bootstrap_of` does."""
+def known_kafka(settings: Settings) -> Bootstrap | None:
+    """Return the same as `bootstrap_of`, but None where that raises CommandError."""
+    if settings.kafka:
+        return Bootstrap.of(settings)
+    address = Place(settings.data_dir).bootstrap()
+    return None if address is None else Bootstrap(address)
+
+
+def find_kafka(kafka: str | None, data_dir: Path | None) -> Bootstrap:
+    """Return the Kafka for a command's options; raises as `bootstrap_of` does."""
     return bootstrap_of(settings_of(kafka, data_dir))
 
 
@@ -104,14 +113,14 @@ def kind_named(name: str, settings: Settings) -> EventKind:
     return kinds[name]
 
 
-def find_kind(kafka: str | None, data_dir: Path | None, name: str) -> tuple[str, EventKind]:
-    """Return Kafka's address and the kind of events for a command's options; raises CommandError."""
+def find_kind(kafka: str | None, data_dir: Path | None, name: str) -> tuple[Bootstrap, EventKind]:
+    """Return the Kafka and the kind of events for a command's options; raises CommandError."""
     settings = settings_of(kafka, data_dir)
     return bootstrap_of(settings), kind_named(name, settings)
 
 
-def find_listed(kafka: str | None, data_dir: Path | None, name: str) -> tuple[str, Kind]:
-    """Return Kafka's address and the kind of lists for a command's options; raises CommandError."""
+def find_listed(kafka: str | None, data_dir: Path | None, name: str) -> tuple[Bootstrap, Kind]:
+    """Return the Kafka and the kind of lists for a command's options; raises CommandError."""
     settings = settings_of(kafka, data_dir)
     kinds = {kind.name: kind for kind in listed_of(settings)}
     if name not in kinds:

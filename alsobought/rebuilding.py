@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from alsobought.options import CommandError
 from alsobought.restoring import refuse_held, refuse_local_workers
 from streams.broker.topics_admin import group_members, list_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower, ends, positions, read_all, send
 from streams.kafka.log_identity import beginning
 from streams.kinds import WATCHED_BOUGHT, EventKind, Kind, counted_of, listed_of
@@ -53,7 +54,7 @@ class Rebuilt:
     lists: int
 
 
-def refuse_workers(settings: Settings, bootstrap: str) -> None:
+def refuse_workers(settings: Settings, bootstrap: Bootstrap) -> None:
     """Return when no worker runs; wait for one that was killed until the group has forgotten it.
 
     Raises
@@ -84,7 +85,7 @@ def refuse_workers(settings: Settings, bootstrap: str) -> None:
                 )
 
 
-def _members(bootstrap: str, settings: Settings) -> list[str]:
+def _members(bootstrap: Bootstrap, settings: Settings) -> list[str]:
     """Return the workers and recommenders that Kafka knows of."""
     groups = settings.group, settings.recommender_group
     return [member for group in groups for member in group_members(bootstrap, group)]
@@ -98,7 +99,7 @@ def stored_tasks(settings: Settings) -> list[str]:
     )
 
 
-def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProgress]) -> Rebuilt:
+def rebuild(settings: Settings, bootstrap: Bootstrap, on_lists: Callable[[int], OnProgress]) -> Rebuilt:
     """Discard all state and set where counting begins. Call `refuse_workers` before.
 
     Parameters
@@ -136,7 +137,7 @@ def rebuild(settings: Settings, bootstrap: str, on_lists: Callable[[int], OnProg
     return Rebuilt(len(tasks), checkpoints, lists)
 
 
-def _kinds_there(settings: Settings, bootstrap: str) -> tuple[Kind, ...]:
+def _kinds_there(settings: Settings, bootstrap: Bootstrap) -> tuple[Kind, ...]:
     """Return the kinds of the settings, and one that is switched off, whose records must not count later."""
     kinds = listed_of(settings)
     if WATCHED_BOUGHT in kinds or not list_topics(bootstrap, WATCHED_BOUGHT.topics):
@@ -153,7 +154,7 @@ def _delete_checkpoints(settings: Settings) -> int:
     return count
 
 
-def _delete_lists(bootstrap: str, kinds: Sequence[Kind], on_lists: Callable[[int], OnProgress]) -> int:
+def _delete_lists(bootstrap: Bootstrap, kinds: Sequence[Kind], on_lists: Callable[[int], OnProgress]) -> int:
     """Write a tombstone for every list, and for every item's popularity; return how many lists there were."""
     specs = [spec for kind in kinds for spec in (kind.lists, *_popularity_of(kind))]
     where = {spec: positions(bootstrap, spec) for spec in specs}
@@ -177,13 +178,13 @@ def _popularity_of(kind: Kind) -> list[TopicSpec]:
     return [kind.popularity] if isinstance(kind, EventKind) else []
 
 
-def _begin_at(bootstrap: str, spec: TopicSpec, offsets: dict[int, int]) -> None:
+def _begin_at(bootstrap: Bootstrap, spec: TopicSpec, offsets: dict[int, int]) -> None:
     records = [beginning(spec.name, partition, offset) for partition, offset in offsets.items()]
     send(bootstrap, PROGRESS, [(None, record.task.encode(), encode(record)) for record in records])
 
 
 def _refuse_change(
-    settings: Settings, bootstrap: str, internal_ends: dict[TopicSpec, dict[int, int]]
+    settings: Settings, bootstrap: Bootstrap, internal_ends: dict[TopicSpec, dict[int, int]]
 ) -> None:
     """Raise CommandError if a worker may have begun at other places than those that are written now."""
     members = _members(bootstrap, settings)

@@ -10,6 +10,7 @@ from typing import Any
 
 from alsobought.clients import call, newest_progress
 from alsobought.options import CommandError
+from streams.connections.bootstrap import Bootstrap
 from streams.doors.errors import CallError
 from streams.kafka.follower import partitions_of
 from streams.messages.partitioning import partition_for
@@ -30,7 +31,7 @@ class Recommenders:
         No recommender holds a customer's partition, or it does not answer.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap = bootstrap
         self._partitions = partitions_of(bootstrap, PURCHASES)
         self._addresses = self._now()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import positions, read_all
 from streams.topics import DEAD_LETTERS
 
@@ -25,7 +26,7 @@ class RefusedInput:
         )
 
 
-def refused(bootstrap: str) -> RefusedInput | None:
+def refused(bootstrap: Bootstrap) -> RefusedInput | None:
     """Return the refused records that Kafka still has; None if there are none.
 
     Raises

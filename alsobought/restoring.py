@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alsobought.local.stack import Say
-from alsobought.options import CommandError
+from alsobought.options import CommandError, known_kafka
 from alsobought.place import Place
 from state.storage.files import is_held
 from streams.broker.errors import KafkaUnreachable
@@ -58,9 +58,9 @@ def identity_of(settings: Settings, say: Say) -> Callable[[str], str]:
     """Return a function from a task to the identity of its topics; it is empty, with a message, without
     Kafka.
     """
-    bootstrap = settings.kafka or Place(settings.data_dir).bootstrap()
+    bootstrap = known_kafka(settings)
     try:
-        if bootstrap:
+        if bootstrap is not None:
             identity = log_identity(bootstrap, listed_of(settings))
             return lambda task: identity.of(topic_of(task))
         trouble = "no Kafka is known (--kafka)"

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alsobought.clients import RECENT, exposition_of
 from alsobought.options import CommandError
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower, TopicRecord, ends, read_all
 from streams.kinds import counted_of, kinds_of
 from streams.messages.schema import REPORTED, Progress, decode_progress
@@ -94,7 +95,7 @@ class Status:
     tasks: list[TaskState]
 
 
-def status_of(bootstrap: str, settings: Settings) -> Status:
+def status_of(bootstrap: Bootstrap, settings: Settings) -> Status:
     """Return what runs and how far it is.
 
     Raises
@@ -114,14 +115,14 @@ def status_of(bootstrap: str, settings: Settings) -> Status:
     addresses = sorted({task.process for task in tasks if task.process is not None})
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
         processes = list(pool.map(lambda address: _ask(address, tasks, now_s), addresses))
-    return Status(bootstrap, processes, tasks)
+    return Status(bootstrap.servers, processes, tasks)
 
 
 def _topic(task: str) -> str:
     return task.rpartition("-")[0]
 
 
-def _newest(bootstrap: str, expected: set[str]) -> dict[str, tuple[Progress, int]]:
+def _newest(bootstrap: Bootstrap, expected: set[str]) -> dict[str, tuple[Progress, int]]:
     """Return the newest report of each task, and when it was written, ms since 1970.
 
     Most are at the end of the topic; for those of a role that has long been away, all of it is read.

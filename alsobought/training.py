@@ -25,6 +25,7 @@ from chronological.training import Report
 from state.customers.events import Action, EventBatch
 from state.customers.machine import CustomerMachine
 from state.settings import CountingSettings
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import read_all
 from streams.kinds import EventKind
 from streams.messages.checks import LOG_APPEND_TIME, EventTypes
@@ -100,7 +101,7 @@ def _ranks(ids: list[str]) -> npt.NDArray[np.int64]:
 def collect(
     kind: EventKind,
     kinds: Sequence[EventKind],
-    bootstrap: str,
+    bootstrap: Bootstrap,
     file: str | None,
     on_events: Callable[[int], None],
 ) -> Collected:
@@ -120,7 +121,7 @@ def collect(
     return found
 
 
-def _of_topic(bootstrap: str, kind: EventKind) -> Iterator[list[_Record]]:
+def _of_topic(bootstrap: Bootstrap, kind: EventKind) -> Iterator[list[_Record]]:
     rows = read_all(bootstrap, kind.events)
     now_ms = time.time_ns() // 1_000_000
     return _in_batches(

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from streams.connections.bootstrap import Bootstrap
+
 PURCHASES, LISTS, RECOMMENDATIONS = "purchases", "related-items", "recommendations"
 PAUSE_S = 1.0
 PATIENCE_S = 10.0
@@ -71,10 +73,12 @@ class ProbeResults:
 class Client:
     """Sends the purchases of probes, and listens to lists and recommendations."""
 
-    def __init__(self, bootstrap: str, time_ms: int) -> None:
+    def __init__(self, bootstrap: Bootstrap, time_ms: int) -> None:
         self._time_ms = time_ms
-        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=FETCH_WAIT_MS)
+        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap.servers, acks="all")
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap.servers, fetch_max_wait_ms=FETCH_WAIT_MS
+        )
         self._waiting: dict[bytes, list[tuple[bytes, Probe]]] = defaultdict(list)
         self._new: dict[bytes, Probe] = {}  # probes by customer, and by the item of their own
 
@@ -140,7 +144,7 @@ def _place(value: bytes, item: str) -> int:
 
 
 async def ask(
-    bootstrap: str, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
+    bootstrap: Bootstrap, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
 ) -> ProbeResults:
     """Send a number of probes, evenly at a rate, about randomly chosen known items."""
     chance = random.Random(name)
@@ -169,11 +173,11 @@ async def ask(
 
 
 def apart(
-    bootstrap: str, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
+    bootstrap: Bootstrap, known: Sequence[str], *, per_s: float, count: int, time_ms: int, name: str
 ) -> ProbeResults:
     """Send the probes from another process, whose clock nothing here disturbs."""
     command = [
-        sys.executable, "-m", "bench.probes", "--kafka", bootstrap, "--per-s", str(per_s),
+        sys.executable, "-m", "bench.probes", "--kafka", bootstrap.servers, "--per-s", str(per_s),
         "--count", str(count), "--time-ms", str(time_ms), "--name", name,
     ]  # fmt: skip
     done = subprocess.run(
@@ -192,7 +196,14 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="what the probes' ids begin with")
     o = parser.parse_args()
     results = asyncio.run(
-        ask(o.kafka, json.load(sys.stdin), per_s=o.per_s, count=o.count, time_ms=o.time_ms, name=o.name)
+        ask(
+            Bootstrap(o.kafka),
+            json.load(sys.stdin),
+            per_s=o.per_s,
+            count=o.count,
+            time_ms=o.time_ms,
+            name=o.name,
+        )
     )
     print(json.dumps(asdict(results)))
 

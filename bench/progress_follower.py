@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower
 from streams.kinds import is_deltas
 from streams.messages.schema import Progress, decode_progress
@@ -30,7 +31,7 @@ class ProgressFollower:
         The longest from a count to its lists that any task reported.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._follower = Follower(bootstrap, PROGRESS)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)

@@ -38,7 +38,7 @@ def measure(options: argparse.Namespace) -> Result:
             command = [sys.executable, "-m", "alsobought.cli", "publish", "purchases", NAME]
             begin = time.monotonic()
             publisher = subprocess.Popen(
-                [*command, "--kafka", broker.bootstrap, *limited],
+                [*command, "--kafka", broker.bootstrap.servers, *limited],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )

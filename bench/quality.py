@@ -160,7 +160,7 @@ def _measure(
 def _train(stack: Stack, kind: EventKind, settings: Settings) -> None:
     command = [str(Path(sys.executable).with_name("alsobought")), "train", "--kind", kind.name, "--json"]
     subprocess.run(
-        [*command, "--kafka", stack.bootstrap, "--data-dir", str(settings.data_dir)],
+        [*command, "--kafka", stack.bootstrap.servers, "--data-dir", str(settings.data_dir)],
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ from alsobought.local.stack import Stack
 from alsobought.sources import open_purchases
 from alsobought.sources.complete_journey import NAME
 from bench.processes import Processes
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import ends
 from streams.kafka.publishing import Record
 from streams.kinds import listed_of
@@ -42,20 +43,20 @@ class Running:
     processes: Processes
 
     @property
-    def bootstrap(self) -> str:
+    def bootstrap(self) -> Bootstrap:
         """Kafka's address."""
         return self.stack.bootstrap
 
     def publish_year(self, limit: int) -> None:
         """Publish the first n purchases with the user's command."""
-        _command("publish", "purchases", NAME, "--limit", str(limit), "--kafka", self.bootstrap)
+        _command("publish", "purchases", NAME, "--limit", str(limit), "--kafka", self.bootstrap.servers)
 
     def publishing(self, records: Sequence[Record], rate: float | None = None) -> subprocess.Popen[bytes]:
         """Start to publish records from a file, at a rate if one is given; return the publishing process."""
         file = self.folder / f"purchases-{time.monotonic_ns()}.jsonl"
         file.write_bytes(b"".join(value + b"\n" for _, value in records))
         paced = [] if rate is None else ["--rate", str(rate)]
-        return _start("publish", "purchases", str(file), "--kafka", self.bootstrap, *paced)
+        return _start("publish", "purchases", str(file), "--kafka", self.bootstrap.servers, *paced)
 
     def drain(self) -> None:
         """Wait until everything published is counted, listed and recommended from."""
@@ -78,7 +79,7 @@ def running(*, workers: int = 1, **settings: object) -> Iterator[Running]:
         chosen = Settings(data_dir=Path(folder), kafka=None, **settings)  # type: ignore[arg-type]
         with Stack(chosen, port=0, workers=workers, recommenders=workers, say=lambda _text: None) as stack:
             # a session of its own, as a service has, so that the whole session can lower its priority
-            api = _start("serve", "--port", "0", "--kafka", stack.bootstrap, start_new_session=True)
+            api = _start("serve", "--port", "0", "--kafka", stack.bootstrap.servers, start_new_session=True)
             try:
                 yield Running(Path(folder), chosen, stack, processes)
             finally:
@@ -89,8 +90,8 @@ def running(*, workers: int = 1, **settings: object) -> Iterator[Running]:
 class Arrivals:
     """Watches the arrival of records in a topic, by asking many times a second how many it has."""
 
-    def __init__(self, bootstrap: str, spec: TopicSpec = PURCHASES) -> None:
-        self._consumer = KafkaConsumer(bootstrap_servers=bootstrap)
+    def __init__(self, bootstrap: Bootstrap, spec: TopicSpec = PURCHASES) -> None:
+        self._consumer = KafkaConsumer(bootstrap_servers=bootstrap.servers)
         self._partitions = [TopicPartition(spec.name, partition) for partition in ends(bootstrap, spec)]
         self.begin = self.count()
 

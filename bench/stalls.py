@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from alsobought.tables import print_table
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.blocking_reader import BlockingReader
 from streams.kafka.follower import ends
 from streams.topics import PAIR_DELTAS, RELATED_ITEMS, TopicSpec
@@ -31,7 +32,7 @@ _SOURCE = struct.Struct("<4xHH")  # topic number and partition of a pair-deltas 
 SETTLE_S = 15.0
 
 
-def _records(bootstrap: str, spec: TopicSpec, since: dict[int, int]) -> Iterator[Any]:
+def _records(bootstrap: Bootstrap, spec: TopicSpec, since: dict[int, int]) -> Iterator[Any]:
     """Yield records from some offsets on: all of them would take so long
     to read that counting fell behind.
     """
@@ -43,7 +44,7 @@ def _records(bootstrap: str, spec: TopicSpec, since: dict[int, int]) -> Iterator
                 yield from some
 
 
-def _longest(bootstrap: str, since: dict[str, dict[int, int]]) -> tuple[float, float]:
+def _longest(bootstrap: Bootstrap, since: dict[str, dict[int, int]]) -> tuple[float, float]:
     """Return the longest pause in ms of counting and of listing since some offsets, over partitions."""
     times: dict[tuple[str, int], list[int]] = defaultdict(list)
     for spec in (PAIR_DELTAS, RELATED_ITEMS):

@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from serving.answers import offered
 from serving.errors import ApiError
 from serving.read_model import ReadModel
+from streams.connections import clients
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.stopping import start, stop
 from streams.kinds import BOUGHT
 from streams.messages.partitioning import partition_for
@@ -38,7 +39,7 @@ _decode = msgspec.json.Decoder(_Order).decode
 class Buyer:
     """Publishes purchases; connects to Kafka with the first."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap = bootstrap
         self._producer: Any = None
         self._lock = asyncio.Lock()
@@ -73,7 +74,7 @@ class Buyer:
             sent = await asyncio.wait_for(sending, ANSWER_S)
         except (KafkaError, OSError, TimeoutError) as error:
             raise ApiError(
-                503, f"Kafka did not take the purchase: {error!r}", where=self._bootstrap,
+                503, f"Kafka did not take the purchase: {error!r}", where=str(self._bootstrap),
                 what_to_do="see whether it runs, and buy again",
             ) from error  # fmt: skip
         return {"customer_id": order.customer_id, "item_id": order.item_id, "offset": sent.offset}
@@ -86,8 +87,7 @@ class Buyer:
     async def _started(self) -> Any:
         async with self._lock:
             if self._producer is None:
-                servers = [server.strip() for server in self._bootstrap.split(",")]
-                producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True)
+                producer = clients.producer(self._bootstrap, acks="all", enable_idempotence=True)
                 try:
                     await start(producer)
                 except BaseException:

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from serving.read_model import ReadModel
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
 from streams.kafka.stopping import start, stop
 from streams.kinds import counted_of_kinds
@@ -26,7 +27,7 @@ ENDS_S = 1.0  # between two looks at where the partitions end
 class ModelFollower:
     """Reads every partition of a model's topics, in no consumer group."""
 
-    def __init__(self, bootstrap: str, model: ReadModel, partitions: int) -> None:
+    def __init__(self, bootstrap: Bootstrap, model: ReadModel, partitions: int) -> None:
         self._bootstrap, self._model = bootstrap, model
         self._read = [TopicPartition(s.name, p) for s in model.specs() for p in range(partitions)]
         specs = counted_of_kinds(of.kind for of in model.kinds.values())

@@ -21,6 +21,7 @@ from serving.follower import ModelFollower
 from serving.live import Live
 from serving.owners import ANSWER_S, Owners
 from serving.read_model import ReadModel
+from streams.connections.bootstrap import Bootstrap
 from streams.doors.names import in_url
 from streams.doors.policy import Doors, own_host
 from streams.kafka.follower import partitions_of
@@ -62,7 +63,7 @@ class Server:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Bootstrap,
         kinds: Iterable[Kind],
         host: str,
         port: int,

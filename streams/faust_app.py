@@ -14,12 +14,13 @@ import faust
 from faust.tables.manager import TableManager
 
 from streams.broker.topics_admin import require_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.doors.policy import Doors
 from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
-from streams.kinds import topics_of
 from streams.process.heap import keep_compact
 from streams.process.logs import json_config, write_json
+from streams.rights import rights_of, topics_in
 from streams.settings import Settings
 from streams.topics import TopicSpec
 from streams.worker import Tasks
@@ -57,8 +58,9 @@ class App(faust.App):  # type: ignore[misc]
         """Refuse to start without the topics, because a broker might create missing ones with its own
         defaults.
         """
-        settings = self.tasks.settings
-        await asyncio.to_thread(require_topics, bootstrap_of(settings), topics_of(settings))
+        tasks = self.tasks
+        topics = topics_in(rights_of(tasks.role, tasks.settings), tasks.settings)
+        await asyncio.to_thread(require_topics, tasks.bootstrap, topics)
         await asyncio.to_thread(self.tasks.look_at_stores)
         await super().on_start()
 
@@ -72,11 +74,6 @@ class App(faust.App):  # type: ignore[misc]
 
     def _new_producer_transport(self) -> Transport:
         return Transport(self.conf.broker_producer, self)
-
-
-def bootstrap_of(settings: Settings) -> str:
-    """Return Kafka's address."""
-    return settings.kafka or "127.0.0.1:9092"
 
 
 def new_app(settings: Settings, role: str, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
@@ -102,7 +99,7 @@ def new_app(settings: Settings, role: str, group: str, tasks_of: Callable[[Any, 
             logging.getLogger(library).setLevel(logging.WARNING)
     app = App(
         group,
-        broker=";".join(f"kafka://{address}" for address in bootstrap_of(settings).split(",")),
+        broker=";".join(f"kafka://{address}" for address in Bootstrap.of(settings).addresses),
         datadir=str(settings.data_dir / "faust"),
         autodiscover=False,
         web_enabled=False,

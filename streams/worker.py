@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.assignment import StickyUnits
 from streams.kafka.lease import Lease
 from streams.kafka.log_identity import log_identity
@@ -55,18 +56,24 @@ class Tasks:
 
     Attributes
     ----------
+    bootstrap : Bootstrap
+        Kafka, for all clients of the process.
+    role : str
+        The role of the process, by which its rights in Kafka are known (`streams.rights`).
     folder : str
         The folder of the stores, under the data directory.
     sharing : tuple
         Groups of task classes that share their memory.
     """
 
+    role = "worker"
     folder = "state"
     sharing: tuple[tuple[type[Task], ...], ...] = ((CustomerTask, CrossingTask), (ItemTask,))
 
     def __init__(self, app: Any, settings: Settings) -> None:
         self._app = app
         self.settings = settings
+        self.bootstrap = Bootstrap.of(settings)
         self.lease = Lease(settings.session_ms / 1000)
         self.kinds, self.listed = kinds_of(settings), listed_of(settings)
         self._context: Context | None = None
@@ -87,7 +94,7 @@ class Tasks:
 
     def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
         """Return the loops that run beside the cycle; if one of them fails, the process ends."""
-        return [context.others.run(self.settings.kafka or "", context.partitions, context.lock)]
+        return [context.others.run(self.bootstrap, context.partitions, context.lock)]
 
     def others(self) -> Others:
         """Return the reader of other partitions' popularity."""
@@ -197,19 +204,19 @@ class Tasks:
         if self._context is None:
             await self._app.maybe_start_producer()
             producer = self._app.producer._ensure_producer()
-            settings, bootstrap = self.settings, self.settings.kafka or ""
+            settings = self.settings
             checkpoints = None
             if settings.checkpoint_url is not None:
                 checkpoints = Checkpoints(
                     settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings)
                 )
             partitions = len(await producer.partitions_for(PURCHASES.name))
-            identity = await in_thread(log_identity, bootstrap, self.listed)
+            identity = await in_thread(log_identity, self.bootstrap, self.listed)
             self._begins = identity.begins
             self._context = Context(
                 settings, Outbox(producer), partitions,
                 Stores(settings.data_dir / self.folder, checkpoints, identity.of), self.lease,
-                TopicReader(bootstrap), self.owns, self.others(),
+                TopicReader(self.bootstrap), self.owns, self.others(),
             )  # fmt: skip
             background = [self.cycle.run(self._context), *self.background(self._context)]
             self._background = [asyncio.create_task(one) for one in background]

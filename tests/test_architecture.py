@@ -44,8 +44,9 @@ ROOMS = {
         "items watched_bought catalogue", "compile",
     ],
     "streams": [
-        "topics", "kinds settings_sources", "settings", "broker doors messages process", "kafka", "stores",
-        "tasks", "worker", "health http_metrics metrics", "queries faust_app", "app recommending", "compile",
+        "topics", "kinds settings_sources", "settings", "connections rights",
+        "broker doors messages process", "kafka", "stores", "tasks", "worker", "health http_metrics metrics",
+        "queries faust_app", "app recommending", "compile",
     ],
     "alsobought": [
         "bars holding loading place signals tables", "options", "clients local sources", "publish_options",
@@ -125,17 +126,44 @@ def test_state_needs_few_packages() -> None:
     }  # fmt: skip
 
 
-def test_every_consumer_is_made_where_it_is_set_to_read_committed_records_only() -> None:
-    """kafka-python's consumer also lacks codecs, so all readers of topics use aiokafka's."""
-    folders = ("state", "chronological", "streams", "serving", "evaluation", "alsobought")
-    making = {
-        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-        for folder in folders
-        for path in (ROOT / folder).rglob("*.py")
-        if "KafkaConsumer" in path.read_text(encoding="utf-8").replace("KafkaConsumerThread", "")
+CLIENTS = {
+    "AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaClient", "AIOKafkaAdminClient", "KafkaConsumer",
+    "KafkaProducer", "KafkaAdminClient", "KafkaClient", "KafkaNetClient", "KafkaConnectionManager",
+    "AIOKafkaConnection", "create_conn",
+}  # fmt: skip
+"""What connects to Kafka in both libraries."""
+
+MAKES_CLIENTS = "streams/connections/clients.py"
+
+
+def _named(path: Path) -> set[str]:
+    """Every name that a file's code has, of modules, attributes and imports, but not in its texts."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def test_one_module_makes_all_clients_of_kafka() -> None:
+    """So all of them are secured by the settings, and every consumer reads committed records only."""
+    folders = ("state", "recommending", "chronological", "streams", "serving", "evaluation", "alsobought")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    naming = {path.relative_to(ROOT).as_posix() for path in paths if _named(path) & CLIENTS}
+    assert naming == {MAKES_CLIENTS}
+    made = _named(ROOT / MAKES_CLIENTS) & CLIENTS
+    assert made == {
+        "AIOKafkaConsumer",
+        "AIOKafkaProducer",
+        "KafkaProducer",
+        "KafkaAdminClient",
+        "create_conn",
     }
-    assert set(making) == {"streams/kafka/readers.py", "streams/kafka/transport.py"}
-    assert all("isolation_level=ISOLATION" in text for text in making.values())
+    assert "isolation_level=ISOLATION" in (ROOT / MAKES_CLIENTS).read_text(encoding="utf-8")
 
 
 def test_every_doctest_is_run() -> None:

@@ -26,6 +26,7 @@ from streams.broker import jars
 from streams.broker.datadir import BrokerDir
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import admin_client, create_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.doors.policy import Doors
 from streams.doors.rights import Right
 from streams.health import READY
@@ -111,7 +112,7 @@ def test_kafka_starts_with_these_properties_and_serves_both_sides(
     composed: EmbeddedKafka, ports: dict[int, int]
 ) -> None:
     assert create_topics(composed.bootstrap, TOPICS, 2, 1) == [spec.name for spec in TOPICS]
-    with admin_client(f"127.0.0.1:{ports[19092]}") as admin:
+    with admin_client(Bootstrap(f"127.0.0.1:{ports[19092]}")) as admin:
         (node,) = admin.describe_cluster()["brokers"]
     assert node["port"] == ports[19092], "who comes from inside is sent to the inside"
     log = composed.log.read_text()

@@ -24,6 +24,7 @@ from alsobought.options import (
     find_listed,
 )
 from alsobought.tables import print_table, time_of
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower, TopicRecord, ends, read_all
 from streams.messages.schema import decode_item, decode_related, key_text
 from streams.recommending.messages import decode_recommendations
@@ -71,7 +72,7 @@ def related(
     )
 
 
-def titles(bootstrap: str, wanted: Collection[str]) -> dict[str, str]:
+def titles(bootstrap: Bootstrap, wanted: Collection[str]) -> dict[str, str]:
     """Return the titles of items, from one pass over the catalogue's topic."""
     keys = {item_id.encode() for item_id in wanted}
     newest = {row.key: row.value for row in read_all(bootstrap, ITEMS) if row.key in keys}
@@ -170,7 +171,7 @@ def export_bestsellers(
     _export(bootstrap, asked.bestsellers, output, "lists")
 
 
-def _export(bootstrap: str, spec: TopicSpec, output: Path | None, what: str) -> None:
+def _export(bootstrap: Bootstrap, spec: TopicSpec, output: Path | None, what: str) -> None:
     """Write the newest message of every key.
 
     The topic is read twice, so that memory holds only where each key's newest message is.

@@ -31,11 +31,13 @@ from alsobought.sources import EventSource, TableSource, numbered, open_events, 
 from alsobought.sources.complete_journey import NAME as BUNDLED
 from alsobought.sources.synthetic import Shape
 from streams.broker.topics_admin import require_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import partitions_of, send
 from streams.kafka.publishing import PublishReport, Record, publish
 from streams.kinds import BOUGHT, WATCHED, EventKind, kinds_of
 from streams.messages.checks import Unusable, check_id
 from streams.messages.schema import EventMessage, encode
+from streams.rights import Right
 from streams.topics import ITEMS, TopicSpec
 
 
@@ -172,7 +174,7 @@ def forget(
     now_ms = time.time_ns() // 1_000_000
     value = encode(EventMessage(customer_id=customer_id, timestamp=now_ms, type="forget"))
     topics = [kind.events for kind in kinds_of(settings)]
-    require_topics(bootstrap, topics)
+    require_topics(bootstrap, topics, [Right("topic", spec.name, "Write") for spec in topics])
     for spec in topics:
         partitions = range(partitions_of(bootstrap, spec))
         send(bootstrap, spec, [(partition, customer_id.encode(), value) for partition in partitions])
@@ -186,7 +188,7 @@ def _publish_events(
     _publish_all(bootstrap, kind, open_events(file, kind, separator_of(how.separator)), how)
 
 
-def _publish_all(bootstrap: str, kind: EventKind, found: EventSource, how: PublishOptions) -> None:
+def _publish_all(bootstrap: Bootstrap, kind: EventKind, found: EventSource, how: PublishOptions) -> None:
     by_time = how.sort if how.sort is not None else found.repeatable
     source = source_of(found, how, by_time=by_time)
     with interruptible(), ExitStack() as stack:  # however it ends, files of sorting are removed
@@ -209,7 +211,7 @@ def _show_notes(source: TableSource) -> None:
 
 
 def _send(
-    bootstrap: str,
+    bootstrap: Bootstrap,
     spec: TopicSpec,
     batches: Iterable[Sequence[Record]],
     limit: int | None,
@@ -222,7 +224,7 @@ def _send(
 
 
 def run(
-    bootstrap: str,
+    bootstrap: Bootstrap,
     spec: TopicSpec,
     batches: Iterable[Sequence[Record]],
     rate: float | None = None,

@@ -28,6 +28,7 @@ from alsobought.recommending import Recommenders
 from alsobought.sources.id_list import read_ids
 from alsobought.tables import print_table
 from recommending.experiments import interval, p_value
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import read_all
 from streams.messages.schema import key_text
 from streams.recommending.messages import decode_quality, decode_sellers, encode
@@ -98,7 +99,7 @@ def recommend(
             advance(start + len(some))
 
 
-def _show_answer(bootstrap: str, customer: str, answer: dict[str, Any], *, as_json: bool) -> None:
+def _show_answer(bootstrap: Bootstrap, customer: str, answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(answer, ensure_ascii=False))
         return

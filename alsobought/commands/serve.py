@@ -12,9 +12,10 @@ from alsobought.signals import run_until_signalled, until_signalled
 from serving.server import NICE, Server
 from streams.broker.topics_admin import require_topics
 from streams.doors.policy import Doors
-from streams.kinds import listed_of, topics_of
+from streams.kinds import listed_of
 from streams.process.heap import keep_compact
 from streams.process.priority import step_back
+from streams.rights import rights_of, topics_in
 
 
 def serve(
@@ -37,7 +38,8 @@ def serve(
     doors = Doors.of(settings)
     doors.require_token(host, "--host")
     bootstrap = bootstrap_of(settings)
-    require_topics(bootstrap, topics_of(settings))
+    rights = rights_of("server", settings)
+    require_topics(bootstrap, topics_in(rights, settings), rights)
     server = Server(bootstrap, listed_of(settings), host, port, doors=doors)
 
     def started(address: str) -> None:

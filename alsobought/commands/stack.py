@@ -21,11 +21,12 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.broker.ports import wanted_port
 from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import create_topics, list_topics, require_topics
+from streams.connections.bootstrap import environment_for
 from streams.doors.policy import Doors
 from streams.kinds import topics_of
 from streams.process.logs import is_json
+from streams.rights import rights_of, topics_in
 from streams.settings import Settings
-from streams.settings_sources import for_child
 
 log = logging.getLogger("alsobought")
 
@@ -77,7 +78,7 @@ def up(
     port = wanted_port(port, USUAL_PORT)
     with until_signalled(), _stack(settings, port, workers, recommenders) as stack:
         page = stack.serve_page(wanted_port(web_port, USUAL_WEB_PORT))
-        typer.echo(stack.bootstrap)
+        typer.echo(str(stack.bootstrap))
         say(f"page: {page}")
         if Doors.of(settings).tokens:
             say(wants_token(page))
@@ -108,8 +109,8 @@ def broker_run(data_dir: DataDir = None, port: Port = None) -> None:
         try:
             kafka.start()
             create_topics(kafka.bootstrap, topics_of(settings), settings.partitions, settings.replication)
-            place.write(kafka.bootstrap, None)
-            typer.echo(kafka.bootstrap)
+            place.write(kafka.bootstrap.servers, None)
+            typer.echo(str(kafka.bootstrap))
             kafka.wait()
             raise CommandError(f"Kafka has ended by itself; its log is {kafka.log}.")
         finally:
@@ -139,7 +140,8 @@ def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
     settings = settings_of(kafka, data_dir)
     Doors.of(settings).require_token(settings.web_host, "ALSOBOUGHT_WEB_HOST")
     bootstrap = bootstrap_of(settings)
-    require_topics(bootstrap, topics_of(settings))
+    rights = rights_of(role, settings)
+    require_topics(bootstrap, topics_in(rights, settings), rights)
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -148,7 +150,7 @@ def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
             " or set ALSOBOUGHT_DATA_DIR to another directory."
         ) from error
     command = worker_command(settings, role)
-    os.execve(command[0], command, for_child(settings.model_copy(update={"kafka": bootstrap}), os.environ))
+    os.execve(command[0], command, environment_for(bootstrap, settings))
 
 
 def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:

@@ -13,6 +13,7 @@ from alsobought.commands.lists import titles
 from alsobought.commands.recommend import hit_rates
 from alsobought.recommending import Recommenders
 from alsobought.tables import print_table
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import read_all
 from streams.kafka.publishing import Record
 from streams.kinds import BOUGHT
@@ -28,7 +29,7 @@ LIKELY = 12  # items a household should buy in these weeks for the demo to be in
 class Household:
     """The first household, in order of ids, that buys enough in the records to come."""
 
-    def __init__(self, bootstrap: str, coming: Sequence[Record]) -> None:
+    def __init__(self, bootstrap: Bootstrap, coming: Sequence[Record]) -> None:
         self._bootstrap = bootstrap
         events = [decode_event(value) for _, value in coming]
         items = Counter(event.customer_id for event in events)

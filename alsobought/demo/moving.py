@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower
 from streams.messages.schema import RelatedItems, decode_related, key_text
 from streams.topics import RELATED_ITEMS
@@ -27,7 +28,7 @@ class MovingLists:
         Ids of the items whose lists are shown.
     """
 
-    def __init__(self, bootstrap: str, items: Sequence[str]) -> None:
+    def __init__(self, bootstrap: Bootstrap, items: Sequence[str]) -> None:
         self._follower = Follower(bootstrap, RELATED_ITEMS)
         self._shown = dict.fromkeys(items, "")
 

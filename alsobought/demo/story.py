@@ -28,6 +28,7 @@ from alsobought.meter import Meter
 from alsobought.sources import open_items, open_purchases
 from alsobought.sources.complete_journey import NAME
 from alsobought.tables import print_table
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.publishing import Record
 from streams.kinds import BUILT_IN
 from streams.messages.schema import encode
@@ -92,7 +93,7 @@ def _open(page: str) -> None:
 
 
 def _show_moving(
-    bootstrap: str, purchases: Iterator[Sequence[Record]], count: int, began: float
+    bootstrap: Bootstrap, purchases: Iterator[Sequence[Record]], count: int, began: float
 ) -> list[Record]:
     """Publish the first `count` purchases and the catalogue, and show lists as they change.
 
@@ -115,7 +116,11 @@ def _show_moving(
 
 
 def _load(
-    bootstrap: str, begun: Sequence[Record], rest: Iterable[Sequence[Record]], limit: int | None, meter: Meter
+    bootstrap: Bootstrap,
+    begun: Sequence[Record],
+    rest: Iterable[Sequence[Record]],
+    limit: int | None,
+    meter: Meter,
 ) -> list[Record]:
     """Publish all purchases but the last few, which are returned, and wait until all is counted."""
     held: deque[Record] = deque(begun)
@@ -134,7 +139,7 @@ def _load(
     return list(held)
 
 
-def _measure(bootstrap: str, held: list[Record]) -> None:
+def _measure(bootstrap: Bootstrap, held: list[Record]) -> None:
     """Publish the purchases held back, at a rate that leaves no backlog,
     and print how fresh the lists are.
     """
@@ -146,7 +151,7 @@ def _measure(bootstrap: str, held: list[Record]) -> None:
     typer.echo(f"from publishing a purchase to its changed lists: {meter.latency()}")
 
 
-def _follow(bootstrap: str, coming: list[Record], add_step: AddStep) -> None:
+def _follow(bootstrap: Bootstrap, coming: list[Record], add_step: AddStep) -> None:
     """Show a household before and after the rest of the purchases is counted."""
     if not coming:
         return
@@ -165,7 +170,7 @@ def _follow(bootstrap: str, coming: list[Record], add_step: AddStep) -> None:
     add_step("How often each algorithm was right, for all households", "quality")
 
 
-def _show(bootstrap: str, add_step: AddStep) -> None:
+def _show(bootstrap: Bootstrap, add_step: AddStep) -> None:
     lists = {}
     for item_id in SHOWN:
         try:

@@ -10,6 +10,7 @@ from streams.broker import jars
 from streams.broker.inspection import inspect
 from streams.broker.topic_checks import change_commands, differences
 from streams.broker.topics_admin import require_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower, send
 from streams.kinds import kinds_of, topics_of
 from streams.messages.partitioning import partitions_for
@@ -22,7 +23,7 @@ NEEDED = ("READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")
 KNOCK = b"doctor"  # the key of an empty record of `progress`, which all readers ignore
 
 
-def kafka(bootstrap: str, settings: Settings) -> Iterator[Finding]:
+def kafka(bootstrap: Bootstrap, settings: Settings) -> Iterator[Finding]:
     """Ask Kafka for its version, and for what its user may do."""
     found = inspect(bootstrap, topics_of(settings))
     tested = tuple(int(part) for part in jars.KAFKA_VERSION.split(".")[:2])
@@ -49,7 +50,7 @@ def kafka(bootstrap: str, settings: Settings) -> Iterator[Finding]:
         yield Finding(Level.OK, "rights", f"{', '.join(NEEDED)} on all {len(found.rights)} topics that exist")
 
 
-def topics(bootstrap: str, settings: Settings) -> Iterator[Finding]:
+def topics(bootstrap: Bootstrap, settings: Settings) -> Iterator[Finding]:
     """Compare the topics with what they must be."""
     specs = topics_of(settings)
     require_topics(bootstrap, specs)
@@ -61,7 +62,7 @@ def topics(bootstrap: str, settings: Settings) -> Iterator[Finding]:
         yield Finding(Level.OK, "topics", f"all {len(specs)} are there, with the settings they need")
 
 
-def partitioner(bootstrap: str, settings: Settings) -> Iterator[Finding]:
+def partitioner(bootstrap: Bootstrap, settings: Settings) -> Iterator[Finding]:
     """Compare the partitions of the newest events with those of their keys."""
     for kind in kinds_of(settings):
         with Follower(bootstrap, kind.events, back=LOOKED_AT) as follower:
@@ -87,7 +88,7 @@ def partitioner(bootstrap: str, settings: Settings) -> Iterator[Finding]:
             )
 
 
-def clock(bootstrap: str) -> Iterator[Finding]:
+def clock(bootstrap: Bootstrap) -> Iterator[Finding]:
     """Compare the broker's clock with this machine's by a record that the broker dates."""
     before = time.time()
     (offset,) = send(bootstrap, PROGRESS, [(0, KNOCK, None)])

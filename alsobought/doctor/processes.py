@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from alsobought.doctor.finding import Finding, Level
 from alsobought.status import status_of
+from streams.connections.bootstrap import Bootstrap
 from streams.http_metrics import own_version
 from streams.settings import Settings
 
 SHOWN = 5
 
 
-def processes(bootstrap: str, settings: Settings) -> Iterator[Finding]:
+def processes(bootstrap: Bootstrap, settings: Settings) -> Iterator[Finding]:
     """Look for tasks without an owner, and for processes that are not well."""
     status, mine = status_of(bootstrap, settings), own_version()
     absent = [task.task for task in status.tasks if task.silent]

@@ -14,6 +14,7 @@ from serving.server import Server, ServerThread
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import BrokerError
 from streams.broker.topics_admin import create_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.doors.policy import Doors
 from streams.kafka.follower import Follower
 from streams.kinds import counted_of, kinds_of, listed_of, topics_of
@@ -69,8 +70,8 @@ class Stack:
         self._broker = self._new_broker(port)
 
     @property
-    def bootstrap(self) -> str:
-        """Kafka's address."""
+    def bootstrap(self) -> Bootstrap:
+        """The Kafka of this stack, on loopback and without security."""
         return self._broker.bootstrap
 
     def __enter__(self) -> Self:
@@ -146,11 +147,10 @@ class Stack:
         return [one.pid for one in self._workers if one.role == role and one.pid is not None]
 
     def _start_workers(self) -> None:
-        settings = self._settings.model_copy(update={"kafka": self.bootstrap})
         home = self._place.data_dir
         for role, count in self._counts.items():
             for number in range(1, count + 1):
-                worker = WorkerProcess(role, number, settings, home, self._place.logs)
+                worker = WorkerProcess(role, number, self._settings, self.bootstrap, home, self._place.logs)
                 self._workers.append(worker)
                 worker.start()
         self._remember()
@@ -217,7 +217,7 @@ class Stack:
     def _restart_broker(self) -> bool:
         """Start Kafka again at the same address: clients and workers wait for it there."""
         self._say(f"Kafka has ended; starting it again; its log: {self._broker.log}")
-        port = int(self.bootstrap.rpartition(":")[2])
+        port = int(self.bootstrap.servers.rpartition(":")[2])
         self._broker.stop()
         self._broker = self._new_broker(port)
         try:
@@ -237,4 +237,4 @@ class Stack:
         )  # fmt: skip
 
     def _remember(self) -> None:
-        self._place.write(self.bootstrap, self.worker_pids, self.recommender_pids)
+        self._place.write(self.bootstrap.servers, self.worker_pids, self.recommender_pids)

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 
 from streams.broker import guard
+from streams.connections.bootstrap import Bootstrap, environment_for
 from streams.settings import Settings
-from streams.settings_sources import for_child
 
 SAVE_S = 60.0
 """How long a worker may take to save its state before it is killed; the next start then replays more."""
@@ -39,14 +39,16 @@ def worker_command(settings: Settings, role: str = "worker") -> list[str]:
 class WorkerProcess:
     """A worker or recommender of a local stack; call `restart_if_dead` now and then."""
 
-    def __init__(self, role: str, number: int, settings: Settings, data_dir: Path, logs: Path) -> None:
+    def __init__(
+        self, role: str, number: int, settings: Settings, bootstrap: Bootstrap, data_dir: Path, logs: Path
+    ) -> None:
         self.role = role
         self.name = f"{role}-{number}"
         self.log = logs / f"{self.name}.log"
         self._data_dir = data_dir
         self._command = worker_command(settings, role)
         self._environment = {
-            **for_child(settings, os.environ),
+            **environment_for(bootstrap, settings),
             "ALSOBOUGHT_DATA_DIR": str(data_dir),
             "ALSOBOUGHT_INSTANCE": self.name,
             "PYTHONUNBUFFERED": "1",

@@ -23,6 +23,7 @@ from streams.broker.java import bundled_java, find_java
 from streams.broker.jvm import Jvm, format_storage
 from streams.broker.properties import HOST, render, server_properties
 from streams.broker.topics_admin import admin_client
+from streams.connections.bootstrap import Bootstrap
 
 ENDED = 128 + signal.SIGTERM
 """What the guard ends with when Kafka has closed its files after SIGTERM."""
@@ -46,7 +47,7 @@ class EmbeddedKafka:
     heap_mib
         The largest heap of its JVM; it takes some 150 MiB more.
     properties
-        Further broker properties; they win over those of `server_properties`.
+        Further broker properties; they win over those of `server_properties`, or extend its listeners.
     progress
         Called while Kafka is being downloaded; see `jars.OnProgress`. By default a line on standard error.
     archives
@@ -108,9 +109,9 @@ class EmbeddedKafka:
             raise
 
     @property
-    def bootstrap(self) -> str:
-        """The address for clients, 127.0.0.1:PORT; empty before the first start."""
-        return self._bootstrap
+    def bootstrap(self) -> Bootstrap:
+        """Where clients connect without security: 127.0.0.1:PORT; empty before the first start."""
+        return Bootstrap(self._bootstrap)
 
     @property
     def pid(self) -> int | None:
@@ -228,7 +229,7 @@ class EmbeddedKafka:
         while self.alive and time.monotonic() < deadline:
             try:
                 # Comes back at once while the port is closed; Kafka opens it shortly before it is ready.
-                with admin_client(self._bootstrap, timeout_s=2, connect_timeout_s=0) as admin:
+                with admin_client(self.bootstrap, timeout_s=2, connect_timeout_s=0) as admin:
                     if admin.describe_cluster()["brokers"]:
                         return
             except KafkaUnreachable:

@@ -14,13 +14,20 @@
       │    └─ BrokerDied
       └─ TopicsError
            ├─ KafkaUnreachable
+           ├─ TopicsMissing
            ├─ PartitionsDiffer
-           └─ TopicsRefused
+           ├─ TopicsRefused
+           └─ RightsMissing
 
 Each message says what happened, where, and what to do, so a command line can print it as it is.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+
+from streams.connections.bootstrap import Bootstrap
+from streams.rights import Right, acl_commands
 
 
 class BrokerError(Exception):
@@ -89,3 +96,17 @@ class PartitionsDiffer(TopicsError):
 
 class TopicsRefused(TopicsError):
     """Kafka refused to create a topic: its reason is in the message."""
+
+
+class RightsMissing(TopicsError):
+    """Kafka does not let this process do what it needs: the message has the commands that grant it."""
+
+    def __init__(self, bootstrap: Bootstrap, rights: Iterable[Right]) -> None:
+        self.rights = tuple(sorted(rights))
+        who = bootstrap.security.principal or "User:ANONYMOUS"
+        listed = "; ".join(map(str, self.rights))
+        commands = "\n".join(acl_commands(self.rights, who, bootstrap.servers))
+        super().__init__(
+            f"Kafka at {bootstrap} does not let {who} do what is needed here. What is missing: {listed}. Ask"
+            f" who administers it to grant that:\n{commands}"
+        )

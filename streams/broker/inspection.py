@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streams.broker.topics_admin import TIMEOUT_S, admin_client, describe
+from streams.connections.bootstrap import Bootstrap
 from streams.topics import TopicSpec
 
 
@@ -28,7 +29,7 @@ class Inspected:
     rights: dict[str, frozenset[str]]
 
 
-def inspect(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S) -> Inspected:
+def inspect(bootstrap: Bootstrap, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S) -> Inspected:
     """Ask a Kafka about itself and our topics.
 
     Raises
@@ -38,6 +39,6 @@ def inspect(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TI
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
         brokers = admin.describe_cluster()["brokers"]
         major, minor, *_ = admin.get_broker_version_data(brokers[0]["broker_id"]).broker_version
-        topics = describe(admin, list(specs))
+        topics = describe(admin, bootstrap, list(specs))
     rights = {topic["name"]: frozenset(topic["authorized_operations"] or ()) for topic in topics}
     return Inspected((major, minor), len(brokers), rights)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kafka.admin import ConfigResource, ConfigResourceType
-
-from streams.broker.topics_admin import TIMEOUT_S, admin_client, describe
+from streams.broker.topics_admin import TIMEOUT_S, admin_client, configs_of, describe
+from streams.connections.bootstrap import Bootstrap
 from streams.topics import DAY_MS, TopicSpec
 
 USUAL_BYTES = 1_048_576
@@ -38,7 +37,7 @@ class Difference:
 
 
 def differences(
-    bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
+    bootstrap: Bootstrap, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
 ) -> list[Difference]:
     """Compare those of the topics that exist with their specifications, in the order given.
 
@@ -51,11 +50,10 @@ def differences(
     """
     wanted = list(specs)
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
-        names = {topic["name"] for topic in describe(admin, wanted)}
+        names = {topic["name"] for topic in describe(admin, bootstrap, wanted)}
         if not names:
             return []
-        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(names)]
-        configs = admin.describe_configs(resources, config_filter="all")["topic"]
+        configs = configs_of(admin, bootstrap, names)
     found: list[Difference] = []
     for spec in wanted:
         if spec.name in names:
@@ -105,7 +103,7 @@ def _shorter(retention_ms: int, wanted_ms: int) -> bool:
     return retention_ms >= 0 and (wanted_ms < 0 or retention_ms < wanted_ms)
 
 
-def change_commands(bootstrap: str, found: Iterable[Difference]) -> list[str]:
+def change_commands(bootstrap: Bootstrap, found: Iterable[Difference]) -> list[str]:
     """Return the commands of Kafka's own tool that set what differs, one for each topic.
 
     >>> change_commands("kafka:9092", [Difference("items", "cleanup.policy", "delete", "compact", "", True)])

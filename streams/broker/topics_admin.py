@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
     CoordinatorNotAvailableError,
     KafkaError,
     RetriableError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 
-from streams.broker.errors import KafkaUnreachable, PartitionsDiffer, TopicsMissing, TopicsRefused
+from streams.broker.errors import (
+    KafkaUnreachable,
+    PartitionsDiffer,
+    RightsMissing,
+    TopicsMissing,
+    TopicsRefused,
+)
+from streams.broker.rights_check import require_rights
+from streams.connections import clients
+from streams.connections.admission import wait_for_trouble
+from streams.connections.bootstrap import Bootstrap
+from streams.rights import Right
 from streams.topics import TopicSpec
 
 TIMEOUT_S = 5.0
@@ -43,7 +53,7 @@ class TopicState:
 
 
 def create_topics(
-    bootstrap: str,
+    bootstrap: Bootstrap,
     specs: Iterable[TopicSpec],
     partitions: int,
     replication: int,
@@ -56,11 +66,11 @@ def create_topics(
 
     Raises
     ------
-    KafkaUnreachable, PartitionsDiffer, TopicsRefused
+    KafkaUnreachable, PartitionsDiffer, TopicsRefused, RightsMissing
     """
     wanted = list(specs)
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
-        existing = {topic["name"]: len(topic["partitions"]) for topic in describe(admin, wanted)}
+        existing = _counts(admin, bootstrap, wanted)
         _refuse_other_counts(existing, partitions, bootstrap)
         missing = {
             spec.name: {
@@ -74,6 +84,8 @@ def create_topics(
         if not missing:
             return []
         answer = admin.create_topics(missing, raise_errors=False)
+        if refused := [t for t in answer["topics"] if t["error_code"] == TopicAuthorizationFailedError.errno]:
+            raise RightsMissing(bootstrap, [Right("topic", topic["name"], "Create") for topic in refused])
         created = []
         for topic in answer["topics"]:
             error = for_code(topic["error_code"])
@@ -86,13 +98,12 @@ def create_topics(
                     " Repair that (ALSOBOUGHT_REPLICATION cannot exceed the number of brokers) and try again."
                 )
         admin.wait_for_topics(list(missing))
-        now = {topic["name"]: len(topic["partitions"]) for topic in describe(admin, wanted)}
-        _refuse_other_counts(now, partitions, bootstrap)
+        _refuse_other_counts(_counts(admin, bootstrap, wanted), partitions, bootstrap)
         return created
 
 
 def list_topics(
-    bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
+    bootstrap: Bootstrap, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
 ) -> list[TopicState]:
     """Describe those of the topics that exist, in the order given.
 
@@ -102,11 +113,10 @@ def list_topics(
     """
     wanted = list(specs)
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
-        found = {topic["name"]: topic for topic in describe(admin, wanted)}
+        found = {topic["name"]: topic for topic in describe(admin, bootstrap, wanted)}
         if not found:
             return []
-        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in found]
-        configs = admin.describe_configs(resources, config_filter="all")["topic"]
+        configs = configs_of(admin, bootstrap, found)
     states = []
     for spec in wanted:
         if spec.name in found:
@@ -124,16 +134,23 @@ def list_topics(
     return states
 
 
-def require_topics(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S) -> None:
-    """Return if all of the topics exist, with equally many partitions.
+def require_topics(
+    bootstrap: Bootstrap,
+    specs: Iterable[TopicSpec],
+    rights: Iterable[Right] = (),
+    *,
+    timeout_s: float = TIMEOUT_S,
+) -> None:
+    """Return if this process has the rights, and all of the topics exist, with equally many partitions.
 
     Raises
     ------
-    KafkaUnreachable, TopicsMissing, PartitionsDiffer
+    KafkaUnreachable, RightsMissing, TopicsMissing, PartitionsDiffer
     """
     wanted = list(specs)
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
-        counts = {topic["name"]: len(topic["partitions"]) for topic in describe(admin, wanted)}
+        require_rights(admin, bootstrap, rights)
+        counts = _counts(admin, bootstrap, wanted)
     if missing := [spec.name for spec in wanted if spec.name not in counts]:
         raise TopicsMissing(
             f"Kafka at {bootstrap} lacks the topics {', '.join(missing)}: create them with"
@@ -142,7 +159,35 @@ def require_topics(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: flo
     _refuse_other_counts(counts, counts[wanted[0].name], bootstrap)
 
 
-def topic_ids(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S) -> dict[str, str]:
+def partition_counts(
+    bootstrap: Bootstrap, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
+) -> dict[str, int]:
+    """Return how many partitions those of the topics have that exist, by name.
+
+    Raises
+    ------
+    KafkaUnreachable, RightsMissing
+    """
+    with admin_client(bootstrap, timeout_s=timeout_s) as admin:
+        return _counts(admin, bootstrap, list(specs))
+
+
+def check_rights(
+    bootstrap: Bootstrap, rights: Iterable[Right], *, connect_timeout_s: float = TIMEOUT_S
+) -> None:
+    """Return if this process has the rights; `connect_timeout_s` as for `admin_client`.
+
+    Raises
+    ------
+    KafkaUnreachable, RightsMissing
+    """
+    with admin_client(bootstrap, connect_timeout_s=connect_timeout_s) as admin:
+        require_rights(admin, bootstrap, rights)
+
+
+def topic_ids(
+    bootstrap: Bootstrap, specs: Iterable[TopicSpec], *, timeout_s: float = TIMEOUT_S
+) -> dict[str, str]:
     """Return the ids Kafka gave those of the topics that exist, by name.
 
     Raises
@@ -150,10 +195,11 @@ def topic_ids(bootstrap: str, specs: Iterable[TopicSpec], *, timeout_s: float = 
     KafkaUnreachable
     """
     with admin_client(bootstrap, timeout_s=timeout_s) as admin:
-        return {topic["name"]: str(topic["topic_id"]) for topic in describe(admin, list(specs))}
+        found = describe(admin, bootstrap, list(specs))
+        return {topic["name"]: str(topic["topic_id"]) for topic in found}
 
 
-def group_members(bootstrap: str, group: str, *, timeout_s: float = COORDINATOR_S) -> list[str]:
+def group_members(bootstrap: Bootstrap, group: str, *, timeout_s: float = COORDINATOR_S) -> list[str]:
     """Return the client and host of every member of a consumer group; one that has died stays for a while.
 
     Raises
@@ -164,6 +210,7 @@ def group_members(bootstrap: str, group: str, *, timeout_s: float = COORDINATOR_
     deadline = time.monotonic() + timeout_s
     trouble = ""
     with admin_client(bootstrap) as admin:
+        require_rights(admin, bootstrap, [Right("group", group, "Describe")])
         while time.monotonic() < deadline:
             try:
                 described = admin.describe_groups([group])[group]
@@ -183,25 +230,24 @@ def group_members(bootstrap: str, group: str, *, timeout_s: float = COORDINATOR_
 
 @contextlib.contextmanager
 def admin_client(
-    bootstrap: str, *, timeout_s: float = TIMEOUT_S, connect_timeout_s: float | None = None
-) -> Iterator[KafkaAdminClient]:
+    bootstrap: Bootstrap, *, timeout_s: float = TIMEOUT_S, connect_timeout_s: float | None = None
+) -> Iterator[Any]:
     """Open kafka-python's admin client; whatever goes wrong in reaching Kafka is a KafkaUnreachable.
+
+    If Kafka is reached and does not admit this process, it raises NotAdmitted or TokenUnavailable.
 
     The ports are tried first, for `connect_timeout_s` (by default `timeout_s`): a client made while they are
     closed would wait its whole timeout and leave a thread behind.
     """
-    servers = [part.strip() for part in bootstrap.split(",")]
     deadline = time.monotonic() + (timeout_s if connect_timeout_s is None else connect_timeout_s)
-    while trouble := _connect_trouble(servers, timeout_s):
+    while trouble := wait_for_trouble(bootstrap, timeout_s):
         if time.monotonic() >= deadline:
             raise _unreachable(bootstrap, trouble)
         time.sleep(0.2)
     timeout_ms = int(timeout_s * 1000)
     try:
         # Requests may take longer than the first answer: a broker creates topics at its disk's pace.
-        client = KafkaAdminClient(
-            bootstrap_servers=servers, bootstrap_timeout_ms=timeout_ms, request_timeout_ms=30_000
-        )
+        client = clients.admin(bootstrap, bootstrap_timeout_ms=timeout_ms, request_timeout_ms=30_000)
         try:
             yield client
         finally:
@@ -210,40 +256,40 @@ def admin_client(
         raise _unreachable(bootstrap, str(error)) from error
     except KafkaError as error:
         raise TopicsRefused(
-            f"Kafka at {bootstrap} refused a request about its topics: {error}. If it guards its topics,"
-            " ask its keeper for the right to create and describe ours."
+            f"Kafka at {bootstrap} refused a request about its topics: {error}. See its log for the reason."
         ) from error
 
 
-def _connect_trouble(servers: Sequence[str], timeout_s: float) -> str:
-    """Return why no server can be connected to; empty if one can."""
-    troubles = []
-    for server in servers:
-        host, _, port = server.rpartition(":")
-        try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s):
-                return ""
-        except ValueError:
-            troubles.append(f"{server!r} is not host:port")
-        except OSError as error:
-            troubles.append(f"{server}: {error.strerror or error}")
-    return "; ".join(troubles)
-
-
-def _unreachable(bootstrap: str, trouble: str) -> KafkaUnreachable:
+def _unreachable(bootstrap: Bootstrap, trouble: str) -> KafkaUnreachable:
     return KafkaUnreachable(
         f"no Kafka answers at {bootstrap} ({trouble}). Start it (`alsobought broker run` runs one here), or"
         " set ALSOBOUGHT_KAFKA to where it is."
     )
 
 
-def describe(admin: KafkaAdminClient, specs: Sequence[TopicSpec]) -> list[dict[str, Any]]:
-    """Return Kafka's description of those of the topics that exist."""
+def describe(admin: Any, bootstrap: Bootstrap, specs: Sequence[TopicSpec]) -> list[dict[str, Any]]:
+    """Return Kafka's description of those of the topics that exist; raise RightsMissing."""
     described: list[dict[str, Any]] = admin.describe_topics([spec.name for spec in specs])
+    denied = [t["name"] for t in described if t["error_code"] == TopicAuthorizationFailedError.errno]
+    if denied:
+        raise RightsMissing(bootstrap, [Right("topic", name, "Describe") for name in denied])
     return [topic for topic in described if topic["error_code"] == 0]
 
 
-def _refuse_other_counts(existing: dict[str, int], partitions: int, bootstrap: str) -> None:
+def configs_of(admin: Any, bootstrap: Bootstrap, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the configuration of topics by name and entry; raise RightsMissing."""
+    sorted_names = sorted(names)
+    require_rights(admin, bootstrap, [Right("topic", name, "DescribeConfigs") for name in sorted_names])
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted_names]
+    configs: dict[str, dict[str, Any]] = admin.describe_configs(resources, config_filter="all")["topic"]
+    return configs
+
+
+def _counts(admin: Any, bootstrap: Bootstrap, specs: Sequence[TopicSpec]) -> dict[str, int]:
+    return {topic["name"]: len(topic["partitions"]) for topic in describe(admin, bootstrap, specs)}
+
+
+def _refuse_other_counts(existing: dict[str, int], partitions: int, bootstrap: Bootstrap) -> None:
     other = {name: count for name, count in existing.items() if count != partitions}
     if other:
         listed = ", ".join(f"{name} has {count}" for name, count in sorted(other.items()))

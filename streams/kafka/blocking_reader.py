@@ -6,11 +6,13 @@ import asyncio
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from streams.broker.errors import KafkaUnreachable
+from streams.broker.errors import KafkaUnreachable, RightsMissing
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
 from streams.kafka.stopping import start, stop
+from streams.rights import Right
 
 AT_ONCE = 5_000
 """Records of a poll."""
@@ -22,10 +24,11 @@ FETCH_WAIT_MS = 50
 class BlockingReader:
     """A consumer with all partitions of a topic assigned. It is a context manager.
 
-    Every method raises KafkaUnreachable when Kafka cannot be reached or refuses a request.
+    Every method raises KafkaUnreachable when Kafka cannot be reached or refuses a request, and RightsMissing
+    when this process may not read the topic.
     """
 
-    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+    def __init__(self, bootstrap: Bootstrap, topic: str, partitions: int) -> None:
         self._bootstrap, self._topic = bootstrap, topic
         self.assigned: list[Any] = [TopicPartition(topic, p) for p in range(partitions)]
         self._consumer: Any = None
@@ -56,6 +59,8 @@ class BlockingReader:
     def _run(self, coroutine: Any) -> Any:
         try:
             return self._runner.run(coroutine)
+        except TopicAuthorizationFailedError as error:
+            raise RightsMissing(self._bootstrap, [Right("topic", self._topic, "Read")]) from error
         # with its broker away, aiokafka may raise CancelledError without having been cancelled
         except (KafkaError, asyncio.CancelledError) as error:
             raise KafkaUnreachable(

@@ -16,13 +16,16 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import ClusterAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
-from streams.broker.errors import KafkaUnreachable, TopicsError
-from streams.broker.topics_admin import list_topics
+from streams.broker.errors import KafkaUnreachable, RightsMissing, TopicsError
+from streams.broker.topics_admin import partition_counts
+from streams.connections import clients
+from streams.connections.bootstrap import Bootstrap
+from streams.connections.errors import SecurityError
 from streams.kafka.blocking_reader import BlockingReader
 from streams.messages.checks import LOG_APPEND_TIME
+from streams.rights import Right
 from streams.topics import TopicSpec
 
 CONNECT_S = 2.0
@@ -49,34 +52,36 @@ class TopicRecord(NamedTuple):
     by_broker: bool
 
 
-def partitions_of(bootstrap: str, spec: TopicSpec) -> int:
+def partitions_of(bootstrap: Bootstrap, spec: TopicSpec) -> int:
     """Return how many partitions a topic has.
 
     Raises
     ------
-    KafkaUnreachable, TopicAbsent
+    KafkaUnreachable, TopicAbsent, RightsMissing
     """
-    found = list_topics(bootstrap, [spec], timeout_s=CONNECT_S)
+    found = partition_counts(bootstrap, [spec], timeout_s=CONNECT_S)
     if not found:
         raise TopicAbsent(
             f"topic {spec.name} does not exist at {bootstrap}; create it with `alsobought topics create`."
         )
-    return found[0].partitions
+    return found[spec.name]
 
 
-def positions(bootstrap: str, spec: TopicSpec) -> dict[int, tuple[int, int]]:
+def positions(bootstrap: Bootstrap, spec: TopicSpec) -> dict[int, tuple[int, int]]:
     """Return the first offset and the one after the last of each partition. Raises as `partitions_of`."""
     with _reader(bootstrap, spec) as reader:
         begins, ends = reader.begins(), reader.ends()
         return {tp.partition: (begins[tp], ends[tp]) for tp in reader.assigned}
 
 
-def ends(bootstrap: str, spec: TopicSpec) -> dict[int, int]:
+def ends(bootstrap: Bootstrap, spec: TopicSpec) -> dict[int, int]:
     """Return the offset after the last record of each partition. Raises as `partitions_of` does."""
     return {partition: end for partition, (_, end) in positions(bootstrap, spec).items()}
 
 
-def read_all(bootstrap: str, spec: TopicSpec, until: dict[int, int] | None = None) -> Iterator[TopicRecord]:
+def read_all(
+    bootstrap: Bootstrap, spec: TopicSpec, until: dict[int, int] | None = None
+) -> Iterator[TopicRecord]:
     """Yield every record up to the present ends, or before `until`: partition after partition, each in order.
 
     Raises
@@ -115,7 +120,7 @@ class Follower:
     It is a context manager; opening it raises KafkaUnreachable or TopicAbsent.
     """
 
-    def __init__(self, bootstrap: str, spec: TopicSpec, *, back: int = 0) -> None:
+    def __init__(self, bootstrap: Bootstrap, spec: TopicSpec, *, back: int = 0) -> None:
         self._bootstrap, self._spec = bootstrap, spec
         with contextlib.ExitStack() as undo:
             self._reader = undo.enter_context(_reader(bootstrap, spec))
@@ -147,7 +152,7 @@ class Follower:
     def _open_again(self) -> None:
         """Continue with a new consumer, because one may receive nothing more after its broker was killed."""
         self._heard = time.monotonic()
-        with contextlib.suppress(TopicsError), contextlib.ExitStack() as undo:
+        with contextlib.suppress(TopicsError, SecurityError), contextlib.ExitStack() as undo:
             reader = undo.enter_context(_reader(self._bootstrap, self._spec))
             old, self._stack, self._reader = self._stack, undo.pop_all(), reader
             self._seek()
@@ -168,26 +173,29 @@ class Follower:
         self._stack.close()
 
 
-def send_each(bootstrap: str, spec: TopicSpec, value: bytes, partitions: list[int]) -> dict[int, int]:
+def send_each(bootstrap: Bootstrap, spec: TopicSpec, value: bytes, partitions: list[int]) -> dict[int, int]:
     """Write a record to each of the partitions; return the offsets they got. Raises as `send` does."""
     offsets = send(bootstrap, spec, [(partition, None, value) for partition in partitions])
     return dict(zip(partitions, offsets, strict=True))
 
 
 def send(
-    bootstrap: str, spec: TopicSpec, records: Iterable[tuple[int | None, bytes | None, bytes | None]]
+    bootstrap: Bootstrap, spec: TopicSpec, records: Iterable[tuple[int | None, bytes | None, bytes | None]]
 ) -> list[int]:
     """Write records of a partition (None: the key's), a key and a value; return their offsets.
 
     Raises
     ------
-    KafkaUnreachable
+    KafkaUnreachable, RightsMissing
         Kafka did not take them all.
     """
-    producer = KafkaProducer(bootstrap_servers=bootstrap.split(","), acks="all")
+    producer = clients.blocking_producer(bootstrap, acks="all")
     try:
         sent = [producer.send(spec.name, key=key, value=value, partition=p) for p, key, value in records]
         return [future.get(timeout=STALL_S).offset for future in sent]
+    except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+        # the latter says that it may write to no topic at all
+        raise RightsMissing(bootstrap, [Right("topic", spec.name, "Write")]) from error
     except KafkaError as error:
         raise KafkaUnreachable(
             f"Kafka at {bootstrap} did not take a record for {spec.name}: {error}"
@@ -196,7 +204,7 @@ def send(
         producer.close(timeout=STALL_S)
 
 
-def _reader(bootstrap: str, spec: TopicSpec) -> BlockingReader:
+def _reader(bootstrap: Bootstrap, spec: TopicSpec) -> BlockingReader:
     return BlockingReader(bootstrap, spec.name, partitions_of(bootstrap, spec))  # fails fast and readably
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.broker.topics_admin import topic_ids
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import read_all
 from streams.kinds import BOUGHT, CrossKind, Kind, counted_of_kinds
 from streams.messages.schema import Progress, decode_progress, key_text
@@ -55,7 +56,7 @@ class LogIdentity:
         return f"{topics}{REBUILT}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def log_identity(bootstrap: str, kinds: Iterable[Kind]) -> LogIdentity:
+def log_identity(bootstrap: Bootstrap, kinds: Iterable[Kind]) -> LogIdentity:
     """Ask Kafka for the ids of the kinds' topics, and where counting begins.
 
     Raises
@@ -90,7 +91,7 @@ def beginning(topic: str, partition: int, offset: int) -> Progress:
     return Progress(task=f"{BEGINNING}{topic}-{partition}", worker="", applied=offset, stored=offset)
 
 
-def beginnings(bootstrap: str) -> dict[tuple[str, int], int]:
+def beginnings(bootstrap: Bootstrap) -> dict[tuple[str, int], int]:
     """Return the offsets at which counting begins, by topic and partition; empty if it begins at the first
     ones.
     """

@@ -20,13 +20,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams.broker.errors import KafkaUnreachable
+from streams.broker.topics_admin import check_rights
+from streams.connections import clients
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.reading_ahead import ahead
 from streams.kafka.stopping import start
 from streams.messages.partitioning import partitions_for
+from streams.rights import Right
 
 Record = tuple[bytes, bytes]
 """Key and value."""
@@ -69,7 +72,7 @@ class PublishReport:
 
 
 async def publish(
-    bootstrap: str,
+    bootstrap: Bootstrap,
     topic: str,
     batches: Iterable[Sequence[Record]],
     *,
@@ -82,7 +85,7 @@ async def publish(
     Parameters
     ----------
     bootstrap
-        Address of Kafka, host:port[,host:port].
+        Kafka.
     batches
         The records; read in a thread, at most two batches ahead. A batch is sent in full before the next, so
         what a pipe has delivered does not wait for more.
@@ -97,6 +100,8 @@ async def publish(
     ------
     KafkaUnreachable
         No broker answers at `bootstrap`, within `START_TIMEOUT_S`.
+    RightsMissing
+        This process may not write to the topic.
     TopicMissing
         There is no such topic.
     PublishError
@@ -104,9 +109,8 @@ async def publish(
     """
     if rate is not None and not rate > 0:
         raise ValueError(f"rate is {rate}; it must be more than 0 records a second")
-    servers = [server.strip() for server in bootstrap.split(",")]
-    producer = AIOKafkaProducer(
-        bootstrap_servers=servers,
+    producer = clients.producer(
+        bootstrap,
         acks="all",
         enable_idempotence=True,
         compression_type=COMPRESSION,
@@ -114,6 +118,9 @@ async def publish(
         request_timeout_ms=int(stall_timeout_s * 1000),
     )
     try:
+        await asyncio.to_thread(
+            check_rights, bootstrap, [Right("topic", topic, "Write")], connect_timeout_s=0
+        )
         partitions = await _connect(producer, bootstrap, topic)
         publisher = _Publisher(producer, bootstrap, topic, partitions, on_progress, stall_timeout_s)
         begin = time.monotonic()
@@ -129,7 +136,7 @@ async def publish(
     return PublishReport(publisher.records, seconds, publisher.end_offsets)
 
 
-async def _connect(producer: Any, bootstrap: str, topic: str) -> int:
+async def _connect(producer: Any, bootstrap: Bootstrap, topic: str) -> int:
     """Start the producer and return the number of the topic's partitions."""
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
@@ -176,7 +183,7 @@ async def _paced(batches: AsyncIterator[Sequence[Record]], rate: float) -> Async
 @dataclass
 class _Publisher:
     producer: Any
-    bootstrap: str
+    bootstrap: Bootstrap
     topic: str
     partitions: int
     on_progress: Callable[[int], None] | None

@@ -16,6 +16,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from faust.types import TP
 
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
 from streams.kafka.stopping import start, stop
 
@@ -32,7 +33,7 @@ class TopicReader:
     nothing comes.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._asking, self._reading = _Shared(bootstrap), _Shared(bootstrap)
 
     async def end_of(self, tp: TP) -> int:
@@ -76,7 +77,7 @@ class TopicReader:
 class _Shared:
     """A consumer of no group, started when it is first used; one user at a time has it, with `async with`."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap = bootstrap
         self._consumer: Any = None
         self._lock = asyncio.Lock()

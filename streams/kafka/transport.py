@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import aiokafka
 import faust
 from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.connections import clients
 from streams.kafka.assignment import StickyUnits
-from streams.kafka.readers import ISOLATION
 from streams.kinds import is_internal
 
 FETCH_WAIT_MS = 250
@@ -80,15 +79,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     _held = False  # whether events are left in Kafka
 
-    def _create_worker_consumer(self, transport: Any) -> Any:
+    def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ARG002
         conf = self.app.conf
-        return aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+        return clients.consumer(
+            self.app.tasks.bootstrap,
             client_id=conf.broker_client_id,
             group_id=conf.id,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            isolation_level=ISOLATION,
             group_instance_id=self.app.tasks.settings.instance,
             partition_assignment_strategy=[StickyUnits],
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
@@ -99,7 +97,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
 
     async def on_start(self) -> None:
@@ -235,8 +232,13 @@ class Schema(faust.Schema):  # type: ignore[misc]
 class Producer(driver.Producer):  # type: ignore[misc]
     """An idempotent producer that waits for every replica in sync."""
 
-    def _settings_extra(self) -> Mapping[str, Any]:
-        return {"enable_idempotence": True, "acks": "all"}
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        own = ("bootstrap_servers", "security_protocol", "acks")
+        settings = {name: value for name, value in self._settings_default().items() if name not in own}
+        return clients.producer(
+            self.app.tasks.bootstrap, **settings, acks="all", enable_idempotence=True,
+            transactional_id=transactional_id,
+        )  # fmt: skip
 
 
 class Transport(driver.Transport):  # type: ignore[misc]

@@ -23,6 +23,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from state.popularity.view import ItemPopularity
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
 from streams.kafka.stopping import start, stop
 from streams.messages.popularity_json import popularity_of
@@ -61,7 +62,7 @@ class BoardFollower:
         It is set once everything that was there at the beginning is read.
     """
 
-    def __init__(self, bootstrap: str, boards: Boards) -> None:
+    def __init__(self, bootstrap: Bootstrap, boards: Boards) -> None:
         self._bootstrap, self._boards = bootstrap, boards
         self._lists: dict[str, Board] = {b.kind.lists.name: b for b in boards.by_kind.values()}
         self._popular: dict[str, Board] = {b.kind.popularity.name: b for b in boards.by_kind.values()}

@@ -20,6 +20,7 @@ import msgspec
 from chronological.model import Model, decode, encode
 from recommending.chronological import ChronologicalModel
 from state.memory.ids import Dictionary
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import read_all, send
 from streams.messages.schema import encode as encode_message
 from streams.process.threads import in_thread
@@ -41,7 +42,7 @@ class ModelError(Exception):
     """A model cannot be written or read; the message says where and why."""
 
 
-def newest_version(bootstrap: str, kind: str) -> int:
+def newest_version(bootstrap: Bootstrap, kind: str) -> int:
     """Return the largest version that was announced of a kind; 0 if none was.
 
     Raises
@@ -90,7 +91,7 @@ def write(url: str, model: Model) -> ModelAnnounced:
     )  # fmt: skip
 
 
-def announce(bootstrap: str, announcement: ModelAnnounced) -> None:
+def announce(bootstrap: Bootstrap, announcement: ModelAnnounced) -> None:
     """Make all recommenders use a model. Raises KafkaUnreachable."""
     send(bootstrap, MODELS, [(None, announcement.kind.encode(), encode_message(announcement))])
 

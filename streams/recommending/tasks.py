@@ -48,15 +48,14 @@ class Shared:
 class RecommenderTasks(Tasks):
     """The open tasks of a recommender."""
 
+    role = "recommender"
     folder = RECOMMENDER_FOLDER
     sharing = ((RecommenderTask,),)
 
     def __init__(self, app: Any, settings: Settings) -> None:
         super().__init__(app, settings)
         boards = Boards(self.kinds, settings.list_length)
-        self._shared_state = Shared(
-            boards, BoardFollower(settings.kafka or "127.0.0.1:9092", boards), self.all
-        )
+        self._shared_state = Shared(boards, BoardFollower(self.bootstrap, boards), self.all)
 
     def waits_for(self) -> list[str]:
         """Return what is missing until this process recommends to all customers of its partitions."""

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from state.memory.item_ids import ItemIds
 from state.messages.deltas import Source
 from state.popularity.view import ItemPopularity, PopularityView
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
 from streams.kafka.stopping import start, stop
 from streams.kinds import EventKind
@@ -73,7 +74,7 @@ class Others:
             await asyncio.sleep(LOOK_S)
         return True
 
-    async def run(self, bootstrap: str, partitions: int, lock: asyncio.Lock) -> None:
+    async def run(self, bootstrap: Bootstrap, partitions: int, lock: asyncio.Lock) -> None:
         """Read until cancelled, and continue after outages of Kafka.
 
         `lock` is held while a view is changed.

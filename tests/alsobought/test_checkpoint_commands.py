@@ -71,13 +71,13 @@ def test_taken_listed_verified_and_restored(kafka: EmbeddedKafka, wires: Wires, 
     worker = Worker(kafka.bootstrap, data, checkpoint_url=str(url))
     try:
         publish_and_store(wires, first)
-        taken = said("checkpoint", "now", "--kafka", kafka.bootstrap)
+        taken = said("checkpoint", "now", "--kafka", kafka.bootstrap.servers)
         assert [(one["task"], one["number"]) for one in taken] == [(task, 1) for task in TASKS]
         assert all(one["position"] == wires.tasks[one["task"]].stored for one in taken)
         assert all(one["uploaded_bytes"] > 0 for one in taken if one["position"])
 
         publish_and_store(wires, second)
-        table = run("checkpoint", "now", "--kafka", kafka.bootstrap)
+        table = run("checkpoint", "now", "--kafka", kafka.bootstrap.servers)
         assert table.exit_code == 0
         assert [line.split()[0] for line in table.stdout.splitlines()[-len(TASKS) :]] == TASKS
         positions = {task: wires.tasks[task].stored for task in TASKS}
@@ -106,7 +106,7 @@ def test_taken_listed_verified_and_restored(kafka: EmbeddedKafka, wires: Wires, 
     assert "1 of 2 checkpoints cannot be used" in verified.stderr
 
     new = tmp_path / "new"
-    asked = ["--url", url, "--data-dir", new, "--kafka", kafka.bootstrap]
+    asked = ["--url", url, "--data-dir", new, "--kafka", kafka.bootstrap.servers]
     refused = run("checkpoint", "restore", "purchases-0", "--number", 2, *asked)
     assert refused.exit_code == 1
     assert f"checkpoint 2 of purchases-0 cannot be used: {name}" in refused.stderr
@@ -133,28 +133,28 @@ def test_taken_listed_verified_and_restored(kafka: EmbeddedKafka, wires: Wires, 
 
 @pytest.mark.timeout(240)
 def test_workers_that_cannot_take_any(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
-    alone = run("checkpoint", "now", "--kafka", kafka.bootstrap)
+    alone = run("checkpoint", "now", "--kafka", kafka.bootstrap.servers)
     assert alone.exit_code == 1
     assert alone.stderr.startswith("alsobought: no worker is running: start one with")
 
     worker = Worker(kafka.bootstrap, tmp_path / "data")
     try:
         publish_and_store(wires, real_records(50))
-        without = run("checkpoint", "now", "--kafka", kafka.bootstrap)
+        without = run("checkpoint", "now", "--kafka", kafka.bootstrap.servers)
         assert without.exit_code == 1
         assert "there are no checkpoints: set ALSOBOUGHT_CHECKPOINT_URL" in without.stderr
     finally:
         assert worker.stop() == 0
 
     # its reports exist, but the worker is gone
-    assert "no worker is running" in run("checkpoint", "now", "--kafka", kafka.bootstrap).stderr
+    assert "no worker is running" in run("checkpoint", "now", "--kafka", kafka.bootstrap.servers).stderr
 
     url = tmp_path / "checkpoints"
     worker = Worker(kafka.bootstrap, tmp_path / "data", checkpoint_url=str(url))
     try:
         publish_and_store(wires, real_records(60)[50:])
         url.write_text("a file where the folder should be")
-        full = run("checkpoint", "now", "--kafka", kafka.bootstrap)
+        full = run("checkpoint", "now", "--kafka", kafka.bootstrap.servers)
         assert full.exit_code == 1
         assert "cannot write a checkpoint of " in full.stderr
         assert f" to {url}" in full.stderr

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from alsobought.demo import moving as demo_moving
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import TopicRecord
 from streams.messages.schema import RelatedItem, RelatedItems, encode
 
@@ -45,7 +46,7 @@ def _shown(
     monkeypatch.setattr(demo_moving, "Follower", _Records)
     monkeypatch.setattr(demo_moving, "PATIENCE_S", patience_s)
     monkeypatch.setattr(demo_moving, "QUIET_S", 0.05)
-    with demo_moving.MovingLists("nowhere", ["tea", "milk"]) as lists:
+    with demo_moving.MovingLists(Bootstrap("nowhere"), ["tea", "milk"]) as lists:
         return lists.show(time.monotonic() - 5, {"tea": "Assam", "milk": "Whole milk"})
 
 

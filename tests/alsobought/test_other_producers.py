@@ -49,7 +49,7 @@ class Two:
         self.processes = [*self.workers, Recommender(kafka.bootstrap, folder / "host-3")]
 
     def run(self, *words: object) -> str:
-        done = CliRunner().invoke(app, [*map(str, words), "--kafka", self.kafka.bootstrap])
+        done = CliRunner().invoke(app, [*map(str, words), "--kafka", self.kafka.bootstrap.servers])
         assert done.exit_code == 0, f"{words}: {done.stderr} {done.exception!r}"
         return done.stdout
 
@@ -115,7 +115,7 @@ def produce(
 
     async def main() -> None:
         async with AIOKafkaProducer(
-            bootstrap_servers=two.kafka.bootstrap, acks="all", **settings
+            bootstrap_servers=two.kafka.bootstrap.servers, acks="all", **settings
         ) as producer:
             for key, value in records:
                 to = None if partition is None else partition(key)
@@ -176,14 +176,14 @@ def test_customers_are_found_and_erased_wherever_their_producer_put_them(two: Tw
     misplaced = sum(p.misplaced for p in two.progress(PURCHASES.name)) - before[PURCHASES.name]
     assert misplaced == 2 * len(elsewhere), "a forget goes everywhere, and is not misplaced"
     for name in elsewhere[1:3]:
-        done = CliRunner().invoke(app, ["inspect", "customer", name, "--kafka", two.kafka.bootstrap])
+        done = CliRunner().invoke(app, ["inspect", "customer", name, "--kafka", two.kafka.bootstrap.servers])
         assert done.exit_code == 1
         assert "has nothing about" in done.stderr
 
 
 def test_aborted_transactions_are_not_counted_and_open_ones_not_waited_for(two: Two) -> None:
     async def main() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=two.kafka.bootstrap, transactional_id="shop")
+        producer = AIOKafkaProducer(bootstrap_servers=two.kafka.bootstrap.servers, transactional_id="shop")
 
         async def send(*items: str) -> None:
             for item in items:

@@ -36,7 +36,7 @@ def kafka(new_kafka: Callable[[], EmbeddedKafka]) -> EmbeddedKafka:
 
 
 def run(kafka: EmbeddedKafka, *words: object, stdin: str | None = None) -> Result:
-    command = [*map(str, words), "--kafka", kafka.bootstrap]
+    command = [*map(str, words), "--kafka", kafka.bootstrap.servers]
     return CliRunner().invoke(app, command, input=stdin)
 
 
@@ -205,7 +205,7 @@ def test_sigterm_leaves_no_files_of_sorting(kafka: EmbeddedKafka, tmp_path: Path
         "import sys; from alsobought.sources.ordering import Sorted; from alsobought.cli import main;"
         " Sorted.__init__.__kwdefaults__['run_bytes'] = 1; main()"
     )
-    words = ["publish", "purchases", str(path), "--rate", "1", "--kafka", kafka.bootstrap]
+    words = ["publish", "purchases", str(path), "--rate", "1", "--kafka", kafka.bootstrap.servers]
     environment = {**os.environ, "TMPDIR": str(folder)}
     with subprocess.Popen([sys.executable, "-c", program, *words], env=environment) as child:
         until(lambda: list(folder.glob("alsobought-sort-*/*.arrow")), "a file of sorting")

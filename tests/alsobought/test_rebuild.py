@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from alsobought.cli import app
 from alsobought.place import Place
 from streams.broker.embedded import EmbeddedKafka
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.log_identity import beginnings, log_identity
 from streams.kinds import LISTED, WATCHED, counted_of_kinds
 from streams.stores.checkpoints import Checkpoints
@@ -37,8 +38,8 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"ALSOBOUGHT_{name}", raising=False)
 
 
-def cut_off(bootstrap: str, before: dict[int, int]) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+def cut_off(bootstrap: Bootstrap, before: dict[int, int]) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap.servers)
     admin.delete_records({TopicPartition(PURCHASES.name, p): offset for p, offset in before.items()})
     admin.close()
 
@@ -59,14 +60,14 @@ def test_remaining_records_are_counted_exactly(kafka: EmbeddedKafka, wires: Wire
     records = real_records(REAL)
     first, second, third = records[: REAL // 2], records[REAL // 2 : REAL * 3 // 4], records[REAL * 3 // 4 :]
     url, data, elsewhere = tmp_path / "checkpoints", tmp_path / "data", tmp_path / "elsewhere"
-    asked = ["rebuild", "--kafka", kafka.bootstrap, "--data-dir", data, "--url", url]
+    asked = ["rebuild", "--kafka", kafka.bootstrap.servers, "--data-dir", data, "--url", url]
 
     worker = Worker(kafka.bootstrap, data, checkpoint_url=str(url))
     try:
         wires.publish(ITEMS.name, bananas(available=False))
         wires.publish(PURCHASES.name, first)
         wires.drain()
-        assert run("checkpoint", "now", "--kafka", kafka.bootstrap).exit_code == 0
+        assert run("checkpoint", "now", "--kafka", kafka.bootstrap.servers).exit_code == 0
         refused = run(*asked, "--yes")
         assert refused.exit_code == 1
         assert "is running" in refused.stderr
@@ -146,7 +147,7 @@ def test_a_rebuild_that_is_repeated_counts_on(kafka: EmbeddedKafka, wires: Wires
         wires.drain()
         check(wires.lists(), Oracle(WINDOW).feed(events_of(records[: (number + 1) * 100])))
         worker.stop(signal.SIGKILL)
-        done = run("rebuild", "--yes", "--kafka", kafka.bootstrap, "--data-dir", data)
+        done = run("rebuild", "--yes", "--kafka", kafka.bootstrap.servers, "--data-dir", data)
         assert done.exit_code == 0, done.stderr
         begins = beginnings(kafka.bootstrap)
         assert {begins[PURCHASES.name, p] for p in range(PARTITIONS)} == {0}
@@ -159,12 +160,12 @@ def test_a_rebuild_that_is_repeated_counts_on(kafka: EmbeddedKafka, wires: Wires
 
 def test_stores_in_use_and_local_stacks_are_left_alone(broker: EmbeddedKafka, tmp_path: Path) -> None:
     place = Place(tmp_path)
-    place.write(broker.bootstrap, [])
+    place.write(broker.bootstrap.servers, [])
     refused = run("rebuild", "--yes", "--data-dir", tmp_path)
     assert refused.exit_code == 1
     assert "has workers in" in refused.stderr
     assert "alsobought broker run" in refused.stderr
     place.clear()
-    absent = run("rebuild", "--yes", "--kafka", broker.bootstrap, "--data-dir", tmp_path)
+    absent = run("rebuild", "--yes", "--kafka", broker.bootstrap.servers, "--data-dir", tmp_path)
     assert absent.exit_code == 1
     assert "topic purchases does not exist" in absent.stderr

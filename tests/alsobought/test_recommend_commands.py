@@ -48,7 +48,7 @@ def shown(shop: Shop) -> set[str]:
 
 
 def run(shop: Shop, *words: object) -> Result:
-    return CliRunner().invoke(app, [*map(str, words), "--kafka", shop.wires.bootstrap])
+    return CliRunner().invoke(app, [*map(str, words), "--kafka", shop.wires.bootstrap.servers])
 
 
 def published(shop: Shop, *words: object) -> str:
@@ -203,7 +203,7 @@ def test_experiments(shop: Shop) -> None:
 @pytest.mark.parametrize("as_json", [True, False], ids=["json", "text"])
 def test_watch_recommendations(shop: Shop, as_json: bool) -> None:
     customer = "c0" if as_json else "c3"
-    words = ["watch", customer, "--recommendations", "--limit", 1, "--kafka", shop.wires.bootstrap]
+    words = ["watch", customer, "--recommendations", "--limit", 1, "--kafka", shop.wires.bootstrap.servers]
     watching = subprocess.Popen(
         [sys.executable, "-P", "-m", "alsobought.cli", *map(str, words), *(["--json"] if as_json else [])],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),

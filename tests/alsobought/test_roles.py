@@ -33,7 +33,7 @@ def test_drain_waits_for_both_roles_and_says_which_is_missing(kafka: EmbeddedKaf
     )
 
     def start(role: str) -> None:
-        command = [*COMMAND, "--settings", "my.toml", role, "--kafka", kafka.bootstrap]
+        command = [*COMMAND, "--settings", "my.toml", role, "--kafka", kafka.bootstrap.servers]
         with (tmp_path / f"{role}.log").open("wb") as log:
             running.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path))
 

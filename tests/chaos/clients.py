@@ -17,6 +17,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.stopping import stop
 from streams.kinds import BUILT_IN, EventKind
 from streams.messages.schema import Progress, decode_progress
@@ -60,9 +61,9 @@ async def _with_clients(make: Callable[[], Any], use: Callable[[Any], Awaitable[
 class _Thread(threading.Thread, abc.ABC):
     """Runs a coroutine in a loop of its own; `end` cancels it and raises what it failed with."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         super().__init__(daemon=True)
-        self._address = bootstrap
+        self._address = bootstrap.servers
         self._loop = asyncio.new_event_loop()
         self._main: asyncio.Task[None] | None = None
         self.failed: BaseException | None = None
@@ -109,7 +110,7 @@ class Listener(_Thread):
         By name of the task of events, as of some moment after the last call of `ask`; empty until then.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         super().__init__(bootstrap)
         self._reports: queue.SimpleQueue[tuple[Progress, int]] = queue.SimpleQueue()
         self._asked = threading.Event()
@@ -172,7 +173,7 @@ class Feeder(_Thread):
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Bootstrap,
         records: dict[EventKind, Iterator[tuple[bytes, bytes]]],
         rates: dict[EventKind, float],
         kinds: tuple[EventKind, ...],

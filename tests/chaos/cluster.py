@@ -15,6 +15,7 @@ import psutil
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.settings import Settings
 from streams.stores.checkpoints import Checkpoints
 from streams.stores.folder import RECOMMENDER_FOLDER
@@ -63,7 +64,7 @@ class Cluster:
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
     @property
-    def bootstrap(self) -> str:
+    def bootstrap(self) -> Bootstrap:
         """Kafka's address, which never changes."""
         return self.broker.bootstrap
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from alsobought.draining import drain
 from state.customers.events import Event
+from streams.connections.bootstrap import Bootstrap
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED, WATCHED_BOUGHT, EventKind, counted_of_kinds
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED, decode_event
@@ -75,7 +76,9 @@ class Report:
         yield from self.differences.examples
 
 
-def new_feeder(bootstrap: str, seed: int, rate: float, kinds: tuple[EventKind, ...] = BUILT_IN) -> Feeder:
+def new_feeder(
+    bootstrap: Bootstrap, seed: int, rate: float, kinds: tuple[EventKind, ...] = BUILT_IN
+) -> Feeder:
     """Return a feeder of so many purchases and watches a second, which begins with these kinds."""
     records = {kind: feed(seed, kind) for kind in SHARES}
     rates = {kind: rate * share / sum(SHARES.values()) for kind, share in SHARES.items()}

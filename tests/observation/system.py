@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving.server import Server, ServerThread
+from streams.connections.bootstrap import Bootstrap
 from streams.kinds import LISTED
 from streams.messages.schema import REPORTED
 from streams.topics import PURCHASES
@@ -28,7 +29,7 @@ CUSTOMERS, ITEMS, EVENTS, REFUSED = 40, 30, 400, 3
 class System:
     """What runs; `addresses` are those of the worker, the recommender and the server by these names."""
 
-    bootstrap: str
+    bootstrap: Bootstrap
     home: Path
     wires: Wires
     processes: dict[str, Worker]
@@ -66,7 +67,7 @@ def sample(found: dict[str, Metric], name: str, **labels: str) -> float:
 
 
 @contextmanager
-def running(bootstrap: str, home: Path) -> Iterator[System]:
+def running(bootstrap: Bootstrap, home: Path) -> Iterator[System]:
     """Run it on a Kafka with all topics; some purchases are counted, and some records refused."""
     wires = Wires(bootstrap)
     more = {"checkpoint_url": str(home / "checkpoints"), "checkpoint_ms": "1000", "log_format": "json"}

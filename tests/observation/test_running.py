@@ -63,7 +63,7 @@ def test_every_line_of_a_process_is_an_object(system: System, who: str) -> None:
 
 
 def test_what_the_server_says_is_json_too(system: System, tmp_path: Path) -> None:
-    words = ["serve", "--port", "0", "--kafka", system.bootstrap]
+    words = ["serve", "--port", "0", "--kafka", system.bootstrap.servers]
     command = [sys.executable, "-P", "-m", "alsobought.cli", *words]
     (tmp_path / "alsobought.toml").write_text('log_format = "json"\n')
     said = tmp_path / "said"
@@ -188,7 +188,7 @@ def test_alerts_and_dashboard_name_only_what_is_exported(system: System) -> None
 
 def run(system: System, *words: str) -> Result:
     settings = {"ALSOBOUGHT_CHECKPOINT_URL": str(system.home / "checkpoints")}
-    return CliRunner(env=settings).invoke(app, [*words, "--kafka", system.bootstrap])
+    return CliRunner(env=settings).invoke(app, [*words, "--kafka", system.bootstrap.servers])
 
 
 def status(system: System) -> tuple[dict[str, Any], dict[str, Any]]:

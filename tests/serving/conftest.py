@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streams.connections.bootstrap import Bootstrap
+
 if TYPE_CHECKING:
     from kafka import KafkaProducer
 
@@ -35,7 +37,7 @@ def get(url: str) -> tuple[int, bytes, dict[str, str]]:
 class Shop:
     """The running server and its parts."""
 
-    bootstrap: str
+    bootstrap: Bootstrap
     address: str
     recommender: FakeRecommender
     producer: KafkaProducer
@@ -86,7 +88,7 @@ def shop(kafka_of_shop: EmbeddedKafka) -> Iterator[Shop]:
     from tests.streams.pipeline import until
 
     recommender, bootstrap = FakeRecommender(), kafka_of_shop.bootstrap
-    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    producer = KafkaProducer(bootstrap_servers=bootstrap.servers, acks="all")
     thread = ServerThread(Server(bootstrap, LISTED, "127.0.0.1", 0))
     shop = Shop(bootstrap, "", recommender, producer)
     shop.publish(messages(recommender.address))

@@ -19,7 +19,7 @@ from tests.streams.pipeline import until
 def test_it_prints_its_address_and_ends_on_a_signal(shop: Shop, how: signal.Signals) -> None:
     command = [sys.executable, "-P", "-m", "alsobought.cli", "serve", "--port", "0"]
     with subprocess.Popen(
-        [*command, "--kafka", shop.bootstrap],
+        [*command, "--kafka", shop.bootstrap.servers],
         env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None

@@ -6,12 +6,13 @@ from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 
 from streams.broker.topics_admin import admin_client, create_topics
+from streams.connections.bootstrap import Bootstrap
 from tests.streams.pipeline import PARTITIONS, TOPICS, until
 
 STARTING = {"NotCoordinatorError", "CoordinatorLoadInProgressError", "CoordinatorNotAvailableError"}
 
 
-def make_anew(bootstrap: str) -> None:
+def make_anew(bootstrap: Bootstrap) -> None:
     """Delete all groups and topics, and create ours; no process of an earlier test may run any more."""
     with admin_client(bootstrap) as admin:
         until(lambda: _delete_groups(admin), "the end of the groups")

@@ -18,6 +18,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
 from state.messages.deltas import encode_settle
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.blocking_reader import BlockingReader
 from streams.kinds import BOUGHT, LISTED, CrossKind, Kind, topics_of_kinds
 from streams.messages.schema import COUNTED, SETTLE, Progress, decode_progress
@@ -47,12 +48,12 @@ class Worker:
 
     app = "streams.app"
 
-    def __init__(self, bootstrap: str, data_dir: Path, **settings: str) -> None:
+    def __init__(self, bootstrap: Bootstrap, data_dir: Path, **settings: str) -> None:
         self.log = data_dir / f"{self.app}-{time.monotonic_ns()}.log"
         data_dir.mkdir(parents=True, exist_ok=True)
         environment = {
             **os.environ,
-            "ALSOBOUGHT_KAFKA": bootstrap,
+            "ALSOBOUGHT_KAFKA": bootstrap.servers,
             "ALSOBOUGHT_DATA_DIR": str(data_dir),
             **{f"ALSOBOUGHT_{name.upper()}": value for name, value in {**SETTINGS, **settings}.items()},
         }
@@ -109,17 +110,17 @@ class Keys(EmptyTopics):
 class Wires:
     """Publishes and reads with kafka-python."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self.bootstrap = bootstrap
         self.producer = KafkaProducer(
-            bootstrap_servers=bootstrap, acks="all", linger_ms=5, batch_size=BATCH_BYTES
+            bootstrap_servers=bootstrap.servers, acks="all", linger_ms=5, batch_size=BATCH_BYTES
         )
         self.progress = self._reader()
         self.tasks: dict[str, Progress] = {}
 
     def _reader(self) -> Any:
         self._heard = time.monotonic()
-        reader = KafkaConsumer(bootstrap_servers=self.bootstrap)
+        reader = KafkaConsumer(bootstrap_servers=self.bootstrap.servers)
         reader.assign([TopicPartition(PROGRESS.name, p) for p in range(PARTITIONS)])
         reader.seek_to_beginning()
         return reader

@@ -77,7 +77,7 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
         } == {(topic, f" starts with {raw!r}") for topic in INTERNAL for raw in (b"rubbish", b"")}
 
         # a customer is forgotten in both, and an unavailable item leaves the lists
-        answer = CliRunner().invoke(app, ["forget", "c2", "--kafka", kafka.bootstrap])
+        answer = CliRunner().invoke(app, ["forget", "c2", "--kafka", kafka.bootstrap.servers])
         assert answer.stdout == "published a forget of c2 on purchases, watches\n"
         for log in (bought, seen):
             log.append(EventMessage(customer_id="c2", timestamp=int(time.time() * 1000), type="forget"))
@@ -93,15 +93,15 @@ def test_watched_then_bought(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path)
         # the list is asked for by its name
         best = max(lists, key=lambda item: len(lists[item]["related"]))
         related = CliRunner().invoke(
-            app, ["related", best, "--kind", "watched-bought", "--kafka", kafka.bootstrap, "--json"]
+            app, ["related", best, "--kind", "watched-bought", "--kafka", kafka.bootstrap.servers, "--json"]
         )
         assert json.loads(related.stdout)["kind"] == "watched-bought"
         export = CliRunner().invoke(
-            app, ["export", "related-items", "--kind", "watched-bought", "--kafka", kafka.bootstrap]
+            app, ["export", "related-items", "--kind", "watched-bought", "--kafka", kafka.bootstrap.servers]
         )
         assert len(export.stdout.splitlines()) == len(wires.lists(WATCHED_BOUGHT))
         bestsellers = CliRunner().invoke(
-            app, ["export", "bestsellers", "--kind", "watched-bought", "--kafka", kafka.bootstrap]
+            app, ["export", "bestsellers", "--kind", "watched-bought", "--kafka", kafka.bootstrap.servers]
         )
         assert "kind of events must be one of bought, watched, but is 'watched-bought'" in bestsellers.stderr
     finally:
@@ -131,7 +131,7 @@ def test_switched_on_after_a_while(kafka: EmbeddedKafka, wires: Wires, tmp_path:
     finally:
         assert worker.stop() == 0
     done = CliRunner().invoke(
-        app, ["rebuild", "--yes", "--kafka", kafka.bootstrap, "--data-dir", str(tmp_path / "data")]
+        app, ["rebuild", "--yes", "--kafka", kafka.bootstrap.servers, "--data-dir", str(tmp_path / "data")]
     )
     assert done.exit_code == 0, done.output
     wires.forget_reports()

@@ -15,6 +15,7 @@ from alsobought.cli import app
 from alsobought.clients import NotHeld, ask_owner
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.kinds import BOUGHT, WATCHED, EventKind, kinds_of, topics_of
 from streams.messages.schema import EventMessage
 from streams.settings import Settings
@@ -57,7 +58,7 @@ def logs(kafka: EmbeddedKafka, wires: Wires) -> Logs:
     return Logs(wires)
 
 
-def _history(bootstrap: str, kind: EventKind, customer: str) -> list[str]:
+def _history(bootstrap: Bootstrap, kind: EventKind, customer: str) -> list[str]:
     try:
         found = ask_owner(bootstrap, kind.events, customer, "customers", {"kind": kind.name})
     except NotHeld:
@@ -100,7 +101,7 @@ def test_kinds_do_not_mix(kafka: EmbeddedKafka, logs: Logs, tmp_path: Path) -> N
 
         # then what concerns all kinds: the command `forget`, and the catalogue
         answer = CliRunner(env={"ALSOBOUGHT_EVENT_TYPES": "liked"}).invoke(
-            app, ["forget", "c2", "--kafka", kafka.bootstrap]
+            app, ["forget", "c2", "--kafka", kafka.bootstrap.servers]
         )
         assert answer.stdout == "published a forget of c2 on purchases, watches, liked\n"
         for kind in KINDS:

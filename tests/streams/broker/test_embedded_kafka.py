@@ -20,6 +20,7 @@ from streams.broker import jars
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import BrokerDied, DataDirBusy, DataDirUnusable, PortTaken, StartError
 from streams.broker.topics_admin import admin_client, create_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.settings import Settings
 from streams.topics import DAY_MS, PAIR_DELTAS, PURCHASES
 
@@ -34,14 +35,14 @@ def until(condition: Callable[[], bool], what: str, timeout_s: float = 30) -> No
         time.sleep(0.05)
 
 
-def produce(bootstrap: str, topic: str, value: bytes, timestamp_ms: int | None = None) -> None:
-    producer = KafkaProducer(bootstrap_servers=bootstrap, max_request_size=17 << 20)
+def produce(bootstrap: Bootstrap, topic: str, value: bytes, timestamp_ms: int | None = None) -> None:
+    producer = KafkaProducer(bootstrap_servers=bootstrap.servers, max_request_size=17 << 20)
     with contextlib.closing(producer):
         producer.send(topic, value, partition=0, timestamp_ms=timestamp_ms).get(timeout=30)
 
 
-def consume_all(bootstrap: str, topic: str) -> list[bytes]:
-    with contextlib.closing(KafkaConsumer(bootstrap_servers=bootstrap)) as consumer:
+def consume_all(bootstrap: Bootstrap, topic: str) -> list[bytes]:
+    with contextlib.closing(KafkaConsumer(bootstrap_servers=bootstrap.servers)) as consumer:
         partition = TopicPartition(topic, 0)
         consumer.assign([partition])
         consumer.seek_to_beginning(partition)
@@ -97,7 +98,7 @@ def test_records_survive_a_stop_a_kill_and_a_restart(tmp_path: Path) -> None:
         broker.stop()
 
     # The address is no longer free, so another one is taken.
-    with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))), broker:
+    with socket.create_server(("127.0.0.1", int(address.servers.rpartition(":")[2]))), broker:
         assert broker.bootstrap != address
         assert consume_all(broker.bootstrap, "purchases") == [b"first", b"second"]
     # (After a kill this takes 9 s more: KRaft lets the dead broker's session run out.)
@@ -138,12 +139,12 @@ def test_a_killed_parent_leaves_no_broker_and_its_directory_can_be_used_at_once(
     assert f"pid {pid}, at 127.0.0.1:" in str(caught.value)
     assert "ALSOBOUGHT_DATA_DIR" in str(caught.value)
     address = str(caught.value).split(", at ")[1].split(")")[0]
-    with admin_client(address) as admin:
+    with admin_client(Bootstrap(address)) as admin:
         assert len(admin.describe_cluster()["brokers"]) == 1
     parent.kill()
     parent.wait()
     with EmbeddedKafka(tmp_path, cache_dir=CACHE) as heir:
-        assert heir.bootstrap == address
+        assert heir.bootstrap == Bootstrap(address)
         assert is_gone(pid)
 
 
@@ -181,7 +182,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             EmbeddedKafka(tmp_path, port=port, cache_dir=CACHE).start()
     # The failed start released the directory; once the port is free again, the same port is used.
     with EmbeddedKafka(tmp_path, port=port, cache_dir=CACHE) as broker:
-        assert broker.bootstrap == f"127.0.0.1:{port}"
+        assert broker.bootstrap == Bootstrap(f"127.0.0.1:{port}")
 
 
 def test_a_broker_that_dies_while_starting_says_why(tmp_path: Path) -> None:

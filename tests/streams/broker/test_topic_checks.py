@@ -72,7 +72,7 @@ def test_topics_made_with_kafkas_defaults_are_reported(broker: EmbeddedKafka) ->
 def test_the_command_reports_differences_and_fails_only_if_counts_are_at_stake(
     broker: EmbeddedKafka,
 ) -> None:
-    words = ["topics", "create", "--kafka", broker.bootstrap]
+    words = ["topics", "create", "--kafka", broker.bootstrap.servers]
     plain = {"ALSOBOUGHT_PARTITIONS": "2"}
     made(broker, {"purchases": {}})
     noted = CliRunner().invoke(app, words, env=plain)

@@ -17,6 +17,7 @@ from streams.broker.topics_admin import (
     list_topics,
     require_topics,
 )
+from streams.connections.bootstrap import Bootstrap
 from tests.streams.pipeline import TOPICS
 
 
@@ -83,11 +84,11 @@ def test_a_missing_broker_is_an_error_within_seconds() -> None:
         address = f"127.0.0.1:{closed.getsockname()[1]}"
         start = time.monotonic()
         with pytest.raises(KafkaUnreachable, match=rf"no Kafka answers at {address} .*ALSOBOUGHT_KAFKA"):
-            create_topics(address, TOPICS, 1, 1, timeout_s=1)
+            create_topics(Bootstrap(address), TOPICS, 1, 1, timeout_s=1)
         assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("address", ["kafka", "kafka:port", ""])
 def test_an_address_without_a_port_is_named(address: str) -> None:
     with pytest.raises(KafkaUnreachable, match=f"'{address}' is not host:port"):
-        list_topics(address, TOPICS, timeout_s=0.1)
+        list_topics(Bootstrap(address), TOPICS, timeout_s=0.1)

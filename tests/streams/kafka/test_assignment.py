@@ -188,7 +188,7 @@ def test_a_leader_that_heard_of_no_topics_assigns_them_when_it_does(broker: Embe
 
     async def main() -> list[int]:
         consumer = AIOKafkaConsumer(
-            spec.name, bootstrap_servers=broker.bootstrap, group_id="assigned-late",
+            spec.name, bootstrap_servers=broker.bootstrap.servers, group_id="assigned-late",
             partition_assignment_strategy=[_Forgetful], metadata_max_age_ms=METADATA_AGE_MS,
         )  # fmt: skip
         await consumer.start()

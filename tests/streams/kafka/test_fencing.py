@@ -107,8 +107,8 @@ def test_foreign_records_are_found_in_kafka(broker: EmbeddedKafka) -> None:
     async def main() -> None:
         reader = TopicReader(broker.bootstrap)
         async with (
-            AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as ours,
-            AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as theirs,
+            AIOKafkaProducer(bootstrap_servers=broker.bootstrap.servers) as ours,
+            AIOKafkaProducer(bootstrap_servers=broker.bootstrap.servers) as theirs,
         ):
             written = Written(tp, await reader.end_of(tp))
 
@@ -139,7 +139,7 @@ def test_one_partition_after_the_other_is_read(broker: EmbeddedKafka) -> None:
 
     async def main() -> None:
         reader = TopicReader(broker.bootstrap)
-        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap.servers) as producer:
             for n in range(4):
                 await producer.send_and_wait(spec.name, b"v", key=b"%d" % n, partition=n)
         async with asyncio.timeout(60):

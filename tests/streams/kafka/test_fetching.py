@@ -12,7 +12,7 @@ import aiokafka
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
-from streams.kafka.readers import ISOLATION
+from streams.connections.clients import ISOLATION
 from streams.kafka.transport import Consumer
 from streams.topics import PURCHASES, TopicSpec
 from tests.streams.pipeline import PARTITIONS, Wires, Worker, until
@@ -33,10 +33,12 @@ def _fetched(kafka: EmbeddedKafka, tmp_path: Path, transactions: list[int], end:
     fetched: list[Any] = []
 
     async def body(consumer: Consumer) -> None:
-        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic)
+        producer = aiokafka.AIOKafkaProducer(
+            bootstrap_servers=kafka.bootstrap.servers, transactional_id=topic
+        )
         consumer.app.tasks = SimpleNamespace(cycle=SimpleNamespace(holds_events=False))
         reader = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=kafka.bootstrap,
+            bootstrap_servers=kafka.bootstrap.servers,
             auto_offset_reset="none",
             isolation_level=ISOLATION,
             max_partition_fetch_bytes=1,
@@ -78,7 +80,9 @@ def test_a_log_that_ends_with_a_mark_is_counted_to_its_end(
         return [t.events for name, t in wires.tasks.items() if name.startswith(PURCHASES.name)]
 
     async def publish() -> None:
-        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id="shop")
+        producer = aiokafka.AIOKafkaProducer(
+            bootstrap_servers=kafka.bootstrap.servers, transactional_id="shop"
+        )
 
         async def send() -> None:
             for n in range(40):

@@ -12,6 +12,7 @@ from faust.types import TP
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka import follower as module
 from streams.kafka.follower import Follower, TopicRecord, positions, read_all, send
 from streams.kafka.topic_reader import TopicReader
@@ -58,7 +59,7 @@ def test_a_follower_outlives_its_broker(broker: EmbeddedKafka, monkeypatch: pyte
     create_topics(broker.bootstrap, [spec], 1, 1)
     with Follower(broker.bootstrap, spec) as follower:
         monkeypatch.setattr(module, "QUIET_S", 0.0)
-        bootstrap, follower._bootstrap = follower._bootstrap, "127.0.0.1:1"
+        bootstrap, follower._bootstrap = follower._bootstrap, Bootstrap("127.0.0.1:1")
         assert follower.poll(10) == []
         follower._bootstrap = bootstrap
         send(broker.bootstrap, spec, [(0, b"k", b"1")])
@@ -82,7 +83,9 @@ def test_every_codec_is_read_and_nothing_that_was_aborted_or_is_open(broker: Emb
     async def send_all() -> int:
         for codec in ("gzip", "snappy", "lz4", "zstd"):
             made = AIOKafkaProducer(
-                bootstrap_servers=broker.bootstrap, compression_type=codec, transactional_id=f"packed-{codec}"
+                bootstrap_servers=broker.bootstrap.servers,
+                compression_type=codec,
+                transactional_id=f"packed-{codec}",
             )
             async with made as producer:
                 for outcome in ("aborted", "committed"):
@@ -96,7 +99,9 @@ def test_every_codec_is_read_and_nothing_that_was_aborted_or_is_open(broker: Emb
                         producer.abort_transaction if outcome == "aborted" else producer.commit_transaction
                     )
                     await ended()
-        producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, transactional_id="packed-open")
+        producer = AIOKafkaProducer(
+            bootstrap_servers=broker.bootstrap.servers, transactional_id="packed-open"
+        )
         async with producer:
             await producer.begin_transaction()
             sent = await producer.send_and_wait(spec.name, b"open", b"k", partition=0)

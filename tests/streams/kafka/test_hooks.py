@@ -42,7 +42,7 @@ OVERRIDDEN: list[tuple[type, type, str, str]] = [
     (Consumer, driver.Consumer, "seek_to_committed", "self"),
     (Consumer, driver.Consumer, "_wait_next_records", "self timeout"),
     (Consumer, driver.Consumer, "getmany", "self timeout"),
-    (Producer, driver.Producer, "_settings_extra", "self"),
+    (Producer, driver.Producer, "_new_producer", "self transactional_id"),
     (NoTables, TableManager, "on_start", "self"),
     (Schema, faust.Schema, "loads_key", "self app message loads serializer"),
     (Schema, faust.Schema, "loads_value", "self app message loads serializer"),
@@ -55,6 +55,7 @@ CALLED: list[tuple[type, str, str]] = [
     (driver.Consumer, "perform_seek", "self"),
     (driver.AIOKafkaConsumerThread, "getmany", "self active_partitions timeout"),
     (driver.Producer, "_ensure_producer", "self"),
+    (driver.Producer, "_settings_default", "self"),
     (TableManager, "_update_channels", "self"),
     (faust.App, "_new_transport", "self"),
     (faust.App, "_new_producer_transport", "self"),
@@ -121,7 +122,7 @@ def test_hooks_are_reached_from_where_they_must_be() -> None:
         (faust_consumer.ThreadDelegateConsumer._getmany, "getmany"),
         (faust_consumer.Consumer.perform_seek, "seek_to_committed"),
         (faust_consumer.Consumer._drain_messages, "getmany"),
-        (driver.Producer._new_producer, "_settings_extra"),
+        (driver.Producer.on_start, "_new_producer"),
         (GroupCoordinator._heartbeat_routine, "_do_heartbeat"),
     ):
         assert name in caller.__code__.co_names, (caller, name)

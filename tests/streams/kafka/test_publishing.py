@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import KafkaUnreachable
 from streams.broker.topics_admin import create_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.publishing import PublishError, PublishReport, Record, TopicMissing, publish
 from streams.messages.partitioning import partition_for, partitions_for
 from streams.messages.schema import decode_event, encode
@@ -46,11 +47,11 @@ def records(events: Sequence[EventMessage], size: int = 1000) -> Iterator[list[R
         yield [(event.customer_id.encode(), encode(event)) for event in events[start : start + size]]
 
 
-def log(bootstrap: str, topic: str, ends: dict[int, int]) -> dict[int, list[Any]]:
+def log(bootstrap: Bootstrap, topic: str, ends: dict[int, int]) -> dict[int, list[Any]]:
     """Return all records of the topic up to `ends`, and check that there are no more."""
 
     async def read() -> dict[int, list[Any]]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap.servers, auto_offset_reset="earliest")
         await consumer.start()
         try:
             partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
@@ -109,7 +110,7 @@ def test_a_rate_is_kept_and_even(broker: EmbeddedKafka, topic: str) -> None:
 @pytest.mark.parametrize("rate", [0, -1, float("nan")])
 def test_a_rate_must_be_positive(rate: float) -> None:
     with pytest.raises(ValueError, match="more than 0 records a second"):
-        asyncio.run(publish("127.0.0.1:1", "purchases", [], rate=rate))
+        asyncio.run(publish(Bootstrap("127.0.0.1:1"), "purchases", [], rate=rate))
 
 
 def test_records_from_a_pipe_do_not_wait_for_more(broker: EmbeddedKafka, topic: str) -> None:
@@ -151,7 +152,7 @@ def test_no_broker() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         for bootstrap in (address, "nonsense"):
             with pytest.raises(KafkaUnreachable, match=f"no Kafka answers at {bootstrap}"):
-                asyncio.run(asyncio.wait_for(publish(bootstrap, "purchases", []), 20))
+                asyncio.run(asyncio.wait_for(publish(Bootstrap(bootstrap), "purchases", []), 20))
 
 
 def test_records_that_kafka_refuses(broker: EmbeddedKafka) -> None:

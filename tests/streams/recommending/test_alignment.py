@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED
 from streams.messages.schema import COUNTED, SETTLE, CountedMessage, SettleMark, encode
@@ -111,7 +112,7 @@ def test_popularity_of_a_partition_that_changes_must_not_be_old() -> None:
 def test_records_that_are_held_up_are_taken_in_once_events_are_there() -> None:
     async def main() -> None:
         boards = Boards(BUILT_IN, 10)
-        follower, reader, taken = BoardFollower("nowhere", boards), Reader(3), list[str]()
+        follower, reader, taken = BoardFollower(Bootstrap("nowhere"), boards), Reader(3), list[str]()
         follower._take = lambda topic, records: taken.append(topic)  # type: ignore[method-assign]
         board = boards.of(BOUGHT)
         board.alignment.applied(0, 30, left=1)
@@ -138,7 +139,7 @@ def test_records_that_are_held_up_are_taken_in_once_events_are_there() -> None:
 def test_lists_that_are_read_late_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         boards = Boards(BUILT_IN, 10)
-        follower, reader, now_ms = BoardFollower("nowhere", boards), Reader(9), 1_000_000
+        follower, reader, now_ms = BoardFollower(Bootstrap("nowhere"), boards), Reader(9), 1_000_000
         follower._take = lambda *_args: None  # type: ignore[method-assign]
         monkeypatch.setattr("streams.recommending.follower.time.time", lambda: now_ms / 1000)
         board = boards.of(BOUGHT)
@@ -161,7 +162,7 @@ def test_lists_that_are_read_late_teach_nothing(monkeypatch: pytest.MonkeyPatch)
 
 def test_counted_popularity_says_how_old_it_is() -> None:
     boards = Boards(BUILT_IN, 10)
-    follower, board = BoardFollower("nowhere", boards), boards.of(BOUGHT)
+    follower, board = BoardFollower(Bootstrap("nowhere"), boards), boards.of(BOUGHT)
     follower._take(
         BOUGHT.popularity.name,
         [

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from state.memory.entries import decay_weight
+from streams.connections.bootstrap import Bootstrap
 from streams.kinds import BOUGHT, BUILT_IN, WATCHED
 from streams.messages.schema import SETTLE, CatalogueItem, PopularityMessage, Progress, SettleMark, encode
 from streams.recommending import follower as module
@@ -26,7 +27,7 @@ class _Record:
 
 def made() -> tuple[Boards, BoardFollower]:
     boards = Boards(BUILT_IN, 10)
-    return boards, BoardFollower("nowhere", boards)
+    return boards, BoardFollower(Bootstrap("nowhere"), boards)
 
 
 def popularity(item_id: str, version: int = 1, **more: Any) -> bytes:

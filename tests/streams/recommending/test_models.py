@@ -12,6 +12,7 @@ import pytest
 
 from chronological.model import Model
 from chronological.network import Network
+from streams.connections.bootstrap import Bootstrap
 from streams.kinds import BUILT_IN
 from streams.messages.schema import encode
 from streams.recommending import models
@@ -201,7 +202,7 @@ def test_a_file_that_comes_late_is_taken(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_model_is_read_once_and_withdrawn_by_a_tombstone(tmp_path: Path) -> None:
     made, board, follower = boards(tmp_path)
     answer = models.write(str(tmp_path), model(1))
-    reader = BoardFollower("nowhere", made)
+    reader = BoardFollower(Bootstrap("nowhere"), made)
 
     async def run() -> None:
         reader._take_model(b"bought", encode(answer))

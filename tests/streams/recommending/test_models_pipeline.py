@@ -44,7 +44,7 @@ def in_use(shop: Shop) -> set[int]:
 
 
 def train(shop: Shop, *words: object) -> Result:
-    where = "--kafka", shop.wires.bootstrap, "--data-dir", shop.data
+    where = "--kafka", shop.wires.bootstrap.servers, "--data-dir", shop.data
     return CliRunner().invoke(app, ["train", *map(str, (*words, *where))])
 
 

@@ -15,6 +15,7 @@ from faust.types import TP
 
 from recommending.catalogue import Filter
 from state.storage.store import MemoryStore
+from streams.connections.bootstrap import Bootstrap
 from streams.kafka.lease import Lease
 from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT, BUILT_IN
@@ -59,7 +60,7 @@ def new_task(root: Path) -> RecommenderTask:
         EmptyTopics(), lambda _tp: True,  # type: ignore[arg-type]
     )  # fmt: skip
     boards = Boards(BUILT_IN, settings.list_length)
-    shared = Shared(boards, BoardFollower("nowhere", boards), lambda: [])
+    shared = Shared(boards, BoardFollower(Bootstrap("nowhere"), boards), lambda: [])
     task = RecommenderTask(TP(PURCHASES.name, 0), context, BOUGHT, shared)
     task.saver = task.new_saver(MemoryStore())  # type: ignore[arg-type]
     return task
