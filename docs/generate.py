@@ -281,6 +281,7 @@ def _like_bought(kind: EventKind) -> list[str]:
 
 
 def _annotation(of: Any) -> str:
+    """Return in words what values a type has."""
     if get_origin(of) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(of))
     names = {
@@ -291,7 +292,7 @@ def _annotation(of: Any) -> str:
         Path: "path",
         type(None): "unset",
     }
-    return " or ".join(names[one] for one in get_args(of)) if get_args(of) else names[of]
+    return " or ".join(_annotation(one) for one in get_args(of)) if get_args(of) else names[of]
 
 
 def settings_page() -> str:

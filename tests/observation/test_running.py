@@ -196,7 +196,7 @@ def status(system: System) -> tuple[dict[str, Any], dict[str, Any]]:
     result = run(system, "status", "--json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
-    assert found["kafka"] == system.bootstrap
+    assert found["kafka"] == system.bootstrap.servers
     return {one["role"]: one for one in found["processes"]}, {one["task"]: one for one in found["tasks"]}
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from alsobought.options import CommandError, settings_of
+from alsobought.options import settings_of
 from streams.connections.bootstrap import Bootstrap, environment_for
 from streams.connections.errors import SecurityError
 from streams.connections.security import NAMES, PLAIN_TEXT, security_of
 from streams.settings import Settings
+from streams.settings_sources import SettingsError
 from tests.streams.connections.certificates import Authority
 
 SECRET = "hunter2-of-ann"
@@ -143,7 +144,7 @@ def test_no_secret_is_in_the_error_of_a_setting(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert SECRET not in str(caught.value)
-    with pytest.raises(CommandError, match="ALSOBOUGHT_PARTITIONS=many") as said:
+    with pytest.raises(SettingsError, match="ALSOBOUGHT_PARTITIONS=many") as said:
         settings_of()
     assert SECRET not in str(said.value)
     with pytest.raises(ValidationError) as bare:
