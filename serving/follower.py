@@ -11,10 +11,13 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from serving.read_model import ReadModel
+from streams.broker.topics_admin import check_rights
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
+from streams.kafka.refusals import REFUSALS
 from streams.kafka.stopping import start, stop
 from streams.kinds import counted_of_kinds
+from streams.rights import Right
 
 log = logging.getLogger("alsobought")
 
@@ -36,17 +39,31 @@ class ModelFollower:
         self._looked = 0.0
 
     async def run(self) -> None:
-        """Read until cancelled, and continue after outages of Kafka."""
+        """Read until cancelled, and continue after outages of Kafka.
+
+        Raises
+        ------
+        RightsMissing
+            This process may not read something any more.
+        """
         while True:
             consumer = new_reader(self._bootstrap, max_partition_fetch_bytes=4 << 20)
             try:
                 await start(consumer)
                 await self._follow(consumer)
+            except REFUSALS as error:
+                await asyncio.to_thread(check_rights, self._bootstrap, self._rights())
+                log.warning("reading what is published: %s, and now it is allowed again", error)
             except KafkaError as error:
                 log.warning("reading what is published: %s; again in %.0f s", error, AGAIN_S)
                 await asyncio.sleep(AGAIN_S)
             finally:
                 await stop(consumer)
+
+    def _rights(self) -> list[Right]:
+        """Return the rights that reading needs."""
+        read = [Right("topic", topic, "Read") for topic in {tp.topic for tp in self._read}]
+        return [*read, *(Right("topic", topic, "Describe") for topic in {tp.topic for tp in self._counted})]
 
     async def _follow(self, consumer: Any) -> None:
         consumer.assign(self._read)

@@ -16,6 +16,7 @@ from faust.tables.manager import TableManager
 from streams.broker.topics_admin import require_topics
 from streams.connections.bootstrap import Bootstrap
 from streams.doors.policy import Doors
+from streams.kafka.refusals import REFUSALS, end, reason_of
 from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
 from streams.process.heap import keep_compact
@@ -133,11 +134,23 @@ def add_agent(app: App, specs: Iterable[TopicSpec]) -> None:
             try:
                 app.tasks.handle(chunks)
             except Exception as error:
-                log.exception("cannot go on")
-                await app.crash(error)
+                await _end(app, error, "cannot go on")
                 raise
 
     app.agent(topic, name="cycle")(cycle)
+
+
+async def _end(app: App, error: Exception, what: str) -> None:
+    """End the process because of an error; if Kafka refuses something, orderly and naming the right."""
+    tasks = app.tasks
+    if not isinstance(error, REFUSALS):
+        log.error(what, exc_info=error)
+        await app.crash(error)
+    elif not tasks.ending:
+        tasks.ending = True
+        rights = rights_of(tasks.role, tasks.settings)
+        log.error("%s", await asyncio.to_thread(reason_of, error, tasks.bootstrap, rights))
+        end()
 
 
 def serve(app: App, service: AnswersQueries) -> None:
@@ -153,8 +166,7 @@ def serve(app: App, service: AnswersQueries) -> None:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            log.exception("a task failed")
-            await app.crash(error)
+            await _end(app, error, "a task failed")
 
     async def save_state(*_args: Any, **_kwargs: Any) -> None:
         await service.stop()  # before the producer goes

@@ -86,6 +86,8 @@ class Tasks:
         self._reached: dict[TP, Reached] = {}  # as it was reported
         self._stores_here = StoresHere(settings.data_dir / self.folder, counted_of(settings))
         self.rebalances = 0  # how often this process was assigned its partitions
+        self.ending = False  # whether the process ends for want of a right
+        self.refused: Exception | None = None  # with which Kafka refused a fetch for want of a right
         self.address = ""  # of this worker's queries, once they are served
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
@@ -234,6 +236,8 @@ class Tasks:
         self.cycle.put(chunks)
 
     def _raise_failures(self) -> None:
+        if self.refused is not None:
+            raise self.refused
         for one in self._background:
             if one.done() and not one.cancelled():
                 one.result()

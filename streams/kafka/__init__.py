@@ -11,4 +11,5 @@ readers          consumers of no group, made in one place; blocking_reader: the 
 reading_ahead    it runs a blocking iterator from asyncio
 log_identity     which topics a state is counted from
 stopping         it stops clients whose broker may be away
+refusals         what becomes of a process that loses a right in Kafka
 """

@@ -22,6 +22,7 @@ from faust.types import TP, ConsumerMessage
 
 from streams.connections import clients
 from streams.kafka.assignment import StickyUnits
+from streams.kafka.refusals import REFUSALS
 from streams.kinds import is_internal
 
 FETCH_WAIT_MS = 250
@@ -35,6 +36,7 @@ FIRST_NUMBER = 1 << 60  # beyond any offset, which Faust would compare it with
 REQUEST_TIMEOUT_MS = 20_000
 METADATA_AGE_MS = 5_000  # a leader that asks a broker just started may hear of no topics, and assign nothing
 UNKNOWN_POSITION_S = 0.02
+REFUSED_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             # just assigned: its store is being opened, and Kafka must not choose where to begin
             await asyncio.sleep(UNKNOWN_POSITION_S)
             return {}
+        except REFUSALS as error:
+            self.app.tasks.refused = error  # the process ends, and says why
+            await asyncio.sleep(REFUSED_S)
+            return {}
 
     async def _fetch_chunks(self, consumer: Any, active_partitions: Any, timeout: Any) -> dict[Any, _Fetched]:
+        consumer._coordinator.check_errors()  # of the group, which no fetch would show
         before = _positions(consumer)
         self._hold_events(consumer)
         records = await super()._fetch_records(consumer, active_partitions, timeout, None)

@@ -25,6 +25,7 @@ from aiokafka.errors import KafkaError
 from state.popularity.view import ItemPopularity
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
+from streams.kafka.refusals import REFUSALS
 from streams.kafka.stopping import start, stop
 from streams.messages.popularity_json import popularity_of
 from streams.messages.schema import (
@@ -96,6 +97,8 @@ class BoardFollower:
             try:
                 await start(consumer)
                 await self._read(consumer, self._topics(partitions))
+            except REFUSALS:
+                raise  # the process ends, and says why
             except KafkaError as error:
                 log.info("reading what is published: %s; again in %.0f s", error, AGAIN_S)
                 await asyncio.sleep(AGAIN_S)
