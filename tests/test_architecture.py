@@ -44,8 +44,8 @@ ROOMS = {
         "items watched_bought catalogue", "compile",
     ],
     "streams": [
-        "topics", "kinds settings_sources", "settings", "connections rights",
-        "broker doors messages process", "kafka", "stores", "tasks", "worker", "health http_metrics metrics",
+        "topics", "kinds settings_sources", "settings", "process", "connections rights",
+        "broker doors messages", "kafka", "stores", "tasks", "worker", "health http_metrics metrics",
         "queries faust_app", "app recommending", "compile",
     ],
     "alsobought": [

@@ -6,7 +6,6 @@ or a password does not become right by waiting: what is wrong is said at once, w
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from contextlib import suppress
 
@@ -22,6 +21,7 @@ from streams.connections import clients
 from streams.connections.bootstrap import Bootstrap
 from streams.connections.errors import NotAdmitted, TokenUnavailable
 from streams.connections.security import OAUTH, PLAIN_TEXT, PREFIX, Security
+from streams.process.threads import run_apart
 
 
 async def trouble_at(bootstrap: Bootstrap, timeout_s: float) -> str:
@@ -74,8 +74,8 @@ async def _try(bootstrap: Bootstrap, server: str, timeout_s: float) -> None:
 
 
 def wait_for_trouble(bootstrap: Bootstrap, timeout_s: float) -> str:
-    """Do the same where no event loop runs."""
-    return asyncio.run(trouble_at(bootstrap, timeout_s))
+    """Do the same, and wait for the answer."""
+    return run_apart(trouble_at(bootstrap, timeout_s))
 
 
 def _refusal(security: Security, server: str, error: Exception) -> str:

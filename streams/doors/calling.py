@@ -8,7 +8,6 @@ an answer has a bound.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import NamedTuple
 from urllib.parse import quote
@@ -20,6 +19,7 @@ from aiohttp.resolver import ThreadedResolver
 
 from streams.doors.errors import AddressRefused, AnswerRefused, NoAnswer, NotInTime
 from streams.doors.names import Hosts, address_of
+from streams.process.threads import run_apart
 
 MOST_ANSWERED = 64 << 20
 """Bytes of an answer, unless more are asked for."""
@@ -173,7 +173,7 @@ class Caller:
 def call_now(
     caller: Caller, method: str, address: str, *path: str, query: str = "", body: bytes | None = None
 ) -> Answer:
-    """Do the same as `Caller.call` with a caller of this call alone, from where nothing else runs."""
+    """Do the same as `Caller.call` with a caller of this call alone, and wait for the answer."""
 
     async def call() -> Answer:
         try:
@@ -181,4 +181,4 @@ def call_now(
         finally:
             await caller.close()
 
-    return asyncio.run(call())
+    return run_apart(call())

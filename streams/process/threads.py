@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -25,6 +25,12 @@ async def in_thread(
 def begin_in(threads: ThreadPoolExecutor, function: Callable[[], Result]) -> asyncio.Future[Result]:
     """Let a thread of the given pool call a function; await the result with `whole`."""
     return asyncio.get_running_loop().run_in_executor(threads, function)
+
+
+def run_apart(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine to its end in a thread of its own, since an event loop may run in the caller's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 async def whole(running: asyncio.Future[Result]) -> Result:

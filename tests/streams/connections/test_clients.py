@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -92,7 +93,9 @@ def admitted(settings: Settings) -> bool:
 
 @pytest.fixture
 def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    with caplog.at_level(logging.DEBUG):
+    with contextlib.ExitStack() as levels:
+        for library in ("", "kafka", "aiokafka"):  # a test before may have made them quieter
+            levels.enter_context(caplog.at_level(logging.DEBUG, logger=library))
         yield caplog
 
 

@@ -35,6 +35,7 @@ def test_units_have_the_sum_of_their_stores_positions(tmp_path: Path) -> None:
     broken.mkdir(parents=True)
     (broken / "CURRENT").write_text("nonsense\n")
     held = store(tmp_path, "watches-0", 6)
+    held.flush(wait=True)
     here = StoresHere(tmp_path, (PURCHASES, WATCHES))
     assert here.by_unit({}) == {}
     here.look()
