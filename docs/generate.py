@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, inspect
+from pydantic import SecretStr
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -281,8 +282,10 @@ def _like_bought(kind: EventKind) -> list[str]:
 def _annotation(of: Any) -> str:
     if get_origin(of) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(of))
-    names = {int: "integer", float: "number", str: "text", Path: "path", type(None): "unset"}
-    return " or ".join(names[one] for one in get_args(of)) if get_args(of) else names[of]
+    names = {
+        int: "integer", float: "number", str: "text", Path: "path", SecretStr: "secret", type(None): "unset",
+    }  # fmt: skip
+    return " or ".join(_annotation(one) for one in get_args(of)) if get_args(of) else names[of]
 
 
 def settings_page() -> str:
