@@ -276,7 +276,6 @@ def test_with_one_less_it_is_named(lacking: SecuredKafka, role: str) -> None:
 
 COMMANDS = [
     (Right("topic", "progress", "Read"), ["drain"]),
-    (Right("topic", "popularity", "Write"), ["drain"]),
     (Right("topic", "bestsellers", "Read"), ["bestsellers"]),
     (Right("topic", "ranker", "DescribeConfigs"), ["topics", "list"]),
     (Right("topic", "liked", "Create"), ["topics", "create"]),
