@@ -288,7 +288,7 @@ def _annotation(of: Any) -> str:
         int: "integer",
         float: "number",
         str: "text",
-        SecretStr: "text",
+        SecretStr: "secret",
         Path: "path",
         type(None): "unset",
     }

@@ -62,8 +62,11 @@ class ModelFollower:
 
     def _rights(self) -> list[Right]:
         """Return the rights that reading needs."""
-        read = [Right("topic", topic, "Read") for topic in {tp.topic for tp in self._read}]
-        return [*read, *(Right("topic", topic, "Describe") for topic in {tp.topic for tp in self._counted})]
+        read, counted = {tp.topic for tp in self._read}, {tp.topic for tp in self._counted}
+        return [
+            *(Right("topic", topic, "Read") for topic in read),
+            *(Right("topic", topic, "Describe") for topic in counted - read),
+        ]
 
     async def _follow(self, consumer: Any) -> None:
         consumer.assign(self._read)

@@ -133,20 +133,21 @@ def add_agent(app: App, specs: Iterable[TopicSpec]) -> None:
         async for chunks in stream:
             try:
                 app.tasks.handle(chunks)
+            except REFUSALS as error:
+                await _end_refused(app, error)
+                await asyncio.Event().wait()  # it is cancelled when the process stops
             except Exception as error:
-                await _end(app, error, "cannot go on")
+                log.exception("cannot go on")
+                await app.crash(error)
                 raise
 
     app.agent(topic, name="cycle")(cycle)
 
 
-async def _end(app: App, error: Exception, what: str) -> None:
-    """End the process because of an error; if Kafka refuses something, orderly and naming the right."""
+async def _end_refused(app: App, error: Exception) -> None:
+    """End the process, once, because Kafka refused something; say which right is missing."""
     tasks = app.tasks
-    if not isinstance(error, REFUSALS):
-        log.error(what, exc_info=error)
-        await app.crash(error)
-    elif not tasks.ending:
+    if not tasks.ending:
         tasks.ending = True
         rights = rights_of(tasks.role, tasks.settings)
         log.error("%s", await asyncio.to_thread(reason_of, error, tasks.bootstrap, rights))
@@ -165,8 +166,11 @@ def serve(app: App, service: AnswersQueries) -> None:
             await app.tasks.report_for_ever()
         except asyncio.CancelledError:
             raise
+        except REFUSALS as error:
+            await _end_refused(app, error)
         except Exception as error:
-            await _end(app, error, "a task failed")
+            log.exception("a task failed")
+            await app.crash(error)
 
     async def save_state(*_args: Any, **_kwargs: Any) -> None:
         await service.stop()  # before the producer goes

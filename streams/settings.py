@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     )
     kafka_ca_file: Path | None = Field(
         None,
-        description="certificates, in PEM, of the authorities of the brokers'; without it the system's",
+        description="PEM file of the authorities that sign brokers' certificates; without it the system's",
     )
     kafka_certificate_file: Path | None = Field(
         None, description="certificate that this process shows to Kafka (mutual TLS), in PEM, with its chain"

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -19,7 +18,7 @@ from typer.testing import CliRunner
 
 from alsobought.cli import app
 from streams.broker.errors import RightsMissing
-from streams.broker.topics_admin import admin_client, require_topics
+from streams.broker.topics_admin import admin_client, check_rights, require_topics
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import send
 from streams.kinds import BUILT_IN, LISTED
@@ -119,22 +118,19 @@ class Roles:
     def log(self, role: str) -> Path:
         return self.folder / f"{role}.log"
 
-    def run(self, role: str, *words: object) -> str:
+    def run(self, role: str, *words: object, status: int = 0) -> str:
         for name, value in self.environment(role).items():
             self._monkeypatch.setenv(name, value)
         answer = CliRunner().invoke(app, [str(word) for word in words])
-        assert answer.exit_code == 0, answer.output
+        assert answer.exit_code == status, answer.output
         return answer.output
 
-    def stop(self) -> list[int]:
+    def kill(self) -> None:
         for process in self.running:
-            process.send_signal(signal.SIGTERM)
-        codes = [process.wait(60) for process in self.running]
-        for process in self.running:
+            process.kill()
+            process.wait()
             assert process.stdout is not None
             process.stdout.close()
-        self.running.clear()
-        return codes
 
 
 @pytest.fixture
@@ -145,9 +141,7 @@ def roles(secured: SecuredKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     secured.log_decisions()
     roles = Roles(secured, tmp_path, monkeypatch)
     yield roles
-    for process in roles.running:
-        process.kill()
-    roles.stop()
+    roles.kill()
     for role in ROLES:
         secured.take(f"User:{role}")
 
@@ -161,7 +155,7 @@ def events(file: Path, kind: str, seed: int) -> Path:
 
 
 @pytest.mark.timeout(240)
-def test_each_role_works_with_exactly_its_rights(roles: Roles, tmp_path: Path) -> None:
+def test_each_role_works_with_exactly_its_rights_and_ends_without_one(roles: Roles, tmp_path: Path) -> None:
     kafka = roles.kafka
     # what there may be of earlier processes is read when one starts
     for spec in (PROGRESS, *(kind.recommendations for kind in BUILT_IN)):
@@ -190,16 +184,31 @@ def test_each_role_works_with_exactly_its_rights(roles: Roles, tmp_path: Path) -
     assert "Assam" in roles.run("operator", "related", "i4", "--titles") or True
     assert "rubbish" in roles.run("operator", "dead-letters")
     assert worker.poll() is recommender.poll() is None
-    assert roles.stop() == [0, 0, 0]
     granted = {(role, *_plain(right)) for role in ROLES for right in rights_of(role, settings())}
     allowed, denied = decisions(kafka)
     assert denied == set()
     # an operator's are for commands that a test of this length does not run
     assert {one for one in granted - allowed if one[0] != "operator"} == set()
-    for role in ("worker", "recommender", "server"):
+
+    lost = {
+        "worker": Right("topic", "pair-deltas", "Write"),
+        "recommender": Right("topic", "related-items", "Read"),
+        "server": Right("topic", "items", "Read"),
+    }
+    for role, right in lost.items():
+        kafka.take(f"User:{role}", [right])
+    roles.run("publisher", "publish", "purchases", events(tmp_path / "last.jsonl", "purchase", 5))
+    (tmp_path / "items.jsonl").write_bytes(encode(CatalogueItem(item_id="i5", title="Darjeeling")))
+    roles.run("publisher", "publish", "items", tmp_path / "items.jsonl")
+    assert [process.wait(120) for process in roles.running] == [1, 1, 1]
+    for role, right in lost.items():
         log = roles.log(role).read_text()
+        what = f"does not let User:{role} do what is needed here. What is missing: {right}."
+        assert what in log
         assert PASSWORD not in log
         assert "Traceback" not in log
+        words = ["serve" if role == "server" else role]
+        assert what in roles.run(role, *words, status=1), "it does not start again"
 
 
 def _plain(right: Right) -> tuple[str, str, str]:
@@ -263,3 +272,47 @@ def missing(kafka: SecuredKafka, role: str, user: str) -> list[Right]:
 def test_with_one_less_it_is_named(lacking: SecuredKafka, role: str) -> None:
     for number, right in enumerate(rights_of(role, settings())):
         assert missing(lacking, role, without(number, role)) == [right]
+
+
+COMMANDS = [
+    (Right("topic", "progress", "Read"), ["drain"]),
+    (Right("topic", "bestsellers", "Read"), ["bestsellers"]),
+    (Right("topic", "ranker", "DescribeConfigs"), ["topics", "list"]),
+    (Right("topic", "liked", "Create"), ["topics", "create"]),
+    (Right("topic", "purchases", "Write"), ["forget", "nobody"]),
+    (Right("topic", "items", "Write"), ["publish", "items", "{items}"]),
+    (Right("group", "alsobought", "Describe"), ["rebuild", "--yes"]),
+]
+
+
+@pytest.mark.parametrize(("right", "words"), COMMANDS, ids=lambda some: str(some))
+def test_a_command_names_the_right_that_it_lacks(
+    secured: SecuredKafka, right: Right, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, items = f"operator-without-{right.operation}-{right.name}", tmp_path / "items.jsonl"
+    items.write_bytes(encode(CatalogueItem(item_id="i4", title="Assam")))
+    of = settings(event_types="liked") if right.name == "liked" else settings()
+    rights = rights_of("operator", of)
+    assert right in rights
+    granted = [one for one in rights if one != right]
+    secured.grant(f"User:{user}", granted)
+    # the last of them is heard of by the broker a little later
+    reach = bearer(secured, user)
+    until(lambda: allowed(reach, [one for one in granted if one.operation == "Write"]), "the rights")
+    for name in ("kafka", "kafka_security_protocol", "kafka_sasl_mechanism", "kafka_token_file"):
+        monkeypatch.setenv(f"ALSOBOUGHT_{name.upper()}", str(getattr(reach, name)))
+    monkeypatch.setenv("ALSOBOUGHT_DATA_DIR", str(tmp_path / "data"))
+    if right.name == "liked":
+        monkeypatch.setenv("ALSOBOUGHT_EVENT_TYPES", "liked")
+    answer = CliRunner().invoke(app, [word.format(items=items) for word in words])
+    assert answer.exit_code == 1
+    assert f"What is missing: {right}. Ask who administers it to grant that:\nkafka-acls.sh" in answer.stderr
+    assert f"--operation {right.operation} \\\n    --{right.resource} {right.name}" in answer.stderr
+
+
+def allowed(reach: Settings, rights: list[Right]) -> bool:
+    try:
+        check_rights(Bootstrap.of(reach), [right for right in rights if not right.name.endswith("liked")])
+    except RightsMissing:
+        return False
+    return True
