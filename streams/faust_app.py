@@ -14,7 +14,7 @@ import faust
 from faust.tables.manager import TableManager
 
 from streams.broker.topics_admin import require_topics
-from streams.connections.bootstrap import Bootstrap
+from streams.connections.bootstrap import USUAL_SERVERS, Bootstrap
 from streams.kafka.refusals import REFUSALS, end, reason_of
 from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
@@ -88,7 +88,9 @@ def new_app(settings: Settings, group: str, tasks_of: Callable[[Any, Settings], 
             logging.getLogger(library).setLevel(logging.WARNING)
     app = App(
         group,
-        broker=";".join(f"kafka://{address}" for address in Bootstrap.of(settings).addresses),
+        broker=";".join(
+            f"kafka://{address}" for address in Bootstrap(settings.kafka or USUAL_SERVERS).addresses
+        ),
         datadir=str(settings.data_dir / "faust"),
         autodiscover=False,
         web_enabled=False,

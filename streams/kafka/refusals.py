@@ -37,8 +37,9 @@ def reason_of(error: Exception, bootstrap: Bootstrap, rights: Iterable[Right]) -
     except (TopicsError, SecurityError) as missing:
         return str(missing)
     return (
-        f"Kafka at {bootstrap} refused a request ({error}), although this process has all rights now: they"
-        " may have been changed just then. Start it again."
+        f"Kafka at {bootstrap} refused a request for want of a right: {error}. Asked now, it names none that"
+        " is missing: either the right was given back, or it is Read on the group, of which Kafka tells nothing"
+        " while the group has no members."
     )
 
 

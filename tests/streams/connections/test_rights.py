@@ -307,6 +307,8 @@ def test_a_command_names_the_right_that_it_lacks(
     answer = CliRunner().invoke(app, [word.format(items=items) for word in words])
     assert answer.exit_code == 1
     assert f"What is missing: {right}. Ask who administers it to grant that:\nkafka-acls.sh" in answer.stderr
+    assert "--allow-principal User:NAME --operation" in answer.stderr
+    assert "NAME is what Kafka knows this process as" in answer.stderr
     assert f"--operation {right.operation} \\\n    --{right.resource} {right.name}" in answer.stderr
 
 
