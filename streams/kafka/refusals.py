@@ -38,7 +38,7 @@ def reason_of(error: Exception, bootstrap: Bootstrap, rights: Iterable[Right]) -
         return str(missing)
     return (
         f"Kafka at {bootstrap} refused a request for want of a right: {error}. Asked now, it names none that"
-        " is missing: either the right was given back, or it is Read on the group, of which Kafka tells nothing"
+        " is missing: the right was given back, or it is Read on the group, of which Kafka says nothing"
         " while the group has no members."
     )
 
