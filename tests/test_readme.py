@@ -73,10 +73,10 @@ def test_readme_programs(new_kafka: Callable[[], EmbeddedKafka], tmp_path: Path)
     kafka = new_kafka()
     worker, wires = Worker(kafka.bootstrap, tmp_path / "data"), Wires(kafka.bootstrap)
     try:
-        program = publish.replace("localhost:9092", kafka.bootstrap)
+        program = publish.replace("localhost:9092", kafka.bootstrap.servers)
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
         wires.drain()
-        program = consume.replace("localhost:9092", kafka.bootstrap)
+        program = consume.replace("localhost:9092", kafka.bootstrap.servers)
         command = [sys.executable, "-u", "-c", program]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
             assert reader.stdout is not None
