@@ -82,6 +82,8 @@ class SecuredKafka:
             "listener.name.mutual.ssl.client.auth": "required",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": f"{ANYBODY};User:{PLAIN_USER};User:CN={PLAIN_USER}",
+            # clients must show again who they are, or are cut off and connect again
+            "connections.max.reauth.ms": "3000",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
         }
         for listener in ("sasl", "clear"):
