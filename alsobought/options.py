@@ -19,7 +19,8 @@ Kafka = Annotated[
     typer.Option(
         "--kafka",
         metavar="HOST:PORT",
-        help="Kafka's address [env: ALSOBOUGHT_KAFKA]; else the local stack's.",
+        help="Kafka's address [env: ALSOBOUGHT_KAFKA, and its security ALSOBOUGHT_KAFKA_...]; else the local"
+        " stack's.",
     ),
 ]
 DataDir = Annotated[

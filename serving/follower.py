@@ -11,13 +11,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from serving.read_model import ReadModel
-from streams.broker.topics_admin import check_rights
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
-from streams.kafka.refusals import REFUSALS
+from streams.kafka.refusals import require_on_topics
 from streams.kafka.stopping import start, stop
 from streams.kinds import counted_of_kinds
-from streams.rights import Right
 
 log = logging.getLogger("alsobought")
 
@@ -51,22 +49,13 @@ class ModelFollower:
             try:
                 await start(consumer)
                 await self._follow(consumer)
-            except REFUSALS as error:
-                await asyncio.to_thread(check_rights, self._bootstrap, self._rights())
-                log.warning("reading what is published: %s, and now it is allowed again", error)
             except KafkaError as error:
+                await require_on_topics(self._bootstrap, "Read", {tp.topic for tp in self._read})
+                await require_on_topics(self._bootstrap, "Describe", {tp.topic for tp in self._counted})
                 log.warning("reading what is published: %s; again in %.0f s", error, AGAIN_S)
                 await asyncio.sleep(AGAIN_S)
             finally:
                 await stop(consumer)
-
-    def _rights(self) -> list[Right]:
-        """Return the rights that reading needs."""
-        read, counted = {tp.topic for tp in self._read}, {tp.topic for tp in self._counted}
-        return [
-            *(Right("topic", topic, "Read") for topic in read),
-            *(Right("topic", topic, "Describe") for topic in counted - read),
-        ]
 
     async def _follow(self, consumer: Any) -> None:
         consumer.assign(self._read)

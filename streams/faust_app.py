@@ -14,9 +14,9 @@ import faust
 from faust.tables.manager import TableManager
 
 from streams.broker.topics_admin import require_topics
-from streams.connections.bootstrap import Bootstrap
+from streams.connections.bootstrap import USUAL_SERVERS, Bootstrap
 from streams.doors.policy import Doors
-from streams.kafka.refusals import REFUSALS, end, reason_of
+from streams.kafka.refusals import end, lost_right
 from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
 from streams.process.heap import keep_compact
@@ -100,7 +100,9 @@ def new_app(settings: Settings, role: str, group: str, tasks_of: Callable[[Any, 
             logging.getLogger(library).setLevel(logging.WARNING)
     app = App(
         group,
-        broker=";".join(f"kafka://{address}" for address in Bootstrap.of(settings).addresses),
+        broker=";".join(
+            f"kafka://{address}" for address in Bootstrap(settings.kafka or USUAL_SERVERS).addresses
+        ),
         datadir=str(settings.data_dir / "faust"),
         autodiscover=False,
         web_enabled=False,
@@ -133,10 +135,9 @@ def add_agent(app: App, specs: Iterable[TopicSpec]) -> None:
         async for chunks in stream:
             try:
                 app.tasks.handle(chunks)
-            except REFUSALS as error:
-                await _end_refused(app, error)
-                await asyncio.Event().wait()  # it is cancelled when the process stops
             except Exception as error:
+                if await _ends_without_right(app, error):
+                    await asyncio.Event().wait()  # it is cancelled when the process stops
                 log.exception("cannot go on")
                 await app.crash(error)
                 raise
@@ -144,14 +145,17 @@ def add_agent(app: App, specs: Iterable[TopicSpec]) -> None:
     app.agent(topic, name="cycle")(cycle)
 
 
-async def _end_refused(app: App, error: Exception) -> None:
-    """End the process, once, because Kafka refused something; say which right is missing."""
+async def _ends_without_right(app: App, error: Exception) -> bool:
+    """Return whether an error is for want of a right in Kafka; if so, say which and end the process."""
     tasks = app.tasks
     if not tasks.ending:
-        tasks.ending = True
         rights = rights_of(tasks.role, tasks.settings)
-        log.error("%s", await asyncio.to_thread(reason_of, error, tasks.bootstrap, rights))
-        end()
+        lost = await asyncio.to_thread(lost_right, error, tasks.bootstrap, rights)
+        if lost and not tasks.ending:
+            tasks.ending = True
+            log.error("%s", lost)
+            end()
+    return tasks.ending
 
 
 def serve(app: App, service: AnswersQueries) -> None:
@@ -166,11 +170,10 @@ def serve(app: App, service: AnswersQueries) -> None:
             await app.tasks.report_for_ever()
         except asyncio.CancelledError:
             raise
-        except REFUSALS as error:
-            await _end_refused(app, error)
         except Exception as error:
-            log.exception("a task failed")
-            await app.crash(error)
+            if not await _ends_without_right(app, error):
+                log.exception("a task failed")
+                await app.crash(error)
 
     async def save_state(*_args: Any, **_kwargs: Any) -> None:
         await service.stop()  # before the producer goes

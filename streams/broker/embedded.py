@@ -47,7 +47,7 @@ class EmbeddedKafka:
     heap_mib
         The largest heap of its JVM; it takes some 150 MiB more.
     properties
-        Further broker properties; they win over those of `server_properties`, or extend its listeners.
+        Further broker properties; they win over those of `server_properties`.
     progress
         Called while Kafka is being downloaded; see `jars.OnProgress`. By default a line on standard error.
     archives

@@ -103,10 +103,11 @@ class RightsMissing(TopicsError):
 
     def __init__(self, bootstrap: Bootstrap, rights: Iterable[Right]) -> None:
         self.rights = tuple(sorted(rights))
-        who = bootstrap.security.principal or "User:ANONYMOUS"
+        who = bootstrap.security.principal
         listed = "; ".join(map(str, self.rights))
-        commands = "\n".join(acl_commands(self.rights, who, bootstrap.servers))
+        commands = "\n".join(acl_commands(self.rights, who or "User:NAME", bootstrap.servers))
+        unknown = "" if who else "\nNAME is what Kafka knows this process as, by its certificate or token."
         super().__init__(
-            f"Kafka at {bootstrap} does not let {who} do what is needed here. What is missing: {listed}. Ask"
-            f" who administers it to grant that:\n{commands}"
+            f"Kafka at {bootstrap} does not let {who or 'this process'} do what is needed here. What is"
+            f" missing: {listed}. Ask who administers it to grant that:\n{commands}{unknown}"
         )

@@ -10,15 +10,8 @@ HOST = "127.0.0.1"
 LARGEST_MESSAGE_BYTES = 17 << 20
 
 
-EXTENDED = ("listeners", "advertised.listeners", "listener.security.protocol.map")
-"""Properties whose further values are added to ours, because nobody else knows the ports."""
-
-
 def server_properties(broker_port: int, controller_port: int, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the broker's properties; `extra` wins, or extends the lists of listeners.
-
-    Listeners replace ours if the controller's is among them. Paths are relative to the working directory.
-    """
+    """Return the broker's properties; `extra` wins. Paths are relative to the working directory."""
     properties = {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -41,10 +34,7 @@ def server_properties(broker_port: int, controller_port: int, extra: Mapping[str
         # The default of 128 MiB is a quarter of our heap; this still maps 1.3 million keys at a pass.
         "log.cleaner.dedupe.buffer.size": str(32 << 20),
     }
-    if "CONTROLLER:" in extra.get("listeners", ""):
-        return {**properties, **extra}
-    longer = {name: f"{properties[name]},{extra[name]}" for name in EXTENDED if name in extra}
-    return {**properties, **extra, **longer}
+    return {**properties, **extra}
 
 
 def render(properties: Mapping[str, str]) -> str:

@@ -6,8 +6,8 @@ or a password does not become right by waiting: what is wrong is said at once, w
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from contextlib import suppress
 
 from aiokafka.errors import (
     KafkaConnectionError,
@@ -22,6 +22,9 @@ from streams.connections.bootstrap import Bootstrap
 from streams.connections.errors import NotAdmitted, TokenUnavailable
 from streams.connections.security import OAUTH, PLAIN_TEXT, PREFIX, Security
 from streams.process.threads import run_apart
+
+CLOSE_S = 5.0
+"""How long a connection that was tried may take to close, before its event loop ends."""
 
 
 async def trouble_at(bootstrap: Bootstrap, timeout_s: float) -> str:
@@ -62,15 +65,15 @@ async def trouble_at(bootstrap: Bootstrap, timeout_s: float) -> str:
 async def _try(bootstrap: Bootstrap, server: str, timeout_s: float) -> None:
     """Connect to a server and ask it for the brokers: a refused token shows only in that it names none."""
     host, _, port = server.rpartition(":")
-    connection = await clients.connection(bootstrap, host.strip("[]"), int(port), timeout_s)
+    connection = clients.connection(bootstrap, host.strip("[]"), int(port), timeout_s)
     try:
+        await connection.connect()
         if not (await connection.send(MetadataRequest([]))).brokers:
             raise KafkaConnectionError("it names no brokers")
     finally:
-        closing = connection.close()
-        if closing is not None:
-            with suppress(KafkaError):
-                await closing
+        closed = connection.close()
+        if connection._protocol is not None:  # there was something to close
+            await asyncio.wait({closed}, timeout=CLOSE_S)
 
 
 def wait_for_trouble(bootstrap: Bootstrap, timeout_s: float) -> str:

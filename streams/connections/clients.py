@@ -22,7 +22,7 @@ from typing import Any
 import aiokafka.abc
 import kafka.net.sasl.oauth
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection
 from kafka import KafkaAdminClient, KafkaProducer
 
 from streams.connections.bootstrap import Bootstrap
@@ -60,10 +60,10 @@ def admin(bootstrap: Bootstrap, **more: Any) -> Any:
     return KafkaAdminClient(bootstrap_servers=bootstrap.addresses, **secured, **more)
 
 
-async def connection(bootstrap: Bootstrap, host: str, port: int, timeout_s: float) -> Any:
-    """Return a connection of aiokafka to one server, authenticated; raises what goes wrong as it is."""
+def connection(bootstrap: Bootstrap, host: str, port: int, timeout_s: float) -> Any:
+    """Return a connection of aiokafka to one server, not connected; `timeout_s` is for each answer."""
     secured = _secured(bootstrap.security, _AsyncTokens)
-    return await create_conn(host, port, request_timeout_ms=int(timeout_s * 1000), **secured)
+    return AIOKafkaConnection(host, port, request_timeout_ms=int(timeout_s * 1000), **secured)
 
 
 def _secured(security: Security, adapter: Any) -> dict[str, Any]:

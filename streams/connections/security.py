@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PREFIX = "ALSOBOUGHT_KAFKA_"
 OAUTH = "OAUTHBEARER"
+ANONYMOUS = "User:ANONYMOUS"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -44,7 +45,7 @@ class Security:
     tokens
         The source of tokens of OAUTHBEARER.
     principal
-        How access control lists name this process, as far as it is known here.
+        What Kafka knows this process as; None if only Kafka can tell, from a certificate or a token.
     """
 
     protocol: str = "PLAINTEXT"
@@ -53,7 +54,7 @@ class Security:
     username: str | None = None
     password: SecretStr | None = None
     tokens: Tokens | None = field(default=None, repr=False)
-    principal: str | None = None
+    principal: str | None = ANONYMOUS
 
 
 PLAIN_TEXT = Security()
@@ -92,8 +93,8 @@ def security_of(settings: Settings) -> Security:
     if not sasl:
         unused = ("kafka_sasl_mechanism", *_USER, *_TOKENS)
         _refuse(settings, unused, f"which {protocol} does not use", f"{PREFIX}SECURITY_PROTOCOL to SASL_SSL")
-        named = "the subject of its certificate" if tls and settings.kafka_certificate_file else None
-        return Security(protocol, context=context, principal=named)
+        known = ANONYMOUS if settings.kafka_certificate_file is None else None
+        return Security(protocol, context=context, principal=known)
     mechanism = settings.kafka_sasl_mechanism
     if mechanism is None:
         raise SecurityError(
@@ -102,7 +103,7 @@ def security_of(settings: Settings) -> Security:
         )
     if mechanism == OAUTH:
         _refuse(settings, _USER, f"which {mechanism} does not use", f"{PREFIX}SASL_MECHANISM")
-        return Security(protocol, mechanism, context, tokens=_tokens(settings), principal="the token's user")
+        return Security(protocol, mechanism, context, tokens=_tokens(settings), principal=None)
     _refuse(settings, _TOKENS, f"which {mechanism} does not use", f"{PREFIX}SASL_MECHANISM to OAUTHBEARER")
     user, password = settings.kafka_username, _secret(settings, "kafka_password")
     if not user or password is None:

@@ -25,7 +25,7 @@ from aiokafka.errors import KafkaError
 from state.popularity.view import ItemPopularity
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
-from streams.kafka.refusals import REFUSALS
+from streams.kafka.refusals import require_on_topics
 from streams.kafka.stopping import start, stop
 from streams.messages.popularity_json import popularity_of
 from streams.messages.schema import (
@@ -84,7 +84,7 @@ class BoardFollower:
         self.changed = asyncio.Event()  # set with what may have to be published
 
     async def run(self, partitions: int) -> None:
-        """Read until cancelled, and continue after outages of Kafka.
+        """Read until cancelled, and continue after outages of Kafka; raise RightsMissing.
 
         Every topic has `partitions` partitions.
         """
@@ -97,9 +97,10 @@ class BoardFollower:
             try:
                 await start(consumer)
                 await self._read(consumer, self._topics(partitions))
-            except REFUSALS:
-                raise  # the process ends, and says why
             except KafkaError as error:
+                await require_on_topics(
+                    self._bootstrap, "Read", {tp.topic for tp in self._topics(partitions)}
+                )
                 log.info("reading what is published: %s; again in %.0f s", error, AGAIN_S)
                 await asyncio.sleep(AGAIN_S)
             finally:

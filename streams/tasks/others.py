@@ -21,7 +21,7 @@ from state.messages.deltas import Source
 from state.popularity.view import ItemPopularity, PopularityView
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
-from streams.kafka.refusals import REFUSALS
+from streams.kafka.refusals import require_on_topics
 from streams.kafka.stopping import start, stop
 from streams.kinds import EventKind
 from streams.messages.popularity_json import popularity_of
@@ -76,7 +76,7 @@ class Others:
         return True
 
     async def run(self, bootstrap: Bootstrap, partitions: int, lock: asyncio.Lock) -> None:
-        """Read until cancelled, and continue after outages of Kafka.
+        """Read until cancelled, and continue after outages of Kafka; raise RightsMissing.
 
         `lock` is held while a view is changed.
         """
@@ -86,9 +86,8 @@ class Others:
             try:
                 await start(consumer)
                 await self._read(consumer, topics, lock)
-            except REFUSALS:
-                raise  # the process ends, and says why
             except KafkaError as error:
+                await require_on_topics(bootstrap, "Read", self._topics)
                 log.info("reading popularity: %s; again in %.0f s", error, AGAIN_S)
                 await asyncio.sleep(AGAIN_S)
             finally:

@@ -64,14 +64,17 @@ class SecuredKafka:
         certificate, key = self.authority.sign("broker")
         (folder / "broker.chain").write_bytes(key.read_bytes() + certificate.read_bytes())
         taken: list[int] = []
-        for _ in range(3):
+        for _ in range(5):
             taken.append(free_port(None, avoid=taken))
-        self.mutual, self.sasl, self.clear = (f"127.0.0.1:{port}" for port in taken)
-        listeners = f"MUTUAL://{self.mutual},SASL://{self.sasl},CLEAR://{self.clear}"
+        plain, controller, *_ = addresses = [f"127.0.0.1:{port}" for port in taken]
+        _, _, self.mutual, self.sasl, self.clear = addresses
+        listeners = f"PLAINTEXT://{plain},MUTUAL://{self.mutual},SASL://{self.sasl},CLEAR://{self.clear}"
         properties = {
-            "listeners": listeners,
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"{listeners},CONTROLLER://{controller}",
             "advertised.listeners": listeners,
-            "listener.security.protocol.map": "MUTUAL:SSL,SASL:SASL_SSL,CLEAR:SASL_PLAINTEXT",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,MUTUAL:SSL,"
+            "SASL:SASL_SSL,CLEAR:SASL_PLAINTEXT",
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(folder / "broker.chain"),
             "ssl.truststore.type": "PEM",
@@ -79,13 +82,15 @@ class SecuredKafka:
             "listener.name.mutual.ssl.client.auth": "required",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": f"{ANYBODY};User:{PLAIN_USER};User:CN={PLAIN_USER}",
+            # clients must show again who they are, or are cut off and connect again
+            "connections.max.reauth.ms": "3000",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
         }
         for listener in ("sasl", "clear"):
             for mechanism, module in _MODULES.items():
                 properties[f"listener.name.{listener}.{mechanism}.sasl.jaas.config"] = module
         self.kafka = EmbeddedKafka(
-            folder, cache_dir=Settings.model_validate({}).cache_dir, properties=properties
+            folder, port=taken[0], cache_dir=Settings.model_validate({}).cache_dir, properties=properties
         )
 
     @property

@@ -57,10 +57,8 @@ def with_token(token: str) -> Make:
 
 
 def in_the_clear(secured: SecuredKafka) -> Settings:
-    return Settings(
-        kafka=secured.clear, kafka_security_protocol="SASL_PLAINTEXT", kafka_sasl_mechanism="SCRAM-SHA-256",
-        **USER,  # type: ignore[arg-type]
-    )  # fmt: skip
+    given = {"kafka_security_protocol": "SASL_PLAINTEXT", "kafka_sasl_mechanism": "SCRAM-SHA-256", **USER}
+    return Settings.model_validate({"kafka": secured.clear, **given})
 
 
 ADMITTED: dict[str, Make] = {
