@@ -21,9 +21,11 @@ setup: .venv/ready
 	@$(BIN)/python -m streams.compile
 	@touch .venv/ready
 
+# tests start hundreds of processes, which is why the bytecode is made first, whatever the environment says
 test: lint types
+	@$(BIN)/python -m compileall -q alsobought chronological evaluation recommending serving state streams tests
 	@$(BIN)/python -m streams.broker.class_archive
-	@$(BIN)/python -m pytest -q --numprocesses 3 --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q --numprocesses 3 --no-loadscope-reorder $(PYTEST)
 
 # CHAOS="--minutes 60 --seed 7" for another run; the short one is among the tests
 chaos: setup

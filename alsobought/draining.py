@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from alsobought.options import CommandError
-from state.messages.deltas import encode_settle
+from state.messages.delta_types import encode_settle
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower, ends, send, send_each
 from streams.kinds import CrossKind, EventKind, Kind, is_internal

@@ -22,7 +22,8 @@ from chronological import fitting
 from chronological.examples import Log
 from chronological.model import Model
 from chronological.training import Report
-from state.customers.events import Action, EventBatch
+from state.customers.actions import Action
+from state.customers.events import EventBatch
 from state.customers.machine import CustomerMachine
 from state.settings import CountingSettings
 from streams.connections.bootstrap import Bootstrap

@@ -34,8 +34,8 @@ from bench.hit_rates import MODULE, SIMPLE, Row, row_of, summary, table
 from bench.results import OUT, machine, positive
 from evaluation.errors import EvaluationError
 from evaluation.running import Question, evaluate
+from recommending.algorithms import ALGORITHMS
 from recommending.features import FEATURES, NEW_FEATURES
-from recommending.recommender import ALGORITHMS
 
 WIDTH = 180  # columns of tables; they are read from files, too
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from bench.choices import make
 from evaluation.prequential import chunks
 from evaluation.protocol import Events, OnProgress
-from recommending.recommender import ALGORITHMS
+from recommending.algorithms import ALGORITHMS
 
 STEP = 20  # fewest training steps between two points
 FIRST = 25  # training steps of the first row of a table; each row ends with twice as many

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from state.messages import deltas, history_changes, pair_changes, transfer  # noqa: E402
+from state.messages import delta_types, deltas, history_changes, pair_changes, transfer  # noqa: E402
 from streams.doors import rights  # noqa: E402
 from streams.kinds import BOUGHT, BUILT_IN, LISTED, WATCHED_BOUGHT, EventKind, topics_of_kinds  # noqa: E402
 from streams.messages import schema as ms  # noqa: E402
@@ -246,7 +246,7 @@ def _topic(topic: TopicSpec) -> list[str]:
     parts = [f"## {topic.name}"]
     if topic is PAIR_DELTAS:
         parts.append(_indented(deltas.__doc__))
-        parts.append(f"This is layout {deltas.VERSION}; readers refuse any other.")
+        parts.append(f"This is layout {delta_types.VERSION}; readers refuse any other.")
     elif struct := TYPES.get(topic.name):
         parts += [" ".join((struct.__doc__ or "").split()), _fields(struct)]
         if struct is ms.RelatedItems:

@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import xxhash
 
-from recommending.recommender import ALGORITHMS, AlgorithmName
+from recommending.algorithms import ALGORITHMS, AlgorithmName
 from state.errors import BadSettings
 
 SURE = 0.95

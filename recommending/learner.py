@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from recommending.algorithms import ALGORITHMS
 from recommending.candidates import OWN, Candidates, History
 from recommending.features import N_NEW
-from recommending.recommender import ALGORITHMS, Recommender
+from recommending.recommender import Recommender
 from state.popularity.counts import DAY_MS
 
 SHOWN = 6

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending import picking
+from recommending.algorithms import AlgorithmName
 from recommending.candidates import (
     OF_BESTSELLERS,
     OF_PREDICTED,
@@ -33,8 +34,6 @@ from state.popularity.counts import Popularity
 
 Shelf = Literal["new", "again", "all"]
 CandidateSource = Literal["related", "bestseller", "buy-again", "predicted"]
-AlgorithmName = Literal["ours", "raw", "flawed", "corrected", "bestsellers"]
-ALGORITHMS: tuple[AlgorithmName, ...] = get_args(AlgorithmName)
 
 SOURCES: tuple[CandidateSource, ...] = get_args(CandidateSource)
 REFRESH_PURCHASES = 500

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from state.customers import histories as hs
-from state.customers.events import Action, EventBatch
+from state.customers.actions import Action
+from state.customers.events import EventBatch
 from state.customers.histories import Histories
 
 BREAK_MS = 30 * 60_000

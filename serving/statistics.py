@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from recommending.averaging import average
 from recommending.experiments import interval, p_value
-from recommending.ranker import average
 from serving.read_model import KindModel
 from streams.recommending.messages import Quality
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numba.core import event
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items.machine import ItemMachine

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from streams.settings import Settings
+
+ROOT = Path(__file__).parent.parent
 
 if TYPE_CHECKING:
     from streams.broker.embedded import EmbeddedKafka
@@ -36,6 +40,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marker := item.get_closest_marker("timeout"):
             longest[item.path] = max(longest.get(item.path, 0), marker.args[0])
     items.sort(key=lambda item: -longest.get(item.path, 0))
+
+
+class SharedKafkas(LoadFileScheduling):  # type: ignore[misc]
+    """Gives files that share a Kafka to one process.
+
+    A Kafka that only waits takes a sixth of a core, so each process that has one of its own costs the others.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return sharing(ROOT / nodeid.partition("::")[0])
+
+
+@cache
+def sharing(file: Path) -> str:
+    """Return what a file of tests shares: its folder's Kafka, that of `broker`, or nothing but itself."""
+    conftest = file.parent / "conftest.py"
+    if conftest.exists() and 'scope="package"' in conftest.read_text(encoding="utf-8"):
+        return str(file.parent)
+    return "broker" if "broker: EmbeddedKafka" in file.read_text(encoding="utf-8") else str(file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharedKafkas:
+    """Say how tests are distributed to processes."""
+    return SharedKafkas(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from alsobought.sources import open_purchases
 from alsobought.sources.events import messages_of
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from streams.messages.schema import EventMessage
 
 DAY_MS = 86_400_000

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from alsobought.bars import progress_bar
 from alsobought.clients import WorkerRefused, heard_now, take_checkpoints
-from alsobought.commands.stack import say
 from alsobought.options import CheckpointUrl, CommandError, DataDir, Json, Kafka, bootstrap_of, settings_of
 from alsobought.restoring import identity_of, restore_task, to_restore
+from alsobought.saying import say
 from alsobought.tables import print_table, time_of
 from streams.kinds import counted_of
 from streams.settings import Settings

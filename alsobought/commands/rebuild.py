@@ -10,9 +10,9 @@ from rich.console import Console
 
 from alsobought import rebuilding
 from alsobought.bars import progress_bar
-from alsobought.commands.stack import say
 from alsobought.options import CheckpointUrl, DataDir, Kafka, bootstrap_of, settings_of
 from alsobought.restoring import refuse_local_workers
+from alsobought.saying import say
 from streams.kafka.follower import positions
 from streams.kinds import kinds_of
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from alsobought.commands.stack import say, wants_token
 from alsobought.options import DataDir, Kafka, bootstrap_of, set_up_logs, settings_of
+from alsobought.saying import say, wants_token
 from alsobought.signals import run_until_signalled, until_signalled
 from serving.server import NICE, Server
 from streams.broker.topics_admin import require_topics
@@ -31,8 +31,6 @@ def serve(
     The command prints its address. Any number may run, also far from the workers: each reads the topics into
     memory, and asks recommenders for what is computed on request. Ctrl-C or SIGTERM stops it.
     """
-    keep_compact()
-    step_back(NICE)
     settings = settings_of(kafka, data_dir)
     set_up_logs(settings, "server")
     doors = Doors.of(settings)
@@ -40,6 +38,8 @@ def serve(
     bootstrap = bootstrap_of(settings)
     rights = rights_of("server", settings)
     require_topics(bootstrap, topics_in(rights, settings), rights)
+    keep_compact()
+    step_back(NICE)
     server = Server(bootstrap, listed_of(settings), host, port, doors=doors)
 
     def started(address: str) -> None:

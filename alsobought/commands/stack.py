@@ -15,6 +15,7 @@ from alsobought.local.stack import Stack
 from alsobought.local.worker_process import worker_command
 from alsobought.options import CommandError, DataDir, Json, Kafka, bootstrap_of, set_up_logs, settings_of
 from alsobought.place import Place
+from alsobought.saying import say, wants_token
 from alsobought.signals import until_signalled
 from alsobought.tables import print_table
 from streams.broker.embedded import EmbeddedKafka
@@ -24,7 +25,6 @@ from streams.broker.topics_admin import create_topics, list_topics, require_topi
 from streams.connections.bootstrap import environment_for
 from streams.doors.policy import Doors
 from streams.kinds import topics_of
-from streams.process.logs import is_json
 from streams.rights import rights_of, topics_in
 from streams.settings import Settings
 
@@ -45,19 +45,6 @@ WebPort = Annotated[
         help="Port of the page and the API. 0: any free one.",
     ),
 ]  # fmt: skip
-
-
-def say(text: str) -> None:
-    """Write a message to the user on standard error, as this process writes its logs."""
-    if is_json():
-        log.info(text)
-    else:
-        typer.echo(text, err=True)
-
-
-def wants_token(address: str) -> str:
-    """Return what is said of a page that wants a token."""
-    return f"The page wants a token: open {address}/#token=TOKEN; the API: `Authorization: Bearer TOKEN`."
 
 
 def up(

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from alsobought.commands.stack import say
 from alsobought.options import CommandError
+from alsobought.saying import say
 from streams.doors.tokens import (
     RIGHTS,
     Known,

@@ -16,7 +16,7 @@ LINES = 12
 BEST = 4
 POLL_MS = 100
 PATIENCE_S = 60.0
-QUIET_S = 3.0  # if no list was published for so long, nothing changes any more
+QUIET_S = 5.0  # if none of the lists changed for so long, the demo goes on
 
 
 class MovingLists:
@@ -39,13 +39,12 @@ class MovingLists:
         self._follower.__exit__()
 
     def show(self, began: float, titles: Mapping[str, str]) -> float | None:
-        """Print a line for each change, until there were some or nothing changes any more.
+        """Print a line for each change, until there were some or none came for a while.
 
         Return when the first change came, in seconds from `began` (time.monotonic), or None if no list
         changed in a minute. An item without a title is shown by its id.
         """
-        first, lines, end = None, 0, time.monotonic() + PATIENCE_S
-        until = end
+        first, lines, until = None, 0, time.monotonic() + PATIENCE_S
         while lines < LINES and time.monotonic() < until:
             rows = self._follower.poll(POLL_MS)
             for row in rows:
@@ -58,9 +57,8 @@ class MovingLists:
                     seconds = time.monotonic() - began
                     first = seconds if first is None else first
                     lines += 1
+                    until = time.monotonic() + QUIET_S
                     typer.echo(f"{seconds:5.1f} s  {line}")
-            if rows and first is not None:
-                until = min(end, time.monotonic() + QUIET_S)
         return first
 
 

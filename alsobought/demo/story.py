@@ -19,12 +19,12 @@ from alsobought.clients import NotHeld, ask_owner
 from alsobought.commands.lists import titles
 from alsobought.commands.publish import first
 from alsobought.commands.publish import run as publish
-from alsobought.commands.stack import say
 from alsobought.demo.household import Household
 from alsobought.demo.moving import MovingLists
 from alsobought.draining import drain
 from alsobought.local.stack import Stack
 from alsobought.meter import Meter
+from alsobought.saying import say
 from alsobought.sources import open_items, open_purchases
 from alsobought.sources.complete_journey import NAME
 from alsobought.tables import print_table

@@ -13,7 +13,7 @@ from streams.broker.topics_admin import require_topics
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower, send
 from streams.kinds import kinds_of, topics_of
-from streams.messages.partitioning import partitions_for
+from streams.messages.partitioning import partition_for
 from streams.settings import Settings
 from streams.topics import PROGRESS
 
@@ -71,7 +71,7 @@ def partitioner(bootstrap: Bootstrap, settings: Settings) -> Iterator[Finding]:
         name = kind.events.name
         # an erasure is sent to every partition
         rows = [row for row in rows if b'"forget"' not in (row.value or b"")]
-        places = partitions_for([row.key or b"" for row in rows], partitions)
+        places = [partition_for(row.key or b"", partitions) for row in rows]
         elsewhere = sum(row.partition != place for row, place in zip(rows, places, strict=True))
         if not rows:
             yield Finding(Level.OK, "partitioner", f"{name}: there are no events yet")

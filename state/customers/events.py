@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from state.customers.actions import Action
 from state.customers.event_sources import EventSources
 from state.customers.profiles import Profiles
 from state.customers.residents import Residents
 from state.memory.ids import Dictionary
-
-
-class Action(IntEnum):
-    """What an event does to a customer's history."""
-
-    PURCHASE = 0
-    RETURN = 1
-    FORGET = 2
 
 
 @dataclass(frozen=True)

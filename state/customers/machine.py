@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from state.customers import histories as hs
 from state.customers import pairing, routing
+from state.customers.actions import Action
 from state.customers.event_sources import EventSources
-from state.customers.events import Action, Event, EventBatch
+from state.customers.events import Event, EventBatch
 from state.customers.memory import CustomerMemory
 from state.memory.arrays import longer
 from state.messages.deltas import Deltas, Source

@@ -22,6 +22,7 @@ from numba.extending import intrinsic
 from state.errors import OutOfReservedMemory
 
 CACHE_LINE = 64  # bytes
+SMALL_BYTES = 2 << 20  # the beginning of an arena takes ordinary pages: a small partition has no huge ones
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
@@ -41,8 +42,8 @@ def reserve(n_bytes: int) -> npt.NDArray[np.uint64]:
             f"cannot reserve {n_bytes >> 30} GiB of address space ({error}); "
             "lift the limit on virtual memory (ulimit -v unlimited)"
         ) from error
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        region.madvise(mmap.MADV_HUGEPAGE)
+    if hasattr(mmap, "MADV_HUGEPAGE") and n_bytes > SMALL_BYTES:
+        region.madvise(mmap.MADV_HUGEPAGE, SMALL_BYTES, n_bytes - SMALL_BYTES)
     return np.frombuffer(region, dtype=np.uint64)
 
 

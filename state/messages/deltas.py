@@ -37,12 +37,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.errors import BadDelta, NoMessage
+from state.errors import BadDelta
 from state.memory.arrays import kernel
+from state.messages.delta_types import MAGIC, VERSION, Type, message_type
 from state.messages.wire import Reader, Writer
 
-MAGIC = b"AD"
-VERSION = 4
 MOST_ITEMS = 1 << 24  # of a message
 EFFECT_BITS = 30  # an item's number is below them
 DISTANCE_BITS = 24
@@ -55,15 +54,6 @@ class Effect(IntEnum):
     NEW = 1  # a new item
     REPEAT = 2  # more of an item
     GONE = 3  # an item was taken out, or the customer was erased
-
-
-class Type(IntEnum):
-    """Types of messages in pair-deltas."""
-
-    COUNTS = 1
-    CATALOGUE = 2
-    SETTLE = 3
-    PAIRS = 4  # see state.messages.pair_changes
 
 
 class Source(NamedTuple):
@@ -134,29 +124,6 @@ def columns_of(words: npt.NDArray[Any], events: int, near: int, gone: int, histo
         words[to_items : to_items + h], words[to_items + h : to_items + 2 * h],
         words[to_items + 2 * h : to_items + 3 * h], words[to_items + 3 * h : to_items + 4 * h],
     )  # fmt: skip
-
-
-def message_type(raw: bytes) -> Type:
-    """Return the type of an encoded message.
-
-    Raises
-    ------
-    NoMessage
-        If the bytes are no message at all.
-    BadDelta
-        If they are of another version.
-    """
-    if len(raw) < 4 or raw[:2] != MAGIC:
-        raise NoMessage(f"not a pair-deltas message: starts with {raw[:8]!r}")
-    if raw[2] != VERSION:
-        raise BadDelta(
-            f"pair-deltas message has layout {raw[2]}, this program reads {VERSION}: run all workers in one"
-            " version, and `alsobought rebuild` where another one counted before"
-        )
-    try:
-        return Type(raw[3])
-    except ValueError:
-        raise BadDelta(f"pair-deltas message has unknown type {raw[3]}") from None
 
 
 def nothing(source: Source, end: int) -> Deltas:
@@ -246,25 +213,3 @@ def decode_availability(raw: bytes) -> Availability:
     r = Reader(raw, _AVAILABILITY.size)
     ids = r.ids(n)
     return Availability(Source(topic, partition), first, end, ids, r.array(np.uint8, n))  # type: ignore[arg-type]
-
-
-def encode_settle(settle: int) -> bytes:
-    """Return a SETTLE message, which asks the reader to bring every list exactly up to date and to report it.
-
-    Each partition gets the same number, which grows from one settling to the next. A reader publishes the
-    popularity of its items together with the number, and ranks by what all have published with it.
-    """
-    return MAGIC + bytes([VERSION, Type.SETTLE]) + bytes(4) + settle.to_bytes(8, "little")
-
-
-def decode_settle(raw: bytes) -> int:
-    """Return the number of a SETTLE message.
-
-    Raises
-    ------
-    BadDelta
-        If it has no number.
-    """
-    if len(raw) != 16:
-        raise BadDelta(f"SETTLE message of {len(raw)} bytes; it must have 16")
-    return int.from_bytes(raw[8:], "little")

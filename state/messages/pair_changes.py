@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from state.errors import BadDelta
-from state.messages.deltas import MAGIC, VERSION, Source, Type, message_type
+from state.messages.delta_types import MAGIC, VERSION, Type, message_type
+from state.messages.deltas import Source
 from state.messages.wire import Reader, Writer
 
 _HEADER = struct.Struct("<2sBBHHqqqIIIII")

@@ -26,6 +26,7 @@ class Jvm:
         return [
             str(self.java),
             "-XX:+UseSerialGC",  # a small heap on few cores: nothing for parallel collectors to win
+            "-XX:-UsePerfData",  # nobody reads its counters, which a thread samples twenty times a second
             "-Djava.awt.headless=true",
             f"-Dalsobought.logs={logs}",
             f"-Dlog4j2.configurationFile={config.as_uri()}",

@@ -30,6 +30,8 @@ def server_properties(broker_port: int, controller_port: int, extra: Mapping[str
         "transaction.state.log.min.isr": "1",
         "message.max.bytes": str(LARGEST_MESSAGE_BYTES),
         "replica.fetch.max.bytes": str(LARGEST_MESSAGE_BYTES),
+        # Otherwise the controller writes an empty record twice a second, even if nobody uses Kafka.
+        "metadata.max.idle.interval.ms": "0",
         "log.cleaner.enable": "true",
         # The default of 128 MiB is a quarter of our heap; this still maps 1.3 million keys at a pass.
         "log.cleaner.dedupe.buffer.size": str(32 << 20),

@@ -28,7 +28,7 @@ from streams.connections import clients
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.reading_ahead import ahead
 from streams.kafka.stopping import start
-from streams.messages.partitioning import partitions_for
+from streams.messages.partitioning_many import partitions_for
 from streams.rights import Right
 
 Record = tuple[bytes, bytes]

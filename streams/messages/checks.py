@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from state.customers.events import Action
+from state.customers.actions import Action
 from streams.kinds import EventKind
 from streams.messages.schema import MAX_ID_BYTES, MAX_QUANTITY
 

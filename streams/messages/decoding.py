@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 import msgspec
 import numpy as np
 
-from state.customers.events import Action, EventBatch, event_hash
+from state.customers.actions import Action
+from state.customers.events import EventBatch, event_hash
 from state.customers.machine import CustomerMachine
 from streams.messages.checks import (
     LOG_APPEND_TIME,

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from state.customers.events import Action, EventBatch, event_hashes
+from state.customers.actions import Action
+from state.customers.events import EventBatch, event_hashes
 from state.customers.machine import CustomerMachine
 from streams.messages.checks import AHEAD_MS, CONTROL, EARLIEST_MS, LOG_APPEND_TIME, MAX_VALUE_BYTES
 from streams.messages.schema import MAX_ID_BYTES, MAX_SOURCE_BYTES, EventMessage, decode_event

@@ -4,14 +4,9 @@ so that any producer agrees with us.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
-import numpy.typing as npt
 from aiokafka.partitioner import murmur2
-
-from state.memory.murmur2 import hashes
 
 SIGN = 0x7FFFFFFF
 
@@ -27,12 +22,3 @@ def partition_for(key: bytes, partitions: int) -> int:
     [2, 2, 2]
     """
     return int(murmur2(key) & SIGN) % partitions
-
-
-def partitions_for(keys: Sequence[bytes], partitions: int) -> npt.NDArray[np.uint32]:
-    """Return the partition of each key, as `partition_for` does; a key takes a tenth of a microsecond.
-
-    >>> partitions_for([b"ann", b"bob", b"carol"], 4).tolist()
-    [2, 2, 2]
-    """
-    return (hashes(keys) & np.uint32(SIGN)) % np.uint32(partitions)

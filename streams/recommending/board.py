@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from recommending.averaging import average
 from recommending.catalogue import Catalogue
 from recommending.chronological import ChronologicalModel
-from recommending.ranker import Ranker, average
+from recommending.ranker import Ranker
 from recommending.recommender import new_rankers
 from recommending.related_lists import RelatedLists
 from state.popularity.view import PopularityView

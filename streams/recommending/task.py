@@ -21,7 +21,7 @@ from faust.types import TP
 
 from recommending.catalogue import Filter
 from recommending.recommender import Shelf
-from state.customers.events import Action
+from state.customers.actions import Action
 from state.customers.machine import CustomerMachine
 from state.customers.pairing import DUPLICATE, INCLUDED, NEW, REPEAT
 from state.customers.saver import CustomerSaver

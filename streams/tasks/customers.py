@@ -11,7 +11,7 @@ import numpy as np
 from faust.types import TP
 
 from state.customers import pairing
-from state.customers.events import Action
+from state.customers.actions import Action
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.messages.deltas import Source, encode
@@ -23,7 +23,8 @@ from streams.kafka.outbox import Record
 from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
 from streams.messages.checks import EventTypes
 from streams.messages.decoding import Decoded, Refused, decode_events, published_ms
-from streams.messages.partitioning import partition_for, partitions_for
+from streams.messages.partitioning import partition_for
+from streams.messages.partitioning_many import partitions_for
 from streams.settings import Settings
 from streams.tasks.context import Context
 from streams.tasks.task import Outgoing, Task

@@ -14,7 +14,8 @@ from state.errors import NoMessage
 from state.items.machine import ItemMachine
 from state.items.neighbour_popularity import NeighbourPopularity
 from state.items.saver import ItemSaver
-from state.messages.deltas import Type, decode, decode_availability, decode_settle, message_type
+from state.messages.delta_types import Type, decode_settle, message_type
+from state.messages.deltas import decode, decode_availability
 from state.messages.pair_changes import decode_pairs
 from state.storage.saving import Saver
 from state.storage.store import RocksStore

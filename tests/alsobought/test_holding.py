@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from alsobought.holding import holding
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.settings import CountingSettings
 

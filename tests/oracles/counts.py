@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.popularity.bestsellers import EVERYTHING, Bestseller, BestsellerList
 
 LANDMARK_MINUTE = 26_297_280

@@ -9,12 +9,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from recommending.algorithms import ALGORITHMS
 from recommending.candidates import OWN
 from recommending.features import FEATURES, NEW_FEATURES
 from recommending.learner import SHOWN, Example, Learner
 from recommending.ranker import LARGEST_DEVIATION
-from recommending.recommender import ALGORITHMS, USUAL
-from state.customers.events import Action, Event
+from recommending.recommender import USUAL
+from state.customers.actions import Action
+from state.customers.events import Event
 from tests.oracles import recommending as oracle
 from tests.recommending.world import World, build, events_of, world_of
 

@@ -8,12 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from recommending.ranker import (
-    FIRST_SQUARES,
-    RATE,
-    Ranker,
-    average,
-)
+from recommending.averaging import average
+from recommending.ranker import FIRST_SQUARES, RATE, Ranker
 from tests.recommending.examples import NAMES, example, stream
 
 

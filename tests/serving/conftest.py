@@ -62,7 +62,7 @@ class Shop:
             future.get(0)  # raises the error of a failed send
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kafka_of_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """Return a Kafka with all topics."""
     from streams.broker.embedded import EmbeddedKafka
@@ -77,7 +77,7 @@ def kafka_of_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
         yield kafka
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shop(kafka_of_shop: EmbeddedKafka) -> Iterator[Shop]:
     """Publish and serve the shop of tests/serving/shop.py."""
     from kafka import KafkaProducer
@@ -102,7 +102,7 @@ def shop(kafka_of_shop: EmbeddedKafka) -> Iterator[Shop]:
         recommender.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def selling(shop: Shop) -> Iterator[Shop]:
     """Serve the same shop on a page that sells, like the page of a demo."""
     from serving.server import Server, ServerThread

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
 from state.items.sharing import Sharing, records

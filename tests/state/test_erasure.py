@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from state.customers.events import Action, Event, event_hash
+from state.customers.actions import Action
+from state.customers.events import Event, event_hash
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.settings import CountingSettings

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from state.customers import pairing
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.errors import BadDelta
 from state.items.machine import ItemMachine

@@ -9,7 +9,8 @@ import pytest
 
 from state.customers import event_sources as es
 from state.customers import pairing
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.settings import CountingSettings

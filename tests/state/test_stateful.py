@@ -14,7 +14,8 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.items.machine import ItemMachine

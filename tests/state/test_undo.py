@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.items.machine import ItemMachine
 from state.popularity import counts as pop
 from state.popularity.bestsellers import EVERYTHING, Bestseller, BestsellerList, Bestsellers

@@ -10,7 +10,7 @@ from typing import Any
 
 from faust.types import TP
 
-from state.messages.deltas import encode_settle
+from state.messages.delta_types import encode_settle
 from streams.kafka.outbox import Record
 from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT

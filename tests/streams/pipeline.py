@@ -17,7 +17,7 @@ from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
-from state.messages.deltas import encode_settle
+from state.messages.delta_types import encode_settle
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.blocking_reader import BlockingReader
 from streams.kinds import BOUGHT, LISTED, CrossKind, Kind, topics_of_kinds

@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.items.lists import CHANGED, SAME
 from state.items.machine import ItemMachine, Related
 from state.messages.deltas import Availability, Source

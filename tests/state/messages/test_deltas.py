@@ -9,6 +9,7 @@ from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.routing import LIVE_EVENTS
 from state.errors import BadDelta
+from state.messages import delta_types as dt
 from state.messages import deltas as dl
 from state.settings import CountingSettings
 from tests.state.machines import START_MS, hashed, shop
@@ -31,7 +32,7 @@ def test_deltas_round_trip() -> None:
     assert any(len(m.taken) for m in messages)
     for message in messages:
         raw = dl.encode(message)
-        assert dl.message_type(raw) == dl.Type.COUNTS
+        assert dt.message_type(raw) == dt.Type.COUNTS
         decoded = dl.decode(raw)
         arrays = message._fields.index("hashes")
         assert decoded[:arrays] == message[:arrays]
@@ -88,7 +89,7 @@ def test_availability_round_trips(ids: list[str]) -> None:
     flags = np.arange(len(ids)).astype(np.uint8) % 2
     message = dl.Availability(dl.Source(1, 3), 5, 9, ids, flags)
     raw = dl.encode_availability(message)
-    assert dl.message_type(raw) == dl.Type.CATALOGUE
+    assert dt.message_type(raw) == dt.Type.CATALOGUE
     decoded = dl.decode_availability(raw)
     assert decoded[:4] == message[:4]
     assert decoded.available.tolist() == flags.tolist()
@@ -105,16 +106,16 @@ def test_bytes_that_are_no_message_are_refused() -> None:
         (b"AD\x04\x09" + raw[4:], "has unknown type 9"),
     ):
         with pytest.raises(BadDelta, match=reason):
-            dl.message_type(bad)
+            dt.message_type(bad)
     with pytest.raises(BadDelta, match="is SETTLE, not COUNTS"):
-        dl.decode(dl.encode_settle(1))
+        dl.decode(dt.encode_settle(1))
     with pytest.raises(BadDelta, match="is COUNTS, not CATALOGUE"):
         dl.decode_availability(raw)
-    settle = dl.encode_settle(1 << 50)
-    assert dl.message_type(settle) == dl.Type.SETTLE
-    assert dl.decode_settle(settle) == 1 << 50
+    settle = dt.encode_settle(1 << 50)
+    assert dt.message_type(settle) == dt.Type.SETTLE
+    assert dt.decode_settle(settle) == 1 << 50
     with pytest.raises(BadDelta, match="SETTLE message of 8 bytes; it must have 16"):
-        dl.decode_settle(settle[:8])
+        dt.decode_settle(settle[:8])
 
 
 def test_a_truncated_message_is_refused_wherever_it_ends() -> None:

@@ -7,7 +7,8 @@ import random
 import numpy as np
 import pytest
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.items.machine import ItemMachine
 from state.items.popularity_changes import PopularityChanges
 from state.memory.entries import decay_weight

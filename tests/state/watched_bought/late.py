@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.messages.history_changes import BOUGHT
 from state.settings import CountingSettings
 from state.storage.store import MemoryStore, Store

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.errors import BadDelta, BadSettings
 from state.items.machine import ItemMachine

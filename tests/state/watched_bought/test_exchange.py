@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.errors import BadDelta

@@ -6,7 +6,8 @@ import copy
 
 import pytest
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.messages.deltas import Source
 from state.messages.history_changes import BOUGHT, WATCHED

@@ -23,7 +23,8 @@ from streams.broker.errors import KafkaUnreachable
 from streams.broker.topics_admin import create_topics
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.publishing import PublishError, PublishReport, Record, TopicMissing, publish
-from streams.messages.partitioning import partition_for, partitions_for
+from streams.messages.partitioning import partition_for
+from streams.messages.partitioning_many import partitions_for
 from streams.messages.schema import decode_event, encode
 from streams.settings import Settings
 from streams.topics import TopicSpec

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import numpy as np
 
-from state.customers.events import Action, Event
+from state.customers.actions import Action
+from state.customers.events import Event
 from state.items.machine import ItemMachine
 from state.memory.entries import decay_weight
 from state.popularity import counts as pop

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from state.messages.deltas import Source, encode_settle
+from state.messages.delta_types import encode_settle
+from state.messages.deltas import Source
 from state.popularity.counts import DAY_MS
 from streams.kafka.outbox import Record
 from streams.kinds import BOUGHT, WATCHED
