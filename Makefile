@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test chaos quality bench lint types docs lock clean
+.PHONY: demo setup test examples chaos quality bench lint types docs lock clean
 
 # DEMO="--limit 50000" for a short one
 demo: setup
@@ -26,6 +26,11 @@ test: lint types
 	@$(BIN)/python -m compileall -q alsobought chronological evaluation recommending serving state streams tests
 	@$(BIN)/python -m streams.broker.class_archive
 	@$(BIN)/python -m pytest -q --numprocesses 3 --no-loadscope-reorder $(PYTEST)
+
+# what the programs in examples/ need in JavaScript and Go, where these are installed; the tests then run them
+examples:
+	@if command -v npm >/dev/null; then cd examples/javascript && npm install --no-audit --no-fund --no-package-lock --silent; else echo "npm is not here: the examples in JavaScript are left out"; fi
+	@if command -v go >/dev/null; then cd examples/go && for p in publish consume; do go build -o ../../build/examples/go-$$p ./$$p || exit 1; done; else echo "go is not here: the examples in Go are left out"; fi
 
 # CHAOS="--minutes 60 --seed 7" for another run; the short one is among the tests
 chaos: setup

@@ -49,7 +49,8 @@ ROOMS = {
         "queries faust_app", "app recommending", "compile",
     ],
     "alsobought": [
-        "bars holding loading place saying signals tables", "options", "clients local sources", "publish_options",
+        "bars holding loading place saying signals tables", "options", "clients local sources",
+        "publish_options",
         "draining evaluating meter recommending refused restoring status training", "doctor rebuilding",
         "commands", "demo", "cli",
     ],

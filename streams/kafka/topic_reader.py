@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.connections.bootstrap import Bootstrap
@@ -35,12 +36,39 @@ class TopicReader:
 
     def __init__(self, bootstrap: Bootstrap) -> None:
         self._asking, self._reading = _Shared(bootstrap), _Shared(bootstrap)
+        self._asked: dict[TopicPartition, asyncio.Future[int | KafkaError | None]] = {}
 
     async def end_of(self, tp: TP) -> int:
-        """Return the offset the next record of a partition gets."""
-        async with self._asking as consumer:
-            ends: dict[Any, int] = await consumer.end_offsets([TopicPartition(*tp)])
-            return next(iter(ends.values()))
+        """Return the offset the next record of a partition gets; who asks at the same time shares a request.
+
+        Raises
+        ------
+        KafkaError
+        """
+        partition = TopicPartition(*tp)
+        while True:
+            answer = self._asked.setdefault(partition, asyncio.get_running_loop().create_future())
+            async with self._asking as consumer:
+                if not answer.done():
+                    await self._ask(consumer)
+            end = answer.result()
+            if isinstance(end, KafkaError):
+                raise end
+            if end is not None:
+                return end
+
+    async def _ask(self, consumer: Any) -> None:
+        """Answer all who have asked for an end; with None if this is cancelled."""
+        await asyncio.sleep(0)  # who is about to ask joins
+        asked, self._asked = self._asked, {}
+        ends: dict[TopicPartition, int | KafkaError] = {}
+        try:
+            ends = await consumer.end_offsets(list(asked))
+        except KafkaError as error:
+            ends = dict.fromkeys(asked, error)
+        finally:
+            for partition, answer in asked.items():
+                answer.set_result(ends.get(partition))
 
     async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
         """Return the keys of the records at offsets [start, end) that are still there."""

@@ -322,7 +322,8 @@ class Refresher:
         """Publish lists again that another worker wrote to our partition, until cancelled."""
         while True:
             await self.look_once()
-            await asyncio.sleep(LOOK_S)
+            # all partitions look at the same time, so that one request asks for all of them
+            await asyncio.sleep(LOOK_S - time.monotonic() % LOOK_S)
 
     async def look_once(self) -> None:
         """Look for lists of others once. The lock must not be held."""

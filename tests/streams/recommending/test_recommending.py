@@ -18,8 +18,11 @@ from recommending.experiments import parse, variant_of
 from recommending.features import FEATURES
 from recommending.recommender import new_rankers
 from streams.broker.embedded import EmbeddedKafka
+from streams.kafka.follower import read_all
+from streams.kinds import BOUGHT, topics_of_kinds
 from streams.messages.schema import EventMessage
 from streams.topics import BESTSELLERS, QUALITY, RANKER, RECOMMENDATIONS
+from tests.contracts.contract import contract, faults
 from tests.events import DAY_MS, START_MS
 from tests.oracles.counts import Bought
 from tests.streams.pipeline import until
@@ -86,6 +89,18 @@ def test_everybody_is_recommended_to(shop: Shop) -> None:
     # the first customers, from before anything was counted, got recommendations once there were some
     until(lambda: all(m["items"] for m in shop.recommendations().values()), "something for everybody")
     assert {e["source"] for m in published.values() for e in m["items"]} >= {"related", "buy-again"}
+
+
+def test_all_that_is_published_obeys_the_contract(shop: Shop) -> None:
+    topics = [topic for topic in topics_of_kinds([BOUGHT]) if topic.name in contract()["x-topics"]]
+    published = Counter[str]()
+    for topic in topics:
+        for row in read_all(shop.wires.bootstrap, topic):
+            if row.value is not None and not (row.key or b"").startswith(b"\t"):
+                assert faults(topic.name, row.value) == []
+                published[topic.name] += 1
+    nothing_wrong, nothing_trained = "dead-letters", "models"
+    assert published.keys() == {topic.name for topic in topics} - {nothing_wrong, nothing_trained}
 
 
 def test_bestsellers_are_the_oracles(shop: Shop) -> None:
