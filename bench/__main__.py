@@ -8,6 +8,7 @@ needs that many.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -22,8 +23,20 @@ REPEATED = ("in_process", "end_to_end", "latency", "publishing", "workers")
 """Those that --runs repeats: the others take long, or are medians already."""
 
 
+def _run(command: list[str]) -> int:
+    """Run a bench, and return its exit code; ended by SIGTERM, end it as by Ctrl-C, with what it started."""
+    with subprocess.Popen(command) as bench:
+        try:
+            return bench.wait()
+        except SystemExit:
+            bench.send_signal(signal.SIGINT)
+            bench.wait()
+            raise
+
+
 def main() -> None:
     """Run the benches."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = parser(__doc__)
     options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
     chosen = options.parse_args()
@@ -38,7 +51,7 @@ def main() -> None:
         if name in REPEATED:
             command += ["--runs", str(chosen.runs)]
         print(f"\n{name} ...", flush=True)
-        if subprocess.run(command, check=False).returncode:
+        if _run(command):
             failed.append(name)
     print()
     print_table(["measure", "value", "target", ""], target_rows(read(chosen.out)), "all targets")
