@@ -67,9 +67,8 @@ def related(
         ]
         for rank, e in enumerate(entries, 1)
     ]
-    print_table(
-        columns, rows, f"{item_id} {names.get(item_id, '')}({found['buyers']:,} buyers)".replace("(", " (")
-    )
+    name = f"{item_id} {names.get(item_id) or ''}".rstrip()
+    print_table(columns, rows, f"{name} ({found['buyers']:,} buyers)")
 
 
 def titles(bootstrap: Bootstrap, wanted: Collection[str]) -> dict[str, str]:

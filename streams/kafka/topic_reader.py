@@ -19,6 +19,7 @@ from faust.types import TP
 
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.readers import new_reader
+from streams.kafka.refusals import require_on_topics
 from streams.kafka.stopping import start, stop
 
 log = logging.getLogger("alsobought")
@@ -35,6 +36,7 @@ class TopicReader:
     """
 
     def __init__(self, bootstrap: Bootstrap) -> None:
+        self._bootstrap = bootstrap
         self._asking, self._reading = _Shared(bootstrap), _Shared(bootstrap)
         self._asked: dict[TopicPartition, asyncio.Future[int | KafkaError | None]] = {}
 
@@ -44,6 +46,8 @@ class TopicReader:
         Raises
         ------
         KafkaError
+        RightsMissing
+            If Kafka does not let this process know; so do the other methods.
         """
         partition = TopicPartition(*tp)
         while True:
@@ -65,6 +69,7 @@ class TopicReader:
         try:
             ends = await consumer.end_offsets(list(asked))
         except KafkaError as error:
+            await require_on_topics(self._bootstrap, "Describe", {tp.topic for tp in asked})
             ends = dict.fromkeys(asked, error)
         finally:
             for partition, answer in asked.items():
@@ -83,23 +88,31 @@ class TopicReader:
 
     async def records(self, tp: TP, start: int, end: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
         """Yield keys and values of the records at offsets [start, end) that are still there."""
-        async with self._reading as consumer:
-            partition = TopicPartition(*tp)
-            consumer.assign([partition])
-            consumer.seek(partition, start)
-            while await consumer.position(partition) < end:
-                records: dict[Any, list[Any]] = await consumer.getmany(partition, timeout_ms=READ_MS)
-                for some in records.values():
-                    for record in some:
-                        if record.offset < end:
-                            yield record.key, record.value
-            # it stays assigned: aiokafka's fetcher fails if a subscription is removed while it starts
-            consumer.pause(partition)
+        try:
+            async with self._reading as consumer:
+                async for record in _read(consumer, TopicPartition(*tp), start, end):
+                    yield record.key, record.value
+        except KafkaError:
+            await require_on_topics(self._bootstrap, "Read", [tp.topic])
+            raise
 
     async def close(self) -> None:
         """Close the consumers."""
         for shared in (self._asking, self._reading):
             await shared.close()
+
+
+async def _read(consumer: Any, partition: TopicPartition, start: int, end: int) -> AsyncIterator[Any]:
+    consumer.assign([partition])
+    consumer.seek(partition, start)
+    while await consumer.position(partition) < end:
+        records: dict[Any, list[Any]] = await consumer.getmany(partition, timeout_ms=READ_MS)
+        for some in records.values():
+            for record in some:
+                if record.offset < end:
+                    yield record
+    # it stays assigned: aiokafka's fetcher fails if a subscription is removed while it starts
+    consumer.pause(partition)
 
 
 class _Shared:

@@ -10,8 +10,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
+from streams.broker.errors import RightsMissing
 from streams.connections.bootstrap import Bootstrap
+from streams.kafka import topic_reader
 from streams.kafka.topic_reader import TopicReader
+from streams.rights import Operation, Right
 
 
 class Consumer:
@@ -75,6 +78,23 @@ def test_all_hear_of_a_failure_and_may_ask_again() -> None:
         assert [type(answer) for answer in answers] == [KafkaConnectionError] * 2
         consumer.fails = False
         assert await reader.end_of(TP("lists", 1)) == 201
+
+    run(case)
+
+
+def test_all_hear_of_a_right_that_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Right("topic", "lists", "Describe")
+
+    async def require(bootstrap: Bootstrap, operation: Operation, topics: set[str]) -> None:
+        assert (operation, topics) == ("Describe", {"lists"})
+        raise RightsMissing(bootstrap, [missing])
+
+    monkeypatch.setattr(topic_reader, "require_on_topics", require)
+
+    async def case(reader: TopicReader, consumer: Consumer) -> None:
+        consumer.fails = True
+        answers = await asyncio.gather(*ends(reader, 0, 1, 2), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [RightsMissing] * 3
 
     run(case)
 
