@@ -21,7 +21,8 @@ setup: .venv/ready
 	@$(BIN)/python -m streams.compile
 	@touch .venv/ready
 
-# tests start hundreds of processes, which is why the bytecode is made first, whatever the environment says
+# PYTEST="-k undo --durations=20" for some of them; tests start hundreds of processes, which is why the bytecode is
+# made first, whatever the environment says
 test: lint types
 	@$(BIN)/python -m compileall -q alsobought chronological evaluation recommending serving state streams tests
 	@$(BIN)/python -m streams.broker.class_archive
@@ -29,7 +30,7 @@ test: lint types
 
 # what the programs in examples/ need in JavaScript and Go, where these are installed; the tests then run them
 examples:
-	@if command -v npm >/dev/null; then cd examples/javascript && npm install --no-audit --no-fund --no-package-lock --silent; else echo "npm is not here: the examples in JavaScript are left out"; fi
+	@if command -v npm >/dev/null; then cd examples/javascript && npm install --no-audit --no-fund --no-package-lock --silent && touch node_modules/.ready; else echo "npm is not here: the examples in JavaScript are left out"; fi
 	@if command -v go >/dev/null; then cd examples/go && for p in publish consume; do go build -o ../../build/examples/go-$$p ./$$p || exit 1; done; else echo "go is not here: the examples in Go are left out"; fi
 
 # CHAOS="--minutes 60 --seed 7" for another run; the short one is among the tests

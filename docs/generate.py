@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +24,15 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
-def main(arguments: list[str]) -> int:
-    """Write the pages, or compare them; returns the exit code."""
+def main() -> int:
+    """Write the pages, or compare them; return the exit code."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--check", action="store_true", help="write nothing; fail if a page is stale")
+    check = options.parse_args().check
     folder, stale = ROOT / "docs" / "reference", []
     for name, page in PAGES.items():
         text, path = page(), folder / name
-        if arguments == ["--check"]:
+        if check:
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 stale.append(str(path.relative_to(ROOT)))
         else:
@@ -40,4 +44,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

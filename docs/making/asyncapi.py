@@ -16,9 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from docs.making.examples import EXAMPLES, TYPES
-from streams.kinds import LISTED, topics_of_kinds
-from streams.messages import schema as ms
-from streams.topics import TopicSpec
+from streams.kinds import BOUGHT, LISTED, EventKind, topics_of_kinds
+from streams.topics import SHARED, TopicSpec
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECEIVED = ("purchases", "watches", "items", "models")
@@ -30,16 +29,14 @@ CONFIGURED = ("cleanup.policy", "retention.ms", "delete.retention.ms", "max.mess
 BINDING = "0.5.0"
 
 
-def type_of(topic: TopicSpec) -> type[Struct] | None:
-    """Return the type of a topic's messages; None if they are not JSON.
-
-    The topics of watches have the same types as those of purchases.
-    """
-    found = [name for name in (*TYPES, "watches") if topic.name == name or topic.name.startswith(f"{name}-")]
-    if not found:
-        return None
-    longest = max(found, key=len)
-    return ms.EventMessage if longest == "watches" else TYPES[longest]
+def types() -> dict[str, type[Struct]]:
+    """Return the type of the messages of each topic of JSON; all kinds have those of purchases."""
+    found = {topic.name: TYPES[topic.name] for topic in SHARED if topic.name in TYPES}
+    for kind in LISTED:
+        roles = ("events", "lists", "popularity", "bestsellers", "recommendations")
+        for role in roles if isinstance(kind, EventKind) else ("lists",):
+            found[getattr(kind, role).name] = TYPES[getattr(BOUGHT, role).name]
+    return found
 
 
 def schemas() -> str:
@@ -53,9 +50,8 @@ def schemas() -> str:
         "$comment": "Made by docs/generate.py from the code. Do not edit.",
         "title": "Messages of alsobought",
         "x-topics": {
-            topic.name: {"action": _action(topic), "$ref": f"#/$defs/{of.__name__}"}
-            for topic in topics_of_kinds(LISTED)
-            if (of := type_of(topic)) is not None
+            topic.name: {"action": _action(topic), "$ref": f"#/$defs/{types()[topic.name].__name__}"}
+            for topic in _spoken()
         },
         "$defs": components,
     })  # fmt: skip
@@ -65,8 +61,7 @@ def asyncapi() -> str:
     """Return the AsyncAPI document."""
     template = "#/components/schemas/{name}"
     _, components = msgspec.json.schema_components(list(TYPES.values()), ref_template=template)
-    topics = topics_of_kinds(LISTED)
-    spoken = [topic for topic in topics if type_of(topic) is not None]
+    spoken = _spoken()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return _text({
         "asyncapi": "3.0.0",
@@ -91,6 +86,11 @@ def asyncapi() -> str:
     })  # fmt: skip
 
 
+def _spoken() -> list[TopicSpec]:
+    """Return the topics of JSON, in the order of all topics."""
+    return [topic for topic in topics_of_kinds(LISTED) if topic.name in types()]
+
+
 def _action(topic: TopicSpec) -> str:
     return "receive" if topic.name in RECEIVED else "send"
 
@@ -111,8 +111,7 @@ def _channel(topic: TopicSpec) -> dict[str, Any]:
 
 
 def _message(topic: TopicSpec) -> dict[str, Any]:
-    of = type_of(topic)
-    assert of is not None
+    of = types()[topic.name]
     examples = [msgspec.to_builtins(example) for example in EXAMPLES.get(topic.name, ())]
     return {
         "name": of.__name__,

@@ -41,6 +41,16 @@ def breaks(old: Contract, new: Contract) -> list[str]:
     return found
 
 
+INNER = {"items": "[]", "additionalProperties": "{}"}
+"""Schemas within a schema, of a list's elements and an object's values, and how their place is shown."""
+
+COMPARED = {
+    "title", "description", "default", "type", "properties", "required", "anyOf",
+    "minimum", "maximum", "enum", *INNER,
+}  # fmt: skip
+"""Words of schemas that are compared by their meaning, or have none for a program; others must be equal."""
+
+
 class _Side:
     """A schema of a contract, with references resolved."""
 
@@ -78,9 +88,13 @@ def _narrower(given: _Side, wanted: _Side, where: str, gone: str, *, turned: boo
             yield f"{where}: {'may be' if turned else 'may no longer be'} {name}"
             continue
         yield from _bounds(one.schema, other.schema, where, turned=turned)
-        if "items" in one.schema and "items" in other.schema:
-            inner = _Side(one.schema["items"], one.contract), _Side(other.schema["items"], other.contract)
-            yield from _narrower(*inner, f"{where}[]", gone, turned=turned)
+        for inner, place in INNER.items():
+            if isinstance(one.schema.get(inner), dict) and isinstance(other.schema.get(inner), dict):
+                sides = _Side(one.schema[inner], one.contract), _Side(other.schema[inner], other.contract)
+                yield from _narrower(*sides, f"{where}{place}", gone, turned=turned)
+        for word in sorted((one.schema.keys() | other.schema.keys()) - COMPARED):
+            if one.schema.get(word) != other.schema.get(word):
+                yield f"{where}: another {word}"
         ours, theirs = one.fields(), other.fields()
         for field in sorted(other.required - one.required):
             yield f"{where}.{field}: {'may be left out now' if turned else 'is required now'}"

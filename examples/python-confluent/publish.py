@@ -6,8 +6,12 @@ import sys
 from confluent_kafka import Producer
 
 servers = sys.argv[1] if len(sys.argv) > 1 else "localhost:9092"
-# librdkafka chooses partitions by another hash unless it is told to do as Kafka's Java client does
-producer = Producer({"bootstrap.servers": servers, "partitioner": "murmur2_random", "acks": "all"})
+producer = Producer({
+    "bootstrap.servers": servers,
+    "partitioner": "murmur2_random",  # as Kafka's Java client; librdkafka's own choice is another hash
+    "acks": "all",
+    "message.timeout.ms": 30_000,
+})
 failed = []
 
 

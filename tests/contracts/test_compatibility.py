@@ -22,6 +22,8 @@ BASE: dict[str, Any] = {
         "word": {"anyOf": [{"type": "string"}, {"type": "null"}]},
         "lines": {"type": "array", "items": {"$ref": "#/$defs/Line"}},
         "size": {"enum": ["s", "m"]},
+        "day": {"type": "string", "format": "date"},
+        "weights": {"type": "object", "additionalProperties": {"type": "number"}},
     },
     "required": ["id", "count"],
 }
@@ -82,6 +84,18 @@ CHANGES: dict[str, tuple[Change, list[str], list[str]]] = {
     ),
     "any number": (
         field("count", {"type": "number", "minimum": 1, "maximum": 9}), [], ["sold.count: may be number"],
+    ),
+    "another format": (
+        field("day", {"type": "string", "format": "date-time"}),
+        ["sold.day: another format"], ["sold.day: another format"],
+    ),
+    "other values of an object": (
+        field("weights", {"type": "object", "additionalProperties": {"type": "string"}}),
+        ["sold.weights{}: may no longer be number"], ["sold.weights{}: may be string"],
+    ),
+    "a length that is bounded now": (
+        field("id", {"type": "string", "maxLength": 9}),
+        ["sold.id: another maxLength"], ["sold.id: another maxLength"],
     ),
     "one value more": (field("size", {"enum": ["s", "m", "l"]}), [], ["sold.size: may now be l"]),
     "one value less": (field("size", {"enum": ["s"]}), ["sold.size: may no longer be m"], []),

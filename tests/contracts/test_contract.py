@@ -61,11 +61,12 @@ def test_examples_obey_it(topic: str) -> None:
         assert faults(topic, encode(example)) == []
 
 
-@pytest.mark.parametrize("topic", ["purchases", "items", "related-items", "popularity"])
+@pytest.mark.parametrize("topic", TYPES)
 def test_what_a_decoder_refuses_is_a_fault_and_the_other_way_round(topic: str) -> None:
     decoder = msgspec.json.Decoder(TYPES[topic])
     right = json.loads(encode(EXAMPLES[topic][0]))
-    others: list[Any] = [None, 7, -1, 1.5, "x", [], {}, True, 1 << 60]
+    text = "eA==" if topic == "dead-letters" else "x"  # a schema only notes that bytes are in base64
+    others: list[Any] = [None, 7, -1, 1.5, text, [], {}, True, 1 << 60]
     changed = [{**right, name: other} for name in right for other in others]
     changed += [{n: v for n, v in right.items() if n != name} for name in right]
     refused = 0

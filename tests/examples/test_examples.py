@@ -55,7 +55,7 @@ def java(program: str) -> list[str]:
 
 def javascript(program: str) -> list[str]:
     node = shutil.which("node")
-    if node is None or not (EXAMPLES / "javascript" / "node_modules").exists():
+    if node is None or not (EXAMPLES / "javascript" / "node_modules" / ".ready").exists():
         pytest.skip("run `make examples` first, with Node.js")
     if program == "consume" and subprocess.run([node, "-e", ZSTD], check=False).returncode:
         pytest.skip("published; to read what is compressed with zstd, Node.js 22.15 or newer is needed")

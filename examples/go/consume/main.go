@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -34,6 +35,11 @@ func main() {
 		log.Fatal(err)
 	}
 	defer client.Close()
+	soon, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := client.Ping(soon); err != nil {
+		log.Fatalf("no Kafka answers at %s: %v", servers, err)
+	}
 	for {
 		fetches := client.PollFetches(context.Background())
 		if errs := fetches.Errors(); len(errs) > 0 {

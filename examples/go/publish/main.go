@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log"
 	"os"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -22,11 +23,16 @@ func main() {
 		servers = os.Args[1]
 	}
 	// franz-go chooses the partition of a key as Kafka's Java client does
-	client, err := kgo.NewClient(kgo.SeedBrokers(servers))
+	client, err := kgo.NewClient(kgo.SeedBrokers(servers), kgo.RecordDeliveryTimeout(30*time.Second))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer client.Close()
+	soon, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := client.Ping(soon); err != nil {
+		log.Fatalf("no Kafka answers at %s: %v", servers, err)
+	}
 	for _, bought := range [][2]string{{"ann", "tea"}, {"ann", "milk"}, {"bob", "tea"}, {"bob", "milk"}, {"eve", "tea"}} {
 		value, err := json.Marshal(event{bought[0], bought[1], "2026-01-31T12:00:00Z"})
 		if err != nil {
