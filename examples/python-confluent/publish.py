@@ -6,12 +6,14 @@ import sys
 from confluent_kafka import Producer
 
 servers = sys.argv[1] if len(sys.argv) > 1 else "localhost:9092"
-producer = Producer({
-    "bootstrap.servers": servers,
-    "partitioner": "murmur2_random",  # as Kafka's Java client; librdkafka's own choice is another hash
-    "acks": "all",
-    "message.timeout.ms": 30_000,
-})
+producer = Producer(
+    {
+        "bootstrap.servers": servers,
+        "partitioner": "murmur2_random",  # as Kafka's Java client; librdkafka's own choice is another hash
+        "acks": "all",
+        "message.timeout.ms": 30_000,
+    }
+)
 failed = []
 
 

@@ -58,6 +58,30 @@ def test_lists_of_commands_repeat_the_help_of_each(words: tuple[str, ...]) -> No
     assert {line.split()[0] for line in listed} == below
 
 
+LIGHT = (
+    "lists",
+    "inspect",
+    "drain",
+    "recommend",
+    "stack",
+    "status",
+    "doctor",
+    "token",
+    "checkpoint",
+    "rebuild",
+)
+"""The modules of commands that count nothing themselves."""
+
+
+def test_commands_that_count_nothing_load_no_kernels() -> None:
+    modules = ", ".join(f"alsobought.commands.{name}" for name in LIGHT)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import sys, {modules}; print('numba' in sys.modules)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "False\n"
+
+
 def test_help_loads_nothing_that_counts_or_talks_to_kafka() -> None:
     program = (
         "import sys\n"
