@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.record.default_records import DefaultRecordBatch
 from faust.types import TP
 
@@ -121,9 +122,12 @@ class Reader:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self.away = False  # whether no end can be asked for
 
     async def end_of(self, tp: TP) -> int:
-        """Return the offset that the next record of a partition gets."""
+        """Return the offset that the next record of a partition gets; raise an error of Kafka if away."""
+        if self.away:
+            raise KafkaConnectionError("away")
         return len(self._broker.logs.get(tp, []))
 
     async def keys(self, tp: TP, start: int, end: int) -> set[bytes]:
@@ -158,10 +162,11 @@ class Offline:
         self.lease = Lease(3600)
         self.lease.confirm()
         self.outbox = Outbox(self.broker)
+        self.reader = Reader(self.broker)
         self.context = Context(
             Settings.model_validate({"data_dir": self.root, **self.settings}), self.outbox, PARTITIONS,
             Stores(self.root / "state", None, lambda _topic: "counted 1"), self.lease,
-            Reader(self.broker),  # type: ignore[arg-type]
+            self.reader,  # type: ignore[arg-type]
             lambda tp: self.owned(tp),
         )  # fmt: skip
         self.cycle = Cycle(self.tasks, self.context.owns, self._seek)
