@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from state.items import rows as rw
-from state.items.counting import WHOLE, Tables, buyers_of
 from state.items.lists import Lists, PublishedLists, compare, counts_hash
+from state.items.marks import WHOLE
+from state.items.tables import Tables, buyers_of
 from state.memory.arrays import address_of, float_bits, float_of_bits, kernel, load, prefetch, store
 from state.memory.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, TAU_MINUTES, decay_weight
 from state.popularity.counts import WATERMARK_MS
@@ -280,7 +281,7 @@ def rank(
     ----------
     whole
         Whether to scan all entries of every row. Otherwise, where it is enough and at most PARTLY times, only
-        those of the published list and those in `touched` (sorted; `state.items.counting.Touched`) are
+        those of the published list and those in `touched` (sorted; `state.items.tables.Touched`) are
         scanned.
     room
         Room for the best entries of a row, from `heap_room`. The caller keeps it, because numba frees an
