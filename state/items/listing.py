@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from state import relatedness
 from state.items import ranking
+from state.items.heap import heap_room
 from state.items.lists import CHANGED, SLIGHTLY, Lists, mark_published, new_lists
 from state.items.marks import FRESH, QUIET, RANK, WHOLE, take_fresh
 from state.items.memory import ItemMemory
@@ -123,7 +124,7 @@ class ItemLists(ItemMemory):
         lists = new_lists(rows, k)
         ranking.rank(
             self.tables, self.published, lists, self.mode, self.customers, self.settings.score_tolerance,
-            self.gaps, self.matrix, touched is None, grown, ranking.heap_room(k, len(grown)),
+            self.gaps, self.matrix, touched is None, grown, heap_room(k, len(grown)),
         )  # fmt: skip
         self.tables.marks[rows] &= np.uint8(0xFF ^ WAITING)
         return lists

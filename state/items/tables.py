@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.items import rows as rw
+from state.items import row_layout as rl
 from state.items.opportunity import Cells
-from state.items.rows import Rows
+from state.items.row_layout import Rows
 from state.memory.arrays import kernel, longer
 from state.popularity import counts as pop
 from state.popularity.counts import Popularity
@@ -62,7 +62,7 @@ class Pending(NamedTuple):
 def new_tables(capacity: int, cells: Cells) -> Tables:
     """Return empty tables for so many rows and items."""
     return Tables(
-        rw.new_rows(capacity), pop.new_popularity(capacity),
+        rl.new_rows(capacity), pop.new_popularity(capacity),
         np.zeros((capacity >> BLOCK_BITS) + 1, np.uint8),
         np.zeros((capacity, 2, len(cells.nodes)), np.uint32),
         np.full(capacity, -1, np.int32), np.full(capacity, -1, np.int32), np.zeros(capacity, np.uint8),
@@ -75,7 +75,7 @@ def new_tables(capacity: int, cells: Cells) -> Tables:
 def more_rows(t: Tables, capacity: int) -> Tables:
     """Return the same tables with room for so many rows."""
     return t._replace(
-        rows=rw.grow_rows(t.rows, capacity),
+        rows=rl.grow_rows(t.rows, capacity),
         sizes=longer(t.sizes, capacity),
         item_of=longer(t.item_of, capacity, -1),
         marks=longer(t.marks, capacity),

@@ -30,7 +30,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from state.items.lists import Lists
-from state.items.rows import MASS
+from state.items.row_layout import MASS
 from streams.kafka.topic_reader import Written
 from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.messages.record_batches import Framed, compressed, frame, successive
