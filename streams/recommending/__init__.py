@@ -2,7 +2,8 @@
 
 app           its topology
 tasks         the tasks of a process, and what they share
-task          one partition's customers: it applies their events, and publishes recommendations
+task          one partition's customers: it applies their events, and answers questions about them
+recommendations  it publishes what they should see
 advice        what customers should see, and learning from what they buy
 waiting       which customers wait for recommendations, and since when
 board         what is known of a kind: lists of all items, popularity, catalogue, learnt weights
