@@ -17,8 +17,9 @@ from streams.kafka.transport import Chunk
 from streams.messages.schema import decode_progress
 from streams.tasks.customers import CustomerTask
 from streams.tasks.items import ItemTask
+from streams.tasks.opening import LogTooShort
 from streams.topics import PAIR_DELTAS, PROGRESS, PURCHASES
-from streams.worker import LogTooShort, Tasks
+from streams.worker import Tasks
 from tests.streams.offline import Offline, chunk, run
 
 EVENTS, OTHER, DELTAS = TP(PURCHASES.name, 0), TP(PURCHASES.name, 1), TP(PAIR_DELTAS.name, 0)
