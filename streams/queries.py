@@ -119,7 +119,7 @@ class Queries(Service):
                     number = task.machine.items.get(item_id)
                     raw = None
                     if number is not None and task.machine.tables.row_of[number] >= 0:
-                        raw = task.refresher.message(number)
+                        raw = task.refresher.writer.message(number)
                 if raw is not None:
                     message = decode_related(raw)
                     message.related = message.related[:k]

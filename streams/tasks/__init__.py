@@ -7,6 +7,7 @@ task                  what all tasks have in common; context: what they share
 customers, items, watched_bought, catalogue
                       the tasks by their topic
 refresh               it keeps lists published; passes: rows that are ranked over several cycles
+list_writer           it writes the messages of lists
 freshness             how old what is published is
 popularity_publisher  it publishes how popular the items of a partition are
 others                the popularity of the items of other partitions, read for item tasks

@@ -19,8 +19,8 @@ from faust.types import TP
 from streams.kafka.outbox import Record
 from streams.process.threads import begin_in, whole
 from streams.tasks.items import ItemTask
+from streams.tasks.list_writer import Ranked
 from streams.tasks.passes import WaitingCounts
-from streams.tasks.refresh import Ranked
 from streams.tasks.task import Outgoing, Task
 from streams.tasks.watched_bought import CrossingTask
 
