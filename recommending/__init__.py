@@ -4,7 +4,8 @@
 - catalogue: categories, brands and prices of items, and filters by them
 - gathering: sums over the lists of a history's items; candidates: which items are considered
 - features, repeats, tastes: the numbers that the ranker weighs
-- ranker: the weights, learnt online; learner, training_steps: they test and train the ranker
+- ranker: the weights, learnt online; starting_weights: those that it begins with
+- learner, training_steps: they test and train the ranker
 - picking: which of the ranked items are shown, and what explains them
 - recommender: all of this together, for a customer at a moment
 """

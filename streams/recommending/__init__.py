@@ -9,7 +9,7 @@ waiting       which customers wait for recommendations, and since when
 board         what is known of a kind: lists of all items, popularity, catalogue, learnt weights
 follower      it reads what is published: lists, popularity, catalogue, weights, quality, models
 alignment     it keeps what is read in step with the events
-list_reading  it reads lists, as workers write them, into arrays
+list_reading  it reads lists into arrays; list_parsing: the kernel that reads what workers write
 offers        which items published recommendations hold
 published     what is published for a partition, and by whom
 models        chronological models: it writes, announces and loads them

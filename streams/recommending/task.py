@@ -21,8 +21,8 @@ from state.customers.machine import CustomerMachine
 from state.customers.pairing import DUPLICATE, INCLUDED, NEW, REPEAT
 from state.customers.saver import CustomerSaver
 from state.messages.deltas import Source
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import Saver
-from state.storage.store import RocksStore
 from streams.kinds import EVENTS_SOURCE, EventKind, kinds_of
 from streams.messages.checks import EventTypes
 from streams.messages.decoding import decode_events
@@ -34,7 +34,8 @@ from streams.recommending.messages import Recommendations, key_of
 from streams.recommending.recommendations import RecommendationsPublisher
 from streams.tasks.context import Context
 from streams.tasks.customers import counting_settings, item_partition
-from streams.tasks.task import Outgoing, Reached, Task
+from streams.tasks.outgoing import Outgoing
+from streams.tasks.task import Reached, Task
 
 if TYPE_CHECKING:
     from streams.kafka.transport import Chunk

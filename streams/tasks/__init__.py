@@ -3,7 +3,7 @@
 cycle                 it passes what was fetched through all machines; computing: the thread in which it does
 storing               which slices of state a cycle stores
 opening               it opens tasks; reporting: it publishes how far they are
-task                  what all tasks have in common; context: what they share
+task                  what all tasks have in common; outgoing: what they send; context: what they share
 customers, items, watched_bought, catalogue
                       the tasks by their topic
 refresh               it keeps lists published; passes: rows that are ranked over several cycles

@@ -20,7 +20,8 @@ from state.items.saver import ItemSaver
 from state.memory.budget import records_bytes
 from state.messages.deltas import Availability, Source, decode, encode
 from state.settings import CountingSettings
-from state.storage.store import MemoryStore, RocksStore, Store
+from state.storage.rocks_store import RocksStore
+from state.storage.store import MemoryStore, Store
 from tests.oracles.counts import Oracle
 from tests.state.cluster import PARTITIONS, Cluster
 from tests.state.machines import START_MS, check_counts, check_histories, shop

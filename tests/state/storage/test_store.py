@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from state.errors import StoreError, StoreFull, StoreLocked
-from state.storage.store import MemoryStore, RocksStore, Store
+from state.storage.rocks_store import RocksStore
+from state.storage.store import MemoryStore, Store
 from tests.state.storage.stored_bytes import bytes_in
 
 
