@@ -3,7 +3,8 @@
 app           its topology
 tasks         the tasks of a process, and what they share
 task          one partition's customers: it applies their events, and answers questions about them
-recommendations  it publishes what they should see
+recommendations
+              it publishes what they should see, as it changes
 advice        what customers should see, and learning from what they buy
 waiting       which customers wait for recommendations, and since when
 board         what is known of a kind: lists of all items, popularity, catalogue, learnt weights
@@ -17,6 +18,6 @@ sellers       bestsellers and trending items
 learnt        it publishes what was learnt
 pacing        how much time training and recommending may take
 unfinished    what the last owner of a partition left undone
-asking        recommendations on request
+queries       the questions that it answers over HTTP; asking: recommendations on request
 messages      the messages that it writes
 """
