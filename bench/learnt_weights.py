@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from bench.choices import make
 from evaluation.protocol import Events, OnProgress
 from recommending.features import NEW_FEATURES
-from recommending.recommender import START_NEW
+from recommending.starting_weights import START_NEW
 
 STEPS = "training steps"
 

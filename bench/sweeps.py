@@ -29,8 +29,8 @@ from state.items.machine import ItemMachine
 from state.items.saver import ItemSaver
 from state.messages.deltas import Source, decode, encode
 from state.settings import CountingSettings
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import Saver
-from state.storage.store import RocksStore
 from streams.tasks.customers import item_partition
 
 PARTITIONS = 4

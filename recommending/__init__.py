@@ -4,7 +4,12 @@
 - catalogue: categories, brands and prices of items, and filters by them
 - gathering: sums over the lists of a history's items; candidates: which items are considered
 - features, repeats, tastes: the numbers that the ranker weighs
-- ranker: the weights, learnt online; learner, training_steps: they test and train the ranker
+- chronological: what a chronological network predicts for a customer
+- ranker: the weights, learnt online; starting_weights: those that it begins with
+- learner, training_steps: they test and train the ranker; visits: the customers who came back
+- averaging: the mean of several rankers
 - picking: which of the ranked items are shown, and what explains them
 - recommender: all of this together, for a customer at a moment
+- algorithms, experiments: what else may choose, and which customers are shown what it chooses
+- compile: it compiles the kernels
 """

@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 from serving.errors import ApiError
+from serving.kind_model import KindModel
 from serving.owners import Bought, Neighbour
-from serving.read_model import KindModel, ReadModel
+from serving.read_model import ReadModel
 from serving.title_index import Found
 from streams.kinds import EventKind
 from streams.recommending.messages import Recommendations

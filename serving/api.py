@@ -23,33 +23,30 @@ Which right each wants, where tokens are set, is in `streams.doors.rights`.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from serving import answers, statistics
 from serving.buying import Buyer
 from serving.errors import ApiError
 from serving.kept_answers import KeptAnswers
+from serving.kind_model import KindModel
 from serving.live import Live, Watched
 from serving.metrics import ModelCollector
 from serving.owners import Owners
 from serving.parameters import Parameters
-from serving.read_model import KindModel, ReadModel
+from serving.read_model import ReadModel
+from serving.responses import add_headers, as_it_is, errors_as_json, json_response
 from serving.searching import Search
-from streams.doors.errors import Refused
 from streams.doors.guard import Guard
 from streams.doors.rights import API
 from streams.health import health_routes
 from streams.http_metrics import HttpMetrics
 from streams.kinds import BOUGHT
-
-log = logging.getLogger("alsobought")
 
 PAGE = Path(__file__).parent / "page"
 BEST, SHOWN, NEWEST = 20, 6, 20
@@ -84,7 +81,7 @@ class Api:
         """Return the application, with all paths."""
         metrics = HttpMetrics("server", ModelCollector(self._model))
         app = web.Application(
-            middlewares=[metrics.middleware(), _as_json, self._guard.check], client_max_size=MOST_ASKED
+            middlewares=[metrics.middleware(), errors_as_json, self._guard.check], client_max_size=MOST_ASKED
         )
         app.add_routes([
             *(web.get(path, self._related) for path in _with_id("/api/related")),
@@ -108,7 +105,7 @@ class Api:
             web.get(f"/{{file:{'|'.join(re.escape(path.name) for path in PAGE.iterdir())}}}", _page()),
             web.get("/{rest:.*}", _no_such_path),
         ])  # fmt: skip
-        app.on_response_prepare.append(_safe)
+        app.on_response_prepare.append(add_headers)
         self._guard.protect(app, API)
         return app
 
@@ -116,7 +113,7 @@ class Api:
         async def handle(request: web.Request) -> web.Response:
             parameters = Parameters(request, known)
             self._await_model()
-            return _json(answer(parameters))
+            return json_response(answer(parameters))
 
         return web.get(path, handle)
 
@@ -143,7 +140,7 @@ class Api:
     async def _related(self, request: web.Request) -> web.Response:
         p = Parameters(request, ("id", "kind", "k"))
         self._await_model()
-        return _as_it_is(self._answers.related(self._listed(p), p.id(), p.k(BEST)))
+        return as_it_is(self._answers.related(self._listed(p), p.id(), p.k(BEST)))
 
     def _bestsellers(self, p: Parameters) -> Any:
         of, trending = self._kind(p), p.flag("trending")
@@ -152,7 +149,7 @@ class Api:
     async def _published(self, request: web.Request) -> web.Response:
         p = Parameters(request, ("id", "kind", "profile", "k"))
         self._await_model()
-        return _as_it_is(self._answers.published(self._kind(p), p.id(), p.text("profile"), p.k(BEST)))
+        return as_it_is(self._answers.published(self._kind(p), p.id(), p.text("profile"), p.k(BEST)))
 
     def _categories(self, p: Parameters) -> Any:
         of = self._kind(p)
@@ -183,14 +180,14 @@ class Api:
                 where="the recommender that was asked",
                 what_to_do="correct the id; one that has just started may need a few seconds",
             )  # fmt: skip
-        return _json({**answers.recommendations(self._model, content, k), "shelf": shelf})
+        return json_response({**answers.recommendations(self._model, content, k), "shelf": shelf})
 
     async def _search(self, request: web.Request) -> web.Response:
         p = Parameters(request, ("q", "kind", "k"))
         of, q, k = self._listed(p), p.query("q"), p.k(BEST)
         self._await_model()
         matches = await self._searching.find(of, q, k + 1)
-        return _json(answers.found(self._model, of, q, matches, k))
+        return json_response(answers.found(self._model, of, q, matches, k))
 
     async def _counts(self, request: web.Request) -> web.Response:
         p = Parameters(request, ("id", "kind", "k"))
@@ -202,7 +199,7 @@ class Api:
                 404, f"nothing is counted of an item {item_id!r}", where=of.kind.deltas.name,
                 what_to_do="correct the id, or find it with /api/search?q=",
             )  # fmt: skip
-        return _json(answers.counts(self._model, of, item_id, most[:k]))
+        return json_response(answers.counts(self._model, of, item_id, most[:k]))
 
     async def _history(self, request: web.Request) -> web.Response:
         p = Parameters(request, ("id", "kind", "k"))
@@ -214,11 +211,11 @@ class Api:
                 404, f"nobody is known as {customer_id!r}", where=of.kind.events.name,
                 what_to_do="correct the id; the first event of a customer makes it known",
             )  # fmt: skip
-        return _json(answers.history(self._model, of, customer_id, history, k))
+        return json_response(answers.history(self._model, of, customer_id, history, k))
 
     async def _status(self, request: web.Request) -> web.Response:
         Parameters(request, ())
-        return _json({**answers.status(self._model), "can_buy": self._buyer is not None})
+        return json_response({**answers.status(self._model), "can_buy": self._buyer is not None})
 
     async def _listen(self, request: web.Request) -> web.StreamResponse:
         p = Parameters(request, ("kind", "item", "customer", "since"))
@@ -229,7 +226,7 @@ class Api:
     async def _buy(self, request: web.Request) -> web.Response:
         assert self._buyer is not None
         self._await_model()
-        return _json(await self._buyer.buy(request, self._model))
+        return json_response(await self._buyer.buy(request, self._model))
 
 
 def _with_id(path: str) -> tuple[str, str]:
@@ -251,55 +248,3 @@ async def _no_such_path(request: web.Request) -> web.Response:
     raise ApiError(
         404, f"there is no {request.path}", where="the path", what_to_do="see docs/guide/page-and-api.md"
     )
-
-
-@web.middleware
-async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Return errors as JSON."""
-    try:
-        return await handler(request)
-    except (ApiError, Refused) as error:
-        content = {"what": error.what, "where": error.where, "what_to_do": error.what_to_do}
-        response = _json(content, status=error.status)
-        if isinstance(error, Refused):
-            response.headers.update(error.headers)
-        return response
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        content = {
-            "what": error.reason,
-            "where": request.path,
-            "what_to_do": "see docs/guide/page-and-api.md for paths, methods and sizes",
-        }
-        return _json(content, status=error.status)
-    except Exception:
-        log.exception("%s cannot be answered", ascii(request.path))
-        content = {"what": "an error of ours", "where": request.path, "what_to_do": "see this server's log"}
-        return _json(content, status=500)
-
-
-SAFE = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'; object-src 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Server": "alsobought",
-}
-"""The page loads nothing from elsewhere, runs only our scripts, and is nowhere shown or read by another."""
-
-
-async def _safe(_request: web.Request, response: web.StreamResponse) -> None:
-    """Add headers; the page is always the newest, and what is answered about customers is kept nowhere."""
-    response.headers.update(SAFE)
-    response.headers["Cache-Control"] = "no-cache" if isinstance(response, web.FileResponse) else "no-store"
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return _as_it_is(msgspec.json.encode(value), status)
-
-
-def _as_it_is(body: bytes, status: int = 200) -> web.Response:
-    return web.Response(body=body, content_type="application/json", status=status)

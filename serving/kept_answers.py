@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from serving import answers
-from serving.read_model import KindModel, ReadModel
+from serving.kind_model import KindModel
+from serving.read_model import ReadModel
 
 KEPT_BYTES = 64 << 20
 """So many bytes of answers at most; when there are more, all are made again as they are asked for."""

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from serving.answers import describe, offered
-from serving.read_model import KindModel, ReadModel
+from serving.kind_model import KindModel
+from serving.read_model import ReadModel
 from serving.statistics import SHOWN, CasesAndHits, summed
 from streams.kinds import EventKind
 from streams.messages.schema import Progress

@@ -6,7 +6,8 @@ import asyncio
 import time
 from typing import NamedTuple
 
-from serving.read_model import KindModel, ReadModel
+from serving.kind_model import KindModel
+from serving.read_model import ReadModel
 from serving.title_index import Found, TitleIndex, Titles, in_order
 
 SOON_S, LATER_S = 1.0, 30.0

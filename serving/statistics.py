@@ -8,7 +8,7 @@ from typing import Any
 
 from recommending.averaging import average
 from recommending.experiments import interval, p_value
-from serving.read_model import KindModel
+from serving.kind_model import KindModel
 from streams.recommending.messages import Quality
 
 SHOWN = "shown"  # the algorithm of records that are about variants

@@ -12,6 +12,7 @@ Each line may only import from the lines above it:
     items           the item machine: it turns deltas into related lists
     watched_bought  the crossing machine: what those who watched an item went on to buy
     catalogue       the catalogue machine: which items can be bought
+    compile         small loads that compile every kernel
 
 The machines can be used as a library. An example with ten purchases:
 

@@ -17,7 +17,7 @@ from recommending.related_lists import RelatedLists
 from state.compile import EVENTS, SETTINGS, START_MS, counting_compilations
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
-from state.items.rows import MASS
+from state.items.row_layout import MASS
 from state.messages import deltas as dl
 from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.messages.popularity_json import popularity_records

@@ -21,7 +21,7 @@ import msgspec
 from aiohttp import web
 
 from state.errors import StoreError
-from state.items import rows as rw
+from state.items import row_layout as rl
 from streams.doors.errors import Refused
 from streams.doors.names import in_url
 from streams.doors.policy import Doors, own_host
@@ -119,7 +119,7 @@ class Queries(Service):
                     number = task.machine.items.get(item_id)
                     raw = None
                     if number is not None and task.machine.tables.row_of[number] >= 0:
-                        raw = task.refresher.message(number)
+                        raw = task.refresher.writer.message(number)
                 if raw is not None:
                     message = decode_related(raw)
                     message.related = message.related[:k]
@@ -182,9 +182,9 @@ def item_state(task: ItemTask, item_id: str) -> dict[str, Any] | None:
         "available": bool(tables.popularity.available[number]),
         "buyers": int(tables.sizes[row, 0].sum()),
         "recent_purchases": int(tables.popularity.recent[number]),
-        "neighbours": int(head[rw.LIVE]),
-        "pairs": int(head[rw.MASS]),
-        "dropped_neighbours": int(head[rw.DROPPED]),
+        "neighbours": int(head[rl.LIVE]),
+        "pairs": int(head[rl.MASS]),
+        "dropped_neighbours": int(head[rl.DROPPED]),
         "opportunity_nodes": machine.cells.nodes.tolist(),
         "buyers_at_nodes": machine.cells.at_nodes(tables.sizes[row]).round(6).tolist(),
         "most_together": [

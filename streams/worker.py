@@ -17,12 +17,10 @@ from streams.connections.bootstrap import Bootstrap
 from streams.kafka.assignment import StickyUnits
 from streams.kafka.lease import Lease
 from streams.kafka.log_identity import log_identity
-from streams.kafka.outbox import Outbox, Record
+from streams.kafka.outbox import Outbox
 from streams.kafka.topic_reader import TopicReader
 from streams.kafka.transport import Chunk
 from streams.kinds import CrossKind, EventKind, Kind, counted_of, kinds_of, listed_of
-from streams.messages.partitioning import partition_for
-from streams.messages.schema import encode
 from streams.process.threads import in_thread
 from streams.settings import Settings
 from streams.stores.checkpoints import Checkpoints, NoCheckpoints
@@ -34,10 +32,12 @@ from streams.tasks.context import Context
 from streams.tasks.customers import CustomerTask
 from streams.tasks.cycle import Cycle
 from streams.tasks.items import ItemTask
+from streams.tasks.opening import Opener
 from streams.tasks.others import Others
-from streams.tasks.task import Reached, Task
+from streams.tasks.reporting import Reporter
+from streams.tasks.task import Task
 from streams.tasks.watched_bought import CrossingTask
-from streams.topics import ITEMS, PROGRESS, PURCHASES
+from streams.topics import ITEMS, PURCHASES
 
 log = logging.getLogger("alsobought")
 
@@ -45,10 +45,6 @@ LOOK_S = 0.05  # between two looks whether there is something to report
 AT_ONCE_S = 0.25  # between two reports of what is reported at once, in steady traffic
 EQUAL_PART = 0.25
 """Of the memory of a class of tasks, that they share alike; the rest goes by what each holds."""
-
-
-class LogTooShort(Exception):
-    """The log does not have what the state needs next. The message says what to do."""
 
 
 class Tasks:
@@ -83,7 +79,7 @@ class Tasks:
         self._background: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}
-        self._reached: dict[TP, Reached] = {}  # as it was reported
+        self._reporter = Reporter()
         self._stores_here = StoresHere(settings.data_dir / self.folder, counted_of(settings))
         self.rebalances = 0  # how often this process was assigned its partitions
         self.ending = False  # whether the process ends for want of a right
@@ -133,26 +129,14 @@ class Tasks:
                     await self._close(tp, save=False)
             # what was lost again in the meantime is not opened
             missing = [tp for tp in sorted(mine - set(self._open)) if self.owns(tp)]
-            opened = await self._open_all(missing)
+            opener = Opener(self._app.consumer, self._makers, context, self._begins)
+            opened = await opener.open_all(missing)
             async with context.lock:  # the cycle's thread goes through them
                 for tp, task in opened:
                     self._open[tp] = task
                     task.start()
                 self._share_memory()
             return {tp: task.position for tp, task in self._open.items()}
-
-    async def _open_all(self, missing: list[TP]) -> list[tuple[TP, Task]]:
-        """Open tasks side by side; if one cannot be opened, none is."""
-        opening = [asyncio.create_task(self._open_task(tp)) for tp in missing]
-        if opening:
-            await asyncio.wait(opening)
-        errors = [one.exception() for one in opening if one.exception() is not None]
-        if errors:
-            for one in opening:
-                if one.exception() is None:
-                    await one.result().close(save=False)
-            raise errors[0]  # type: ignore[misc]
-        return [(tp, one.result()) for tp, one in zip(missing, opening, strict=True)]
 
     def _share_memory(self) -> None:
         """Divide the memory of each class of tasks; a kind of events with little to keep gets little."""
@@ -162,45 +146,6 @@ class Tasks:
             for task, holds in zip(tasks, held, strict=True):
                 by_holding = holds / sum(held) if any(held) else 1 / len(tasks)
                 task.limit_memory(EQUAL_PART / len(tasks) + (1 - EQUAL_PART) * by_holding)
-
-    async def _open_task(self, tp: TP) -> Task:
-        context = await self._shared()
-        task = self._makers[tp.topic](tp, context)
-        begin = self._begins.get(tp, 0)
-        try:
-            await task.open(begin)
-            if not await self._fits(task) and await task.reopen():
-                log.info("%s: went on with a checkpoint, as the log does not reach the store", task.name)
-            if not await self._fits(task):
-                raise LogTooShort(await self._too_short(task))
-            task.replays_to((await self._log(tp))[1])
-            task.unacknowledged.add(task.position, context.outbox.send_all(task.begin()))
-        except BaseException:
-            try:
-                await task.close(save=False)
-            except Exception as error:  # what is to be reported is why it was not opened
-                log.error("%s: not closed: %r", task.name, error)
-            raise
-        return task
-
-    async def _fits(self, task: Task) -> bool:
-        start, end = await self._log(task.tp)
-        return start <= task.position <= end
-
-    async def _log(self, tp: TP) -> tuple[int, int]:
-        starts = await self._app.consumer.earliest_offsets(tp)
-        ends = await self._app.consumer.highwaters(tp)
-        return starts.get(tp) or 0, ends.get(tp) or 0
-
-    async def _too_short(self, task: Task) -> str:
-        start, end = await self._log(task.tp)
-        return (
-            f"{task.name}: the state needs the log from offset {task.position}, Kafka has {start} to {end},"
-            " and no checkpoint fits: the counts cannot be made exact from that. Restore the topic; or put"
-            f" the task's store back under {self.settings.data_dir / self.folder}, or a checkpoint of it at"
-            " ALSOBOUGHT_CHECKPOINT_URL; or discard the state: stop all workers and run `alsobought"
-            " rebuild`, which recounts the events that Kafka still has."
-        )
 
     async def _shared(self) -> Context:
         if self._context is None:
@@ -295,17 +240,8 @@ class Tasks:
             raise NoCheckpoints()
         return [await take(task) for task in self.all()]
 
-    async def report(self, tasks: Sequence[Task] | None = None) -> None:
-        """Publish once how far these tasks are, by default all."""
-        context = await self._shared()
-        records = []
-        for task in self.all() if tasks is None else tasks:
-            if task.reports:
-                self._reached[task.tp] = task.reached
-                progress = task.progress(self.address)
-                key, value = progress.task.encode(), encode(progress)
-                records.append(Record(PROGRESS.name, partition_for(key, context.partitions), key, value))
-        context.outbox.send_all(records)
+    async def _report(self, tasks: Sequence[Task]) -> None:
+        self._reporter.publish(await self._shared(), tasks, self.address)
 
     async def report_for_ever(self) -> None:
         """Publish progress now and then, and at once what `drain` waits for.
@@ -321,12 +257,10 @@ class Tasks:
             now = time.monotonic()
             if now >= due:
                 self._share_memory()
-                await self.report()
+                await self._report(self.all())
                 due = now + self.settings.progress_ms / 1000
-            elif now >= again and (
-                news := [task for task in self.all() if self._reached.get(task.tp) != task.reached]
-            ):
-                await self.report(news)
+            elif now >= again and (news := self._reporter.news(self.all())):
+                await self._report(news)
                 again = now + AT_ONCE_S
 
     async def _close(self, tp: TP, *, save: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -118,6 +119,22 @@ def test_rooms_import_from_rooms_above_them(package: str) -> None:
             if other is not None and other != room and floor[other] >= floor[room]:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert wrong == []
+
+
+DESCRIBED = ("state", "recommending", "chronological", "streams", "serving", "evaluation", "alsobought")
+
+
+@pytest.mark.parametrize("package", DESCRIBED)
+def test_the_docstring_of_a_folder_names_everything_in_it(package: str) -> None:
+    missed = []
+    for folder in sorted(path.parent for path in (ROOT / package).rglob("__init__.py")):
+        said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+        there = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+        there |= {path.parent.name for path in folder.glob("*/__init__.py")}
+        missed += [
+            f"{folder.relative_to(ROOT)}: {name}" for name in sorted(there - set(re.findall(r"\w+", said)))
+        ]
+    assert missed == []
 
 
 def test_state_needs_few_packages() -> None:

@@ -14,6 +14,17 @@ Purchases, watches and other events have the columns customer_id, item_id and ti
 quantity, event_type, event_id, basket_id, price and profile_id; items have item_id, and optionally title,
 category, brand, price and available. Other columns are ignored. `values` defines what a cell may hold,
 `TableSource` what happens to bad rows, and `ordering` in which order events are sent.
+
+opening        which reader a file gets, by its name; source: a file as messages and as records for Kafka
+csv_reader, json_reader, parquet_reader
+               the formats; lines: text as chunks of whole lines; table: the rows that they return
+complete_journey, synthetic
+               purchases that come with the installation, and made-up ones
+values, times  a cell as the value of a field, or as event time
+columns, time_columns
+               the same for whole columns at once; arrays: between numpy and Arrow
+events, items  rows as messages; encoding: batches of events as JSON; ordering: by event time
+id_list        lists of ids; identity: whether a file was published before; errors: what may be wrong
 """
 
 from alsobought.sources.errors import BadRow, BadRows, BadRowsError, SourceError

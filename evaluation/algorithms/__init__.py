@@ -1,4 +1,12 @@
-"""One algorithm per file, each of them an `evaluation.protocol.Algorithm`."""
+"""One algorithm per file, each of them an `evaluation.protocol.Algorithm`.
+
+bestsellers       the same items for all customers
+buy_again         what the customer bought most often
+item_counts       item to item by raw counts; item_relatedness: by how far they are above expectation
+similarity        item to item by inner products; ease: by a linear model; user_based: customer to customer
+als, autoencoder  matrix factorisation, and a neural network
+ours              the machines and the ranking of production
+"""
 
 from __future__ import annotations
 

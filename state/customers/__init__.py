@@ -1,6 +1,6 @@
 """The customer machine: it turns one partition's events into histories and deltas for item partitions.
 
-events         events as columns, which the machine reads
+events         events as columns, which the machine reads; actions: what an event may do
 machine        the machine: `CustomerMachine.apply` takes a batch of events and returns what follows from it
 pairing        the kernel that applies events to histories, and finds the pairs that follow
 routing        the kernel that divides what follows among the item partitions

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from state.errors import CorruptRecord
+from state.items import row_layout as rl
 from state.items import row_packing
-from state.items import rows as rw
 from state.popularity.counts import BUYERS, DAY_MS, DAYS, PURCHASES, WATERMARK_MS, Popularity
 from state.storage.codec import FRAME_BYTES, RecordKind, check, frame, unframe
 
@@ -20,7 +20,7 @@ ROW_BYTES = 8 * row_packing.HEAD_WORDS  # of a ROW without sizes and entries
 
 
 def pack_rows(
-    rows: rw.Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32],
+    rows: rl.Rows, which: npt.NDArray[np.int64], sizes: npt.NDArray[np.uint32],
     included: npt.NDArray[np.int64],
 ) -> list[bytes]:  # fmt: skip
     """Return a ROW record for each of n rows.
@@ -34,7 +34,7 @@ def pack_rows(
 
 
 def unpack_rows(
-    rows: rw.Rows, which: Sequence[int], records: Sequence[tuple[bytes, bytes]],
+    rows: rl.Rows, which: Sequence[int], records: Sequence[tuple[bytes, bytes]],
     sizes: npt.NDArray[np.uint32], included: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Put ROW records, given as keys and values, into rows without entries.

@@ -6,22 +6,21 @@ an item left a history. `state.customers.pairing` found the pairs.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from state.customers.purchase_logs import day_of, item_of, purchases_of
 from state.items import rows as rw
+from state.items.marks import CHANGED_LIST, MAY_ENTER, QUIET, TOUCHED
 from state.items.opportunity import opportunity
-from state.items.rows import LOOKAHEAD, Rows, add, hint, take
-from state.memory.arrays import kernel, load_any
+from state.items.rows import LOOKAHEAD, add, hint, take
+from state.items.tables import BLOCK_BITS, Pending, Tables, put_size, take_size
+from state.memory.arrays import kernel
 from state.memory.entries import HIGH, decay_weight
 from state.messages.deltas import DISTANCE_BITS, EFFECT_BITS, Effect, Words, columns_of
 from state.popularity.counts import (
     DAY_MINUTES,
     WATERMARK_MS,
-    Popularity,
     add_buyer,
     add_purchase,
     add_repeat,
@@ -34,84 +33,10 @@ from state.popularity.counts import (
 )
 
 NEW, REPEAT, GONE = map(int, Effect)
-BLOCK_BITS = 8  # of items whose popularity is stored together
 _ITEM, _NEAR_ITEM = np.uint32((1 << EFFECT_BITS) - 1), np.uint32((1 << DISTANCE_BITS) - 1)
-
-# Marks of a row. RANK: its list may have changed; QUIET: it may have changed slightly; SAVE: not stored
-# since it changed; USED: used since the clock's hand last passed; ABSENT: not in memory; FRESH: its list may
-# have changed since `ItemMachine.fresh` was last called; WHOLE: all its entries must be scanned, because
-# `Touched` does not have all of those that may have entered the list.
-RANK, QUIET, SAVE, USED, ABSENT, FRESH, WHOLE = (np.uint8(1 << bit) for bit in range(7))
-MAY_ENTER = np.uint8(RANK | FRESH)
-CHANGED_LIST = np.uint8(MAY_ENTER | WHOLE)
-TOUCHED = np.uint8(SAVE | USED)
-_FRESH_OF_EIGHT = np.uint64(0x0101010101010101 * int(FRESH))
-_NOT_FRESH = np.uint8(0xFF ^ FRESH)
 
 _ROOT_SHRINK = np.sqrt(20.0)
 _ROOT_SHRINK_RECENT = np.sqrt(5.0)
-
-
-class Tables(NamedTuple):
-    """The tables that the kernels change."""
-
-    rows: Rows
-    popularity: Popularity
-    popular_blocks: npt.NDArray[np.uint8]  # per block of items: popularity not stored since it changed
-    sizes: npt.NDArray[np.uint32]  # [rows, 2, cells] of state.items.opportunity
-    row_of: npt.NDArray[np.int32]  # per item: its row, -1 if another partition owns it
-    item_of: npt.NDArray[np.int32]  # per row: its item
-    marks: npt.NDArray[np.uint8]  # per row
-    included: npt.NDArray[np.int64]  # per row: position its loaded record has
-    threshold: npt.NDArray[np.float32]  # per row: score that an entry needs to enter the list
-    ranked_buyers: npt.NDArray[np.int64]  # per row: buyers of its item when it was last ranked
-    partly: npt.NDArray[np.uint8]  # per row: how often it was ranked since all its entries were looked at
-    cell_of: npt.NDArray[np.int64]  # state.items.opportunity.Cells.of_size
-    above: npt.NDArray[np.int64]
-    touched: Touched
-
-
-class Touched(NamedTuple):
-    """Entries whose counts grew, so that they may enter their rows' lists or are in them.
-
-    If there is no more room, rows are marked WHOLE instead.
-    """
-
-    pairs: npt.NDArray[np.uint64]  # row << 32 | neighbour
-    n: npt.NDArray[np.int64]  # [1]
-
-
-class Pending(NamedTuple):
-    """Increments laid out one after the other, so that the memory they change can be prefetched."""
-
-    row: npt.NDArray[np.int32]
-    neighbour: npt.NDArray[np.int32]
-    after: npt.NDArray[np.uint8]
-    event: npt.NDArray[np.int32]
-    place: npt.NDArray[np.int32]  # of the neighbour in the message
-
-
-@kernel
-def buyers_of(t: Tables, row: int) -> int:
-    """Return the number of customers whose histories a row counts."""
-    n = 0
-    for cell in range(t.sizes.shape[2]):
-        n += np.int64(t.sizes[row, 0, cell])
-    return n
-
-
-@kernel
-def put_size(t: Tables, row: int, size: int) -> None:
-    """Count a customer with an opportunity of `size`."""
-    t.sizes[row, 0, t.cell_of[size]] += np.uint32(1)
-    t.sizes[row, 1, t.cell_of[size]] += np.uint32(t.above[size])
-
-
-@kernel
-def take_size(t: Tables, row: int, size: int) -> None:
-    """Undo `put_size`."""
-    t.sizes[row, 0, t.cell_of[size]] -= np.uint32(1)
-    t.sizes[row, 1, t.cell_of[size]] -= np.uint32(t.above[size])
 
 
 @kernel
@@ -332,48 +257,3 @@ def count(
                 sizes[row, 1, next_cell] += np.uint32(above[size + 1])
     run(t, pending, n, minutes, roots, capacity, bounded)
     return done
-
-
-@kernel
-def take_fresh(marks: npt.NDArray[np.uint8], out: npt.NDArray[np.int64]) -> tuple[int, int]:
-    """Clear the marks FRESH: write the numbers of the marked rows while there is room, mark the others WHOLE.
-
-    Return how many rows were written, and how many were not.
-    """
-    at = np.int64(marks.ctypes.data)
-    n = left = row = 0
-    while row < len(marks):
-        if row + 8 <= len(marks) and load_any(at + row) & _FRESH_OF_EIGHT == 0:
-            row += 8
-            continue
-        if marks[row] & FRESH:
-            marks[row] &= _NOT_FRESH
-            if n < len(out):
-                out[n] = row
-                n += 1
-            else:
-                marks[row] |= WHOLE
-                left += 1
-        row += 1
-    return n, left
-
-
-@kernel
-def mark_holders(t: Tables, rows: int, item: int) -> None:
-    """Mark every row that has `item` as a neighbour for ranking, and every row that is not in memory."""
-    for row in range(rows):
-        if t.marks[row] & ABSENT or rw.find(t.rows, row, item) >= 0:
-            t.marks[row] |= CHANGED_LIST
-
-
-@kernel
-def absent_rows(t: Tables, items: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the rows of items that are not in memory, each as often as its item occurs."""
-    found = np.empty(len(items), np.int64)
-    n = 0
-    for item in items:
-        row = np.int64(t.row_of[item])
-        if row >= 0 and t.marks[row] & ABSENT:
-            found[n] = row
-            n += 1
-    return found[:n].copy()

@@ -14,7 +14,7 @@ import contextlib
 import numpy as np
 import numpy.typing as npt
 
-from state.items.counting import Tables
+from state.items.tables import Tables
 from state.memory.item_ids import ItemIds
 from state.messages.deltas import Source
 from state.popularity import counts as pop

@@ -5,18 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from state.items import rows as rw
-from state.items.counting import (
-    CHANGED_LIST,
-    QUIET,
-    TOUCHED,
-    Pending,
-    Tables,
-    buyers_of,
-    changed_popularity,
-    put_size,
-    run,
-    take_size,
-)
+from state.items.counting import changed_popularity, run
+from state.items.marks import CHANGED_LIST, QUIET, TOUCHED
+from state.items.tables import Pending, Tables, buyers_of, put_size, take_size
 from state.memory.arrays import kernel
 from state.memory.entries import decay_weight
 from state.messages.pair_changes import Buyers, Pairs, Sizes

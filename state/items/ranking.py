@@ -7,10 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from state.items import row_layout as rl
 from state.items import rows as rw
-from state.items.counting import WHOLE, Tables, buyers_of
+from state.items.heap import order_key, push, score_of, sift_down, take_worst
 from state.items.lists import Lists, PublishedLists, compare, counts_hash
-from state.memory.arrays import address_of, float_bits, float_of_bits, kernel, load, prefetch, store
+from state.items.marks import WHOLE
+from state.items.tables import Tables, buyers_of
+from state.memory.arrays import address_of, kernel, load, prefetch, store
 from state.memory.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, TAU_MINUTES, decay_weight
 from state.popularity.counts import WATERMARK_MS
 from state.relatedness import MIX, SHRINK, SHRINK_RECENT, score
@@ -40,60 +43,6 @@ def decayed(minute: int, now: int) -> float:
 
 
 @kernel
-def _sift_down(heap: int, n: int) -> None:
-    """Restore a heap with the smallest key on top, after its top was replaced.
-
-    `heap` is the address of n pairs of words: key and place.
-    """
-    key, place = load(heap), load(heap + 8)
-    at = 0
-    while True:
-        child = 2 * at + 1
-        if child >= n:
-            break
-        least = load(heap + 16 * child)
-        if child + 1 < n:
-            other = load(heap + 16 * (child + 1))
-            if other < least:
-                child, least = child + 1, other
-        if least >= key:
-            break
-        store(heap + 16 * at, least)
-        store(heap + 16 * at + 8, load(heap + 16 * child + 8))
-        at = child
-    store(heap + 16 * at, key)
-    store(heap + 16 * at + 8, place)
-
-
-@kernel
-def _push(heap: int, n: int, key: int, place: int) -> None:
-    """Add a pair to a heap of n."""
-    at = n
-    while at > 0:
-        parent = (at - 1) // 2
-        above = load(heap + 16 * parent)
-        if above <= key:
-            break
-        store(heap + 16 * at, above)
-        store(heap + 16 * at + 8, load(heap + 16 * parent + 8))
-        at = parent
-    store(heap + 16 * at, key)
-    store(heap + 16 * at + 8, place)
-
-
-@kernel
-def _order_key(value: float, item: int) -> int:
-    """Return a key that is larger for a better entry: its score in 24 bits, then the item first seen."""
-    return (np.uint64(float_bits(np.float32(value))) << HIGH) | np.uint64(0xFFFFFFFF - item)
-
-
-@kernel
-def _score_of(key: int) -> float:
-    """Return the score in a key of `_order_key`."""
-    return np.float64(float_of_bits(np.uint32(key >> HIGH)))
-
-
-@kernel
 def _grid_of(
     cells: npt.NDArray[np.uint32], gaps: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64],
     out: npt.NDArray[np.float64],
@@ -110,13 +59,6 @@ def _grid_of(
             for g in range(points):
                 out[g] += weight * matrix[j, g]
     out[points] = out[points - 1]
-
-
-def heap_room(k: int, touched: int) -> npt.NDArray[np.uint64]:
-    """Return room for as many pairs of words as a row may have candidates: a list of k, and entries that
-    grew.
-    """
-    return np.empty(2 * (k + touched), np.uint64)
 
 
 class _Now(NamedTuple):
@@ -194,7 +136,7 @@ def _scan_some(
             count = np.float64(after + earlier)
             value, _ = score(now.mode, count, f, e, now.f_share, roots[item], now.per_buyer * buyers[item])
         if value > 0.0:
-            _push(heap, n, _order_key(value, item), np.uint64(slot))
+            push(heap, n, order_key(value, item), np.uint64(slot))
             n += 1
         elif i < listed:
             return -1
@@ -212,8 +154,8 @@ def _scan_all(t: Tables, row: int, expectation: npt.NDArray[np.float64], now: _N
     bounded = now.mode == MIX  # then a score is at most what it is with an expectation of 0
     n = 0
     least = 0.0  # the worst score in a full heap
-    first = t.rows.heads[row, rw.START]
-    end = first + rw.CLASSES[t.rows.heads[row, rw.SIZE]] * rw.LINE_WORDS
+    first = t.rows.heads[row, rl.START]
+    end = first + rl.CLASSES[t.rows.heads[row, rl.SIZE]] * rl.LINE_WORDS
     for slot in range(first, end):
         if slot + _AHEAD < end:
             coming = arena[slot + _AHEAD] >> HIGH
@@ -245,27 +187,17 @@ def _scan_all(t: Tables, row: int, expectation: npt.NDArray[np.float64], now: _N
         value, _ = score(now.mode, count, f, e, now.f_share, root_recent, now.per_buyer * buyers[item])
         if not value > least * _NEARLY:
             continue
-        key = _order_key(value, item)
+        key = order_key(value, item)
         if n < k:
-            _push(heap, n, key, np.uint64(slot))
+            push(heap, n, key, np.uint64(slot))
             n += 1
         elif key > load(heap):
             store(heap, key)
             store(heap + 8, np.uint64(slot))
-            _sift_down(heap, n)
+            sift_down(heap, n)
         if n == k:
-            least = _score_of(load(heap))
+            least = score_of(load(heap))
     return n
-
-
-@kernel
-def _take_worst(heap: int, n: int) -> tuple[int, int]:
-    """Take the smallest key, and its place, out of a heap of n."""
-    key, place = load(heap), load(heap + 8)
-    store(heap, load(heap + 16 * (n - 1)))
-    store(heap + 8, load(heap + 16 * (n - 1) + 8))
-    _sift_down(heap, n - 1)
-    return key, place
 
 
 @kernel
@@ -280,7 +212,7 @@ def rank(
     ----------
     whole
         Whether to scan all entries of every row. Otherwise, where it is enough and at most PARTLY times, only
-        those of the published list and those in `touched` (sorted; `state.items.counting.Touched`) are
+        those of the published list and those in `touched` (sorted; `state.items.tables.Touched`) are
         scanned.
     room
         Room for the best entries of a row, from `heap_room`. The caller keeps it, because numba frees an
@@ -298,8 +230,8 @@ def rank(
     for i in range(len(lists.row)):
         row = lists.row[i]
         _grid_of(t.sizes[row], gaps, matrix, expectation)
-        lists.recent_mass[i] = t.rows.heads_f[row, rw.RECENT_MASS] * latest
-        f_share = lists.recent_mass[i] / max(t.rows.heads[row, rw.MASS], 1)
+        lists.recent_mass[i] = t.rows.heads_f[row, rl.RECENT_MASS] * latest
+        f_share = lists.recent_mass[i] / max(t.rows.heads[row, rl.MASS], 1)
         own_buyers = buyers_of(t, row)
         lists.buyers[i] = own_buyers
         now = _Now(minute, latest, f_share, own_buyers / max(customers, 1), mode)
@@ -313,17 +245,17 @@ def rank(
         else:
             t.partly[row] += np.uint8(1)
         while n > k:
-            _take_worst(heap, n)
+            take_worst(heap, n)
             n -= 1
-        t.threshold[row] = _score_of(load(heap)) if n == k else 0.0
+        t.threshold[row] = score_of(load(heap)) if n == k else 0.0
         t.ranked_buyers[row] = own_buyers
         scores, items = all_scores[i], all_items[i]
         lists.length[i] = n
         for j in range(n - 1, -1, -1):  # the worst comes out first
-            key, place = _take_worst(heap, j + 1)
+            key, place = take_worst(heap, j + 1)
             item = 0xFFFFFFFF - np.int64(key & ID)
             items[j] = np.int32(item)
-            scores[j] = _score_of(key)
+            scores[j] = score_of(key)
             after, before, f = _counts(t, arena[np.int64(place)] >> HIGH, now)
             cell = np.int64(positions[item])
             e = expectation[cell] + (positions[item] - cell) * (expectation[cell + 1] - expectation[cell])
@@ -331,5 +263,5 @@ def rank(
             together[i, j] = after + before
             recents[i, j] = f
             _, expecteds[i, j] = score(mode, after + before, f, e, f_share, 1.0, now.per_buyer * buyers[item])
-        lists.hash[i] = counts_hash(own_buyers, t.rows.heads[row, rw.MASS], together[i, :n], afters[i, :n])
+        lists.hash[i] = counts_hash(own_buyers, t.rows.heads[row, rl.MASS], together[i, :n], afters[i, :n])
         lists.difference[i] = compare(published, lists, i, tolerance)

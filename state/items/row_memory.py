@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from state.items.rows import (
+from state.items.row_layout import (
     CLASSES,
     DEAD,
     LINE_WORDS,
@@ -24,9 +24,9 @@ from state.items.rows import (
     entry_counts,
     entry_f,
     free_side,
-    move,
     new_side,
-)  # fmt: skip
+)
+from state.items.rows import move  # fmt: skip
 from state.memory import blocks
 from state.memory.arrays import give_back, kernel
 from state.memory.blocks import allocate, release

@@ -9,8 +9,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from state.items.row_layout import (
+    CLASSES,
+    DROPPED,
+    LINE_WORDS,
+    LIVE,
+    LOST,
+    MASS,
+    RECENT_MASS,
+    SIZE,
+    START,
+    Rows,
+)
 from state.items.row_memory import fill
-from state.items.rows import CLASSES, DROPPED, LINE_WORDS, LIVE, LOST, MASS, RECENT_MASS, SIZE, START, Rows
 from state.memory.arrays import address_of, kernel, load, store
 from state.memory.bits import ONE, ZERO, bits_of, get, push, words_of
 from state.memory.entries import DELETED, HIGH, ID, INDEX, MINUTE, REPEATED

@@ -1,112 +1,43 @@
-"""Co-occurrence rows: for each item the neighbours it was bought with, in memory, as numba kernels.
+"""Co-occurrence rows: count a pair, take one back, find a neighbour, and make room, as numba kernels.
 
-A row is an open-addressing hash table of 64-byte lines, with 8 entries a line, in one arena of lines. The
-home line comes from a multiplicative hash; the next line is read only when a line is full. Rows grow by about
-a third, to a line class whose freed blocks other rows reuse.
-
-`state.memory.entries` defines the bits of entries. `after` counts customers who bought the neighbour after
-the row's item, `before` those who bought it earlier. F is the forward-decayed count: the sum of exp((minute -
-LANDMARK_MINUTE) / TAU_MINUTES) over the pairs, where a pair's minute is that of its later purchase. Dividing
-F by the same term of a later moment gives the decayed count of that moment (Cormode et al., Forward Decay,
-ICDE 2009). A full row drops the eighth of its entries with the least F (ties: the larger neighbour number),
-and counts how many it dropped.
+A row is a hash table with open addressing; `state.items.row_layout` draws how it lies in memory. The home
+line of a neighbour comes from a multiplicative hash; the next line is read only when a line is full. Rows
+grow by about a third, to a line class whose freed blocks other rows reuse. A full row drops the eighth of its
+entries with the least F (ties: the larger neighbour number), and counts how many it dropped.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 
-from state.memory.arrays import add_float, kernel, load, prefetch, reserve, store
-from state.memory.blocks import allocate, new_free, release, size_classes
+from state.items.row_layout import (
+    CLASSES,
+    DEAD,
+    DROPPED,
+    LINE_WORDS,
+    LIVE,
+    LOST,
+    MASS,
+    RECENT_MASS,
+    SIZE,
+    START,
+    Rows,
+    entry_f,
+    free_side,
+    new_side,
+)
+from state.memory.arrays import add_float, kernel, load, prefetch, store
+from state.memory.blocks import allocate, release
 from state.memory.entries import AFTER, DELETED, HIGH, ID, INDEX, MINUTE, REPEATED, decay_weight
 
-RESERVED_BYTES = 32 << 30
-RESERVED_SIDE_BYTES = 16 << 30
-LINE_WORDS = 8
 LOOKAHEAD = 24
 
 _HASH = np.uint64(0x9E3779B1)
-
-# `meta` words
-SIDE_END, SIDE_FREE, SIDE_USED = range(3)  # records ever used, the first free one, those in use
-
-CLASSES = size_classes(1, 1 << 22)
-
-
-class Rows(NamedTuple):
-    """The rows of one item machine."""
-
-    arena: npt.NDArray[np.uint64]  # lines
-    side: npt.NDArray[np.uint64]  # records of two words: after | before << 32, bits of F
-    side_f: npt.NDArray[np.float64]  # the same memory as floats
-    free: npt.NDArray[np.int64]  # of blocks.allocate
-    meta: npt.NDArray[np.int64]
-    heads: npt.NDArray[np.int64]  # [rows, 8], one cache line a row
-    heads_f: npt.NDArray[np.float64]  # the same memory
-
-
-# words of a head
-START = 0  # first word of the lines
-SIZE = 1  # class of the block
-LIVE = 2  # neighbours
-DEAD = 3  # deleted entries still in the lines
-MASS = 4  # sum of N over neighbours
-RECENT_MASS = 5  # float: sum of F over neighbours
-DROPPED = 6  # neighbours dropped because the row was full
-LOST = 7  # float: the largest F ever dropped
-
-
-def new_rows(capacity: int) -> Rows:
-    """Return empty rows 0 .. capacity - 1."""
-    side = reserve(RESERVED_SIDE_BYTES)
-    meta = np.zeros(3, np.int64)
-    meta[SIDE_FREE] = -1
-    heads = np.zeros((capacity, 8), np.int64)
-    return Rows(
-        arena=reserve(RESERVED_BYTES),
-        side=side,
-        side_f=side.view(np.float64),
-        free=new_free(CLASSES),
-        meta=meta,
-        heads=heads,
-        heads_f=heads.view(np.float64),
-    )
-
-
-def grow_rows(rows: Rows, capacity: int) -> Rows:
-    """Return the same rows with room for `capacity`; arenas stay where they are."""
-    heads = np.zeros((capacity, 8), np.int64)
-    heads[: len(rows.heads)] = rows.heads
-    return rows._replace(heads=heads, heads_f=heads.view(np.float64))
 
 
 @kernel
 def _home(neighbour: int, lines: int) -> int:
     return np.int64((((np.uint64(neighbour) * _HASH) & ID) * np.uint64(lines)) >> HIGH)
-
-
-@kernel
-def new_side(side: int, meta: int) -> int:
-    """Return the index of a free side record; `side` and `meta` are addresses."""
-    store(meta + SIDE_USED * 8, load(meta + SIDE_USED * 8) + np.uint64(1))
-    index = np.int64(load(meta + SIDE_FREE * 8))
-    if index >= 0:
-        store(meta + SIDE_FREE * 8, load(side + 16 * index))
-        return index
-    index = np.int64(load(meta + SIDE_END * 8))
-    store(meta + SIDE_END * 8, np.uint64(index + 1))
-    return index
-
-
-@kernel
-def free_side(rows: Rows, index: int) -> None:
-    """Free a side record."""
-    rows.meta[SIDE_USED] -= 1
-    rows.side[2 * index] = np.uint64(rows.meta[SIDE_FREE])
-    rows.meta[SIDE_FREE] = index
 
 
 @kernel
@@ -138,26 +69,6 @@ def _rebuild(rows: Rows, row: int, size: int) -> None:
     rows.heads[row, START] = new
     rows.heads[row, SIZE] = size
     rows.heads[row, DEAD] = 0
-
-
-@kernel
-def entry_f(rows: Rows, entry: int) -> float:
-    """Return F of an entry."""
-    payload = entry >> HIGH
-    if payload & REPEATED:
-        return rows.side_f[2 * np.int64(payload & INDEX) + 1]
-    return decay_weight(np.int64(payload & MINUTE))
-
-
-@kernel
-def entry_counts(rows: Rows, entry: int) -> tuple[int, int]:
-    """Return (after, before) of an entry."""
-    payload = entry >> HIGH
-    if payload & REPEATED:
-        both = rows.side[2 * np.int64(payload & INDEX)]
-        return np.int64(both & ID), np.int64(both >> HIGH)
-    after = np.int64((payload & AFTER) >> np.uint64(30))
-    return after, 1 - after
 
 
 @kernel

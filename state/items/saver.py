@@ -22,8 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from state.items import codec as item_codec
-from state.items.counting import ABSENT, BLOCK_BITS, SAVE
-from state.items.machine import ItemMachine, SourceState
+from state.items.machine import ItemMachine
+from state.items.marks import ABSENT, SAVE
+from state.items.memory import SourceState
+from state.items.tables import BLOCK_BITS
 from state.messages.deltas import Source
 from state.popularity import counts as pop
 from state.storage import codec

@@ -1,7 +1,7 @@
 """How records come from Kafka and go there, and who owns which partition.
 
 transport        Faust's transport, which carries whole fetches
-outbox           it sends in order, and knows what Kafka has acknowledged
+outbox           it sends in order; unacknowledged: what Kafka has not acknowledged yet
 assignment       which worker gets which partitions
 lease            whether this process still owns its partitions
 topic_reader     it reads partitions that this process writes, and finds records by others

@@ -1,4 +1,4 @@
-"""Send to Kafka whole batches by partition, in order, and track what Kafka has acknowledged.
+"""Send to Kafka whole batches by partition, in order.
 
 Records for a partition whose last batch is on its way are gathered into the next batch, so a slow broker
 makes batches larger, not more numerous (group commit).
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from faust.types import TP
 
+from streams.kafka.unacknowledged import acknowledged
 from streams.messages.record_batches import Framed, RecordBatch, framed, packed
 
 MOST_BYTES = 4 << 20
@@ -252,60 +253,9 @@ def _batch(waiting: Sequence[_Waiting]) -> tuple[RecordBatch, int]:
     return RecordBatch(b"".join(parts), n, now_ms), size
 
 
-async def acknowledged(futures: Sequence[asyncio.Future[Any]]) -> None:
-    """Wait for all, then raise the error of what failed. Unlike asyncio.gather it cancels none of them."""
-    if futures:
-        await asyncio.wait(futures)
-    for future in futures:
-        future.result()
-
-
 def published_ms(record: Any) -> int | None:
     """Return when the oldest event that a record follows from was published: see `Record.at_ms`."""
     for name, value in record.headers:
         if name == "at":
             return int.from_bytes(value, "big")
     return None
-
-
-class Unacknowledged:
-    """What follows from the log up to some positions and is on its way, oldest first.
-
-    Once a record has failed, no later one counts as acknowledged.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[int, list[asyncio.Future[Any]]]] = deque()
-        self._acknowledged = 0
-
-    def begin_at(self, position: int) -> None:
-        """Assume that everything up to a position is in Kafka."""
-        self._waiting.clear()
-        self._acknowledged = position
-
-    def add(self, position: int, futures: Sequence[asyncio.Future[Any]]) -> None:
-        """Note what follows from the log up to `position`."""
-        if not futures and not self._waiting:
-            self._acknowledged = position
-        else:
-            self._waiting.append((position, list(futures)))
-
-    def position(self) -> int:
-        """Return the position up to which everything is in Kafka; raise the error of what failed."""
-        while self._waiting and all(future.done() for future in self._waiting[0][1]):
-            for future in self._waiting[0][1]:
-                future.result()
-            self._acknowledged = self._waiting.popleft()[0]
-        return self._acknowledged
-
-    def reached(self, position: int) -> bool:
-        """Return whether Kafka has everything up to a position, and all that was sent at it.
-
-        Raise the error of what failed.
-        """
-        return self.position() >= position and not self._waiting
-
-    async def wait(self) -> None:
-        """Wait until Kafka has all of it; raise the error of what failed."""
-        await acknowledged([future for _, futures in self._waiting for future in futures])
-        self.position()

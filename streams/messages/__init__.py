@@ -5,5 +5,6 @@ decoding        events, record by record: strict, with a reason for each that is
 event_columns   events by columns: for chunks in which nothing is refused
 lists_json      related lists as JSON; popularity_json: popularity; json_text: the kernels that both use
 record_batches  Kafka's batches, written whole; packing: their compression
-partitioning    which partition a key belongs to
+partitioning    which partition a key belongs to; partitioning_many: the same for many keys at once
+reasons         why a record is refused, in a few classes
 """

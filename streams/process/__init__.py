@@ -1,1 +1,6 @@
-"""The process a worker runs in: its threads, its memory, and its place among other processes."""
+"""The process a worker runs in: its threads, its memory, and its place among other processes.
+
+threads    computing in threads, which a cancellation does not interrupt
+heap       how the C library manages memory; priority: which processes go first
+logs       logs as JSON; histogram: many equal observations at once
+"""

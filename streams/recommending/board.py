@@ -9,8 +9,8 @@ from recommending.averaging import average
 from recommending.catalogue import Catalogue
 from recommending.chronological import ChronologicalModel
 from recommending.ranker import Ranker
-from recommending.recommender import new_rankers
 from recommending.related_lists import RelatedLists
+from recommending.starting_weights import new_rankers
 from state.popularity.view import PopularityView
 from streams.recommending.alignment import Alignment
 from streams.recommending.list_reading import ListReader

@@ -73,9 +73,9 @@ class SellersPublisher:
         if mark > board.settled:
             await self._shared.follower.reach([ITEMS.name])
             for task in tasks:
-                task.wake()
+                task.publisher.wake()
         await self.publish()
-        if mark > board.settled and all(task.withdrawn for task in tasks):
+        if mark > board.settled and all(task.publisher.withdrawn for task in tasks):
             board.settled = mark
 
     async def publish(self) -> None:

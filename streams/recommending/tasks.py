@@ -97,7 +97,7 @@ class RecommenderTasks(Tasks):
                     one.wake()
                 for task in self.all():
                     if isinstance(task, RecommenderTask):
-                        task.wake()
+                        task.publisher.wake()
             await asyncio.sleep(0)
 
     def recommenders(self, partition: int) -> dict[str, RecommenderTask]:

@@ -20,8 +20,8 @@ from functools import partial
 from pathlib import Path
 
 from state.errors import StoreError, StoreLocked
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import stored_log, stored_position
-from state.storage.store import RocksStore
 from streams.kafka.log_identity import given_up
 from streams.kinds import is_deltas
 from streams.process.threads import in_thread

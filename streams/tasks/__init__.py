@@ -2,11 +2,13 @@
 
 cycle                 it passes what was fetched through all machines; computing: the thread in which it does
 storing               which slices of state a cycle stores
-task                  what all tasks have in common; context: what they share
+opening               it opens tasks; reporting: it publishes how far they are
+task                  what all tasks have in common; outgoing: what they send; context: what they share
 customers, items, watched_bought, catalogue
                       the tasks by their topic
 refresh               it keeps lists published; passes: rows that are ranked over several cycles
-freshness             how old what is published is
+list_writer           it writes the messages of lists
+freshness             how old what is published is; measured: what is measured for metrics
 popularity_publisher  it publishes how popular the items of a partition are
 others                the popularity of the items of other partitions, read for item tasks
 """

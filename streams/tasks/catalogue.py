@@ -9,13 +9,14 @@ from faust.types import TP
 
 from state.catalogue import CatalogueMachine, CatalogueSaver
 from state.messages.deltas import Availability, Source, encode_availability
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import Saver
-from state.storage.store import RocksStore
 from streams.kafka.outbox import Record
 from streams.kinds import BOUGHT, CATALOGUE_SOURCE, Kind
 from streams.messages.decoding import decode_items
 from streams.tasks.context import Context
-from streams.tasks.task import Outgoing, Task
+from streams.tasks.outgoing import Outgoing
+from streams.tasks.task import Task
 
 if TYPE_CHECKING:
     from streams.kafka.transport import Chunk

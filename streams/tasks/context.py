@@ -22,14 +22,32 @@ log = logging.getLogger("alsobought")
 
 @dataclass(frozen=True)
 class Context:
-    """What all tasks of a worker share.
+    """What all tasks of a process share; it is made when the process is connected to Kafka.
+
+    It is one bundle because `Task` itself uses six of its parts, and each kind of task three to five more: as
+    arguments they would be repeated in every constructor from `Tasks.makers` down to the publishers. It holds
+    no tasks, so no task reaches another one through it: `CrossingTask`, which needs another, is given it.
 
     Attributes
     ----------
+    outbox
+        What sends records, in order, and knows what Kafka has acknowledged.
+    partitions
+        The number of partitions of every topic.
+    stores
+        What opens the stores of tasks.
+    lease
+        Whether the consumer group still counts this process as a member.
+    reader
+        What reads partitions that this process writes, for records of other processes.
     owns
         Whether a partition is this process's by the newest assignment.
     others
         The popularity that other partitions, of any worker, have published of their items.
+    measured
+        What is measured for `/metrics`.
+    warned
+        The topics whose producers were warned of their partitioner.
     lock
         Whoever uses a machine holds it: the cycle, a query, the opening and closing of tasks.
     """

@@ -17,8 +17,8 @@ from state.customers.saver import CustomerSaver
 from state.messages.deltas import Source, encode
 from state.messages.history_changes import BOUGHT, encode_history_changes
 from state.settings import CountingSettings
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import Saver
-from state.storage.store import RocksStore
 from streams.kafka.outbox import Record
 from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
 from streams.messages.checks import EventTypes
@@ -27,7 +27,8 @@ from streams.messages.partitioning import partition_for
 from streams.messages.partitioning_many import partitions_for
 from streams.settings import Settings
 from streams.tasks.context import Context
-from streams.tasks.task import Outgoing, Task
+from streams.tasks.outgoing import Outgoing
+from streams.tasks.task import Task
 from streams.topics import HISTORY_CHANGES
 
 if TYPE_CHECKING:

@@ -17,17 +17,18 @@ from state.items.saver import ItemSaver
 from state.messages.delta_types import Type, decode_settle, message_type
 from state.messages.deltas import decode, decode_availability
 from state.messages.pair_changes import decode_pairs
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import Saver
-from state.storage.store import RocksStore
 from streams.kafka.outbox import published_ms
 from streams.kinds import EventKind, Kind
 from streams.messages.decoding import Refused
 from streams.messages.schema import Progress
 from streams.tasks.context import Context
 from streams.tasks.customers import counting_settings
+from streams.tasks.outgoing import Outgoing
 from streams.tasks.popularity_publisher import PopularityPublisher
 from streams.tasks.refresh import Refresher
-from streams.tasks.task import Outgoing, Reached, Task
+from streams.tasks.task import Reached, Task
 
 if TYPE_CHECKING:
     from streams.kafka.transport import Chunk

@@ -21,21 +21,17 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
-import numpy.typing as npt
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from state.items.lists import Lists
-from state.items.rows import MASS
 from streams.kafka.topic_reader import Written
-from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
-from streams.messages.record_batches import Framed, compressed, frame, successive
 from streams.messages.schema import key_text
 from streams.tasks.freshness import Latency, Longest
+from streams.tasks.list_writer import ListWriter, Ranked
 from streams.tasks.passes import Pass, RowNumbers, Sweep, WaitingCounts
 
 if TYPE_CHECKING:
@@ -51,20 +47,15 @@ PASS_AGE = 0.7  # share of `catch_up_ms`: how old a count may be when the pass t
 PASS_GROWTH = 2.0  # and how old in a backlog, in times of how long the backlog had been counted before it
 
 
-class Ranked(NamedTuple):
-    """Messages of lists to be sent as a batch, and their rows."""
-
-    framed: Framed
-    rows: RowNumbers
-
-
 class Refresher:
-    """Ranks the rows of one item task, and writes the messages of lists that changed.
+    """Ranks the rows of one item task when they are due, and follows their lists until Kafka has them.
 
     All methods but `sent` and `look_for_others` run in the cycle's thread.
 
     Attributes
     ----------
+    writer : ListWriter
+        It writes the messages of lists.
     listed : int
         The position up to which every list was brought exactly up to date, when last asked for.
     latency, staleness
@@ -73,8 +64,7 @@ class Refresher:
 
     def __init__(self, task: ItemTask, context: Context) -> None:
         self._task, self._context = task, context
-        self._ids = JsonIds(task.machine.items)
-        self._kind = np.frombuffer(msgspec.json.encode(task.kind.name), np.uint8).copy()
+        self.writer = ListWriter(task.machine, task.kind.name)
         self.tp = TP(task.kind.lists.name, task.tp.partition)
         self._counts = WaitingCounts()
         self._overflowed = False  # fresh rows were left to the next pass
@@ -210,7 +200,7 @@ class Refresher:
         counts, self._counts, self._overflowed = self._counts, WaitingCounts(), False
         return counts
 
-    # ------------------------------------------------------------------ ranking and writing
+    # ------------------------------------------------------------------ ranking
 
     def rank(self, rows: RowNumbers, *, exact: bool) -> Ranked | None:
         """Rank rows; return the messages of the lists that changed, or None if none did."""
@@ -226,33 +216,7 @@ class Refresher:
         self._task.counters.lists += len(which)
         if len(which) == 0:
             return None
-        values, ends = self._messages(lists, which)
-        keys = self._ids.plain(machine.tables.item_of[lists.row[which]].astype(np.int64))
-        framed = frame(keys, successive(values, ends), lists.length[which] == 0)
-        return Ranked(Framed(compressed(framed), len(which)), lists.row[which])
-
-    def message(self, item: int) -> bytes | None:
-        """Return the present message of an item's list, None if it has none. The lock must be held."""
-        lists = self._task.machine.view(item)
-        if not lists.length[0]:
-            return None
-        values, ends = self._messages(lists, np.zeros(1, np.int64))
-        return values[: ends[0]].tobytes()
-
-    def _messages(
-        self, lists: Lists, which: RowNumbers
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """Return the messages of lists one behind the other, with room behind them, and where each ends."""
-        machine, ids = self._task.machine, self._ids
-        ids.update()
-        entry = ENTRY_BYTES + ids.longest
-        out = np.empty(int((HEAD_BYTES + ids.longest + lists.length[which] * entry).sum()), np.uint8)
-        ends = np.empty(len(which), np.int64)
-        write_lists(
-            out, ends, which, lists, machine.tables.item_of, machine.tables.rows.heads, MASS,
-            machine.watermark_ms, machine.position, self._kind, ids.blob, ids.starts, ids.ends,
-        )  # fmt: skip
-        return out, ends
+        return self.writer.batch(lists, which)
 
     # ------------------------------------------------------------------ what Kafka has
 

@@ -12,21 +12,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import Saver
-from state.storage.store import RocksStore
-from streams.kafka.outbox import Record, Unacknowledged
-from streams.messages.decoding import Refused
+from streams.kafka.outbox import Record
+from streams.kafka.unacknowledged import Unacknowledged
 from streams.messages.reasons import class_of
-from streams.messages.schema import DeadLetter, Progress, encode
+from streams.messages.schema import Progress
 from streams.process.threads import in_thread
 from streams.stores.checkpoints.taking import take_now_and_then
 from streams.tasks.context import Context
-from streams.topics import DEAD_LETTERS
+from streams.tasks.outgoing import Outgoing, dead_letters
 
 if TYPE_CHECKING:
     from streams.kafka.transport import Chunk
@@ -53,14 +53,6 @@ class Counters:
     saves: int = 0
     checkpoints: int = 0
     failed_checkpoints: int = 0
-
-
-@dataclass
-class Outgoing:
-    """What follows from a chunk and is to be sent: records of topics, and the refused records."""
-
-    records: list[Record] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
 
 
 Reached = tuple[int, ...]
@@ -183,7 +175,11 @@ class Task(abc.ABC):
         if self._more and chunk.left == 0:
             self.caught_up = chunk.end
         self._more = chunk.left > 0
-        outgoing.records += self._dead_letters(outgoing.refused)
+        self.counters.dead_letters += len(outgoing.refused)
+        self.context.measured.refused.update(
+            (self.tp.topic, class_of(one.reason)) for one in outgoing.refused
+        )
+        outgoing.records += dead_letters(self.tp, outgoing.refused)
         return outgoing
 
     def postpones(self, now_s: float) -> bool:
@@ -243,22 +239,6 @@ class Task(abc.ABC):
     def loops(self) -> list[Any]:
         """Return coroutines that run while the task is open."""
         return [] if self.context.stores.checkpoints is None else [take_now_and_then(self)]
-
-    def _dead_letters(self, refused: Sequence[Refused]) -> list[Record]:
-        """Return the dead letters, spread over their partitions as the refused records are."""
-        self.counters.dead_letters += len(refused)
-        self.context.measured.refused.update((self.tp.topic, class_of(one.reason)) for one in refused)
-        return [
-            Record(DEAD_LETTERS.name, self.tp.partition, one.record.key, encode(self._letter(one)))
-            for one in refused
-        ]
-
-    def _letter(self, refused: Refused) -> DeadLetter:
-        record = refused.record
-        return DeadLetter(
-            self.tp.topic, self.tp.partition, record.offset, refused.reason, record.timestamp, record.key,
-            record.value,
-        )  # fmt: skip
 
     # ------------------------------------------------------------------ saving
 

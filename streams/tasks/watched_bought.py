@@ -16,8 +16,8 @@ from state.messages.deltas import Source
 from state.messages.history_changes import BOUGHT, WATCHED
 from state.messages.pair_changes import encode_pairs
 from state.messages.transfer import Step, Transfer, decode_message, encode_message
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import Saver
-from state.storage.store import RocksStore
 from state.watched_bought.exchange import Exchange
 from state.watched_bought.machine import CrossingMachine
 from streams.kafka.outbox import Record, published_ms
@@ -25,7 +25,8 @@ from streams.kinds import EVENTS_SOURCE, CrossKind
 from streams.messages.decoding import Refused
 from streams.tasks.context import Context
 from streams.tasks.customers import CustomerTask, counting_settings, item_partition
-from streams.tasks.task import Outgoing, Task
+from streams.tasks.outgoing import Outgoing
+from streams.tasks.task import Task
 
 if TYPE_CHECKING:
     from streams.kafka.transport import Chunk

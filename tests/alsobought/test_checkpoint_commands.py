@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
 from alsobought.place import Place
-from state.storage.store import RocksStore
+from state.storage.rocks_store import RocksStore
 from streams.broker.embedded import EmbeddedKafka
 from streams.kinds import LISTED, counted_of_kinds
 from streams.stores.checkpoints import Checkpoint, Checkpoints

@@ -20,7 +20,7 @@ from evaluation.errors import EvaluationError
 from evaluation.protocol import no_progress
 from recommending.algorithms import ALGORITHMS
 from recommending.features import FEATURES, NEW_FEATURES
-from recommending.recommender import new_rankers
+from recommending.starting_weights import new_rankers
 
 TINY = Shop(items=60, customers=80, visits=12, basket=2, days=120, groups=4)
 ROWS = [

@@ -19,8 +19,8 @@ from state.messages.deltas import Source
 from state.popularity.bestsellers import EVERYTHING, BestsellerList
 from state.popularity.counts import DAY_MS, DAYS, RECENT_DAYS
 from state.settings import CountingSettings
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import stored_position
-from state.storage.store import RocksStore
 from streams.kinds import EventKind
 from streams.messages.partitioning import partition_for
 from streams.stores.folder import StoreFolder

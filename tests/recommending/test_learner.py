@@ -14,7 +14,7 @@ from recommending.candidates import OWN
 from recommending.features import FEATURES, NEW_FEATURES
 from recommending.learner import SHOWN, Example, Learner
 from recommending.ranker import LARGEST_DEVIATION
-from recommending.recommender import USUAL
+from recommending.starting_weights import USUAL
 from state.customers.actions import Action
 from state.customers.events import Event
 from tests.oracles import recommending as oracle

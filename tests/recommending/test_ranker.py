@@ -20,7 +20,7 @@ from recommending.ranker import (
     Floats,
     Ranker,
 )
-from recommending.recommender import START_ALL, START_NEW, USUAL, new_rankers
+from recommending.starting_weights import START_ALL, START_NEW, USUAL, new_rankers
 from tests.recommending.examples import NAMES, example, stream
 
 

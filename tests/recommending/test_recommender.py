@@ -7,7 +7,8 @@ import pytest
 from recommending.catalogue import Filter
 from recommending.features import FEATURES, NEW_FEATURES
 from recommending.ranker import LARGEST_DEVIATION
-from recommending.recommender import USUAL, Recommendation, Shelf
+from recommending.recommender import Recommendation, Shelf
+from recommending.starting_weights import USUAL
 from state.customers.events import Event
 from tests.oracles import recommending as oracle
 from tests.recommending.world import WORLDS, World, build, events_of, world_of

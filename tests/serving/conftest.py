@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kafka import KafkaProducer
 
     from streams.broker.embedded import EmbeddedKafka
+    from tests.serving.browser import Browser
     from tests.serving.shop import FakeRecommender, Message
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -116,3 +117,25 @@ def selling(shop: Shop) -> Iterator[Shop]:
         yield selling
     finally:
         thread.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start a browser."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.serving.browser import Browser
+
+    with sync_playwright() as playwright:
+        browser = Browser(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def nothing_goes_wrong(browser: Browser) -> Iterator[None]:
+    """Check after a test that the pages that it showed had no errors."""
+    browser.errors.clear()
+    yield
+    # the browser itself reports answers of 404 or 503, and the page shows them
+    assert [error for error in browser.errors if not error.startswith("Failed to load resource")] == []

@@ -11,8 +11,9 @@ import pytest
 from serving import answers, statistics
 from serving.errors import ApiError
 from serving.kept_answers import KeptAnswers
+from serving.kind_model import KindModel
 from serving.metrics import ModelCollector
-from serving.read_model import KindModel, ReadModel
+from serving.read_model import ReadModel
 from serving.searching import Search
 from streams.http_metrics import HttpMetrics
 from streams.kinds import BOUGHT, LISTED, WATCHED

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from state.items import row_layout as rl
 from state.items import row_memory
 from state.items import rows as rw
 from state.memory.entries import decay_weight
@@ -42,16 +43,16 @@ def test_a_full_row_drops_its_least(capacity: int, neighbours: int) -> None:
         (int(neighbours * rng.random() ** 2), rng.randrange(2), MINUTE + 1000 * rng.randrange(20))
         for _ in range(4000)
     ]
-    rows = rw.new_rows(1)
+    rows = rl.new_rows(1)
     for neighbour, after, minute in pairs:
         rw.add(rows, 0, neighbour, after, minute, decay_weight(minute), capacity)
     entries, dropped, lost = _oracle(pairs, capacity)
     found = {y: rest for y, *rest in zip(*(c.tolist() for c in row_memory.read(rows, 0)), strict=True)}
     assert found == {y: list(entry) for y, entry in entries.items()}
     assert dropped > 0
-    assert rows.heads[0, rw.DROPPED] == dropped
-    assert rows.heads_f[0, rw.LOST] == lost
-    assert rows.heads[0, rw.MASS] == len(pairs)  # dropped entries still count in the sum
+    assert rows.heads[0, rl.DROPPED] == dropped
+    assert rows.heads_f[0, rl.LOST] == lost
+    assert rows.heads[0, rl.MASS] == len(pairs)  # dropped entries still count in the sum
 
 
 def test_counts_of_entries_never_dropped_stay_exact() -> None:
@@ -66,7 +67,7 @@ def test_counts_of_entries_never_dropped_stay_exact() -> None:
             for y, *rest in zip(*(c.tolist() for c in row_memory.read(small.tables.rows, row)), strict=True)
         }
         assert len(entries) <= 24
-        if not small.tables.rows.heads[row, rw.DROPPED]:
+        if not small.tables.rows.heads[row, rl.DROPPED]:
             neighbours = {y for x, y in after if x == name} | {x for x, y in after if y == name}
             assert {small.items.id(y) for y in entries} == neighbours
         else:
@@ -88,7 +89,7 @@ def test_counts_of_entries_never_dropped_stay_exact() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_dropped_entry_that_came_back_is_never_negative(seed: int) -> None:
     rng = random.Random(seed)
-    rows = rw.new_rows(1)
+    rows = rl.new_rows(1)
     added: list[tuple[int, int, int]] = []
     for _ in range(5_000):
         if added and rng.random() < 0.45:

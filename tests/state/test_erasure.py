@@ -15,7 +15,8 @@ from state.customers.events import Event, event_hash
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.settings import CountingSettings
-from state.storage.store import MemoryStore, RocksStore, Store
+from state.storage.rocks_store import RocksStore
+from state.storage.store import MemoryStore, Store
 from tests.oracles.counts import Oracle
 from tests.state.cluster import Cluster
 from tests.state.machines import START_MS, shop

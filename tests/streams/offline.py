@@ -14,8 +14,8 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.record.default_records import DefaultRecordBatch
 from faust.types import TP
 
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import stored_position
-from state.storage.store import RocksStore
 from streams.kafka.lease import Lease
 from streams.kafka.outbox import Outbox
 from streams.kafka.transport import Chunk

@@ -4,6 +4,10 @@
     <url>/<task>/manifests/<number>-<unique>.json   what a checkpoint consists of; written last
 
 `url` is a directory or anything fsspec knows (s3://bucket/folder and the like).
+
+taking    when a task's store is copied, beside its work
+store     taking, listing, verifying and restoring checkpoints
+manifest  what a checkpoint consists of; remote: files at a URL; errors: what may be wrong
 """
 
 from streams.stores.checkpoints.errors import CheckpointError, NoCheckpoints, UnusableUrl

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from state.storage.store import RocksStore
+from state.storage.rocks_store import RocksStore
 from streams.kinds import LISTED, counted_of_kinds
 from streams.stores.checkpoints.errors import BadManifest, CheckpointError
 from streams.stores.checkpoints.manifest import Checkpoint, StoredFile, decode, encode

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from state.customers.events import Event
-from state.items.counting import FRESH, RANK, WHOLE
 from state.items.lists import Lists
 from state.items.machine import ItemMachine
+from state.items.marks import FRESH, RANK, WHOLE
 from state.items.ranking import PARTLY
 from state.messages.deltas import decode, encode
 from state.settings import SCORE_NAMES, CountingSettings, ScoreName

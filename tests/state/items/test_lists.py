@@ -10,8 +10,9 @@ import pytest
 
 from state.customers.actions import Action
 from state.customers.events import Event
+from state.items.listing import Related
 from state.items.lists import CHANGED, SAME
-from state.items.machine import ItemMachine, Related
+from state.items.machine import ItemMachine
 from state.messages.deltas import Availability, Source
 from state.settings import SCORE_NAMES, CountingSettings, ScoreName
 from tests.oracles.counts import Oracle

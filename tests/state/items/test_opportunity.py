@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from state.items.counting import put_size, take_size
 from state.items.machine import ItemMachine
 from state.items.opportunity import Cells, nodes, opportunity
+from state.items.tables import put_size, take_size
 from state.relatedness import expected
 from state.settings import CountingSettings
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from state.items import codec as item_codec
+from state.items import row_layout as rl
 from state.items import row_memory
 from state.items import rows as rw
 from state.memory.entries import decay_weight
@@ -17,7 +18,7 @@ CAPACITY = 1 << 20
 Entries = dict[int, tuple[int, int, float]]
 
 
-def _read(rows: rw.Rows, row: int) -> Entries:
+def _read(rows: rl.Rows, row: int) -> Entries:
     columns = zip(*(column.tolist() for column in row_memory.read(rows, row)), strict=True)
     return {neighbour: (after, before, f) for neighbour, after, before, f in columns}
 
@@ -27,7 +28,7 @@ def _read(rows: rw.Rows, row: int) -> Entries:
 )
 def test_a_row_is_a_dictionary(neighbours: int, steps: int, taking: float) -> None:
     rng = random.Random(neighbours)
-    rows = rw.new_rows(4)
+    rows = rl.new_rows(4)
     pairs: list[tuple[int, int, int, int]] = []  # row, neighbour, after, minute
     for _ in range(steps):
         if pairs and rng.random() < taking:
@@ -46,14 +47,14 @@ def test_a_row_is_a_dictionary(neighbours: int, steps: int, taking: float) -> No
             minutes = [(a, m) for _, y, a, m in mine if y == neighbour]
             assert (after, before) == (sum(a for a, _ in minutes), sum(1 - a for a, _ in minutes))
             assert f == pytest.approx(sum(decay_weight(m) for _, m in minutes), rel=1e-9)
-        assert rows.heads[row, rw.LIVE] == len(found)
-        assert rows.heads[row, rw.MASS] == len(mine)
-        assert rows.heads_f[row, rw.RECENT_MASS] == pytest.approx(sum(decay_weight(m) for *_, m in mine))
+        assert rows.heads[row, rl.LIVE] == len(found)
+        assert rows.heads[row, rl.MASS] == len(mine)
+        assert rows.heads_f[row, rl.RECENT_MASS] == pytest.approx(sum(decay_weight(m) for *_, m in mine))
         assert all((rw.find(rows, row, y * 977) >= 0) == (y * 977 in found) for y in range(neighbours))
 
 
 def test_taking_everything_back_leaves_nothing() -> None:
-    rows = rw.new_rows(1)
+    rows = rl.new_rows(1)
     pairs = [(n % 90, n % 2, MINUTE + n) for n in range(500)]
     for _ in range(20):
         for neighbour, after, minute in pairs:
@@ -61,21 +62,21 @@ def test_taking_everything_back_leaves_nothing() -> None:
         for neighbour, after, minute in pairs:
             rw.take(rows, 0, neighbour, after, decay_weight(minute))
         assert _read(rows, 0) == {}
-        assert rows.heads_f[0, rw.RECENT_MASS] == 0
-    assert rows.meta[rw.SIDE_END] <= 90  # side records are used again
+        assert rows.heads_f[0, rl.RECENT_MASS] == 0
+    assert rows.meta[rl.SIDE_END] <= 90  # side records are used again
     assert rows.free[-1] < 90 * 30  # and so are lines
 
 
 def test_taking_from_an_empty_row_finds_nothing() -> None:
-    rows = rw.new_rows(1)
+    rows = rl.new_rows(1)
     assert rw.find(rows, 0, 3) == -1
     assert _read(rows, 0) == {}
 
 
 def test_growing_the_table_of_rows_keeps_them() -> None:
-    rows = rw.new_rows(1)
+    rows = rl.new_rows(1)
     rw.add(rows, 0, 3, 1, MINUTE, decay_weight(MINUTE), CAPACITY)
-    rows = rw.grow_rows(rows, 10)
+    rows = rl.grow_rows(rows, 10)
     assert list(_read(rows, 0)) == [3]
     rw.add(rows, 9, 4, 0, MINUTE, decay_weight(MINUTE), CAPACITY)
     assert list(_read(rows, 9)) == [4]
@@ -87,7 +88,7 @@ def test_growing_the_table_of_rows_keeps_them() -> None:
 def test_numbers_of_any_size_are_stored(
     neighbours: tuple[int, ...], minutes: tuple[int, int], times: int
 ) -> None:
-    rows, into = rw.new_rows(1), rw.new_rows(1)
+    rows, into = rl.new_rows(1), rl.new_rows(1)
     for i, neighbour in enumerate(neighbours):
         for _ in range(times):
             minute = minutes[i % 2]
@@ -106,7 +107,7 @@ def test_numbers_of_any_size_are_stored(
 def test_stored_pairs_take_few_bytes() -> None:
     """The times are within a year, and the catalogue has 100,000 items."""
     rng = np.random.default_rng(1)
-    rows = rw.new_rows(2)
+    rows = rl.new_rows(2)
     for neighbour in rng.permutation(100_000)[:4_000].tolist():
         minute = MINUTE + int(rng.integers(525_600))
         rw.add(rows, 0, neighbour, 1, minute, decay_weight(minute), CAPACITY)
@@ -119,7 +120,7 @@ def test_stored_pairs_take_few_bytes() -> None:
 @pytest.mark.parametrize("n", [0, 1, 6, 7, 8, 9, 100, 5000])
 def test_filling_is_the_inverse_of_dumping(n: int) -> None:
     rng = np.random.default_rng(n)
-    rows, into = rw.new_rows(1), rw.new_rows(1)
+    rows, into = rl.new_rows(1), rl.new_rows(1)
     for neighbour in rng.integers(0, max(1, 2 * n), n).tolist():
         minute = MINUTE + int(rng.integers(50_000))
         rw.add(rows, 0, neighbour, int(rng.integers(2)), minute, decay_weight(minute), CAPACITY)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from state.customers.events import Event
-from state.items.counting import BLOCK_BITS
 from state.items.machine import ItemMachine
 from state.items.saver import ItemSaver
 from state.items.sharing import Sharing, records
+from state.items.tables import BLOCK_BITS
 from state.memory.item_ids import ItemIds
 from state.messages.deltas import Source, decode, encode
 from state.popularity import counts as pop

@@ -12,15 +12,16 @@ import pytest
 from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
+from state.items import row_layout as rl
 from state.items import row_memory
-from state.items import rows as rw
 from state.items.machine import ItemMachine
 from state.items.neighbour_popularity import NeighbourPopularity
 from state.items.saver import ItemSaver
 from state.memory.budget import records_bytes
 from state.messages.deltas import Availability, Source, decode, encode
 from state.settings import CountingSettings
-from state.storage.store import MemoryStore, RocksStore, Store
+from state.storage.rocks_store import RocksStore
+from state.storage.store import MemoryStore, Store
 from tests.oracles.counts import Oracle
 from tests.state.cluster import PARTITIONS, Cluster
 from tests.state.machines import START_MS, check_counts, check_histories, shop
@@ -39,7 +40,7 @@ def check_same(found: ItemMachine, expected: ItemMachine) -> None:
         assert columns[0] == columns[1]
         np.testing.assert_array_equal(found.tables.sizes[row], expected.tables.sizes[row])
         head, expected_head = found.tables.rows.heads[row], expected.tables.rows.heads[row]
-        np.testing.assert_array_equal(head[rw.MASS :], expected_head[rw.MASS :])
+        np.testing.assert_array_equal(head[rl.MASS :], expected_head[rl.MASS :])
         name = expected.items.id(int(expected.tables.item_of[row]))
         assert found.related(name) == expected.related(name)
 
@@ -79,7 +80,7 @@ def test_crashes_and_evictions_change_nothing(
         plain = ItemMachine(settings, p, None, NeighbourPopularity(cluster.sharing.view))
         for position, raw in enumerate(cluster.deltas[p]):
             plain.apply(decode(raw), position)
-        assert (plain.tables.rows.heads[:, rw.DROPPED].sum() > 0) == (capacity < 150)
+        assert (plain.tables.rows.heads[:, rl.DROPPED].sum() > 0) == (capacity < 150)
         cluster.items[p].machine.take_in()
         plain.take_in()
         check_same(cluster.items[p].machine, plain)
@@ -187,7 +188,7 @@ def test_freed_memory_is_used_again() -> None:
             saver.shrink()
         h, rows = customers.histories, items.tables.rows
         assert 8 * (int(h.free[-1]) + int(h.ring_free[-1])) <= 30_000
-        assert 8 * int(rows.free[-1]) + 16 * int(rows.meta[rw.SIDE_END]) <= 60_000
+        assert 8 * int(rows.free[-1]) + 16 * int(rows.meta[rl.SIDE_END]) <= 60_000
         # freed memory is zero, as blocks must be
         assert not rows.arena[rows.free[-1] : rows.free[-1] + 100_000].any()
         assert not h.arena[h.free[-1] : h.free[-1] + 10_000].any()

@@ -13,6 +13,7 @@ from state.customers import event_rings
 from state.customers import histories as hs
 from state.errors import CorruptRecord, UnknownLayout
 from state.items import codec as item_codec
+from state.items import row_layout as rl
 from state.items import row_memory
 from state.items import rows as rw
 from state.memory.entries import decay_weight
@@ -32,12 +33,12 @@ def _history(items: int, events: int) -> hs.Histories:
     return h
 
 
-def _rows(entries: int) -> rw.Rows:
-    rows = rw.new_rows(2)
+def _rows(entries: int) -> rl.Rows:
+    rows = rl.new_rows(2)
     for n in range(entries):
         for times in range(1 + n % 3):
             rw.add(rows, 1, n * 5, times % 2, MINUTE + n, decay_weight(MINUTE + n), 1 << 20)
-    rows.heads[1, rw.DROPPED], rows.heads_f[1, rw.LOST] = 3, 0.5
+    rows.heads[1, rl.DROPPED], rows.heads_f[1, rl.LOST] = 3, 0.5
     return rows
 
 
@@ -54,11 +55,11 @@ def _popularity(items: int) -> pop.Popularity:
 SIZES = np.arange(2 * 19, dtype=np.uint32).reshape(2, 19)
 
 
-def _pack_row(rows: rw.Rows) -> bytes:
+def _pack_row(rows: rl.Rows) -> bytes:
     return item_codec.pack_rows(rows, np.array([1]), SIZES[np.newaxis], np.array([42]))[0]
 
 
-def _unpack_row(rows: rw.Rows, sizes: npt.NDArray[np.uint32], raw: bytes) -> int:
+def _unpack_row(rows: rl.Rows, sizes: npt.NDArray[np.uint32], raw: bytes) -> int:
     """Put a record into row 1; return its included offset."""
     of_all, included = np.zeros((2, *sizes.shape), np.uint32), np.zeros(2, np.int64)
     item_codec.unpack_rows(rows, [1], [(KEY, raw)], of_all, included)
@@ -79,7 +80,7 @@ RECORDS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     ),
     "row": (
         _pack_row(_rows(20)),
-        lambda raw: _unpack_row(rw.new_rows(2), np.zeros_like(SIZES), raw),
+        lambda raw: _unpack_row(rl.new_rows(2), np.zeros_like(SIZES), raw),
     ),
     "popularity": (
         item_codec.pack_popularity(_popularity(10), np.arange(10)),
@@ -162,30 +163,30 @@ def test_histories_round_trip(items: int, events: int) -> None:
 
 @pytest.mark.parametrize("entries", [0, 1, 2, 7, 8, 100, 3000])
 def test_rows_round_trip(entries: int) -> None:
-    rows, into, sizes = _rows(entries), rw.new_rows(2), np.zeros_like(SIZES)
+    rows, into, sizes = _rows(entries), rl.new_rows(2), np.zeros_like(SIZES)
     raw = _pack_row(rows)
     assert _unpack_row(into, sizes, raw) == 42
     np.testing.assert_array_equal(sizes, SIZES)
 
-    def read(of: rw.Rows) -> dict[int, tuple[float, ...]]:
+    def read(of: rl.Rows) -> dict[int, tuple[float, ...]]:
         return {y: rest for y, *rest in zip(*(c.tolist() for c in row_memory.read(of, 1)), strict=True)}  # type: ignore[misc]
 
     assert read(into) == read(rows)
-    for word in (rw.LIVE, rw.MASS, rw.DROPPED, rw.LOST, rw.RECENT_MASS):
+    for word in (rl.LIVE, rl.MASS, rl.DROPPED, rl.LOST, rl.RECENT_MASS):
         assert into.heads[1, word] == rows.heads[1, word]
 
 
 def test_a_row_of_another_window_is_refused() -> None:
     raw = _pack_row(_rows(3))
     with pytest.raises(CorruptRecord, match="is no row of 5 size cells"):
-        _unpack_row(rw.new_rows(2), np.zeros((2, 5), np.uint32), raw)
+        _unpack_row(rl.new_rows(2), np.zeros((2, 5), np.uint32), raw)
 
 
 def test_a_row_of_another_length_is_refused() -> None:
     payload = codec.unframe(codec.RecordKind.ROW, KEY, _pack_row(_rows(20)))
     for changed in (payload[:-8], payload + bytes(8)):
         with pytest.raises(CorruptRecord, match="is no row of"):
-            _unpack_row(rw.new_rows(2), np.zeros_like(SIZES), codec.frame(codec.RecordKind.ROW, changed))
+            _unpack_row(rl.new_rows(2), np.zeros_like(SIZES), codec.frame(codec.RecordKind.ROW, changed))
 
 
 @pytest.mark.parametrize("items", [0, 1, 7, 8, 500])

@@ -18,8 +18,9 @@ from state.items.machine import ItemMachine
 from state.items.saver import ItemSaver
 from state.messages.deltas import decode, encode
 from state.settings import CountingSettings
+from state.storage.rocks_store import RocksStore
 from state.storage.saving import META, Pace, stored_position
-from state.storage.store import MemoryStore, RocksStore, Store
+from state.storage.store import MemoryStore, Store
 from tests.oracles.counts import Oracle
 from tests.state.cluster import Cluster
 from tests.state.machines import START_MS, check_counts, check_histories, shop

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from state.errors import StoreError, StoreFull, StoreLocked
-from state.storage.store import MemoryStore, RocksStore, Store
+from state.storage.rocks_store import RocksStore
+from state.storage.store import MemoryStore, Store
 from tests.state.storage.stored_bytes import bytes_in
 
 
@@ -205,7 +206,7 @@ def test_a_store_does_not_close_on_a_full_disk(tmp_path: Path) -> None:
 
 _WRITER = """
 import os, pathlib, sys
-from state.storage.store import RocksStore
+from state.storage.rocks_store import RocksStore
 store = RocksStore(pathlib.Path(sys.argv[1]))
 for n in range(400):
     store.write([(b"%03d" % n, os.urandom(100_000)), (b"newest", b"%d" % n)])

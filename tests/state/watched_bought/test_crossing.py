@@ -18,7 +18,8 @@ from state.messages.deltas import Source
 from state.messages.history_changes import BOUGHT, WATCHED, decode_history_changes, encode_history_changes
 from state.messages.pair_changes import PairChanges
 from state.settings import CountingSettings
-from state.storage.store import MemoryStore, RocksStore, Store
+from state.storage.rocks_store import RocksStore
+from state.storage.store import MemoryStore, Store
 from state.watched_bought.machine import CrossingMachine
 from tests.state.machines import START_MS, shop
 from tests.state.watched_bought.cluster import PARTITIONS, SIDES, CrossingCluster

@@ -11,7 +11,7 @@ import fsspec
 import msgspec
 import pytest
 
-from state.storage.store import RocksStore
+from state.storage.rocks_store import RocksStore
 from streams.stores.checkpoints import CheckpointError, Checkpoints, UnusableUrl
 from streams.stores.checkpoints.manifest import LAYOUT, Checkpoint, decode, encode
 

@@ -147,6 +147,10 @@ class SecuredKafka:
         )  # fmt: skip
 
 
+def settings(**given: object) -> Settings:
+    return Settings.model_validate(given)
+
+
 def acl_of(principal: str, right: Right) -> ACL:
     operation = {"DescribeConfigs": "DESCRIBE_CONFIGS"}.get(right.operation, right.operation.upper())
     pattern = ResourcePattern(ResourceType[right.resource.upper()], right.name)

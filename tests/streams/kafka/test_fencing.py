@@ -12,8 +12,9 @@ from faust.types import TP
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
 from streams.kafka.lease import Lease
-from streams.kafka.outbox import Outbox, Record, Unacknowledged
+from streams.kafka.outbox import Outbox, Record
 from streams.kafka.topic_reader import TopicReader, Written
+from streams.kafka.unacknowledged import Unacknowledged
 from streams.process.threads import in_thread
 from streams.topics import TopicSpec
 

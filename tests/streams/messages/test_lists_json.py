@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
-from state.items.rows import MASS
+from state.items.row_layout import MASS
 from state.memory.item_ids import ItemIds, item_hashes
 from state.settings import CountingSettings
 from streams.messages.json_text import OVERRUN, put_array, put_real, put_text, put_whole, text_of

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recommending.id_table import IdTable, find
 from recommending.related_lists import RelatedLists
-from state.items.rows import MASS
+from state.items.row_layout import MASS
 from state.memory.arrays import address_of
 from state.memory.ids import Dictionary
 from state.settings import CountingSettings

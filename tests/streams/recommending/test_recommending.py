@@ -16,7 +16,7 @@ import pytest
 
 from recommending.experiments import parse, variant_of
 from recommending.features import FEATURES
-from recommending.recommender import new_rankers
+from recommending.starting_weights import new_rankers
 from streams.broker.embedded import EmbeddedKafka
 from streams.kafka.follower import read_all
 from streams.kinds import BOUGHT, topics_of_kinds

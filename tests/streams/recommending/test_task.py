@@ -21,7 +21,7 @@ from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT, BUILT_IN
 from streams.messages.schema import Progress, encode
 from streams.recommending import published
-from streams.recommending import task as module
+from streams.recommending import recommendations as module
 from streams.recommending.board import Boards
 from streams.recommending.follower import BoardFollower
 from streams.recommending.messages import Recommendations, Recommended
@@ -82,16 +82,17 @@ def test_a_customer_with_newer_events_waits_since_the_oldest_unserved(
 
     async def main() -> None:
         task = new_task(tmp_path)
+        publisher, waiting = task.publisher, task.publisher.waiting
         task.replayed_from = 400
-        task._waiting.add(["cid"], 450)
-        task._waiting.add(["ann"], 500)
-        await task._remember()
-        assert task.remembers
-        assert task._waiting.due(9) == ["ann", "bob", "cid"]
-        assert task._waiting.served_until(600, task.recommended) == 100
+        waiting.add(["cid"], 450)
+        waiting.add(["ann"], 500)
+        await publisher._remember()
+        assert publisher.remembers
+        assert waiting.due(9) == ["ann", "bob", "cid"]
+        assert waiting.served_until(600, publisher.recommended) == 100
         for served, until in (("ann", 100), ("bob", 450), ("cid", 600)):
-            task._waiting.serve([served], [], [])
-            assert task._waiting.served_until(600, task.recommended) == until
+            waiting.serve([served], [], [])
+            assert waiting.served_until(600, publisher.recommended) == until
 
     asyncio.run(main())
 
@@ -119,18 +120,19 @@ def test_earlier_offers_are_adopted_between_two_recommendations(
 ) -> None:
     async def main() -> None:
         task = new_task(tmp_path)
+        publisher = task.publisher
         older = Offers(task._board.related.items, task.context.settings.recommendations)
         older.put(b"ann", [0, 1])
         monkeypatch.setattr(published, "published_before", answering(older))
         async with task.lock:  # this thread notes what it recommends
-            looking = asyncio.ensure_future(task._look_back())
+            looking = asyncio.ensure_future(publisher.look_back())
             await asyncio.sleep(0.05)
-            assert len(task._published.offers) == 0
-            assert not task._published.whole
+            assert len(publisher._published.offers) == 0
+            assert not publisher._published.whole
         async with asyncio.timeout(WAIT_S):
-            while not task._published.whole:
+            while not publisher._published.whole:
                 await asyncio.sleep(0.01)
-        assert len(task._published.offers) == 1
+        assert len(publisher._published.offers) == 1
         looking.cancel()
 
     asyncio.run(main())
@@ -139,18 +141,19 @@ def test_earlier_offers_are_adopted_between_two_recommendations(
 def test_events_that_were_taken_in_make_their_customers_wait(tmp_path: Path) -> None:
     async def main() -> None:
         task = new_task(tmp_path)
+        publisher, waiting = task.publisher, task.publisher.waiting
         made = purchases(3, 5, 20, 60)
         records = [_Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(made)]
         task.take(Chunk(task.tp, 0, len(records), records))
-        assert len(task._waiting) == 0  # the thread leaves the work of the event loop to the event loop
+        assert len(waiting) == 0  # the thread leaves the work of the event loop to the event loop
         task.took_in()
-        assert set(task._waiting.due(len(made))) == {event.customer_id for event in made}
-        assert task._waiting.served_until(len(records), 0) == 0
+        assert set(waiting.due(len(made))) == {event.customer_id for event in made}
+        assert waiting.served_until(len(records), 0) == 0
         task.take(Chunk(task.tp, len(records), len(records) + 1, records[:0]))
         task.took_in()
-        assert task._waiting.served_until(len(records) + 1, task.recommended) == 0
-        task._waiting.serve(task._waiting.due(len(made)), [], [])
-        assert task._waiting.served_until(len(records) + 1, task.recommended) == len(records) + 1
+        assert waiting.served_until(len(records) + 1, publisher.recommended) == 0
+        waiting.serve(waiting.due(len(made)), [], [])
+        assert waiting.served_until(len(records) + 1, publisher.recommended) == len(records) + 1
 
     asyncio.run(main())
 
@@ -158,14 +161,15 @@ def test_events_that_were_taken_in_make_their_customers_wait(tmp_path: Path) -> 
 def test_drain_waits_until_everybody_is_recommended_to(tmp_path: Path) -> None:
     async def main() -> None:
         task = new_task(tmp_path)
+        publisher = task.publisher
         made = purchases(3, 5, 20, 60)
         records = [_Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(made)]
         task.take(Chunk(task.tp, 0, len(records), records))
-        task.recommended = len(records) - 1
+        publisher.recommended = len(records) - 1
         before = task.reached
-        task.recommended = len(records) - 2
+        publisher.recommended = len(records) - 2
         assert task.reached == before  # it moves on with every event, because nobody waits for that
-        task.recommended = len(records)
+        publisher.recommended = len(records)
         assert task.reached != before
         served = task.reached
         task._board.settled = 7
@@ -201,6 +205,7 @@ def test_a_forgotten_customer_who_comes_back_before_the_turn_keeps_the_recommend
 
     async def main() -> None:
         task, sent = new_task(tmp_path), _Sent()
+        publisher = task.publisher
         task.context = replace(task.context, outbox=sent)  # type: ignore[arg-type]
         monkeypatch.setattr(task.advice, "synchronise", lambda: None)
         monkeypatch.setattr(task.advice, "message", _message(task))
@@ -215,12 +220,12 @@ def test_a_forgotten_customer_who_comes_back_before_the_turn_keeps_the_recommend
 
         take(0, {"item_id": "tea"})
         async with task.lock:  # a cycle is under way
-            recommending = asyncio.ensure_future(task._recommend())
+            recommending = asyncio.ensure_future(publisher._recommend())
             await asyncio.sleep(0.05)
             take(1, {"type": "forget"}, {"item_id": "milk"})
         await recommending
-        while task._waiting.erased or len(task._waiting):
-            await task._recommend()
+        while publisher.waiting.erased or len(publisher.waiting):
+            await publisher._recommend()
         assert sent.newest[b"ann"] is not None
         assert "milk" in sent.newest[b"ann"].decode()
 
@@ -240,7 +245,7 @@ def test_profiles_of_a_customer_who_is_not_in_memory_are_recommended_to(
         slot = task.machine.customers.get("ann")
         assert slot is not None
         task.machine.evict(np.array([slot]))
-        records, _ = task._records(["ann"])
+        records, _ = task.publisher._records(["ann"])
         assert [key for key, _ in records] == [b"ann", b"ann\tp1"]
 
     asyncio.run(main())
@@ -253,20 +258,21 @@ def test_records_by_others_since_the_last_owner_looked_are_published_anew_after_
 
     async def main() -> None:
         task = new_task(tmp_path)
+        publisher, waiting = task.publisher, task.publisher.waiting
         reader = Keys([b"ann", b"bob", b"cid", b"dan\tp1"])
-        task._published._context = replace(task.context, reader=reader)  # type: ignore[arg-type]
+        publisher._published._context = replace(task.context, reader=reader)  # type: ignore[arg-type]
         task.replayed_to = 1
-        await task._remember()
+        await publisher._remember()
         assert task.progress("").looked_through == 2
-        await task.look_for_others()
-        assert task._waiting.due(9) == []  # the histories may lack them
+        await publisher.look_for_others()
+        assert waiting.due(9) == []  # the histories may lack them
         task.take(Chunk(task.tp, 0, 1, []))
-        await task.look_for_others()
-        assert set(task._waiting.due(9)) == {"cid", "dan"}
-        task._note_looked_through()
+        await publisher.look_for_others()
+        assert set(waiting.due(9)) == {"cid", "dan"}
+        publisher._note_looked_through()
         assert task.progress("").looked_through == 2  # the next owner has to publish it, if we do not
-        task._waiting.serve(["cid", "dan"], [], [])
-        task._note_looked_through()
+        waiting.serve(["cid", "dan"], [], [])
+        publisher._note_looked_through()
         assert task.progress("").looked_through == 4
 
     asyncio.run(main())

@@ -13,13 +13,13 @@ import pytest
 
 from state.errors import StoreError, StoreLocked
 from state.storage.files import copy_held, is_held
-from state.storage.store import RocksStore
+from state.storage.rocks_store import RocksStore
 from streams.stores.folder import StoreFolder
 
 HOLDER = """
 import sys
 from pathlib import Path
-from state.storage.store import RocksStore
+from state.storage.rocks_store import RocksStore
 store = RocksStore(Path(sys.argv[1]))
 store.write([(b"r%05d" % n, bytes(200)) for n in range(20_000)])
 store.write([(b"m", b"written at the end of a sweep")])

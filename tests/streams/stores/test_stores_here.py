@@ -8,7 +8,7 @@ from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
 from state.settings import CountingSettings
-from state.storage.store import RocksStore
+from state.storage.rocks_store import RocksStore
 from streams.stores.here import StoresHere
 from streams.topics import PURCHASES, TopicSpec
 
