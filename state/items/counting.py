@@ -15,7 +15,7 @@ from state.items.marks import CHANGED_LIST, MAY_ENTER, QUIET, TOUCHED
 from state.items.opportunity import opportunity
 from state.items.rows import LOOKAHEAD, add, hint, take
 from state.items.tables import BLOCK_BITS, Pending, Tables, put_size, take_size
-from state.memory.arrays import kernel
+from state.memory.arrays import kernel, prefetch
 from state.memory.entries import HIGH, decay_weight
 from state.messages.deltas import DISTANCE_BITS, EFFECT_BITS, Effect, Words, columns_of
 from state.popularity.counts import (
@@ -40,6 +40,14 @@ _ROOT_SHRINK_RECENT = np.sqrt(5.0)
 
 
 @kernel
+def _hint_row(heads: int, marks: int, threshold: int, row: int) -> None:
+    """Prefetch what `hint` and `run` read of a row beside its entries, at the addresses of these arrays."""
+    prefetch(heads + 64 * row)
+    prefetch(marks + row)
+    prefetch(threshold + 4 * row)
+
+
+@kernel
 def run(
     t: Tables, p: Pending, n: int, minutes: npt.NDArray[np.int64], roots: npt.NDArray[np.float32],
     capacity: int, bounded: bool,
@@ -58,9 +66,14 @@ def run(
     event = -1
     weight = 0.0
     minute = 0
+    marks_at, threshold_at = np.int64(marks.ctypes.data), np.int64(threshold.ctypes.data)
+    for i in range(min(2 * LOOKAHEAD, n)):
+        _hint_row(heads, marks_at, threshold_at, np.int64(rows[i]))
     for i in range(min(LOOKAHEAD, n)):
         hint(heads, arena, np.int64(rows[i]), np.int64(neighbours[i]))
     for i in range(n):
+        if i + 2 * LOOKAHEAD < n:
+            _hint_row(heads, marks_at, threshold_at, np.int64(rows[i + 2 * LOOKAHEAD]))
         if i + LOOKAHEAD < n:
             hint(heads, arena, np.int64(rows[i + LOOKAHEAD]), np.int64(neighbours[i + LOOKAHEAD]))
         if events[i] != event:
@@ -156,6 +169,8 @@ def count(
     for place in range(own_items):
         rows[place] = row_of[numbers[place]]
     one = np.uint32(1)
+    included_at, sizes_at = np.int64(included.ctypes.data), np.int64(sizes.ctypes.data)
+    size_bytes = 8 * sizes.shape[2]
     c = columns_of(words, n_events, n_near, n_gone, n_histories)
     offsets, items, details, near_ends, all_minutes, millis, nears = (
         c.offsets, c.items, c.details, c.near_ends, c.minutes, c.millis, c.near,
@@ -237,6 +252,12 @@ def count(
             grown = popular.buyers[item] - t.ranked_buyers[own]
             t.marks[own] |= TOUCHED | (CHANGED_LIST if grown > tolerance * t.ranked_buyers[own] else QUIET)
         for j in range(start, near):
+            if j + LOOKAHEAD < len(nears):
+                coming = np.int64(nears[j + LOOKAHEAD] & _NEAR_ITEM)
+                if coming < own_items and rows[coming] >= 0:
+                    prefetch(included_at + 8 * rows[coming])
+                    prefetch(sizes_at + size_bytes * rows[coming])
+                    prefetch(sizes_at + size_bytes * rows[coming] + size_bytes // 2)
             place = np.int64(nears[j] & _NEAR_ITEM)
             other = numbers[place]
             if own >= 0:
