@@ -7,7 +7,7 @@ RUN python -m venv .venv && python -m venv /build
 COPY requirements-build.lock requirements-run.lock ./
 RUN /build/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-build.lock
 RUN .venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-run.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY state/ state/
 COPY recommending/ recommending/
 COPY streams/ streams/
@@ -32,6 +32,6 @@ USER alsobought
 WORKDIR /data
 # The kernels are compiled for the processor of the machine that builds; on another they are compiled at the
 # first start, which then takes a minute or two longer.
-RUN python -m streams.compile
+RUN python -m alsobought.streams.compile
 ENTRYPOINT ["alsobought"]
 CMD ["--help"]

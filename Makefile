@@ -56,13 +56,15 @@ docs: setup
 	@$(BIN)/python docs/generate.py
 
 # needs uv on the PATH; the locks hold hashes and no addresses. The image is made from the second, which has
-# what runs, and the third, which makes its wheel; their versions are those of the first
+# what runs, the third, which makes its wheel, and the fourth, the demo's purchases; their versions are those
+# of the first
 LOCK := uv pip compile --universal --generate-hashes --python-version 3.11 --no-header \
 	--custom-compile-command "make lock" -q
 lock:
 	$(LOCK) --all-extras pyproject.toml -o requirements.lock
 	$(LOCK) -c requirements.lock pyproject.toml -o requirements-run.lock
 	$(LOCK) -c requirements.lock --group build -o requirements-build.lock
+	$(LOCK) -c requirements.lock --no-deps --group data -o requirements-data.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

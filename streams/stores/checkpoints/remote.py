@@ -13,6 +13,8 @@ from streams.stores.checkpoints.errors import UnusableUrl
 from streams.stores.checkpoints.manifest import StoredFile
 
 BLOCK_BYTES = 4 << 20
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+"""The extra that has the driver of a protocol."""
 
 
 class Remote:
@@ -26,7 +28,11 @@ class Remote:
     def __init__(self, url: str) -> None:
         try:
             self._fs, self._root = fsspec.url_to_fs(url)
-        except (ImportError, ValueError) as error:
+        except ImportError as error:
+            extra = EXTRAS.get(url.partition("://")[0])
+            to_do = f": pip install 'alsobought[{extra}]'" if extra else ""
+            raise UnusableUrl(f"cannot use {url}: {error}{to_do}") from error
+        except ValueError as error:
             raise UnusableUrl(f"cannot use {url}: {error}") from error
 
     def names(self, folder: str) -> set[str]:
