@@ -51,7 +51,7 @@ ROOMS = {
     "alsobought": [
         "bars holding loading place saying signals tables", "options", "clients local sources",
         "publish_options",
-        "advising draining evaluating meter refused restoring status training", "doctor rebuilding",
+        "advising draining evaluating kernels meter refused restoring status training", "doctor rebuilding",
         "commands", "demo", "cli",
     ],
 }  # fmt: skip
