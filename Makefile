@@ -60,7 +60,6 @@ docs: setup
 # INSTALLED="tests/state tests/recommending" for more of them
 INSTALLED ?= tests/state/test_relatedness.py tests/state/test_compile.py tests/recommending tests/chronological
 package: setup build/production/ready
-	@cd / && for words in --version --help "related --help" "worker --help" settings; do "$(CURDIR)/build/production/bin/alsobought" $$words >/dev/null || exit 1; done
 	@du -sm build/production/lib/python*/site-packages
 	@$(BIN)/python -m tests.installed $(INSTALLED)
 
@@ -70,6 +69,7 @@ build/production/ready: .venv/ready requirements-run.lock pyproject.toml hatch_b
 	@$(PYTHON) -m venv --without-pip build/production
 	@$(BIN)/python -m pip --python build/production/bin/python install --disable-pip-version-check --quiet --require-hashes -r requirements-run.lock
 	@$(BIN)/python -m pip --python build/production/bin/python install --disable-pip-version-check --quiet --no-deps --no-index build/dist/*.whl
+	@cd / && for words in --version --help "related --help" "worker --help" settings; do "$(CURDIR)/build/production/bin/alsobought" $$words >/dev/null || exit 1; done
 	@touch $@
 
 build/docs/ready: requirements-docs.lock

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from alsobought import kernels
 from alsobought.kernels import VARIABLE, with_kernels
 from alsobought.options import CommandError
 
@@ -59,7 +58,7 @@ def test_an_upgrade_takes_the_kernels_of_the_new_image(image: Path, tmp_path: Pa
 def test_without_a_cache_they_are_compiled_into_the_data_directory(
     image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels.state, "__file__", str(image / "state" / "__init__.py"))
+    monkeypatch.setattr("state.__file__", str(image / "state" / "__init__.py"))
     found = Path(with_kernels({}, tmp_path / "data")[VARIABLE])
     assert found.is_dir()
     assert found.is_relative_to(tmp_path / "data")
