@@ -34,7 +34,8 @@ ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     NUMBA_CACHE_DIR=/kernels \
     ALSOBOUGHT_DATA_DIR=/data
-USER alsobought
+# By its number, from which Kubernetes sees that it is not root.
+USER 10001
 WORKDIR /data
 # The kernels are compiled for the processor of the machine that builds; on another they are compiled at the
 # first start, which then takes a minute or two longer. A worker that may not write here copies them to /data.
