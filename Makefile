@@ -58,7 +58,7 @@ docs: setup
 # The wheel and the source distribution, in build/dist; then the wheel is installed as in production, in an empty
 # environment outside of the repository, and the tests of what computes are run against it under its one name.
 # INSTALLED="tests/state tests/recommending" for more of them
-INSTALLED ?= tests/state/test_relatedness.py tests/state/test_compile.py tests/recommending tests/chronological
+INSTALLED ?= tests/state/test_relatedness.py tests/recommending tests/chronological
 package: setup build/production/ready
 	@du -sm build/production/lib/python*/site-packages
 	@$(BIN)/python -m tests.installed $(INSTALLED)
