@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test examples chaos quality bench lint types docs lock clean
+.PHONY: demo setup test examples chaos quality bench lint types docs package sbom site lock clean
 
 # DEMO="--limit 50000" for a short one
 demo: setup
@@ -55,14 +55,48 @@ types: setup
 docs: setup
 	@$(BIN)/python docs/generate.py
 
+# The wheel and the source distribution, in build/dist; then the wheel is installed as in production, in an empty
+# environment outside of the repository, and the tests of what computes are run against it under its one name.
+# INSTALLED="tests/state tests/recommending" for more of them
+INSTALLED ?= tests/state/test_relatedness.py tests/recommending tests/chronological
+package: setup build/production/ready
+	@du -sm build/production/lib/python*/site-packages
+	@$(BIN)/python -m tests.installed $(INSTALLED)
+
+build/production/ready: .venv/ready requirements-run.lock pyproject.toml hatch_build.py $(shell git ls-files state recommending chronological streams serving evaluation alsobought)
+	@rm -rf build/dist build/production
+	@$(BIN)/python -m hatchling build -d build/dist
+	@$(PYTHON) -m venv --without-pip build/production
+	@$(BIN)/python -m pip --python build/production/bin/python install --disable-pip-version-check --quiet --require-hashes -r requirements-run.lock
+	@$(BIN)/python -m pip --python build/production/bin/python install --disable-pip-version-check --quiet --no-deps --no-index build/dist/*.whl
+	@cd / && for words in --version --help "related --help" "worker --help" settings; do "$(CURDIR)/build/production/bin/alsobought" $$words >/dev/null || exit 1; done
+	@touch $@
+
+build/docs/ready: requirements-docs.lock
+	@rm -rf build/docs
+	@$(PYTHON) -m venv build/docs
+	@build/docs/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-docs.lock
+	@touch $@
+
+# The packages of a production install, with versions, licences and who needs whom: build/sbom.json (CycloneDX)
+sbom: setup build/production/ready build/docs/ready
+	@build/docs/bin/python ops/sbom.py build/production/bin/python build/sbom.json
+
+# The documents as a site that needs no server: build/site/index.html. Links within it are checked
+site: build/docs/ready
+	@NO_MKDOCS_2_WARNING=1 build/docs/bin/python -m mkdocs build --quiet
+
 # needs uv on the PATH; the locks hold hashes and no addresses. The image is made from the second, which has
-# what runs, and the third, which makes its wheel; their versions are those of the first
+# what runs, the third, which makes its wheel, and the fourth, the demo's purchases; their versions are those
+# of the first. The last makes the site
 LOCK := uv pip compile --universal --generate-hashes --python-version 3.11 --no-header \
 	--custom-compile-command "make lock" -q
 lock:
 	$(LOCK) --all-extras pyproject.toml -o requirements.lock
 	$(LOCK) -c requirements.lock pyproject.toml -o requirements-run.lock
 	$(LOCK) -c requirements.lock --group build -o requirements-build.lock
+	$(LOCK) -c requirements.lock --no-deps --group data -o requirements-data.lock
+	$(LOCK) --group docs -o requirements-docs.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -7,8 +7,8 @@ demo        the demo; local: Kafka, workers, recommenders and the page on this m
 options     what commands share; publish_options: what those of `publish` share
 saying      what commands say beside their results; tables, bars: tables, and the progress of long work
 signals     how Ctrl-C and SIGTERM end a command
-place       where a local stack is found
-clients     it asks workers; recommending: it asks recommenders
+place       where a local stack is found; kernels: where compiled kernels are kept
+clients     it asks workers; advising: it asks recommenders
 status      what runs and how far it is; meter: how fast workers are; refused: what they refused
 draining    it waits until everything published is counted and listed
 holding     which events of a log still count; rebuilding: it discards all state and recounts them

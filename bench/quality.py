@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
+from alsobought.advising import Recommenders
 from alsobought.commands.publish import run as publish
 from alsobought.draining import drain
 from alsobought.local.stack import Stack
-from alsobought.recommending import Recommenders
 from alsobought.sources import open_events, open_items
 from alsobought.sources.complete_journey import NAME
 from alsobought.tables import print_table

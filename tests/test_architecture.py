@@ -52,7 +52,7 @@ ROOMS = {
     "alsobought": [
         "bars holding loading place saying signals tables", "options", "clients local sources",
         "publish_options",
-        "draining evaluating meter recommending refused restoring status training", "doctor rebuilding",
+        "advising draining evaluating kernels meter refused restoring status training", "doctor rebuilding",
         "commands", "demo", "cli",
     ],
 }  # fmt: skip

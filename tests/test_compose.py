@@ -161,12 +161,20 @@ def test_services_that_run_for_long_are_checked_and_limited() -> None:
 
 def test_one_service_builds_the_image_and_the_others_wait_for_it() -> None:
     builders = [name for name, service in OURS.items() if "build" in service]
-    assert builders == ["topics"]
+    assert builders == ["topics", "publish-items"]
+    assert OURS["publish-items"]["build"]["target"] == "demo"
+    assert instructions("FROM")[-1] == "alsobought", "without a target the image has no purchases"
+    assert OURS["publish-purchases"]["depends_on"] == {
+        "publish-items": {"condition": "service_completed_successfully"}
+    }
     for name, service in OURS.items():
+        demo = name.startswith("publish-")
+        assert service["image"].endswith("-demo") == demo
+        assert demo == ("complete-journey" in service["command"])
         if name not in builders:
             assert service["pull_policy"] == "never", f"{name} must not look for the image elsewhere"
             waits = [name]
-            while waits and waits[-1] not in builders:  # directly or through others
+            while waits[-1] != "topics":  # directly or through others
                 waits.append(next(other for other in OURS[waits[-1]]["depends_on"] if other != "kafka"))
             assert OURS[waits[-2]]["depends_on"]["topics"]["condition"] == "service_completed_successfully"
 
@@ -191,14 +199,17 @@ def test_every_variable_is_a_setting(name: str) -> None:
 
 def test_images_are_pinned() -> None:
     others = [SERVICES[name]["image"] for name in sorted(WATCHING)]
-    images = [SERVICES["kafka"]["image"], *others, *(image.split()[0] for image in instructions("FROM"))]
+    stages = {words[2] for line in instructions("FROM") if len(words := line.split()) == 3}
+    bases = {image for line in instructions("FROM") if (image := line.split()[0]) not in stages}
+    images = [SERVICES["kafka"]["image"], *others, *bases]
     assert images[0] == f"apache/kafka:{jars.KAFKA_VERSION}"
     for image in images:
         tag = image.partition(":")[2]
         assert re.match(r"v?\d+\.\d+", tag), f"{image} has no fixed version"
     project = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert project is not None
-    assert {service["image"] for service in OURS.values()} == {f"alsobought:{project[1]}"}
+    version = f"alsobought:{project[1]}"
+    assert {service["image"] for service in OURS.values()} == {version, f"{version}-demo"}
 
 
 def test_workers_keep_their_state_apart_and_get_their_own_name() -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from alsobought.advising import Recommenders
 from alsobought.bars import progress_bar as progress
 from alsobought.commands.lists import titles
 from alsobought.options import (
@@ -24,7 +25,6 @@ from alsobought.options import (
     kind_named,
     settings_of,
 )
-from alsobought.recommending import Recommenders
 from alsobought.sources.id_list import read_ids
 from alsobought.tables import print_table
 from recommending.experiments import interval, p_value

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from alsobought.kernels import with_kernels
 from alsobought.local.stack import Stack
 from alsobought.local.worker_process import worker_command
 from alsobought.options import CommandError, DataDir, Json, Kafka, bootstrap_of, set_up_logs, settings_of
@@ -137,7 +138,8 @@ def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
             " or set ALSOBOUGHT_DATA_DIR to another directory."
         ) from error
     command = worker_command(settings, role)
-    os.execve(command[0], command, environment_for(bootstrap, settings))
+    environment = with_kernels(environment_for(bootstrap, settings), settings.data_dir)
+    os.execve(command[0], command, environment)
 
 
 def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:

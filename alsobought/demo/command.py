@@ -12,6 +12,7 @@ import typer
 from alsobought.demo import story as show
 from alsobought.options import DataDir, settings_of
 from alsobought.signals import until_signalled
+from alsobought.sources import complete_journey
 
 
 def demo(
@@ -24,6 +25,7 @@ def demo(
     kept), publishes the purchases, measures how fresh the lists are, and prints some of them. On a terminal
     it then stays up for you to try things.
     """
+    complete_journey.require()
     with until_signalled():
         if data_dir is not None:
             show.run(settings_of(None, data_dir), limit, stay=sys.stdout.isatty())

@@ -8,10 +8,10 @@ from typing import Any
 
 import typer
 
+from alsobought.advising import Recommenders
 from alsobought.clients import ask_owner
 from alsobought.commands.lists import titles
 from alsobought.commands.recommend import hit_rates
-from alsobought.recommending import Recommenders
 from alsobought.tables import print_table
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import read_all

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alsobought.doctor.finding import Finding, Level
-from streams.broker.java import find_java
+from streams.broker.java import bundled_java, find_java
 from streams.http_metrics import own_version
 from streams.kinds import counted_of
 from streams.settings import Settings
@@ -68,7 +68,7 @@ def java(settings: Settings) -> Iterator[Finding]:
     if settings.kafka:
         yield Finding(Level.OK, "java", "not needed, because Kafka runs elsewhere")
         return
-    found = find_java()
+    found = find_java(bundled=bundled_java())
     yield Finding(Level.OK, "java", f"Java {found.feature} at {found.path}")
 
 

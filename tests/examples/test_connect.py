@@ -35,7 +35,7 @@ def test_a_row_becomes_a_purchase() -> None:
     purchase = Draft202012Validator({"$ref": "#/$defs/EventMessage", **schemas})
     purchase.validate({name: values[name] for name in fields})
     assert {"customer_id", "item_id", "timestamp", "event_id"} <= set(fields)
-    assert connector["transforms.topic.replacement"] == PURCHASES
+    assert connector["transforms.topic.replacement"] == PURCHASES.name
     assert connector["transforms.key.fields"] == connector["transforms.bare.field"] == "customer_id"
     assert list(connector["transforms"].split(",")) == ["row", "fields", "id", "key", "bare", "topic"]
 

@@ -146,8 +146,11 @@ class Checkpoints:
     # ------------------------------------------------------------------ looking
 
     def tasks(self) -> list[str]:
-        """Return the tasks that have checkpoints."""
-        return sorted(name for name in self._remote.names("") if is_task(name, self._counted))
+        """Return the tasks that have checkpoints. Raises as `known` does."""
+        try:
+            return sorted(name for name in self._remote.names("") if is_task(name, self._counted))
+        except OSError as error:
+            raise CheckpointError(f"cannot read {self.url}: {error}") from error
 
     def known(self, task: str | None = None) -> list[Checkpoint]:
         """Return the checkpoints of a task or of all, newest first; of unreadable ones, what is wrong with

@@ -9,7 +9,13 @@ import pytest
 import requests
 
 from streams.broker import jars
-from streams.broker.errors import CacheUnusable, DownloadFailed, JarRefused, KafkaHomeUnusable
+from streams.broker.errors import (
+    CacheUnusable,
+    DownloaderMissing,
+    DownloadFailed,
+    JarRefused,
+    KafkaHomeUnusable,
+)
 from streams.broker.jars import JarSet, OnProgress, ensure_jars
 
 CONTENT = {"one.jar": b"one", "two.jar": b"two"}
@@ -102,6 +108,13 @@ def test_no_network_is_an_error_with_three_ways_out(tmp_path: Path, error: Excep
     for way_out in ("HTTPS_PROXY", "ALSOBOUGHT_KAFKA_HOME", "ALSOBOUGHT_KAFKA to"):
         assert way_out in text
     assert [path.name for path in tmp_path.iterdir()] == ["small-1.0.lock"]
+
+
+def test_without_jgo_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(DownloaderMissing, match=r"pip install 'alsobought\[local\]'"):
+        ensure_jars(tmp_path, SMALL, progress=silent)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_jgo_without_network_ends_in_the_same_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -258,8 +259,27 @@ def test_half_a_restore_is_no_store(tmp_path: Path, store: RocksStore) -> None:
     assert _count(tmp_path / "new" / "1") == 300
 
 
-def test_urls_that_cannot_be_used_are_named() -> None:
+class NoCredentials(Exception):
+    """An error as drivers raise them that are no OSErrors."""
+
+
+def test_errors_of_a_driver_are_named(
+    tmp_path: Path, store: RocksStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(f"memory://{tmp_path.name}", 3)
+
+    def refuse(*_args: object, **_named: object) -> None:
+        raise NoCredentials("no credentials were found")
+
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.ls", refuse)
+    for attempt in (checkpoints.tasks, lambda: checkpoints.save(TASK, store, 1, LOG)):
+        with pytest.raises(CheckpointError, match=r"memory://\S+: NoCredentials: no credentials were found"):
+            attempt()
+
+
+def test_urls_that_cannot_be_used_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnusableUrl, match="nosuch://x"):
         Checkpoints("nosuch://x", 3)
-    with pytest.raises(UnusableUrl, match="s3fs"):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(UnusableUrl, match=r"s3fs.*pip install 'alsobought\[s3\]'"):
         Checkpoints("s3://bucket/folder", 3)
