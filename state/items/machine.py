@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 
 from state import relatedness
-from state.errors import BadDelta
 from state.items import counting, ranking, row_memory
 from state.items.counting import ABSENT, FRESH, QUIET, RANK, SAVE, USED, WHOLE
 from state.items.lists import (
@@ -42,8 +41,10 @@ from state.items.tables import more_items, more_rows, new_pending, new_tables
 from state.memory.budget import KEPT, records_bytes
 from state.memory.eviction import second_chance
 from state.memory.item_ids import ItemIds
+from state.messages.checking import check_deltas, check_pairs
 from state.messages.deltas import Availability, Deltas, Source
 from state.messages.pair_changes import PairChanges
+from state.messages.wire import require
 from state.popularity import counts as pop
 from state.settings import CountingSettings
 
@@ -99,15 +100,18 @@ class ItemMachine:
         touches is in memory whatever the budget.
     others
         The popularity of the items of other partitions.
+    seed
+        Where the table of items has its entries follows from it (`state.memory.mixing`).
     """
 
     settings: CountingSettings = field(default_factory=CountingSettings)
     partition: int = 0
     budget_bytes: int | None = None
     others: NeighbourPopularity = field(default_factory=NeighbourPopularity)
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        self.items = ItemIds()
+        self.items = ItemIds(self.seed)
         self.sources: dict[Source, SourceState] = {}
         self.position = 0  # offset after the last message applied
         self.replayed_to = 0  # lists that follow from earlier messages may have been published before a crash
@@ -147,9 +151,10 @@ class ItemMachine:
 
         Raises
         ------
-        BadDelta
-            If the message follows what is applied but does not fit it.
+        NoMessage
+            If the parts of the message do not fit together: nothing is changed then.
         """
+        check_deltas(deltas, self.settings.window)
         position = self.position if position is None else position
         source = self.sources.setdefault(deltas.source, SourceState())
         applied = 0
@@ -177,7 +182,7 @@ class ItemMachine:
         numbers = self.items.numbers(deltas.hashes)
         self.make_room(2 * deltas.near)
         own = numbers[: deltas.own]
-        for number in own[self.tables.row_of[own] < 0].tolist():
+        for number in dict.fromkeys(own[self.tables.row_of[own] < 0].tolist()):
             self.add_row(number)
         if len(self.items) > before:
             self.tables.popularity.roots[before : len(self.items)] = -1.0  # in no list without an id
@@ -193,8 +198,15 @@ class ItemMachine:
         """Apply one message of a crossing machine, as `apply` does others; return how many effects were new.
 
         Only items that somebody watched get rows.
+
+        Raises
+        ------
+        NoMessage
+            If the message does not fit together, or to what is applied: nothing is changed then.
         """
         position = self.position if position is None else position
+        known = self.sources.get(changes.source)
+        check_pairs(changes, 0 if known is None else len(known.items), self.settings.window)
         source = self._source(changes.source, changes.first, begins=changes.base == 0)
         applied = 0
         if source is not None:
@@ -237,6 +249,8 @@ class ItemMachine:
                     continue  # items are available by default, so an unknown item needs no number
                 number = self.items.number(name)
                 self.make_room()
+                if self.items.id(number) != name:
+                    continue  # another id has the hash, and is not hidden for this one
                 popularity = self.tables.popularity
                 if popularity.available[number] != available:
                     popularity.available[number] = available
@@ -262,12 +276,9 @@ class ItemMachine:
         return None
 
     def _learn(self, source: SourceState, changes: PairChanges) -> None:
-        """Give numbers to the source's new items."""
+        """Give numbers to the source's new items; raise NoMessage if those before them are missing."""
         known = len(source.items)
-        if changes.base > known:
-            raise BadDelta(
-                f"source {tuple(changes.source)} numbers items from {changes.base}, {known} are known"
-            )
+        require(changes.base <= known, "pair-deltas", f"items from {changes.base} on, of which {known} are known,")
         fresh = changes.new_ids[known - changes.base :]
         if fresh:
             numbers = [self.items.number(name) for name in fresh]

@@ -18,6 +18,7 @@ from recommending.id_table import IdArrays, IdTable, find
 from recommending.related_lists import ListArrays, RelatedLists, landmark_weight, put_entry, put_head
 from state.memory.arrays import address_of, kernel, load_any
 from streams.messages.json_text import Text, text_of
+from streams.process.seed import TABLE_SEED
 
 log = logging.getLogger("alsobought")
 
@@ -71,7 +72,7 @@ class ListReader:
     """Reads messages of lists into the related lists. The related lists' lock must be held."""
 
     def __init__(self, related: RelatedLists) -> None:
-        self._related, self._table = related, IdTable(related.items)
+        self._related, self._table = related, IdTable(related.items, TABLE_SEED)
 
     def take(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Take in records of a lists topic in their order; a record that is no list is ignored."""
