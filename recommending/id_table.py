@@ -101,7 +101,7 @@ def _hash(at: int, size: int, key: npt.NDArray[np.uint64]) -> np.uint64:
         word = load_any(at + i)
         h += key[place] * (word & _LOW) + key[place + 1] * (word >> _HALF)
         place = place + 2 if place + 2 < _KEYS else 4
-    return h >> _HALF
+    return np.uint64(h >> _HALF)
 
 
 @kernel

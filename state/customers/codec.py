@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from state.customers import event_rings, purchase_logs
 from state.customers import histories as hs
-from state.storage.codec import RecordKind, frame, unframe
+from state.storage.codec import RecordKind, frame, reads_records, unframe
 
 _HISTORY = struct.Struct("<qqIIII")
 _ENTRY_BYTES = 32
@@ -28,6 +28,7 @@ def pack_history(
     return frame(RecordKind.HISTORY, b"".join(parts))
 
 
+@reads_records
 def history_customer(key: bytes, raw: bytes) -> tuple[str, list[str]]:
     """Return the customer whose HISTORY record it is, and the customer's profiles."""
     payload = unframe(RecordKind.HISTORY, key, raw)
@@ -35,6 +36,7 @@ def history_customer(key: bytes, raw: bytes) -> tuple[str, list[str]]:
     return customer_id, profiles
 
 
+@reads_records
 def history_entries(key: bytes, raw: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """Return the items of a HISTORY record, and when each was first bought."""
     payload = unframe(RecordKind.HISTORY, key, raw)
@@ -49,6 +51,7 @@ def _history_bytes(payload: bytes) -> int:
     return int(_HISTORY.size + _ENTRY_BYTES * items + 8 * (ring + log))
 
 
+@reads_records
 def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> int:
     """Put a HISTORY record into a history that is empty; return the offset that the record includes."""
     payload = unframe(RecordKind.HISTORY, key, raw)

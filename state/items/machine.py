@@ -278,7 +278,9 @@ class ItemMachine:
     def _learn(self, source: SourceState, changes: PairChanges) -> None:
         """Give numbers to the source's new items; raise NoMessage if those before them are missing."""
         known = len(source.items)
-        require(changes.base <= known, "pair-deltas", f"items from {changes.base} on, of which {known} are known,")
+        require(
+            changes.base <= known, "pair-deltas", f"items from {changes.base} on, of which {known} are known,"
+        )
         fresh = changes.new_ids[known - changes.base :]
         if fresh:
             numbers = [self.items.number(name) for name in fresh]

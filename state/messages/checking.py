@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from state.customers.purchase_logs import item_of
 from state.memory.arrays import kernel
 from state.memory.item_ids import item_hashes
 from state.messages.deltas import DISTANCE_BITS, EFFECT_BITS, Effect, columns_of
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 _WHAT = "pair-deltas"
 _ITEM = np.uint32((1 << EFFECT_BITS) - 1)
 _NEAR_ITEM = np.uint32((1 << DISTANCE_BITS) - 1)
+_TAKEN_ITEM = np.uint64(32)  # above them, as `state.customers.purchase_logs` has it
 _NEW, _REPEAT, _GONE = (int(effect) for effect in Effect)
 
 FITS, EVENTS, NEAR, HISTORIES, TAKEN, ITEMS, TIMES = range(7)
@@ -95,7 +95,7 @@ def _misfit(
         if minute > MOST_MINUTE or minute < -MOST_MINUTE:
             return TIMES
     for record in taken:
-        if item_of(record) >= items:
+        if np.int64(record >> _TAKEN_ITEM) >= items:
             return TAKEN
     return FITS
 
@@ -105,9 +105,7 @@ def check_pairs(p: PairChanges, known: int, window: int) -> None:
 
     The numbers of items of the message's own new ids follow those of `base`.
     """
-    require(
-        0 <= p.first <= p.end < MOST_OFFSET and 0 <= p.customers < MOST_OFFSET, _WHAT, "offsets"
-    )
+    require(0 <= p.first <= p.end < MOST_OFFSET and 0 <= p.customers < MOST_OFFSET, _WHAT, "offsets")
     require("" not in p.new_ids, _WHAT, "ids")
     items = max(known, p.base + len(p.new_ids))
     for columns in (p.buyers, p.sizes, p.pairs):

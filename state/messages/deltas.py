@@ -215,7 +215,8 @@ def decode_availability(raw: bytes) -> Availability:
         raise NoMessage(f"not a pair-deltas message: {len(raw)} bytes have no whole header")
     topic, partition, first, end, n, _ = _AVAILABILITY.unpack_from(raw)[3:]
     r = Reader(raw, _AVAILABILITY.size)
-    ids, available = r.ids(n), r.array(np.uint8, n)
+    ids = r.ids(n)
+    available: npt.NDArray[np.uint8] = r.array(np.uint8, n)  # type: ignore[assignment]
     if not 0 <= first <= end or "" in ids or (available > 1).any():
         raise NoMessage("not a pair-deltas message: its offsets, ids or flags are out of range")
-    return Availability(Source(topic, partition), first, end, ids, available)  # type: ignore[arg-type]
+    return Availability(Source(topic, partition), first, end, ids, available)

@@ -18,6 +18,7 @@ from recommending.id_table import IdArrays, IdTable, find
 from recommending.related_lists import ListArrays, RelatedLists, landmark_weight, put_entry, put_head
 from state.memory.arrays import address_of, kernel, load_any
 from streams.messages.json_text import Text, text_of
+from streams.messages.schema import LATEST_MS, decoder
 from streams.process.seed import TABLE_SEED
 
 log = logging.getLogger("alsobought")
@@ -45,6 +46,7 @@ _QUOTE, _ESCAPE, _SPACE, _ZERO, _POINT, _EXPONENT, _MINUS = (ord(c) for c in '"\
 _BYTE, _ALL, _BITS = np.uint64(0xFF), np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(8)
 _MOST_DIGITS = 18
 _MOST_COUNT = 0xFFFFFFFF
+_MOST_SUM, _MOST_EXPECTED = 1e300, 1e37
 _EXACT = 22  # powers of ten up to this one are exact floats
 _POWERS = 10.0 ** np.arange(_EXACT + 1)
 
@@ -65,7 +67,7 @@ class _List(msgspec.Struct):
     related: list[_Entry]
 
 
-_decode = msgspec.json.Decoder(_List).decode
+_decode = decoder(_List)
 
 
 class ListReader:
@@ -127,7 +129,15 @@ class ListReader:
             counts = (message.buyers, *(n for e in message.related for n in (e.together, e.after)))
             if not all(0 <= count <= _MOST_COUNT for count in counts):
                 raise OverflowError("a count is out of range")
-        except (msgspec.MsgspecError, OverflowError, UnicodeDecodeError) as error:
+            if not abs(message.as_of) <= LATEST_MS:
+                raise OverflowError("its time is out of range")
+            weight = landmark_weight(message.as_of)
+            sums = (message.recent_mass, *(e.recent for e in message.related))
+            if not all(0 <= real * weight <= _MOST_SUM for real in sums):
+                raise OverflowError("a sum is out of range")
+            if not all(0 <= e.expected <= _MOST_EXPECTED for e in message.related):
+                raise OverflowError("what is expected is out of range")
+        except (msgspec.MsgspecError, OverflowError) as error:
             log.warning("a list is not as workers write it (%s): the one before it is used", error)
             return
         number = related.put_head(
