@@ -141,3 +141,22 @@ def _enter(t: IdArrays, first: int, end: int) -> None:
         while t.slots[slot] != 0:
             slot = (slot + 1) & mask
         t.slots[slot] = number + 1
+
+
+@kernel
+def probes(t: IdArrays) -> tuple[int, int]:
+    """Return how many slots are looked at to find each id once, and at most for one.
+
+    Tests measure with it what ids that were chosen to collide cost.
+    """
+    mask = np.int64(len(t.slots) - 1)
+    blob = address_of(t.blob)
+    total = most = 0
+    for slot in range(len(t.slots)):
+        number = np.int64(t.slots[slot]) - 1
+        if number >= 0:
+            size = t.ends[number] - t.starts[number]
+            away = (slot - np.int64(_hash(blob + t.starts[number], size, t.keys))) & mask
+            total += int(away) + 1
+            most = max(most, int(away) + 1)
+    return total, most

@@ -22,7 +22,10 @@ def pack_history(
     """Return a HISTORY record of a customer with some profiles."""
     columns = hs.read(h, customer)
     ring, log = event_rings.read_ring(h, customer), purchase_logs.read_log(h, customer)
-    head = _HISTORY.pack(included, int(h.seen[customer]), len(columns[0]), len(ring), len(log), 0)
+    head = _HISTORY.pack(
+        included, int(h.seen[customer]), len(columns[0]), len(ring), len(log),
+        int(h.today[customer]),
+    )  # fmt: skip
     names = "\0".join([customer_id, *profiles]).encode()
     parts = [head, *(c.tobytes() for c in columns), ring.tobytes(), log.tobytes(), names]
     return frame(RecordKind.HISTORY, b"".join(parts))
@@ -55,7 +58,7 @@ def _history_bytes(payload: bytes) -> int:
 def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> int:
     """Put a HISTORY record into a history that is empty; return the offset that the record includes."""
     payload = unframe(RecordKind.HISTORY, key, raw)
-    included, seen, n, ring, log, _ = _HISTORY.unpack_from(payload)
+    included, seen, n, ring, log, today = _HISTORY.unpack_from(payload)
     at = _HISTORY.size
     columns: list[Any] = []
     for dtype in (np.uint32, np.uint32, np.int64, np.int64, np.uint32, np.float32):
@@ -64,4 +67,5 @@ def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> in
     hashes = np.frombuffer(payload, np.uint64, ring, at).copy()
     columns += [hashes, seen, np.frombuffer(payload, np.uint64, log, at + hashes.nbytes).copy()]
     hs.write(h, customer, *columns)
+    h.today[customer] = today
     return int(included)

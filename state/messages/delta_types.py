@@ -63,7 +63,9 @@ def decode_settle(raw: bytes) -> int:
     NoMessage
         If it has no number that was counted up to.
     """
+    if len(raw) != 16:
+        raise NoMessage(f"not a pair-deltas message: SETTLE of {len(raw)} bytes")
     number = int.from_bytes(raw[8:], "little")
-    if len(raw) != 16 or number > MOST_SETTLE:
-        raise NoMessage(f"not a pair-deltas message: SETTLE of {len(raw)} bytes with the number {number}")
+    if number > MOST_SETTLE:
+        raise NoMessage(f"not a pair-deltas message: SETTLE with the number {number}")
     return number

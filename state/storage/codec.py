@@ -6,7 +6,8 @@
     PAGE       ids: u32 n | u16 bytes[n] | utf-8
     NUMBERS    i32[n]: items of rows, partitions of items, or a source's items, from the key's number on
     HASHES     u64[n]: hashes of the ids of items (`state.memory.item_ids`), from the key's number on
-    HISTORY    i64 included | i64 event ids seen | u32 items n | u32 ring r | u32 log l | u32 0
+    HISTORY    i64 included | i64 event ids seen | u32 items n | u32 ring r | u32 log l
+               u32 the counter of state.customers.daily_limit
                u32 item[n] | u32 quantity[n] | i64 first_ms[n] | i64 last_ms[n] | u32 days[n] | f32 recent[n]
                u64 event id hash[r] | u64 record of state.customers.purchase_logs[l]
                the customer's id and those of the profiles in utf-8, NUL in between
