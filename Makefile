@@ -42,6 +42,10 @@ fuzz: setup
 chaos: setup
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
+# an hour of mixed load with faults: does anything grow? SOAK="--minutes 5" for a shorter one
+soak: setup
+	@$(BIN)/python -m tests.soak $(SOAK)
+
 # purchases of complete-journey; QUALITY="watches.csv.xz --kind watched" for others
 quality: setup
 	@$(BIN)/python bench/quality.py $(QUALITY)

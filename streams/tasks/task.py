@@ -35,6 +35,9 @@ log = logging.getLogger("alsobought")
 
 CANCEL_AGAIN_S = 0.5
 MIB = 1 << 20
+MOST_KEPT_BYTES = DEAD_LETTERS.max_message_bytes // 4
+"""The size up to which a refused record is kept whole: of purchases, each."""
+KEPT_BYTES = 65_536
 
 
 class Torn(Exception):
@@ -249,16 +252,20 @@ class Task(abc.ABC):
         self.counters.dead_letters += len(refused)
         self.context.measured.refused.update((self.tp.topic, class_of(one.reason)) for one in refused)
         return [
-            Record(DEAD_LETTERS.name, self.tp.partition, one.record.key, encode(self._letter(one)))
-            for one in refused
+            Record(DEAD_LETTERS.name, self.tp.partition, letter.key, encode(letter))
+            for letter in map(self._letter, refused)
         ]
 
     def _letter(self, refused: Refused) -> DeadLetter:
-        record = refused.record
+        record, reason = refused.record, refused.reason
+        key, value = record.key, record.value
+        size = len(key or b"") + len(value or b"")
+        if size > MOST_KEPT_BYTES:  # in Kafka's base64 and JSON it would be more than the topic takes
+            key, value = key and key[:KEPT_BYTES], value and value[:KEPT_BYTES]
+            reason += f" (of its {size:,} bytes only the beginning is kept here)"
         return DeadLetter(
-            self.tp.topic, self.tp.partition, record.offset, refused.reason, record.timestamp, record.key,
-            record.value,
-        )  # fmt: skip
+            self.tp.topic, self.tp.partition, record.offset, reason, record.timestamp, key, value
+        )
 
     # ------------------------------------------------------------------ saving
 

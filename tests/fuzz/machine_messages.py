@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from state.errors import BadDelta, CorruptRecord, UnknownLayout
 from state.items.machine import ItemMachine
 from state.messages import deltas as dl
 from state.messages.delta_types import Type, decode_settle, encode_settle, message_type
-from state.messages.pair_changes import decode_pairs, encode_pairs
+from state.messages.pair_changes import PairChanges, decode_pairs, encode_pairs
 from state.messages.transfer import Step, Transfer, decode_message, encode_message
 from state.settings import CountingSettings
 from state.storage.codec import FRAME_BYTES, RecordKind, frame
@@ -45,29 +46,39 @@ def deltas() -> Iterator[bytes]:
     flags = np.array([1, 0], np.uint8)
     yield dl.encode_availability(dl.Availability(dl.Source(3, 0), 0, 2, ["i1", "i2"], flags))
     yield encode_settle(1_700_000_000_000_000_000)
-    crossing = CrossingMachine(SETTINGS, dl.Source(0, 0), 2, hashed(2))
-    for raw in history_changes():
-        message_of_histories = decode_message(raw)
-        for pairs in crossing.apply(message_of_histories)[0]:
-            if pairs.base == 0:
-                yield encode_pairs(pairs)
+    yield from map(encode_pairs, pairs())
+
+
+@cache
+def pairs() -> list[PairChanges]:
+    """Return what follows from watches and then purchases: the second message has pairs of both."""
+    crossing = CrossingMachine(SETTINGS, dl.Source(0, 0), 2, hashed(2), days=3_650)
+    events = shop(7, 60, 5, 10, returns=0.2, forgets=0.05)
+    found: list[PairChanges] = []
+    for topic in (1, 0):
+        machine = _history(events, topic)
+        for message in machine.apply(machine.batch(events)).history_changes:
+            found += crossing.apply(message)[0]
+    return found
 
 
 def take_delta(raw: bytes) -> str:
     """Apply a message as an item task does, and rank what it may have changed."""
-    machine = ItemMachine(SETTINGS)
+    machine, rows = ItemMachine(SETTINGS), 0
     try:
         kind = message_type(raw)
         if kind == Type.COUNTS:
             machine.apply(dl.decode(raw))
         elif kind == Type.PAIRS:
+            machine.apply_pairs(pairs()[0])
+            rows = machine.row_count
             machine.apply_pairs(decode_pairs(raw))
         elif kind == Type.CATALOGUE:
             machine.apply_availability(dl.decode_availability(raw))
         else:
             return f"settle {decode_settle(raw) > 0}"
     except BadDelta as error:
-        assert not machine.row_count, "a refused message changed the counts"
+        assert machine.row_count == rows, "a refused message changed the counts"
         return str(error)
     machine.rank(np.arange(machine.row_count), exact=True)
     return f"applied {kind.name}"
