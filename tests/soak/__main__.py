@@ -30,7 +30,7 @@ from tests.chaos.faults import (
     kill_worker,
     restart_worker,
 )
-from tests.chaos.run import SHARES
+from tests.chaos.run import SHARES, recovered
 from tests.soak.load import load, with_rubbish
 from tests.soak.plot import draw
 from tests.soak.samples import Sampler, Samples
@@ -54,6 +54,7 @@ def soak(root: Path, minutes: float, seed: int, rate: float, fault_s: float) -> 
         listener, feeder = Listener(cluster.bootstrap), Feeder(cluster.bootstrap, records, rates, BUILT_IN)
         listener.start()
         feeder.start()
+        recovered(listener, time.time(), START_S)
         sampler, number = Sampler(cluster, listener, root), 0
         fault_at = fault_s
         while sampler.elapsed_s < 60 * minutes:
