@@ -22,6 +22,7 @@ from tests.serving.shop import NOW_MS, PARTITIONS, FakeRecommender, messages
 
 TIMEOUT_S, PATIENCE_S = 20.0, 0.5
 HOST = b"\r\nHost: 127.0.0.1\r\n"
+HEALTH = b"GET /healthz HTTP/1.1" + HOST + b"Connection: close\r\n\r\n"
 PATHS = (
     b"/api/related/tea?k=5", b"/api/related?id=tea&kind=watched", b"/api/counts/tea?k=3",
     b"/api/bestsellers?category=drinks&trending=0&k=2", b"/api/recommendations/ann?profile=kids",
@@ -82,13 +83,13 @@ class Service:
         self._loop.close()
         self._recommender.stop()
 
-    def ask(self, raw: bytes) -> bytes:
-        """Send bytes and an empty line; return the first line and headers of what comes."""
+    def ask(self, raw: bytes, patience_s: float) -> bytes:
+        """Send bytes and an empty line; return the first line and headers of what comes within a while."""
         with socket.create_connection(("127.0.0.1", self.port), TIMEOUT_S) as s:
             with contextlib.suppress(ConnectionError):
                 s.sendall(raw + b"\r\n\r\n")
             found = b""
-            s.settimeout(PATIENCE_S)  # the server may well wait for the rest of what is no whole request
+            s.settimeout(patience_s)  # the server may well wait for the rest of what is no whole request
             with contextlib.suppress(ConnectionError, TimeoutError):
                 while b"\r\n\r\n" not in found and (some := s.recv(1 << 16)):
                     found += some
@@ -103,11 +104,11 @@ def service() -> Service:
 
 def take_request(raw: bytes) -> str:
     """Send a request, and look that it is answered or refused, and that the next one is answered."""
-    answer = service().ask(raw)
+    answer = service().ask(raw, PATIENCE_S)
     found = _STATUS.match(answer)
     status = int(found[1]) if found else 0
     assert status < 500 or status in (503, 504), answer[:300]
     if not status:
-        health = service().ask(b"GET /healthz HTTP/1.1" + HOST + b"Connection: close\r\n\r\n")
+        health = service().ask(HEALTH, TIMEOUT_S)
         assert b" 200 " in health[:20], health[:100]
     return f"status {status}" if status else "no answer, as it is no whole request"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -153,11 +155,10 @@ def _sum(processes: list[psutil.Process], measure: Any) -> float | None:
 
 
 def _mib(folder: Path) -> float:
+    """Return the size of a folder's files, but for logs; files may come and go meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            if path.is_file() and path.suffix != ".log":
-                total += path.stat().st_size
-        except OSError:
-            continue  # deleted meanwhile
+    for at, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += 0 if name.endswith(".log") and "data" not in at else (Path(at) / name).stat().st_size
     return total / (1 << 20)
