@@ -78,3 +78,8 @@ def test_what_once_found_a_fault_is_refused_as_documented(name: str, file: str) 
 
 def test_every_kept_input_belongs_to_a_decoder() -> None:
     assert sum(len(kept(name)) for name in DECODERS) == len(list(INPUTS.rglob("*.bin")))
+
+
+def test_what_is_no_http_is_refused_without_a_stack_trace(caplog: pytest.LogCaptureFixture) -> None:
+    assert http.take_request(b"GET /\xff\x00 HTTP/1.1\r\nHost: 127.0.0.1") == "status 400"
+    assert not [record for record in caplog.records if record.name == "aiohttp.server"]
