@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test examples chaos quality bench lint types docs package sbom site lock clean
+.PHONY: demo setup test examples fuzz chaos soak quality bench lint types docs package sbom site lock clean
 
 # DEMO="--limit 50000" for a short one
 demo: setup
@@ -33,9 +33,18 @@ examples:
 	@if command -v npm >/dev/null; then cd examples/javascript && npm install --no-audit --no-fund --no-package-lock --silent && touch node_modules/.ready; else echo "npm is not here: the examples in JavaScript are left out"; fi
 	@if command -v go >/dev/null; then cd examples/go && for p in publish consume; do go build -o ../../build/examples/go-$$p ./$$p || exit 1; done; else echo "go is not here: the examples in Go are left out"; fi
 
+# FUZZ_MINUTES=60 for longer; a short run is among the tests. What it finds is kept as a test
+FUZZ_MINUTES ?= 10
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz --minutes $(FUZZ_MINUTES) $(FUZZ)
+
 # CHAOS="--minutes 60 --seed 7" for another run; the short one is among the tests
 chaos: setup
 	@$(BIN)/python -m tests.chaos $(CHAOS)
+
+# an hour of mixed load with faults: does anything grow? SOAK="--minutes 5" for a shorter one
+soak: setup
+	@$(BIN)/python -m tests.soak $(SOAK)
 
 # purchases of complete-journey; QUALITY="watches.csv.xz --kind watched" for others
 quality: setup

@@ -15,7 +15,7 @@ from streams.doors.errors import CallError
 from streams.doors.policy import Doors
 from streams.kafka.follower import Follower, partitions_of
 from streams.messages.partitioning import partition_for
-from streams.messages.schema import Progress, decode_progress
+from streams.messages.schema import Progress, progress_of
 from streams.topics import PROGRESS, TopicSpec, topic_of
 
 RECENT = 1_000
@@ -62,8 +62,8 @@ class NotHeld(CommandError):
 def newest_progress(bootstrap: Bootstrap) -> dict[str, Progress]:
     """Return the newest progress of every task that has reported of late."""
     with Follower(bootstrap, PROGRESS, back=RECENT) as follower:
-        found = [decode_progress(row.value) for row in follower.past() if row.value]
-    return {progress.task: progress for progress in found}
+        found = [progress_of(row.value) for row in follower.past()]
+    return {progress.task: progress for progress in found if progress}
 
 
 def heard_now(bootstrap: Bootstrap, counted: Sequence[TopicSpec]) -> tuple[dict[str, Progress], list[str]]:
@@ -79,7 +79,7 @@ def heard_now(bootstrap: Bootstrap, counted: Sequence[TopicSpec]) -> tuple[dict[
         deadline = time.monotonic() + HEARD_S
         while silent - heard.keys() and time.monotonic() < deadline:
             for row in follower.poll():
-                if row.value and (progress := decode_progress(row.value)).task in counting:
+                if (progress := progress_of(row.value)) and progress.task in counting:
                     heard[progress.task] = progress
     return heard, sorted(silent - heard.keys())
 

@@ -11,7 +11,7 @@ from state.messages.delta_types import encode_settle
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower, ends, send, send_each
 from streams.kinds import CrossKind, EventKind, Kind, is_internal
-from streams.messages.schema import REPORTED, SETTLE, Progress, SettleMark, decode_progress, encode
+from streams.messages.schema import REPORTED, SETTLE, Progress, SettleMark, encode, progress_of
 from streams.topics import ITEMS, PROGRESS, TopicSpec, topic_of
 
 OnLag = Callable[[str], None]
@@ -141,8 +141,7 @@ class _Waiting:
                     " recommender running? See their logs, or wait longer with --timeout."
                 )
             for row in self.follower.poll():
-                if row.value:
-                    progress = decode_progress(row.value)
+                if progress := progress_of(row.value):
                     self.newest[progress.task] = progress
                     if look is not None and progress.task in targets:
                         look(progress)

@@ -14,7 +14,7 @@ from alsobought.clients import RECENT
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower
 from streams.kinds import is_internal
-from streams.messages.schema import REPORTED, Progress, decode_progress
+from streams.messages.schema import REPORTED, Progress, progress_of
 from streams.topics import ITEMS, PROGRESS, topic_of
 
 LINE_EVERY_S = 3.0
@@ -28,8 +28,8 @@ class Meter:
 
     def __init__(self, bootstrap: Bootstrap) -> None:
         self._follower = Follower(bootstrap, PROGRESS, back=RECENT)
-        before = [decode_progress(row.value) for row in self._follower.past() if row.value]
-        self._first = {progress.task: progress for progress in before}
+        before = [progress_of(row.value) for row in self._follower.past()]
+        self._first = {progress.task: progress for progress in before if progress}
         self._newest: dict[str, Progress] = {}
         self._p50: list[float] = []
         self._p99: list[float] = []
@@ -91,8 +91,8 @@ class Meter:
         with Live(console=self._console, transient=True, auto_refresh=False) as live:
             while not self._stop.is_set():
                 for row in self._follower.poll():
-                    if row.value:
-                        self._note(decode_progress(row.value))
+                    if progress := progress_of(row.value):
+                        self._note(progress)
                 if self._console.is_terminal:
                     if time.monotonic() >= due - LINE_EVERY_S + 1:
                         due = time.monotonic() + LINE_EVERY_S

@@ -31,7 +31,7 @@ from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower, ends, positions, read_all, send
 from streams.kafka.log_identity import beginning
 from streams.kinds import WATCHED_BOUGHT, EventKind, Kind, counted_of, listed_of
-from streams.messages.schema import REPORTED, decode_progress, encode
+from streams.messages.schema import REPORTED, encode, progress_of
 from streams.settings import Settings
 from streams.stores.checkpoints import Checkpoints
 from streams.stores.folder import RECOMMENDER_FOLDER
@@ -68,7 +68,7 @@ def refuse_workers(settings: Settings, bootstrap: Bootstrap) -> None:
     with Follower(bootstrap, PROGRESS) as follower:
         while True:
             for row in follower.poll():
-                if row.value and (progress := decode_progress(row.value)).worker:
+                if (progress := progress_of(row.value)) and progress.worker:
                     role = "recommender" if progress.task.startswith(REPORTED) else "worker"
                     raise CommandError(
                         f"the {role} at {progress.worker} is running ({progress.task}): stop all workers and"

@@ -18,7 +18,7 @@ from alsobought.options import CommandError
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower, TopicRecord, ends, read_all
 from streams.kinds import counted_of, kinds_of
-from streams.messages.schema import REPORTED, Progress, decode_progress
+from streams.messages.schema import REPORTED, Progress, progress_of
 from streams.settings import Settings
 from streams.topics import PROGRESS
 
@@ -137,7 +137,7 @@ def _newest(bootstrap: Bootstrap, expected: set[str]) -> dict[str, tuple[Progres
 def _reports(rows: Iterable[TopicRecord]) -> dict[str, tuple[Progress, int]]:
     found: dict[str, tuple[Progress, int]] = {}
     for row in rows:
-        if row.value is not None and (progress := decode_progress(row.value)).worker:
+        if (progress := progress_of(row.value)) and progress.worker:
             found[progress.task] = progress, row.timestamp_ms
     return found
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,7 @@ def decode(raw: bytes, sha256: str) -> Model:
     if hashlib.sha256(raw).hexdigest() != sha256:
         raise BadModel(f"it is damaged: {len(raw)} bytes with another checksum than was announced")
     try:
+        _check_size(raw)
         with np.load(io.BytesIO(raw), allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
             if header["layout"] != LAYOUT:
@@ -88,6 +90,14 @@ def decode(raw: bytes, sha256: str) -> Model:
         raise BadModel(f"it is no model: {error!r}") from error
     _check(header, ids, network)
     return Model(header["kind"], header["version"], header["trained_until_ms"], ids, network)
+
+
+def _check_size(raw: bytes) -> None:
+    """Refuse a file that would take much more memory than its bytes; models are written uncompressed."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as file:
+        members = file.infolist()
+    if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > len(raw) for m in members):
+        raise BadModel("it is no model: parts of it are compressed, or larger than the file")
 
 
 def _check(header: dict[str, object], ids: list[str], network: Network) -> None:

@@ -14,10 +14,12 @@ import numpy.typing as npt
 
 from state.memory.arrays import address_of, kernel, load_any, longer
 from state.memory.ids import Dictionary
+from state.memory.mixing import keys
 
 PADDING = 8  # bytes that are read behind those that are compared
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_ONE, _EIGHT, _FOLD = np.uint64(1), np.uint64(8), np.uint64(32)
+_ONE, _EIGHT = np.uint64(1), np.uint64(8)
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_KEYS = 128  # two for each 8 bytes of an id, of which there are at most 32, and those of its size
 
 
 class IdArrays(NamedTuple):
@@ -27,10 +29,18 @@ class IdArrays(NamedTuple):
     starts: npt.NDArray[np.int64]  # by number: where the bytes of the id are in `blob`
     ends: npt.NDArray[np.int64]
     blob: npt.NDArray[np.uint8]
+    keys: npt.NDArray[np.uint64]  # of `state.memory.mixing`
 
 
 class IdTable:
     """The ids of a dictionary by their bytes.
+
+    Parameters
+    ----------
+    items
+        The dictionary.
+    seed
+        Where the table has its entries follows from it (`state.memory.mixing`).
 
     >>> items = Dictionary()
     >>> [items.number(name) for name in ("milk", "tea")]
@@ -41,12 +51,12 @@ class IdTable:
     (1, -1)
     """
 
-    def __init__(self, items: Dictionary) -> None:
+    def __init__(self, items: Dictionary, seed: int = 0) -> None:
         self._items = items
         self._known = self._end = 0
         self._arrays = IdArrays(
             np.zeros(2048, np.int32), np.zeros(1024, np.int64), np.zeros(1024, np.int64),
-            np.zeros(1 << 14, np.uint8),
+            np.zeros(1 << 14, np.uint8), keys(seed, _KEYS),
         )  # fmt: skip
 
     def up_to_date(self) -> IdArrays:
@@ -55,7 +65,7 @@ class IdTable:
         if n == self._known:
             return self._arrays
         raw = [name.encode() for name in self._items.since(self._known)]
-        slots, starts, ends, blob = self._arrays
+        slots, starts, ends, blob, mixing = self._arrays
         if n > len(starts):
             starts, ends = longer(starts, 2 * n), longer(ends, 2 * n)
         to = self._end + np.cumsum([len(name) for name in raw])
@@ -67,7 +77,7 @@ class IdTable:
         first = self._known
         if 2 * n > len(slots):
             slots, first = np.zeros(1 << (4 * n).bit_length(), np.int32), 0
-        self._arrays = IdArrays(slots, starts, ends, blob)
+        self._arrays = IdArrays(slots, starts, ends, blob, mixing)
         _enter(self._arrays, first, n)
         self._known, self._end = n, int(to[-1])
         return self._arrays
@@ -81,14 +91,17 @@ def _last_bytes(at: int, size: int) -> np.uint64:
 
 
 @kernel
-def _hash(at: int, size: int) -> np.uint64:
-    """Return the hash of bytes at an address."""
-    h = np.uint64(size) * _MIX
+def _hash(at: int, size: int, key: npt.NDArray[np.uint64]) -> np.uint64:
+    """Return the hash of bytes at an address, of 32 bits."""
+    h = key[0] + key[1] * np.uint64(size)
+    last = _last_bytes(at, size)
+    h += key[2] * (last & _LOW) + key[3] * (last >> _HALF)
+    place = 4
     for i in range(0, size - 7, 8):
-        h = (h ^ load_any(at + i)) * _MIX
-        h ^= h >> _FOLD
-    h = (h ^ _last_bytes(at, size)) * _MIX
-    return h ^ (h >> _FOLD)
+        word = load_any(at + i)
+        h += key[place] * (word & _LOW) + key[place + 1] * (word >> _HALF)
+        place = place + 2 if place + 2 < _KEYS else 4
+    return np.uint64(h >> _HALF)
 
 
 @kernel
@@ -107,7 +120,7 @@ def find(t: IdArrays, at: int, size: int) -> int:
     There must be `PADDING` bytes behind them.
     """
     mask = np.int64(len(t.slots) - 1)
-    slot = np.int64(_hash(at, size)) & mask
+    slot = np.int64(_hash(at, size, t.keys)) & mask
     blob = address_of(t.blob)
     while True:
         number = np.int64(t.slots[slot]) - 1
@@ -124,7 +137,26 @@ def _enter(t: IdArrays, first: int, end: int) -> None:
     mask = np.int64(len(t.slots) - 1)
     blob = address_of(t.blob)
     for number in range(first, end):
-        slot = np.int64(_hash(blob + t.starts[number], t.ends[number] - t.starts[number])) & mask
+        slot = np.int64(_hash(blob + t.starts[number], t.ends[number] - t.starts[number], t.keys)) & mask
         while t.slots[slot] != 0:
             slot = (slot + 1) & mask
         t.slots[slot] = number + 1
+
+
+@kernel
+def probes(t: IdArrays) -> tuple[int, int]:
+    """Return how many slots are looked at to find each id once, and at most for one.
+
+    Tests measure with it what ids that were chosen to collide cost.
+    """
+    mask = np.int64(len(t.slots) - 1)
+    blob = address_of(t.blob)
+    total = most = 0
+    for slot in range(len(t.slots)):
+        number = np.int64(t.slots[slot]) - 1
+        if number >= 0:
+            size = t.ends[number] - t.starts[number]
+            away = (slot - np.int64(_hash(blob + t.starts[number], size, t.keys))) & mask
+            total += int(away) + 1
+            most = max(most, int(away) + 1)
+    return total, most

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from serving.packed_values import PackedValues
 from streams.kinds import Kind
-from streams.messages.schema import RelatedItems, decode_related
+from streams.messages.schema import RelatedItems, decode_related, decoder
 from streams.recommending.messages import (
     Quality,
     RankerState,
@@ -34,8 +34,8 @@ class _Whose(Struct):
     profile_id: str | None = None
 
 
-_decode_head = msgspec.json.Decoder(_ListHead).decode
-_decode_whose = msgspec.json.Decoder(_Whose).decode
+_decode_head = decoder(_ListHead)
+_decode_whose = decoder(_Whose)
 _ENTRIES = b',"related":['  # no text within a string looks like it, because quotes are escaped there
 
 
@@ -80,7 +80,7 @@ class KindModel:
         value = self._lists.get(item_id)
         try:
             return None if value is None else decode_related(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except msgspec.MsgspecError:
             self._remove_list(item_id)
             return None
 
@@ -89,7 +89,11 @@ class KindModel:
         prefix = "trending" if trending else "category"
         key = f"{prefix}:{category}" if category is not None else "trending" if trending else "all"
         value = self._sellers.get(key)
-        return None if value is None else decode_sellers(value)
+        try:
+            return None if value is None else decode_sellers(value)
+        except msgspec.MsgspecError:
+            del self._sellers[key]
+            return None
 
     def categories(self) -> set[str]:
         """Return the categories that have bestsellers."""
@@ -98,7 +102,11 @@ class KindModel:
     def recommendations(self, customer_id: str, profile_id: str | None = None) -> Recommendations | None:
         """Return what is published for a customer or a profile, None if nothing is."""
         value = self._recommended.get(key_of(customer_id, profile_id))
-        answer = None if value is None else decode_recommendations(value)
+        try:
+            answer = None if value is None else decode_recommendations(value)
+        except msgspec.MsgspecError:
+            self._recommended.remove(key_of(customer_id, profile_id))
+            return None
         return (
             answer
             if answer and (answer.customer_id, answer.profile_id) == (customer_id, profile_id)

@@ -3,8 +3,8 @@
 StateError
 ├── OutOfReservedMemory   an arena is full, or the system refuses address space
 ├── BadSettings           a setting is out of range, or differs from that of the store
-├── BadDelta              a pair-deltas message cannot be read or does not fit
-│   └── NoMessage         a record was not written by a machine
+├── BadDelta              another version wrote a message, or a message does not fit
+│   └── NoMessage         a record was not written by a machine: it is no whole, consistent message
 └── StoreError
     ├── UnknownLayout     another version wrote the store
     ├── CorruptRecord     the bytes of a record are not those that were written
@@ -31,7 +31,7 @@ class BadSettings(StateError):
 
 
 class BadDelta(StateError):
-    """The pair-deltas topic holds a message of another version or a damaged one."""
+    """A topic of the machines holds a message of another version, or one that does not follow the last."""
 
 
 class NoMessage(BadDelta):

@@ -12,6 +12,7 @@ ScoreName = Literal["mix", "corrected", "raw", "flawed", "difference", "g"]
 
 SCORE_NAMES: tuple[str, ...] = get_args(ScoreName)
 MAX_WINDOW = 250
+MAX_A_DAY = 0xFFFF
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class CountingSettings:
         Order of related items, one of `SCORE_NAMES`.
     score_tolerance : float
         Relative change of a score that makes a list worth publishing though its order stays.
+    most_a_day : int
+        Purchases of one customer that count on a day of event time; 0: all.
 
     Raises
     ------
@@ -42,6 +45,7 @@ class CountingSettings:
     list_length: int = 100
     score: ScoreName = "mix"
     score_tolerance: float = 0.05
+    most_a_day: int = 0
 
     def __post_init__(self) -> None:
         for name, value, low, high in (
@@ -49,6 +53,7 @@ class CountingSettings:
             ("row_capacity", self.row_capacity, 8, 1 << 22),
             ("list_length", self.list_length, 1, 1000),
             ("score_tolerance", self.score_tolerance, 0, 1),
+            ("most_a_day", self.most_a_day, 0, MAX_A_DAY),
         ):
             if not low <= value <= high:
                 raise BadSettings(f"{name} is {value}; it must be from {low} to {high}")

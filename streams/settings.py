@@ -27,8 +27,8 @@ class Settings(BaseSettings):
     --settings FILE` names; relative directories in it count from its folder. A name that is not in this list
     is refused. `alsobought settings` prints what holds, and where each value is from.
 
-    The fields `window`, `row_capacity` and `watched_bought_days` belong to the stored state: a store that was
-    made with other values is refused.
+    The fields `window`, `row_capacity`, `most_a_day` and `watched_bought_days` belong to the stored state: a
+    store that was made with other values is refused.
     """
 
     model_config = SettingsConfigDict(
@@ -107,6 +107,14 @@ class Settings(BaseSettings):
         description="a worker or recommender that is not heard of for so long loses its partitions to others",
     )
 
+    most_a_day: int = Field(
+        0,
+        ge=0,
+        le=65_535,
+        description="purchases (or events of another type) of one customer that count on a day of event time;"
+        " further ones are dead letters, so that robots do not move lists; 0: all count; the same for all"
+        " workers and recommenders",
+    )
     window: int = Field(50, ge=1, le=250, description="items pair when their ranks differ by at most this")
     row_capacity: int = Field(32_768, ge=64, le=4_194_304, description="neighbours kept per item")
     list_length: int = Field(100, ge=1, le=1000, description="related items published per item")

@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Annotated
 
+import msgspec
 import typer
 
 from alsobought.clients import ask_all, ask_owner
@@ -86,9 +87,12 @@ def dead_letters(
         if row.value is None:
             continue
         if as_json:
-            typer.echo(row.value.decode())
+            typer.echo(row.value.decode(errors="replace"))
             continue
-        letter = decode_dead_letter(row.value)
+        try:
+            letter = decode_dead_letter(row.value)
+        except msgspec.MsgspecError:
+            continue  # of somebody else
         start = "" if letter.value is None else repr(letter.value[:VALUE_CHARS])[1:]
         at = time_of(letter.timestamp_ms)
         rows.append([letter.topic, letter.partition, str(letter.offset), at, letter.reason, start])

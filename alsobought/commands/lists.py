@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
+import msgspec
 import typer
 
 from alsobought.clients import ask_owner
@@ -75,8 +76,12 @@ def titles(bootstrap: Bootstrap, wanted: Collection[str]) -> dict[str, str]:
     """Return the titles of items, from one pass over the catalogue's topic."""
     keys = {item_id.encode() for item_id in wanted}
     newest = {row.key: row.value for row in read_all(bootstrap, ITEMS) if row.key in keys}
-    found = [decode_item(value) for value in newest.values() if value is not None]
-    return {item.item_id: item.title for item in found if item.title is not None}
+    found: dict[str, str] = {}
+    for value in newest.values():
+        with contextlib.suppress(msgspec.MsgspecError):  # the worker has refused it
+            if value is not None and (item := decode_item(value)).title is not None:
+                found[item.item_id] = item.title
+    return found
 
 
 def watch(
@@ -130,7 +135,10 @@ def _change(row: TopicRecord) -> str:
     head = f"{time_of(row.timestamp_ms)}  {key_text(row.key):<12}"
     if row.value is None:
         return f"{head}  no list any more"
-    message = decode_related(row.value)
+    try:
+        message = decode_related(row.value)
+    except msgspec.MsgspecError as error:
+        return f"{head}  no list that a worker wrote: {error}"
     return f"{head}  {message.buyers:>6,} buyers  {' '.join(e.item_id for e in message.related[:BEST])}"
 
 
@@ -138,7 +146,10 @@ def _recommended(row: TopicRecord) -> str:
     name = key_text(row.key)
     if row.value is None:
         return f"{time_of(row.timestamp_ms)} {name}: nothing any more"
-    published = decode_recommendations(row.value)
+    try:
+        published = decode_recommendations(row.value)
+    except msgspec.MsgspecError as error:
+        return f"{time_of(row.timestamp_ms)} {name}: nothing that a recommender wrote: {error}"
     best = ", ".join(f"{e.item_id} ({e.source})" for e in published.items[:BEST])
     return f"{time_of(row.timestamp_ms)} {name}: {best}"
 

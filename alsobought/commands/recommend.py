@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from alsobought.advising import Recommenders
@@ -144,7 +145,10 @@ def bestsellers(
         hint = f" of category {category!r}" if category else ""
         known = f"; categories are {', '.join(sorted(categories)[:20])}" if category and categories else ""
         raise CommandError(f"nothing {'rises' if trending else 'is sold'}{hint} in two weeks{known}.")
-    counted = decode_sellers(newest)
+    try:
+        counted = decode_sellers(newest)
+    except msgspec.MsgspecError as error:
+        raise CommandError(f"the newest record of {key} is by no recommender: {error}.") from None
     counted.items = counted.items[:k]
     if as_json:
         typer.echo(encode(counted).decode())
@@ -211,7 +215,10 @@ def hit_rates(values: Iterable[bytes]) -> dict[str, dict[str, dict[str, int]]]:
     """
     newest = {}
     for value in values:
-        q = decode_quality(value)
+        try:
+            q = decode_quality(value)
+        except msgspec.MsgspecError:
+            continue  # of somebody else
         newest[q.kind, q.partition, q.day, q.algorithm, q.variant] = q
     totals: dict[str, dict[str, dict[str, int]]] = defaultdict(dict)
     for q in newest.values():

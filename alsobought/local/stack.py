@@ -18,7 +18,7 @@ from streams.connections.bootstrap import Bootstrap
 from streams.doors.policy import Doors
 from streams.kafka.follower import Follower
 from streams.kinds import counted_of, kinds_of, listed_of, topics_of
-from streams.messages.schema import REPORTED, decode_progress
+from streams.messages.schema import REPORTED, progress_of
 from streams.settings import Settings
 from streams.topics import PROGRESS
 
@@ -169,7 +169,7 @@ class Stack:
         }
         deadline = time.monotonic() + READY_S
         while missing:
-            missing -= {decode_progress(row.value).task for row in progress.poll() if row.value}
+            missing -= {of.task for row in progress.poll() if (of := progress_of(row.value))}
             self.check()
             if time.monotonic() > deadline:
                 raise CommandError(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from state.customers import event_rings, purchase_logs
 from state.customers import histories as hs
-from state.storage.codec import RecordKind, frame, unframe
+from state.storage.codec import RecordKind, frame, reads_records, unframe
 
 _HISTORY = struct.Struct("<qqIIII")
 _ENTRY_BYTES = 32
@@ -22,12 +22,16 @@ def pack_history(
     """Return a HISTORY record of a customer with some profiles."""
     columns = hs.read(h, customer)
     ring, log = event_rings.read_ring(h, customer), purchase_logs.read_log(h, customer)
-    head = _HISTORY.pack(included, int(h.seen[customer]), len(columns[0]), len(ring), len(log), 0)
+    head = _HISTORY.pack(
+        included, int(h.seen[customer]), len(columns[0]), len(ring), len(log),
+        int(h.today[customer]),
+    )  # fmt: skip
     names = "\0".join([customer_id, *profiles]).encode()
     parts = [head, *(c.tobytes() for c in columns), ring.tobytes(), log.tobytes(), names]
     return frame(RecordKind.HISTORY, b"".join(parts))
 
 
+@reads_records
 def history_customer(key: bytes, raw: bytes) -> tuple[str, list[str]]:
     """Return the customer whose HISTORY record it is, and the customer's profiles."""
     payload = unframe(RecordKind.HISTORY, key, raw)
@@ -35,6 +39,7 @@ def history_customer(key: bytes, raw: bytes) -> tuple[str, list[str]]:
     return customer_id, profiles
 
 
+@reads_records
 def history_entries(key: bytes, raw: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """Return the items of a HISTORY record, and when each was first bought."""
     payload = unframe(RecordKind.HISTORY, key, raw)
@@ -49,10 +54,11 @@ def _history_bytes(payload: bytes) -> int:
     return int(_HISTORY.size + _ENTRY_BYTES * items + 8 * (ring + log))
 
 
+@reads_records
 def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> int:
     """Put a HISTORY record into a history that is empty; return the offset that the record includes."""
     payload = unframe(RecordKind.HISTORY, key, raw)
-    included, seen, n, ring, log, _ = _HISTORY.unpack_from(payload)
+    included, seen, n, ring, log, today = _HISTORY.unpack_from(payload)
     at = _HISTORY.size
     columns: list[Any] = []
     for dtype in (np.uint32, np.uint32, np.int64, np.int64, np.uint32, np.float32):
@@ -61,4 +67,5 @@ def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> in
     hashes = np.frombuffer(payload, np.uint64, ring, at).copy()
     columns += [hashes, seen, np.frombuffer(payload, np.uint64, log, at + hashes.nbytes).copy()]
     hs.write(h, customer, *columns)
+    h.today[customer] = today
     return int(included)

@@ -57,6 +57,7 @@ class Histories(NamedTuple):
     log_start: npt.NDArray[np.int64]
     log_size: npt.NDArray[np.uint8]
     log_length: npt.NDArray[np.uint32]  # records
+    today: npt.NDArray[np.uint32]  # of state.customers.daily_limit
 
 
 def new_histories(capacity: int) -> Histories:
@@ -80,6 +81,7 @@ def new_histories(capacity: int) -> Histories:
         log_start=np.zeros(capacity, np.int64),
         log_size=np.zeros(capacity, np.uint8),
         log_length=np.zeros(capacity, np.uint32),
+        today=np.zeros(capacity, np.uint32),
     )
 
 
@@ -220,6 +222,7 @@ def forget(h: Histories, customers: npt.NDArray[np.int64]) -> None:
             release(h.arena, h.free, h.size[customer], h.start[customer])
         h.size[customer] = 0
         h.length[customer] = 0
+        h.today[customer] = 0
         forget_ring(h, customer)
         forget_log(h, customer)
 

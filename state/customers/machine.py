@@ -192,7 +192,8 @@ class CustomerMachine(CustomerMemory):
         window = self.settings.window if self.pairs else 0
         out = pairing.new_paired(stop - start, window, room)
         arguments: tuple[Any, ...] = (
-            self.histories, self.included, self.event_sources.sequences, window, *columns, out
+            self.histories, self.included, self.event_sources.sequences, window,
+            self.settings.most_a_day, *columns, out
         )  # fmt: skip
         n, gone, gained = pairing.pair(*arguments)
         self.customer_count += gained

@@ -88,7 +88,10 @@ class CustomerMemory:
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that the state depends on, as the store's META has them."""
-        return {"window": self.settings.window, "partitions": self.partitions}
+        return {
+            "window": self.settings.window, "partitions": self.partitions,
+            "most_a_day": self.settings.most_a_day,
+        }  # fmt: skip
 
     def born(self) -> dict[str, Any]:
         """Return what META has from the first record in the store on, even while the position is still 0."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.customers import event_rings, purchase_logs
+from state.customers import daily_limit, event_rings, purchase_logs
 from state.customers import histories as hs
 from state.customers import repeats as history_repeats
 from state.customers.event_sources import Sequences, published_before
@@ -19,10 +19,14 @@ from state.customers.histories import Histories
 from state.memory.arrays import kernel
 from state.messages.deltas import Effect
 
-# The outcome of an event is an effect, or one of five others. Outcomes before DUPLICATE change the history
-# or the event ids; EMPTIED is an erasure of a customer who had no items.
+# The outcome of an event is an effect, or one of seven others. Outcomes before DUPLICATE change the history
+# or the event ids; EMPTIED is an erasure of a customer who had no items. LIMITED is a purchase beyond the
+# daily limit, and FULL one of a new item for a history that has `MOST_ITEMS`.
 NEW, REPEAT, GONE = map(int, Effect)
-PART_RETURNED, NOT_OWNED, EMPTIED, DUPLICATE, INCLUDED = range(4, 9)
+PART_RETURNED, NOT_OWNED, EMPTIED, LIMITED, FULL, DUPLICATE, INCLUDED = range(4, 11)
+
+MOST_ITEMS = 100_000
+"""Items of a history: what undoes a history is in one message, and each event looks through all of it."""
 
 _PURCHASE, _RETURN, _FORGET = range(3)
 
@@ -74,6 +78,7 @@ def pair(
     included: npt.NDArray[np.int64],
     published: Sequences,
     window: int,
+    most_a_day: int,
     offsets: npt.NDArray[np.int64],
     actions: npt.NDArray[np.uint8],
     customers: npt.NDArray[np.uint32],
@@ -90,7 +95,8 @@ def pair(
 
     The kernel stops before an event whose history does not fit into the rest of `out.gone_items` and
     `out.taken`; the caller continues from there with new buffers. `included` is the last offset that a
-    customer's loaded history has. `published` is as of the event at hand, so it is checked first.
+    customer's loaded history has. At most `most_a_day` purchases of a customer count on a day of event time,
+    0: all. `published` is as of the event at hand, so it is checked first.
     """
     near = 0
     gone = 0
@@ -115,9 +121,17 @@ def pair(
             outcome = INCLUDED
         elif hashes[i] != 0 and event_rings.seen_before(h, customer, hashes[i]):
             outcome = DUPLICATE
+        elif (
+            actions[i] == _PURCHASE
+            and most_a_day > 0
+            and not daily_limit.counts(h, customer, times_ms[i], most_a_day)
+        ):
+            outcome = LIMITED
         elif actions[i] == _PURCHASE:
             rank = hs.rank_of(h, customer, item)
-            if rank >= 0:
+            if rank < 0 and n >= MOST_ITEMS:
+                outcome = FULL
+            elif rank >= 0:
                 hs.add_quantity(h, customer, rank, np.int64(quantities[i]))
                 out.again[i] = history_repeats.again(h, customer, rank, times_ms[i], np.int64(profiles[i]))
                 purchase_logs.note(h, customer, item, times_ms[i])
@@ -163,6 +177,8 @@ def pair(
                 else:
                     hs.remove(h, customer, rank)
                     gained -= n == 1
+                    if n == 1:
+                        h.today[customer] = 0  # nothing may be stored of who has nothing
                 outcome = GONE
         out.outcomes[i] = outcome
         out.near_ends[i] = near

@@ -13,7 +13,7 @@ from state.errors import CorruptRecord
 from state.items import row_layout as rl
 from state.items import row_packing
 from state.popularity.counts import BUYERS, DAY_MS, DAYS, PURCHASES, WATERMARK_MS, Popularity
-from state.storage.codec import FRAME_BYTES, RecordKind, check, frame, unframe
+from state.storage.codec import FRAME_BYTES, RecordKind, check, frame, reads_records, unframe
 
 _CLOCK = struct.Struct("<qqq")
 ROW_BYTES = 8 * row_packing.HEAD_WORDS  # of a ROW without sizes and entries
@@ -65,6 +65,7 @@ def pack_clock(p: Popularity, included: int) -> bytes:
     return frame(RecordKind.CLOCK, _CLOCK.pack(included, totals[WATERMARK_MS], totals[PURCHASES]))
 
 
+@reads_records
 def unpack_clock(p: Popularity, key: bytes, raw: bytes) -> int:
     """Put a CLOCK record into empty tables; return the offset that the POPULARITY records include."""
     included, p.totals[WATERMARK_MS], p.totals[PURCHASES] = _CLOCK.unpack(unframe(RecordKind.CLOCK, key, raw))
@@ -88,11 +89,14 @@ def pack_popularity(p: Popularity, items: npt.NDArray[np.int64]) -> bytes:
     )  # fmt: skip
 
 
+@reads_records
 def unpack_popularity(p: Popularity, key: bytes, raw: bytes) -> None:
     """Put a POPULARITY record into tables with room for it, in which the clock is already loaded."""
     payload = unframe(RecordKind.POPULARITY, key, raw)
     day, n = struct.unpack_from("<qQ", payload)
     items = np.frombuffer(payload, np.int64, n, 16)
+    if len(items) and items.min() < 0:
+        raise ValueError("an item has a negative number")
     at = 16 + 8 * n
     p.buyers[items] = np.frombuffer(payload, np.int64, n, at)
     p.totals[BUYERS] += p.buyers[items].sum()
@@ -125,6 +129,7 @@ def pack_hidden(p: Popularity, items: int) -> bytes:
     return frame(RecordKind.HIDDEN, np.flatnonzero(p.available[:items] == 0).astype(np.int32).tobytes())
 
 
+@reads_records
 def unpack_hidden(p: Popularity, key: bytes, raw: bytes) -> None:
     """Put a HIDDEN record into tables in which all items are available."""
     p.available[np.frombuffer(unframe(RecordKind.HIDDEN, key, raw), np.int32)] = 0

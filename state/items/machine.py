@@ -16,15 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from state import relatedness
-from state.errors import BadDelta
 from state.items import counting
 from state.items.listing import ItemLists
 from state.items.marks import absent_rows, mark_holders
 from state.items.memory import SourceState
 from state.items.pair_counting import count_pairs
 from state.items.tables import new_pending
+from state.messages.checking import check_deltas, check_pairs
 from state.messages.deltas import Availability, Deltas, Source
 from state.messages.pair_changes import PairChanges
+from state.messages.wire import require
 from state.popularity import counts as pop
 
 
@@ -56,9 +57,10 @@ class ItemMachine(ItemLists):
 
         Raises
         ------
-        BadDelta
-            If the message follows what is applied but does not fit it.
+        NoMessage
+            If the parts of the message do not fit together: nothing is changed then.
         """
+        check_deltas(deltas, self.settings.window)
         position = self.position if position is None else position
         source = self.sources.setdefault(deltas.source, SourceState())
         applied = 0
@@ -87,7 +89,7 @@ class ItemMachine(ItemLists):
         self.make_room()
         self._make_pending(2 * deltas.near)
         own = numbers[: deltas.own]
-        for number in own[self.tables.row_of[own] < 0].tolist():
+        for number in dict.fromkeys(own[self.tables.row_of[own] < 0].tolist()):
             self.add_row(number)
         if len(self.items) > before:
             self.tables.popularity.roots[before : len(self.items)] = -1.0  # in no list without an id
@@ -103,8 +105,15 @@ class ItemMachine(ItemLists):
         """Apply one message of a crossing machine, as `apply` does others; return how many effects were new.
 
         Only items that somebody watched get rows.
+
+        Raises
+        ------
+        NoMessage
+            If the message does not fit together, or to what is applied: nothing is changed then.
         """
         position = self.position if position is None else position
+        known = self.sources.get(changes.source)
+        check_pairs(changes, 0 if known is None else len(known.items), self.settings.window)
         source = self._source(changes.source, changes.first, begins=changes.base == 0)
         applied = 0
         if source is not None:
@@ -148,6 +157,8 @@ class ItemMachine(ItemLists):
                     continue  # items are available by default, so an unknown item needs no number
                 number = self.items.number(name)
                 self.make_room()
+                if self.items.id(number) != name:
+                    continue  # another id has the hash, and is not hidden for this one
                 popularity = self.tables.popularity
                 if popularity.available[number] != available:
                     popularity.available[number] = available
@@ -173,12 +184,11 @@ class ItemMachine(ItemLists):
         return None
 
     def _learn(self, source: SourceState, changes: PairChanges) -> None:
-        """Give numbers to the source's new items."""
+        """Give numbers to the source's new items; raise NoMessage if those before them are missing."""
         known = len(source.items)
-        if changes.base > known:
-            raise BadDelta(
-                f"source {tuple(changes.source)} numbers items from {changes.base}, {known} are known"
-            )
+        require(
+            changes.base <= known, "pair-deltas", f"items from {changes.base} on, of which {known} are known,"
+        )
         fresh = changes.new_ids[known - changes.base :]
         if fresh:
             numbers = [self.items.number(name) for name in fresh]

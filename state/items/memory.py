@@ -62,15 +62,18 @@ class ItemMemory:
         touches is in memory whatever the budget.
     others
         The popularity of the items of other partitions.
+    seed
+        Where the table of items has its entries follows from it (`state.memory.mixing`).
     """
 
     settings: CountingSettings = field(default_factory=CountingSettings)
     partition: int = 0
     budget_bytes: int | None = None
     others: NeighbourPopularity = field(default_factory=NeighbourPopularity)
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        self.items = ItemIds()
+        self.items = ItemIds(self.seed)
         self.sources: dict[Source, SourceState] = {}
         self.position = 0  # offset after the last message applied
         self.replayed_to = 0  # lists that follow from earlier messages may have been published before a crash

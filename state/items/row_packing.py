@@ -29,7 +29,7 @@ from state.memory.entries import DELETED, HIGH, ID, INDEX, MINUTE, REPEATED
 HEAD_WORDS = 8  # before the sizes
 _BYTE = np.uint64(0xFF)
 _WIDTH_BITS = np.uint64(8)
-_MOST_BITS = np.uint64(63)
+_MOST_BITS, _MINUTE_BITS = np.uint64(63), np.uint64(30)
 _AFTER_BIT = np.uint64(30)  # of AFTER
 
 
@@ -173,6 +173,13 @@ def _unpack_entries(rows: Rows, row: int, head: npt.NDArray[np.uint64], body: np
     before_bits = (widths >> np.uint64(24)) & _BYTE
     once_bits = id_bits + minute_bits + ONE
     packed = words_of(np.uint64(n) * once_bits + np.uint64(m) * (id_bits + after_bits + before_bits))
+    if (
+        id_bits > HIGH
+        or minute_bits > _MINUTE_BITS
+        or least > MINUTE
+        or least + ((ONE << minute_bits) - ONE) > MINUTE + MINUTE
+    ):
+        return False  # an entry has no room for it
     if once_bits > _MOST_BITS or after_bits > HIGH or before_bits > HIGH or len(body) != np.int64(packed) + m:
         return False
     once, repeated = np.empty(n, np.uint64), np.empty((m, 3), np.uint64)

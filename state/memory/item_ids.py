@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from state.errors import BadDelta
 from state.memory.arrays import kernel, longer, prefetch
 from state.memory.ids import Dictionary
+from state.memory.mixing import keys
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _AHEAD = 16  # so many entries of the table are prefetched
 
 
@@ -36,6 +36,14 @@ def item_hashes(item_ids: Sequence[str]) -> npt.NDArray[np.uint64]:
 class ItemIds:
     """Numbers, hashes and ids of items.
 
+    Two ids with one hash cannot be kept apart: they are one item, under the id that came first. No catalogue
+    has such ids by chance, but they can be made.
+
+    Parameters
+    ----------
+    seed
+        Where the table has its entries follows from it (`state.memory.mixing`).
+
     >>> items = ItemIds()
     >>> items.numbers(item_hashes(["tea", "milk"])).tolist()
     [0, 1]
@@ -51,9 +59,15 @@ class ItemIds:
         Whether the id of each number is known.
     named : list[int]
         The numbers whose ids are known, in the order in which they became known.
+    clashes : int
+        How often an id was met whose hash is that of another id.
+    clash : (str, str)
+        The ids of the last time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
+        self._keys = keys(seed, 3)
+        self.clashes, self.clash = 0, ("", "")
         self.hashes = np.zeros(1024, np.uint64)
         self.known = np.zeros(1024, np.bool_)
         self.named: list[int] = []
@@ -62,7 +76,7 @@ class ItemIds:
 
     def find(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Return the number of each hash, -1 for an unknown one."""
-        found: npt.NDArray[np.int64] = _find(self._table, hashes)
+        found: npt.NDArray[np.int64] = _find(self._table, self._keys, hashes)
         return found
 
     def numbers(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
@@ -73,28 +87,23 @@ class ItemIds:
             self.known = longer(self.known, len(self.hashes))
         if 4 * len(self.hashes) > len(self._table):
             self._table = np.zeros(2 << int(2 * len(self.hashes)).bit_length(), np.uint64)
-            _add(self._table, self.hashes, 0, self.hashes[:n])
-        found, now = _add(self._table, self.hashes, n, hashes)
+            _add(self._table, self._keys, self.hashes, 0, self.hashes[:n])
+        found, now = _add(self._table, self._keys, self.hashes, n, hashes)
         if now > n:
             self._names += [""] * (now - n)
         numbers: npt.NDArray[np.int64] = found
         return numbers
 
     def name(self, number: int, item_id: str) -> None:
-        """Learn the id of a number.
-
-        Raises
-        ------
-        BadDelta
-            If the number has another id. Two ids with one hash are not to be expected in any catalogue.
-        """
+        """Learn the id of a number, unless it has another one already."""
         known = self._names[number]
         if not known:
             self._names[number] = item_id
             self.known[number] = True
             self.named.append(number)
         elif known != item_id:
-            raise BadDelta(f"items {known!r} and {item_id!r} have the same hash: they cannot be kept apart")
+            self.clashes += 1
+            self.clash = known, item_id
 
     def number(self, item_id: str) -> int:
         """Return the number of an id, a new number for a new id."""
@@ -135,52 +144,73 @@ AnyIds = Dictionary | ItemIds
 
 
 @kernel
-def _home(hashed: int, entries: int) -> int:
-    return int(np.int64(((hashed * _MIX) >> np.uint64(20)) & np.uint64(entries - 1)))
+def _home(hashed: int, key: npt.NDArray[np.uint64], entries: int) -> int:
+    mixed = key[0] + key[1] * (hashed & _LOW) + key[2] * (hashed >> _HALF)
+    return int(np.int64((mixed >> _HALF) & np.uint64(entries - 1)))
 
 
 @kernel
-def _place(table: npt.NDArray[np.uint64], hashed: int) -> int:
+def _place(table: npt.NDArray[np.uint64], key: npt.NDArray[np.uint64], hashed: int) -> int:
     """Return where in the table a hash is, or would be: the first word of its entry."""
     entries = len(table) // 2
-    at = _home(hashed, entries)
+    at = _home(hashed, key, entries)
     while table[2 * at + 1] != 0 and table[2 * at] != hashed:
         at = at + 1 if at + 1 < entries else 0
     return 2 * at
 
 
 @kernel
-def _ask_for(table: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], i: int) -> None:
+def _ask_for(
+    table: npt.NDArray[np.uint64], key: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], i: int
+) -> None:
     """Prefetch an entry's cache line."""
     if i < len(hashes):
-        prefetch(np.int64(table.ctypes.data) + 16 * _home(hashes[i], len(table) // 2))
+        prefetch(np.int64(table.ctypes.data) + 16 * _home(hashes[i], key, len(table) // 2))
 
 
 @kernel
-def _find(table: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+def _find(
+    table: npt.NDArray[np.uint64], key: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.int64]:
     found = np.empty(len(hashes), np.int64)
     for i in range(_AHEAD):
-        _ask_for(table, hashes, i)
+        _ask_for(table, key, hashes, i)
     for i in range(len(hashes)):
-        _ask_for(table, hashes, i + _AHEAD)
-        found[i] = np.int64(table[_place(table, hashes[i]) + 1]) - 1
+        _ask_for(table, key, hashes, i + _AHEAD)
+        found[i] = np.int64(table[_place(table, key, hashes[i]) + 1]) - 1
     return found
 
 
 @kernel
 def _add(
-    table: npt.NDArray[np.uint64], of: npt.NDArray[np.uint64], n: int, hashes: npt.NDArray[np.uint64]
-) -> tuple[npt.NDArray[np.int64], int]:
+    table: npt.NDArray[np.uint64], key: npt.NDArray[np.uint64], of: npt.NDArray[np.uint64], n: int,
+    hashes: npt.NDArray[np.uint64],
+) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
     """Return the numbers of hashes, new ones from `n` on, and how many numbers there are then."""
     found = np.empty(len(hashes), np.int64)
     for i in range(_AHEAD):
-        _ask_for(table, hashes, i)
+        _ask_for(table, key, hashes, i)
     for i in range(len(hashes)):
-        _ask_for(table, hashes, i + _AHEAD)
-        at = _place(table, hashes[i])
+        _ask_for(table, key, hashes, i + _AHEAD)
+        at = _place(table, key, hashes[i])
         if table[at + 1] == 0:
             of[n] = hashes[i]
             n += 1
             table[at], table[at + 1] = hashes[i], n
         found[i] = np.int64(table[at + 1]) - 1
     return found, n
+
+
+@kernel
+def probes(table: npt.NDArray[np.uint64], key: npt.NDArray[np.uint64]) -> tuple[int, int]:
+    """Return how many entries are looked at to find each entry once, and at most for one.
+
+    Tests measure with it what ids that were chosen to collide cost.
+    """
+    total = most = 0
+    for entry in range(len(table) // 2):
+        if table[2 * entry + 1] != 0:
+            away = (entry - _home(table[2 * entry], key, len(table) // 2)) & (len(table) // 2 - 1)
+            total += away + 1
+            most = max(most, away + 1)
+    return total, most

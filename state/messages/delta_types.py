@@ -11,6 +11,7 @@ from state.errors import BadDelta, NoMessage
 
 MAGIC = b"AD"
 VERSION = 4
+MOST_SETTLE = (1 << 62) - 1
 
 
 class Type(IntEnum):
@@ -28,7 +29,7 @@ def message_type(raw: bytes) -> Type:
     Raises
     ------
     NoMessage
-        If the bytes are no message at all.
+        If the bytes are no message.
     BadDelta
         If they are of another version.
     """
@@ -42,7 +43,7 @@ def message_type(raw: bytes) -> Type:
     try:
         return Type(raw[3])
     except ValueError:
-        raise BadDelta(f"pair-deltas message has unknown type {raw[3]}") from None
+        raise NoMessage(f"not a pair-deltas message: its type is {raw[3]}") from None
 
 
 def encode_settle(settle: int) -> bytes:
@@ -59,9 +60,12 @@ def decode_settle(raw: bytes) -> int:
 
     Raises
     ------
-    BadDelta
-        If it has no number.
+    NoMessage
+        If it has no number that was counted up to.
     """
     if len(raw) != 16:
-        raise BadDelta(f"SETTLE message of {len(raw)} bytes; it must have 16")
-    return int.from_bytes(raw[8:], "little")
+        raise NoMessage(f"not a pair-deltas message: SETTLE of {len(raw)} bytes")
+    number = int.from_bytes(raw[8:], "little")
+    if number > MOST_SETTLE:
+        raise NoMessage(f"not a pair-deltas message: SETTLE with the number {number}")
+    return number

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.errors import BadDelta
+from state.errors import NoMessage
 from state.memory.arrays import kernel
 from state.messages.delta_types import MAGIC, VERSION, Type, message_type
 from state.messages.wire import Reader, Writer
@@ -151,15 +151,17 @@ def decode(raw: bytes) -> Deltas:
 
     Raises
     ------
+    NoMessage
+        If the bytes are no message of this type.
     BadDelta
-        If the bytes are no message of this layout.
+        If they are of another version.
     """
     if message_type(raw) != Type.COUNTS:
-        raise BadDelta(f"pair-deltas message is {message_type(raw).name}, not COUNTS")
+        raise NoMessage(f"not a pair-deltas message of type COUNTS but {message_type(raw).name}")
     try:
         header = _HEADER.unpack_from(raw)
     except struct.error as error:
-        raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header") from error
+        raise NoMessage(f"not a pair-deltas message: {len(raw)} bytes have no whole header") from error
     _, _, _, topic, partition, previous, first, end, customers, items, own, n_new, *lengths, taken = header
     r = Reader(raw, _HEADER.size, padded=False)
     arrays: list[Any] = [r.array(np.uint64, items), r.array(np.uint64, taken)]
@@ -202,14 +204,19 @@ def decode_availability(raw: bytes) -> Availability:
 
     Raises
     ------
+    NoMessage
+        If the bytes are no message of this type.
     BadDelta
-        If the bytes are no message of this layout.
+        If they are of another version.
     """
     if message_type(raw) != Type.CATALOGUE:
-        raise BadDelta(f"pair-deltas message is {message_type(raw).name}, not CATALOGUE")
+        raise NoMessage(f"not a pair-deltas message of type CATALOGUE but {message_type(raw).name}")
     if len(raw) < _AVAILABILITY.size:
-        raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header")
+        raise NoMessage(f"not a pair-deltas message: {len(raw)} bytes have no whole header")
     topic, partition, first, end, n, _ = _AVAILABILITY.unpack_from(raw)[3:]
     r = Reader(raw, _AVAILABILITY.size)
     ids = r.ids(n)
-    return Availability(Source(topic, partition), first, end, ids, r.array(np.uint8, n))  # type: ignore[arg-type]
+    available: npt.NDArray[np.uint8] = r.array(np.uint8, n)  # type: ignore[assignment]
+    if not 0 <= first <= end or "" in ids or (available > 1).any():
+        raise NoMessage("not a pair-deltas message: its offsets, ids or flags are out of range")
+    return Availability(Source(topic, partition), first, end, ids, available)

@@ -25,8 +25,16 @@ import numpy as np
 import numpy.typing as npt
 
 from state.errors import BadDelta, NoMessage
-from state.messages.deltas import Source
-from state.messages.wire import Reader, Writer
+from state.messages.deltas import Effect, Source
+from state.messages.wire import (
+    MOST_OFFSET,
+    Reader,
+    Writer,
+    are_times,
+    require,
+    require_ascending,
+    require_below,
+)
 
 MAGIC = b"AF"
 VERSION = 1
@@ -67,13 +75,15 @@ def encode_history_changes(f: HistoryChanges) -> bytes:
     return w.message()
 
 
-def decode_history_changes(raw: bytes) -> HistoryChanges:
-    """Return the message of some bytes; its arrays are views of the bytes.
+def decode_history_changes(raw: bytes, *, offsets: bool = True) -> HistoryChanges:
+    """Return the message of some bytes; its arrays are views of a copy of the bytes.
+
+    Without `offsets`, those of the effects have no meaning, as in a transfer.
 
     Raises
     ------
     NoMessage
-        If the bytes are no message at all.
+        If the bytes are no message, or its parts do not fit together.
     BadDelta
         If they are a message of another layout.
     """
@@ -85,4 +95,18 @@ def decode_history_changes(raw: bytes) -> HistoryChanges:
     r = Reader(raw, _HEADER.size + -_HEADER.size % 8, "first-events")
     customers, items = r.ids(n_customers), r.ids(n_items)
     columns = [r.array(dtype, n) for dtype in _COLUMNS]
-    return HistoryChanges(Source(topic, partition), first, end, since, customers, items, *columns)  # type: ignore[arg-type]
+    changes = HistoryChanges(Source(topic, partition), first, end, since, customers, items, *columns)  # type: ignore[arg-type]
+    _check(changes, offsets)
+    return changes
+
+
+def _check(f: HistoryChanges, offsets: bool) -> None:
+    """Raise NoMessage unless a message can be applied; with `offsets` also check those of its effects."""
+    what = "first-events"
+    require(0 <= f.first <= f.end < MOST_OFFSET and 0 <= f.since < MOST_OFFSET, what, "offsets")
+    if offsets:
+        require_ascending(f.offsets, f.end - f.first, what)
+    require_below(f.whose, len(f.customers), what, "customers")
+    require_below(f.items, len(f.item_ids), what, "items")
+    require(((f.effects == Effect.NEW) | (f.effects == Effect.GONE)).all(), what, "effects")
+    require(are_times(f.times_ms), what, "times")

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.errors import BadDelta
+from state.errors import NoMessage
 from state.messages.delta_types import MAGIC, VERSION, Type, message_type
 from state.messages.deltas import Source
 from state.messages.wire import Reader, Writer
@@ -107,13 +107,15 @@ def decode_pairs(raw: bytes) -> PairChanges:
 
     Raises
     ------
+    NoMessage
+        If the bytes are no message of this type.
     BadDelta
-        If the bytes are no message of this layout.
+        If they are of another version.
     """
     if message_type(raw) != Type.PAIRS:
-        raise BadDelta(f"pair-deltas message is {message_type(raw).name}, not PAIRS")
+        raise NoMessage(f"not a pair-deltas message of type PAIRS but {message_type(raw).name}")
     if len(raw) < _HEADER.size:
-        raise BadDelta(f"pair-deltas message of {len(raw)} bytes has no whole header")
+        raise NoMessage(f"not a pair-deltas message: {len(raw)} bytes have no whole header")
     topic, partition, first, end, customers, base, n_new, *lengths = _HEADER.unpack_from(raw)[3:]
     r = Reader(raw, _HEADER.size + -_HEADER.size % 8)
     partitions = r.array(np.uint16, n_new)

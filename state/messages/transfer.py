@@ -23,7 +23,7 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-from state.errors import BadDelta
+from state.errors import BadDelta, NoMessage
 from state.messages.deltas import Source
 from state.messages.history_changes import HistoryChanges, decode_history_changes, encode_history_changes
 
@@ -63,15 +63,20 @@ def decode_message(raw: bytes) -> HistoryChanges | Transfer:
 
     Raises
     ------
-    BadDelta
+    NoMessage
         If the bytes are no message of the topic.
+    BadDelta
+        If they are of another version.
     """
     if raw[:2] != MAGIC:
         return decode_history_changes(raw)
     if len(raw) < _HEADER.size:
-        raise BadDelta(f"transfer of {len(raw)} bytes has no whole header")
-    if raw[2] != VERSION or raw[3] not in set(Step):
-        raise BadDelta(f"transfer has layout {raw[2]} and step {raw[3]}, this program reads {VERSION}")
+        raise NoMessage(f"not a first-events message: {len(raw)} bytes have no whole header")
+    if raw[2] != VERSION:
+        raise BadDelta(f"transfer has layout {raw[2]}, this program reads {VERSION}")
+    if raw[3] not in set(Step):
+        raise NoMessage(f"not a first-events message: a transfer's step {raw[3]}")
     step, topic, partition, number = _HEADER.unpack_from(raw)[2:]
-    changes = decode_history_changes(raw[_HEADER.size :]) if step in (Step.PART, Step.LAST) else None
+    parted = step in (Step.PART, Step.LAST)
+    changes = decode_history_changes(raw[_HEADER.size :], offsets=False) if parted else None
     return Transfer(Step(step), Source(topic, partition), number, changes)

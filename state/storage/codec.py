@@ -6,7 +6,8 @@
     PAGE       ids: u32 n | u16 bytes[n] | utf-8
     NUMBERS    i32[n]: items of rows, partitions of items, or a source's items, from the key's number on
     HASHES     u64[n]: hashes of the ids of items (`state.memory.item_ids`), from the key's number on
-    HISTORY    i64 included | i64 event ids seen | u32 items n | u32 ring r | u32 log l | u32 0
+    HISTORY    i64 included | i64 event ids seen | u32 items n | u32 ring r | u32 log l
+               u32 the counter of state.customers.daily_limit
                u32 item[n] | u32 quantity[n] | i64 first_ms[n] | i64 last_ms[n] | u32 days[n] | f32 recent[n]
                u64 event id hash[r] | u64 record of state.customers.purchase_logs[l]
                the customer's id and those of the profiles in utf-8, NUL in between
@@ -37,9 +38,12 @@ record already includes. `state.customers.codec` packs HISTORY, `state.items.cod
 
 from __future__ import annotations
 
+import functools
+import inspect
 import struct
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import crc32c
 import msgspec
@@ -48,6 +52,8 @@ import numpy.typing as npt
 
 from state.errors import CorruptRecord, UnknownLayout
 
+Unpack = TypeVar("Unpack", bound=Callable[..., Any])
+
 LAYOUT = 8
 _FRAME = struct.Struct("<BBHI")
 FRAME_BYTES = _FRAME.size
@@ -55,6 +61,24 @@ _NUMBER = struct.Struct("<I")
 _SENT = struct.Struct("<q")
 _TOTALS = struct.Struct("<qq")
 _NEWEST = struct.Struct("<q")
+
+
+def reads_records(unpack: Unpack) -> Unpack:
+    """Let a function with a parameter `key` raise CorruptRecord where a payload is not laid out as it says.
+
+    A record with a right checksum has what was written. It is not laid out like this only if somebody else
+    wrote it.
+    """
+    at = list(inspect.signature(unpack).parameters).index("key")
+
+    @functools.wraps(unpack)
+    def unpacking(*arguments: Any) -> Any:
+        try:
+            return unpack(*arguments)
+        except (struct.error, ValueError, IndexError, OverflowError, msgspec.MsgspecError) as error:
+            raise CorruptRecord(f"record {arguments[at]!r} is damaged: {error}") from error
+
+    return unpacking  # type: ignore[return-value]
 
 
 class RecordKind(IntEnum):
@@ -119,11 +143,13 @@ def pack_meta(meta: dict[str, Any]) -> bytes:
     return frame(RecordKind.META, msgspec.json.encode(meta))
 
 
+@reads_records
 def unpack_meta(key: bytes, raw: bytes) -> dict[str, Any]:
     """Return what `pack_meta` packed."""
     return msgspec.json.decode(unframe(RecordKind.META, key, raw), type=dict[str, Any])
 
 
+@reads_records
 def unpack_any_meta(key: bytes, raw: bytes) -> dict[str, Any]:
     """Return the META of any layout so far.
 
@@ -139,12 +165,15 @@ def pack_page(ids: list[str]) -> bytes:
     return frame(RecordKind.PAGE, struct.pack("<I", len(raw)) + lengths.tobytes() + b"".join(raw))
 
 
+@reads_records
 def unpack_page(key: bytes, raw: bytes) -> list[str]:
     """Return the ids of a PAGE record."""
     payload = unframe(RecordKind.PAGE, key, raw)
     (n,) = struct.unpack_from("<I", payload)
-    ends = np.cumsum(np.frombuffer(payload, np.uint16, n, 4)).tolist()
+    ends = np.cumsum(np.frombuffer(payload, np.uint16, n, 4)).tolist() if n else []
     blob = payload[4 + 2 * n :]
+    if len(blob) != (ends[-1] if ends else 0):
+        raise ValueError(f"{n} ids do not take {len(blob)} bytes")
     return [blob[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
 
 
@@ -153,6 +182,7 @@ def pack_numbers(numbers: npt.NDArray[np.integer[Any]]) -> bytes:
     return frame(RecordKind.NUMBERS, numbers.astype(np.int32).tobytes())
 
 
+@reads_records
 def unpack_numbers(key: bytes, raw: bytes) -> npt.NDArray[np.int32]:
     """Return the numbers of a NUMBERS record."""
     return np.frombuffer(unframe(RecordKind.NUMBERS, key, raw), np.int32)
@@ -163,6 +193,7 @@ def pack_hashes(hashes: npt.NDArray[np.uint64]) -> bytes:
     return frame(RecordKind.HASHES, hashes.tobytes())
 
 
+@reads_records
 def unpack_hashes(key: bytes, raw: bytes) -> npt.NDArray[np.uint64]:
     """Return the hashes of a HASHES record."""
     return np.frombuffer(unframe(RecordKind.HASHES, key, raw), np.uint64)
@@ -173,6 +204,7 @@ def pack_number(number: int) -> bytes:
     return frame(RecordKind.NUMBER, _NUMBER.pack(number))
 
 
+@reads_records
 def unpack_number(key: bytes, raw: bytes) -> int:
     """Return the number of a NUMBER record."""
     number: int = _NUMBER.unpack(unframe(RecordKind.NUMBER, key, raw))[0]
@@ -184,6 +216,7 @@ def pack_sent(offset: int) -> bytes:
     return frame(RecordKind.SENT, _SENT.pack(offset))
 
 
+@reads_records
 def unpack_sent(key: bytes, raw: bytes) -> int:
     """Return the offset of a SENT record."""
     offset: int = _SENT.unpack(unframe(RecordKind.SENT, key, raw))[0]
@@ -195,6 +228,7 @@ def pack_id(name: str) -> bytes:
     return frame(RecordKind.ID, name.encode())
 
 
+@reads_records
 def unpack_id(key: bytes, raw: bytes) -> str:
     """Return the id of an ID record."""
     return unframe(RecordKind.ID, key, raw).decode()
@@ -205,6 +239,7 @@ def pack_totals(ids: int, customers: int) -> bytes:
     return frame(RecordKind.TOTALS, _TOTALS.pack(ids, customers))
 
 
+@reads_records
 def unpack_totals(key: bytes, raw: bytes) -> tuple[int, int]:
     """Return ids and customers of a TOTALS record."""
     ids, customers = _TOTALS.unpack(unframe(RecordKind.TOTALS, key, raw))
@@ -216,6 +251,7 @@ def pack_newest(time_ms: int) -> bytes:
     return frame(RecordKind.NEWEST, _NEWEST.pack(time_ms))
 
 
+@reads_records
 def unpack_newest(key: bytes, raw: bytes) -> int:
     """Return the time of a NEWEST record."""
     (time_ms,) = _NEWEST.unpack(unframe(RecordKind.NEWEST, key, raw))

@@ -27,6 +27,8 @@ from state.storage.files import read_one
 from state.storage.store import Records, Store
 
 META, TOTALS = b"m", b"k"
+BEFORE = {"most_a_day": 0}
+"""The settings of stores that were made before a setting existed."""
 
 
 def key(prefix: bytes, number: int) -> bytes:
@@ -243,9 +245,10 @@ class Saver(abc.ABC):
 
     def _check(self, meta: dict[str, Any]) -> None:
         for name, value in self._identity().items():
-            if meta.get(name) != value:
+            stored = meta.get(name, BEFORE.get(name))
+            if stored != value:
                 raise BadSettings(
-                    f"the stored state was made with {name} {meta.get(name)}, now it is {value}: "
+                    f"the stored state was made with {name} {stored}, now it is {value}: "
                     f"set {name} back, or use another data directory and a group of its own"
                 )
         counted = meta.get("log")  # a store whose META has no log is assumed to be of these topics

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 
 from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from streams.doors.errors import Refused
 from streams.doors.names import KEPT, OwnNames, address_of
@@ -190,3 +191,14 @@ def _network_of(remote: str) -> str:
     if isinstance(address, IPv6Address):
         return str(ip_network((address, 64), strict=False))
     return str(address or remote)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Return whether a log record is of an error of ours, and not of a request that is no HTTP.
+
+    Such a request is answered with 400. Anybody who reaches the server could fill the log with stack traces.
+    """
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+logging.getLogger("aiohttp.server").addFilter(_is_ours)

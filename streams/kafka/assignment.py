@@ -64,8 +64,8 @@ T = TypeVar("T", _Reported, _Given)
 def _read(raw: bytes | None, of: type[T]) -> T:
     try:
         return msgspec.json.decode(raw or b"", type=of)
-    except msgspec.DecodeError:
-        return of()  # a member of another version
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return of()  # a member of another version, or of another program
 
 
 class Member(NamedTuple):

@@ -16,7 +16,7 @@ from streams.broker.topics_admin import topic_ids
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import read_all
 from streams.kinds import BOUGHT, CrossKind, Kind, counted_of_kinds
-from streams.messages.schema import Progress, decode_progress, key_text
+from streams.messages.schema import Progress, key_text, progress_of
 from streams.topics import ITEMS, PROGRESS
 
 BEGINNING = "beginning of "
@@ -100,5 +100,7 @@ def beginnings(bootstrap: Bootstrap) -> dict[tuple[str, int], int]:
         task = key_text(row.key)
         if row.value and task.startswith(BEGINNING):
             topic, _, partition = task.removeprefix(BEGINNING).rpartition("-")
-            found[topic, int(partition)] = decode_progress(row.value).applied
+            progress = progress_of(row.value)
+            if progress is not None and partition.isascii() and partition.isdigit():
+                found[topic, int(partition)] = progress.applied
     return found

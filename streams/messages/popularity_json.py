@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -31,11 +32,12 @@ from streams.messages.json_text import (
     text_of,
 )
 from streams.messages.lists_json import JsonIds
-from streams.messages.schema import decode_popularity
+from streams.messages.schema import LATEST_MS, decode_popularity
 
 if TYPE_CHECKING:
     from state.items.machine import ItemMachine
 
+_MOST, _MOST_OF_DAY = 1 << 53, (1 << 32) - 1
 _EPOCH = date(1970, 1, 1).toordinal()
 RECORD_BYTES = 360 + DAYS * 11 + OVERRUN  # of a record without its id and kind, every number at its longest
 
@@ -97,6 +99,13 @@ def popularity_of(raw: bytes) -> ItemPopularity:
     msgspec.MsgspecError
     """
     m = decode_popularity(raw)
+    whole = m.buyers, m.version, m.customers, m.repeaters, m.repeat_days, m.repeat_minutes, m.as_of
+    if not (
+        min(whole) >= 0 and max(whole) <= _MOST and abs(m.first_days) <= _MOST and m.as_of <= LATEST_MS
+        and min(m.purchases, default=0) >= 0 and max(m.purchases, default=0) <= _MOST_OF_DAY
+        and 0 <= m.recent_buyers <= _MOST
+    ):  # fmt: skip
+        raise msgspec.ValidationError("a number is out of range")
     return ItemPopularity(
         m.item_id, m.as_of, m.version, m.buyers, m.newest_day.toordinal() - _EPOCH, m.purchases,
         m.first_days, m.recent_buyers, (m.repeaters, m.repeat_days, m.repeat_minutes), m.customers,

@@ -14,6 +14,7 @@ CLASSES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("source", re.compile(r"(source|sequence) ")),
     ("id", re.compile(r"\w+_id ")),
     ("return", re.compile(r"return of more")),
+    ("limit", re.compile(r"limit of ")),
     ("foreign", re.compile(r"not a [\w-]+ message")),
 )
 OTHER = "other"

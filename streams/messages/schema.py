@@ -6,8 +6,9 @@ producers may carry their own; a missing or mistyped known field is an error.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,7 +16,28 @@ from msgspec import Meta, Struct
 MAX_ID_BYTES = 256
 MAX_SOURCE_BYTES = 64
 MAX_QUANTITY = 1_000_000
+LATEST_MS = 253_402_300_799_999
+"""The last time of the year 9999, beyond which no date is written."""
 MAX_SEQUENCE = 2**53 - 1  # what every JSON library keeps whole
+
+Message = TypeVar("Message")
+
+
+def decoder(of: type[Message]) -> Callable[[bytes], Message]:
+    """Return a function that decodes JSON messages, and raises nothing but msgspec.MsgspecError.
+
+    msgspec itself also raises UnicodeDecodeError, and RecursionError for what is nested too deeply.
+    """
+    decode = msgspec.json.Decoder(of).decode
+
+    def decoded(raw: bytes) -> Message:
+        try:
+            return decode(raw)
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise msgspec.DecodeError(str(error)) from None
+
+    return decoded
+
 
 Id = Annotated[str, Meta(description=f"1 to {MAX_ID_BYTES} bytes of UTF-8, no control characters")]
 Timestamp = Annotated[
@@ -251,10 +273,20 @@ class Progress(Struct, kw_only=True):
 
 encode = msgspec.json.Encoder().encode
 decode_event = msgspec.json.Decoder(EventMessage).decode
-decode_item = msgspec.json.Decoder(CatalogueItem).decode
-decode_related = msgspec.json.Decoder(RelatedItems).decode
-decode_popularity = msgspec.json.Decoder(PopularityMessage).decode
-decode_counted = msgspec.json.Decoder(CountedMessage).decode
-decode_settle_mark = msgspec.json.Decoder(SettleMark).decode
-decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
-decode_progress = msgspec.json.Decoder(Progress).decode
+"""Unlike the others here it also raises what msgspec does beside its own errors: see `decoder`."""
+
+decode_item = decoder(CatalogueItem)
+decode_related = decoder(RelatedItems)
+decode_popularity = decoder(PopularityMessage)
+decode_counted = decoder(CountedMessage)
+decode_settle_mark = decoder(SettleMark)
+decode_dead_letter = decoder(DeadLetter)
+decode_progress = decoder(Progress)
+
+
+def progress_of(value: bytes | None) -> Progress | None:
+    """Return the report in a record of `progress`; None if there is none, or if somebody else wrote it."""
+    try:
+        return None if value is None else decode_progress(value)
+    except msgspec.MsgspecError:
+        return None

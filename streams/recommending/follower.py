@@ -33,8 +33,8 @@ from streams.messages.schema import (
     SETTLE,
     Progress,
     decode_item,
-    decode_progress,
     decode_settle_mark,
+    progress_of,
 )
 from streams.process.threads import in_thread
 from streams.recommending.alignment import as_of_ms
@@ -195,7 +195,7 @@ class BoardFollower:
         return position > progress.applied + max(least, 2 * self._pace[task])
 
     def _take_progress(self, _key: bytes | None, value: bytes | None) -> None:
-        progress = None if value is None else decode_progress(value)
+        progress = progress_of(value)
         if progress is not None and progress.worker:
             before = self._workers.get(progress.task)
             self._pace[progress.task] = max(0, progress.applied - before.applied) if before else 0

@@ -14,10 +14,14 @@ import msgspec
 import numpy as np
 
 from recommending.id_table import IdTable
-from recommending.related_lists import RelatedLists
+from recommending.related_lists import RelatedLists, landmark_weight
+from streams.messages.schema import LATEST_MS, decoder
+from streams.process.seed import TABLE_SEED
 from streams.recommending.list_parsing import MOST_COUNT, NEW_IDS, PADDING, UNUSUAL, put_messages
 
 log = logging.getLogger("alsobought")
+
+_MOST_SUM, _MOST_EXPECTED = 1e300, 1e37
 
 
 class _Entry(msgspec.Struct, gc=False):
@@ -36,14 +40,14 @@ class _List(msgspec.Struct):
     related: list[_Entry]
 
 
-_decode = msgspec.json.Decoder(_List).decode
+_decode = decoder(_List)
 
 
 class ListReader:
     """Reads messages of lists into the related lists. The related lists' lock must be held."""
 
     def __init__(self, related: RelatedLists) -> None:
-        self._related, self._table = related, IdTable(related.items)
+        self._related, self._table = related, IdTable(related.items, TABLE_SEED)
 
     def take(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Take in records of a lists topic in their order; a record that is no list is ignored."""
@@ -98,7 +102,15 @@ class ListReader:
             counts = (message.buyers, *(n for e in message.related for n in (e.together, e.after)))
             if not all(0 <= count <= MOST_COUNT for count in counts):
                 raise OverflowError("a count is out of range")
-        except (msgspec.MsgspecError, OverflowError, UnicodeDecodeError) as error:
+            if not abs(message.as_of) <= LATEST_MS:
+                raise OverflowError("its time is out of range")
+            weight = landmark_weight(message.as_of)
+            sums = (message.recent_mass, *(e.recent for e in message.related))
+            if not all(0 <= real * weight <= _MOST_SUM for real in sums):
+                raise OverflowError("a sum is out of range")
+            if not all(0 <= e.expected <= _MOST_EXPECTED for e in message.related):
+                raise OverflowError("what is expected is out of range")
+        except (msgspec.MsgspecError, OverflowError) as error:
             log.warning("a list is not as workers write it (%s): the one before it is used", error)
             return
         number = related.put_head(

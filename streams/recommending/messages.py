@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
+
+from streams.messages.schema import decoder
 
 
 class Recommended(Struct):
@@ -64,6 +67,18 @@ class RankerState(Struct, kw_only=True):
     ]
 
 
+_MOST = 1e15
+
+
+class _Learnt(Struct):
+    cases: float
+    features: dict[str, tuple[float, float, float]]
+
+
+class _RankerState(Struct):
+    rankers: dict[str, _Learnt]
+
+
 class Quality(Struct, kw_only=True, omit_defaults=True):
     """How often an algorithm's six held what was then bought, in one partition and day of event time."""
 
@@ -101,8 +116,42 @@ def key_of(customer_id: str, profile_id: str | None) -> str:
 
 
 encode = msgspec.json.Encoder().encode
-decode_recommendations = msgspec.json.Decoder(Recommendations).decode
-decode_sellers = msgspec.json.Decoder(Sellers).decode
-decode_ranker = msgspec.json.Decoder(RankerState).decode
-decode_quality = msgspec.json.Decoder(Quality).decode
-decode_model = msgspec.json.Decoder(ModelAnnounced).decode
+decode_recommendations = decoder(Recommendations)
+decode_sellers = decoder(Sellers)
+_decode_ranker, _decode_learnt = decoder(RankerState), decoder(_RankerState)
+
+
+def decode_ranker(raw: bytes) -> RankerState:
+    """Return what a partition has learnt.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+        If it is not as recommenders write it.
+    """
+    for of in _decode_learnt(raw).rankers.values():
+        numbers = chain.from_iterable(of.features.values())
+        if 0 <= of.cases <= _MOST and all(abs(number) <= _MOST for number in numbers):
+            continue
+        raise msgspec.ValidationError("a number is out of range")
+    return _decode_ranker(raw)
+
+
+_decode_quality = decoder(Quality)
+
+
+def decode_quality(raw: bytes) -> Quality:
+    """Return hit rates.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+        If they are not as recommenders write them.
+    """
+    quality = _decode_quality(raw)
+    if not 0 <= quality.hits <= quality.cases <= _MOST:
+        raise msgspec.ValidationError("a number is out of range")
+    return quality
+
+
+decode_model = decoder(ModelAnnounced)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.memory.ids import Dictionary
+from streams.messages.schema import decoder
 
 NOTHING = -1
 
@@ -26,7 +27,7 @@ class _Recommendations(msgspec.Struct, gc=False):
     items: list[_Item]
 
 
-_decode = msgspec.json.Decoder(_Recommendations).decode
+_decode = decoder(_Recommendations)
 
 
 class Offers:

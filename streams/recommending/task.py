@@ -18,7 +18,7 @@ from recommending.catalogue import Filter
 from recommending.recommender import Shelf
 from state.customers.actions import Action
 from state.customers.machine import CustomerMachine
-from state.customers.pairing import DUPLICATE, INCLUDED, NEW, REPEAT
+from state.customers.pairing import INCLUDED, LIMITED, NEW, REPEAT
 from state.customers.saver import CustomerSaver
 from state.messages.deltas import Source
 from state.storage.rocks_store import RocksStore
@@ -199,7 +199,7 @@ class RecommenderTask(Task):
                 self._board.popularity.move_on(self._event_ms)
         self._behind_ms = now_ms - decoded.published_ms if decoded.published_ms else 0.0
         # a replay may bring what the state had already, but no recommendation had
-        news = (outcomes < DUPLICATE) | (outcomes == INCLUDED)
+        news = (outcomes < LIMITED) | (outcomes == INCLUDED)
         return [
             machine.customers.id(slot)
             for slot in np.unique(batch.customers[news]).tolist()

@@ -12,7 +12,7 @@ import msgspec
 from faust.types import TP
 
 from streams.messages.partitioning import partition_for
-from streams.messages.schema import Progress, decode_progress, key_text
+from streams.messages.schema import Progress, key_text, progress_of
 from streams.process.threads import in_thread
 from streams.recommending.offers import Offers
 from streams.topics import PROGRESS
@@ -35,7 +35,7 @@ async def reported_before(task: RecommenderTask, context: Context) -> Progress |
     for start in dict.fromkeys((max(0, end - RECENT), 0)):
         found = await context.reader.newest(tp, key, start, end)
         if found is not None:
-            return decode_progress(found)
+            return progress_of(found)
     return None
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from faust.types import TP
 
 from state.customers import pairing
@@ -38,7 +39,12 @@ if TYPE_CHECKING:
 def counting_settings(settings: Settings) -> CountingSettings:
     """Return the machines' settings."""
     return CountingSettings(
-        settings.window, settings.row_capacity, settings.list_length, settings.score, settings.score_tolerance
+        settings.window,
+        settings.row_capacity,
+        settings.list_length,
+        settings.score,
+        settings.score_tolerance,
+        settings.most_a_day,
     )
 
 
@@ -115,7 +121,7 @@ class CustomerTask(Task):
             for message in applied.history_changes
         ]
         self.counters.events += len(decoded.batch)
-        return Outgoing(outgoing, decoded.refused + self._not_owned(decoded, applied.outcomes.tolist()))
+        return Outgoing(outgoing, decoded.refused + self._refused(decoded, applied.outcomes))
 
     def _look_for_misplaced(self, decoded: Decoded) -> None:
         """Count events whose partition is not that of their key, and warn once per topic.
@@ -131,11 +137,14 @@ class CustomerTask(Task):
             self.counters.misplaced += found
             self.context.warn_of_partitioner(self.tp.topic)
 
-    @staticmethod
-    def _not_owned(decoded: Decoded, outcomes: list[int]) -> list[Refused]:
-        reason = "return of more than the customer has of the item"
+    def _refused(self, decoded: Decoded, outcomes: npt.NDArray[np.uint8]) -> list[Refused]:
+        reasons = {
+            pairing.NOT_OWNED: "return of more than the customer has of the item",
+            pairing.LIMITED: f"limit of {self.context.settings.most_a_day:,} a day: the customer has as many"
+            " events of the day of this one (ALSOBOUGHT_MOST_A_DAY)",
+            pairing.FULL: f"limit of {pairing.MOST_ITEMS:,} items: the customer has as many",
+        }
         return [
-            Refused(record, reason)
-            for record, outcome in zip(decoded.records, outcomes, strict=True)
-            if outcome == pairing.NOT_OWNED
+            Refused(decoded.records[at], reasons[int(outcomes[at])])
+            for at in np.flatnonzero(np.isin(outcomes, list(reasons))).tolist()
         ]

@@ -23,6 +23,7 @@ from streams.kafka.outbox import published_ms
 from streams.kinds import EventKind, Kind
 from streams.messages.decoding import Refused
 from streams.messages.schema import Progress
+from streams.process.seed import TABLE_SEED
 from streams.tasks.context import Context
 from streams.tasks.customers import counting_settings
 from streams.tasks.outgoing import Outgoing
@@ -52,6 +53,7 @@ class ItemTask(Task):
         self.popularity: PopularityPublisher | None = None
         self._asked: tuple[int, int] | None = None  # position and number of a settling that is to begin
         self._asks = asyncio.Event()
+        self._warned_of_clashes = False
 
     def new_saver(self, store: RocksStore) -> Saver:
         """Return a new machine with its store, not loaded."""
@@ -59,7 +61,7 @@ class ItemTask(Task):
         view = self.context.others.view(self.kind) if isinstance(self.kind, EventKind) else None
         others = NeighbourPopularity(view)
         self.machine = ItemMachine(
-            counting_settings(self.context.settings), self.tp.partition, memory_bytes, others
+            counting_settings(self.context.settings), self.tp.partition, memory_bytes, others, TABLE_SEED
         )
         self.refresher = Refresher(self, self.context)
         if isinstance(self.kind, EventKind):
@@ -138,38 +140,49 @@ class ItemTask(Task):
 
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Apply a chunk of deltas."""
-        machine, outgoing = (
-            self.machine,
-            Outgoing(),
-        )  # it sends nothing that another task's state follows from
+        outgoing = Outgoing()  # it sends nothing that another task's state follows from
         for record in records:
-            raw = record.value or b""
             try:
-                kind = message_type(raw)
+                self._apply_one(record)
             except NoMessage as error:
                 outgoing.refused.append(Refused(record, str(error)))
-                continue
-            if kind == Type.COUNTS:
-                deltas = decode(raw)
-                events = machine.apply(deltas, record.offset)
-                self.counters.events += events
-                self.counters.pair_updates += 2 * deltas.near
-                self.refresher.counted(events, published_ms(record))
-            elif kind == Type.PAIRS:
-                changes = decode_pairs(raw)
-                effects = machine.apply_pairs(changes, record.offset)
-                self.counters.events += effects
-                self.counters.pair_updates += len(changes.pairs.items)
-                if len(changes.sizes.items):  # otherwise nobody watched our items, and no list changes
-                    self.refresher.counted(effects, published_ms(record))
-            elif kind == Type.CATALOGUE:
-                machine.apply_availability(decode_availability(raw), record.offset)
-                self.refresher.counted(0, None)
-            else:
-                self._asked = record.offset + 1, decode_settle(raw)
-                self.refresher.expect_settling()
-        machine.position = chunk.end
+        self.machine.position = chunk.end
+        self._warn_of_clashes()
         return outgoing
+
+    def _apply_one(self, record: Any) -> None:
+        """Apply a record; raise NoMessage, with nothing changed, if no worker sent it."""
+        machine, raw = self.machine, record.value or b""
+        kind = message_type(raw)
+        if kind == Type.COUNTS:
+            deltas = decode(raw)
+            events = machine.apply(deltas, record.offset)
+            self.counters.events += events
+            self.counters.pair_updates += 2 * deltas.near
+            self.refresher.counted(events, published_ms(record))
+        elif kind == Type.PAIRS:
+            changes = decode_pairs(raw)
+            effects = machine.apply_pairs(changes, record.offset)
+            self.counters.events += effects
+            self.counters.pair_updates += len(changes.pairs.items)
+            if len(changes.sizes.items):  # otherwise nobody watched our items, and no list changes
+                self.refresher.counted(effects, published_ms(record))
+        elif kind == Type.CATALOGUE:
+            machine.apply_availability(decode_availability(raw), record.offset)
+            self.refresher.counted(0, None)
+        else:
+            self._asked = record.offset + 1, decode_settle(raw)
+            self.refresher.expect_settling()
+
+    def _warn_of_clashes(self) -> None:
+        """Warn, once, of ids that cannot be kept apart."""
+        items = self.machine.items
+        if items.clashes and not self._warned_of_clashes:
+            self._warned_of_clashes = True
+            log.warning(
+                "%s: the items %r and %r have the same hash, and are counted as the first of them. No two ids"
+                " have this by chance: look for who publishes the second", self.name, *items.clash,
+            )  # fmt: skip
 
     @property
     def reached(self) -> Reached:

@@ -25,7 +25,8 @@ from streams.kafka.refusals import require_on_topics
 from streams.kafka.stopping import start, stop
 from streams.kinds import EventKind
 from streams.messages.popularity_json import popularity_of
-from streams.messages.schema import COUNTED, SETTLE, decode_counted
+from streams.messages.schema import COUNTED, LATEST_MS, SETTLE, decode_counted
+from streams.process.seed import TABLE_SEED
 from streams.process.threads import in_thread
 
 log = logging.getLogger("alsobought")
@@ -54,7 +55,7 @@ class Others:
 
     def view(self, kind: EventKind) -> PopularityView[ItemIds]:
         """Return the popularity of a kind's items. The machines' lock must be held."""
-        return self._views.setdefault(kind.popularity.name, PopularityView(ItemIds()))
+        return self._views.setdefault(kind.popularity.name, PopularityView(ItemIds(TABLE_SEED)))
 
     def settled(self, kind: EventKind, partitions: int) -> int:
         """Return the newest settling for which all partitions have published their popularity.
@@ -110,7 +111,7 @@ class Others:
 
     def take(self, topic: str, records: list[Any]) -> None:
         """Take in records of a popularity topic. The machines' lock must be held."""
-        view = self._views.setdefault(topic, PopularityView(ItemIds()))
+        view = self._views.setdefault(topic, PopularityView(ItemIds(TABLE_SEED)))
         with view.lock:  # a task that is being opened takes from it, too
             self._take(view, topic, records)
 
@@ -137,6 +138,9 @@ class Others:
             self._settled.get(topic, {}).pop(partition, None)
             return
         counted = decode_counted(record.value)
+        numbers = [n for source in counted.sources for n in source]
+        if not (0 <= counted.as_of <= LATEST_MS and min(numbers, default=0) >= 0 <= counted.settle):
+            raise msgspec.ValidationError("a number is out of range")
         sources = [(Source(t, p), end, customers) for t, p, end, customers in counted.sources]
         view.note(partition, counted.as_of, sources)
         self._settled.setdefault(topic, {})[partition] = counted.settle

@@ -12,6 +12,10 @@ from streams.messages.decoding import Refused
 from streams.messages.schema import DeadLetter, encode
 from streams.topics import DEAD_LETTERS
 
+MOST_KEPT_BYTES = DEAD_LETTERS.max_message_bytes // 4
+"""The size up to which a refused record is kept whole: of purchases, each."""
+KEPT_BYTES = 65_536
+
 
 @dataclass
 class Outgoing:
@@ -23,13 +27,15 @@ class Outgoing:
 
 def dead_letters(tp: TP, refused: Sequence[Refused]) -> list[Record]:
     """Return the dead letters of records of a partition, spread over their partitions as the records are."""
-    return [
-        Record(DEAD_LETTERS.name, tp.partition, one.record.key, encode(_letter(tp, one))) for one in refused
-    ]
+    letters = (_letter(tp, one) for one in refused)
+    return [Record(DEAD_LETTERS.name, tp.partition, letter.key, encode(letter)) for letter in letters]
 
 
 def _letter(tp: TP, refused: Refused) -> DeadLetter:
-    record = refused.record
-    return DeadLetter(
-        tp.topic, tp.partition, record.offset, refused.reason, record.timestamp, record.key, record.value,
-    )  # fmt: skip
+    record, reason = refused.record, refused.reason
+    key, value = record.key, record.value
+    size = len(key or b"") + len(value or b"")
+    if size > MOST_KEPT_BYTES:  # in Kafka's base64 and JSON it would be more than the topic takes
+        key, value = key and key[:KEPT_BYTES], value and value[:KEPT_BYTES]
+        reason += f" (of its {size:,} bytes only the beginning is kept here)"
+    return DeadLetter(tp.topic, tp.partition, record.offset, reason, record.timestamp, key, value)

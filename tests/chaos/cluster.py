@@ -25,6 +25,7 @@ SESSION_MS = 6_000
 RECOMMENDER = "-recommender"  # its name is that of its host and this
 FULL_DISK_BYTES = 4_096
 WATCH_S = 0.2
+START_S = 120.0
 SETTINGS = {
     "session_ms": str(SESSION_MS),
     "checkpoint_ms": "5000",
@@ -68,9 +69,9 @@ class Cluster:
         """Kafka's address, which never changes."""
         return self.broker.bootstrap
 
-    def start(self) -> None:
-        """Start all processes."""
-        self.broker.start()
+    def start(self, timeout_s: float = START_S) -> None:
+        """Start all processes; Kafka may take so long."""
+        self.broker.start(timeout_s)
         create_topics(self.bootstrap, TOPICS, PARTITIONS, 1)
         for name in ("a1", "b1", *(host.name + RECOMMENDER for host in self.hosts)):
             self.start_worker(name)

@@ -31,7 +31,7 @@ def feed(seed: int, kind: EventKind) -> Iterator[tuple[bytes, bytes]]:
     while True:
         slice_seed += 1
         some = real_slice(SLICE, slice_seed) if kind is BOUGHT else _watches(slice_seed)
-        yield from _befallen(rng, some, slice_seed)
+        yield from befallen(rng, some, slice_seed)
 
 
 def _watches(slice_seed: int) -> list[EventMessage]:
@@ -51,7 +51,8 @@ def _watches(slice_seed: int) -> list[EventMessage]:
     ]
 
 
-def _befallen(rng: random.Random, events: list[EventMessage], number: int) -> Iterator[tuple[bytes, bytes]]:
+def befallen(rng: random.Random, events: list[EventMessage], number: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield events as records, with returns, erasures, second deliveries and second publications."""
     sent: dict[str, deque[EventMessage]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
     of_source: deque[EventMessage] = deque(maxlen=AGAIN)
     for n, plain in enumerate(events):

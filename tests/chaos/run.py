@@ -103,7 +103,7 @@ def run(
         least = LEAST_EVENTS
         listener.start()
         feeder.start()
-        _recovered(listener, time.time())
+        recovered(listener, time.time())
         for fault in faults:
             if watches_after and len(report.faults) == watches_after:
                 least += feeder.published
@@ -111,7 +111,7 @@ def run(
             begin = time.monotonic()
             fault(cluster, rng)
             # sometimes the next fault comes before recovery from this one
-            recovery_s = _recovered(listener, time.time()) if rng.random() < 0.7 else None
+            recovery_s = recovered(listener, time.time()) if rng.random() < 0.7 else None
             report.faults.append((fault.__name__, recovery_s))
             outcome = f"recovered in {recovery_s:.1f} s" if recovery_s is not None else "on to the next"
             say(f"{len(report.faults):4} {fault.__name__} ({time.monotonic() - begin:.1f} s): {outcome}")
@@ -154,7 +154,7 @@ def run(
     return report
 
 
-def _recovered(listener: Listener, since: float) -> float:
+def recovered(listener: Listener, since: float, patience_s: float = RECOVERY_S) -> float:
     """Wait until a worker and a recommender have reported progress in every partition; return the seconds."""
     begin = time.monotonic()
     missing = {f"{spec.name}-{p}" for spec in counted_of_kinds(LISTED) for p in range(PARTITIONS)}
@@ -168,7 +168,7 @@ def _recovered(listener: Listener, since: float) -> float:
                 missing.discard(task.task)
         return not missing
 
-    until(done, f"recovery of {missing}", RECOVERY_S)
+    until(done, f"recovery of {missing}", patience_s)
     return time.monotonic() - begin
 
 

@@ -14,6 +14,7 @@ REASONS = {
     "source": "sequence is missing: an event has both source and sequence, or neither",
     "id": "item_id has the control character U+0007",
     "return": "return of more than the customer has of the item",
+    "limit": "limit of 1,000 a day: the customer has as many events of the day of this one",
     "foreign": "not a pair-deltas message: starts with b'x'",
 }  # fmt: skip
 

@@ -39,6 +39,9 @@ class Oracle:
     histories: dict[str, list[Bought]] = field(default_factory=lambda: defaultdict(list))
     seen: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     refused: list[int] = field(default_factory=list)
+    most_a_day: int = 0
+    limited: list[int] = field(default_factory=list)
+    days: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # of purchases in a row
     partition_of: Callable[[str], int] = lambda _customer_id: 0
     # the highest sequence, by partition and source
     highest: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -60,6 +63,14 @@ class Oracle:
         self.highest[key] = max(event.sequence, self.highest.get(key, -1))
         return before
 
+    def _is_limited(self, event: Event) -> bool:
+        """Return whether the customer's last `most_a_day` counted purchases are of the day of this one."""
+        days, day = self.days[event.customer_id], event.time_ms // DAY_MS
+        if self.most_a_day and days[-self.most_a_day :] == [day] * self.most_a_day:
+            return True
+        days.append(day)
+        return False
+
     def _one(self, number: int, event: Event) -> None:
         if self._published_before(event):
             return
@@ -71,6 +82,10 @@ class Oracle:
         if event.action == Action.FORGET:
             history.clear()
             self.seen[event.customer_id].clear()
+            self.days[event.customer_id].clear()
+            return
+        if event.action == Action.PURCHASE and self._is_limited(event):
+            self.limited.append(number)
             return
         bought = next((b for b in history if b.item == event.item_id), None)
         if event.action == Action.PURCHASE:
@@ -99,6 +114,8 @@ class Oracle:
             bought.quantity -= event.quantity
         else:
             history.remove(bought)
+            if not history:
+                self.days[event.customer_id].clear()
 
     def buyers(self) -> Counter[str]:
         return Counter(b.item for history in self.histories.values() for b in history)

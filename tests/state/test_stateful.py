@@ -57,9 +57,11 @@ class Shop(RuleBasedStateMachine):
         self.ids = count()
         self.numbers = count()  # the number of events of all sources
 
-    @initialize(window=st.integers(1, 3), capacity=st.sampled_from([1 << 15, 8]))
-    def begin(self, window: int, capacity: int) -> None:
-        self.settings = CountingSettings(window=window, row_capacity=capacity, list_length=5)
+    @initialize(
+        window=st.integers(1, 3), capacity=st.sampled_from([1 << 15, 8]), most=st.sampled_from([0, 2])
+    )
+    def begin(self, window: int, capacity: int, most: int) -> None:
+        self.settings = CountingSettings(window=window, row_capacity=capacity, list_length=5, most_a_day=most)
         for which in range(SOURCES + 1):
             self.savers.append(self.opened(which, None))
 
@@ -196,7 +198,9 @@ class Shop(RuleBasedStateMachine):
         for source in range(SOURCES):
             self.count_purchases(source, len(self.logs[source]) + 1)
         self.count_deltas(len(self.deltas) + 1)
-        oracle = Oracle(self.settings.window, partition_of=source_of).feed(self.events)
+        oracle = Oracle(
+            self.settings.window, partition_of=source_of, most_a_day=self.settings.most_a_day
+        ).feed(self.events)
         customers, items = [saver.machine for saver in self.savers[:-1]], self.savers[-1].machine
         check_histories(customers, source_of, oracle)
         assert sum(machine.customer_count for machine in customers) == oracle.customers()

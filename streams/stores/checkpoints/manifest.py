@@ -91,5 +91,5 @@ def decode(raw: bytes) -> Checkpoint:
         if layout != LAYOUT:
             raise BadManifest(f"the manifest has layout {layout}, this program reads {LAYOUT}")
         return msgspec.json.decode(signed.checkpoint, type=Checkpoint)
-    except msgspec.DecodeError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadManifest(f"the manifest is damaged: {error}") from error

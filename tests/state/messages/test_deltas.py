@@ -103,35 +103,35 @@ def test_bytes_that_are_no_message_are_refused() -> None:
         (b"{}" + raw[2:], r"not a pair-deltas message: starts with b'\{\}"),
         (b"AD\x05" + raw[3:], "has layout 5, this program reads 4"),
         (b"AD\x03" + raw[3:], "has layout 3, this program reads 4.*alsobought rebuild"),
-        (b"AD\x04\x09" + raw[4:], "has unknown type 9"),
+        (b"AD\x04\x09" + raw[4:], "its type is 9"),
     ):
         with pytest.raises(BadDelta, match=reason):
             dt.message_type(bad)
-    with pytest.raises(BadDelta, match="is SETTLE, not COUNTS"):
+    with pytest.raises(BadDelta, match="of type COUNTS but SETTLE"):
         dl.decode(dt.encode_settle(1))
-    with pytest.raises(BadDelta, match="is COUNTS, not CATALOGUE"):
+    with pytest.raises(BadDelta, match="of type CATALOGUE but COUNTS"):
         dl.decode_availability(raw)
     settle = dt.encode_settle(1 << 50)
     assert dt.message_type(settle) == dt.Type.SETTLE
     assert dt.decode_settle(settle) == 1 << 50
-    with pytest.raises(BadDelta, match="SETTLE message of 8 bytes; it must have 16"):
+    with pytest.raises(BadDelta, match="SETTLE of 8 bytes"):
         dt.decode_settle(settle[:8])
 
 
 def test_a_truncated_message_is_refused_wherever_it_ends() -> None:
     raw = dl.encode(max(_messages(), key=lambda m: m.histories))
     for size in range(0, len(raw) - 8, 3):
-        with pytest.raises(BadDelta, match=r"not a pair-deltas message|no whole header|message ends after"):
+        with pytest.raises(BadDelta, match=r"not a pair-deltas message|no whole header|it ends after"):
             dl.decode(raw[:size])
     flags = np.ones(2, np.uint8)
     raw = dl.encode_availability(dl.Availability(dl.Source(0, 0), 0, 1, ["tea", "milk"], flags))
     for size in range(len(raw) - 8):
-        with pytest.raises(BadDelta, match=r"not a pair-deltas message|no whole header|message ends after"):
+        with pytest.raises(BadDelta, match=r"not a pair-deltas message|no whole header|it ends after"):
             dl.decode_availability(raw[:size])
 
 
 def test_an_id_that_is_not_utf_8_is_refused() -> None:
     flags = np.ones(1, np.uint8)
     raw = dl.encode_availability(dl.Availability(dl.Source(0, 0), 0, 1, ["tea"], flags))
-    with pytest.raises(BadDelta, match="an id that is not UTF-8"):
+    with pytest.raises(BadDelta, match="an id is not UTF-8"):
         dl.decode_availability(raw.replace(b"tea", b"\xff\xff\xff"))
