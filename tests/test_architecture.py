@@ -51,7 +51,8 @@ ROOMS = {
     "alsobought": [
         "bars holding loading place saying signals tables", "options", "clients local sources",
         "publish_options",
-        "draining evaluating meter recommending refused restoring status training", "doctor rebuilding",
+        "draining evaluating meter recommending refused restoring status training",
+        "deployments doctor rebuilding",
         "commands", "demo", "cli",
     ],
 }  # fmt: skip
