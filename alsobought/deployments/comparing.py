@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -38,7 +40,7 @@ class Compared:
     overlap
         Of the lists that differ, the mean share of the ten best that both have; None if none differs.
     examples
-        Some of the keys that differ or that only one has, with what differs most.
+        The keys that only one has, and those that differ most, a few of them.
     """
 
     topic: str
@@ -125,12 +127,13 @@ def comparison(here: Deployment, there: Deployment, kinds: Iterable[Kind]) -> Co
 def _compare(
     ours: Side, theirs: Side, comparing: Comparing, tolerance: float, on_read: Callable[[int], None]
 ) -> Compared:
-    found, overlaps = Compared(ours.spec.base), []
+    found, overlaps, examples = Compared(ours.spec.base), list[float](), list[tuple[Any, str]]()
     for key, mine, other in pairs(ours, theirs, on_read):
         if mine is None or other is None:
             found.here += other is None
             found.there += mine is None
-            _example(found, f"{key} is only in {(ours if other is None else theirs).spec.name}")
+            there = (ours if other is None else theirs).spec.name
+            _keep(examples, (math.inf,), f"{key} is only in {there}")
             continue
         try:
             difference = comparing(mine, other, tolerance)
@@ -147,15 +150,17 @@ def _compare(
             continue
         if difference.overlap is not None:
             overlaps.append(difference.overlap)
-        _example(found, f"{key}: {_said(difference)}")
+        size = difference.counts, difference.others, difference.scores
+        _keep(examples, size, f"{key}: {_said(difference)}")
     if overlaps:
         found.overlap = sum(overlaps) / len(overlaps)
+    found.examples = [text for _, text in sorted(examples, reverse=True)]
     return found
 
 
-def _example(found: Compared, text: str) -> None:
-    if len(found.examples) < EXAMPLES:
-        found.examples.append(text)
+def _keep(examples: list[tuple[Any, str]], size: tuple[float, ...], text: str) -> None:
+    """Keep an example if it is among the largest."""
+    (heapq.heappush if len(examples) < EXAMPLES else heapq.heappushpop)(examples, (size, text))
 
 
 def _said(difference: Difference) -> str:

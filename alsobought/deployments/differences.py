@@ -91,9 +91,10 @@ def _better_than_end(
     message: RelatedItems, with_: RelatedItems, there: dict[str, RelatedItem], tolerance: float
 ) -> int:
     """Return how many entries `with_` should have, too: all, unless it ends with equally good ones."""
-    full = len(message.related) == len(with_.related)
-    end = with_.related[-1].score if full and with_.related else -math.inf
     missing = [entry.score for entry in message.related if entry.item_id not in there]
+    if not with_.related or len(message.related) != len(with_.related):
+        return len(missing)
+    end = with_.related[-1].score
     return sum(score > end and relative(score, end) > tolerance for score in missing)
 
 

@@ -31,7 +31,7 @@ class Place:
     @classmethod
     def of(cls, headers: Sequence[tuple[str, bytes]]) -> Place | None:
         """Return the place that the headers of a copied record name; None if they name none."""
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(KeyError, ValueError):
             topic_id, partition, offset = dict(headers)[MARK].decode().split("/")
             return cls(topic_id, int(partition), int(offset))
         return None
@@ -44,9 +44,9 @@ class Place:
 def copied_to(key: bytes | None, partition: int, n: int, m: int) -> int:
     """Return the partition of m to which a record goes that is in partition `partition` of n.
 
-    >>> partition_for(b"ann", 4), partition_for(b"ann", 8), copied_to(b"ann", 2, 4, 8)
+    >>> partition_for(b"dora", 4), partition_for(b"dora", 8), copied_to(b"dora", 2, 4, 8)
     (2, 6, 6)
-    >>> copied_to(b"ann", 3, 4, 8)  # it was not in its partition: it stays apart from those that were
+    >>> copied_to(b"dora", 3, 4, 8)  # it was not in its partition: it stays apart from those that were
     7
     """
     return partition if key is None else partition + n * (partition_for(key, m) // n)
