@@ -9,6 +9,7 @@ saying      what commands say beside their results; tables, bars: tables, and th
 signals     how Ctrl-C and SIGTERM end a command
 place       where a local stack is found; kernels: where compiled kernels are kept
 clients     it asks workers; advising: it asks recommenders
+deployments two deployments side by side: comparing them, and copying events from one to the other
 status      what runs and how far it is; meter: how fast workers are; refused: what they refused
 draining    it waits until everything published is counted and listed
 holding     which events of a log still count; rebuilding: it discards all state and recounts them

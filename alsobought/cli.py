@@ -82,6 +82,8 @@ app = typer.Typer(
         "rebuild": "alsobought.commands.rebuild:rebuild",
         "status": "alsobought.commands.status:status",
         "doctor": "alsobought.commands.doctor:doctor",
+        "compare": "alsobought.commands.compare:compare",
+        "copy": "alsobought.commands.copy:copy",
         "settings": "alsobought.commands.settings:settings",
     }),
     help="Related items from purchases and watches, kept up to date as each of them arrives.",

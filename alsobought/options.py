@@ -11,8 +11,7 @@ from alsobought.place import Place
 from streams.connections.bootstrap import Bootstrap
 from streams.kinds import BOUGHT, EventKind, Kind, kinds_of, listed_of
 from streams.process.logs import write_json
-from streams.settings import Settings
-from streams.settings_sources import load
+from streams.settings import Settings, load_settings
 
 Kafka = Annotated[
     str | None,
@@ -64,7 +63,7 @@ def settings_of(
     given: dict[str, Any] = {
         "kafka": kafka, "data_dir": data_dir, "checkpoint_url": checkpoint_url, "model_dir": model_dir,
     }  # fmt: skip
-    return load(Settings, **{name: value for name, value in given.items() if value is not None})
+    return load_settings(**{name: value for name, value in given.items() if value is not None})
 
 
 def set_up_logs(settings: Settings, role: str) -> None:

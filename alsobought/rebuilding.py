@@ -23,6 +23,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from alsobought.options import CommandError
 from alsobought.restoring import refuse_held, refuse_local_workers
@@ -80,23 +81,27 @@ def refuse_workers(settings: Settings, bootstrap: Bootstrap) -> None:
                 return
             if waited_s > patience_s:
                 raise CommandError(
-                    f"the group {settings.group} still has members: {', '.join(members)}. Stop all workers"
-                    " and recommenders first; one that was killed is forgotten in ALSOBOUGHT_SESSION_MS."
+                    f"the group {settings.worker_group} still has members: {', '.join(members)}. Stop all"
+                    " workers and recommenders first; one that was killed is forgotten in"
+                    " ALSOBOUGHT_SESSION_MS."
                 )
 
 
 def _members(bootstrap: Bootstrap, settings: Settings) -> list[str]:
     """Return the workers and recommenders that Kafka knows of."""
-    groups = settings.group, settings.recommender_group
+    groups = settings.worker_group, settings.recommender_group
     return [member for group in groups for member in group_members(bootstrap, group)]
 
 
 def stored_tasks(settings: Settings) -> list[str]:
     """Return the tasks that have a store under the data directory."""
-    root, counted = settings.data_dir / "state", counted_of(settings)
-    return (
-        sorted(path.name for path in root.iterdir() if is_task(path.name, counted)) if root.is_dir() else []
-    )
+    return _tasks_in(settings.data_dir / "state", settings)
+
+
+def _tasks_in(folder: Path, settings: Settings) -> list[str]:
+    """Return the tasks of this deployment that have a store in a folder."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return sorted(name for name in names if is_task(name, counted_of(settings)))
 
 
 def rebuild(settings: Settings, bootstrap: Bootstrap, on_lists: Callable[[int], OnProgress]) -> Rebuilt:
@@ -126,7 +131,8 @@ def rebuild(settings: Settings, bootstrap: Bootstrap, on_lists: Callable[[int], 
     for task in tasks:
         shutil.rmtree(settings.data_dir / "state" / task)
     # what recommenders keep follows from the same events
-    shutil.rmtree(settings.data_dir / RECOMMENDER_FOLDER, ignore_errors=True)
+    for task in _tasks_in(settings.data_dir / RECOMMENDER_FOLDER, settings):
+        shutil.rmtree(settings.data_dir / RECOMMENDER_FOLDER / task, ignore_errors=True)
     checkpoints = _delete_checkpoints(settings)
     lists = _delete_lists(bootstrap, kinds, on_lists)
     for spec, offsets in internal_ends.items():

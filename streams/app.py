@@ -17,12 +17,11 @@ from __future__ import annotations
 
 from streams.faust_app import add_agent, new_app, serve
 from streams.queries import Queries
-from streams.settings import Settings
-from streams.settings_sources import load
+from streams.settings import load_settings
 from streams.topics import ITEMS
 from streams.worker import Tasks
 
-settings = load(Settings)
-app = new_app(settings, "worker", settings.group, Tasks)
+settings = load_settings()
+app = new_app(settings, "worker", settings.worker_group, Tasks)
 serve(app, Queries(app.tasks, settings.web_host, settings.web_port, settings.advertise_host))
 add_agent(app, [ITEMS, *(spec for kind in app.tasks.listed for spec in (kind.events, kind.deltas))])

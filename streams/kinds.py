@@ -115,7 +115,7 @@ class CrossKind(Kind):
 
 def _kind(name: str, word: str, events: TopicSpec) -> EventKind:
     def own(spec: TopicSpec) -> TopicSpec:
-        return replace(spec, name=f"{spec.name}-{name}", purpose=f"{spec.purpose}; of {events.name}")
+        return replace(spec, base=f"{spec.base}-{name}", purpose=f"{spec.purpose}; of {events.base}")
 
     return EventKind(
         name, events, own(PAIR_DELTAS), own(RELATED_ITEMS), word, own(POPULARITY), own(BESTSELLERS),
@@ -127,7 +127,7 @@ BOUGHT = EventKind(
     "bought", PURCHASES, PAIR_DELTAS, RELATED_ITEMS, "purchase", POPULARITY, BESTSELLERS, RECOMMENDATIONS
 )
 WATCHED = _kind(
-    "watched", "watch", replace(PURCHASES, name="watches", purpose="watch events: as purchases, apart")
+    "watched", "watch", replace(PURCHASES, base="watches", purpose="watch events: as purchases, apart")
 )
 BUILT_IN = (BOUGHT, WATCHED)
 WATCHED_BOUGHT = CrossKind(
@@ -135,12 +135,12 @@ WATCHED_BOUGHT = CrossKind(
     HISTORY_CHANGES,
     replace(
         PAIR_DELTAS,
-        name="pair-deltas-watched-bought",
+        base="pair-deltas-watched-bought",
         purpose="internal: how history changes affect the counts of a partition's items",
     ),
     replace(
         RELATED_ITEMS,
-        name="related-items-watched-bought",
+        base="related-items-watched-bought",
         purpose="what those who watched each item went on to buy",
     ),
     (BOUGHT, WATCHED),
@@ -155,7 +155,7 @@ def kinds_of(settings: Settings) -> tuple[EventKind, ...]:
 
 
 def _configured(word: str) -> EventKind:
-    return _kind(word, word, replace(PURCHASES, name=word, purpose=f"{word} events: as purchases, apart"))
+    return _kind(word, word, replace(PURCHASES, base=word, purpose=f"{word} events: as purchases, apart"))
 
 
 def listed_of(settings: Settings) -> tuple[Kind, ...]:
@@ -204,13 +204,13 @@ def is_internal(topic: str) -> bool:
 
 TAKEN = frozenset(
     {"return", "forget"}
-    | {spec.name for spec in topics_of_kinds(LISTED)}
+    | {spec.base for spec in topics_of_kinds(LISTED)}
     | {kind.name for kind in LISTED}
     | {kind.word for kind in BUILT_IN}
 )
 """Words that cannot be a further type of events."""
 
 TEMPLATES = tuple(
-    spec.name for spec in (PAIR_DELTAS, RELATED_ITEMS, POPULARITY, BESTSELLERS, RECOMMENDATIONS)
+    spec.base for spec in (PAIR_DELTAS, RELATED_ITEMS, POPULARITY, BESTSELLERS, RECOMMENDATIONS)
 )
 """Neither can what begins like the topics that are made for one."""

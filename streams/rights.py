@@ -60,7 +60,7 @@ def _worker(settings: Settings) -> list[Right]:
     return [
         *_on("Read", [*(kind.events for kind in kinds), ITEMS, *own]),
         *_on("Write", [*own, DEAD_LETTERS]),
-        Right("group", settings.group, "Read"),
+        Right("group", settings.worker_group, "Read"),
     ]
 
 
@@ -94,7 +94,8 @@ def _operator(settings: Settings) -> list[Right]:
     topics = topics_of(settings)
     return [
         *_on("Read", topics), *_on("Write", topics), *_on("Create", topics), *_on("DescribeConfigs", topics),
-        Right("group", settings.group, "Describe"), Right("group", settings.recommender_group, "Describe"),
+        Right("group", settings.worker_group, "Describe"),
+        Right("group", settings.recommender_group, "Describe"),
     ]  # fmt: skip
 
 

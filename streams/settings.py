@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import Field, SecretStr, field_validator
@@ -13,9 +13,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from state.settings import ScoreName
 from streams import settings_sources
 from streams.kinds import TAKEN, TEMPLATES
+from streams.topics import use_prefix
 
 MAX_WORD = 40
 _WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_TOPIC_PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*[_.-])?")
 
 
 class Settings(BaseSettings):
@@ -74,6 +76,12 @@ class Settings(BaseSettings):
     group: str = Field(
         "alsobought",
         description="consumer group of workers, and prefix of that of recommenders and of client names",
+    )
+    topic_prefix: str = Field(
+        "",
+        max_length=MAX_WORD,
+        description="what the names of all topics and consumer groups begin with, such as green-, so that"
+        " several deployments can share a Kafka; the same for all processes and commands of one",
     )
     partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic, when created here")
     replication: int = Field(1, ge=1, le=16, description="replicas of every topic, when created here")
@@ -222,9 +230,14 @@ class Settings(BaseSettings):
         return settings_sources.sources(settings_cls, init_settings, env_settings)
 
     @property
+    def worker_group(self) -> str:
+        """The consumer group of the workers."""
+        return f"{self.topic_prefix}{self.group}"
+
+    @property
     def recommender_group(self) -> str:
         """The consumer group of the recommenders."""
-        return f"{self.group}-recommender"
+        return f"{self.worker_group}-recommender"
 
     @property
     def models_url(self) -> str:
@@ -238,6 +251,16 @@ class Settings(BaseSettings):
         """The words of `event_types`, in their order."""
         return tuple(word.strip() for word in (self.event_types or "").split(",") if word.strip())
 
+    @field_validator("topic_prefix")
+    @classmethod
+    def _check_topic_prefix(cls, text: str) -> str:
+        if not _TOPIC_PREFIX.fullmatch(text):
+            raise ValueError(
+                f"{text!r} must consist of letters, digits, - _ and ., begin with a letter or digit and end"
+                " with - _ or ., such as green-"
+            )
+        return text
+
     @field_validator("event_types")
     @classmethod
     def _check_event_types(cls, text: str | None) -> str | None:
@@ -250,3 +273,16 @@ class Settings(BaseSettings):
             if words.count(word) > 1:
                 raise ValueError(f"{word!r} is there twice")
         return text
+
+
+def load_settings(**given: Any) -> Settings:
+    """Return the settings of all sources, with those that are given instead, and name topics by them.
+
+    Raises
+    ------
+    SettingsError
+        A setting cannot be used.
+    """
+    settings = settings_sources.load(Settings, **given)
+    use_prefix(settings.topic_prefix)
+    return settings

@@ -7,27 +7,65 @@ what cannot be used ──► dead-letters      where each partition is ──�
 
 The same machines run for watches and for every further kind of events, between topics of their own, which
 `streams.kinds` lists.
+
+A Kafka may have several deployments side by side, such as the present one and the one that shall replace it.
+All topics of a deployment have its prefix before their names (ALSOBOUGHT_TOPIC_PREFIX), and so do its
+consumer groups and the names of its tasks, stores and checkpoints. A process belongs to one deployment: its
+prefix is set once, with its settings, before it asks for any name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 DAY_MS = 24 * 3600 * 1000
 
 
+class _Deployment:
+    """The deployment of this process."""
+
+    prefix = ""
+
+
+def use_prefix(prefix: str) -> None:
+    """Set the prefix of this process's deployment: every topic is then called by its name with it."""
+    _Deployment.prefix = prefix
+
+
 @dataclass(frozen=True)
 class TopicSpec:
-    """A topic as it is created: `retention_ms` -1 keeps records for ever; `max_message_bytes` in bytes."""
+    """A topic as it is created: `retention_ms` -1 keeps records for ever; `max_message_bytes` in bytes.
 
-    name: str
+    Attributes
+    ----------
+    base
+        The name without the prefix of a deployment.
+    prefix
+        The prefix of the deployment whose topic this is; None: of this process's.
+    """
+
+    base: str
     key: str
     purpose: str
     cleanup: Literal["delete", "compact"]
     retention_ms: int = -1
     max_message_bytes: int = 1_048_576
+    prefix: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in Kafka."""
+        return f"{_Deployment.prefix if self.prefix is None else self.prefix}{self.base}"
+
+    def of_deployment(self, prefix: str) -> TopicSpec:
+        """Return the topic of the deployment with this prefix.
+
+        >>> ITEMS.of_deployment("green-").name
+        'green-items'
+        """
+        return replace(self, prefix=prefix)
 
     @property
     def config(self) -> dict[str, str]:

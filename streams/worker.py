@@ -16,7 +16,7 @@ from faust.types import TP
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.assignment import StickyUnits
 from streams.kafka.lease import Lease
-from streams.kafka.log_identity import log_identity
+from streams.kafka.log_identity import log_identity, stay_the_same
 from streams.kafka.outbox import Outbox
 from streams.kafka.topic_reader import TopicReader
 from streams.kafka.transport import Chunk
@@ -165,7 +165,10 @@ class Tasks:
                 Stores(settings.data_dir / self.folder, checkpoints, identity.of), self.lease,
                 TopicReader(self.bootstrap), self.owns, self.others(),
             )  # fmt: skip
-            background = [self.cycle.run(self._context), *self.background(self._context)]
+            background = [
+                self.cycle.run(self._context), stay_the_same(self.bootstrap, identity),
+                *self.background(self._context),
+            ]  # fmt: skip
             self._background = [asyncio.create_task(one) for one in background]
         return self._context
 

@@ -52,7 +52,8 @@ ROOMS = {
     "alsobought": [
         "bars holding loading place saying signals tables", "options", "clients local sources",
         "publish_options",
-        "advising draining evaluating kernels meter refused restoring status training", "doctor rebuilding",
+        "advising draining evaluating kernels meter refused restoring status training",
+        "deployments doctor rebuilding",
         "commands", "demo", "cli",
     ],
 }  # fmt: skip

@@ -8,12 +8,17 @@ Both are in the identity that every store and checkpoint has.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from state.errors import ForeignLog
+from streams.broker.errors import TopicsError
 from streams.broker.topics_admin import topic_ids
 from streams.connections.bootstrap import Bootstrap
+from streams.connections.errors import SecurityError
 from streams.kafka.follower import read_all
 from streams.kinds import BOUGHT, CrossKind, Kind, counted_of_kinds
 from streams.messages.schema import Progress, key_text, progress_of
@@ -23,6 +28,9 @@ BEGINNING = "beginning of "
 """Task of a progress record which says that counting begins at offset `applied` of a partition."""
 
 REBUILT = " rebuilt "
+
+LOOK_S = 10.0
+"""Between two looks of a process whether its topics are still the same."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,29 @@ def log_identity(bootstrap: Bootstrap, kinds: Iterable[Kind]) -> LogIdentity:
     """
     some = tuple(kinds)
     return LogIdentity(some, topic_ids(bootstrap, counted_of_kinds(some)), beginnings(bootstrap))
+
+
+async def stay_the_same(bootstrap: Bootstrap, identity: LogIdentity) -> None:
+    """Return never; look now and then whether the topics are those that this process counts from.
+
+    Raises
+    ------
+    ForeignLog
+        One was deleted and created again. What is read from now on would be other records, at offsets that
+        mean those before. The stores keep the identity of the earlier topics, so that the next start refuses
+        them, too.
+    """
+    while True:
+        await asyncio.sleep(LOOK_S)
+        with contextlib.suppress(TopicsError, SecurityError):  # Kafka is away, or admits nobody now
+            now = await asyncio.to_thread(topic_ids, bootstrap, counted_of_kinds(identity.kinds))
+            changed = sorted(name for name, found in now.items() if found != identity.ids[name])
+            if changed:
+                raise ForeignLog(
+                    f"{', '.join(changed)} at {bootstrap} was deleted and created again while this process"
+                    " counted from it: stop all workers and recommenders, and run `alsobought rebuild`, which"
+                    " counts what the topics have now from their beginning"
+                )
 
 
 def given_up(counted: str | None, now: str) -> bool:

@@ -130,7 +130,7 @@ async def publish(
         await publisher.finish()
         seconds = time.monotonic() - begin
     except BaseException:
-        await _abandon(producer)
+        await abandon(producer)
         raise
     await producer.stop()
     return PublishReport(publisher.records, seconds, publisher.end_offsets)
@@ -156,7 +156,7 @@ async def _connect(producer: Any, bootstrap: Bootstrap, topic: str) -> int:
     return len(partitions)
 
 
-async def _abandon(producer: Any) -> None:
+async def abandon(producer: Any) -> None:
     """Close the producer without its unsent batches, which it would retry
     for ever while stop() waits for it.
     """

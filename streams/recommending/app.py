@@ -19,13 +19,12 @@ from streams.faust_app import add_agent, new_app, serve
 from streams.process.priority import step_back
 from streams.recommending.queries import RecommenderQueries
 from streams.recommending.tasks import RecommenderTasks
-from streams.settings import Settings
-from streams.settings_sources import load
+from streams.settings import load_settings
 
 NICER = 10  # where cores are few the workers go first
 
 step_back(NICER)
-settings = load(Settings)
+settings = load_settings()
 app = new_app(settings, "recommender", settings.recommender_group, RecommenderTasks)
 tasks = app.tasks
 serve(app, RecommenderQueries(tasks, settings.web_host, settings.web_port, settings.advertise_host))

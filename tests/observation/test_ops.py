@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from tests.observation.ops_files import alerts, dashboard, expressions, named
+from tests.observation.ops_files import OPS, alerts, dashboard, expressions, named
+
+RUNBOOKS = OPS.parent / "docs" / "guide" / "runbooks.md"
 
 
 def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
@@ -16,8 +18,18 @@ def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
         assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}, rule
         assert re.fullmatch(r"\d+[smh]", rule.get("for", "1m"))
         assert rule["labels"]["severity"] in ("critical", "warning")
-        assert rule["annotations"].keys() == {"summary", "description"}
+        assert rule["annotations"].keys() == {"summary", "description", "runbook"}
         assert rule["annotations"]["description"].endswith(".")
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    sections = RUNBOOKS.read_text().split("\n## ")[1:]
+    parts = {section.partition("\n")[0]: section for section in sections}
+    assert list(parts) == [rule["alert"] for rule in alerts()]
+    for rule in alerts():
+        assert rule["annotations"]["runbook"] == f"docs/guide/runbooks.md#{rule['alert'].lower()}"
+        for part in ("**What it means.**", "**Look.**", "**Do.**", "**Over when**"):
+            assert part in parts[rule["alert"]], (rule["alert"], part)
 
 
 def test_the_dashboard_has_a_place_for_every_panel() -> None:

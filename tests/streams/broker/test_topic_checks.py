@@ -26,12 +26,12 @@ def made(broker: EmbeddedKafka, configs: dict[str, dict[str, str]]) -> None:
 
 def test_topics_as_we_make_them_and_better_ones_do_not_differ(broker: EmbeddedKafka) -> None:
     specs = [
-        dataclasses.replace(spec, name=f"same-{spec.name}") for spec in topics_of(Settings.model_validate({}))
+        dataclasses.replace(spec, base=f"same-{spec.base}") for spec in topics_of(Settings.model_validate({}))
     ]
     assert differences(broker.bootstrap, specs) == []
     create_topics(broker.bootstrap, specs, 2, 1)
     assert differences(broker.bootstrap, specs) == []
-    deltas = dataclasses.replace(topics.PAIR_DELTAS, name="better-pair-deltas")
+    deltas = dataclasses.replace(topics.PAIR_DELTAS, base="better-pair-deltas")
     made(
         broker,
         {deltas.name: {**deltas.config, "retention.ms": "-1", "max.message.bytes": str(20 << 20)}},
@@ -40,9 +40,9 @@ def test_topics_as_we_make_them_and_better_ones_do_not_differ(broker: EmbeddedKa
 
 
 def test_topics_made_with_kafkas_defaults_are_reported(broker: EmbeddedKafka) -> None:
-    purchases = dataclasses.replace(topics.PURCHASES, name="plain-purchases")
-    items = dataclasses.replace(topics.ITEMS, name="plain-items")
-    deltas = dataclasses.replace(topics.PAIR_DELTAS, name="plain-pair-deltas")
+    purchases = dataclasses.replace(topics.PURCHASES, base="plain-purchases")
+    items = dataclasses.replace(topics.ITEMS, base="plain-items")
+    deltas = dataclasses.replace(topics.PAIR_DELTAS, base="plain-pair-deltas")
     made(
         broker,
         {

@@ -22,7 +22,7 @@ from tests.streams.pipeline import TOPICS
 
 
 def renamed(prefix: str) -> list[topics.TopicSpec]:
-    return [dataclasses.replace(spec, name=f"{prefix}-{spec.name}") for spec in TOPICS]
+    return [dataclasses.replace(spec, base=f"{prefix}-{spec.base}") for spec in TOPICS]
 
 
 def test_topics_are_created_as_specified_and_only_once(broker: EmbeddedKafka) -> None:
