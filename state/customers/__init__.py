@@ -6,7 +6,8 @@ pairing        the kernel that applies events to histories, and finds the pairs 
 routing        the kernel that divides what follows among the item partitions
 histories      the histories in memory; repeats and purchase_logs: what is bought again, and how it is undone
 event_rings    the ids of a customer's newest events, so that a second delivery changes nothing
-event_sources  how far each source that numbers its events is applied; daily_limit: how many purchases of a day count
+event_sources  how far each source that numbers its events is applied
+daily_limit    how many purchases of a customer count on a day
 memory         which customers are in memory; residents: their slots; profiles: who shares an account
 saver          the store; codec and keys: a customer's record
 """

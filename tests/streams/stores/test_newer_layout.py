@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from state.storage.codec import LAYOUT
-from state.storage.saving import META
 from state.storage.rocks_store import RocksStore
+from state.storage.saving import META
 from streams.broker.embedded import EmbeddedKafka
 from streams.stores.folder import StoreFolder
 from streams.topics import PURCHASES
