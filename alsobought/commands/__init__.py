@@ -8,6 +8,6 @@ recommend   `recommend`, `bestsellers` and `experiments`
 inspect     `inspect` and `dead-letters`
 status      `status`; doctor: `doctor`; settings: `settings`
 checkpoint  `checkpoint`; rebuild: `rebuild`
-deploymentscompare     `compare`; copy: `copy`
+compare     `compare`; copy: `copy`
 train       `train`; evaluate: `evaluate`
 """
