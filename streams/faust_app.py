@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import sys
@@ -89,6 +90,8 @@ def new_app(settings: Settings, role: str, group: str, tasks_of: Callable[[Any, 
     as_json = settings.log_format == "json"
     if as_json:
         write_json(role, settings.log_level)  # Faust sets it up again, later
+    if not faulthandler.is_enabled():
+        faulthandler.enable()  # kernels work on addresses: should one fail, the log says where
     # The thread of the machines, that of the consumer and the loop pass work to one another many times a
     # second; a thread that waits for Python's lock gets it after this long at most (5 ms by default).
     sys.setswitchinterval(0.0005)
