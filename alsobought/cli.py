@@ -34,6 +34,7 @@ EXPECTED = (
     "streams.connections.errors:SecurityError",
     "streams.stores.checkpoints:CheckpointError",
     "streams.kafka.publishing:PublishError",
+    "streams.process.tracing:TracesMissing",
     "streams.recommending.models:ModelError",
     "streams.settings_sources:SettingsError",
 )

@@ -211,6 +211,15 @@ class Settings(BaseSettings):
         "text", description="how all processes write their logs; json: an object in each line"
     )
 
+    trace_ratio: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of events that a worker traces to their lists, beside those whose producers have"
+        " sampled them; 0: only those; without it none; where spans go is said by OpenTelemetry's own"
+        " variables",
+    )
+
     kafka_home: Path | None = Field(None, description="an installed Kafka to run instead of the downloaded")
     cache_dir: Path = Field(
         Path(platformdirs.user_cache_dir("alsobought")),

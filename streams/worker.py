@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
@@ -22,6 +22,7 @@ from streams.kafka.topic_reader import TopicReader
 from streams.kafka.transport import Chunk
 from streams.kinds import CrossKind, EventKind, Kind, counted_of, kinds_of, listed_of
 from streams.process.threads import in_thread
+from streams.process.tracing import traces_of
 from streams.settings import Settings
 from streams.stores.checkpoints import Checkpoints, NoCheckpoints
 from streams.stores.checkpoints.taking import take
@@ -38,6 +39,9 @@ from streams.tasks.reporting import Reporter
 from streams.tasks.task import Task
 from streams.tasks.watched_bought import CrossingTask
 from streams.topics import ITEMS, PURCHASES
+
+if TYPE_CHECKING:
+    from streams.process.traces import Traces
 
 log = logging.getLogger("alsobought")
 
@@ -68,6 +72,7 @@ class Tasks:
 
     def __init__(self, app: Any, settings: Settings) -> None:
         self._app = app
+        self._traces = self.traces(settings)
         self.settings = settings
         self.bootstrap = Bootstrap.of(settings)
         self.lease = Lease(settings.session_ms / 1000)
@@ -93,6 +98,16 @@ class Tasks:
     def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
         """Return the loops that run beside the cycle; if one of them fails, the process ends."""
         return [context.others.run(self.bootstrap, context.partitions, context.lock)]
+
+    def traces(self, settings: Settings) -> Traces | None:
+        """Return what makes spans, None without.
+
+        Raises
+        ------
+        TracesMissing
+            The settings ask for traces, and the extra is not installed.
+        """
+        return traces_of(settings)
 
     def others(self) -> Others:
         """Return the reader of other partitions' popularity."""
@@ -163,7 +178,7 @@ class Tasks:
             self._context = Context(
                 settings, Outbox(producer), partitions,
                 Stores(settings.data_dir / self.folder, checkpoints, identity.of), self.lease,
-                TopicReader(self.bootstrap), self.owns, self.others(),
+                TopicReader(self.bootstrap), self.owns, self.others(), traces=self._traces,
             )  # fmt: skip
             background = [
                 self.cycle.run(self._context), stay_the_same(self.bootstrap, identity),
@@ -290,6 +305,8 @@ class Tasks:
                         log.error("%s-%d: not saved: %r; the next start replays more", *tp, error)
             self.cycle.close()
             await self._context.reader.close()
+            if self._traces is not None:
+                await in_thread(self._traces.close)
 
 
 def _makers(

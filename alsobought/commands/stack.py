@@ -26,6 +26,7 @@ from streams.broker.topics_admin import create_topics, list_topics, require_topi
 from streams.connections.bootstrap import environment_for
 from streams.doors.policy import Doors
 from streams.kinds import topics_of
+from streams.process.tracing import require_traces
 from streams.rights import rights_of, topics_in
 from streams.settings import Settings
 
@@ -62,6 +63,7 @@ def up(
     directory for the next time. A process that dies is restarted.
     """
     settings = settings_of(None, data_dir)
+    require_traces(settings)
     set_up_logs(settings, "up")
     port = wanted_port(port, USUAL_PORT)
     with until_signalled(), _stack(settings, port, workers, recommenders) as stack:
@@ -111,6 +113,7 @@ def worker(kafka: Kafka = None, data_dir: DataDir = None) -> None:
 
     Any number may run; they share the partitions. Each needs a data directory of its own.
     """
+    require_traces(settings_of(kafka, data_dir))
     _become("worker", kafka, data_dir)
 
 

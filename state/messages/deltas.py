@@ -85,6 +85,10 @@ class Deltas(NamedTuple):
     words: Words
     new_items: Words
 
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Return the offsets of its events in their source, in order."""
+        return self.first + self.words[: self.events].astype(np.int64)
+
 
 class Columns(NamedTuple):
     """The columns of a message's words."""

@@ -32,6 +32,8 @@ class Record(NamedTuple):
     ----------
     at_ms
         When the oldest event that it follows from was published, ms since 1970; it travels as a header.
+    traced
+        The traces that it belongs to, each as a header `traceparent` (`streams.tasks.following`).
     """
 
     topic: str
@@ -39,6 +41,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     at_ms: int | None = None
+    traced: tuple[bytes, ...] = ()
 
 
 class _Waiting(NamedTuple):
@@ -247,6 +250,7 @@ def _batch(waiting: Sequence[_Waiting]) -> tuple[RecordBatch, int]:
         assert isinstance(one.content, list)
         for record in one.content:
             headers = [] if record.at_ms is None else [("at", record.at_ms.to_bytes(8, "big"))]
+            headers += [("traceparent", value) for value in record.traced]
             raw, count = framed([(record.key, record.value)], headers, n)
             parts.append(raw)
             n += count

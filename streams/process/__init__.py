@@ -3,5 +3,6 @@
 threads    computing in threads, which a cancellation does not interrupt
 heap       how the C library manages memory; priority: which processes go first
 seed       the seed of hash tables
+tracing    whether spans are made; traces: makes them, with OpenTelemetry
 logs       logs as JSON; histogram: many equal observations at once
 """

@@ -57,6 +57,9 @@ class RecommenderTasks(Tasks):
         boards = Boards(self.kinds, settings.list_length)
         self._shared_state = Shared(boards, BoardFollower(self.bootstrap, boards), self.all)
 
+    def traces(self, _settings: Settings) -> None:
+        """Trace nothing: what is traced are lists."""
+
     def waits_for(self) -> list[str]:
         """Return what is missing until this process recommends to all customers of its partitions."""
         missing = super().waits_for()

@@ -8,6 +8,7 @@ customers, items, watched_bought, catalogue
                       the tasks by their topic
 refresh               it keeps lists published; passes: rows that are ranked over several cycles
 list_writer           it writes the messages of lists
+following             it follows single events to their lists, as spans
 freshness             how old what is published is; measured: what is measured for metrics
 popularity_publisher  it publishes how popular the items of a partition are
 others                the popularity of the items of other partitions, read for item tasks

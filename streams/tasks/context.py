@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from faust.types import TP
 
@@ -16,6 +17,9 @@ from streams.settings import Settings
 from streams.stores.opening import Stores
 from streams.tasks.measured import Measured
 from streams.tasks.others import Others
+
+if TYPE_CHECKING:
+    from streams.process.traces import Traces
 
 log = logging.getLogger("alsobought")
 
@@ -46,6 +50,8 @@ class Context:
         The popularity that other partitions, of any worker, have published of their items.
     measured
         What is measured for `/metrics`.
+    traces
+        What makes spans; None if nothing is traced.
     warned
         The topics whose producers were warned of their partitioner.
     lock
@@ -61,6 +67,7 @@ class Context:
     owns: Callable[[TP], bool]
     others: Others = field(default_factory=Others)
     measured: Measured = field(default_factory=Measured)
+    traces: Traces | None = None
     warned: set[str] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

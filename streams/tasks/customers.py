@@ -28,6 +28,7 @@ from streams.messages.partitioning import partition_for
 from streams.messages.partitioning_many import partitions_for
 from streams.settings import Settings
 from streams.tasks.context import Context
+from streams.tasks.following import follow_events
 from streams.tasks.outgoing import Outgoing
 from streams.tasks.task import Task
 from streams.topics import HISTORY_CHANGES
@@ -106,13 +107,17 @@ class CustomerTask(Task):
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Count a chunk of events."""
         now_ms = time.time_ns() // 1_000_000
+        traces = self.context.traces
+        followed = None if traces is None else follow_events(traces, self.tp, records, now_ms)
         decoded = decode_events(records, chunk.end, self.machine, self._types, now_ms)
         self._look_for_misplaced(decoded)
         applied = self.machine.apply(decoded.batch)
         at_ms = published_ms(records[0], now_ms) if records else None
         deltas = self.kind.deltas.name
         outgoing = [
-            Record(deltas, partition, None, encode(message), at_ms)
+            Record(
+                deltas, partition, None, encode(message), at_ms, followed.headers(message) if followed else ()
+            )
             for partition, messages in enumerate(applied.deltas)
             for message in messages
         ]
@@ -121,7 +126,10 @@ class CustomerTask(Task):
             for message in applied.history_changes
         ]
         self.counters.events += len(decoded.batch)
-        return Outgoing(outgoing, decoded.refused + self._refused(decoded, applied.outcomes))
+        refused = decoded.refused + self._refused(decoded, applied.outcomes)
+        if followed is not None:
+            followed.counted(decoded.records, applied.outcomes, refused)
+        return Outgoing(outgoing, refused, followed)
 
     def _look_for_misplaced(self, decoded: Decoded) -> None:
         """Count events whose partition is not that of their key, and warn once per topic.

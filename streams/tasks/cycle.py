@@ -224,7 +224,10 @@ class Cycle:
             if outgoing is None:
                 self._miss(task, chunk)
             else:
-                task.unacknowledged.add(position, context.outbox.send_all(outgoing.records))
+                sent = context.outbox.send_all(outgoing.records)
+                task.unacknowledged.add(position, sent)
+                if outgoing.followed is not None:
+                    outgoing.followed.end_with(sent)
 
     def _send_transfers(self, context: Context, transferred: Sequence[Transferred]) -> None:
         for task, position, records in transferred:

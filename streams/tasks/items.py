@@ -26,6 +26,7 @@ from streams.messages.schema import Progress
 from streams.process.seed import TABLE_SEED
 from streams.tasks.context import Context
 from streams.tasks.customers import counting_settings
+from streams.tasks.following import follow_lists
 from streams.tasks.outgoing import Outgoing
 from streams.tasks.popularity_publisher import PopularityPublisher
 from streams.tasks.refresh import Refresher
@@ -160,6 +161,8 @@ class ItemTask(Task):
             self.counters.events += events
             self.counters.pair_updates += 2 * deltas.near
             self.refresher.counted(events, published_ms(record))
+            if events and self.context.traces is not None:
+                self.refresher.follow(follow_lists(self.context.traces, self.tp, record))
         elif kind == Type.PAIRS:
             changes = decode_pairs(raw)
             effects = machine.apply_pairs(changes, record.offset)

@@ -10,6 +10,7 @@ from faust.types import TP
 from streams.kafka.outbox import Record
 from streams.messages.decoding import Refused
 from streams.messages.schema import DeadLetter, encode
+from streams.tasks.following import FollowedEvents
 from streams.topics import DEAD_LETTERS
 
 MOST_KEPT_BYTES = DEAD_LETTERS.max_message_bytes // 4
@@ -19,10 +20,14 @@ KEPT_BYTES = 65_536
 
 @dataclass
 class Outgoing:
-    """What follows from a chunk and is to be sent: records of topics, and the refused records."""
+    """What follows from a chunk and is to be sent: records of topics, and the refused records.
+
+    `followed` has the spans of its traced events, None without any.
+    """
 
     records: list[Record] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    followed: FollowedEvents | None = None
 
 
 def dead_letters(tp: TP, refused: Sequence[Refused]) -> list[Record]:

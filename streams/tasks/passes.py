@@ -5,11 +5,15 @@ settling, and of the background sweep.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from state.items.machine import ItemMachine
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 RowNumbers = npt.NDArray[np.int64]
 
@@ -26,15 +30,18 @@ class WaitingCounts:
         When the oldest of it was counted, by the monotonic clock; 0 without any.
     events
         When events were published (ms since 1970), and how many they were.
+    spans
+        Those that end when Kafka has the lists (`streams.tasks.following`).
     """
 
     since: float = 0.0
     events: list[tuple[float, int]] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
     def with_later(self, later: WaitingCounts) -> WaitingCounts:
         """Return these counts together with later ones."""
         since = min((counts.since for counts in (self, later) if counts.since), default=0.0)
-        return WaitingCounts(since, self.events + later.events)
+        return WaitingCounts(since, self.events + later.events, self.spans + later.spans)
 
 
 @dataclass

@@ -30,11 +30,14 @@ from faust.types import TP
 from state.items.lists import Lists
 from streams.kafka.topic_reader import Written
 from streams.messages.schema import key_text
+from streams.tasks.following import MOST_WAITING, end_lists
 from streams.tasks.freshness import Latency, Longest
 from streams.tasks.list_writer import ListWriter, Ranked
 from streams.tasks.passes import Pass, RowNumbers, Sweep, WaitingCounts
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
     from streams.tasks.context import Context
     from streams.tasks.items import ItemTask
 
@@ -94,6 +97,11 @@ class Refresher:
         if not behind:
             self._behind_since = now
         self._counts.since = self._counts.since or self._counted_at
+
+    def follow(self, spans: Sequence[Span]) -> None:
+        """End spans of what was just counted once its lists are in Kafka; not of more than a bound."""
+        waiting = self._counts.spans
+        waiting += spans[: MOST_WAITING - len(waiting)]
 
     def expect_settling(self) -> None:
         """Hold passes for a moment, because `settle` will be called and would rank the same rows again."""
@@ -243,6 +251,7 @@ class Refresher:
             for published_ms, events in counts.events:
                 self.latency.note(now_ms - published_ms, events)
                 self._listed.note((now_ms - published_ms) / 1000, events)
+            end_lists(counts.spans, sum(count for _, count in batches))
             if settled >= 0:
                 self._lists_settled = max(self._lists_settled, settled)
                 self._settled.set()
