@@ -250,7 +250,8 @@ def _batch(waiting: Sequence[_Waiting]) -> tuple[RecordBatch, int]:
         assert isinstance(one.content, list)
         for record in one.content:
             headers = [] if record.at_ms is None else [("at", record.at_ms.to_bytes(8, "big"))]
-            headers += [("traceparent", value) for value in record.traced]
+            if record.traced:
+                headers += [("traceparent", value) for value in record.traced]
             raw, count = framed([(record.key, record.value)], headers, n)
             parts.append(raw)
             n += count

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import socket
 import threading
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -28,6 +29,8 @@ log = logging.getLogger("alsobought")
 
 HEADER = "traceparent"
 """The header of records, and its value, are those of W3C Trace Context."""
+
+HEADER_BYTES, UNSAMPLED = 55, b"-00"
 
 CLOSE_S = 3.0
 MS = 1_000_000  # in ns
@@ -62,7 +65,11 @@ class Traces:
 
     def __init__(self, ratio: float, exporter: SpanExporter) -> None:
         self._ratio = ratio
-        named = {"service.name": "alsobought-worker", **OTELResourceDetector().detect().attributes}
+        ours = {
+            "service.name": "alsobought-worker",
+            "service.instance.id": f"{socket.gethostname()}-{os.getpid()}",
+        }
+        named = ours | dict(OTELResourceDetector().detect().attributes)
         self._provider = TracerProvider(
             sampler=ALWAYS_ON, resource=Resource.create(named), shutdown_on_exit=False
         )
@@ -72,6 +79,10 @@ class Traces:
     @staticmethod
     def parent_of(value: bytes | None) -> Parent:
         """Return what a header says; one that is not of the format says nothing."""
+        if value is not None and len(value) == HEADER_BYTES and value.endswith(UNSAMPLED):
+            return Parent(
+                True, None
+            )  # so are most records where few are sampled: parsing takes 15 times as long
         context = _FORMAT.extract({HEADER: (value or b"").decode("ascii", "replace")}, Context())
         found = trace.get_current_span(context).get_span_context()
         return Parent(found.is_valid, context if found.is_valid and found.trace_flags.sampled else None)

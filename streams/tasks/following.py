@@ -119,13 +119,12 @@ def follow_events(traces: Traces, tp: TP, records: Sequence[Any], now_ms: int) -
             continue
         if len(spans) == MOST_OF_A_CHUNK:
             break
-        found = _parents(record)
-        parent = traces.parent_of(found[-1] if found else None)
-        if parent.context is None and (parent.known or not traces.drawn()):
+        known, context = traces.parent_of(found[-1]) if (found := _parents(record)) else (False, None)
+        if context is None and (known or not traces.drawn()):
             continue
         start_ms = min(published_ms(record, now_ms), now_ms)
         spans[record.offset] = traces.start(
-            f"count {tp.topic}", parent.context, start_ms, _attributes("count", tp, record)
+            f"count {tp.topic}", context, start_ms, _attributes("count", tp, record)
         )
     return FollowedEvents(traces, spans) if spans else None
 

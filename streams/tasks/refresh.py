@@ -251,7 +251,8 @@ class Refresher:
             for published_ms, events in counts.events:
                 self.latency.note(now_ms - published_ms, events)
                 self._listed.note((now_ms - published_ms) / 1000, events)
-            end_lists(counts.spans, sum(count for _, count in batches))
+            if counts.spans:
+                end_lists(counts.spans, sum(count for _, count in batches))
             if settled >= 0:
                 self._lists_settled = max(self._lists_settled, settled)
                 self._settled.set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,12 +21,12 @@ from tests.observation.collector import collector
 from tests.streams.pipeline import PARTITIONS, Wires, Worker, until
 from tests.streams.test_pipeline import keyed
 
-EARLIER, AWAY, UNSAMPLED, SAMPLED = "milk", "tea", "oil", "bread"
+AWAY, UNSAMPLED, SAMPLED = "tea", "oil", "bread"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 def buy(wires: Wires, item: str, traceparent: str | None) -> None:
-    """Publish a purchase of each of three customers, the last of them with a header; wait for the lists."""
+    """Publish a purchase of each of three customers, the last of them with a header."""
     events = [
         EventMessage(customer_id=customer, item_id=item, timestamp=START_MS)
         for customer in ("ann", "bob", "eve")
@@ -33,7 +35,6 @@ def buy(wires: Wires, item: str, traceparent: str | None) -> None:
         headers = [("traceparent", traceparent.encode())] if traceparent and at == len(events) - 1 else []
         wires.producer.send(PURCHASES.name, key=key, value=value, headers=headers)
     wires.producer.flush()
-    wires.drain()
 
 
 def test_a_sampled_purchase_is_one_trace_to_its_lists(
@@ -47,13 +48,14 @@ def test_a_sampled_purchase_is_one_trace_to_its_lists(
     wires = Wires(new_kafka().bootstrap)
     worker = Worker(wires.bootstrap, tmp_path / "data", trace_ratio="0")
     try:
-        buy(wires, EARLIER, None)
         # nobody listens at the port: counting goes on, and it is said once
         buy(wires, AWAY, f"00-{'a' * 32}-{SPAN}-01")
+        wires.drain()
         until(lambda: "takes no spans" in worker.log.read_text(), "a warning that the collector is away")
         with collector(port) as spans:
             buy(wires, UNSAMPLED, f"00-{'b' * 32}-{SPAN}-00")
             buy(wires, SAMPLED, f"00-{TRACE}-{SPAN}-01")
+            wires.drain()
             assert worker.stop() == 0  # it sends what waits
         assert worker.log.read_text().count("takes no spans") == 1
         assert "Traceback" not in worker.log.read_text()
@@ -63,7 +65,7 @@ def test_a_sampled_purchase_is_one_trace_to_its_lists(
         counted, *listed = sorted(found, key=lambda span: span.name)
         assert counted.name == f"count {PURCHASES.name}"
         assert counted.parent == SPAN
-        ours = {item_partition(PARTITIONS, item) for item in (EARLIER, AWAY, UNSAMPLED, SAMPLED)}
+        ours = {item_partition(PARTITIONS, item) for item in (AWAY, UNSAMPLED, SAMPLED)}
         assert len(ours) > 1
         assert counted.attributes["alsobought.outcome"] == "new"
         assert counted.attributes["alsobought.item_partitions"] == len(ours)
@@ -85,3 +87,25 @@ def test_nothing_is_traced_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
     assert traces_of(Settings.model_validate({})) is None
     with pytest.raises(TracesMissing, match=r"pip install 'alsobought\[traces\]'"):
         require_traces(Settings.model_validate({"trace_ratio": 0}))
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_collector_that_does_not_answer_is_not_waited_for(
+    listens: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if listens:
+            silent.listen()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+        monkeypatch.setattr("streams.process.traces.CLOSE_S", 0.1)
+        traces = traces_of(Settings.model_validate({"trace_ratio": 1}))
+        assert traces is not None
+        traces.start("count purchases", None, 1, {}).end()
+        traces.close()
+        assert "the newest spans are lost: the collector at http://127.0.0.1" in caplog.text
+    for thread in threading.enumerate():
+        if thread.name == "traces":  # what a process that ends would leave behind
+            thread.join()
+    assert "takes no spans" in caplog.text
