@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import socket
 import threading
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ HEADER_BYTES, UNSAMPLED = 55, b"-00"
 CLOSE_S = 3.0
 MS = 1_000_000  # in ns
 _FORMAT = TraceContextTextMapPropagator()
+_CREDENTIALS = re.compile("//[^/]*@")
 
 
 class Parent(NamedTuple):
@@ -80,9 +82,8 @@ class Traces:
     def parent_of(value: bytes | None) -> Parent:
         """Return what a header says; one that is not of the format says nothing."""
         if value is not None and len(value) == HEADER_BYTES and value.endswith(UNSAMPLED):
-            return Parent(
-                True, None
-            )  # so are most records where few are sampled: parsing takes 15 times as long
+            # so are most records where few are sampled: parsing takes 15 times as long
+            return Parent(True, None)
         context = _FORMAT.extract({HEADER: (value or b"").decode("ascii", "replace")}, Context())
         found = trace.get_current_span(context).get_span_context()
         return Parent(found.is_valid, context if found.is_valid and found.trace_flags.sampled else None)
@@ -131,18 +132,21 @@ def collector() -> str:
     """Return how the collector is named in messages."""
     for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
         if address := os.environ.get(name, "").strip():
-            return f"the collector at {address} ({name})"
+            return f"the collector at {_CREDENTIALS.sub('//', address)} ({name})"
     return "the collector at http://localhost:4318 (set OTEL_EXPORTER_OTLP_ENDPOINT)"
 
 
-def to_collector(*, verbose: bool) -> SpanExporter:
-    """Return what sends spans to the collector that OpenTelemetry's variables name.
+def to_collector(ratio: float, *, verbose: bool) -> Traces:
+    """Return what makes spans for the collector that OpenTelemetry's variables name.
 
     `verbose` says whether OpenTelemetry's own messages are logged, each failed attempt among them.
     """
+    traces = Traces(ratio, _Sending(OTLPSpanExporter()))
+    # now that it has said which variables it cannot use; `_Sending` says once what these say at each attempt
     if not verbose:
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # `_Sending` says what counts
-    return _Sending(OTLPSpanExporter())
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+        logging.getLogger("opentelemetry.sdk").setLevel(logging.ERROR)
+    return traces
 
 
 class _Sending(SpanExporter):
@@ -168,5 +172,5 @@ class _Sending(SpanExporter):
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Do nothing, because nothing waits here."""
+        """Send what waits in the exporter, which keeps nothing."""
         return self._exporter.force_flush(timeout_millis)

@@ -47,6 +47,6 @@ def traces_of(settings: Settings) -> Traces | None:
     if settings.trace_ratio is None:
         return None
     require_traces(settings)
-    from streams.process.traces import Traces, to_collector
+    from streams.process.traces import to_collector
 
-    return Traces(settings.trace_ratio, to_collector(verbose=settings.log_level == "debug"))
+    return to_collector(settings.trace_ratio, verbose=settings.log_level == "debug")

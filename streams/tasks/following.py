@@ -22,6 +22,7 @@ from faust.types import TP
 from state.customers import pairing
 from state.messages.deltas import Deltas
 from streams.messages.decoding import Refused, published_ms
+from streams.messages.reasons import class_of
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -78,11 +79,14 @@ class FollowedEvents:
     def counted(
         self, records: Sequence[Any], outcomes: npt.NDArray[np.uint8], refused: Sequence[Refused]
     ) -> None:
-        """Note what became of the events: the outcome of each record, and those that were refused."""
+        """Note what became of the events: the outcome of each record, and those that were refused.
+
+        Of a refusal only the class is noted, because the sentence may name the customer.
+        """
         for one in refused:
             if (span := self._spans.get(one.record.offset)) is not None:
                 span.set_attribute("alsobought.outcome", "refused")
-                self._traces.failed(span, one.reason)
+                self._traces.failed(span, class_of(one.reason))
         for record, outcome in zip(records, outcomes.tolist(), strict=True):
             if (span := self._spans.get(record.offset)) is not None:
                 span.set_attribute("alsobought.outcome", OUTCOMES[outcome])

@@ -101,7 +101,7 @@ class Refresher:
     def follow(self, spans: Sequence[Span]) -> None:
         """End spans of what was just counted once its lists are in Kafka; not of more than a bound."""
         waiting = self._counts.spans
-        waiting += spans[: MOST_WAITING - len(waiting)]
+        waiting += spans[: max(0, MOST_WAITING - len(waiting))]
 
     def expect_settling(self) -> None:
         """Hold passes for a moment, because `settle` will be called and would rank the same rows again."""

@@ -124,8 +124,7 @@ def test_a_span_says_what_became_of_an_event(tmp_path: Path) -> None:
         outcomes = [attribute(span, "alsobought.outcome") for span in spans]
         assert outcomes == ["new", "repeat", "duplicate", "not_owned", "refused"]
         wrong = [span.status.description for span in spans if span.status.status_code is StatusCode.ERROR]
-        assert wrong[0] == "return of more than the customer has of the item"
-        assert "type 'loan'" in str(wrong[1])
+        assert wrong == ["return", "type"]
         await shop.close()
 
     run(body())
