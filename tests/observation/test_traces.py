@@ -98,7 +98,7 @@ def test_a_collector_that_does_not_answer_is_not_waited_for(
         monkeypatch.setenv(
             "OTEL_EXPORTER_OTLP_ENDPOINT", f"http://ann:secret@127.0.0.1:{silent.getsockname()[1]}"
         )
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "4")
         monkeypatch.setattr("streams.process.traces.CLOSE_S", 0.1)
         traces = traces_of(Settings.model_validate({"trace_ratio": 1}))
         assert traces is not None
