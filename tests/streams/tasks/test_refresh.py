@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.tasks import computing, refresh
+from streams.tasks import computing, passes, refresh
 from streams.tasks.freshness import NONE
 from tests.events import purchases
 from tests.streams.listing import LISTS, Shop, oracle_of
@@ -50,6 +50,7 @@ def test_rows_beyond_the_limit_of_a_cycle_are_left_to_a_pass(
     monkeypatch.setattr(computing, "FRESH_ROWS", 10)
     monkeypatch.setattr(computing, "WAITING_ROWS", 4)
     monkeypatch.setattr(computing, "SLICE_ROWS", 4)
+    monkeypatch.setattr(passes, "SWEEP_STEP_S", 1e9)  # a slow cycle would give its turn to the sweep
 
     async def body() -> None:
         shop = Shop(tmp_path)
