@@ -14,7 +14,7 @@ from playwright.sync_api import Page, Playwright, expect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DESKTOP, PHONE = {"width": 1280, "height": 1000}, {"width": 390, "height": 844}
-WAIT_MS = 60_000
+WAIT_MS = 180_000
 expect.set_options(timeout=WAIT_MS)
 
 IN_A_BROWSER = [
