@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from state.customers import pairing
+from state.customers.actions import Action
 from state.customers.events import Event
 from state.customers.machine import CustomerMachine
 from state.customers.saver import CustomerSaver
@@ -60,6 +61,23 @@ def test_a_limit_counts_days_of_event_time_and_not_returns() -> None:
     events = [Event("ann", f"i{n}", START_MS + (n // 3) * DAY_MS) for n in range(9)]
     outcomes = machine.apply(machine.batch(events)).outcomes.tolist()
     assert outcomes == [pairing.NEW, pairing.NEW, pairing.LIMITED] * 3
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_who_has_nothing_any_more_begins_anew(restarts: bool) -> None:
+    """Nothing is stored of such a customer, so the count must begin anew without a restart, too."""
+    settings, store = CountingSettings(most_a_day=1), MemoryStore()
+    machine = CustomerMachine(settings)
+    before = [Event("ann", "tea", START_MS), Event("ann", "tea", START_MS, action=Action.RETURN)]
+    after = [Event("ann", "milk", START_MS), Event("ann", "jam", START_MS)]
+    outcomes = machine.apply(machine.batch(before)).outcomes.tolist()
+    if restarts:
+        CustomerSaver(machine, store).save_all()
+        machine = CustomerMachine(settings)
+        CustomerSaver(machine, store).load()
+    outcomes += machine.apply(machine.batch(after)).outcomes.tolist()
+    assert outcomes == [pairing.NEW, pairing.GONE, pairing.NEW, pairing.LIMITED]
+    assert Oracle(50, most_a_day=1).feed([*before, *after]).limited == [3]
 
 
 def test_a_store_of_another_limit_is_refused_and_one_without_counts_as_unlimited() -> None:
