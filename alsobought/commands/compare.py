@@ -11,7 +11,7 @@ import typer
 from alsobought.bars import progress_bar
 from alsobought.deployments.comparing import Compared, comparison
 from alsobought.deployments.other import other, this
-from alsobought.options import DataDir, Json, Kafka, bootstrap_of, settings_of
+from alsobought.options import CommandError, DataDir, Json, Kafka, bootstrap_of, settings_of
 from alsobought.tables import print_table
 from streams.kinds import listed_of
 
@@ -39,7 +39,7 @@ def compare(
     """Compare the related lists, popularity and bestsellers of this deployment with those of another.
 
     Both may have any number of partitions. Drain both before. The status is 0 if all is equal, scores up to
-    the tolerance, and 3 if something differs.
+    the tolerance, 3 if something differs, and 1 if neither publishes anything.
     """
     settings = settings_of(kafka, data_dir)
     here = this(settings, bootstrap_of(settings))
@@ -49,6 +49,11 @@ def compare(
     planned = comparison(here, there, listed_of(settings))
     with progress_bar("messages read", planned.offsets) as show:
         found = list(planned.run(tolerance, show))
+    if not any(one.both or one.here or one.there for one in found):
+        raise CommandError(
+            f"neither {here} nor {there} publishes anything, so there is nothing to compare: start their"
+            " workers, drain both, and look whether these are the deployments that you mean."
+        )
     if as_json:
         typer.echo(
             json.dumps({"same": all(one.same for one in found), "topics": [c.as_json() for c in found]})

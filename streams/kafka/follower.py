@@ -12,6 +12,7 @@ They are for programs and threads without an event loop; the consumer's own loop
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -61,8 +62,10 @@ def partitions_of(bootstrap: Bootstrap, spec: TopicSpec) -> int:
     """
     found = partition_counts(bootstrap, [spec], timeout_s=CONNECT_S)
     if not found:
+        of_it = "" if spec.prefix is None else f"ALSOBOUGHT_TOPIC_PREFIX={shlex.quote(spec.prefix)} "
         raise TopicAbsent(
-            f"topic {spec.name} does not exist at {bootstrap}; create it with `alsobought topics create`."
+            f"topic {spec.name} does not exist at {bootstrap}; create it with"
+            f" `{of_it}alsobought topics create`."
         )
     return found[spec.name]
 

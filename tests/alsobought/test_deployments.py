@@ -72,6 +72,10 @@ def test_green_with_more_partitions_says_the_same(
     blue_worker = Worker(kafka.bootstrap, tmp_path / "blue")
     green_worker = Worker(kafka.bootstrap, tmp_path / "green", topic_prefix=GREEN)
     try:
+        nothing = run("compare", "--with-prefix", GREEN, *at)
+        assert (nothing.exit_code, "publishes anything" in nothing.stderr) == (1, True), nothing.stdout
+        absent = run("compare", "--with-prefix", "no-such-", *at)
+        assert "`ALSOBOUGHT_TOPIC_PREFIX=no-such- alsobought topics create`" in absent.stderr
         assert run(*publish).exit_code == 0
         for partition in range(pipeline.PARTITIONS):
             wires.producer.send(PURCHASES.name, key=erased.encode(), value=forget, partition=partition)

@@ -47,7 +47,7 @@ def test_a_number_that_does_not_fit_is_refused_before_anything_changes(
     message: Deltas, column: str, value: int, wrong: str
 ) -> None:
     words = message.words.copy()
-    of_words = columns_of.py_func(words, message.events, message.near, message.gone, message.histories)
+    of_words = columns_of(words, message.events, message.near, message.gone, message.histories)
     getattr(of_words, column)[0] = value
     damaged = decode(encode(message._replace(words=words)))
     items = ItemMachine(SETTINGS)
