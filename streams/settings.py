@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         description="a worker or recommender that is not heard of for so long loses its partitions to others",
     )
 
+    step_back: bool = Field(
+        True,
+        description="whether recommenders and `alsobought serve` let other programs of the machine go first;"
+        " not needed where each process has cores of its own",
+    )
+
     most_a_day: int = Field(
         0,
         ge=0,

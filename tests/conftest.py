@@ -17,6 +17,7 @@ from xdist.scheduler import LoadFileScheduling
 from streams.settings import Settings
 
 ROOT = Path(__file__).parent.parent
+STEP_BACK = "ALSOBOUGHT_STEP_BACK"
 
 if TYPE_CHECKING:
     from streams.broker.embedded import EmbeddedKafka
@@ -28,6 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
     The Kafkas of tests live for seconds, so optimising their code would take more time than it saves.
     """
     os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+    # beside the other tests, a process that lets all others go first may not come to answer its group
+    os.environ.setdefault(STEP_BACK, "false")
     config.addinivalue_line(
         "filterwarnings", "ignore:(read|open)_text is deprecated. Use files:DeprecationWarning"
     )

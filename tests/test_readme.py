@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from streams.broker.embedded import EmbeddedKafka
+from tests.conftest import STEP_BACK
 from tests.streams.pipeline import Wires, Worker
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +46,7 @@ def test_make_demo_in_a_clean_clone(tmp_path: Path) -> None:
     clone_of_what_is_committed(clone)
     assert "make demo" in README
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ALSOBOUGHT_")}
-    environment |= {"PYTHONPATH": str(clone), "TMPDIR": str(tmp_path)}
+    environment |= {"PYTHONPATH": str(clone), "TMPDIR": str(tmp_path), STEP_BACK: "false"}
     where = subprocess.run(
         [sys.executable, "-P", "-c", "import alsobought, state, streams; print(state.__file__)"],
         cwd=clone, env=environment, capture_output=True, text=True, check=True,

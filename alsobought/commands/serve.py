@@ -39,7 +39,8 @@ def serve(
     rights = rights_of("server", settings)
     require_topics(bootstrap, topics_in(rights, settings), rights)
     keep_compact()
-    step_back(NICE)
+    if settings.step_back:
+        step_back(NICE)
     server = Server(bootstrap, listed_of(settings), host, port, doors=doors)
 
     def started(address: str) -> None:

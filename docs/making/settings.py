@@ -16,6 +16,7 @@ def _annotation(of: Any) -> str:
     if get_origin(of) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(of))
     names = {
+        bool: "`true` or `false`",
         int: "integer",
         float: "number",
         str: "text",
@@ -24,6 +25,11 @@ def _annotation(of: Any) -> str:
         type(None): "unset",
     }
     return " or ".join(_annotation(one) for one in get_args(of)) if get_args(of) else names[of]
+
+
+def _default(value: Any) -> str:
+    shown = str(value).lower() if isinstance(value, bool) else value
+    return "unset" if value is None else f"`{shown}`"
 
 
 def settings_page() -> str:
@@ -39,7 +45,7 @@ def settings_page() -> str:
             allowed += f", {low:,}" if low is not None else ","
             top = f" to {high:,}" if high is not None else f" to below {below:,}" if below else " or more"
             allowed += top
-        default = user_folders.get(name, "unset" if field.default is None else f"`{field.default}`")
+        default = user_folders.get(name, _default(field.default))
         rows.append([f"`ALSOBOUGHT_{name.upper()}`", allowed, default, field.description or ""])
     about = " ".join((Settings.__doc__ or "").split())
     table = table_of(["variable", "values", "default", "what it is"], rows)

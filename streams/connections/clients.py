@@ -23,6 +23,7 @@ import aiokafka.abc
 import kafka.net.sasl.oauth
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import TopicAuthorizationFailedError
 from kafka import KafkaAdminClient, KafkaProducer
 
 from streams.connections.bootstrap import Bootstrap
@@ -34,12 +35,33 @@ ISOLATION = "read_committed"
 
 def consumer(bootstrap: Bootstrap, **more: Any) -> Any:
     """Return aiokafka's consumer, not started; `more` are further settings of it."""
-    return AIOKafkaConsumer(
+    return _Consumer(
         bootstrap_servers=bootstrap.addresses,
         isolation_level=ISOLATION,
         **_secured(bootstrap.security, _AsyncTokens),
         **more,
     )
+
+
+def check_readable(consumer: Any) -> None:
+    """Return if Kafka let a consumer know of its topics when it was last asked about them.
+
+    A consumer fetches nothing of a topic that it may not know of, and would wait for ever without an error: a
+    fetch is refused only if it is sent between the loss of the right and the next question about topics.
+
+    Raises
+    ------
+    aiokafka.errors.TopicAuthorizationFailedError
+        It names the topics of which this process may not know.
+    """
+    if denied := consumer._client.cluster.unauthorized_topics:
+        raise TopicAuthorizationFailedError(", ".join(sorted(denied)))
+
+
+class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]
+    async def getmany(self, *partitions: Any, **how: Any) -> Any:
+        check_readable(self)
+        return await super().getmany(*partitions, **how)
 
 
 def producer(bootstrap: Bootstrap, **more: Any) -> Any:

@@ -129,6 +129,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _fetch_chunks(self, consumer: Any, active_partitions: Any, timeout: Any) -> dict[Any, _Fetched]:
         consumer._coordinator.check_errors()  # of the group, which no fetch would show
+        clients.check_readable(consumer)
         before = _positions(consumer)
         self._hold_events(consumer)
         records = await super()._fetch_records(consumer, active_partitions, timeout, None)

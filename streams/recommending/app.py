@@ -23,8 +23,9 @@ from streams.settings import load_settings
 
 NICER = 10  # where cores are few the workers go first
 
-step_back(NICER)
 settings = load_settings()
+if settings.step_back:
+    step_back(NICER)
 app = new_app(settings, "recommender", settings.recommender_group, RecommenderTasks)
 tasks = app.tasks
 serve(app, RecommenderQueries(tasks, settings.web_host, settings.web_port, settings.advertise_host))

@@ -11,16 +11,18 @@ import psutil
 import pytest
 
 from serving.server import NICE
+from tests.conftest import STEP_BACK
 from tests.serving.conftest import Shop, get
 from tests.streams.pipeline import until
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_address_and_ends_on_a_signal(shop: Shop, how: signal.Signals) -> None:
+    steps_back = how == signal.SIGTERM
     command = [sys.executable, "-P", "-m", "alsobought.cli", "serve", "--port", "0"]
     with subprocess.Popen(
         [*command, "--kafka", shop.bootstrap.servers],
-        env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, STEP_BACK: str(steps_back).lower()}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stderr is not None
@@ -28,8 +30,8 @@ def test_it_prints_its_address_and_ends_on_a_signal(shop: Shop, how: signal.Sign
         assert address.startswith("http://127.0.0.1:")
         until(lambda: b'"ready":true' in get(f"{address}/api/status")[1], "the read model")
         assert b'"Milk, 1 l"' in get(f"{address}/api/related/tea")[1]
-        # workers have a higher priority
-        assert psutil.Process(process.pid).nice() == min(19, os.nice(0) + NICE)
+        # workers have a higher priority, unless the settings say otherwise
+        assert psutil.Process(process.pid).nice() == min(19, os.nice(0) + NICE * steps_back)
         process.send_signal(how)
         assert process.wait(30) == 0
         assert process.stderr.read().splitlines() == [

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import STEP_BACK
+
 if TYPE_CHECKING:
     from tests.streams.connections.secured import SecuredKafka
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("ALSOBOUGHT_"):
+        if name.startswith("ALSOBOUGHT_") and name != STEP_BACK:
             monkeypatch.delenv(name)
 
 

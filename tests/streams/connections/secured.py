@@ -83,7 +83,7 @@ class SecuredKafka:
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": f"{ANYBODY};User:{PLAIN_USER};User:CN={PLAIN_USER}",
             # clients must show again who they are, or are cut off and connect again
-            "connections.max.reauth.ms": "3000",
+            "connections.max.reauth.ms": "12000",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
         }
         for listener in ("sasl", "clear"):

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
 from faust.types import TP
 from typer.testing import CliRunner
 
@@ -13,6 +15,8 @@ from alsobought.cli import app
 from streams.broker.errors import RightsMissing
 from streams.broker.topics_admin import admin_client, check_rights, require_topics
 from streams.connections.bootstrap import Bootstrap
+from streams.kafka.readers import new_reader
+from streams.kafka.stopping import start, stop
 from streams.kafka.topic_reader import TopicReader
 from streams.messages.schema import CatalogueItem, encode
 from streams.rights import ROLES, Right, rights_of, topics_in
@@ -128,3 +132,22 @@ def allowed(reach: Settings, rights: list[Right]) -> bool:
     except RightsMissing:
         return False
     return True
+
+
+def test_a_reader_of_a_topic_it_may_not_even_know_of_is_told(secured: SecuredKafka) -> None:
+    """So it is when a right is taken, and Kafka is asked about the topic before a fetch is refused."""
+    reach = Bootstrap.of(bearer(secured, "stranger"))
+
+    async def main() -> None:
+        consumer = new_reader(reach)
+        try:
+            await start(consumer)
+            consumer.assign([TopicPartition("related-items", 0)])
+            async with asyncio.timeout(20):
+                while True:
+                    await consumer.getmany(timeout_ms=100)
+        finally:
+            await stop(consumer)
+
+    with pytest.raises(TopicAuthorizationFailedError, match="related-items"):
+        asyncio.run(main())

@@ -116,6 +116,14 @@ class Roles:
         assert answer.exit_code == status, answer.output
         return answer.output
 
+    def statuses(self) -> list[int]:
+        """Wait until all processes have ended; return with which status."""
+        try:
+            return [process.wait(60) for process in self.running]
+        except subprocess.TimeoutExpired:
+            logs = "\n".join(f"{log}: ...{log.read_text()[-2_000:]}" for log in self.folder.glob("*.log"))
+            pytest.fail(f"a process goes on without a right.\n{logs}")
+
     def kill(self) -> None:
         for process in self.running:
             process.kill()
@@ -189,7 +197,7 @@ def test_each_role_works_with_exactly_its_rights_and_ends_without_one(roles: Rol
     for role, right in lost.items():
         kafka.take(f"User:{role}", [right])
     roles.run("publisher", "publish", "purchases", events(tmp_path / "last.jsonl", "purchase", 5))
-    assert [process.wait(120) for process in roles.running] == [1, 1, 1]
+    assert roles.statuses() == [1, 1, 1]
     for role, right in lost.items():
         log = roles.log(role).read_text()
         what = f"does not let User:{role} do what is needed here. What is missing: {right}."
