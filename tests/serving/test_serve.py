@@ -22,7 +22,8 @@ def test_it_prints_its_address_and_ends_on_a_signal(shop: Shop, how: signal.Sign
     command = [sys.executable, "-P", "-m", "alsobought.cli", "serve", "--port", "0"]
     with subprocess.Popen(
         [*command, "--kafka", shop.bootstrap.servers],
-        env={**os.environ, STEP_BACK: str(steps_back).lower()}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, STEP_BACK: str(steps_back).lower()},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stderr is not None
