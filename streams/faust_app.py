@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import logging
 import sys
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ from streams.doors.policy import Doors
 from streams.kafka.refusals import end, lost_right
 from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
-from streams.process.heap import keep_compact
+from streams.process.heap import collect_rarely, keep_compact
 from streams.process.logs import json_config, write_json
 from streams.rights import rights_of, topics_in
 from streams.settings import Settings
@@ -95,8 +94,7 @@ def new_app(settings: Settings, role: str, group: str, tasks_of: Callable[[Any, 
     # The thread of the machines, that of the consumer and the loop pass work to one another many times a
     # second; a thread that waits for Python's lock gets it after this long at most (5 ms by default).
     sys.setswitchinterval(0.0005)
-    # Records by the million are short-lived and hold no cycles: looking for cycles cost 5 % of the time.
-    gc.set_threshold(100_000, 20, 50)
+    collect_rarely()
     keep_compact()
     if settings.log_level != "debug":  # these libraries log every connection and every look into a topic
         for library in ("kafka", "aiokafka"):

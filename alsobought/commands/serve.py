@@ -13,7 +13,7 @@ from serving.server import NICE, Server
 from streams.broker.topics_admin import require_topics
 from streams.doors.policy import Doors
 from streams.kinds import listed_of
-from streams.process.heap import keep_compact
+from streams.process.heap import collect_rarely, keep_compact
 from streams.process.priority import step_back
 from streams.rights import rights_of, topics_in
 
@@ -38,6 +38,7 @@ def serve(
     bootstrap = bootstrap_of(settings)
     rights = rights_of("server", settings)
     require_topics(bootstrap, topics_in(rights, settings), rights)
+    collect_rarely()
     keep_compact()
     if settings.step_back:
         step_back(NICE)

@@ -33,7 +33,13 @@ from streams.rights import Right
 from streams.topics import TopicSpec
 
 TIMEOUT_S = 5.0
-"""How long a broker may take to answer a first request before it counts as absent."""
+"""How long a broker's port may stay closed before it counts as absent."""
+
+ANSWER_S = 10.0
+"""How long a broker with an open port may take to answer a first request."""
+
+REQUEST_MS = 30_000
+"""How long it may take for any other request, and until topics that it made are ready."""
 
 COORDINATOR_S = 30.0
 """How long Kafka may take after its start to know the groups."""
@@ -97,7 +103,7 @@ def create_topics(
                     f" partitions and {replication} replicas: {topic['error_message'] or error.__name__}."
                     " Repair that (ALSOBOUGHT_REPLICATION cannot exceed the number of brokers) and try again."
                 )
-        admin.wait_for_topics(list(missing))
+        admin.wait_for_topics(list(missing), timeout_ms=REQUEST_MS)
         _refuse_other_counts(_counts(admin, bootstrap, wanted), partitions, bootstrap)
         return created
 
@@ -237,17 +243,18 @@ def admin_client(
     If Kafka is reached and does not admit this process, it raises NotAdmitted or TokenUnavailable.
 
     The ports are tried first, for `connect_timeout_s` (by default `timeout_s`): a client made while they are
-    closed would wait its whole timeout and leave a thread behind.
+    closed would wait its whole timeout and leave a thread behind. An open port has `ANSWER_S` to answer: a
+    broker that is there may be busy.
     """
     deadline = time.monotonic() + (timeout_s if connect_timeout_s is None else connect_timeout_s)
-    while trouble := wait_for_trouble(bootstrap, timeout_s):
+    while trouble := wait_for_trouble(bootstrap, ANSWER_S):
         if time.monotonic() >= deadline:
             raise _unreachable(bootstrap, trouble)
         time.sleep(0.2)
-    timeout_ms = int(timeout_s * 1000)
     try:
-        # Requests may take longer than the first answer: a broker creates topics at its disk's pace.
-        client = clients.admin(bootstrap, bootstrap_timeout_ms=timeout_ms, request_timeout_ms=30_000)
+        client = clients.admin(
+            bootstrap, bootstrap_timeout_ms=int(ANSWER_S * 1000), request_timeout_ms=REQUEST_MS
+        )
         try:
             yield client
         finally:
