@@ -228,12 +228,12 @@ def _place(
 def _number(
     r: Routed, begins: npt.NDArray[np.int64], taken_begins: npt.NDArray[np.int64],
     partition_of: npt.NDArray[np.uint16], named: npt.NDArray[np.uint8], marks: npt.NDArray[np.int64],
-    serial: int, tags: npt.NDArray[np.uint8],
+    serial: int, tags: npt.NDArray[np.uint8], live: bool,
 ) -> None:  # fmt: skip
     """Make each partition's table, and replace item numbers by places in it.
 
     `marks` [items] have what earlier serials left; `named` [items] has whether an item's id was sent to its
-    partition.
+    partition. If `live`, partitions get the ids of new items of others, too.
     """
     table, taken, fresh, sizes = r.table, r.taken, r.fresh, r.sizes
     others = np.empty(sizes[:, TABLE].max(), np.uint32)
@@ -256,7 +256,7 @@ def _number(
             place = np.uint64(marks[np.int64(taken[i] >> _ITEM)] & _PLACE)
             taken[i] = (place << _ITEM) | (taken[i] & _REST)
         # when few events are counted at once, others get the ids of new items sooner than from owners
-        for i in range(begin, at if sizes[q, EVENTS] <= LIVE_EVENTS else begin + own):
+        for i in range(begin, at if live else begin + own):
             if named[np.int64(table[i])] == 0:
                 fresh[new] = i - begin
                 new += 1
@@ -298,5 +298,6 @@ def route(
         r.words, tags, begins, sizes, r.taken, taken_begins, partition_of, first, offsets, items, times_ms,
         begin, events, out,
     )  # fmt: skip
-    _number(r, begins, taken_begins, partition_of, named, marks, serial, tags)
+    live = events - begin <= LIVE_EVENTS
+    _number(r, begins, taken_begins, partition_of, named, marks, serial, tags, live)
     return r

@@ -35,6 +35,8 @@ from state.popularity.counts import (
 NEW, REPEAT, GONE = map(int, Effect)
 _ITEM, _NEAR_ITEM = np.uint32((1 << EFFECT_BITS) - 1), np.uint32((1 << DISTANCE_BITS) - 1)
 
+EVENTS_AHEAD = 8  # so many events ahead, what is read of an item's popularity is prefetched
+
 _ROOT_SHRINK = np.sqrt(20.0)
 _ROOT_SHRINK_RECENT = np.sqrt(5.0)
 
@@ -182,7 +184,15 @@ def count(
     near = 0
     gone = 0
     done = 0
+    buyers_at, recent_at = np.int64(popular.buyers.ctypes.data), np.int64(popular.recent.ctypes.data)
+    positions_at, roots_at = np.int64(popular.positions.ctypes.data), np.int64(popular.roots.ctypes.data)
     for i in range(len(items)):
+        if i + EVENTS_AHEAD < len(items):
+            coming = numbers[np.int64(items[i + EVENTS_AHEAD] & _ITEM)]
+            prefetch(buyers_at + 8 * coming)
+            prefetch(recent_at + 8 * coming)
+            prefetch(positions_at + 4 * coming)
+            prefetch(roots_at + 4 * coming)
         minutes[i] = np.int64(np.int32(all_minutes[i]))
         start, near = near, np.int64(near_ends[i])
         effect = np.int64(items[i] >> np.uint32(EFFECT_BITS))
