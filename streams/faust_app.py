@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import logging
-import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
 from streams.process.heap import collect_rarely, keep_compact
 from streams.process.logs import json_config, write_json
+from streams.process.threads import take_turns
 from streams.rights import rights_of, topics_in
 from streams.settings import Settings
 from streams.topics import TopicSpec
@@ -91,9 +91,7 @@ def new_app(settings: Settings, role: str, group: str, tasks_of: Callable[[Any, 
         write_json(role, settings.log_level)  # Faust sets it up again, later
     if not faulthandler.is_enabled():
         faulthandler.enable()  # kernels work on addresses: should one fail, the log says where
-    # The thread of the machines, that of the consumer and the loop pass work to one another many times a
-    # second; a thread that waits for Python's lock gets it after this long at most (5 ms by default).
-    sys.setswitchinterval(0.0005)
+    take_turns()
     collect_rarely()
     keep_compact()
     if settings.log_level != "debug":  # these libraries log every connection and every look into a topic

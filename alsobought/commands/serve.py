@@ -15,6 +15,7 @@ from streams.doors.policy import Doors
 from streams.kinds import listed_of
 from streams.process.heap import collect_rarely, keep_compact
 from streams.process.priority import step_back
+from streams.process.threads import take_turns
 from streams.rights import rights_of, topics_in
 
 
@@ -38,6 +39,7 @@ def serve(
     bootstrap = bootstrap_of(settings)
     rights = rights_of("server", settings)
     require_topics(bootstrap, topics_in(rights, settings), rights)
+    take_turns()
     collect_rarely()
     keep_compact()
     if settings.step_back:
