@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 FEW = 300  # with more words, to look at all places is faster than to go through theirs
+WORDS_KEPT = 512  # words whose items are kept, with a bit for each item
 
 
 class Found(NamedTuple):
@@ -26,10 +28,10 @@ class Found(NamedTuple):
     buyers: int
 
 
-class Titles(NamedTuple):
+class Titles:
     """What is searched. An item's place is that of its id among the sorted ids.
 
-    Attributes
+    Parameters
     ----------
     ids
         The ids in order.
@@ -41,22 +43,28 @@ class Titles(NamedTuple):
         The items in whose titles the words are.
     """
 
-    ids: list[str]
-    words: Any
-    begins: npt.NDArray[np.int64]
-    places: npt.NDArray[np.int32]
+    def __init__(
+        self, ids: list[str], words: Any, begins: npt.NDArray[np.int64], places: npt.NDArray[np.int32]
+    ) -> None:
+        self.ids = ids
+        self._words, self._begins, self._places = words, begins, places
+        self._packed = lru_cache(WORDS_KEPT)(self._look_for)  # the words that people look for come again
 
     def with_word(self, word: str) -> npt.NDArray[np.bool_]:
         """Return for each item whether its title has a word with these letters in it."""
+        return np.unpackbits(self._packed(word), count=len(self.ids)).view(np.bool_)
+
+    def _look_for(self, word: str) -> npt.NDArray[np.uint8]:
+        """Return the same as bits."""
         found = np.zeros(len(self.ids), np.bool_)
-        matches = np.asarray(pc.match_substring(self.words, word))
+        matches = np.asarray(pc.match_substring(self._words, word))
         numbers = np.flatnonzero(matches)
         if len(numbers) > FEW:
-            found[self.places[np.repeat(matches, np.diff(self.begins))]] = True
-            return found
-        for number in numbers.tolist():
-            found[self.places[self.begins[number] : self.begins[number + 1]]] = True
-        return found
+            found[self._places[np.repeat(matches, np.diff(self._begins))]] = True
+        else:
+            for number in numbers.tolist():
+                found[self._places[self._begins[number] : self._begins[number + 1]]] = True
+        return np.packbits(found)
 
 
 def words_of(title: str) -> str:
