@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 FEW = 300  # with more words, to look at all places is faster than to go through theirs
-WORDS_KEPT = 512  # words whose items are kept, with a bit for each item
+KEPT_WORDS, KEPT_BYTES = 512, 8 << 20  # of words whose items are kept, with a bit for each item
 
 
 class Found(NamedTuple):
@@ -48,7 +48,8 @@ class Titles:
     ) -> None:
         self.ids = ids
         self._words, self._begins, self._places = words, begins, places
-        self._packed = lru_cache(WORDS_KEPT)(self._look_for)  # the words that people look for come again
+        # the words that people look for come again
+        self._packed = lru_cache(min(KEPT_WORDS, KEPT_BYTES // (len(ids) // 8 + 1)))(self._look_for)
 
     def with_word(self, word: str) -> npt.NDArray[np.bool_]:
         """Return for each item whether its title has a word with these letters in it."""

@@ -229,7 +229,7 @@ class EmbeddedKafka:
         while self.alive and time.monotonic() < deadline:
             try:
                 # Comes back at once while the port is closed; Kafka opens it shortly before it is ready.
-                with admin_client(self.bootstrap, timeout_s=2, connect_timeout_s=0) as admin:
+                with admin_client(self.bootstrap, timeout_s=0) as admin:
                     if admin.describe_cluster()["brokers"]:
                         return
             except KafkaUnreachable:

@@ -178,16 +178,14 @@ def partition_counts(
         return _counts(admin, bootstrap, list(specs))
 
 
-def check_rights(
-    bootstrap: Bootstrap, rights: Iterable[Right], *, connect_timeout_s: float = TIMEOUT_S
-) -> None:
-    """Return if this process has the rights; `connect_timeout_s` as for `admin_client`.
+def check_rights(bootstrap: Bootstrap, rights: Iterable[Right], *, timeout_s: float = TIMEOUT_S) -> None:
+    """Return if this process has the rights; `timeout_s` as for `admin_client`.
 
     Raises
     ------
     KafkaUnreachable, RightsMissing
     """
-    with admin_client(bootstrap, connect_timeout_s=connect_timeout_s) as admin:
+    with admin_client(bootstrap, timeout_s=timeout_s) as admin:
         require_rights(admin, bootstrap, rights)
 
 
@@ -235,18 +233,16 @@ def group_members(bootstrap: Bootstrap, group: str, *, timeout_s: float = COORDI
 
 
 @contextlib.contextmanager
-def admin_client(
-    bootstrap: Bootstrap, *, timeout_s: float = TIMEOUT_S, connect_timeout_s: float | None = None
-) -> Iterator[Any]:
+def admin_client(bootstrap: Bootstrap, *, timeout_s: float = TIMEOUT_S) -> Iterator[Any]:
     """Open kafka-python's admin client; whatever goes wrong in reaching Kafka is a KafkaUnreachable.
 
     If Kafka is reached and does not admit this process, it raises NotAdmitted or TokenUnavailable.
 
-    The ports are tried first, for `connect_timeout_s` (by default `timeout_s`): a client made while they are
-    closed would wait its whole timeout and leave a thread behind. An open port has `ANSWER_S` to answer: a
-    broker that is there may be busy.
+    The ports are tried first, for `timeout_s`: a client made while they are closed would wait its whole
+    timeout and leave a thread behind. An open port has `ANSWER_S` to answer: a broker that is there may be
+    busy.
     """
-    deadline = time.monotonic() + (timeout_s if connect_timeout_s is None else connect_timeout_s)
+    deadline = time.monotonic() + timeout_s
     while trouble := wait_for_trouble(bootstrap, ANSWER_S):
         if time.monotonic() >= deadline:
             raise _unreachable(bootstrap, trouble)

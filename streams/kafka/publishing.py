@@ -118,9 +118,7 @@ async def publish(
         request_timeout_ms=int(stall_timeout_s * 1000),
     )
     try:
-        await asyncio.to_thread(
-            check_rights, bootstrap, [Right("topic", topic, "Write")], connect_timeout_s=0
-        )
+        await asyncio.to_thread(check_rights, bootstrap, [Right("topic", topic, "Write")], timeout_s=0)
         partitions = await _connect(producer, bootstrap, topic)
         publisher = _Publisher(producer, bootstrap, topic, partitions, on_progress, stall_timeout_s)
         begin = time.monotonic()

@@ -42,7 +42,7 @@ async def require_on_topics(bootstrap: Bootstrap, operation: Operation, topics: 
     """
     rights = [Right("topic", topic, operation) for topic in topics]
     with contextlib.suppress(KafkaUnreachable, SecurityError):
-        await asyncio.to_thread(check_rights, bootstrap, rights, connect_timeout_s=0)
+        await asyncio.to_thread(check_rights, bootstrap, rights, timeout_s=0)
 
 
 def lost_right(error: Exception, bootstrap: Bootstrap, rights: Iterable[Right]) -> str:
@@ -50,7 +50,7 @@ def lost_right(error: Exception, bootstrap: Bootstrap, rights: Iterable[Right]) 
     if not isinstance(error, KafkaError | RightsMissing):
         return ""
     try:
-        check_rights(bootstrap, rights, connect_timeout_s=0)
+        check_rights(bootstrap, rights, timeout_s=0)
     except RightsMissing as missing:
         return str(missing)
     except (TopicsError, SecurityError):  # nobody can be asked

@@ -119,7 +119,7 @@ class Roles:
     def statuses(self) -> list[int]:
         """Wait until all processes have ended; return with which status."""
         try:
-            return [process.wait(60) for process in self.running]
+            return [process.wait(90) for process in self.running]
         except subprocess.TimeoutExpired:
             logs = "\n".join(f"{log}: ...{log.read_text()[-2_000:]}" for log in self.folder.glob("*.log"))
             pytest.fail(f"a process goes on without a right.\n{logs}")
