@@ -27,6 +27,7 @@ from streams.broker.topics_admin import check_rights
 from streams.connections import clients
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.reading_ahead import ahead
+from streams.kafka.refusals import require_on_topics
 from streams.kafka.stopping import start
 from streams.messages.partitioning_many import partitions_for
 from streams.rights import Right
@@ -127,6 +128,10 @@ async def publish(
                 await publisher.send(records)
         await publisher.finish()
         seconds = time.monotonic() - begin
+    except PublishError:
+        await abandon(producer)
+        await require_on_topics(bootstrap, "Write", [topic])  # it may have been taken meanwhile
+        raise
     except BaseException:
         await abandon(producer)
         raise

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from serving import searching
+from serving import searching, title_index
 from serving.read_model import ReadModel
 from serving.searching import Search
 from serving.title_index import TitleIndex, in_order, words_of
@@ -29,8 +29,10 @@ def oracle(titles: dict[str, str], buyers: dict[str, int], q: str, k: int) -> li
     return [(item_id, buyers.get(item_id, 0)) for item_id in found[:k]]
 
 
+@pytest.mark.parametrize("few", [0, 3, title_index.FEW])
 @pytest.mark.parametrize("seed", range(6))
-def test_it_finds_the_same_as_the_oracle(seed: int) -> None:
+def test_it_finds_the_same_as_the_oracle(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(title_index, "FEW", few)
     draw = random.Random(seed)
     names = [draw.choice(["i", "é", "日", "z z"]) + str(draw.randrange(90)) for _ in range(120)]
     titles = {name: " ".join(draw.choices(WORDS, k=draw.randrange(5))) for name in names[:80]}
@@ -40,7 +42,7 @@ def test_it_finds_the_same_as_the_oracle(seed: int) -> None:
     for _ in range(300):
         q = draw.choice([
             draw.choice(names), draw.choice(names)[:2], " ".join(draw.choices(WORDS, k=2)),
-            draw.choice(WORDS), "", "  ", "nothing", "i", "T", "\\", ".",
+            draw.choice(WORDS), "", "  ", "nothing", "i", "T", "\\", ".", "\ud800", "milk \udfff",
         ])  # fmt: skip
         k = draw.choice([1, 2, 7, 1_000])
         assert index.find(q, k) == oracle(titles, buyers, q, k), (q, k)

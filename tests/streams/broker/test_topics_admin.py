@@ -8,6 +8,7 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams import topics
+from streams.broker import topics_admin
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import KafkaUnreachable, PartitionsDiffer, TopicsMissing, TopicsRefused
 from streams.broker.topics_admin import (
@@ -86,6 +87,14 @@ def test_a_missing_broker_is_an_error_within_seconds() -> None:
         with pytest.raises(KafkaUnreachable, match=rf"no Kafka answers at {address} .*ALSOBOUGHT_KAFKA"):
             create_topics(Bootstrap(address), TOPICS, 1, 1, timeout_s=1)
         assert time.monotonic() - start < 5
+
+
+def test_an_open_port_has_longer_to_answer_than_a_closed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics_admin, "ANSWER_S", 0.4)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(KafkaUnreachable, match=rf"{address} \({address}: no answer within 0.4 s\)"):
+            list_topics(Bootstrap(address), TOPICS, timeout_s=0)
 
 
 @pytest.mark.parametrize("address", ["kafka", "kafka:port", ""])

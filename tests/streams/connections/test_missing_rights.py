@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from alsobought.cli import app
 from streams.broker.errors import RightsMissing
 from streams.broker.topics_admin import admin_client, check_rights, require_topics
 from streams.connections.bootstrap import Bootstrap
+from streams.kafka.publishing import publish
 from streams.kafka.readers import new_reader
 from streams.kafka.stopping import start, stop
 from streams.kafka.topic_reader import TopicReader
@@ -151,3 +153,27 @@ def test_a_reader_of_a_topic_it_may_not_even_know_of_is_told(secured: SecuredKaf
 
     with pytest.raises(TopicAuthorizationFailedError, match="related-items"):
         asyncio.run(main())
+
+
+def test_who_publishes_is_told_of_a_right_that_is_taken_meanwhile(secured: SecuredKafka) -> None:
+    right = Right("topic", "purchases", "Write")
+    secured.grant("User:losing", [right])
+    reach = bearer(secured, "losing")
+    until(lambda: allowed(reach, [right]), "the right")
+    acknowledged: list[int] = []
+
+    def batches() -> Iterator[list[tuple[bytes, bytes]]]:
+        yield [(b"ann", b"{}")] * 10
+        until(lambda: acknowledged, "the first records")
+        secured.take("User:losing", [right])
+        until(lambda: not allowed(reach, [right]), "the loss")
+        yield [(b"ann", b"{}")] * 10
+
+    async def publishing() -> None:
+        await publish(
+            Bootstrap.of(reach), "purchases", batches(), on_progress=acknowledged.append, stall_timeout_s=5
+        )
+
+    with pytest.raises(RightsMissing, match=f"What is missing: {right}"):
+        asyncio.run(publishing())
+    assert acknowledged[-1] == 10

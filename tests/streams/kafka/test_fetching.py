@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiokafka
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
@@ -65,6 +66,21 @@ def test_a_fetch_says_which_offsets_it_covers(broker: EmbeddedKafka, tmp_path: P
     for one in fetched:
         assert all(one.start <= record.offset < one.end for record in one.records)
         assert one.left == 6 - one.end
+
+
+def test_a_worker_ends_when_kafka_lets_it_know_nothing_of_a_topic(tmp_path: Path) -> None:
+    """There would be no error otherwise: nothing of such a topic is fetched."""
+    denied = SimpleNamespace(cluster=SimpleNamespace(unauthorized_topics={PURCHASES.name}))
+    reader = SimpleNamespace(_client=denied, _coordinator=SimpleNamespace(check_errors=lambda: None))
+
+    async def body(consumer: Consumer) -> None:
+        consumer.app.tasks = SimpleNamespace(refused=None)
+        assert await consumer._thread._fetch_records(reader, set(), 0.1) == {}
+        refused = consumer.app.tasks.refused
+        assert isinstance(refused, TopicAuthorizationFailedError)
+        assert PURCHASES.name in str(refused)
+
+    run(tmp_path, body)
 
 
 def test_a_log_that_ends_with_a_mark_is_counted_to_its_end(

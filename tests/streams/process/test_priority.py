@@ -9,6 +9,9 @@ import sys
 import pytest
 
 from streams.process.priority import AUTOGROUP
+from tests.conftest import STEP_BACK
+
+NICER = 10  # as `streams.recommending.app` has it, which steps back when it is imported
 
 PROGRAM = """
 import os
@@ -20,6 +23,16 @@ print(AUTOGROUP.read_text() if AUTOGROUP.exists() else "")
 OUTER = (
     "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', sys.argv[1], *sys.argv[2:]]))"
 )
+
+
+def test_a_recommender_steps_back_unless_the_settings_say_otherwise() -> None:
+    program = "import os, streams.recommending.app; print(os.nice(0))"
+    for steps_back in (True, False):
+        answer = subprocess.check_output(
+            [sys.executable, "-c", program], text=True, start_new_session=True,
+            env={**os.environ, STEP_BACK: str(steps_back).lower()},
+        )  # fmt: skip
+        assert int(answer) == min(19, os.nice(0) + NICER * steps_back)
 
 
 def _printed(*arguments: str) -> list[str]:
