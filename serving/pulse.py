@@ -67,8 +67,8 @@ class Pulse:
         dict
             `counted_per_s`, events; `lists_per_s`; `p50_ms` and `p99_ms`, from an event in Kafka to its
             changed lists in Kafka, of the slowest task, null where nothing was listed; `waiting`, events in
-            Kafka that are not counted yet; `hit_rates`, of each algorithm over the newest days; `sellers`, a
-            number that is another when bestsellers have changed.
+            Kafka that are not counted yet; `hit_rates`, of each algorithm over the newest days; `sellers`
+            and `catalogue`, numbers that are others when bestsellers, or the catalogue, have changed.
         """
         events = tasks.get(self._of.kind.events.name, {}) if isinstance(self._of.kind, EventKind) else {}
         counted = sum(progress.applied for progress in events.values())
@@ -85,6 +85,7 @@ class Pulse:
             "waiting": self._waiting(events),
             "hit_rates": self._hit_rates(),
             "sellers": self._of.taken_sellers,
+            "catalogue": self._model.taken_items,
         }
 
     def _waiting(self, events: Mapping[str, Progress]) -> int | None:

@@ -19,11 +19,12 @@ function firsts(related) {
 // A card stays the same element while its item is shown, whatever its place: else it would never be seen to light up.
 function card(item) {
   const goes = h("div", { class: "goes" }), rank = h("span", { class: "rank" }), about = h("p", { class: "sub" });
-  const node = h("article", { class: "card" },
-    h("h2", {}, rank, h("a", { class: "title", href: link(item) }, title(item))), about, goes);
+  const name = h("a", { class: "title", href: link(item) });
+  const node = h("article", { class: "card" }, h("h2", {}, rank, name), about, goes);
   return { item, node, goes, place(at, now) {
     const much = now.purchases === undefined ? `${count(now.buyers)} customers` : `${count(now.purchases)} sold in 14 days`;
     rank.textContent = at;
+    name.textContent = title(now);
     about.textContent = [now.category, much].filter(Boolean).join(" · ");
   } };
 }
@@ -59,7 +60,7 @@ function pulse(kind) {
 export function shop(main) {
   const window_ = h("div", { class: "cards" }), beat = h("div", { class: "pulse" }), newest = h("ul", { class: "newest" });
   const about = h("p", { class: "note" });
-  let cards = [], now = null, version = -1;
+  let cards = [], now = null, sellers = -1, catalogue = -1;
   const steps = h("ol", { class: "steps", "aria-live": "polite" }), told = h("section", { class: "wide", hidden: true }, h("h2", {}, "What the demo does"), steps);
   main.className = "window";
   main.append(told, h("section", {}, h("h1", {}, "Shop window"), about, window_),
@@ -77,7 +78,8 @@ export function shop(main) {
     if (flashes) flash(of.node);
   }
 
-  async function load() {
+  // With `anew` the lists are drawn again, too: the names of what they hold may have changed.
+  async function load(anew = false) {
     const kind = now;
     let answer = await ask("bestsellers", { kind: kind.word === null ? undefined : kind.kind, k: CARDS }).catch(() => null);
     const sells = Boolean(answer?.items.length);
@@ -87,7 +89,7 @@ export function shop(main) {
     cards = answer.items.map((item, i) => {
       const of = same.get(item.item_id) ?? card(item);
       of.place(i + 1, item);
-      if (!same.has(item.item_id)) draw(of);
+      if (anew || !same.has(item.item_id)) draw(of);
       return of;
     });
     about.textContent = cards.length ? `What ${sells ? "sells in the newest two weeks" : "most customers have"}, each with the first of what goes with it. A card lights up when its list changes.` : "";
@@ -114,7 +116,11 @@ export function shop(main) {
       if (!now) return;
       beat.replaceChildren(...[pulse(now)].flat());
       const of = sample.kinds.find(({ kind }) => kind === now.kind);
-      if (of && of.sellers !== version) { version = of.sellers; load(); }
+      if (of && (of.sellers !== sellers || of.catalogue !== catalogue)) {
+        const anew = of.catalogue !== catalogue;
+        [sellers, catalogue] = [of.sellers, of.catalogue];
+        load(anew);
+      }
       const changed = sample.changed?.[now.kind] ?? [];
       for (const node of newest.querySelectorAll(".none")) node.remove();
       newest.prepend(...changed.map((item) => h("li", { class: "changed" }, h("a", { class: "title", href: link(item) }, title(item)),

@@ -8,10 +8,11 @@ from playwright.sync_api import expect
 
 from serving.server import Server, ServerThread
 from streams.kinds import BOUGHT, LISTED
+from streams.messages.schema import CatalogueItem
 from streams.recommending.messages import Recommended
 from tests.serving.browser import IN_A_BROWSER, Browser
 from tests.serving.conftest import Shop
-from tests.serving.shop import NASTY, Message, a_list, offered
+from tests.serving.shop import NASTY, Message, a_list, catalogue, message, offered
 
 pytestmark = IN_A_BROWSER
 
@@ -59,6 +60,23 @@ def test_it_opens_on_a_shop_window_that_moves(shop: Shop, browser: Browser) -> N
         expect(page).to_have_url(re.compile("item=milk"))
         page.go_back()
         expect(page.get_by_role("heading", name="Shop window")).to_be_visible()
+
+
+def test_a_name_that_comes_later_is_shown(shop: Shop, browser: Browser) -> None:
+    """As when a catalogue is published after the first events."""
+    named = [one for one in catalogue() if one.key in ("milk", "tea")]
+    unnamed = [message(one.topic, one.key, CatalogueItem(item_id=one.key)) for one in named]
+    with browser.page(f"{shop.address}/") as page:
+        cards = page.locator(".card")
+        expect(cards.locator("h2")).to_have_text(["1Milk, 1 l", re.compile("2.*Tea"), "3Strawberry jam"])
+        shop.publish(unnamed)
+        try:
+            expect(cards.locator("h2")).to_have_text(["1milk", "2tea", "3Strawberry jam"])
+            expect(cards.nth(0).locator("li")).to_have_text(["tea"])
+        finally:
+            shop.publish(named)
+        expect(cards.locator("h2")).to_have_text(["1Milk, 1 l", re.compile("2.*Tea"), "3Strawberry jam"])
+        expect(cards.nth(0).locator("li")).to_have_text([re.compile("Tea")])
 
 
 def test_a_demo_is_shown_step_by_step(shop: Shop, browser: Browser) -> None:
