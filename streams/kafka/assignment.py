@@ -60,12 +60,14 @@ class _Given(msgspec.Struct, array_like=True):
 
 T = TypeVar("T", _Reported, _Given)
 
+_of_member, _of_leader = msgspec.json.Decoder(_Reported), msgspec.json.Decoder(_Given)
 
-def _read(raw: bytes | None, of: type[T]) -> T:
+
+def _read(raw: bytes | None, decoder: msgspec.json.Decoder[T]) -> T:
     try:
-        return msgspec.json.decode(raw or b"", type=of)
+        return decoder.decode(raw or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return of()  # a member of another version, or of another program
+        return decoder.type()  # a member of another version, or of another program
 
 
 class Member(NamedTuple):
@@ -157,7 +159,7 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
         partitions = {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in topics}  # type: ignore[attr-defined]
         if unknown := [topic for topic in topics if not partitions[topic]]:
             log.warning("Kafka knows no partitions of %s: assigned once it does", ", ".join(unknown))
-        reported = {name: _read(member.user_data, _Reported) for name, member in members.items()}
+        reported = {name: _read(member.user_data, _of_member) for name, member in members.items()}
         units = max((1 + max(some) for some in partitions.values() if some), default=0)
         given = share(
             units, {name: Member(one.round, one.units, one.stores) for name, one in reported.items()}
@@ -191,7 +193,7 @@ class StickyUnits(AbstractPartitionAssignor):  # type: ignore[misc]
     @classmethod
     def on_assignment(cls, assignment: ConsumerProtocolMemberAssignment) -> None:
         """Remember what this member was assigned, and warn if its stores may be lost with its disk."""
-        before, cls._given = cls._given.places, _read(assignment.user_data, _Given)
+        before, cls._given = cls._given.places, _read(assignment.user_data, _of_leader)
         places = cls._given.places
         if len(places) > 1 and places != before and not cls.has_checkpoints:
             log.warning(

@@ -70,6 +70,11 @@ class _Signed(msgspec.Struct):
     checkpoint: msgspec.Raw
 
 
+# made here, not at the first use: msgspec ends the process if two threads use a type first at the same time
+_decode_signed = msgspec.json.Decoder(_Signed).decode
+_decode_checkpoint = msgspec.json.Decoder(Checkpoint).decode
+
+
 def encode(checkpoint: Checkpoint) -> bytes:
     """Return the bytes of a manifest."""
     raw = msgspec.json.encode(checkpoint)
@@ -84,12 +89,12 @@ def decode(raw: bytes) -> Checkpoint:
     BadManifest
     """
     try:
-        signed = msgspec.json.decode(raw, type=_Signed)
+        signed = _decode_signed(raw)
         if hashlib.sha256(signed.checkpoint).hexdigest() != signed.sha256:
             raise BadManifest("the manifest is damaged: its checksum is not that of its content")
         layout = msgspec.json.decode(signed.checkpoint, type=dict[str, object]).get("layout")
         if layout != LAYOUT:
             raise BadManifest(f"the manifest has layout {layout}, this program reads {LAYOUT}")
-        return msgspec.json.decode(signed.checkpoint, type=Checkpoint)
+        return _decode_checkpoint(signed.checkpoint)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadManifest(f"the manifest is damaged: {error}") from error

@@ -23,6 +23,7 @@ log = logging.getLogger("alsobought")
 
 TAKING = ".taking"
 RESTORING = ".restoring"
+SHARED = (".sst", ".blob")  # files of tables and of large values, which never change
 
 OnFile = Callable[[StoredFile], None]
 
@@ -58,7 +59,7 @@ class Checkpoints:
         self._counted = counted
         self._kept = kept
         self._remote = Remote(url)
-        self._sums: dict[tuple[str, int, int], str] = {}  # (name, inode, bytes): SST files never change
+        self._sums: dict[tuple[str, int, int], str] = {}  # (name, inode, bytes), of files of `SHARED`
         self._damaged: set[str] = set()  # names of files found so: the next checkpoint copies them again
         self._unnamed: dict[str, set[str]] = {}  # per task: files no manifest named at the last cleaning
 
@@ -114,7 +115,7 @@ class Checkpoints:
         return Taken(checkpoint, uploaded_files, uploaded_bytes)
 
     def _described(self, path: Path) -> StoredFile:
-        """Return a file's description. Only tables are shared, since a damaged CURRENT would spoil every
+        """Return a file's description. No others are shared, since a damaged CURRENT would spoil every
         checkpoint.
         """
         stat = path.stat()
@@ -123,7 +124,7 @@ class Checkpoints:
         if sha256 is None:
             with path.open("rb") as raw:
                 sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
-            if path.suffix != ".sst":
+            if path.suffix not in SHARED:
                 return StoredFile(path.name, stat.st_size, sha256, own=f"{sha256}-{uuid.uuid4().hex[:8]}")
             self._sums[key] = sha256
         return StoredFile(path.name, stat.st_size, sha256)

@@ -92,6 +92,23 @@ def test_files_that_are_there_are_not_copied_again(url: str, store: RocksStore, 
     assert _count(tmp_path / "new" / "1") == 20_010
 
 
+def test_files_of_large_values_are_not_copied_again(url: str, tmp_path: Path) -> None:
+    """The rows of item partitions lie in them, which are most of the state."""
+    rows = RocksStore(tmp_path / "state" / "pair-deltas-0" / "1", large=True)
+    checkpoints = Checkpoints(url, 3)
+    _fill(rows, 0, 20_000)
+    first = checkpoints.save(TASK, rows, 1, LOG)
+    large = sum(file.bytes for file in first.checkpoint.files if file.name.endswith(".blob"))
+    assert large > 0.9 * first.uploaded_bytes
+    _fill(rows, 20_000, 10)
+    second = checkpoints.save(TASK, rows, 2, LOG)
+    rows.close()
+    assert second.uploaded_bytes < first.uploaded_bytes / 10
+    assert checkpoints.verify(second.checkpoint) == ""
+    assert checkpoints.restore(TASK, tmp_path / "new" / "1", identity=LOG) == second.checkpoint
+    assert _count(tmp_path / "new" / "1") == 20_010
+
+
 def test_the_last_few_are_kept_and_nothing_else(url: str, store: RocksStore, tmp_path: Path) -> None:
     checkpoints = Checkpoints(url, 2)
     for n in range(6):
