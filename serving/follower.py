@@ -20,6 +20,8 @@ from streams.kinds import counted_of_kinds
 log = logging.getLogger("alsobought")
 
 POLL_MS = 200
+FETCH_WAIT_MS = 100  # Kafka gathers what comes for so long: each fetch costs more than the lists in it
+FETCH_BYTES = 512 << 10
 AT_ONCE = 500  # records between which questions are answered
 AGAIN_S = 1.0
 ENDS_S = 1.0  # between two looks at where the partitions end
@@ -45,7 +47,10 @@ class ModelFollower:
             This process may not read something any more.
         """
         while True:
-            consumer = new_reader(self._bootstrap, max_partition_fetch_bytes=4 << 20)
+            consumer = new_reader(
+                self._bootstrap, max_partition_fetch_bytes=4 << 20, fetch_min_bytes=FETCH_BYTES,
+                fetch_max_wait_ms=FETCH_WAIT_MS,
+            )  # fmt: skip
             try:
                 await start(consumer)
                 await self._follow(consumer)

@@ -62,12 +62,15 @@ class Tasks:
         The role of the process, by which its rights in Kafka are known (`streams.rights`).
     folder : str
         The folder of the stores, under the data directory.
+    fetch_wait_ms, fetch_least_bytes : int
+        Kafka answers a fetch after this time, or as soon as it has so many bytes.
     sharing : tuple
         Groups of task classes that share their memory.
     """
 
     role = "worker"
     folder = "state"
+    fetch_wait_ms, fetch_least_bytes = 250, 1
     sharing: tuple[tuple[type[Task], ...], ...] = ((CustomerTask, CrossingTask), (ItemTask,))
 
     def __init__(self, app: Any, settings: Settings) -> None:

@@ -25,7 +25,6 @@ from streams.kafka.assignment import StickyUnits
 from streams.kafka.refusals import REFUSALS
 from streams.kinds import is_internal
 
-FETCH_WAIT_MS = 250
 PREFETCH_BACKOFF_S = 60.0
 """aiokafka asks a broker for nothing more while something it has fetched from it is not taken, for so long.
 
@@ -93,7 +92,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             partition_assignment_strategy=[StickyUnits],
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_max_wait_ms=self.app.tasks.fetch_wait_ms,
+            fetch_min_bytes=self.app.tasks.fetch_least_bytes,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             metadata_max_age_ms=METADATA_AGE_MS,
             session_timeout_ms=int(conf.broker_session_timeout * 1000),

@@ -50,6 +50,8 @@ class RecommenderTasks(Tasks):
 
     role = "recommender"
     folder = RECOMMENDER_FOLDER
+    # several purchases cost hardly more than one, and the worker needs the cores when they come
+    fetch_wait_ms, fetch_least_bytes = 100, 512 << 10
     sharing = ((RecommenderTask,),)
 
     def __init__(self, app: Any, settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """What a worker does: one task for each partition of an input topic, and the cycle that runs them all.
 
 cycle                 it passes what was fetched through all machines; computing: the thread in which it does
-storing               which slices of state a cycle stores
+sending               what follows from chunks; storing: which slices of state a cycle stores
 opening               it opens tasks; reporting: it publishes how far they are
 task                  what all tasks have in common; outgoing: what they send; context: what they share
 customers, items, watched_bought, catalogue

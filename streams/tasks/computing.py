@@ -154,46 +154,58 @@ class Computing:
         -------
         What follows from the chunks, and the lists to be published.
         """
+        applied = self._count(deltas)
+        counted_s = time.monotonic() - begin
+        listed = self._listed()
+        self._rank_fresh(listed)
+        self._rank_waiting(listed, busy, counted_s)
+        return applied, [one for one in listed if one.says_something]
+
+    def count_and_rank_fresh(self, deltas: Sequence[tuple[ItemTask, Chunk]]) -> Counted:
+        """Count deltas, and rank only the rows that they change; return as `count_and_rank` does."""
+        applied, listed = self._count(deltas), self._listed()
+        self._rank_fresh(listed)
+        return applied, [one for one in listed if one.says_something]
+
+    def _count(self, deltas: Sequence[tuple[ItemTask, Chunk]]) -> list[AppliedChunk]:
         start = time.thread_time()
         applied = self._take_all(deltas)
-        counted_s = time.monotonic() - begin
         self.counted_s += time.thread_time() - start
-        tasks = [task for task in self.item_tasks() if task.refresher.ready]
-        if not tasks:
-            return applied, []
-        self._turn += 1
-        tasks = tasks[self._turn % len(tasks) :] + tasks[: self._turn % len(tasks)]
-        listed = {task: Listed(task) for task in tasks}
-        self._rank_fresh(tasks, listed)
-        self._rank_waiting(tasks, listed, busy, counted_s)
-        return applied, [one for one in listed.values() if one.says_something]
+        return applied
 
-    def _rank_fresh(self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, Listed]) -> None:
+    def _listed(self) -> list[Listed]:
+        """Return the results of ranking to be filled: of those tasks that may publish lists, in turns."""
+        tasks = [task for task in self.item_tasks() if task.refresher.ready]
+        if tasks:
+            self._turn += 1
+            tasks = tasks[self._turn % len(tasks) :] + tasks[: self._turn % len(tasks)]
+        return [Listed(task) for task in tasks]
+
+    def _rank_fresh(self, listed: Sequence[Listed]) -> None:
         left = FRESH_ROWS
-        for task in tasks:
-            rows = task.refresher.fresh(left)
+        for one in listed:
+            refresher = one.task.refresher
+            rows = refresher.fresh(left)
             left -= len(rows)
             for start in range(0, len(rows), SLICE_ROWS):
-                _add(listed[task], task.refresher.rank_fresh(rows[start : start + SLICE_ROWS]))
-            listed[task].counts = task.refresher.listed_counts()
+                _add(one, refresher.rank_fresh(rows[start : start + SLICE_ROWS]))
+            one.counts = refresher.listed_counts()
 
-    def _rank_waiting(
-        self, tasks: Sequence[ItemTask], listed: Mapping[ItemTask, Listed], busy: bool, counted_s: float
-    ) -> None:
+    def _rank_waiting(self, listed: Sequence[Listed], busy: bool, counted_s: float) -> None:
         """Rank some rows of passes: in a backlog for a share of the time, otherwise few if there is more to
         do.
         """
         begin = time.monotonic()
-        behind = any(task.refresher.behind for task in tasks)
+        behind = any(one.task.refresher.behind for one in listed)
         most = SLICE_ROWS if behind or not busy else WAITING_ROWS
         limit_s = BEHIND_SHARE * counted_s if behind else 0.0
-        for task in tasks:
-            rows, exact = task.refresher.waiting(most)
+        for one in listed:
+            refresher = one.task.refresher
+            rows, exact = refresher.waiting(most)
             if len(rows):
-                _add(listed[task], task.refresher.rank(rows, exact=exact))
-            ended = task.refresher.passed()
+                _add(one, refresher.rank(rows, exact=exact))
+            ended = refresher.passed()
             if ended is not None:
-                one = listed[task]
                 one.settled = max(one.settled, ended.position)
                 one.counts = one.counts.with_later(ended.counts)
             if len(rows) and time.monotonic() - begin > limit_s:

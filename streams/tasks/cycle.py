@@ -5,10 +5,15 @@
     3. rows                                     are ranked; the lists that changed are sent
     4. state                                    a slice of it is stored
 
-All computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop
+Computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop
 moves chunks. What comes while a cycle works is the batch of the next cycle, so under load the batches grow by
 themselves, and nothing waits for anything but the cycle before. Nothing waits for Kafka either: what was sent
 is acknowledged later, and only what is acknowledged is stored.
+
+A single purchase that comes after a pause takes a quick cycle: it is computed in the loop, because waking
+the thread would take as long. Its deltas are back from Kafka after some milliseconds and take another quick
+cycle, which ranks only the rows that they change. Rows that waited before, and the state, have to wait until
+nothing comes for a moment.
 """
 
 from __future__ import annotations
@@ -18,28 +23,33 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
 from streams.process.threads import whole
-from streams.tasks.computing import Applied, AppliedChunk, Computing, Counted, Listed, Transferred
+from streams.tasks.computing import Applied, Computing
 from streams.tasks.items import ItemTask
+from streams.tasks.sending import Sending
 from streams.tasks.storing import Storing
 from streams.tasks.task import Task
 
 if TYPE_CHECKING:
     from streams.kafka.transport import Chunk
     from streams.tasks.context import Context
+    from streams.tasks.sending import DeltaChunks, Sources
 
 log = logging.getLogger("alsobought")
-
-Result = TypeVar("Result")
 
 MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in Kafka
 MOST_BYTES = 16 << 20
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
+PAUSE_S = 0.02  # events that come so long after a cycle with others, and
+FEW_RECORDS = 16  # are so few, or so few bytes of deltas, take a quick cycle
+FEW_BYTES = 8 << 10
+QUIET_S = 0.01  # what a quick cycle leaves waits until nothing came for so long,
+POSTPONE_S = 0.05  # or for so long in all
 OUTSTANDING_MESSAGES = 8  # deltas on their way from each source partition; with more, events wait
 
 
@@ -69,14 +79,17 @@ class Cycle:
         owns: Callable[[TP], bool],
         seek: Callable[[TP, int], Any],
     ) -> None:
-        self._tasks, self._owns, self._seek = tasks, owns, seek
+        self._tasks, self._owns = tasks, owns
         self._inbox: list[Chunk] = []
         self._kept: list[Chunk] = []  # of tasks that postpone them
         self._wake = asyncio.Event()
         self.computing = Computing(tasks)
         self._storing = Storing(tasks, self.computing)
-        self._stopping = False
-        self._again: list[Task] = []  # tasks of which something is missing and must be read again
+        self._sending = Sending(tasks, owns, seek)
+        self._fetched_at = float("-inf")  # when the last cycle with chunks began
+        self._events_at = float("-inf")  # when the last cycle with events ended
+        self._after_pause = True  # whether the last events came a while after that
+        self._postponed_since: float | None = None  # when a quick cycle left something
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.holds_events = False
@@ -127,11 +140,11 @@ class Cycle:
             await context.lease.wait("the worker")
             async with context.lock:
                 await self._cycle(context)
-            await self._read_again()
+            await self._sending.read_again()
 
     def stop(self) -> None:
         """Let the cycle under way end without waiting for the group, which may be gone."""
-        self._stopping = True
+        self._sending.stopping = True
 
     def close(self) -> None:
         """End the thread."""
@@ -144,53 +157,67 @@ class Cycle:
         chunks, self._inbox = self._inbox, []
         sources, deltas = self._sorted_out(chunks, begin)
         self._count_inbox()
+        if chunks:
+            self._fetched_at = begin
+        if sources:
+            self._after_pause = begin - self._events_at >= PAUSE_S
+        if self._is_quick(sources, deltas):
+            await self._take_in(context, sources, deltas)
+            context.measured.cycles.note(time.monotonic() - begin)
+            self._postponed_since = self._postponed_since or begin
+            if begin - self._postponed_since >= POSTPONE_S:
+                await self._whole_cycle(context, (), (), busy=True)
+        elif chunks or sources or begin >= self._fetched_at + QUIET_S:
+            await self._whole_cycle(context, sources, deltas, busy=bool(chunks))
+        self._look_at_outstanding(context)
+        if sources:
+            self._events_at = time.monotonic()
+
+    def _is_quick(self, sources: Sources, deltas: DeltaChunks) -> bool:
+        """Return whether there are only events or only deltas, few, and after a pause.
+
+        With both, what follows from the events would wait until the deltas are counted.
+        """
+        if not self._after_pause or any(task.is_due for task in self.computing.crossing_tasks()):
+            return False
+        if sources and not deltas:
+            quick = all(task.quick for task, _ in sources)
+            return quick and sum(len(chunk.records) for _, chunk in sources) <= FEW_RECORDS
+        return bool(deltas) and not sources and sum(chunk.size_bytes for _, chunk in deltas) <= FEW_BYTES
+
+    async def _take_in(self, context: Context, sources: Sources, deltas: DeltaChunks) -> None:
+        """Compute in the loop what follows from events, or from deltas, and send it."""
+        if sources:
+            self._sending.applied(context, sources, self.computing.apply_all(sources))
+        else:
+            await self._sending.counted(context, deltas, self.computing.count_and_rank_fresh(deltas))
+
+    async def _whole_cycle(
+        self, context: Context, sources: Sources, deltas: DeltaChunks, *, busy: bool
+    ) -> None:
+        begin, self._postponed_since = time.monotonic(), None
         computing = self.computing
         # the thread goes on with the deltas while the loop sends what follows from the events
         applying = self._begin_applying(sources)
-        counting = computing.begin(computing.count_and_rank, deltas, bool(chunks), begin)
+        counting = computing.begin(computing.count_and_rank, deltas, busy, begin)
         try:
             if applying is not None:
-                await self._apply(context, sources, applying)
+                self._sending.applied(context, sources, await whole(applying))
         except BaseException:
             with contextlib.suppress(Exception):
                 await whole(counting)  # nobody else may use the machines before its end
             raise
-        await self._count(context, deltas, counting)
-        self._look_at_outstanding(context)
-        if chunks:
+        await self._sending.counted(context, deltas, await whole(counting))
+        if sources or deltas:
             context.measured.cycles.note(time.monotonic() - begin)
         await self._storing.save(context.settings.replay_ms / 1000, begin)
         await self._storing.shrink()
 
-    def _begin_applying(self, sources: Sequence[tuple[Task, Chunk]]) -> asyncio.Future[Applied] | None:
+    def _begin_applying(self, sources: Sources) -> asyncio.Future[Applied] | None:
         """Begin to apply the chunks from which something is to be sent; return None if there is nothing."""
         if not sources and not any(task.is_due for task in self.computing.crossing_tasks()):
             return None
         return self.computing.begin(self.computing.apply_all, sources)
-
-    async def _apply(
-        self, context: Context, sources: Sequence[tuple[Task, Chunk]], applying: asyncio.Future[Applied]
-    ) -> None:
-        """Send what follows from the chunks that are applied."""
-        before, applied, after = await whole(applying)
-        self._send_transfers(context, before)
-        self._send(context, applied)
-        self._send_transfers(context, after)
-        for task in {task.tp: task for task, _ in sources}.values():
-            task.took_in()
-
-    async def _count(
-        self, context: Context, deltas: Sequence[tuple[ItemTask, Chunk]], counting: asyncio.Future[Counted]
-    ) -> None:
-        """Send the lists that follow from deltas that are counted."""
-        applied, listed = await whole(counting)
-        self._send(context, applied)
-        for task in {task.tp: task for task, _ in deltas}.values():
-            task.took_in()
-        if listed:
-            await context.lease.wait("lists", lambda: self._stopping)
-            for one in listed:
-                self._send_lists(context, one)
 
     def _sorted_out(
         self, chunks: Sequence[Chunk], now: float
@@ -219,46 +246,6 @@ class Cycle:
         self._kept = kept
         return sources, deltas
 
-    def _send(self, context: Context, applied: Sequence[AppliedChunk]) -> None:
-        for task, chunk, position, outgoing in applied:
-            if outgoing is None:
-                self._miss(task, chunk)
-            else:
-                sent = context.outbox.send_all(outgoing.records)
-                task.unacknowledged.add(position, sent)
-                if outgoing.followed is not None:
-                    outgoing.followed.end_with(sent)
-
-    def _send_transfers(self, context: Context, transferred: Sequence[Transferred]) -> None:
-        for task, position, records in transferred:
-            # all of it is in Kafka before the store says that it is published
-            task.unacknowledged.add(position, context.outbox.send_all(records))
-
-    def _miss(self, task: Task, chunk: Chunk) -> None:
-        log.warning("%s is at %d, got a chunk from %d: reading again", task.name, task.position, chunk.start)
-        self._again.append(task)
-
-    async def _read_again(self) -> None:
-        """Seek what is to be read again, without the lock, because a rebalance that wants it may be waited
-        for.
-        """
-        again, self._again = self._again, []
-        for task in again:
-            if self._tasks.get(task.tp) is task:
-                await self._seek(task.tp, task.position)
-
-    def _send_lists(self, context: Context, listed: Listed) -> None:
-        refresher = listed.task.refresher
-        if not context.lease.held or not self._owns(listed.task.tp):
-            # another worker may own it by now and know more; if it stays ours, they are ranked and sent again
-            refresher.unsent([ranked.rows for ranked in listed.batches], listed.counts, listed.settled)
-            return
-        batches = [
-            (context.outbox.send_framed(refresher.tp, ranked.framed), ranked.framed.n)
-            for ranked in listed.batches
-        ]
-        refresher.sent(batches, listed.counts, listed.settled)
-
     # ------------------------------------------------------------------ pressure
 
     def _look_at_outstanding(self, context: Context) -> None:
@@ -272,6 +259,7 @@ class Cycle:
 
     def _pause_s(self) -> float:
         """Return how long the next cycle may wait for something to be fetched."""
-        if any(task.refresher.ready and task.refresher.has_waiting for task in self.computing.item_tasks()):
-            return 0.0
+        waits = [task.refresher.ready and task.refresher.has_waiting for task in self.computing.item_tasks()]
+        if any(waits) or self._postponed_since is not None:
+            return max(0.0, self._fetched_at + QUIET_S - time.monotonic())
         return POSTPONED_S if self._kept else IDLE_S

@@ -63,6 +63,8 @@ class Task(abc.ABC):
 
     Attributes
     ----------
+    quick : bool
+        Whether a few records are applied in less time than it takes to hand them to a thread.
     memory_share : float
         The part of the worker's memory that all tasks of this class get together.
     unacknowledged : Unacknowledged
@@ -76,6 +78,7 @@ class Task(abc.ABC):
         made, ms since 1970; None while that is not known.
     """
 
+    quick = True
     memory_share = 0.0
 
     def __init__(self, tp: TP, context: Context) -> None:

@@ -185,11 +185,16 @@ class Offline:
         task.start()
 
     async def once(self, *chunks: Chunk) -> None:
-        """Run one cycle with what was fetched; then let the outbox send, and process acknowledgements."""
+        """Run one cycle with what was fetched; then let the outbox send, and process acknowledgements.
+
+        Without chunks it is a cycle after nothing came for a while.
+        """
         self.cycle.put(chunks)
+        if not chunks:
+            self.cycle._fetched_at = float("-inf")
         async with self.context.lock:
             await self.cycle._cycle(self.context)
-        await self.cycle._read_again()
+        await self.cycle._sending.read_again()
         await self.settle()
 
     async def settle(self) -> None:
