@@ -58,7 +58,6 @@ class RecommenderTask(Task):
 
     machine: CustomerMachine
     memory_share = 1.0
-    quick = False  # it may wait for a board's lock
 
     def __init__(self, tp: TP, context: Context, kind: EventKind, shared: Shared) -> None:
         super().__init__(tp, context)

@@ -1,4 +1,5 @@
-"""What a cycle computes in a thread of its own: it applies events and deltas, and ranks rows into lists.
+"""What a cycle computes, in a thread of its own unless it is quick: it applies events and deltas, and ranks
+rows into lists.
 
 Nothing here waits for anything but the machines: `streams.tasks.cycle` decides what is computed when, and
 sends what follows.
@@ -156,6 +157,7 @@ class Computing:
         """
         applied = self._count(deltas)
         counted_s = time.monotonic() - begin
+        self._turn += 1
         listed = self._listed()
         self._rank_fresh(listed)
         self._rank_waiting(listed, busy, counted_s)
@@ -177,7 +179,6 @@ class Computing:
         """Return the results of ranking to be filled: of those tasks that may publish lists, in turns."""
         tasks = [task for task in self.item_tasks() if task.refresher.ready]
         if tasks:
-            self._turn += 1
             tasks = tasks[self._turn % len(tasks) :] + tasks[: self._turn % len(tasks)]
         return [Listed(task) for task in tasks]
 

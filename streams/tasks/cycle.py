@@ -29,6 +29,7 @@ from faust.types import TP
 
 from streams.process.threads import whole
 from streams.tasks.computing import Applied, Computing
+from streams.tasks.customers import CustomerTask
 from streams.tasks.items import ItemTask
 from streams.tasks.sending import Sending
 from streams.tasks.storing import Storing
@@ -46,7 +47,7 @@ MOST_BYTES = 16 << 20
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
 PAUSE_S = 0.02  # events that come so long after a cycle with others, and
-FEW_RECORDS = 16  # are so few, or so few bytes of deltas, take a quick cycle
+FEW_RECORDS = 16  # are so few, and so small, take a quick cycle, as do their deltas
 FEW_BYTES = 8 << 10
 QUIET_S = 0.01  # what a quick cycle leaves waits until nothing came for so long,
 POSTPONE_S = 0.05  # or for so long in all
@@ -89,7 +90,7 @@ class Cycle:
         self._fetched_at = float("-inf")  # when the last cycle with chunks began
         self._events_at = float("-inf")  # when the last cycle with events ended
         self._after_pause = True  # whether the last events came a while after that
-        self._postponed_since: float | None = None  # when a quick cycle left something
+        self._postponed_since: float | None = None  # when the first quick cycle after a whole one began
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.holds_events = False
@@ -110,10 +111,6 @@ class Cycle:
             self.has_room.set()
         else:
             self.has_room.clear()
-
-    def wake(self) -> None:
-        """Run a cycle soon, though nothing was fetched."""
-        self._wake.set()
 
     def fetched_bytes(self) -> int:
         """Return the size of what was fetched and is not applied yet."""
@@ -159,31 +156,36 @@ class Cycle:
         self._count_inbox()
         if chunks:
             self._fetched_at = begin
-        if sources:
+        events = any(isinstance(task, CustomerTask) for task, _ in sources)
+        if events:
             self._after_pause = begin - self._events_at >= PAUSE_S
         if self._is_quick(sources, deltas):
             await self._take_in(context, sources, deltas)
-            context.measured.cycles.note(time.monotonic() - begin)
+            self._took_in(context, begin)
             self._postponed_since = self._postponed_since or begin
             if begin - self._postponed_since >= POSTPONE_S:
                 await self._whole_cycle(context, (), (), busy=True)
         elif chunks or sources or begin >= self._fetched_at + QUIET_S:
             await self._whole_cycle(context, sources, deltas, busy=bool(chunks))
-        self._look_at_outstanding(context)
-        if sources:
+        if events:
             self._events_at = time.monotonic()
 
     def _is_quick(self, sources: Sources, deltas: DeltaChunks) -> bool:
-        """Return whether there are only events or only deltas, few, and after a pause.
+        """Return whether there are only events or only deltas, which are few and small, and those events or
+        the last ones came after a pause.
 
         With both, what follows from the events would wait until the deltas are counted.
         """
-        if not self._after_pause or any(task.is_due for task in self.computing.crossing_tasks()):
+        chunks = [*sources, *deltas]
+        if not chunks or (sources and deltas) or not self._after_pause:
             return False
-        if sources and not deltas:
-            quick = all(task.quick for task, _ in sources)
-            return quick and sum(len(chunk.records) for _, chunk in sources) <= FEW_RECORDS
-        return bool(deltas) and not sources and sum(chunk.size_bytes for _, chunk in deltas) <= FEW_BYTES
+        if any(task.is_due for task in self.computing.crossing_tasks()):
+            return False
+        if any(task.refresher.settling for task in self.computing.item_tasks()):
+            return False
+        few = sum(len(chunk.records) for _, chunk in chunks) <= FEW_RECORDS
+        small = sum(chunk.size_bytes for _, chunk in chunks) <= FEW_BYTES
+        return few and small and all(task.is_quick(chunk.records) for task, chunk in chunks)
 
     async def _take_in(self, context: Context, sources: Sources, deltas: DeltaChunks) -> None:
         """Compute in the loop what follows from events, or from deltas, and send it."""
@@ -208,10 +210,16 @@ class Cycle:
                 await whole(counting)  # nobody else may use the machines before its end
             raise
         await self._sending.counted(context, deltas, await whole(counting))
-        if sources or deltas:
-            context.measured.cycles.note(time.monotonic() - begin)
+        if busy or sources or deltas:
+            self._took_in(context, begin)
+        else:
+            self._look_at_outstanding(context)
         await self._storing.save(context.settings.replay_ms / 1000, begin)
         await self._storing.shrink()
+
+    def _took_in(self, context: Context, begin: float) -> None:
+        self._look_at_outstanding(context)
+        context.measured.cycles.note(time.monotonic() - begin)
 
     def _begin_applying(self, sources: Sources) -> asyncio.Future[Applied] | None:
         """Begin to apply the chunks from which something is to be sent; return None if there is nothing."""

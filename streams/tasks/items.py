@@ -139,6 +139,15 @@ class ItemTask(Task):
         if self.popularity is not None:
             await self.popularity.publish()
 
+    def is_quick(self, records: Sequence[Any]) -> bool:
+        """Return whether everything is in memory, and the records concern only the rows that they name."""
+        if self.context.settings.memory_mib is not None:
+            return False
+        try:
+            return all(message_type(one.value or b"") in {Type.COUNTS, Type.PAIRS} for one in records)
+        except NoMessage:
+            return False
+
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Apply a chunk of deltas."""
         outgoing = Outgoing()  # it sends nothing that another task's state follows from

@@ -53,7 +53,8 @@ PASS_GROWTH = 2.0  # and how old in a backlog, in times of how long the backlog 
 class Refresher:
     """Ranks the rows of one item task when they are due, and follows their lists until Kafka has them.
 
-    All methods but `sent` and `look_for_others` run in the cycle's thread.
+    All methods but `sent` and `look_for_others` run in the cycle's thread, or in the event loop if the cycle
+    is quick.
 
     Attributes
     ----------

@@ -63,8 +63,6 @@ class Task(abc.ABC):
 
     Attributes
     ----------
-    quick : bool
-        Whether a few records are applied in less time than it takes to hand them to a thread.
     memory_share : float
         The part of the worker's memory that all tasks of this class get together.
     unacknowledged : Unacknowledged
@@ -78,7 +76,6 @@ class Task(abc.ABC):
         made, ms since 1970; None while that is not known.
     """
 
-    quick = True
     memory_share = 0.0
 
     def __init__(self, tp: TP, context: Context) -> None:
@@ -158,7 +155,7 @@ class Task(abc.ABC):
     def apply(self, chunk: Chunk, records: Sequence[Any]) -> Outgoing:
         """Apply the records of a chunk that are new; the machine's position becomes the chunk's end.
 
-        It runs in a thread, with the cycle's lock held.
+        It runs in the cycle's thread, or in a quick cycle in the event loop, with the cycle's lock held.
         """
 
     def take(self, chunk: Chunk) -> Outgoing | None:
@@ -184,6 +181,13 @@ class Task(abc.ABC):
         )
         outgoing.records += dead_letters(self.tp, outgoing.refused)
         return outgoing
+
+    def is_quick(self, records: Sequence[Any]) -> bool:
+        """Return whether a few small records are applied in less time than it takes to hand them to a thread:
+        without reading a store, or waiting for another thread.
+        """
+        del records
+        return False
 
     def postpones(self, now_s: float) -> bool:
         """Return whether chunks of this task wait for a later cycle; `now_s` is of the monotonic clock."""

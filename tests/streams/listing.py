@@ -89,6 +89,11 @@ class Shop:
         return len(self.broker.of(LISTS))
 
     @property
+    def has_waiting(self) -> bool:
+        """Return whether a cycle without anything fetched has rows to rank."""
+        return any(task.refresher.ready and task.refresher.has_waiting for task in self.items)
+
+    @property
     def waiting(self) -> int:
         """Return the rows that wait to be ranked."""
         return sum(len(task.machine.waiting()) for task in self.items)

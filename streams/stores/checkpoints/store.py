@@ -59,7 +59,7 @@ class Checkpoints:
         self._counted = counted
         self._kept = kept
         self._remote = Remote(url)
-        self._sums: dict[tuple[str, int, int], str] = {}  # (name, inode, bytes), of files of `SHARED`
+        self._sums: dict[tuple[str, int, int, int], str] = {}  # by name, inode, bytes and time: of `SHARED`
         self._damaged: set[str] = set()  # names of files found so: the next checkpoint copies them again
         self._unnamed: dict[str, set[str]] = {}  # per task: files no manifest named at the last cleaning
 
@@ -115,11 +115,11 @@ class Checkpoints:
         return Taken(checkpoint, uploaded_files, uploaded_bytes)
 
     def _described(self, path: Path) -> StoredFile:
-        """Return a file's description. No others are shared, since a damaged CURRENT would spoil every
-        checkpoint.
+        """Return a file's description. Only files of `SHARED` are shared, since a damaged CURRENT would
+        spoil every checkpoint.
         """
         stat = path.stat()
-        key = path.name, stat.st_ino, stat.st_size
+        key = path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns
         sha256 = self._sums.get(key)
         if sha256 is None:
             with path.open("rb") as raw:
