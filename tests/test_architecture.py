@@ -194,6 +194,7 @@ def _late_types(path: Path) -> Iterator[str]:
             continue
         called = ast.unparse(node.func)
         given = [ast.unparse(one.value) for one in node.keywords if one.arg == "type"]
+        given += [ast.unparse(one) for one in node.args[1:]]
         typed = called in {"msgspec.json.decode", "msgspec.convert"} and given
         made = node in inside and called in {"msgspec.json.Decoder", "decoder"}
         if made or (typed and not given[0].startswith("dict[str, ")):

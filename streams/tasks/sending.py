@@ -23,16 +23,7 @@ log = logging.getLogger("alsobought")
 
 
 class Sending:
-    """Sends for the open tasks of a worker.
-
-    Parameters
-    ----------
-    tasks
-        The open tasks.
-    owns
-        Whether a partition is this worker's by the newest assignment.
-    seek
-        Reads a partition again from an offset.
+    """Sends for the open tasks of a worker; `streams.tasks.cycle.Cycle` describes the parameters.
 
     Attributes
     ----------

@@ -9,13 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiokafka
+import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topics_admin import create_topics
+from streams.connections.bootstrap import Bootstrap
 from streams.connections.clients import ISOLATION
 from streams.kafka.transport import Consumer
+from streams.recommending.tasks import RecommenderTasks
+from streams.settings import Settings
 from streams.topics import PURCHASES, TopicSpec
+from streams.worker import Tasks
 from tests.streams.pipeline import PARTITIONS, Wires, Worker, until
 from tests.streams.unstarted import run
 
@@ -81,6 +86,27 @@ def test_a_worker_ends_when_kafka_lets_it_know_nothing_of_a_topic(tmp_path: Path
         assert PURCHASES.name in str(refused)
 
     run(tmp_path, body)
+
+
+@pytest.mark.parametrize("tasks", [Tasks, RecommenderTasks])
+def test_kafka_gathers_for_a_fetch_as_the_role_wants_it(tmp_path: Path, tasks: type[Tasks]) -> None:
+    async def body(consumer: Consumer) -> None:
+        consumer.app.tasks = SimpleNamespace(
+            bootstrap=Bootstrap("127.0.0.1:1"), settings=Settings(data_dir=tmp_path),
+            fetch_wait_ms=tasks.fetch_wait_ms, fetch_least_bytes=tasks.fetch_least_bytes,
+        )  # fmt: skip
+        fetching = consumer._thread._create_worker_consumer(consumer.transport)
+        assert fetching._fetch_max_wait_ms == tasks.fetch_wait_ms
+        assert fetching._fetch_min_bytes == tasks.fetch_least_bytes
+        await fetching.stop()
+
+    run(tmp_path, body)
+
+
+def test_a_recommender_leaves_purchases_to_the_worker_first() -> None:
+    assert Tasks.fetch_least_bytes == 1  # a worker is answered at once
+    assert RecommenderTasks.fetch_least_bytes > 100_000
+    assert RecommenderTasks.fetch_wait_ms <= 200  # its recommendations follow soon all the same
 
 
 def test_a_log_that_ends_with_a_mark_is_counted_to_its_end(
