@@ -6,9 +6,7 @@ import asyncio
 import io
 import logging
 import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -23,59 +21,11 @@ from streams.doors.tokens import known, make_token
 from streams.queries import Queries, Service
 from streams.recommending.queries import RecommenderQueries
 from streams.settings import Settings
+from tests.streams.doors.asking import Ask, NoTasks, asking
 
 TOKENS = {right.word: make_token() for right in Right if right is not Right.NONE}
 KNOWN = ",".join(known(f"of-{right.word}", right, TOKENS[right.word]).line for right in list(Right)[1:])
 PATHS = [("GET", "/related/x"), ("GET", "/items/x"), ("GET", "/customers/x"), ("POST", "/checkpoints")]
-
-
-class _Tasks:
-    """No tasks are open, and those that are asked for fail with a secret."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.listed: Any = ()
-
-    def waits_for(self) -> list[str]:
-        return ["a task"]
-
-    async def checkpoint_now(self) -> list[Any]:
-        raise RuntimeError("a secret")
-
-
-Ask = Callable[..., Awaitable[tuple[int, str, dict[str, str]]]]
-
-
-def asking(
-    questions: Callable[[Ask], Awaitable[None]],
-    host: str = "127.0.0.1",
-    advertised: str | None = None,
-    **settings: Any,
-) -> None:
-    """Serve a worker's queries, and ask questions by a client of them."""
-
-    async def main() -> None:
-        service = Queries(_Tasks(Settings.model_validate(settings)), host, 0, advertised)  # type: ignore[arg-type]
-        address = await service.start()
-        port = address.rpartition(":")[2]
-
-        async with aiohttp.ClientSession() as session:
-
-            async def ask(
-                method: str, path: str, token: str | None = None, **headers: str
-            ) -> tuple[int, str, dict[str, str]]:
-                if token is not None:
-                    headers["Authorization"] = f"Bearer {token}"
-                named = {name.replace("_", "-"): value for name, value in headers.items()}
-                async with session.request(method, f"http://127.0.0.1:{port}{path}", headers=named) as answer:
-                    return answer.status, await answer.text(), dict(answer.headers)
-
-            try:
-                await questions(ask)
-            finally:
-                await service.stop()
-
-    asyncio.run(main())
 
 
 def test_each_endpoint_wants_its_right() -> None:
@@ -126,7 +76,7 @@ def test_the_query_port_is_not_opened_to_others_without_a_token(host: str) -> No
 
 def test_a_process_says_where_others_reach_it() -> None:
     async def main(host: str, advertised: str | None) -> str:
-        tasks = _Tasks(Settings.model_validate({"tokens": KNOWN}))
+        tasks = NoTasks(Settings.model_validate({"tokens": KNOWN}))
         service = Queries(tasks, host, 0, advertised)  # type: ignore[arg-type]
         try:
             return (await service.start()).rpartition(":")[0]
@@ -234,7 +184,7 @@ def test_no_trace_is_answered(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_what_is_too_large_is_not_read() -> None:
     async def main() -> None:
-        service = RecommenderQueries(_Tasks(Settings.model_validate({})), "127.0.0.1", 0, None)  # type: ignore[arg-type]
+        service = RecommenderQueries(NoTasks(Settings.model_validate({})), "127.0.0.1", 0, None)  # type: ignore[arg-type]
         address = await service.start()
 
         try:
@@ -251,7 +201,7 @@ def test_what_is_too_large_is_not_read() -> None:
 
 def test_what_is_no_request_is_answered_without_a_trace() -> None:
     async def main() -> None:
-        service = Queries(_Tasks(Settings.model_validate({})), "127.0.0.1", 0, None)  # type: ignore[arg-type]
+        service = Queries(NoTasks(Settings.model_validate({})), "127.0.0.1", 0, None)  # type: ignore[arg-type]
         port = int((await service.start()).rpartition(":")[2])
         try:
             for raw in (
@@ -277,7 +227,7 @@ def test_what_is_no_request_is_answered_without_a_trace() -> None:
 
 
 def test_every_route_of_a_process_is_in_the_table_and_the_table_has_no_other() -> None:
-    tasks = _Tasks(Settings.model_validate({}))
+    tasks = NoTasks(Settings.model_validate({}))
     some: list[Service] = [cls(tasks, "", 0, None) for cls in (Queries, RecommenderQueries)]  # type: ignore[arg-type]
     routes = {(route.method, route.path.replace(":[^/]+", "")) for one in some for route in one.routes()}
     assert routes | {("GET", "/metrics")} == {(door.method, door.path) for door in QUERIES}

@@ -1,38 +1,28 @@
-"""With a slow broker or disk, or a burst, memory is bounded, and nothing is dropped."""
+"""With a slow broker or disk memory is bounded, and nothing is dropped."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 from faust.types import TP
 
-from alsobought import draining
-from alsobought.draining import drain
-from alsobought.options import CommandError
 from state.messages.deltas import decode
-from streams.broker.embedded import EmbeddedKafka
 from streams.kafka import outbox
 from streams.kafka.transport import Chunk
-from streams.kinds import BOUGHT, LISTED
-from streams.messages.schema import Progress, encode
+from streams.kinds import BOUGHT
 from streams.tasks import cycle, storing
 from streams.tasks.customers import CustomerTask
 from streams.tasks.items import ItemTask
 from streams.topics import PAIR_DELTAS, PURCHASES
-from tests.events import as_event, purchases
-from tests.oracles.counts import Oracle
+from tests.events import purchases
 from tests.streams.offline import PARTITIONS as OFFLINE_PARTITIONS
 from tests.streams.offline import Broker, Offline, records_of, run
-from tests.streams.pipeline import PARTITIONS, WAIT_S, Recommender, Wires, Worker, until
-from tests.streams.test_pipeline import check, keyed
+from tests.streams.pipeline import WAIT_S
 
 CHUNKS, CHUNK = 300, 10
 EVENTS = TP(PURCHASES.name, 0)
@@ -202,105 +192,3 @@ def test_records_that_a_lost_broker_had_not_acknowledged_are_counted_again(tmp_p
         await again.close()
 
     run(body())
-
-
-# ---------------------------------------------------------------------- a burst, with everything real
-
-CALM, BURST = 4_000, 40_000
-PADDING = "x" * 4_000  # the size of each event, which makes a burst of 160 MB
-BOUND_MIB = 80
-"""What a worker may need beyond what it needed before, whatever waits in Kafka: half of the burst.
-
-Fetched are 1 MiB a partition and what is asked for next, and as much again as chunks; the state is 2 MB.
-Measured: 23 MiB.
-"""
-
-
-def _uncounted(task: str, said: list[str]) -> bool:
-    return any(f"{task}: " in left and "not counted yet" in left for left in said)
-
-
-@pytest.mark.timeout(900)
-def test_a_burst_while_a_worker_stands_still(kafka: EmbeddedKafka, wires: Wires, tmp_path: Path) -> None:
-    events = purchases(1, customers=400, items=200, events=CALM + BURST)
-    for event in events:
-        event.basket_id = PADDING
-    worker = Worker(kafka.bootstrap, tmp_path / "data", session_ms="19000")
-    recommender = Recommender(kafka.bootstrap, tmp_path / "data")
-    process = psutil.Process(worker.process.pid)
-    said: list[str] = []
-    drained: list[Any] = []
-    try:
-        wires.publish(PURCHASES.name, keyed(events[:CALM]))
-        wires.drain()
-        before = peak = process.memory_info().rss
-
-        process.send_signal(signal.SIGSTOP)
-        wires.publish(PURCHASES.name, keyed(events[CALM:]))
-        waiting = threading.Thread(
-            target=lambda: drained.append(drain(kafka.bootstrap, LISTED, 4 * WAIT_S, said.append)),
-            daemon=True,
-        )
-        waiting.start()
-        until(lambda: said, "a word from drain")
-        assert "no worker has reported for purchases-0" in said[0]
-        process.send_signal(signal.SIGCONT)
-
-        def done() -> bool:
-            nonlocal peak
-            peak = max(peak, process.memory_info().rss)
-            waiting.join(0.05)
-            return not waiting.is_alive()
-
-        until(done, "the burst to be counted", 5 * WAIT_S)
-        assert drained[0].records[PURCHASES.name] == CALM + BURST
-        assert any(_uncounted(f"{PURCHASES.name}-{p}", said) for p in range(PARTITIONS))
-        check(wires.lists(), Oracle(50).feed(as_event(event) for event in events))
-        assert (peak - before) / MIB < BOUND_MIB
-    finally:
-        if process.is_running():
-            process.send_signal(signal.SIGCONT)
-            worker.stop()
-        recommender.stop()
-
-
-def test_drain_distinguishes_counting_from_listing() -> None:
-    progress = Progress(task="pair-deltas-2", worker="", applied=1_000, stored=0, listed=900)
-    said = [draining._unlisted(progress.task, target, progress) for target in (900, 1_001, 1_002, 2_236)]
-    assert said == [
-        "",
-        "pair-deltas-2: lists not refreshed yet",
-        "pair-deltas-2: 1 message not counted yet",
-        "pair-deltas-2: 1,235 messages not counted yet",
-    ]
-    progress = Progress(task="purchases-3", worker="", applied=1_000, stored=0)
-    assert draining._uncounted(progress.task, 1_000, progress) == ""
-    assert draining._uncounted(progress.task, 2_234, progress) == "purchases-3: 1,234 events not counted yet"
-
-
-def test_drain_says_nothing_before_anybody_has_reported() -> None:
-    reports = [
-        [], [("purchases-0", 0)], [("purchases-0", 1)],
-    ]  # fmt: skip
-
-    def poll() -> list[SimpleNamespace]:
-        return [
-            SimpleNamespace(value=encode(Progress(task=task, worker="", applied=applied, stored=0)))
-            for task, applied in reports.pop(0)
-        ]
-
-    said: list[str] = []
-    follower: Any = SimpleNamespace(poll=poll)
-    waiting = draining._Waiting(follower, time.monotonic() + 20, 20, said.append)
-    waiting.until("all is counted", {"purchases-0": 1}, draining._uncounted)
-    assert said == ["purchases-0: 1 event not counted yet"]
-    waiting.until("what is known", {"purchases-0": 1}, draining._uncounted)  # without another report
-    assert not reports
-
-
-def test_drain_reports_which_task_is_missing(kafka: EmbeddedKafka) -> None:
-    said: list[str] = []
-    with pytest.raises(CommandError, match="until everything is counted, and it is not"):
-        drain(kafka.bootstrap, LISTED, 0.0, said.append)
-    names = [f"{topic}-{p}" for topic in ("purchases", "watches", "items") for p in range(PARTITIONS)]
-    assert said[0] == f"no worker has reported for {', '.join(names)}: start one with `alsobought worker`"
