@@ -32,6 +32,7 @@ RUN useradd --uid 10001 --create-home alsobought \
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
     NUMBA_CACHE_DIR=/kernels \
     ALSOBOUGHT_DATA_DIR=/data
 # By its number, from which Kubernetes sees that it is not root.

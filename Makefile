@@ -22,11 +22,11 @@ setup: .venv/ready
 	@touch .venv/ready
 
 # PYTEST="-k undo --durations=20" for some of them; tests start hundreds of processes, which is why the bytecode is
-# made first, whatever the environment says
+# made first, whatever the environment says, and their heaps lie in huge pages, as those of workers do
 test: lint types
 	@$(BIN)/python -m compileall -q alsobought chronological evaluation recommending serving state streams tests
 	@$(BIN)/python -m streams.broker.class_archive
-	@$(BIN)/python -m pytest -q --numprocesses 3 --no-loadscope-reorder $(PYTEST)
+	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m pytest -q --numprocesses 3 --no-loadscope-reorder $(PYTEST)
 
 # what the programs in examples/ need in JavaScript and Go, where these are installed; the tests then run them
 examples:

@@ -16,8 +16,10 @@ from typing import Annotated, Any
 import typer
 
 from alsobought.loading import LoadingGroup, loading
+from streams.process.heap import continue_with_huge_pages
 
 INTERRUPTED = 130
+LONG_RUNNING = {"up", "demo", "serve"}  # these hold all lists in memory, for the page
 FILE_VARIABLE = "ALSOBOUGHT_SETTINGS"  # as `streams.settings_sources` has it, which is not imported here
 
 
@@ -170,6 +172,8 @@ _group("token", "Tokens that the API, and the queries of workers and recommender
 
 def main() -> None:
     """Run the command line."""
+    if not LONG_RUNNING.isdisjoint(sys.argv[1:2]):
+        continue_with_huge_pages()
     for library in ("kafka", "aiokafka"):  # what cannot be mended they raise, and the command says it
         logging.getLogger(library).setLevel(logging.CRITICAL)
     app(prog_name="alsobought")

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from alsobought.tables import print_table
 from bench.targets import of_bench
+from streams.process.heap import continue_with_huge_pages
 
 OUT = Path("build/bench")
 """Folder of the results unless --out names another, which `bench.report` reads."""
@@ -60,7 +62,13 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def run(name: str, options: argparse.Namespace, measure: Measure) -> None:
-    """Measure, print the table and write NAME.json into the folder of the results."""
+    """Measure, print the table and write NAME.json into the folder of the results.
+
+    The heap lies in huge pages, as that of a worker does: otherwise counting in process would be slower.
+    """
+    command = sys.modules["__main__"].__spec__
+    if command is not None and command.name == f"bench.{name}":  # and not a test
+        continue_with_huge_pages()
     results = [measure(options) for _ in range(options.runs)]
     result = Result(
         medians([one.figures for one in results]),

@@ -18,7 +18,7 @@ from streams.doors.policy import Doors
 from streams.kafka.refusals import end, lost_right
 from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
-from streams.process.heap import collect_rarely, keep_compact
+from streams.process.heap import collect_rarely, use_one_heap
 from streams.process.logs import json_config, write_json
 from streams.process.threads import take_turns
 from streams.rights import rights_of, topics_in
@@ -93,7 +93,7 @@ def new_app(settings: Settings, role: str, group: str, tasks_of: Callable[[Any, 
         faulthandler.enable()  # kernels work on addresses: should one fail, the log says where
     take_turns()
     collect_rarely()
-    keep_compact()
+    use_one_heap()
     if settings.log_level != "debug":  # these libraries log every connection and every look into a topic
         for library in ("kafka", "aiokafka"):
             logging.getLogger(library).setLevel(logging.WARNING)

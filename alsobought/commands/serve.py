@@ -13,7 +13,7 @@ from serving.server import NICE, Server
 from streams.broker.topics_admin import require_topics
 from streams.doors.policy import Doors
 from streams.kinds import listed_of
-from streams.process.heap import collect_rarely, keep_compact
+from streams.process.heap import collect_rarely, use_one_heap
 from streams.process.priority import step_back
 from streams.process.threads import take_turns
 from streams.rights import rights_of, topics_in
@@ -41,7 +41,7 @@ def serve(
     require_topics(bootstrap, topics_in(rights, settings), rights)
     take_turns()
     collect_rarely()
-    keep_compact()
+    use_one_heap()
     if settings.step_back:
         step_back(NICE)
     server = Server(bootstrap, listed_of(settings), host, port, doors=doors)

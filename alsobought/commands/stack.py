@@ -26,6 +26,7 @@ from streams.broker.topics_admin import create_topics, list_topics, require_topi
 from streams.connections.bootstrap import environment_for
 from streams.doors.policy import Doors
 from streams.kinds import topics_of
+from streams.process.heap import with_huge_pages
 from streams.process.tracing import require_traces
 from streams.rights import rights_of, topics_in
 from streams.settings import Settings
@@ -141,8 +142,8 @@ def _become(role: str, kafka: str | None, data_dir: Path | None) -> None:
             " or set ALSOBOUGHT_DATA_DIR to another directory."
         ) from error
     command = worker_command(settings, role)
-    environment = with_kernels(environment_for(bootstrap, settings), settings.data_dir)
-    os.execve(command[0], command, environment)
+    environment = with_huge_pages(environment_for(bootstrap, settings))
+    os.execve(command[0], command, with_kernels(environment, settings.data_dir))
 
 
 def topics_create(kafka: Kafka = None, data_dir: DataDir = None) -> None:

@@ -15,6 +15,7 @@ import psutil
 
 from streams.broker import guard
 from streams.connections.bootstrap import Bootstrap, environment_for
+from streams.process.heap import with_huge_pages
 from streams.settings import Settings
 
 SAVE_S = 60.0
@@ -48,7 +49,7 @@ class WorkerProcess:
         self._data_dir = data_dir
         self._command = worker_command(settings, role)
         self._environment = {
-            **environment_for(bootstrap, settings),
+            **with_huge_pages(environment_for(bootstrap, settings)),
             "ALSOBOUGHT_DATA_DIR": str(data_dir),
             "ALSOBOUGHT_INSTANCE": self.name,
             "PYTHONUNBUFFERED": "1",

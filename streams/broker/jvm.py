@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
+import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from streams.broker.datadir import BrokerDir
 from streams.broker.errors import BrokerDied
+
+HUGE_PAGES = ("-XX:+UseTransparentHugePages",) if sys.platform == "linux" else ()  # refused elsewhere
+"""For the heap and for compiled code; see `streams.process.heap`."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Jvm:
             str(self.java),
             "-XX:+UseSerialGC",  # a small heap on few cores: nothing for parallel collectors to win
             "-XX:-UsePerfData",  # nobody reads its counters, which a thread samples twenty times a second
+            *HUGE_PAGES,
             "-Djava.awt.headless=true",
             f"-Dalsobought.logs={logs}",
             f"-Dlog4j2.configurationFile={config.as_uri()}",

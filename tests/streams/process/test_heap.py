@@ -1,35 +1,128 @@
-"""Memory that a process has freed is returned to the system."""
+"""The heap lies in huge pages, is shared by all threads, and keeps blocks that are used again and again."""
 
 from __future__ import annotations
 
 import ctypes
+import os
+import platform
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-PROGRAM = """
+from streams.process.heap import TUNABLE, VARIABLE, continue_with_huge_pages, with_huge_pages
+
+HUGE = f"{TUNABLE}=1"
+MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="of glibc")
+
+BEGIN = """
 import sys
-import numpy as np
-import psutil
-from streams.process.heap import keep_compact
-if sys.argv[1] == "compact":
-    keep_compact()
-rss = psutil.Process().memory_info
-del (once := [np.ones(3 << 20)])[:]  # glibc takes blocks up to the largest that was freed from its heap
-held = [np.ones(1 << 17) for _ in range(200)]
-peak = rss().rss
-held, kept = [], held[-1]
-print((peak - rss().rss) >> 20)
+from streams.process.heap import use_one_heap
+if sys.argv[1] == "one heap":
+    use_one_heap()
+"""
+
+FAULTS = """
+import resource
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+before = faults()
+for _ in range(100):
+    blocks = [bytearray(1 << 20) for _ in range(4)]
+    del blocks
+print(faults() - before)
+"""
+
+HEAPS = """
+import ctypes, threading
+libc, ready = ctypes.CDLL(None), threading.Barrier(4)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+def allocate():
+    ready.wait()
+    for _ in range(1_000):
+        libc.malloc(1_000)
+    ready.wait()
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+file = ctypes.c_void_p(libc.fopen(b"/dev/stdout", b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+HEAP_IN_HUGE_PAGES = """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+for _ in range(64 << 10):
+    ctypes.memset(libc.malloc(ctypes.c_size_t(1 << 10)), 1, 1 << 10)
+heap, kib = False, 0
+for line in open("/proc/self/smaps"):
+    if "-" in line.split()[0]:
+        heap = line.rstrip().endswith("[heap]")
+    elif heap and line.startswith("AnonHugePages:"):
+        kib += int(line.split()[1])
+print(kib)
+"""
+
+AGAIN = """
+import os
+from streams.process.heap import continue_with_huge_pages
+print("begins", os.getpid(), flush=True)
+continue_with_huge_pages()
+print(os.environ["GLIBC_TUNABLES"], flush=True)
 """
 
 
-def freed_mib(how: str) -> int:
-    """Return how much a process that freed 199 MiB of 200 returned to the system."""
-    return int(subprocess.check_output([sys.executable, "-c", PROGRAM, how], text=True))
+def printed(program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return what a program prints in a process of its own."""
+    clean = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.check_output(command, text=True, env=environment or clean)
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="of glibc")
-def test_freed_memory_goes_back() -> None:
-    assert freed_mib("compact") > 190
-    assert freed_mib("as it is") < 100
+@glibc
+def test_blocks_used_again_and_again_are_not_given_back() -> None:
+    assert int(printed(BEGIN + FAULTS, "one heap")) < 4_000, "100,000 if the system gave each anew"
+
+
+@glibc
+def test_all_threads_share_one_heap() -> None:
+    assert printed(BEGIN + HEAPS, "one heap").count("<heap nr=") == 1
+    assert printed(BEGIN + HEAPS, "as it is").count("<heap nr=") > 1
+
+
+@glibc
+@pytest.mark.skipif(
+    not MODE.exists() or "[madvise]" not in MODE.read_text(), reason="where huge pages come on request"
+)
+@pytest.mark.skipif(
+    tuple(map(int, platform.libc_ver()[1].split(".")[:2] or (0,))) < (2, 35), reason="of glibc 2.35"
+)
+def test_a_heap_lies_in_huge_pages() -> None:
+    assert int(printed(HEAP_IN_HUGE_PAGES, environment=with_huge_pages(os.environ))) > 32 << 10
+    assert int(printed(HEAP_IN_HUGE_PAGES)) == 0
+
+
+def test_what_the_user_has_chosen_stays() -> None:
+    assert with_huge_pages({"A": "b"}) == {"A": "b", VARIABLE: HUGE}
+    other = {VARIABLE: "glibc.malloc.check=1"}
+    assert with_huge_pages(other) == {VARIABLE: f"glibc.malloc.check=1:{HUGE}"}
+    own = {VARIABLE: f"{TUNABLE}=2"}
+    assert with_huge_pages(own) == own
+
+
+def test_a_command_continues_as_the_same_process() -> None:
+    first, second, tunables = printed(AGAIN).splitlines()
+    assert first == second
+    assert first.startswith("begins ")
+    assert tunables == HUGE
+
+
+def test_a_process_with_huge_pages_continues_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, HUGE)
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("started again"))
+    continue_with_huge_pages()
