@@ -7,7 +7,6 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import IllegalStateError
@@ -20,7 +19,7 @@ from streams.kafka.log_identity import log_identity, stay_the_same
 from streams.kafka.outbox import Outbox
 from streams.kafka.topic_reader import TopicReader
 from streams.kafka.transport import Chunk
-from streams.kinds import CrossKind, EventKind, Kind, counted_of, kinds_of, listed_of
+from streams.kinds import counted_of, kinds_of, listed_of
 from streams.process.threads import in_thread
 from streams.process.tracing import traces_of
 from streams.settings import Settings
@@ -28,17 +27,17 @@ from streams.stores.checkpoints import Checkpoints, NoCheckpoints
 from streams.stores.checkpoints.taking import take
 from streams.stores.here import StoresHere
 from streams.stores.opening import Stores
-from streams.tasks.catalogue import CatalogueTask
 from streams.tasks.context import Context
 from streams.tasks.customers import CustomerTask
 from streams.tasks.cycle import Cycle
 from streams.tasks.items import ItemTask
+from streams.tasks.making import makers_of
 from streams.tasks.opening import Opener
 from streams.tasks.others import Others
 from streams.tasks.reporting import Reporter
 from streams.tasks.task import Task
 from streams.tasks.watched_bought import CrossingTask
-from streams.topics import ITEMS, PURCHASES
+from streams.topics import PURCHASES
 
 if TYPE_CHECKING:
     from streams.process.traces import Traces
@@ -96,7 +95,7 @@ class Tasks:
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
         """Return what makes the tasks of each topic."""
-        return _makers(self.listed, self._open.get)
+        return makers_of(self.listed, self._open.get)
 
     def background(self, context: Context) -> list[Coroutine[Any, Any, None]]:
         """Return the loops that run beside the cycle; if one of them fails, the process ends."""
@@ -310,17 +309,3 @@ class Tasks:
             await self._context.reader.close()
             if self._traces is not None:
                 await in_thread(self._traces.close)
-
-
-def _makers(
-    kinds: tuple[Kind, ...], opened: Callable[[TP], Task | None]
-) -> dict[str, Callable[[TP, Context], Task]]:
-    """Return what makes the tasks of each topic."""
-    makers: dict[str, Callable[[TP, Context], Task]] = {ITEMS.name: partial(CatalogueTask, kinds=kinds)}
-    for kind in kinds:
-        makers[kind.deltas.name] = partial(ItemTask, kind=kind)
-        if isinstance(kind, EventKind):
-            makers[kind.events.name] = partial(CustomerTask, kind=kind)
-        elif isinstance(kind, CrossKind):
-            makers[kind.events.name] = partial(CrossingTask, kind=kind, opened=opened)
-    return makers

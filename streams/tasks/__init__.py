@@ -2,11 +2,13 @@
 
 cycle                 it passes what was fetched through all machines; computing: the thread in which it does
 sending               what follows from chunks; storing: which slices of state a cycle stores
+making                which task a partition gets
 opening               it opens tasks; reporting: it publishes how far they are
 task                  what all tasks have in common; outgoing: what they send; context: what they share
 customers, items, watched_bought, catalogue
                       the tasks by their topic
 refresh               it keeps lists published; passes: rows that are ranked over several cycles
+foreign_lists         it finds lists that another worker wrote
 list_writer           it writes the messages of lists
 following             it follows single events to their lists, as spans
 freshness             how old what is published is; measured: what is measured for metrics

@@ -94,7 +94,7 @@ class ItemTask(Task):
         popularity, and begin and end a settling.
         """
         publishing = [] if self.popularity is None else [self.popularity.run()]
-        refreshing = self.refresher.look_for_others(), self.refresher.finish_settling()
+        refreshing = self.refresher.foreign.look(), self.refresher.finish_settling()
         return [*super().loops(), *refreshing, *publishing, self._begin_settling()]
 
     def took_in(self) -> None:

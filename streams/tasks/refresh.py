@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,8 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from state.items.lists import Lists
-from streams.kafka.topic_reader import Written
-from streams.messages.schema import key_text
 from streams.tasks.following import MOST_WAITING, end_lists
+from streams.tasks.foreign_lists import ForeignLists
 from streams.tasks.freshness import Latency, Longest
 from streams.tasks.list_writer import ListWriter, Ranked
 from streams.tasks.passes import Pass, RowNumbers, Sweep, WaitingCounts
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("alsobought")
 
-LOOK_S = 1.0  # between looks for other writers
+AGAIN_S = 1.0  # until what Kafka refused is tried again
 COUNTING_S = 0.5  # if nothing was counted for so long, there is no backlog
 HOLD_S = 5.0  # passes wait at most so long for a settling, which ranks every row anyway
 PASS_AGE = 0.7  # share of `catch_up_ms`: how old a count may be when the pass that lists it begins
@@ -53,13 +52,15 @@ PASS_GROWTH = 2.0  # and how old in a backlog, in times of how long the backlog 
 class Refresher:
     """Ranks the rows of one item task when they are due, and follows their lists until Kafka has them.
 
-    All methods but `sent` and `look_for_others` run in the cycle's thread, or in the event loop if the cycle
+    All methods but `sent` and `finish_settling` run in the cycle's thread, or in the event loop if the cycle
     is quick.
 
     Attributes
     ----------
     writer : ListWriter
         It writes the messages of lists.
+    foreign : ForeignLists
+        It finds lists that another worker wrote to our partition.
     listed : int
         The position up to which every list was brought exactly up to date, when last asked for.
     latency, staleness
@@ -79,7 +80,7 @@ class Refresher:
         self._lag_ms = 0.0  # age of the newest events counted
         self._counted_at = self._behind_since = float("-inf")
         self._sweep = Sweep(0.8 * context.settings.sweep_ms / 1000)
-        self._written: Written | None = None
+        self.foreign = ForeignLists(self.tp, context, self._mark_unknown)
         self.latency, self.staleness = Latency(), Longest()
         self._listed = context.measured.listed[task.kind.name]
         self.listed = 0
@@ -115,7 +116,7 @@ class Refresher:
     @property
     def ready(self) -> bool:
         """Whether lists may be published: once the end of the partition and the popularity are known."""
-        return self._written is not None and self._context.others.ready
+        return self.foreign.ready and self._context.others.ready
 
     @property
     def behind(self) -> bool:
@@ -239,7 +240,7 @@ class Refresher:
         """
         # batches of a partition are acknowledged in their order: those of earlier cycles before the last
         for future, count in batches:
-            future.add_done_callback(partial(self._own, count))
+            future.add_done_callback(partial(self.foreign.own, count))
             self._last_sent = future
         last = self._last_sent
 
@@ -285,40 +286,12 @@ class Refresher:
             except KafkaError as error:
                 log.info("%s: %s; settled again", self._task.name, error)
                 self._settled.set()
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(AGAIN_S)
                 continue
             self.listed = max(self.listed, position)
 
-    def _own(self, count: int, future: asyncio.Future[int]) -> None:
-        if self._written is not None and not future.cancelled() and future.exception() is None:
-            self._written.own(future.result(), count)
-
-    async def look_for_others(self) -> None:
-        """Publish lists again that another worker wrote to our partition, until cancelled."""
-        while True:
-            await self.look_once()
-            # all partitions look at the same time, so that one request asks for all of them
-            await asyncio.sleep(LOOK_S - time.monotonic() % LOOK_S)
-
-    async def look_once(self) -> None:
-        """Look for lists of others once. The lock must not be held."""
-        reader, outbox = self._context.reader, self._context.outbox
-        try:
-            if self._written is None:
-                self._written = Written(self.tp, await reader.end_of(self.tp))
-                return
-            written, sent = self._written, outbox.sent_to(self.tp)
-            end = await reader.end_of(self.tp)
-            # what Kafka has of ours is noted a moment after the outbox knows it
-            idle = outbox.idle(self.tp) and outbox.end_of(self.tp) <= written.end
-            if idle and outbox.sent_to(self.tp) == sent:
-                written.reached(end)
-            while written.by_others:
-                keys = await reader.keys(self.tp, *written.by_others[0])
-                async with self._context.lock:
-                    self._task.machine.mark_unknown(map(key_text, keys))
-                    self._counts.since = self._counts.since or time.monotonic()
-                    self._overflowed = True
-                written.by_others.pop(0)
-        except KafkaError as error:
-            log.info("%s: %s; looked at again later", self._task.name, error)
+    def _mark_unknown(self, items: Iterable[str]) -> None:
+        """Let the lists of items be published again. The lock must be held."""
+        self._task.machine.mark_unknown(items)
+        self._counts.since = self._counts.since or time.monotonic()
+        self._overflowed = True

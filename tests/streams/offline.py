@@ -180,7 +180,7 @@ class Offline:
         await task.open(0)
         task.unacknowledged.add(task.position, self.outbox.send_all(task.begin()))
         if isinstance(task, ItemTask):
-            await task.refresher.look_once()
+            await task.refresher.foreign.look_once()
         self.tasks[task.tp] = task
         task.start()
 

@@ -61,7 +61,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 def test_a_settling_waits_for_popularity_and_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refresh, "LOOK_S", 0.01)
+    monkeypatch.setattr(refresh, "AGAIN_S", 0.01)
 
     async def main() -> None:
         task = _task(tmp_path)

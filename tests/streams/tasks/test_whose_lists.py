@@ -22,7 +22,7 @@ def test_lists_that_others_wrote_are_published_again(tmp_path: Path) -> None:
         task = shop.items[0]
         log = shop.broker.logs[task.refresher.tp]
         mine = shop.lists()
-        await task.refresher.look_once()
+        await task.refresher.foreign.look_once()
         await shop.worker.once()
         assert shop.lists() == mine
         victims = [record.key for record in log[:3]]
@@ -30,12 +30,12 @@ def test_lists_that_others_wrote_are_published_again(tmp_path: Path) -> None:
         log.append(Sent(len(log), b"nobody's", b"{}"))
         log.append(Sent(len(log), b"\xff\xfe no text", b"{}"))
         sent = shop.published()
-        await task.refresher.look_once()
+        await task.refresher.foreign.look_once()
         assert shop.has_waiting
         await shop.worker.once()
         assert {key: value for key, value in shop.lists().items() if key in mine} == mine
         assert shop.published() == sent + 3
-        await task.refresher.look_once()
+        await task.refresher.foreign.look_once()
         await shop.worker.once()
         assert shop.published() == sent + 3  # its own lists are not taken for those of another
         await shop.worker.close()
@@ -47,12 +47,12 @@ def test_nothing_is_published_before_it_is_known_where_the_partition_ended(tmp_p
     async def body() -> None:
         shop = Shop(tmp_path)
         await shop.open()
-        shop.items[0].refresher._written = None
+        shop.items[0].refresher.foreign._written = None
         shop.worker.reader.away = True  # the task looks on its own, too
         await shop.count(purchases(1, customers=30, items=60, events=400))
         assert {tp.partition for tp in shop.broker.logs if tp.topic == LISTS} == {1, 2}
         shop.worker.reader.away = False
-        await shop.items[0].refresher.look_once()
+        await shop.items[0].refresher.foreign.look_once()
         await shop.worker.once()
         assert {tp.partition for tp in shop.broker.logs if tp.topic == LISTS} == {0, 1, 2}
         assert shop.waiting == 0
