@@ -16,7 +16,6 @@ from typing import Annotated, Any
 import typer
 
 from alsobought.loading import LoadingGroup, loading
-from streams.process.heap import continue_with_huge_pages
 
 INTERRUPTED = 130
 LONG_RUNNING = {"up", "demo", "serve"}  # these hold all lists in memory, for the page
@@ -173,6 +172,8 @@ _group("token", "Tokens that the API, and the queries of workers and recommender
 def main() -> None:
     """Run the command line."""
     if not LONG_RUNNING.isdisjoint(sys.argv[1:2]):
+        from streams.process.heap import continue_with_huge_pages
+
         continue_with_huge_pages()
     for library in ("kafka", "aiokafka"):  # what cannot be mended they raise, and the command says it
         logging.getLogger(library).setLevel(logging.CRITICAL)
