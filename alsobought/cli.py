@@ -171,7 +171,7 @@ _group("token", "Tokens that the API, and the queries of workers and recommender
 
 def main() -> None:
     """Run the command line."""
-    if not LONG_RUNNING.isdisjoint(sys.argv[1:2]):
+    if not LONG_RUNNING.isdisjoint(sys.argv[1:]):  # options may stand before the command
         from streams.process.heap import continue_with_huge_pages
 
         continue_with_huge_pages()

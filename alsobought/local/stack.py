@@ -19,6 +19,7 @@ from streams.doors.policy import Doors
 from streams.kafka.follower import Follower
 from streams.kinds import counted_of, kinds_of, listed_of, topics_of
 from streams.messages.schema import REPORTED, progress_of
+from streams.process.heap import use_one_heap
 from streams.process.threads import take_turns
 from streams.settings import Settings
 from streams.topics import PROGRESS
@@ -125,6 +126,7 @@ class Stack:
         doors = Doors.of(self._settings)
         server = Server(self.bootstrap, listed_of(self._settings), HERE, port, buying=buying, doors=doors)
         take_turns()
+        use_one_heap()
         page = ServerThread(server)
         address = page.start()
         self._page = page

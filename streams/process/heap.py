@@ -1,8 +1,8 @@
 """Set how the memory of a process that runs for months is managed, by the C library and by Python.
 
 Each page that a process touches for the first time costs a fault, and each page that the processor has not
-used lately a walk through the page tables. Both are dear on a virtual machine. So the heap lies in pages of
-2 MiB where the system has them on request, and goes back to the system in large pieces only (decision 35).
+used lately costs a walk through the page tables. Both can be expensive on a virtual machine. So the heap lies
+in pages of 2 MiB where the system has them on request, and is returned in large pieces (decision 35).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def with_huge_pages(environment: Mapping[str, str]) -> dict[str, str]:
 def continue_with_huge_pages() -> None:
     """Run this process's command again, under the same process id, unless its heap lies in huge pages.
 
-    To be called before anything else is done.
+    It is called before anything else is done, and does nothing where the system is not Linux.
     """
     environment = with_huge_pages(os.environ)
-    if environment != dict(os.environ):
+    if sys.platform == "linux" and environment != dict(os.environ):
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 

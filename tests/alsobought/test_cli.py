@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,9 @@ import pytest
 import typer.main
 from typer.testing import CliRunner, Result
 
+from alsobought import cli
 from alsobought.cli import EXPECTED, app
+from streams.process.heap import TUNABLE, VARIABLE
 
 CLOSED = "127.0.0.1:1"
 
@@ -93,6 +96,30 @@ def test_help_loads_nothing_that_counts_or_talks_to_kafka() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        (["serve"], True),
+        (["--settings", "my.toml", "up", "--port", "0"], True),
+        (["demo", "--limit", "50000"], True),
+        (["drain"], False),
+        (["worker"], False),  # it becomes another command, with huge pages
+        ([], False),
+    ],
+)
+def test_what_holds_the_lists_runs_again_with_huge_pages(
+    words: list[str], again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(sys, "argv", ["alsobought", *words])
+    monkeypatch.setattr(os, "execve", lambda _path, _command, environment: done.append(environment[VARIABLE]))
+    monkeypatch.setattr(cli, "app", lambda **_: done.append("the command"))
+    cli.main()
+    assert done == [f"{TUNABLE}=1"] * again + ["the command"]
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from alsobought.draining import drain
 from streams.broker.embedded import EmbeddedKafka
 from streams.kinds import LISTED
 from streams.messages.schema import REPORTED
+from streams.process.heap import TUNABLE, VARIABLE
 from streams.topics import PURCHASES
 from tests.events import purchases
 from tests.streams.pipeline import PARTITIONS, Wires, until
@@ -34,8 +37,9 @@ def test_drain_waits_for_both_roles_and_says_which_is_missing(kafka: EmbeddedKaf
 
     def start(role: str) -> None:
         command = [*COMMAND, "--settings", "my.toml", role, "--kafka", kafka.bootstrap.servers]
+        plain = {name: value for name, value in os.environ.items() if name != VARIABLE}
         with (tmp_path / f"{role}.log").open("wb") as log:
-            running.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path))
+            running.append(subprocess.Popen(command, env=plain, stdout=log, stderr=log, cwd=tmp_path))
 
     try:
         wires.publish(PURCHASES.name, keyed(purchases(3, 20, 30, 200)))
@@ -52,6 +56,7 @@ def test_drain_waits_for_both_roles_and_says_which_is_missing(kafka: EmbeddedKaf
             assert not drained.done()
             start("recommender")
             assert drained.result().records[PURCHASES.name] == 200
+        assert [psutil.Process(one.pid).environ()[VARIABLE] for one in running] == [f"{TUNABLE}=1"] * 2
         assert (tmp_path / "data" / "state" / "purchases-0").is_dir()
         assert (tmp_path / "data" / "recommender" / "purchases-0").is_dir()
         assert not (tmp_path / "data" / "recommender" / "pair-deltas-0").exists()

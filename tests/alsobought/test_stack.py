@@ -20,6 +20,7 @@ from kafka import KafkaProducer
 
 from alsobought.place import Place
 from streams.messages.schema import decode_related
+from streams.process.heap import TUNABLE, VARIABLE
 
 COMMAND = [sys.executable, "-P", "-m", "alsobought.cli"]
 EVENTS = 5_000
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def environment(data_dir: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != "ALSOBOUGHT_KAFKA"}
+    kept = {name: value for name, value in os.environ.items() if name not in ("ALSOBOUGHT_KAFKA", VARIABLE)}
     return kept | {"ALSOBOUGHT_DATA_DIR": str(data_dir)}
 
 
@@ -134,6 +135,8 @@ def test_a_stack_counts_survives_and_leaves_nothing_running(start: Callable[[], 
     assert "rubbish" in up.run("dead-letters")
 
     check_page(up, before)
+    for pid in (up.process.pid, up.worker(), up.recommender()):
+        assert psutil.Process(pid).environ()[VARIABLE] == f"{TUNABLE}=1"
 
     second = subprocess.run(
         [*COMMAND, "up"], env=environment(up.place.data_dir), capture_output=True, text=True, check=False

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from serving.server import NICE
+from streams.process.heap import TUNABLE, VARIABLE
 from tests.conftest import STEP_BACK
 from tests.serving.conftest import Shop, get
 from tests.streams.pipeline import until
@@ -22,7 +23,7 @@ def test_it_prints_its_address_and_ends_on_a_signal(shop: Shop, how: signal.Sign
     command = [sys.executable, "-P", "-m", "alsobought.cli", "serve", "--port", "0"]
     with subprocess.Popen(
         [*command, "--kafka", shop.bootstrap.servers],
-        env={**os.environ, STEP_BACK: str(steps_back).lower()},
+        env={**os.environ, STEP_BACK: str(steps_back).lower(), VARIABLE: ""},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -33,6 +34,7 @@ def test_it_prints_its_address_and_ends_on_a_signal(shop: Shop, how: signal.Sign
         assert b'"Milk, 1 l"' in get(f"{address}/api/related/tea")[1]
         # workers have a higher priority, unless the settings say otherwise
         assert psutil.Process(process.pid).nice() == min(19, os.nice(0) + NICE * steps_back)
+        assert psutil.Process(process.pid).environ()[VARIABLE] == f"{TUNABLE}=1"
         process.send_signal(how)
         assert process.wait(30) == 0
         assert process.stderr.read().splitlines() == [

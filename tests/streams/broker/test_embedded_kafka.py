@@ -206,3 +206,15 @@ def test_an_installed_kafka_is_used_instead_of_the_download(tmp_path: Path) -> N
     with EmbeddedKafka(tmp_path, cache_dir=nowhere, kafka_home=home) as broker:
         assert broker.alive
     assert not nowhere.exists()
+
+
+MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not MODE.exists() or "[never]" in MODE.read_text(), reason="where the system has huge pages"
+)
+def test_its_heap_lies_in_huge_pages(kafka: EmbeddedKafka) -> None:
+    lines = Path(f"/proc/{kafka.pid}/smaps_rollup").read_text().splitlines()
+    (kib,) = (int(line.split()[1]) for line in lines if line.startswith("AnonHugePages:"))
+    assert kib > 32 << 10

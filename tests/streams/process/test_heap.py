@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.process.heap import TUNABLE, VARIABLE, continue_with_huge_pages, with_huge_pages
+from streams.process.heap import KEPT_BYTES, TUNABLE, VARIABLE, continue_with_huge_pages, with_huge_pages
 
 HUGE = f"{TUNABLE}=1"
 MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -34,6 +34,15 @@ for _ in range(100):
     blocks = [bytearray(1 << 20) for _ in range(4)]
     del blocks
 print(faults() - before)
+"""
+
+RETURNED = """
+import psutil
+rss = lambda: psutil.Process().memory_info().rss
+blocks = [bytearray(1 << 20) for _ in range(200)]
+peak = rss()
+del blocks
+print((peak - rss()) >> 20)
 """
 
 HEAPS = """
@@ -87,6 +96,11 @@ def printed(program: str, *arguments: str, environment: Mapping[str, str] | None
 @glibc
 def test_blocks_used_again_and_again_are_not_given_back() -> None:
     assert int(printed(BEGIN + FAULTS, "one heap")) < 4_000, "100,000 if the system gave each anew"
+
+
+@glibc
+def test_what_is_free_beyond_the_bound_goes_back() -> None:
+    assert int(printed(BEGIN + RETURNED, "one heap")) > 200 - 2 * (KEPT_BYTES >> 20)
 
 
 @glibc
