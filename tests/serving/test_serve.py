@@ -34,9 +34,10 @@ def test_it_prints_its_address_and_ends_on_a_signal(shop: Shop, how: signal.Sign
         assert b'"Milk, 1 l"' in get(f"{address}/api/related/tea")[1]
         # workers have a higher priority, unless the settings say otherwise
         assert psutil.Process(process.pid).nice() == min(19, os.nice(0) + NICE * steps_back)
-        assert psutil.Process(process.pid).environ()[VARIABLE] == f"{TUNABLE}=1"
+        environment = psutil.Process(process.pid).environ()
         process.send_signal(how)
         assert process.wait(30) == 0
+        assert environment[VARIABLE] == f"{TUNABLE}=1"
         assert process.stderr.read().splitlines() == [
             f"page: {address}, API below {address}/api/, metrics at {address}/metrics. Ctrl-C stops it."
         ]
