@@ -162,6 +162,7 @@ class ItemMachine(ItemLists):
                 popularity = self.tables.popularity
                 if popularity.available[number] != available:
                     popularity.available[number] = available
+                    popularity.changes[number] += 1
                     self.availability_stored = False
                     pop.refresh_item(popularity, number)
                     mark_holders(self.tables, self.row_count, number)

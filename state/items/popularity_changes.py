@@ -1,7 +1,8 @@
 """Which of a machine's own items have another popularity than was last published.
 
-What was published is kept per row, and compared (some 35 numbers per item) when records are due; counting
-does nothing for it. Days that have left the window are no change, because readers know what day it is.
+What was published is kept per row. When records are due, it is compared (some 35 numbers per item) where
+counting has noted changes since (`Popularity.changes`). Days that have left the window are no change, because
+readers know what day it is.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class PublishedPopularity(NamedTuple):
     recent_buyers: npt.NDArray[np.float64]
     repeats: npt.NDArray[np.int64]  # [rows, 3]
     available: npt.NDArray[np.uint8]
+    changes: npt.NDArray[np.uint32]  # how many changes were compared
 
 
 class PopularityChanges:
@@ -63,7 +65,7 @@ def _new(capacity: int) -> PublishedPopularity:
     return PublishedPopularity(
         np.full(capacity, UNKNOWN, np.int64), np.zeros(capacity, np.int64),
         np.zeros((capacity, DAYS), np.uint32), np.zeros(capacity, np.int64), np.zeros(capacity),
-        np.zeros((capacity, 3), np.int64), np.zeros(capacity, np.uint8),
+        np.zeros((capacity, 3), np.int64), np.zeros(capacity, np.uint8), np.zeros(capacity, np.uint32),
     )  # fmt: skip
 
 
@@ -76,6 +78,9 @@ def _take(
     newest = p.totals[WATERMARK_MS] // DAY_MS
     for row in range(rows):
         item = np.int64(item_of[row])
+        if said.changes[row] == p.changes[item] and said.buyers[row] != UNKNOWN:
+            continue
+        said.changes[row] = p.changes[item]
         changed = (
             said.buyers[row] != p.buyers[item]
             or said.first_days[row] != p.first_days[item]

@@ -179,10 +179,12 @@ class Saver(abc.ABC):
         """Whether a sweep is under way."""
         return self._queue is not None
 
-    def step(self, share: float) -> None:
+    def step(self, share: float, most: int | None = None) -> float:
         """Write a share (0 to 1) of the sweep's records; begin a sweep if none is under way.
 
-        Everything that the machine has applied must be safe to store: its deltas must be acknowledged.
+        With `most`, no more than so many records are written. Return the share that is left, 0 when the sweep
+        has ended. Everything that the machine has applied must be safe to store: its deltas must be
+        acknowledged.
         """
         records: Records = []
         if self._queue is None:
@@ -190,10 +192,12 @@ class Saver(abc.ABC):
             meta, records, self._queue = self._begin()
             self._meta = self._complete(meta)
             self._at = 0
-        stop = min(len(self._queue), self._at + max(16, int(share * len(self._queue)) + 1))
+        size = len(self._queue)
+        due = min(size, self._at + max(16, int(share * size) + 1))
+        stop = due if most is None else min(due, self._at + most)
         records += self._pack(self._queue[self._at : stop].tolist())
         self._at = stop
-        if stop == len(self._queue):
+        if stop == size:
             records.append((META, codec.pack_meta(self._meta)))
             self._queue = None
         self._write(records)
@@ -201,6 +205,7 @@ class Saver(abc.ABC):
             self.store.flush(wait=False)
             self.stored = self._begun_at
             self._swept()
+        return (due - stop) / max(size, 1)
 
     def save_all(self) -> None:
         """Write everything, so that a restart replays nothing."""

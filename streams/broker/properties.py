@@ -9,6 +9,8 @@ HOST = "127.0.0.1"
 # Pair deltas are up to 16 MiB; a batch adds its headers.
 LARGEST_MESSAGE_BYTES = 17 << 20
 
+CLEANER_BYTES_PER_S = 20 << 20  # read and written
+
 
 def server_properties(broker_port: int, controller_port: int, extra: Mapping[str, str]) -> dict[str, str]:
     """Return the broker's properties; `extra` wins. Paths are relative to the working directory."""
@@ -35,6 +37,8 @@ def server_properties(broker_port: int, controller_port: int, extra: Mapping[str
         "log.cleaner.enable": "true",
         # The default of 128 MiB is a quarter of our heap; this still maps 1.3 million keys at a pass.
         "log.cleaner.dedupe.buffer.size": str(32 << 20),
+        # Otherwise compacting takes most of a core for some ten seconds, and lists wait.
+        "log.cleaner.io.max.bytes.per.second": str(CLEANER_BYTES_PER_S),
     }
     return {**properties, **extra}
 

@@ -33,7 +33,8 @@ Result = TypeVar("Result")
 
 SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
 FRESH_ROWS = 2_048  # ranked in a cycle, over all tasks
-WAITING_ROWS = 192  # ranked of passes in a cycle that had something else to do
+WAITING_ROWS = 192  # ranked of passes in a cycle that had something else to do,
+PRESSED_ROWS = 32  # and if more waits to be counted
 BEHIND_SHARE = 0.5  # while a backlog is counted, ranking may take this share of the time for counting
 
 
@@ -141,13 +142,17 @@ class Computing:
             applied.append(AppliedChunk(task, chunk, task.position, outgoing))
         return applied
 
-    def count_and_rank(self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, begin: float) -> Counted:
+    def count_and_rank(
+        self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, more: bool, begin: float
+    ) -> Counted:
         """Count deltas, and rank the lists that follow.
 
         Parameters
         ----------
         busy
             Whether anything was fetched.
+        more
+            Whether more of that waits for the next cycle.
         begin
             When the cycle began, by the monotonic clock.
 
@@ -159,14 +164,14 @@ class Computing:
         counted_s = time.monotonic() - begin
         self._turn += 1
         listed = self._listed()
-        self._rank_fresh(listed)
-        self._rank_waiting(listed, busy, counted_s)
+        self._rank_fresh(listed, 0 if more else FRESH_ROWS)
+        self._rank_waiting(listed, PRESSED_ROWS if more else WAITING_ROWS if busy else SLICE_ROWS, counted_s)
         return applied, [one for one in listed if one.says_something]
 
     def count_and_rank_fresh(self, deltas: Sequence[tuple[ItemTask, Chunk]]) -> Counted:
         """Count deltas, and rank only the rows that they change; return as `count_and_rank` does."""
         applied, listed = self._count(deltas), self._listed()
-        self._rank_fresh(listed)
+        self._rank_fresh(listed, FRESH_ROWS)
         return applied, [one for one in listed if one.says_something]
 
     def _count(self, deltas: Sequence[tuple[ItemTask, Chunk]]) -> list[AppliedChunk]:
@@ -182,8 +187,7 @@ class Computing:
             tasks = tasks[self._turn % len(tasks) :] + tasks[: self._turn % len(tasks)]
         return [Listed(task) for task in tasks]
 
-    def _rank_fresh(self, listed: Sequence[Listed]) -> None:
-        left = FRESH_ROWS
+    def _rank_fresh(self, listed: Sequence[Listed], left: int) -> None:
         for one in listed:
             refresher = one.task.refresher
             rows = refresher.fresh(left)
@@ -192,14 +196,11 @@ class Computing:
                 _add(one, refresher.rank_fresh(rows[start : start + SLICE_ROWS]))
             one.counts = refresher.listed_counts()
 
-    def _rank_waiting(self, listed: Sequence[Listed], busy: bool, counted_s: float) -> None:
-        """Rank some rows of passes: in a backlog for a share of the time, otherwise few if there is more to
-        do.
-        """
+    def _rank_waiting(self, listed: Sequence[Listed], most: int, counted_s: float) -> None:
+        """Rank at most so many rows of passes, but in a backlog for a share of the time."""
         begin = time.monotonic()
         behind = any(one.task.refresher.behind for one in listed)
-        most = SLICE_ROWS if behind or not busy else WAITING_ROWS
-        limit_s = BEHIND_SHARE * counted_s if behind else 0.0
+        most, limit_s = (SLICE_ROWS, BEHIND_SHARE * counted_s) if behind else (most, 0.0)
         for one in listed:
             refresher = one.task.refresher
             rows, exact = refresher.waiting(most)

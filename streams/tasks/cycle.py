@@ -10,6 +10,10 @@ moves chunks. What comes while a cycle works is the batch of the next cycle, so 
 themselves, and nothing waits for anything but the cycle before. Nothing waits for Kafka either: what was sent
 is acknowledged later, and only what is acknowledged is stored.
 
+A cycle takes no more than some 100 ms of work, so that a purchase behind a load of some seconds does not wait
+for all of it twice, once as an event and once as deltas. While more waits than a cycle takes, hardly any rows
+are ranked. In a backlog (`streams.tasks.refresh`), in which everything is late, a cycle takes all there is.
+
 A single purchase that comes after a pause takes a quick cycle: it is computed in the loop, because waking
 the thread would take as long. Its deltas are back from Kafka after some milliseconds and take another quick
 cycle, which ranks only the rows that they change. Rows that waited before, and the state, have to wait until
@@ -22,14 +26,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
+from streams.kinds import is_internal
 from streams.process.threads import whole
 from streams.tasks.computing import Applied, Computing
 from streams.tasks.customers import CustomerTask
+from streams.tasks.inbox import Inbox
 from streams.tasks.items import ItemTask
 from streams.tasks.sending import Sending
 from streams.tasks.storing import Storing
@@ -44,6 +50,8 @@ log = logging.getLogger("alsobought")
 
 MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in Kafka
 MOST_BYTES = 16 << 20
+CYCLE_RECORDS = 4_000  # events that a cycle takes, some 100 ms, unless a backlog is counted
+CYCLE_BYTES = 2 << 20  # their size, and that of deltas
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
 PAUSE_S = 0.02  # events that come so long after a cycle with others, and
@@ -51,7 +59,8 @@ FEW_RECORDS = 16  # are so few, and so small, take a quick cycle, as do their de
 FEW_BYTES = 8 << 10
 QUIET_S = 0.01  # what a quick cycle leaves waits until nothing came for so long,
 POSTPONE_S = 0.05  # or for so long in all
-OUTSTANDING_MESSAGES = 8  # deltas on their way from each source partition; with more, events wait
+OUTSTANDING_MESSAGES = 3  # deltas on their way from each source partition; with more, events wait
+OUTSTANDING_BEHIND = 8  # the same while a backlog is counted
 
 
 class Cycle:
@@ -81,8 +90,8 @@ class Cycle:
         seek: Callable[[TP, int], Any],
     ) -> None:
         self._tasks, self._owns = tasks, owns
-        self._inbox: list[Chunk] = []
-        self._kept: list[Chunk] = []  # of tasks that postpone them
+        self._inbox = Inbox()
+        self._postponed: set[TP] = set()  # partitions whose tasks postpone what is in the inbox
         self._wake = asyncio.Event()
         self.computing = Computing(tasks)
         self._storing = Storing(tasks, self.computing)
@@ -97,35 +106,32 @@ class Cycle:
 
     def put(self, chunks: Iterable[Chunk]) -> None:
         """Take in what was fetched."""
-        self._inbox += chunks
-        self._count_inbox()
+        self._inbox.put(chunks)
+        self._look_for_room()
         self._wake.set()
 
-    def _count_inbox(self) -> None:
-        """Stop fetching while too much waits."""
-        held = (*self._inbox, *self._kept)
-        if (
-            sum(len(chunk.records) for chunk in held) < MOST_RECORDS
-            and sum(chunk.size_bytes for chunk in held) < MOST_BYTES
-        ):
+    def _look_for_room(self) -> None:
+        """Stop fetching while too much waits: of what may be taken, since nothing more comes of the rest."""
+        records, size_bytes = self._inbox.size(tp for tp in self._inbox.partitions() if not self._holds(tp))
+        if records < MOST_RECORDS and size_bytes < MOST_BYTES:
             self.has_room.set()
         else:
             self.has_room.clear()
 
     def fetched_bytes(self) -> int:
         """Return the size of what was fetched and is not applied yet."""
-        return sum(chunk.size_bytes for chunk in (*self._inbox, *self._kept))
+        return self._inbox.size(self._inbox.partitions())[1]
 
     def drop(self) -> None:
         """Forget what was fetched and not applied: partitions are read again from where their state is."""
-        self._inbox, self._kept = [], []
+        self._inbox.clear()
         self._storing.forget_closed()
-        self._count_inbox()
+        self._look_for_room()
 
     async def run(self, context: Context) -> None:
         """Run cycles until cancelled."""
         while True:
-            if not self._inbox:
+            if not self._has_more():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause_s()):
                         await self._wake.wait()
@@ -151,10 +157,10 @@ class Cycle:
 
     async def _cycle(self, context: Context) -> None:
         begin = time.monotonic()
-        chunks, self._inbox = self._inbox, []
-        sources, deltas = self._sorted_out(chunks, begin)
-        self._count_inbox()
-        if chunks:
+        sources, deltas = self._take_from_inbox(begin)
+        self._look_for_room()
+        taken = bool(sources or deltas)
+        if taken:
             self._fetched_at = begin
         events = any(isinstance(task, CustomerTask) for task, _ in sources)
         if events:
@@ -165,8 +171,8 @@ class Cycle:
             self._postponed_since = self._postponed_since or begin
             if begin - self._postponed_since >= POSTPONE_S:
                 await self._whole_cycle(context, (), (), busy=True)
-        elif chunks or sources or begin >= self._fetched_at + QUIET_S:
-            await self._whole_cycle(context, sources, deltas, busy=bool(chunks))
+        elif taken or begin >= self._fetched_at + QUIET_S:
+            await self._whole_cycle(context, sources, deltas, busy=taken)
         if events:
             self._events_at = time.monotonic()
 
@@ -201,7 +207,7 @@ class Cycle:
         computing = self.computing
         # the thread goes on with the deltas while the loop sends what follows from the events
         applying = self._begin_applying(sources)
-        counting = computing.begin(computing.count_and_rank, deltas, busy, begin)
+        counting = computing.begin(computing.count_and_rank, deltas, busy, self._is_pressed(sources), begin)
         try:
             if applying is not None:
                 self._sending.applied(context, sources, await whole(applying))
@@ -227,32 +233,50 @@ class Cycle:
             return None
         return self.computing.begin(self.computing.apply_all, sources)
 
-    def _sorted_out(
-        self, chunks: Sequence[Chunk], now: float
-    ) -> tuple[list[tuple[Task, Chunk]], list[tuple[ItemTask, Chunk]]]:
-        """Return the chunks by task: those of tasks that send on, and those of item tasks.
+    def _take_from_inbox(self, now: float) -> tuple[list[tuple[Task, Chunk]], list[tuple[ItemTask, Chunk]]]:
+        """Return what this cycle applies, by task: chunks of tasks that send on, and those of item tasks.
 
-        Chunks of tasks that postpone them are kept.
+        What is postponed or held, and more than a cycle's share, stays in the inbox.
         """
-        sources: list[tuple[Task, Chunk]] = []
-        deltas: list[tuple[ItemTask, Chunk]] = []
-        waits: dict[TP, bool] = {}
-        kept: list[Chunk] = []
-        for chunk in (*self._kept, *chunks):
-            task = self._tasks.get(chunk.tp)
-            if task is None or not self._owns(chunk.tp):
-                continue  # of a partition lost in a rebalance: its new owner reads it
-            if isinstance(task, ItemTask):
-                deltas.append((task, chunk))
-                continue
-            if chunk.tp not in waits:
-                waits[chunk.tp] = task.postpones(now)
-            if waits[chunk.tp]:
-                kept.append(chunk)
-            else:
-                sources.append((task, chunk))
-        self._kept = kept
+        inbox, sending, counting = self._inbox, [], []
+        self._postponed.clear()
+        for tp in inbox.partitions():
+            task = self._tasks.get(tp)
+            if task is None or not self._owns(tp):
+                inbox.drop(tp)  # of a partition lost in a rebalance: its new owner reads it
+            elif isinstance(task, ItemTask):
+                counting.append(task)
+            elif not self._holds(tp):
+                if task.postpones(now):
+                    self._postponed.add(tp)
+                else:
+                    sending.append(task)
+        records, size_bytes = (MOST_RECORDS, MOST_BYTES) if self._behind() else (CYCLE_RECORDS, CYCLE_BYTES)
+        sources = [
+            (task, chunk) for task in sending
+            for chunk in inbox.take(task.tp, records // len(sending), size_bytes // len(sending))
+        ]  # fmt: skip
+        deltas = [
+            (task, chunk) for task in counting
+            for chunk in inbox.take(task.tp, records // len(counting), size_bytes // len(counting))
+        ]  # fmt: skip
         return sources, deltas
+
+    def _is_pressed(self, sources: Sources) -> bool:
+        """Return whether more waits to be counted than the next cycle takes, here or in Kafka."""
+        return self._has_more() or sum(chunk.left for _, chunk in sources) > CYCLE_RECORDS
+
+    def _behind(self) -> bool:
+        """Return whether a backlog is counted, of which all is late anyway."""
+        return any(task.refresher.behind for task in self.computing.item_tasks())
+
+    def _holds(self, tp: TP) -> bool:
+        """Return whether records of a partition are left for now, because deltas have piled up."""
+        return self.holds_events and not is_internal(tp.topic)
+
+    def _has_more(self) -> bool:
+        """Return whether the next cycle has something to take from the inbox."""
+        return any(tp not in self._postponed and not self._holds(tp) for tp in self._inbox.partitions())
 
     # ------------------------------------------------------------------ pressure
 
@@ -260,14 +284,16 @@ class Cycle:
         """Leave events in Kafka while the deltas of earlier ones pile up, as
         they would only make lists late.
         """
-        most = OUTSTANDING_MESSAGES * context.partitions
+        each = OUTSTANDING_BEHIND if self._behind() else OUTSTANDING_MESSAGES
+        most = each * context.partitions
         self.holds_events = any(
             context.outbox.end_of(task.tp) - task.position > most for task in self.computing.item_tasks()
         )
+        self._look_for_room()
 
     def _pause_s(self) -> float:
         """Return how long the next cycle may wait for something to be fetched."""
         waits = [task.refresher.ready and task.refresher.has_waiting for task in self.computing.item_tasks()]
         if any(waits) or self._postponed_since is not None:
             return max(0.0, self._fetched_at + QUIET_S - time.monotonic())
-        return POSTPONED_S if self._kept else IDLE_S
+        return POSTPONED_S if self._postponed else IDLE_S

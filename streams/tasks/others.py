@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
@@ -102,8 +102,9 @@ class Others:
         while True:
             fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
             for tp, records in fetched.items():
+                read = await in_thread(_read_records, tp.topic, records)
                 async with lock:
-                    await in_thread(self.take, tp.topic, records)
+                    await in_thread(self._take_in, tp.topic, read)
                 self._positions[tp] = records[-1].offset + 1
             if not self.ready:  # by position: the last offsets may hold no record
                 left = [tp for tp in topics if await consumer.position(tp) < ends[tp]]
@@ -111,36 +112,67 @@ class Others:
 
     def take(self, topic: str, records: list[Any]) -> None:
         """Take in records of a popularity topic. The machines' lock must be held."""
+        self._take_in(topic, _read_records(topic, records))
+
+    def _take_in(self, topic: str, read: list[_Read]) -> None:
         view = self._views.setdefault(topic, PopularityView(ItemIds(TABLE_SEED)))
         with view.lock:  # a task that is being opened takes from it, too
-            self._take(view, topic, records)
-
-    def _take(self, view: PopularityView[ItemIds], topic: str, records: list[Any]) -> None:
-        found: list[ItemPopularity] = []
-        for record in records:
-            try:
-                if record.key == COUNTED:
-                    self._take_counted(view, topic, record)
-                elif record.value is None:
+            found: list[ItemPopularity] = []
+            for one in read:
+                if isinstance(one, ItemPopularity):
+                    found.append(one)
+                elif isinstance(one, _Counted):
+                    self._take_counted(view, topic, one)
+                else:
                     view.put(found)
                     found = []
-                    view.remove((record.key or b"").decode())
-                elif record.key != SETTLE:
-                    found.append(popularity_of(record.value))
-            except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
-                log.warning("a record of %s is ignored: %s", topic, error)
-        view.put(found)
+                    view.remove(one)
+            view.put(found)
 
-    def _take_counted(self, view: PopularityView[ItemIds], topic: str, record: Any) -> None:
-        partition = record.partition
-        if record.value is None:
-            view.note(partition, 0, [])
-            self._settled.get(topic, {}).pop(partition, None)
-            return
-        counted = decode_counted(record.value)
-        numbers = [n for source in counted.sources for n in source]
-        if not (0 <= counted.as_of <= LATEST_MS and min(numbers, default=0) >= 0 <= counted.settle):
-            raise msgspec.ValidationError("a number is out of range")
-        sources = [(Source(t, p), end, customers) for t, p, end, customers in counted.sources]
-        view.note(partition, counted.as_of, sources)
-        self._settled.setdefault(topic, {})[partition] = counted.settle
+    def _take_counted(self, view: PopularityView[ItemIds], topic: str, counted: _Counted) -> None:
+        view.note(counted.partition, counted.as_of, counted.sources)
+        settled = self._settled.setdefault(topic, {})
+        if counted.settled is None:
+            settled.pop(counted.partition, None)
+        else:
+            settled[counted.partition] = counted.settled
+
+
+class _Counted(NamedTuple):
+    """How far a partition has counted, and its newest settling's number; None if it is started anew."""
+
+    partition: int
+    as_of: int
+    sources: list[tuple[Source, int, int]]
+    settled: int | None
+
+
+_Read = ItemPopularity | _Counted | str
+"""What a record has: the popularity of an item, the id of one that nobody has any more, or how far it is."""
+
+
+def _read_records(topic: str, records: list[Any]) -> list[_Read]:
+    """Return what records of a popularity topic have, in their order; those of no use are left out."""
+    read: list[_Read] = []
+    for record in records:
+        try:
+            if record.key == COUNTED:
+                read.append(_read_counted(record))
+            elif record.value is None:
+                read.append((record.key or b"").decode())
+            elif record.key != SETTLE:
+                read.append(popularity_of(record.value))
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+            log.warning("a record of %s is ignored: %s", topic, error)
+    return read
+
+
+def _read_counted(record: Any) -> _Counted:
+    if record.value is None:
+        return _Counted(record.partition, 0, [], None)
+    counted = decode_counted(record.value)
+    numbers = [n for source in counted.sources for n in source]
+    if not (0 <= counted.as_of <= LATEST_MS and min(numbers, default=0) >= 0 <= counted.settle):
+        raise msgspec.ValidationError("a number is out of range")
+    sources = [(Source(t, p), end, customers) for t, p, end, customers in counted.sources]
+    return _Counted(record.partition, counted.as_of, sources, counted.settle)

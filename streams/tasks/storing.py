@@ -14,7 +14,8 @@ from streams.tasks.task import Task
 SAVE_EVERY_S = 0.5
 SWEEP_PAUSE = 4  # the pause between two sweeps over a task's state, in times of a sweep
 SAVES_AT_ONCE_S = 0.02  # a cycle may spend so long on storing state, or
-SAVES_SHARE = 0.2  # this share of the time that it took before
+SAVES_SHARE = 0.3  # this share of the time that it took before
+SLICE_RECORDS = 128  # written in one go: some 10 ms
 
 
 class Storing:
@@ -31,11 +32,13 @@ class Storing:
     def __init__(self, tasks: Mapping[TP, Task], computing: Computing) -> None:
         self._tasks, self._computing = tasks, computing
         self._paces: dict[TP, Pace] = {}
-        self._saved_at: dict[TP, tuple[float, int]] = {}  # when a slice was stored last; of which position
+        self._saved_at: dict[TP, tuple[float, int]] = {}  # when a turn began last, and at which position
+        self._owed: dict[TP, float] = {}  # shares of sweeps for which a turn had no time
 
     def forget_closed(self) -> None:
         """Forget the pace of tasks that are no longer open."""
         self._paces = {tp: pace for tp, pace in self._paces.items() if tp in self._tasks}
+        self._owed = {tp: share for tp, share in self._owed.items() if tp in self._tasks}
 
     async def save(self, replay_s: float, now: float) -> None:
         """Store slices of those tasks whose turn it is, as long as there is time in this cycle.
@@ -47,31 +50,47 @@ class Storing:
         now
             When the cycle began, by the monotonic clock.
         """
-        begin = time.monotonic()
-        limit_s = max(SAVES_AT_ONCE_S, SAVES_SHARE * (begin - now))
+        limit = time.monotonic()
+        limit += max(SAVES_AT_ONCE_S, SAVES_SHARE * (limit - now))
         for tp, task in self._by_age():
-            # what was just opened has nothing that its store has not
-            saved_at, position = self._saved_at.get(tp, (0.0, task.saver.stored))
-            if now - saved_at < SAVE_EVERY_S:
-                return
-            if not task.saver.sweeping and now - saved_at < SWEEP_PAUSE * SAVE_EVERY_S:
-                continue  # records that change all the time are written only now and then
-            if task.position == position and task.saver.stored >= position:
-                self._saved_at[tp] = now, position  # nothing new
-                await self._computing.in_thread(task.saver.check)
+            if tp not in self._owed and not await self._begins_turn(tp, task, replay_s, now):
                 continue
             if not task.may_be_stored:
                 continue
-            self._saved_at[tp] = now, task.position
-            share = self._pace_of(tp, replay_s).share(self._computing.counted_s)
-            before = time.monotonic()
-            await self._computing.in_thread(task.saver.step, share)
-            task.context.measured.slices.note(time.monotonic() - before)
-            if not task.saver.sweeping:  # that was the last slice
-                task.counters.saves += 1
-                task.saved_ms = time.time_ns() // 1_000_000
-            if time.monotonic() - begin > limit_s:
-                return
+            while tp in self._owed:
+                await self._store_slice(tp, task)
+                if time.monotonic() > limit:
+                    return
+
+    async def _begins_turn(self, tp: TP, task: Task, replay_s: float, now: float) -> bool:
+        """Return whether a task's turn begins; what it is to store is owed then."""
+        # what was just opened has nothing that its store has not
+        saved_at, position = self._saved_at.get(tp, (0.0, task.saver.stored))
+        if now - saved_at < SAVE_EVERY_S:
+            return False
+        if not task.saver.sweeping and now - saved_at < SWEEP_PAUSE * SAVE_EVERY_S:
+            return False  # records that change all the time are written only now and then
+        if task.position == position and task.saver.stored >= position:
+            self._saved_at[tp] = now, position  # nothing new
+            await self._computing.in_thread(task.saver.check)
+            return False
+        if not task.may_be_stored:
+            return False
+        self._saved_at[tp] = now, task.position
+        self._owed[tp] = self._pace_of(tp, replay_s).share(self._computing.counted_s)
+        return True
+
+    async def _store_slice(self, tp: TP, task: Task) -> None:
+        before = time.monotonic()
+        left = await self._computing.in_thread(task.saver.step, self._owed[tp], SLICE_RECORDS)
+        task.context.measured.slices.note(time.monotonic() - before)
+        if not task.saver.sweeping:  # that was the last slice
+            task.counters.saves += 1
+            task.saved_ms = time.time_ns() // 1_000_000
+        if left > 0:
+            self._owed[tp] = left
+        else:
+            del self._owed[tp]
 
     def _pace_of(self, tp: TP, replay_s: float) -> Pace:
         """Return the pace of storing a task's state, by the time that all counting takes."""
@@ -80,8 +99,11 @@ class Storing:
         return self._paces[tp]
 
     def _by_age(self) -> list[tuple[TP, Task]]:
-        """Return the tasks, first those of which nothing was stored for longest."""
-        return sorted(self._tasks.items(), key=lambda one: self._saved_at.get(one[0], (0.0, -1))[0])
+        """Return the tasks whose turn has not ended, then the others by the time since theirs."""
+        return sorted(
+            self._tasks.items(),
+            key=lambda one: (one[0] not in self._owed, self._saved_at.get(one[0], (0.0, -1))[0]),
+        )
 
     async def shrink(self) -> None:
         """Bring machines that hold more than their budget back into it."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from state.customers.events import Event
@@ -78,6 +79,21 @@ def test_a_sweep_counts_as_stored_from_where_it_began() -> None:
     assert (saver.stored, stored_position(store)) == (0, 0)
     saver.step(1.0)
     assert (saver.stored, stored_position(store)) == (200, 200)
+
+
+def test_a_step_writes_no_more_records_than_it_may_and_says_what_is_left() -> None:
+    settings, store = CountingSettings(window=4), MemoryStore()
+    customers = CustomerMachine(settings)
+    saver = CustomerSaver(customers, store)
+    customers.apply(customers.batch(shop(12, 2_000, 200, 40, forgets=0)))
+    n = int(np.count_nonzero(customers.changed))
+    left, steps = saver.step(1.0, 20), 1
+    assert left == pytest.approx((n - 20) / n)
+    assert sum(key.startswith(b"H") for key, _ in store.scan(b"H")) == 20
+    while saver.sweeping:
+        left, steps = saver.step(left, 20), steps + 1
+    assert (left, steps) == (0.0, -(-n // 20))
+    assert saver.stored == customers.position
 
 
 def test_crashes_with_stores_on_disk(tmp_path: Path) -> None:

@@ -48,9 +48,10 @@ class _SlowDisk:
 class _Feed:
     """Hands chunks to the cycle one after the other while there is room, as the consumer does."""
 
-    def __init__(self, worker: Offline) -> None:
+    def __init__(self, worker: Offline, goes_on: asyncio.Event | None = None) -> None:
         self.handed = 0
         self._worker = worker
+        self._goes_on = goes_on  # nothing but the first chunk is handed before
         self.running = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
@@ -60,6 +61,8 @@ class _Feed:
             self._worker.cycle.put([Chunk(EVENTS, start, start + CHUNK, events[start : start + CHUNK])])
             self.handed += 1
             await asyncio.sleep(0)
+            if self._goes_on is not None:
+                await self._goes_on.wait()
 
 
 async def _standing_still(worker: Offline, feed: _Feed, task: CustomerTask) -> None:
@@ -131,8 +134,11 @@ def test_a_slow_disk_bounds_the_records_taken_in(tmp_path: Path, monkeypatch: py
         worker, task = await _counting(tmp_path, at_once=True)
         disk = task.saver.store = _SlowDisk(task.store)
         worker.run()
-        feed = _Feed(worker)
+        # otherwise there may be something on its way to Kafka in every cycle, so that nothing is stored
+        goes_on = asyncio.Event()
+        feed = _Feed(worker, goes_on)
         await worker.until(disk.writing.is_set)
+        goes_on.set()
         await _standing_still(worker, feed, task)
         assert not feed.running.done()
         assert not worker.cycle.has_room.is_set()
@@ -150,24 +156,29 @@ def test_events_are_held_back_while_deltas_pile_up_and_go_on_afterwards(tmp_path
     most = cycle.OUTSTANDING_MESSAGES * OFFLINE_PARTITIONS
 
     async def body() -> None:
-        worker, _ = await _counting(tmp_path, at_once=True)
+        worker, task = await _counting(tmp_path, at_once=True)
         items = ItemTask(TP(PAIR_DELTAS.name, 1), worker.context, BOUGHT)
         await worker.open(items)
-        events = records_of(purchases(1, customers=40, items=200, events=(most + 2) * CHUNK))
-        chunks = [
+        events = records_of(purchases(1, customers=40, items=200, events=(most + 5) * CHUNK))
+        made = [
             Chunk(EVENTS, start, start + CHUNK, events[start : start + CHUNK])
             for start in range(0, len(events), CHUNK)
         ]
+        chunks, more = made[: most + 1], made[most + 1 :]
         for n, some in enumerate(chunks):
             await worker.once(some)
             await worker.once()
             assert worker.outbox.end_of(items.tp) == n + 1
             assert worker.cycle.holds_events == (n + 1 > most)
-        records = worker.deltas(items.tp).records
-        await worker.once(Chunk(items.tp, 0, 1, records[:1]))
-        assert worker.cycle.holds_events  # one more is left than is allowed
-        await worker.once(Chunk(items.tp, 1, 2, records[1:2]))
+        for some in more:  # what was fetched already waits, too
+            await worker.once(some)
+        assert task.position == chunks[-1].end
+        assert worker.cycle.has_room.is_set()  # for deltas, as events are not fetched
+        (record, *_) = worker.deltas(items.tp).records
+        await worker.once(Chunk(items.tp, 0, 1, [record]))
         assert not worker.cycle.holds_events
+        await worker.once()
+        assert task.position == more[-1].end
         await worker.close()
 
     run(body())

@@ -58,7 +58,8 @@ def test_item_tasks_say_how_far_they_are_and_are_stored(tmp_path: Path) -> None:
         worker, _ = await new_worker(tmp_path, at_once=True)
         items = ItemTask(DELTAS, worker.context, BOUGHT)
         await worker.open(items)
-        await worker.once(*(chunk(EVENTS, 100, start) for start in (0, 100)))
+        for start in (0, 100):
+            await worker.once(chunk(EVENTS, 100, start))
         deltas = worker.deltas(DELTAS)
         assert deltas.end == 2
         await worker.once(Chunk(DELTAS, 0, 1, deltas.records[:1]), Chunk(DELTAS, 1, 2, deltas.records[1:]))

@@ -20,14 +20,21 @@ NOW = 1_000.0
 
 
 class _Saver:
-    """A saver that notes the shares it should write; each share ends a sweep."""
+    """A saver that notes the shares it should write; each share ends a sweep.
 
-    def __init__(self) -> None:
+    With `size`, a sweep has so many records, and what a step was not allowed to write is left.
+    """
+
+    def __init__(self, size: int = 1) -> None:
         self.stored, self.sweeping = 0, False
         self.shares: list[float] = []
+        self.written: list[int] = []
+        self._size = size
 
-    def step(self, share: float) -> None:
+    def step(self, share: float, most: int) -> float:
         self.shares.append(share)
+        self.written.append(min(most, round(share * self._size)))
+        return share - self.written[-1] / self._size if self.written[-1] == most else 0.0
 
     def check(self) -> None:
         pass
@@ -96,13 +103,14 @@ def test_storing_takes_a_share_of_the_time_that_the_cycle_took(clock: list[float
     for took_s, stored in ((0.0, 1), (1.0, 3)):
         setup = _Setup(tasks=8)
 
-        def step(share: float, saver: Any) -> None:
-            clock[0] += 0.08
+        def step(share: float, saver: Any) -> float:
+            clock[0] += 0.12
             saver.shares.append(share)
+            return 0.0
 
         for task in setup.tasks:
             task.saver.sweeping = True
-            task.saver.step = lambda share, saver=task.saver: step(share, saver)
+            task.saver.step = lambda share, _most, saver=task.saver: step(share, saver)
         begin = clock[0]
         clock[0] += took_s
         assert sum(setup.cycle(begin)) == stored
@@ -112,3 +120,55 @@ def test_records_on_their_way_to_kafka_are_not_stored(clock: list[float]) -> Non
     setup = _Setup(tasks=2)
     setup.tasks[0].may_be_stored = False
     assert setup.cycle(clock[0]) == [0, 1]
+
+
+def test_a_large_share_is_written_in_slices_over_several_cycles(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup, size, at_once = _Setup(tasks=2), 1_000, 100
+    monkeypatch.setattr(storing, "SLICE_RECORDS", at_once)
+    first, second = setup.tasks
+    for task in setup.tasks:
+        task.saver = _Saver(size)
+        task.saver.sweeping = True
+    write = first.saver.step
+
+    def step(share: float, most: int) -> float:
+        clock[0] += storing.SAVES_AT_ONCE_S
+        left: float = write(share, most)
+        return left
+
+    first.saver.step = step
+    setup.cycle(clock[0], 0.0)  # both begin
+    second.may_be_stored = False
+    now = clock[0] + storing.SAVE_EVERY_S
+    setup.cycle(now, REPLAY_S / 4)  # half of a sweep is due, and there is time for two slices
+    seen = len(first.saver.written)
+    while first.saver.written[-1] == at_once:
+        setup.cycle(clock[0])  # the turn goes on, though no other is due yet
+        assert len(first.saver.written) <= seen + 2
+        seen = len(first.saver.written)
+    assert sum(first.saver.written[1:]) == size // 2
+    assert clock[0] < now + storing.SAVE_EVERY_S
+
+
+def test_what_a_task_still_has_to_write_is_forgotten_with_it(clock: list[float]) -> None:
+    setup = _Setup()
+    (task,) = setup.tasks
+    task.saver = _Saver(1_000_000)
+    task.saver.sweeping = True
+    setup.cycle(clock[0])
+    clock[0] += 10.0  # this is how long the cycle takes until then, but there is no end of slices
+    write = task.saver.step
+
+    def step(share: float, most: int) -> float:
+        clock[0] += 10.0
+        left: float = write(share, most)
+        return left
+
+    task.saver.step = step
+    setup.cycle(NOW + 1.0, REPLAY_S)
+    assert setup.storing._owed
+    setup.storing._tasks = {}
+    setup.storing.forget_closed()
+    assert not setup.storing._owed
