@@ -52,6 +52,7 @@ MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in K
 MOST_BYTES = 16 << 20
 CYCLE_RECORDS = 4_000  # events that a cycle takes, some 100 ms, unless a backlog is counted
 CYCLE_BYTES = 2 << 20  # their size, and that of deltas
+ALL = 1 << 62
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
 PAUSE_S = 0.02  # events that come so long after a cycle with others, and
@@ -251,7 +252,7 @@ class Cycle:
                     self._postponed.add(tp)
                 else:
                     sending.append(task)
-        records, size_bytes = (MOST_RECORDS, MOST_BYTES) if self._behind() else (CYCLE_RECORDS, CYCLE_BYTES)
+        records, size_bytes = (ALL, ALL) if self._behind() else (CYCLE_RECORDS, CYCLE_BYTES)
         sources = [
             (task, chunk) for task in sending
             for chunk in inbox.take(task.tp, records // len(sending), size_bytes // len(sending))
@@ -271,8 +272,11 @@ class Cycle:
         return any(task.refresher.behind for task in self.computing.item_tasks())
 
     def _holds(self, tp: TP) -> bool:
-        """Return whether records of a partition are left for now, because deltas have piled up."""
-        return self.holds_events and not is_internal(tp.topic)
+        """Return whether records of a partition are left for now, because deltas have piled up.
+
+        In a backlog they are only left in Kafka, as larger batches are cheaper.
+        """
+        return self.holds_events and not is_internal(tp.topic) and not self._behind()
 
     def _has_more(self) -> bool:
         """Return whether the next cycle has something to take from the inbox."""
