@@ -103,7 +103,7 @@ class TasksCollector(Collector):
             parts["block_cache"] = sizes["cache"]
         if self._tasks.context is not None:
             parts["unacknowledged"] = self._tasks.context.outbox.unacknowledged_bytes
-            parts["fetched"] = self._tasks.cycle.fetched_bytes()
+            parts["fetched"] = self._tasks.cycle.intake.fetched_bytes()
         for part, n_bytes in sorted(parts.items()):
             memory.add_metric([part], n_bytes)
         yield from (stores, memory)

@@ -30,6 +30,7 @@ from streams.stores.opening import Stores
 from streams.tasks.context import Context
 from streams.tasks.customers import CustomerTask
 from streams.tasks.cycle import Cycle
+from streams.tasks.intake import USUAL
 from streams.tasks.items import ItemTask
 from streams.tasks.making import makers_of
 from streams.tasks.opening import Opener
@@ -63,6 +64,8 @@ class Tasks:
         The folder of the stores, under the data directory.
     fetch_wait_ms, fetch_least_bytes : int
         Kafka answers a fetch after this time, or as soon as it has so many bytes.
+    share : Share
+        What a cycle takes of what was fetched, unless a backlog is counted.
     sharing : tuple
         Groups of task classes that share their memory.
     """
@@ -70,6 +73,7 @@ class Tasks:
     role = "worker"
     folder = "state"
     fetch_wait_ms, fetch_least_bytes = 250, 1
+    share = USUAL
     sharing: tuple[tuple[type[Task], ...], ...] = ((CustomerTask, CrossingTask), (ItemTask,))
 
     def __init__(self, app: Any, settings: Settings) -> None:
@@ -82,7 +86,7 @@ class Tasks:
         self._context: Context | None = None
         self._open: dict[TP, Task] = {}
         self._makers = self.makers()
-        self.cycle = Cycle(self._open, self.owns, self._seek)
+        self.cycle = Cycle(self._open, self.owns, self._seek, self.share)
         self._background: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}

@@ -139,7 +139,8 @@ def _unpair(
 
 @kernel
 def changed_popularity(t: Tables, item: int) -> None:
-    """Note that an item's popularity is to be stored, and update what ranking reads of it."""
+    """Note that an item's popularity is to be stored and published, and update what ranking reads of it."""
+    t.popularity.changes[item] += np.uint32(1)
     t.popular_blocks[item >> BLOCK_BITS] = 1
     refresh_item(t.popularity, item)
 

@@ -49,7 +49,7 @@ class Popularity(NamedTuple):
     recent_buyers: npt.NDArray[np.float64]  # decayed by the age of that day, as of the landmark of F
     repeats: npt.NDArray[np.int64]  # [items, 3], see REPEATERS
     available: npt.NDArray[np.uint8]
-    changes: npt.NDArray[np.uint32]  # how often any of the above, of an item, changed
+    changes: npt.NDArray[np.uint32]  # how often an item's popularity was changed
     positions: npt.NDArray[np.float32]  # on the grid of `state.relatedness`
     roots: npt.NDArray[np.float32]  # sqrt(recent + 1/2), -1 for an item that is not available
 
@@ -84,7 +84,6 @@ def grow_popularity(p: Popularity, capacity: int) -> Popularity:
 def add_purchase(p: Popularity, item: int, time_ms: int) -> None:
     """Count a purchase in its day, moving the window on if it is newer than all before."""
     p.totals[PURCHASES] += 1
-    p.changes[item] += np.uint32(1)
     day = time_ms // DAY_MS
     move_on(p, time_ms)
     newest = p.totals[WATERMARK_MS] // DAY_MS
@@ -100,7 +99,6 @@ def take_purchases(p: Popularity, item: int, day: int, purchases: int) -> None:
     If the window has left it, only the total.
     """
     p.totals[PURCHASES] -= purchases
-    p.changes[item] += np.uint32(1)
     newest = p.totals[WATERMARK_MS] // DAY_MS
     if day > newest - DAYS:
         p.days[item, day % DAYS] -= np.uint32(purchases)
@@ -112,7 +110,6 @@ def take_purchases(p: Popularity, item: int, day: int, purchases: int) -> None:
 def add_buyer(p: Popularity, item: int, day: int) -> None:
     """Count a customer who has the item since a day (days since 1970)."""
     p.buyers[item] += 1
-    p.changes[item] += np.uint32(1)
     p.totals[BUYERS] += 1
     p.first_days[item] += day
     p.recent_buyers[item] += decay_weight(day * DAY_MINUTES)
@@ -206,7 +203,6 @@ def purchases_of(p: Popularity, item: int, last: int, days: int) -> int:
 @kernel
 def add_repeat(p: Popularity, item: int, again: int) -> None:
     """Count what `state.customers.repeats.again` returned for a repeat."""
-    p.changes[item] += np.uint32(1)
     p.repeats[item, REPEATERS] += (again & REPEATER) > 0
     p.repeats[item, REPEAT_DAYS] += (again & DAY_ADDED) > 0
     p.repeats[item, SPAN_MINUTES] += again >> SPAN_BITS
@@ -216,7 +212,6 @@ def add_repeat(p: Popularity, item: int, again: int) -> None:
 def undo_repeats(p: Popularity, item: int, days: int, span: int) -> None:
     """Take back the repeats of a buyer who no longer has the item."""
     if days > 1:
-        p.changes[item] += np.uint32(1)
         p.repeats[item, REPEATERS] -= 1
         p.repeats[item, REPEAT_DAYS] -= days - 1
         p.repeats[item, SPAN_MINUTES] -= span

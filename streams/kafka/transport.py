@@ -148,7 +148,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _hold_events(self, consumer: Any) -> None:
         """Fetch no more events while the deltas of earlier ones pile up, and all again afterwards."""
-        holds = self.app.tasks.cycle.holds_events
+        holds = self.app.tasks.cycle.intake.holds_events
         if not holds and not self._held:
             return
         # a rebalance resumes paused partitions, so aiokafka's own record is used
@@ -196,7 +196,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Fetch once the cycle has taken most of what was fetched before."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        room = self.app.tasks.cycle.has_room
+        room = self.app.tasks.cycle.intake.has_room
         if not room.is_set():
             await self.wait(room, timeout=ROOM_S)
             return {}, set()

@@ -19,6 +19,7 @@ from streams.recommending.task import RecommenderTask
 from streams.settings import Settings
 from streams.stores.folder import RECOMMENDER_FOLDER
 from streams.tasks.context import Context
+from streams.tasks.intake import EVERYTHING
 from streams.tasks.task import Task
 from streams.worker import Tasks
 
@@ -52,6 +53,7 @@ class RecommenderTasks(Tasks):
     folder = RECOMMENDER_FOLDER
     # several purchases cost hardly more than one, and the worker needs the cores when they come
     fetch_wait_ms, fetch_least_bytes = 100, 512 << 10
+    share = EVERYTHING  # no list waits for the end of a cycle
     sharing = ((RecommenderTask,),)
 
     def __init__(self, app: Any, settings: Settings) -> None:

@@ -31,12 +31,10 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
-from streams.kinds import is_internal
 from streams.process.threads import whole
 from streams.tasks.computing import Applied, Computing
 from streams.tasks.customers import CustomerTask
-from streams.tasks.inbox import Inbox
-from streams.tasks.items import ItemTask
+from streams.tasks.intake import USUAL, Intake, Share
 from streams.tasks.sending import Sending
 from streams.tasks.storing import Storing
 from streams.tasks.task import Task
@@ -48,11 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("alsobought")
 
-MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in Kafka
-MOST_BYTES = 16 << 20
-CYCLE_RECORDS = 4_000  # events that a cycle takes, some 100 ms, unless a backlog is counted
-CYCLE_BYTES = 2 << 20  # their size, and that of deltas
-ALL = 1 << 62
 POSTPONED_S = 0.05  # between two cycles while chunks are kept
 IDLE_S = 0.2  # between two cycles without anything fetched
 PAUSE_S = 0.02  # events that come so long after a cycle with others, and
@@ -60,8 +53,6 @@ FEW_RECORDS = 16  # are so few, and so small, take a quick cycle, as do their de
 FEW_BYTES = 8 << 10
 QUIET_S = 0.01  # what a quick cycle leaves waits until nothing came for so long,
 POSTPONE_S = 0.05  # or for so long in all
-OUTSTANDING_MESSAGES = 3  # deltas on their way from each source partition; with more, events wait
-OUTSTANDING_BEHIND = 8  # the same while a backlog is counted
 
 
 class Cycle:
@@ -75,13 +66,13 @@ class Cycle:
         Whether a partition is this worker's by the newest assignment.
     seek
         Reads a partition again from an offset.
+    share
+        What a cycle takes at most, unless a backlog is counted.
 
     Attributes
     ----------
-    has_room : asyncio.Event
-        It is set while more may be fetched.
-    holds_events : bool
-        Whether events shall stay in Kafka for now, because their deltas have piled up.
+    intake : Intake
+        What was fetched and waits for the next cycles.
     """
 
     def __init__(
@@ -89,10 +80,10 @@ class Cycle:
         tasks: Mapping[TP, Task],
         owns: Callable[[TP], bool],
         seek: Callable[[TP, int], Any],
+        share: Share = USUAL,
     ) -> None:
-        self._tasks, self._owns = tasks, owns
-        self._inbox = Inbox()
-        self._postponed: set[TP] = set()  # partitions whose tasks postpone what is in the inbox
+        self._tasks = tasks
+        self.intake = Intake(tasks, owns, share)
         self._wake = asyncio.Event()
         self.computing = Computing(tasks)
         self._storing = Storing(tasks, self.computing)
@@ -101,38 +92,21 @@ class Cycle:
         self._events_at = float("-inf")  # when the last cycle with events ended
         self._after_pause = True  # whether the last events came a while after that
         self._postponed_since: float | None = None  # when the first quick cycle after a whole one began
-        self.has_room = asyncio.Event()
-        self.has_room.set()
-        self.holds_events = False
 
     def put(self, chunks: Iterable[Chunk]) -> None:
         """Take in what was fetched."""
-        self._inbox.put(chunks)
-        self._look_for_room()
+        self.intake.put(chunks)
         self._wake.set()
-
-    def _look_for_room(self) -> None:
-        """Stop fetching while too much waits: of what may be taken, since nothing more comes of the rest."""
-        records, size_bytes = self._inbox.size(tp for tp in self._inbox.partitions() if not self._holds(tp))
-        if records < MOST_RECORDS and size_bytes < MOST_BYTES:
-            self.has_room.set()
-        else:
-            self.has_room.clear()
-
-    def fetched_bytes(self) -> int:
-        """Return the size of what was fetched and is not applied yet."""
-        return self._inbox.size(self._inbox.partitions())[1]
 
     def drop(self) -> None:
         """Forget what was fetched and not applied: partitions are read again from where their state is."""
-        self._inbox.clear()
+        self.intake.drop()
         self._storing.forget_closed()
-        self._look_for_room()
 
     async def run(self, context: Context) -> None:
         """Run cycles until cancelled."""
         while True:
-            if not self._has_more():
+            if not self.intake.has_more:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause_s()):
                         await self._wake.wait()
@@ -158,8 +132,7 @@ class Cycle:
 
     async def _cycle(self, context: Context) -> None:
         begin = time.monotonic()
-        sources, deltas = self._take_from_inbox(begin)
-        self._look_for_room()
+        sources, deltas = self.intake.take(begin)
         taken = bool(sources or deltas)
         if taken:
             self._fetched_at = begin
@@ -208,7 +181,8 @@ class Cycle:
         computing = self.computing
         # the thread goes on with the deltas while the loop sends what follows from the events
         applying = self._begin_applying(sources)
-        counting = computing.begin(computing.count_and_rank, deltas, busy, self._is_pressed(sources), begin)
+        more = self.intake.is_pressed(sources)
+        counting = computing.begin(computing.count_and_rank, deltas, busy, more, begin)
         try:
             if applying is not None:
                 self._sending.applied(context, sources, await whole(applying))
@@ -220,12 +194,12 @@ class Cycle:
         if busy or sources or deltas:
             self._took_in(context, begin)
         else:
-            self._look_at_outstanding(context)
+            self.intake.look_at_outstanding(context)
         await self._storing.save(context.settings.replay_ms / 1000, begin)
         await self._storing.shrink()
 
     def _took_in(self, context: Context, begin: float) -> None:
-        self._look_at_outstanding(context)
+        self.intake.look_at_outstanding(context)
         context.measured.cycles.note(time.monotonic() - begin)
 
     def _begin_applying(self, sources: Sources) -> asyncio.Future[Applied] | None:
@@ -234,70 +208,9 @@ class Cycle:
             return None
         return self.computing.begin(self.computing.apply_all, sources)
 
-    def _take_from_inbox(self, now: float) -> tuple[list[tuple[Task, Chunk]], list[tuple[ItemTask, Chunk]]]:
-        """Return what this cycle applies, by task: chunks of tasks that send on, and those of item tasks.
-
-        What is postponed or held, and more than a cycle's share, stays in the inbox.
-        """
-        inbox, sending, counting = self._inbox, [], []
-        self._postponed.clear()
-        for tp in inbox.partitions():
-            task = self._tasks.get(tp)
-            if task is None or not self._owns(tp):
-                inbox.drop(tp)  # of a partition lost in a rebalance: its new owner reads it
-            elif isinstance(task, ItemTask):
-                counting.append(task)
-            elif not self._holds(tp):
-                if task.postpones(now):
-                    self._postponed.add(tp)
-                else:
-                    sending.append(task)
-        records, size_bytes = (ALL, ALL) if self._behind() else (CYCLE_RECORDS, CYCLE_BYTES)
-        sources = [
-            (task, chunk) for task in sending
-            for chunk in inbox.take(task.tp, records // len(sending), size_bytes // len(sending))
-        ]  # fmt: skip
-        deltas = [
-            (task, chunk) for task in counting
-            for chunk in inbox.take(task.tp, records // len(counting), size_bytes // len(counting))
-        ]  # fmt: skip
-        return sources, deltas
-
-    def _is_pressed(self, sources: Sources) -> bool:
-        """Return whether more waits to be counted than the next cycle takes, here or in Kafka."""
-        return self._has_more() or sum(chunk.left for _, chunk in sources) > CYCLE_RECORDS
-
-    def _behind(self) -> bool:
-        """Return whether a backlog is counted, of which all is late anyway."""
-        return any(task.refresher.behind for task in self.computing.item_tasks())
-
-    def _holds(self, tp: TP) -> bool:
-        """Return whether records of a partition are left for now, because deltas have piled up.
-
-        In a backlog they are only left in Kafka, as larger batches are cheaper.
-        """
-        return self.holds_events and not is_internal(tp.topic) and not self._behind()
-
-    def _has_more(self) -> bool:
-        """Return whether the next cycle has something to take from the inbox."""
-        return any(tp not in self._postponed and not self._holds(tp) for tp in self._inbox.partitions())
-
-    # ------------------------------------------------------------------ pressure
-
-    def _look_at_outstanding(self, context: Context) -> None:
-        """Leave events in Kafka while the deltas of earlier ones pile up, as
-        they would only make lists late.
-        """
-        each = OUTSTANDING_BEHIND if self._behind() else OUTSTANDING_MESSAGES
-        most = each * context.partitions
-        self.holds_events = any(
-            context.outbox.end_of(task.tp) - task.position > most for task in self.computing.item_tasks()
-        )
-        self._look_for_room()
-
     def _pause_s(self) -> float:
         """Return how long the next cycle may wait for something to be fetched."""
         waits = [task.refresher.ready and task.refresher.has_waiting for task in self.computing.item_tasks()]
         if any(waits) or self._postponed_since is not None:
             return max(0.0, self._fetched_at + QUIET_S - time.monotonic())
-        return POSTPONED_S if self._postponed else IDLE_S
+        return POSTPONED_S if self.intake.postpones else IDLE_S

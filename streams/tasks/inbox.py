@@ -19,11 +19,13 @@ class Inbox:
 
     def __init__(self) -> None:
         self._chunks: dict[TP, deque[Chunk]] = {}
+        self._sizes: dict[TP, tuple[int, int]] = {}  # records, and bytes of their values
 
     def put(self, chunks: Iterable[Chunk]) -> None:
         """Take in chunks; those of a partition come in their order."""
         for chunk in chunks:
             self._chunks.setdefault(chunk.tp, deque()).append(chunk)
+            self._count(chunk, 1)
 
     def partitions(self) -> list[TP]:
         """Return the partitions of which something is held."""
@@ -31,8 +33,12 @@ class Inbox:
 
     def size(self, partitions: Iterable[TP]) -> tuple[int, int]:
         """Return how many records are held of these partitions, and the bytes of their values."""
-        chunks = [chunk for tp in partitions for chunk in self._chunks[tp]]
-        return sum(len(chunk.records) for chunk in chunks), sum(chunk.size_bytes for chunk in chunks)
+        sizes = [self._sizes[tp] for tp in partitions]
+        return sum(records for records, _ in sizes), sum(size_bytes for _, size_bytes in sizes)
+
+    def _count(self, chunk: Chunk, sign: int) -> None:
+        records, size_bytes = self._sizes.get(chunk.tp, (0, 0))
+        self._sizes[chunk.tp] = records + sign * len(chunk.records), size_bytes + sign * chunk.size_bytes
 
     def take(self, tp: TP, records: int, size_bytes: int) -> list[Chunk]:
         """Remove and return the first records of a partition; successive chunks are joined.
@@ -42,24 +48,27 @@ class Inbox:
         held, taken = self._chunks[tp], list[Chunk]()
         while held and ((records > 0 and size_bytes > 0) or not taken):
             chunk = held.popleft()
+            self._count(chunk, -1)
             if len(chunk.records) > records or chunk.size_bytes > size_bytes:
                 chunk, rest = _split(chunk, _fitting(chunk, records, size_bytes))
                 if rest is not None:
                     held.appendleft(rest)
+                    self._count(rest, 1)
             records -= len(chunk.records)
             size_bytes -= chunk.size_bytes
             taken.append(chunk)
         if not held:
-            del self._chunks[tp]
+            self.drop(tp)
         return _joined(taken)
 
     def drop(self, tp: TP) -> None:
         """Forget what is held of a partition."""
-        del self._chunks[tp]
+        del self._chunks[tp], self._sizes[tp]
 
     def clear(self) -> None:
         """Forget everything."""
         self._chunks.clear()
+        self._sizes.clear()
 
 
 def _fitting(chunk: Chunk, records: int, size_bytes: int) -> int:

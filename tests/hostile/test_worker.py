@@ -45,7 +45,7 @@ def test_hostile_records_are_dead_letters_and_the_others_are_counted(tmp_path: P
         records += [Sent(len(good) + n, b"ann", value) for n, (value, _) in enumerate(hostile)]
         records.append(Sent(len(records), b"k" * LARGE, _event("tea", NOW_MS)))
         await shop.worker.once(Chunk(EVENTS, 0, len(records), records))
-        while shop.worker.cycle._inbox.partitions():  # they are larger than what one cycle takes
+        while shop.worker.cycle.intake._inbox.partitions():  # they are larger than what one cycle takes
             await shop.worker.once()
         await shop.worker.once(*shop.deltas())
         letters = shop.broker.of(DEAD_LETTERS.name)

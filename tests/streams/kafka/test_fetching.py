@@ -42,7 +42,9 @@ def _fetched(kafka: EmbeddedKafka, tmp_path: Path, transactions: list[int], end:
         producer = aiokafka.AIOKafkaProducer(
             bootstrap_servers=kafka.bootstrap.servers, transactional_id=topic
         )
-        consumer.app.tasks = SimpleNamespace(cycle=SimpleNamespace(holds_events=False))
+        consumer.app.tasks = SimpleNamespace(
+            cycle=SimpleNamespace(intake=SimpleNamespace(holds_events=False))
+        )
         reader = aiokafka.AIOKafkaConsumer(
             bootstrap_servers=kafka.bootstrap.servers,
             auto_offset_reset="none",

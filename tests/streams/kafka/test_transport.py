@@ -12,7 +12,8 @@ from faust.types import TP
 
 from streams.kafka import transport
 from streams.kafka.transport import Chunk, Consumer, Schema
-from streams.tasks.cycle import MOST_BYTES, MOST_RECORDS, Cycle
+from streams.tasks.cycle import Cycle
+from streams.tasks.intake import MOST_BYTES, MOST_RECORDS
 from streams.topics import PURCHASES
 from tests.streams.unstarted import TP0, TP1, run
 
@@ -143,7 +144,7 @@ def test_nothing_is_fetched_before_the_flow_is_resumed(tmp_path: Path) -> None:
 def test_nothing_is_fetched_while_a_fetch_waits_for_a_cycle(tmp_path: Path) -> None:
     async def body(consumer: Consumer) -> None:
         _fetches(consumer, {TP0: (0, 1, _records(0))})
-        has_room = consumer.app.tasks.cycle.has_room
+        has_room = consumer.app.tasks.cycle.intake.has_room
         has_room.clear()
         begin = time.monotonic()
         assert await consumer._wait_next_records(1.0) == ({}, set())
@@ -165,16 +166,16 @@ def test_fetches_are_bounded_until_a_cycle_takes_them() -> None:
         cycle = Cycle({}, lambda _tp: True, lambda _tp, _offset: None)
         many = [SimpleNamespace(value=b"x")] * (MOST_RECORDS - 1)
         cycle.put([Chunk(TP0, 0, len(many), many)])
-        assert cycle.has_room.is_set()
+        assert cycle.intake.has_room.is_set()
         cycle.put([Chunk(TP0, len(many), MOST_RECORDS, many[:1])])
-        assert not cycle.has_room.is_set()
+        assert not cycle.intake.has_room.is_set()
         cycle.drop()
-        assert cycle.has_room.is_set()
+        assert cycle.intake.has_room.is_set()
         large = SimpleNamespace(value=bytes(MOST_BYTES // 2))
         cycle.put([Chunk(TP0, 0, 1, [large]), Chunk(TP1, 0, 1, [SimpleNamespace(value=None)])])
-        assert cycle.has_room.is_set()
+        assert cycle.intake.has_room.is_set()
         cycle.put([Chunk(TP0, 1, 2, [large])])
-        assert not cycle.has_room.is_set()
+        assert not cycle.intake.has_room.is_set()
         cycle.close()
 
     asyncio.run(main())
@@ -208,7 +209,9 @@ class _Kafka:
 
 def test_events_are_left_in_kafka_while_deltas_pile_up_also_over_rebalances(tmp_path: Path) -> None:
     async def body(consumer: Consumer) -> None:
-        consumer.app.tasks = SimpleNamespace(cycle=SimpleNamespace(holds_events=False))
+        consumer.app.tasks = SimpleNamespace(
+            cycle=SimpleNamespace(intake=SimpleNamespace(holds_events=False))
+        )
         thread, cycle = consumer._thread, consumer.app.tasks.cycle
         other = TP(PURCHASES.name, 3)
         kafka = _Kafka(TP0, TP1)
@@ -219,18 +222,18 @@ def test_events_are_left_in_kafka_while_deltas_pile_up_also_over_rebalances(tmp_
 
         assert paused() == set()
         assert kafka.calls == 0  # this costs nothing
-        cycle.holds_events = True
+        cycle.intake.holds_events = True
         assert paused() == paused() == {TP0}
         kafka.assign(TP0, TP1)  # this rebalance changes nothing
         assert paused() == {TP0}
         kafka.assign(TP1, other)
         assert paused() == {other}
         kafka.assign(TP0, other)
-        cycle.holds_events = False
+        cycle.intake.holds_events = False
         assert paused() == set()
-        cycle.holds_events = True
+        cycle.intake.holds_events = True
         assert paused() == {TP0, other}
-        cycle.holds_events = False
+        cycle.intake.holds_events = False
         kafka.assign(TP1)  # the held partitions belong to another worker now
         assert paused() == set()
         kafka.assign(TP0, TP1)

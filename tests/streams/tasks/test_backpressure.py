@@ -15,7 +15,7 @@ from state.messages.deltas import decode
 from streams.kafka import outbox
 from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT
-from streams.tasks import cycle, storing
+from streams.tasks import intake, storing
 from streams.tasks.customers import CustomerTask
 from streams.tasks.items import ItemTask
 from streams.topics import PAIR_DELTAS, PURCHASES
@@ -57,7 +57,7 @@ class _Feed:
     async def _run(self) -> None:
         events = records_of(purchases(1, customers=40, items=200, events=CHUNKS * CHUNK))
         for start in range(0, len(events), CHUNK):
-            await self._worker.cycle.has_room.wait()
+            await self._worker.cycle.intake.has_room.wait()
             self._worker.cycle.put([Chunk(EVENTS, start, start + CHUNK, events[start : start + CHUNK])])
             self.handed += 1
             await asyncio.sleep(0)
@@ -95,7 +95,7 @@ def test_a_slow_broker_bounds_the_records_on_their_way(
 ) -> None:
     most_bytes, most_records = 20_000, 5 * CHUNK
     monkeypatch.setattr(outbox, "MOST_UNACKNOWLEDGED_BYTES", most_bytes)
-    monkeypatch.setattr(cycle, "MOST_RECORDS", most_records)
+    monkeypatch.setattr(intake, "MOST_RECORDS", most_records)
 
     async def body() -> None:
         worker, task = await _counting(tmp_path, at_once=False)
@@ -104,7 +104,7 @@ def test_a_slow_broker_bounds_the_records_on_their_way(
         await worker.until(lambda: worker.outbox.unacknowledged_bytes >= most_bytes)
         await _standing_still(worker, feed, task)
         assert not feed.running.done()
-        assert not worker.cycle.has_room.is_set()
+        assert not worker.cycle.intake.has_room.is_set()
         # each partition sends one batch, and the rest gathers
         assert len(worker.broker.waiting) == OFFLINE_PARTITIONS
         largest = 0
@@ -128,7 +128,7 @@ def test_a_slow_broker_bounds_the_records_on_their_way(
 def test_a_slow_disk_bounds_the_records_taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     most_records = 5 * CHUNK
     monkeypatch.setattr(storing, "SAVE_EVERY_S", 0.001)
-    monkeypatch.setattr(cycle, "MOST_RECORDS", most_records)
+    monkeypatch.setattr(intake, "MOST_RECORDS", most_records)
 
     async def body() -> None:
         worker, task = await _counting(tmp_path, at_once=True)
@@ -141,7 +141,7 @@ def test_a_slow_disk_bounds_the_records_taken_in(tmp_path: Path, monkeypatch: py
         goes_on.set()
         await _standing_still(worker, feed, task)
         assert not feed.running.done()
-        assert not worker.cycle.has_room.is_set()
+        assert not worker.cycle.intake.has_room.is_set()
         assert feed.handed * CHUNK - task.position <= most_records
         assert task.progress("").stored == 0
         disk.gate.set()
@@ -153,7 +153,7 @@ def test_a_slow_disk_bounds_the_records_taken_in(tmp_path: Path, monkeypatch: py
 
 
 def test_events_are_held_back_while_deltas_pile_up_and_go_on_afterwards(tmp_path: Path) -> None:
-    most = cycle.OUTSTANDING_MESSAGES * OFFLINE_PARTITIONS
+    most = intake.OUTSTANDING_MESSAGES * OFFLINE_PARTITIONS
 
     async def body() -> None:
         worker, task = await _counting(tmp_path, at_once=True)
@@ -169,14 +169,14 @@ def test_events_are_held_back_while_deltas_pile_up_and_go_on_afterwards(tmp_path
             await worker.once(some)
             await worker.once()
             assert worker.outbox.end_of(items.tp) == n + 1
-            assert worker.cycle.holds_events == (n + 1 > most)
+            assert worker.cycle.intake.holds_events == (n + 1 > most)
         for some in more:  # what was fetched already waits, too
             await worker.once(some)
         assert task.position == chunks[-1].end
-        assert worker.cycle.has_room.is_set()  # for deltas, as events are not fetched
+        assert worker.cycle.intake.has_room.is_set()  # for deltas, as events are not fetched
         (record, *_) = worker.deltas(items.tp).records
         await worker.once(Chunk(items.tp, 0, 1, [record]))
-        assert not worker.cycle.holds_events
+        assert not worker.cycle.intake.holds_events
         await worker.once()
         assert task.position == more[-1].end
         await worker.close()

@@ -172,3 +172,31 @@ def test_what_a_task_still_has_to_write_is_forgotten_with_it(clock: list[float])
     setup.storing._tasks = {}
     setup.storing.forget_closed()
     assert not setup.storing._owed
+
+
+def test_what_is_begun_is_written_before_a_turn_of_others_begins(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup, size, at_once = _Setup(tasks=2), 1_000, 100
+    monkeypatch.setattr(storing, "SLICE_RECORDS", at_once)
+    order: list[int] = []
+    for number, task in enumerate(setup.tasks):
+        task.saver = _Saver(size)
+        task.saver.sweeping = True
+        write = task.saver.step
+
+        def step(share: float, most: int, number: int = number, write: Any = write) -> float:
+            clock[0] += 2 * storing.SAVES_AT_ONCE_S  # a cycle has time for one slice
+            order.append(number)
+            left: float = write(share, most)
+            return left
+
+        task.saver.step = step
+    setup.cycle(clock[0])
+    setup.cycle(clock[0])  # both have begun, with a share of a slice
+    clock[0] += storing.SAVE_EVERY_S
+    order.clear()
+    setup.cycle(clock[0], REPLAY_S / 8)  # a quarter of a sweep is due of each
+    for _ in range(5):
+        setup.cycle(clock[0])
+    assert order == [0, 0, 0, 1, 1, 1]
