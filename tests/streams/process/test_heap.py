@@ -37,13 +37,19 @@ print(faults() - before)
 """
 
 RETURNED = """
-import psutil
-rss = lambda: psutil.Process().memory_info().rss
-before = [rss() for _ in range(10)]  # what this keeps must not lie behind the blocks
-blocks = [bytearray(1 << 20) for _ in range(200)]
-peak = rss()
-del blocks
-print((peak - rss()) >> 20)
+import ctypes
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+def returned(size, blocks):
+    for place in range(len(blocks)):
+        blocks[place] = libc.malloc(size)
+    end = libc.sbrk(0)
+    for block in blocks:
+        libc.free(block)
+    return end - libc.sbrk(0)
+returned(1, [0] * 200)  # what the first calls keep must not lie behind the large blocks
+print(returned(1 << 20, [0] * 200) >> 20)
 """
 
 HEAPS = """
