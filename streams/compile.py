@@ -19,9 +19,10 @@ from state.customers.machine import CustomerMachine
 from state.items.machine import ItemMachine
 from state.items.row_layout import MASS
 from state.messages import deltas as dl
+from streams.messages.event_parsing import parse_events
 from streams.messages.lists_json import ENTRY_BYTES, HEAD_BYTES, JsonIds, write_lists
 from streams.messages.popularity_json import popularity_records
-from streams.messages.record_batches import frame, packed, successive
+from streams.messages.record_batches import frame, packed, parts_of, successive
 from streams.messages.schema import RelatedItem, RelatedItems, encode
 from streams.recommending.list_reading import ListReader
 
@@ -63,7 +64,8 @@ def _write(items: ItemMachine) -> list[bytes]:
 
 
 def _read(lists: list[bytes]) -> int:
-    """Read lists; return how many they are."""
+    """Read events, and lists; return how many lists they are."""
+    parse_events(parts_of([b"ann"]), parts_of([b"{}"]))
     related = RelatedLists(SETTINGS.list_length)
     with related.lock:
         ListReader(related).take([(b"", raw) for raw in lists])

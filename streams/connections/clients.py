@@ -27,6 +27,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from kafka import KafkaAdminClient, KafkaProducer
 
 from streams.connections.bootstrap import Bootstrap
+from streams.connections.records import deliver_few_fields
 from streams.connections.security import Security
 from streams.connections.tokens import Tokens
 
@@ -135,5 +136,6 @@ def _shows_no_credentials(record: logging.LogRecord) -> bool:
     )
 
 
+deliver_few_fields()
 for _name in ("aiokafka.conn", "kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser"):
     logging.getLogger(_name).addFilter(_shows_no_credentials)

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import faust
@@ -36,6 +37,7 @@ REQUEST_TIMEOUT_MS = 20_000
 METADATA_AGE_MS = 5_000  # a leader that asks a broker just started may hear of no topics, and assign nothing
 UNKNOWN_POSITION_S = 0.02
 REFUSED_S = 1.0
+_VALUE = attrgetter("value")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Chunk:
     @cached_property
     def size_bytes(self) -> int:
         """The size of the records' values."""
-        return sum(len(record.value) for record in self.records if record.value is not None)
+        return sum(map(len, filter(None, map(_VALUE, self.records))))
 
 
 class _Fetched(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import (
@@ -27,6 +28,8 @@ from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
 from streams import app as topology
+from streams.connections import clients
+from streams.connections.records import PartitionRecords
 from streams.faust_app import NoTables
 from streams.kafka.transport import Consumer, ConsumerThread, Producer, Schema
 from streams.messages.record_batches import RecordBatch
@@ -44,6 +47,7 @@ OVERRIDDEN: list[tuple[type, type, str, str]] = [
     (Consumer, driver.Consumer, "getmany", "self timeout"),
     (Producer, driver.Producer, "_new_producer", "self transactional_id"),
     (NoTables, TableManager, "on_start", "self"),
+    (PartitionRecords, PartitionRecords.__base__, "_consumer_record", "self tp record"),
     (Schema, faust.Schema, "loads_key", "self app message loads serializer"),
     (Schema, faust.Schema, "loads_value", "self app message loads serializer"),
 ]  # fmt: skip
@@ -124,6 +128,8 @@ def test_hooks_are_reached_from_where_they_must_be() -> None:
         (faust_consumer.Consumer._drain_messages, "getmany"),
         (driver.Producer.on_start, "_new_producer"),
         (GroupCoordinator._heartbeat_routine, "_do_heartbeat"),
+        (fetcher.PartitionRecords.__base__._unpack_records, "_consumer_record"),
+        (Fetcher._proc_fetch_request, "PartitionRecords"),
     ):
         assert name in caller.__code__.co_names, (caller, name)
 
@@ -160,3 +166,8 @@ def test_a_rebalance_makes_states_anew_that_are_not_paused() -> None:
         assert not Assignment({tp}).state_value(tp).paused
 
     asyncio.run(main())
+
+
+def test_consumers_deliver_our_records() -> None:
+    assert clients.consumer
+    assert fetcher.PartitionRecords is PartitionRecords
