@@ -146,6 +146,7 @@ class Tasks:
             mine = {TP(tp.topic, tp.partition) for tp in assigned if tp.topic in self._makers}
             async with context.lock:
                 self.cycle.drop()  # all is read again from where the state is
+                context.backlog.forget()
                 for tp in [tp for tp, task in self._open.items() if tp not in mine or not task.is_newest()]:
                     await self._close(tp, save=False)
             # what was lost again in the meantime is not opened

@@ -133,6 +133,7 @@ class Cycle:
     async def _cycle(self, context: Context) -> None:
         begin = time.monotonic()
         sources, deltas = self.intake.take(begin)
+        context.backlog.counted((chunk for task, chunk in sources if isinstance(task, CustomerTask)), begin)
         taken = bool(sources or deltas)
         if taken:
             self._fetched_at = begin

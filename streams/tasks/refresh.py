@@ -11,7 +11,7 @@ a pass   rows that wait for longer, a few at a time: those of a backlog; those o
 
 While a backlog is counted, what is counted is older than any list anyhow. Then there are only passes, so that
 a row is ranked once however often it changed: the first after `catch_up_ms`, the next ones when the backlog
-has been counted for three times as long as at the last one (docs/decisions/0006).
+has been counted for three times as long as at the last one (docs/decisions/0006), unless it ends soon.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ COUNTING_S = 0.5  # if nothing was counted for so long, there is no backlog
 HOLD_S = 5.0  # passes wait at most so long for a settling, which ranks every row anyway
 PASS_AGE = 0.7  # share of `catch_up_ms`: how old a count may be when the pass that lists it begins
 PASS_GROWTH = 2.0  # and how old in a backlog, in times of how long the backlog had been counted before it
+SOON_S = 30.0  # no pass begins if the backlog, whose end brings one of all rows, will end so soon
 
 
 class Refresher:
@@ -190,7 +191,7 @@ class Refresher:
             position, self._settle_at = self._settle_at, -1
             self._pass = Pass(np.arange(machine.row_count), self._take_counts(), position)
             return
-        if self.behind and now - self._counts.since < self._pass_age_s:
+        if self.behind and (now - self._counts.since < self._pass_age_s or self._ends_soon(now)):
             return
         rows = machine.waiting()
         if len(rows):
@@ -205,6 +206,11 @@ class Refresher:
         """How old the oldest count that is in no list may be in a backlog before a pass begins."""
         counted_s = self._counts.since - self._behind_since
         return max(PASS_AGE * self._context.settings.catch_up_ms / 1000, PASS_GROWTH * counted_s)
+
+    def _ends_soon(self, now: float) -> bool:
+        """Return whether the backlog will end before the next pass but one would begin, and within a bound."""
+        behind_s = now - self._behind_since
+        return self._context.backlog.left_s(now) < min(SOON_S, PASS_GROWTH * behind_s)
 
     def _take_counts(self) -> WaitingCounts:
         counts, self._counts, self._overflowed = self._counts, WaitingCounts(), False
