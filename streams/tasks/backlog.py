@@ -40,6 +40,11 @@ class Backlog:
         self._left.clear()
         self._begun_at, self._counted = None, 0
 
+    @property
+    def is_left(self) -> bool:
+        """Whether Kafka has more events."""
+        return self._begun_at is not None
+
     def left_s(self, now: float) -> float:
         """Return the seconds that counting what is left will take; infinity if that cannot be told yet."""
         if self._begun_at is None or self._counted == 0:

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("alsobought")
 
 AGAIN_S = 1.0  # until what Kafka refused is tried again
-COUNTING_S = 0.5  # if nothing was counted for so long, there is no backlog
+COUNTING_S = 0.5  # if nothing was counted for so long, there is no backlog,
+LARGE_CYCLE_S = 5.0  # but while Kafka has more events, the cycles of a backlog may take so long
 HOLD_S = 5.0  # passes wait at most so long for a settling, which ranks every row anyway
 PASS_AGE = 0.7  # share of `catch_up_ms`: how old a count may be when the pass that lists it begins
 PASS_GROWTH = 2.0  # and how old in a backlog, in times of how long the backlog had been counted before it
@@ -122,7 +123,8 @@ class Refresher:
     @property
     def behind(self) -> bool:
         """Whether a backlog is counted."""
-        counting = time.monotonic() - self._counted_at < COUNTING_S
+        pause_s = time.monotonic() - self._counted_at
+        counting = pause_s < (LARGE_CYCLE_S if self._context.backlog.is_left else COUNTING_S)
         return counting and self._lag_ms > 2 * self._context.settings.staleness_ms
 
     @property
