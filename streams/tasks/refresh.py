@@ -28,6 +28,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from state.items.lists import Lists
+from streams.tasks.backlog import NEVER
 from streams.tasks.following import MOST_WAITING, end_lists
 from streams.tasks.foreign_lists import ForeignLists
 from streams.tasks.freshness import Latency, Longest
@@ -44,7 +45,7 @@ log = logging.getLogger("alsobought")
 
 AGAIN_S = 1.0  # until what Kafka refused is tried again
 COUNTING_S = 0.5  # if nothing was counted for so long, there is no backlog,
-LARGE_CYCLE_S = 5.0  # but while Kafka has more events, the cycles of a backlog may take so long
+LARGE_CYCLE_S = 5.0  # but while Kafka has more to be counted, the cycles of a backlog may take so long
 HOLD_S = 5.0  # passes wait at most so long for a settling, which ranks every row anyway
 PASS_AGE = 0.7  # share of `catch_up_ms`: how old a count may be when the pass that lists it begins
 PASS_GROWTH = 2.0  # and how old in a backlog, in times of how long the backlog had been counted before it
@@ -122,10 +123,13 @@ class Refresher:
 
     @property
     def behind(self) -> bool:
-        """Whether a backlog is counted."""
-        pause_s = time.monotonic() - self._counted_at
-        counting = pause_s < (LARGE_CYCLE_S if self._context.backlog.is_left else COUNTING_S)
-        return counting and self._lag_ms > 2 * self._context.settings.staleness_ms
+        """Whether a backlog is counted: its events are old, or so many that they will be."""
+        now, backlog = time.monotonic(), self._context.backlog
+        more = backlog.is_left or self._context.outbox.end_of(self._task.tp) > self._task.position
+        if now - self._counted_at >= (LARGE_CYCLE_S if more else COUNTING_S):
+            return False
+        late_s = 2 * self._context.settings.staleness_ms / 1000
+        return self._lag_ms > 1000 * late_s or late_s < backlog.left_s(now) < NEVER
 
     @property
     def has_waiting(self) -> bool:
