@@ -36,6 +36,7 @@ from streams.tasks.making import makers_of
 from streams.tasks.opening import Opener
 from streams.tasks.others import Others
 from streams.tasks.reporting import Reporter
+from streams.tasks.side_by_side import usual_threads
 from streams.tasks.task import Task
 from streams.tasks.watched_bought import CrossingTask
 from streams.topics import PURCHASES
@@ -86,7 +87,7 @@ class Tasks:
         self._context: Context | None = None
         self._open: dict[TP, Task] = {}
         self._makers = self.makers()
-        self.cycle = Cycle(self._open, self.owns, self._seek, self.share)
+        self.cycle = Cycle(self._open, self.owns, self._seek, self.share, self.threads())
         self._background: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}
@@ -96,6 +97,10 @@ class Tasks:
         self.ending = False  # whether the process ends for want of a right
         self.refused: Exception | None = None  # with which Kafka refused a fetch for want of a right
         self.address = ""  # of this worker's queries, once they are served
+
+    def threads(self) -> int:
+        """Return in how many threads machines compute at the same time."""
+        return usual_threads()
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
         """Return what makes the tasks of each topic."""

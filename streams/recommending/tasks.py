@@ -61,6 +61,10 @@ class RecommenderTasks(Tasks):
         boards = Boards(self.kinds, settings.list_length)
         self._shared_state = Shared(boards, BoardFollower(self.bootstrap, boards), self.all)
 
+    def threads(self) -> int:
+        """Return one: all partitions train the same rankers."""
+        return 1
+
     def traces(self, _settings: Settings) -> None:
         """Trace nothing: what is traced are lists."""
 

@@ -1,6 +1,7 @@
 """What a worker does: one task for each partition of an input topic, and the cycle that runs them all.
 
-cycle                 it passes what was fetched through all machines; computing: the thread in which it does
+cycle                 it passes what was fetched through all machines; computing: the thread in which it does;
+                      side_by_side: further threads, for other partitions
 intake                what of all that was fetched a cycle takes; inbox: what is held, by partition
 sending               what follows from chunks; storing: which slices of state a cycle stores
 making                which task a partition gets

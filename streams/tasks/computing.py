@@ -22,7 +22,8 @@ from streams.process.threads import begin_in, whole
 from streams.tasks.items import ItemTask
 from streams.tasks.list_writer import Ranked
 from streams.tasks.outgoing import Outgoing
-from streams.tasks.passes import WaitingCounts
+from streams.tasks.passes import RowNumbers, WaitingCounts
+from streams.tasks.side_by_side import Job, SideBySide
 from streams.tasks.task import Task
 from streams.tasks.watched_bought import CrossingTask
 
@@ -35,6 +36,8 @@ SLICE_ROWS = 512  # ranked and written in one go: some 20 ms and 4 MiB
 FRESH_ROWS = 2_048  # ranked in a cycle, over all tasks
 WAITING_ROWS = 192  # ranked of passes in a cycle that had something else to do,
 PRESSED_ROWS = 32  # and if more waits to be counted
+LEAST_ROWS = 64  # for which it pays to wake a thread: 5 ms
+LEAST_BYTES = 32 << 10  # the same of chunks
 BEHIND_SHARE = 0.5  # while a backlog is counted, ranking may take this share of the time for counting
 
 
@@ -88,17 +91,24 @@ class Computing:
     ----------
     counted_s : float
         The CPU seconds that applying chunks has taken.
+
+    Parameters
+    ----------
+    threads
+        In how many threads it computes at the same time.
     """
 
-    def __init__(self, tasks: Mapping[TP, Task]) -> None:
-        self._tasks = tasks
+    def __init__(self, tasks: Mapping[TP, Task], threads: int) -> None:
+        self._tasks, self._threads = tasks, threads
         self._thread = ThreadPoolExecutor(1, "machines")
+        self._beside = SideBySide(threads)
         self._turn = 0
         self.counted_s = 0.0
 
     def close(self) -> None:
-        """End the thread."""
+        """End the threads."""
         self._thread.shutdown(wait=False)
+        self._beside.close()
 
     def begin(self, function: Callable[..., Result], *args: Any) -> asyncio.Future[Result]:
         """Let the thread call a function, after those that it was given before.
@@ -121,12 +131,7 @@ class Computing:
 
     def apply_all(self, chunks: Sequence[tuple[Task, Chunk]]) -> Applied:
         """Return what follows from the chunks, and what is to be transferred before and after it."""
-        begin = time.thread_time()
-        before = self._due()
-        applied = self._take_all(chunks)
-        after = self._due()
-        self.counted_s += time.thread_time() - begin
-        return before, applied, after
+        return self._due(), self._take_all(chunks), self._due()
 
     def _due(self) -> list[Transferred]:
         return [
@@ -136,11 +141,18 @@ class Computing:
         ]
 
     def _take_all(self, chunks: Sequence[tuple[Task, Chunk]]) -> list[AppliedChunk]:
-        applied = []
-        for task, chunk in chunks:
+        applied: dict[int, AppliedChunk] = {}
+
+        def take(place: int, task: Task, chunk: Chunk) -> None:
             outgoing = task.take(chunk)
-            applied.append(AppliedChunk(task, chunk, task.position, outgoing))
-        return applied
+            applied[place] = AppliedChunk(task, chunk, task.position, outgoing)
+
+        jobs = [
+            Job(chunk.tp.partition, chunk.size_bytes, partial(take, place, task, chunk))
+            for place, (task, chunk) in enumerate(chunks)
+        ]
+        self.counted_s += self._beside.do(jobs, LEAST_BYTES)
+        return [applied[place] for place in range(len(chunks))]
 
     def count_and_rank(
         self, deltas: Sequence[tuple[ItemTask, Chunk]], busy: bool, more: bool, begin: float
@@ -160,7 +172,7 @@ class Computing:
         -------
         What follows from the chunks, and the lists to be published.
         """
-        applied = self._count(deltas)
+        applied = self._take_all(deltas)
         counted_s = time.monotonic() - begin
         self._turn += 1
         listed = self._listed()
@@ -170,15 +182,9 @@ class Computing:
 
     def count_and_rank_fresh(self, deltas: Sequence[tuple[ItemTask, Chunk]]) -> Counted:
         """Count deltas, and rank only the rows that they change; return as `count_and_rank` does."""
-        applied, listed = self._count(deltas), self._listed()
+        applied, listed = self._take_all(deltas), self._listed()
         self._rank_fresh(listed, FRESH_ROWS)
         return applied, [one for one in listed if one.says_something]
-
-    def _count(self, deltas: Sequence[tuple[ItemTask, Chunk]]) -> list[AppliedChunk]:
-        start = time.thread_time()
-        applied = self._take_all(deltas)
-        self.counted_s += time.thread_time() - start
-        return applied
 
     def _listed(self) -> list[Listed]:
         """Return the results of ranking to be filled: of those tasks that may publish lists, in turns."""
@@ -188,32 +194,48 @@ class Computing:
         return [Listed(task) for task in tasks]
 
     def _rank_fresh(self, listed: Sequence[Listed], left: int) -> None:
+        jobs = []
         for one in listed:
             refresher = one.task.refresher
             rows = refresher.fresh(left)
             left -= len(rows)
-            for start in range(0, len(rows), SLICE_ROWS):
-                _add(one, refresher.rank_fresh(rows[start : start + SLICE_ROWS]))
+            jobs += [
+                _ranking(one, refresher.rank_fresh, rows[start : start + SLICE_ROWS])
+                for start in range(0, len(rows), SLICE_ROWS)
+            ]
             one.counts = refresher.listed_counts()
+        self._beside.do(jobs, LEAST_ROWS)
 
     def _rank_waiting(self, listed: Sequence[Listed], most: int, counted_s: float) -> None:
         """Rank at most so many rows of passes, but in a backlog for a share of the time."""
         begin = time.monotonic()
         behind = any(one.task.refresher.behind for one in listed)
         most, limit_s = (SLICE_ROWS, BEHIND_SHARE * counted_s) if behind else (most, 0.0)
+        jobs: list[Job] = []
+        at_once = self._threads if most >= LEAST_ROWS else 1
         for one in listed:
             refresher = one.task.refresher
             rows, exact = refresher.waiting(most)
             if len(rows):
-                _add(one, refresher.rank(rows, exact=exact))
+                jobs.append(_ranking(one, partial(refresher.rank, exact=exact), rows))
             ended = refresher.passed()
             if ended is not None:
                 one.settled = max(one.settled, ended.position)
                 one.counts = one.counts.with_later(ended.counts)
-            if len(rows) and time.monotonic() - begin > limit_s:
-                break
+            if len(jobs) == at_once:
+                self._beside.do(jobs, LEAST_ROWS)
+                jobs = []
+                if time.monotonic() - begin > limit_s:
+                    break
+        self._beside.do(jobs, LEAST_ROWS)
 
 
-def _add(listed: Listed, ranked: Ranked | None) -> None:
-    if ranked is not None:
-        listed.batches.append(ranked)
+def _ranking(listed: Listed, rank: Callable[[RowNumbers], Ranked | None], rows: RowNumbers) -> Job:
+    """Return the job of ranking rows, and of adding their lists to the result of a task."""
+
+    def do() -> None:
+        ranked = rank(rows)
+        if ranked is not None:
+            listed.batches.append(ranked)
+
+    return Job(listed.task.tp.partition, len(rows), do)

@@ -68,6 +68,8 @@ class Cycle:
         Reads a partition again from an offset.
     share
         What a cycle takes at most, unless a backlog is counted.
+    threads
+        In how many threads the machines of different partitions compute at the same time.
 
     Attributes
     ----------
@@ -81,11 +83,12 @@ class Cycle:
         owns: Callable[[TP], bool],
         seek: Callable[[TP, int], Any],
         share: Share = USUAL,
+        threads: int = 1,
     ) -> None:
         self._tasks = tasks
         self.intake = Intake(tasks, owns, share)
         self._wake = asyncio.Event()
-        self.computing = Computing(tasks)
+        self.computing = Computing(tasks, threads)
         self._storing = Storing(tasks, self.computing)
         self._sending = Sending(tasks, owns, seek)
         self._fetched_at = float("-inf")  # when the last cycle with chunks began
