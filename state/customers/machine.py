@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.customers import histories as hs
-from state.customers import pairing, routing
+from state.customers import history_memory, pairing, routing
 from state.customers.actions import Action
 from state.customers.event_sources import EventSources
 from state.customers.events import Event, EventBatch
@@ -293,7 +293,7 @@ class CustomerMachine(CustomerMemory):
         slot = self.customers.get(customer_id)
         if slot is None or slot >= len(self.included):
             return []
-        items, *columns = (column.tolist() for column in hs.read(self.histories, slot))
+        items, *columns = (column.tolist() for column in history_memory.read(self.histories, slot))
         names = [None, *(name or None for name in self.profiles.of(slot))]
         return [
             Purchased(
