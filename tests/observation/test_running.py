@@ -21,8 +21,8 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from typer.testing import CliRunner, Result
 
 from alsobought.cli import app
+from streams.broker.admin import admin_client
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.topics_admin import admin_client
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED
 from streams.topics import PURCHASES
