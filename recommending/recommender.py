@@ -29,6 +29,7 @@ from recommending.related_lists import IdMapping, RelatedLists, landmark_weight
 from recommending.starting_weights import new_rankers
 from recommending.tastes import new_tastes, no_groups
 from state.customers import histories as hs
+from state.customers import history_memory
 from state.customers.machine import CustomerMachine
 from state.memory.item_ids import AnyIds
 from state.popularity.counts import Popularity
@@ -178,7 +179,7 @@ class Recommender:
         if slot is None or slot >= len(self.customers.included):
             return NO_HISTORY
         self._from_history.up_to_date()
-        items, _, first_ms, last_ms, days, recent = hs.read(self.customers.histories, slot)
+        items, _, first_ms, last_ms, days, recent = history_memory.read(self.customers.histories, slot)
         which = np.ones(len(items), np.bool_)
         if profile_id is not None:
             names = self.customers.profiles.of(slot)

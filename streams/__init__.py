@@ -3,7 +3,7 @@
 app           the topology of a worker, on one screen; recommending: a recommender's, and all of its files
 faust_app     what workers and recommenders have in common
 topics        what each topic carries; kinds: the kinds of events, with topics and lists of their own
-settings      all settings; settings_sources: where they come from
+settings      all settings; settings_sources: where they come from; kafka_settings: those of connections
 worker        the tasks of a worker, as partitions come and go; tasks: the tasks, and their cycle
 connections   how Kafka is reached; rights: what each role may do there
 broker        Kafka as a child process, and the topics on any Kafka

@@ -84,7 +84,7 @@ class TasksCollector(Collector):
     def _lag(self, opened: list[Task]) -> Metric:
         lag = GaugeMetricFamily("alsobought_lag_records", "records that are not counted yet", labels=["task"])
         for task in opened:
-            if (end := self._tasks.end_of(task.tp)) is not None:
+            if (end := self._tasks.assigned.end_of(task.tp)) is not None:
                 lag.add_metric([task.name], max(0, end - task.position))
         return lag
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from state.settings import ScoreName
 from streams import settings_sources
+from streams.kafka_settings import KafkaSettings
 from streams.kinds import TAKEN, TEMPLATES
 from streams.topics import use_prefix
 
@@ -20,7 +21,7 @@ _WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _TOPIC_PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*[_.-])?")
 
 
-class Settings(BaseSettings):
+class Settings(KafkaSettings, BaseSettings):
     """Everything that an operator may set.
 
     Options of commands win over variables of the environment, these over a TOML file, and the file over
@@ -36,39 +37,6 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=settings_sources.PREFIX, extra="forbid", hide_input_in_errors=True
     )
-
-    kafka: str | None = Field(None, description="bootstrap address of Kafka, host:port[,host:port]")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="how connections to this Kafka are secured, by Kafka's names"
-    )
-    kafka_ca_file: Path | None = Field(
-        None,
-        description="PEM file of the authorities that sign brokers' certificates; without it the system's",
-    )
-    kafka_certificate_file: Path | None = Field(
-        None, description="certificate that this process shows to Kafka (mutual TLS), in PEM, with its chain"
-    )
-    kafka_key_file: Path | None = Field(
-        None, description="private key of that certificate, in PEM; without it the key in the same file"
-    )
-    kafka_key_password: SecretStr | None = Field(None, description="password of that key, if it is encrypted")
-    kafka_key_password_file: Path | None = Field(None, description="file with that password")
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
-        None, description="how this process shows Kafka who it is, with SASL"
-    )
-    kafka_username: str | None = Field(None, description="user of PLAIN and SCRAM")
-    kafka_password: SecretStr | None = Field(None, description="password of that user")
-    kafka_password_file: Path | None = Field(None, description="file with that password")
-    kafka_token_file: Path | None = Field(
-        None, description="file with the token of OAUTHBEARER; it is read anew for each connection"
-    )
-    kafka_token_url: str | None = Field(
-        None, description="token endpoint that gives tokens of OAUTHBEARER for client credentials"
-    )
-    kafka_token_client_id: str | None = Field(None, description="client id at the token endpoint")
-    kafka_token_client_secret: SecretStr | None = Field(None, description="secret of that client")
-    kafka_token_client_secret_file: Path | None = Field(None, description="file with that secret")
-    kafka_token_scope: str | None = Field(None, description="scope to ask the token endpoint for")
 
     data_dir: Path = Field(
         Path(platformdirs.user_data_dir("alsobought")), description="where state and the local stack live"

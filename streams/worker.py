@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.connections.bootstrap import Bootstrap
-from streams.kafka.assignment import StickyUnits
 from streams.kafka.lease import Lease
 from streams.kafka.log_identity import log_identity, stay_the_same
 from streams.kafka.outbox import Outbox
+from streams.kafka.partitions import AssignedPartitions
 from streams.kafka.topic_reader import TopicReader
 from streams.kafka.transport import Chunk
 from streams.kinds import counted_of, kinds_of, listed_of
 from streams.process.threads import in_thread
 from streams.process.tracing import traces_of
 from streams.settings import Settings
-from streams.stores.checkpoints import Checkpoints, NoCheckpoints
+from streams.stores.checkpoints import NoCheckpoints
 from streams.stores.checkpoints.taking import take
 from streams.stores.here import StoresHere
 from streams.stores.opening import Stores
@@ -33,6 +31,7 @@ from streams.tasks.cycle import Cycle
 from streams.tasks.intake import USUAL
 from streams.tasks.items import ItemTask
 from streams.tasks.making import makers_of
+from streams.tasks.memory import divide_memory
 from streams.tasks.opening import Opener
 from streams.tasks.others import Others
 from streams.tasks.reporting import Reporter
@@ -48,8 +47,6 @@ log = logging.getLogger("alsobought")
 
 LOOK_S = 0.05  # between two looks whether there is something to report
 AT_ONCE_S = 0.25  # between two reports of what is reported at once, in steady traffic
-EQUAL_PART = 0.25
-"""Of the memory of a class of tasks, that they share alike; the rest goes by what each holds."""
 
 
 class Tasks:
@@ -59,6 +56,8 @@ class Tasks:
     ----------
     bootstrap : Bootstrap
         Kafka, for all clients of the process.
+    assigned : AssignedPartitions
+        The partitions that the group assigned to the process.
     role : str
         The role of the process, by which its rights in Kafka are known (`streams.rights`).
     folder : str
@@ -82,12 +81,13 @@ class Tasks:
         self._traces = self.traces(settings)
         self.settings = settings
         self.bootstrap = Bootstrap.of(settings)
+        self.assigned = AssignedPartitions(app)
         self.lease = Lease(settings.session_ms / 1000)
         self.kinds, self.listed = kinds_of(settings), listed_of(settings)
         self._context: Context | None = None
         self._open: dict[TP, Task] = {}
         self._makers = self.makers()
-        self.cycle = Cycle(self._open, self.owns, self._seek, self.share, self.threads())
+        self.cycle = Cycle(self._open, self.assigned.owns, self.assigned.seek, self.share, self.threads())
         self._background: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
         self._begins: Mapping[tuple[str, int], int] = {}
@@ -127,13 +127,7 @@ class Tasks:
     def look_at_stores(self) -> None:
         """Read how far the stores of this host are, to report it to the group; call it before joining."""
         self._stores_here.look()
-        host = self.settings.advertise_host or socket.gethostname()
-        StickyUnits.place = f"{host}:{self.settings.data_dir.absolute()}"
-        StickyUnits.stores = self._stores
-        StickyUnits.has_checkpoints = self.settings.checkpoint_url is not None
-
-    def _stores(self) -> dict[int, int]:
-        return self._stores_here.by_unit({task.name: task.saver.stored for task in self.all()})
+        self._stores_here.report(self.settings, lambda: {task.name: task.saver.stored for task in self.all()})
 
     async def open(self, assigned: set[TP]) -> Mapping[TP, int]:
         """Close what is no longer assigned and open what is newly assigned; return the offset to read each
@@ -155,42 +149,28 @@ class Tasks:
                 for tp in [tp for tp, task in self._open.items() if tp not in mine or not task.is_newest()]:
                     await self._close(tp, save=False)
             # what was lost again in the meantime is not opened
-            missing = [tp for tp in sorted(mine - set(self._open)) if self.owns(tp)]
-            opener = Opener(self._app.consumer, self._makers, context, self._begins)
+            missing = [tp for tp in sorted(mine - set(self._open)) if self.assigned.owns(tp)]
+            opener = Opener(self.assigned, self._makers, context, self._begins)
             opened = await opener.open_all(missing)
             async with context.lock:  # the cycle's thread goes through them
                 for tp, task in opened:
                     self._open[tp] = task
                     task.start()
-                self._share_memory()
+                divide_memory(self.all(), self.sharing)
             return {tp: task.position for tp, task in self._open.items()}
-
-    def _share_memory(self) -> None:
-        """Divide the memory of each class of tasks; a kind of events with little to keep gets little."""
-        for classes in self.sharing:
-            tasks = [task for task in self._open.values() if isinstance(task, classes)]
-            held = [task.holds() for task in tasks]
-            for task, holds in zip(tasks, held, strict=True):
-                by_holding = holds / sum(held) if any(held) else 1 / len(tasks)
-                task.limit_memory(EQUAL_PART / len(tasks) + (1 - EQUAL_PART) * by_holding)
 
     async def _shared(self) -> Context:
         if self._context is None:
             await self._app.maybe_start_producer()
             producer = self._app.producer._ensure_producer()
             settings = self.settings
-            checkpoints = None
-            if settings.checkpoint_url is not None:
-                checkpoints = Checkpoints(
-                    settings.checkpoint_url, settings.checkpoints_kept, counted_of(settings)
-                )
             partitions = len(await producer.partitions_for(PURCHASES.name))
             identity = await in_thread(log_identity, self.bootstrap, self.listed)
             self._begins = identity.begins
             self._context = Context(
                 settings, Outbox(producer), partitions,
-                Stores(settings.data_dir / self.folder, checkpoints, identity.of), self.lease,
-                TopicReader(self.bootstrap), self.owns, self.others(), traces=self._traces,
+                Stores.of(settings, self.folder, identity.of), self.lease,
+                TopicReader(self.bootstrap), self.assigned.owns, self.others(), traces=self._traces,
             )  # fmt: skip
             background = [
                 self.cycle.run(self._context), stay_the_same(self.bootstrap, identity),
@@ -220,39 +200,22 @@ class Tasks:
             if (error := task.failed()) is not None:
                 raise error
 
-    def owns(self, tp: TP) -> bool:
-        """Return whether a partition is this worker's by the newest assignment."""
-        return tp in self._app.consumer.assignment()
-
     @property
     def context(self) -> Context | None:
         """What the tasks share; None before anything was open."""
         return self._context
 
-    def end_of(self, tp: TP) -> int | None:
-        """Return the end of one of this process's partitions, as of the last fetch; None if not known."""
-        try:
-            return self._app.consumer.highwater(tp)  # type: ignore[no-any-return]
-        except IllegalStateError:  # lost meanwhile
-            return None
-
     def waits_for(self) -> list[str]:
         """Return what is missing until this process counts all its partitions; nothing if it does."""
         if not self.lease.held:
             return ["the consumer group does not count this process as its member"]
-        assigned = {tp for tp in self._app.consumer.assignment() if tp.topic in self._makers}
+        assigned = {tp for tp in self.assigned.all() if tp.topic in self._makers}
         return [f"{tp.topic}-{tp.partition} is not open" for tp in sorted(assigned - self._open.keys())]
 
     @property
     def partitions(self) -> int:
         """Partitions of every topic; 0 before anything is open."""
         return 0 if self._context is None else self._context.partitions
-
-    async def _seek(self, tp: TP, offset: int) -> None:
-        try:
-            await self._app.consumer.seek_wait({tp: offset})
-        except IllegalStateError:
-            log.info("%s-%d: lost meanwhile, not read again", *tp)
 
     def all(self) -> list[Task]:
         """Return every open task."""
@@ -286,7 +249,7 @@ class Tasks:
                 continue
             now = time.monotonic()
             if now >= due:
-                self._share_memory()
+                divide_memory(self.all(), self.sharing)
                 await self._report(self.all())
                 due = now + self.settings.progress_ms / 1000
             elif now >= again and (news := self._reporter.news(self.all())):

@@ -45,7 +45,7 @@ ROOMS = {
         "items watched_bought catalogue", "compile",
     ],
     "streams": [
-        "topics", "kinds settings_sources", "settings", "process", "connections rights",
+        "topics", "kafka_settings kinds settings_sources", "settings", "process", "connections rights",
         "broker doors messages", "kafka", "stores", "tasks", "worker", "health http_metrics metrics",
         "queries faust_app", "app recommending", "compile",
     ],

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from streams.broker.admin import admin_client
 from streams.broker.datadir import BrokerDir
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.topics_admin import admin_client, create_topics
+from streams.broker.topics_admin import create_topics
 from streams.connections.bootstrap import Bootstrap
 from streams.kinds import LISTED, topics_of_kinds
 from streams.settings import Settings

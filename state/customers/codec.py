@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from state.customers import event_rings, purchase_logs
+from state.customers import event_rings, history_memory, purchase_logs
 from state.customers import histories as hs
 from state.storage.codec import RecordKind, frame, reads_records, unframe
 
@@ -20,7 +20,7 @@ def pack_history(
     h: hs.Histories, customer: int, customer_id: str, included: int, profiles: list[str]
 ) -> bytes:
     """Return a HISTORY record of a customer with some profiles."""
-    columns = hs.read(h, customer)
+    columns = history_memory.read(h, customer)
     ring, log = event_rings.read_ring(h, customer), purchase_logs.read_log(h, customer)
     head = _HISTORY.pack(
         included, int(h.seen[customer]), len(columns[0]), len(ring), len(log),
@@ -66,6 +66,6 @@ def unpack_history(h: hs.Histories, customer: int, key: bytes, raw: bytes) -> in
         at += columns[-1].nbytes
     hashes = np.frombuffer(payload, np.uint64, ring, at).copy()
     columns += [hashes, seen, np.frombuffer(payload, np.uint64, log, at + hashes.nbytes).copy()]
-    hs.write(h, customer, *columns)
+    history_memory.write(h, customer, *columns)
     h.today[customer] = today
     return int(included)

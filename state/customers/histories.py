@@ -10,6 +10,7 @@ bought (an event counts if its day is not that of the newest event); the high 8 
 profile that bought it last. `recent` is how often it was bought, with each purchase decayed from its event to
 the newest one (tau 30 days). The hashes of the customer's last 128 event ids lie in a block of their own
 (`state.customers.event_rings`), and so do the days of repeat purchases (`state.customers.purchase_logs`).
+`state.customers.history_memory` reads and fills whole histories.
 
 The repeats of an item are its `days` and its span: the minutes from its first event to its newest one, 0 as
 long as all its events are on one day.
@@ -22,17 +23,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.customers.event_rings import RINGS, forget_ring, write_ring
-from state.customers.purchase_logs import LOGS, forget_log, write_log
-from state.memory import blocks
-from state.memory.arrays import give_back, kernel, reserve
+from state.customers.event_rings import RINGS, forget_ring
+from state.customers.purchase_logs import LOGS, forget_log
+from state.memory.arrays import kernel, reserve
 from state.memory.blocks import allocate, new_free, release, size_classes, wipe
 
 RESERVED_BYTES = 16 << 30
 CLASSES = size_classes(2, 1 << 24) // 2 * 2  # items of a block: even, so that its parts are aligned
 ENTRY_WORDS = 4
-DAY_MS = 86_400_000
-TAU_MS = 30.0 * DAY_MS
 MOST_DAYS = (1 << 24) - 1
 PROFILE_BITS = 24  # the profile is above them
 
@@ -228,34 +226,6 @@ def forget(h: Histories, customers: npt.NDArray[np.int64]) -> None:
 
 
 @kernel
-def read(
-    h: Histories, customer: int
-) -> tuple[
-    npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.int64],
-    npt.NDArray[np.uint32], npt.NDArray[np.float32],
-]:  # fmt: skip
-    """Return copies of a history's columns.
-
-    These are items, quantities, first times, last times, days with profiles, and recent.
-    """
-    n = np.int64(h.length[customer])
-    items, quantities, firsts, lasts, days, recents = columns(h, customer)
-    first_ms = np.empty(n, np.int64)
-    last_ms = np.empty(n, np.int64)
-    for i in range(n):
-        first_ms[i] = np.int64(h.arena[firsts + i])
-        last_ms[i] = np.int64(h.arena[lasts + i])
-    return (
-        h.arena32[items : items + n].copy(),
-        h.arena32[quantities : quantities + n].copy(),
-        first_ms,
-        last_ms,
-        h.arena32[days : days + n].copy(),
-        h.arena_f[recents : recents + n].copy(),
-    )
-
-
-@kernel
 def newest_ms(h: Histories, customer: int) -> int:
     """Return the time of a customer's newest purchase; the smallest int64 if there is none."""
     lasts = columns(h, customer)[3]
@@ -263,45 +233,3 @@ def newest_ms(h: Histories, customer: int) -> int:
     for i in range(np.int64(h.length[customer])):
         newest = max(newest, np.int64(h.arena[lasts + i]))
     return newest
-
-
-@kernel
-def write(
-    h: Histories, customer: int, items: npt.NDArray[np.uint32], quantities: npt.NDArray[np.uint32],
-    first_ms: npt.NDArray[np.int64], last_ms: npt.NDArray[np.int64],
-    days: npt.NDArray[np.uint32], recents: npt.NDArray[np.float32],
-    hashes: npt.NDArray[np.uint64], seen: int, log: npt.NDArray[np.uint64],
-) -> None:  # fmt: skip
-    """Fill an empty history with what `read`, `read_ring` and `read_log` returned."""
-    for i in range(len(items)):
-        both = np.int64(days[i])
-        append(
-            h, customer, items[i], quantities[i], first_ms[i], last_ms[i], both & MOST_DAYS, recents[i],
-            both >> PROFILE_BITS,
-        )  # fmt: skip
-    write_ring(h, customer, hashes, seen)
-    write_log(h, customer, log)
-
-
-def footprint_bytes(h: Histories) -> int:
-    """Return the memory that histories, event ids and days have touched so far, gaps included."""
-    return 8 * int(h.free[-1] + h.ring_free[-1] + h.log_free[-1])
-
-
-def block_bytes(h: Histories) -> npt.NDArray[np.int64]:
-    """Return the bytes of each customer's three blocks."""
-    return 8 * (ENTRY_WORDS * CLASSES[h.size] + RINGS[h.ring_size] + LOGS[h.log_size])
-
-
-def close_gaps(h: Histories) -> None:
-    """Move all blocks together, and return the memory behind them to the system."""
-    for arena, free, start, words in (
-        (h.arena, h.free, h.start, ENTRY_WORDS * CLASSES[h.size]),
-        (h.rings, h.ring_free, h.ring_start, RINGS[h.ring_size]),
-        (h.logs, h.log_free, h.log_start, LOGS[h.log_size]),
-    ):
-        held = np.flatnonzero(words)
-        held = held[np.argsort(start[held])]
-        starts = start[held]
-        give_back(arena, *blocks.close_gaps(arena, free, starts, words[held]))
-        start[held] = starts

@@ -7,7 +7,7 @@ order of first purchase) and last event ids, and how far each source that number
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from state.customers import histories as hs
-from state.customers import pairing, routing
+from state.customers import history_memory, pairing
 from state.customers.actions import Action
 from state.customers.event_sources import EventSources
 from state.customers.events import Event, EventBatch
 from state.customers.memory import CustomerMemory
-from state.memory.arrays import longer
+from state.customers.messages import DeltaMessages, Part, history_changes
 from state.messages.deltas import Deltas, Source
 from state.messages.history_changes import HistoryChanges
 
@@ -107,10 +107,7 @@ class CustomerMachine(CustomerMemory):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.silent = self.waits
-        # per item partition the end of the last message to it; after a restart all earlier ones are in Kafka
-        self._sent_ends = [0] * self.partitions
-        self._marks, self._serial = np.zeros(1024, np.int64), 1  # of `state.customers.routing`
-        self._named = np.zeros(1024, np.uint8)  # also of routing: after a restart ids are sent again
+        self._messages = DeltaMessages(self.partitions)
 
     @property
     def is_new(self) -> bool:
@@ -199,13 +196,14 @@ class CustomerMachine(CustomerMemory):
         self.customer_count += gained
         self.changed[columns[2][:n][out.outcomes[:n] < pairing.DUPLICATE]] = 1
         end = batch.end if start + n == len(batch) else int(batch.offsets[start + n])
-        messages = list(self._messages(columns, out, n, end)) if self.pairs else []
+        part = Part(columns, out, n, gone, end)
+        messages = list(self._messages.of(self, part)) if self.pairs else []
         published: list[HistoryChanges] = []
         if self.waits or self.silent:
             came_ms = columns[5][:n][out.outcomes[:n] == pairing.NEW]
             self.newest_ms = max(self.newest_ms, int(came_ms.max(initial=-1)))
         if self.publishes_as is not None and not self.silent:
-            published.append(self._history_changes(self.publishes_as, columns, out, n, gone, end))
+            published.append(history_changes(self, self.publishes_as, self.published_from, part))
         self.position = end
         return out.outcomes[:n], messages, published
 
@@ -213,71 +211,6 @@ class CustomerMachine(CustomerMemory):
         """Return for how many items, and days, of histories a message has room; one event always fits."""
         lengths = self.histories.length[slots], self.histories.log_length[slots]
         return max(GONE_ITEMS, *(int(of_some.max()) + events for of_some in lengths))
-
-    def _messages(
-        self, columns: list[Any], out: pairing.Paired, n: int, end: int
-    ) -> Iterator[tuple[int, Deltas]]:
-        """Yield the partitions that a batch concerns, each with its message.
-
-        Nothing is sent again for offsets that had been sent when the state was stored. In a replay, a
-        customer who was erased after the position of the replay begins with an empty history, and the
-        messages would differ.
-        """
-        if len(self._marks) < len(self.items):
-            self._marks = longer(self._marks, 2 * len(self.items))
-            self._named = longer(self._named, 2 * len(self.items))
-        r = routing.route(
-            self.partitions, self.item_partitions, self._named, self._marks, self._serial, self.position,
-            columns[0], columns[3], columns[5], int(np.searchsorted(columns[0][:n], self.sent_to)), n, out,
-        )  # fmt: skip
-        self._serial += self.partitions
-        table = t = words = f = 0
-        hashes = self.item_hashes
-        for partition, (to_table, to_taken, to_words, to_fresh) in enumerate(r.ends.tolist()):
-            if to_words > words:
-                numbers, new = r.table[table:to_table], r.fresh[f:to_fresh]
-                events, near, gone, histories, *_ = r.sizes[partition].tolist()
-                yield partition, Deltas(
-                    self.source, self._sent_ends[partition], self.position, end, self.customer_count,
-                    int(r.own[partition]), events, near, gone, histories,
-                    self.items.ids(numbers[new].tolist()) if to_fresh > f else [],
-                    hashes[numbers], r.taken[t:to_taken], r.words[words:to_words], new,
-                )  # fmt: skip
-                self._sent_ends[partition] = end
-            table, t, words, f = to_table, to_taken, to_words, to_fresh
-
-    def _history_changes(
-        self,
-        source: Source,
-        columns: list[npt.NDArray[Any]],
-        out: pairing.Paired,
-        n: int,
-        gone: int,
-        end: int,
-    ) -> HistoryChanges:
-        new = np.flatnonzero(out.outcomes[:n] == pairing.NEW)
-        events, items, effects = [new], [columns[3][new]], [np.full(len(new), pairing.NEW, np.uint8)]
-        start = 0
-        for event, rank, stop in zip(
-            out.gone_events[:gone].tolist(), out.gone_ranks[:gone].tolist(), out.gone_ends[:gone].tolist(),
-            strict=True,
-        ):  # fmt: skip
-            lost = out.gone_items[start:stop] if rank < 0 else out.gone_items[start + rank : start + rank + 1]
-            events.append(np.full(len(lost), event))
-            items.append(lost)
-            effects.append(np.full(len(lost), pairing.GONE, np.uint8))
-            start = stop
-        at = np.concatenate(events)
-        order = np.argsort(at, kind="stable")
-        at = at[order]
-        customers, whose = np.unique(columns[2][at], return_inverse=True)
-        numbers, which = np.unique(np.concatenate(items)[order], return_inverse=True)
-        return HistoryChanges(
-            source, self.position, end, self.published_from,
-            [self.customers.id(slot) for slot in customers.tolist()], self.items.ids(numbers.tolist()),
-            (columns[0][at] - self.position).astype(np.uint32), whose.astype(np.uint32),
-            which.astype(np.uint32), np.concatenate(effects)[order], columns[5][at].astype(np.int64),
-        )  # fmt: skip
 
     def _drop_strangers(self, slots: npt.NDArray[np.uint32]) -> None:
         """Drop customers of whom nothing is stored, and whose events were all published before."""
@@ -293,7 +226,7 @@ class CustomerMachine(CustomerMemory):
         slot = self.customers.get(customer_id)
         if slot is None or slot >= len(self.included):
             return []
-        items, *columns = (column.tolist() for column in hs.read(self.histories, slot))
+        items, *columns = (column.tolist() for column in history_memory.read(self.histories, slot))
         names = [None, *(name or None for name in self.profiles.of(slot))]
         return [
             Purchased(

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.customers import histories as hs
+from state.customers import history_memory
 from state.customers.profiles import Profiles
 from state.customers.residents import Residents
 from state.memory.arrays import longer
@@ -120,7 +121,7 @@ class CustomerMemory:
     def everyone(self) -> Iterator[Entries]:
         """Yield every customer with an item, in memory or not. Nothing may change during the iteration."""
         for slot in np.flatnonzero(self.histories.length[: self.customers.slots]).tolist():
-            entries, _, times_ms, *_ = hs.read(self.histories, slot)
+            entries, _, times_ms, *_ = history_memory.read(self.histories, slot)
             yield self.customers.id(slot), entries, times_ms
         if not self.whole and self.backing is not None:
             yield from self.backing.others()
@@ -135,7 +136,7 @@ class CustomerMemory:
             if self.histories.length[slot] == 0 and self.histories.seen[slot] == 0:
                 self._vacate(slot)
             else:
-                days = hs.read(self.histories, slot)[4]
+                days = history_memory.read(self.histories, slot)[4]
                 self.profiles.blot_out(slot, (days >> hs.PROFILE_BITS).tolist())
 
     def _vacate(self, slot: int) -> None:
@@ -148,14 +149,14 @@ class CustomerMemory:
 
     def footprint_bytes(self) -> int:
         """Return the memory that customers take, gaps between their blocks included."""
-        return hs.footprint_bytes(self.histories) + CUSTOMER_BYTES * len(self.customers)
+        return history_memory.footprint_bytes(self.histories) + CUSTOMER_BYTES * len(self.customers)
 
     def slot_bytes(self) -> npt.NDArray[np.int64]:
         """Return what each customer in memory takes; 0 for a free slot."""
         n = self.customers.slots
         taken = np.zeros(n, np.int64)
         taken[list(self.customers.numbers.values())] = CUSTOMER_BYTES
-        return taken + hs.block_bytes(self.histories)[:n]
+        return taken + history_memory.block_bytes(self.histories)[:n]
 
     def evict(self, slots: npt.NDArray[np.int64]) -> None:
         """Drop customers from memory; all of them must be stored as they are."""

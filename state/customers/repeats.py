@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from state.customers.histories import DAY_MS, MOST_DAYS, PROFILE_BITS, TAU_MS, Histories, columns
+from state.customers.histories import MOST_DAYS, PROFILE_BITS, Histories, columns
 from state.memory.arrays import kernel
+
+DAY_MS = 86_400_000
+TAU_MS = 30.0 * DAY_MS  # of the decayed count
 
 # the bits that `again` returns
 DAY_ADDED, REPEATER, SPAN_BITS = 1, 2, 2

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.customers import codec as history_codec
-from state.customers import histories as hs
+from state.customers import history_memory
 from state.customers.keys import HISTORY, history_key
 from state.customers.memory import CustomerMemory, Entries
 from state.errors import CorruptRecord
@@ -163,7 +163,7 @@ class CustomerSaver(Saver, Generic[Machine]):
                 some = changed[start : start + WRITTEN_AT_ONCE].tolist()
                 self._write(self._pack(some))
             machine.evict(dropped)
-        hs.close_gaps(machine.histories)
+        history_memory.close_gaps(machine.histories)
 
     def _identity(self) -> dict[str, Any]:
         return self.machine.identity()

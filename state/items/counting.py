@@ -24,13 +24,13 @@ from state.popularity.counts import (
     add_buyer,
     add_purchase,
     add_repeat,
-    expect_purchase,
     move_own_on,
     refresh_item,
     take_buyer,
     take_purchases,
     undo_repeats,
 )
+from state.popularity.others import expect_purchase
 
 NEW, REPEAT, GONE = map(int, Effect)
 _ITEM, _NEAR_ITEM = np.uint32((1 << EFFECT_BITS) - 1), np.uint32((1 << DISTANCE_BITS) - 1)

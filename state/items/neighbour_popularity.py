@@ -4,7 +4,7 @@ Lists are ranked by the popularity of neighbours, whoever owns them. Each machin
 own items and publishes it. What all have published is a `PopularityView`, from which the others take it over
 when ranking needs it. It may be a moment old, and is exact once all have published what they counted. Until
 then a machine adds what it knows of others' items from its own messages
-(`state.popularity.counts.expect_purchase`).
+(`state.popularity.others.expect_purchase`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from state.items.tables import Tables
 from state.memory.item_ids import ItemIds
 from state.messages.deltas import Source
 from state.popularity import counts as pop
+from state.popularity import others
 from state.popularity.view import PopularityView
 
 
@@ -64,7 +65,7 @@ class NeighbourPopularity:
         for place in np.flatnonzero(~items.known[numbers]).tolist():
             if name := theirs.id(int(their_numbers[place])):
                 items.name(int(numbers[place]), name)
-        pop.adopt(tables.popularity, tables.row_of, numbers, self.view.popularity, their_numbers)
+        others.adopt(tables.popularity, tables.row_of, numbers, self.view.popularity, their_numbers)
         pop.refresh_items(tables.popularity, numbers[items.known[numbers]])
 
     def prepare(self, items: ItemIds, tables: Tables, rows: int, *, exact: bool) -> None:
@@ -92,9 +93,9 @@ class NeighbourPopularity:
             theirs = view.popularity
             known = items.find(view.items.hashes[: len(view.items)])
             if exact:
-                pop.forget_others(popularity, tables.row_of, len(items))
+                others.forget_others(popularity, tables.row_of, len(items))
             self._adopt(items, tables, known[known >= 0])
-            pop.adopt_total(popularity, tables.item_of, rows, tables.row_of, theirs, known)
+            others.adopt_total(popularity, tables.item_of, rows, tables.row_of, theirs, known)
             self._items, self._buyers = len(known), int(theirs.totals[pop.BUYERS])
             self._changes = view.changes
         pop.refresh(popularity, len(items))

@@ -1,4 +1,4 @@
-"""Popularity: a machine counts that of its own items, and takes over that of others from their machines.
+"""Popularity: a machine counts that of its own items, and takes over that of others (`others`).
 
 It counts buyers per item (customers who have it), their total, and purchases by day of event time: the day of
 the newest event and the 27 days before it. Late events count in their day as long as it is among these. Lists
@@ -237,55 +237,6 @@ def refresh_items(p: Popularity, items: npt.NDArray[np.int64]) -> None:
     """Update what ranking reads of some items."""
     for item in items:
         refresh_item(p, item)
-
-
-@kernel
-def expect_purchase(p: Popularity, item: int, time_ms: int) -> None:
-    """Count a new buyer of another machine's item until that machine publishes the item's popularity
-    (`adopt`).
-
-    Without it, a new item would seem unpopular just when its first lists are made.
-    """
-    p.buyers[item] += 1
-    p.recent[item] += time_ms // DAY_MS > p.totals[WATERMARK_MS] // DAY_MS - RECENT_DAYS
-    mark_inexact(p)
-
-
-@kernel
-def forget_others(p: Popularity, row_of: npt.NDArray[np.int32], items: int) -> None:
-    """Take back what was published or expected of those of items 0 .. items - 1 that have no row."""
-    for item in range(items):
-        if row_of[item] < 0:
-            p.buyers[item] = 0
-            p.recent[item] = 0
-
-
-@kernel
-def adopt(
-    p: Popularity, row_of: npt.NDArray[np.int32], items: npt.NDArray[np.int64], theirs: Popularity,
-    numbers: npt.NDArray[np.int64],
-) -> None:  # fmt: skip
-    """Take over what ranking reads of items without a row from `theirs`; `numbers` are theirs, -1: none."""
-    for i in range(len(items)):
-        item, number = items[i], numbers[i]
-        if number >= 0 and row_of[item] < 0:
-            p.buyers[item] = theirs.buyers[number]
-            p.recent[item] = theirs.recent[number]
-
-
-@kernel
-def adopt_total(
-    p: Popularity, item_of: npt.NDArray[np.int32], rows: int, row_of: npt.NDArray[np.int32],
-    theirs: Popularity, items: npt.NDArray[np.int64],
-) -> None:  # fmt: skip
-    """Set the total of buyers to that of own items and of others as published; `items` are our numbers."""
-    total = 0
-    for row in range(rows):
-        total += p.buyers[item_of[row]]
-    for number in range(len(items)):
-        if items[number] < 0 or row_of[items[number]] < 0:
-            total += theirs.buyers[number]
-    p.totals[BUYERS] = total
 
 
 @kernel

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from state.customers import histories as hs
+from state.customers import history_memory
 from state.customers.memory import CustomerMemory
 from state.memory.budget import ids_limit
 from state.messages.deltas import Source
@@ -220,7 +221,7 @@ class CrossingMachine(CustomerMemory):
         found: tuple[dict[str, int], dict[str, int]] = {}, {}
         if slot is None or slot >= len(self.included):
             return found
-        entries, _, times_ms, *_ = hs.read(self.histories, slot)
+        entries, _, times_ms, *_ = history_memory.read(self.histories, slot)
         for item_id, entry, time_ms in zip(
             self.items.ids((entries >> 1).tolist()), entries.tolist(), times_ms.tolist(), strict=True
         ):

@@ -16,13 +16,13 @@ from typing import IO, Self
 import psutil
 
 from streams.broker import guard, jars
+from streams.broker.admin import admin_client
 from streams.broker.class_archive import ClassArchive
 from streams.broker.datadir import BrokerDir
 from streams.broker.errors import BrokerDied, KafkaUnreachable, StartError
 from streams.broker.java import bundled_java, find_java
 from streams.broker.jvm import Jvm, format_storage
 from streams.broker.properties import HOST, render, server_properties
-from streams.broker.topics_admin import admin_client
 from streams.connections.bootstrap import Bootstrap
 
 ENDED = 128 + signal.SIGTERM

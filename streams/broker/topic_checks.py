@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from streams.broker.topics_admin import TIMEOUT_S, admin_client, configs_of, describe
+from streams.broker.admin import TIMEOUT_S, admin_client
+from streams.broker.topics_admin import configs_of, describe
 from streams.connections.bootstrap import Bootstrap
 from streams.topics import DAY_MS, TopicSpec
 

@@ -1,45 +1,31 @@
-"""Create our topics on any Kafka, and describe topics and groups. No other module administers Kafka."""
+"""Create our topics on any Kafka, and describe topics and groups."""
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
     CoordinatorNotAvailableError,
-    KafkaError,
-    RetriableError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
     for_code,
 )
 
+from streams.broker.admin import REQUEST_MS, TIMEOUT_S, admin_client, unreachable
 from streams.broker.errors import (
-    KafkaUnreachable,
     PartitionsDiffer,
     RightsMissing,
     TopicsMissing,
     TopicsRefused,
 )
 from streams.broker.rights_check import require_rights
-from streams.connections import clients
-from streams.connections.admission import wait_for_trouble
 from streams.connections.bootstrap import Bootstrap
 from streams.rights import Right
 from streams.topics import TopicSpec
-
-TIMEOUT_S = 5.0
-"""How long a broker's port may stay closed before it counts as absent."""
-
-ANSWER_S = 10.0
-"""How long a broker with an open port may take to answer a first request."""
-
-REQUEST_MS = 30_000
-"""How long it may take for any other request, and until topics that it made are ready."""
 
 COORDINATOR_S = 30.0
 """How long Kafka may take after its start to know the groups."""
@@ -229,45 +215,7 @@ def group_members(bootstrap: Bootstrap, group: str, *, timeout_s: float = COORDI
                     ]
                 trouble = described["error"]
             time.sleep(LOOK_S)
-    raise _unreachable(bootstrap, f"it does not know the group {group} yet: {trouble}")
-
-
-@contextlib.contextmanager
-def admin_client(bootstrap: Bootstrap, *, timeout_s: float = TIMEOUT_S) -> Iterator[Any]:
-    """Open kafka-python's admin client; whatever goes wrong in reaching Kafka is a KafkaUnreachable.
-
-    If Kafka is reached and does not admit this process, it raises NotAdmitted or TokenUnavailable.
-
-    The ports are tried first, for `timeout_s`: a client made while they are closed would wait its whole
-    timeout and leave a thread behind. An open port has `ANSWER_S` to answer: a broker that is there may be
-    busy.
-    """
-    deadline = time.monotonic() + timeout_s
-    while trouble := wait_for_trouble(bootstrap, ANSWER_S):
-        if time.monotonic() >= deadline:
-            raise _unreachable(bootstrap, trouble)
-        time.sleep(0.2)
-    try:
-        client = clients.admin(
-            bootstrap, bootstrap_timeout_ms=int(ANSWER_S * 1000), request_timeout_ms=REQUEST_MS
-        )
-        try:
-            yield client
-        finally:
-            client.close()
-    except RetriableError as error:
-        raise _unreachable(bootstrap, str(error)) from error
-    except KafkaError as error:
-        raise TopicsRefused(
-            f"Kafka at {bootstrap} refused a request about its topics: {error}. See its log for the reason."
-        ) from error
-
-
-def _unreachable(bootstrap: Bootstrap, trouble: str) -> KafkaUnreachable:
-    return KafkaUnreachable(
-        f"no Kafka answers at {bootstrap} ({trouble}). Start it (`alsobought broker run` runs one here), or"
-        " set ALSOBOUGHT_KAFKA to where it is."
-    )
+    raise unreachable(bootstrap, f"it does not know the group {group} yet: {trouble}")
 
 
 def describe(admin: Any, bootstrap: Bootstrap, specs: Sequence[TopicSpec]) -> list[dict[str, Any]]:

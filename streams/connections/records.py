@@ -1,7 +1,7 @@
 """Records as consumers deliver them, without what nobody here looks at.
 
-aiokafka makes an object of eleven fields for each record, which takes five times as long as to read the record
-itself. With `deliver_few_fields` its consumers make one of eight in C.
+aiokafka makes an object of eleven fields for each record, which takes five times as long as to read the
+record itself. With `deliver_few_fields` its consumers make one of eight in C.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 transport        Faust's transport, which carries whole fetches
 outbox           it sends in order; unacknowledged: what Kafka has not acknowledged yet
 assignment       which worker gets which partitions
+partitions       the partitions assigned to this process
 lease            whether this process still owns its partitions
 topic_reader     it reads partitions that this process writes, and finds records by others
 publishing       it publishes many records fast

@@ -108,18 +108,19 @@ def _by_objects(keys: Sequence[bytes], values: Sequence[bytes]) -> EventFields |
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     times_ms = _times_ms([event.timestamp for event in events])
-    event_ids = _ids([event.event_id for event in events])
-    profile_ids = _ids([event.profile_id for event in events])
+    event_ids = [event.event_id for event in events]
+    profile_ids = [event.profile_id for event in events]
     sources = [event.source for event in events]
     sequences = [event.sequence for event in events]
     numbered = any(map(_given, sources)) or any(map(_given, sequences))
     # as `publish` has it: all have both, or none has
     are_sources = not numbered or (None not in sequences and all(map(_is_source, set(sources))))
-    if times_ms is None or event_ids is False or profile_ids is False or not are_sources:
+    if times_ms is None or not (are_sources and _are_ids(event_ids) and _are_ids(profile_ids)):
         return None
     return EventFields(
         customers, [event.item_id for event in events], [event.type for event in events],
-        event_ids, profile_ids, sources if numbered else None, times_ms,
+        event_ids if _all_given(event_ids) else None, profile_ids if _all_given(profile_ids) else None,
+        sources if numbered else None, times_ms,
         np.fromiter((event.quantity for event in events), np.uint32, len(events)),
         np.array(sequences, np.int64) if numbered else None,
     )  # fmt: skip
@@ -133,17 +134,21 @@ def _given(value: object) -> bool:
     return value is not None
 
 
-def _ids(values: Sequence[str | None]) -> Texts | bool:
-    """Return ids, None if there is none, and False if any is no valid one; most are checked together."""
-    given = [value for value in values if value is not None]
+def _are_ids(values: Sequence[str | None]) -> bool:
+    """Return whether all given values are valid ids; it checks them together, as most are."""
+    given = _all_given(values)
     if not given:
-        return None
+        return True
     together = "".join(given)
     if "" in given or CONTROL.search(together) is not None:
         return False
     if 4 * max(map(len, given)) <= MAX_ID_BYTES and together.isascii():
-        return values
-    return values if all(map(is_id, given)) else False
+        return True
+    return all(map(is_id, given))
+
+
+def _all_given(values: Sequence[str | None]) -> list[str]:
+    return [value for value in values if value is not None]
 
 
 def is_id(value: str) -> bool:

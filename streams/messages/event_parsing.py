@@ -2,9 +2,9 @@
 
 It goes through the bytes of many messages in one call and makes no object for any of them: msgspec's objects
 and their fields cost six times as much. It knows the fields of an event in any order, and spaces between
-them. It stops at whatever else is valid or not: escapes, letters beyond ASCII, times that are texts, exponents,
+them. It stops at anything else, valid or not: escapes, letters beyond ASCII, times that are texts, exponents,
 fields of the producer's own, ids that are refused. Such messages are decoded by msgspec
-(`streams.messages.event_fields`), so that the kernel need not know how each is to be taken.
+(`streams.messages.event_fields`), so the kernel need not know how each is to be taken.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ _MOST_DIGITS = 15
 _BYTE, _FOUR_BYTES, _ALL = np.uint64(0xFF), np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE, _SEVEN, _EIGHT, _TOP = np.uint64(1), np.uint64(7), np.uint64(8), np.uint64(56)
 _ONES, _HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-_QUOTES, _ESCAPES, _DELETES, _SPACES = (_ONES * np.uint64(letter) for letter in (_QUOTE, ord("\\"), 127, _SPACE))
+_QUOTES, _ESCAPES, _DELETES, _SPACES = (
+    _ONES * np.uint64(letter) for letter in (_QUOTE, ord("\\"), 127, _SPACE)
+)
 _PLACES = np.uint64(0x0001020304050607)
 
 
@@ -76,9 +78,7 @@ def _after_space(at: int, end: int) -> int:
     """Return the first address from `at` on without white space; `end` if there is none."""
     while at < end:
         letter = _letter(at)
-        if letter > _SPACE or not (
-            letter == _SPACE or letter == _LINE or letter == _RETURN or letter == _TAB
-        ):
+        if letter not in (_SPACE, _LINE, _RETURN, _TAB):
             return at
         at += 1
     return at
@@ -123,7 +123,9 @@ def _whole(at: int, end: int) -> tuple[int, int]:
 
 @kernel
 def _after_number(at: int, end: int) -> int:
-    """Return the address behind a number; 0 if there is none of at most 15 digits on each side of its point."""
+    """Return the address behind a number; 0 if there is none, or one with more than 15 digits on a side of
+    its point.
+    """
     if at < end and _letter(at) == _MINUS:
         at += 1
     _, at = _whole(at, end)
@@ -249,7 +251,11 @@ def read_events(keys: Parts, values: Parts, found: EventArrays) -> int:
 
     An event is also unusual if its record's key is not its customer, or if it is longer than an event may be.
     """
-    base, key_base, order = address_of(values.raw), address_of(keys.raw), np.zeros(len(_FIELDS) + 1, np.uint64)
+    base, key_base, order = (
+        address_of(values.raw),
+        address_of(keys.raw),
+        np.zeros(len(_FIELDS) + 1, np.uint64),
+    )
     texts, numbers = np.empty((len(TEXTS), 2), np.int64), np.empty(len(NUMBERS), np.int64)
     first = np.zeros((len(TEXTS), 2), np.int64)
     to_texts, to_numbers, to_order = address_of(texts), address_of(numbers), address_of(order)
@@ -273,7 +279,9 @@ def read_events(keys: Parts, values: Parts, found: EventArrays) -> int:
             if field > 1:
                 if i == 0:
                     first[field] = texts[field]
-                found.alike[field] &= first[field, 1] == size and _same(first[field, 0], texts[field, 0], size)
+                found.alike[field] &= first[field, 1] == size and _same(
+                    first[field, 0], texts[field, 0], size
+                )
         for n in range(len(NUMBERS)):
             found.numbers[n, i] = numbers[n]
     return len(values.starts)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+import socket
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from state.errors import StateError
 from state.storage.saving import stored_position_in
+from streams.kafka.assignment import StickyUnits
+from streams.settings import Settings
 from streams.stores.folder import StoreFolder
 from streams.topics import TopicSpec, is_task
 
@@ -41,6 +44,15 @@ class StoresHere:
         except StateError as error:  # opening it says what is wrong, if it comes to that
             log.debug("%s: its position cannot be read: %s", task, error)
             return 0
+
+    def report(self, settings: Settings, opened: Callable[[], Mapping[str, int]]) -> None:
+        """Report from now on to the group where these stores are, and how far; `opened` returns how far the
+        open ones are, by task.
+        """
+        host = settings.advertise_host or socket.gethostname()
+        StickyUnits.place = f"{host}:{settings.data_dir.absolute()}"
+        StickyUnits.stores = lambda: self.by_unit(opened())
+        StickyUnits.has_checkpoints = settings.checkpoint_url is not None
 
     def closed(self, task: str, position: int) -> None:
         """Note how far a task's store is that was closed."""

@@ -23,8 +23,9 @@ from state.errors import StoreError, StoreLocked
 from state.storage.rocks_store import RocksStore
 from state.storage.saving import stored_log, stored_position
 from streams.kafka.log_identity import given_up
-from streams.kinds import is_deltas
+from streams.kinds import counted_of, is_deltas
 from streams.process.threads import in_thread
+from streams.settings import Settings
 from streams.stores.checkpoints import Checkpoints
 from streams.stores.folder import StoreFolder
 from streams.topics import topic_of
@@ -56,6 +57,17 @@ class Stores:
         self.root = root
         self.checkpoints = checkpoints
         self._identity_of = identity_of
+
+    @classmethod
+    def of(cls, settings: Settings, folder: str, identity_of: Callable[[str], str]) -> Stores:
+        """Return what opens the stores in a folder of the data directory, with the checkpoints of the
+        settings.
+        """
+        url = settings.checkpoint_url
+        checkpoints = (
+            None if url is None else Checkpoints(url, settings.checkpoints_kept, counted_of(settings))
+        )
+        return cls(settings.data_dir / folder, checkpoints, identity_of)
 
     def log_identity(self, task: str) -> str:
         """Return which topics a task's state must have been counted from."""

@@ -5,7 +5,7 @@ cycle                 it passes what was fetched through all machines; computing
 intake                what of all that was fetched a cycle takes; inbox: what is held, by partition
 sending               what follows from chunks; storing: which slices of state a cycle stores
 making                which task a partition gets
-opening               it opens tasks; reporting: it publishes how far they are
+opening               it opens tasks; reporting: it publishes how far they are; memory: how theirs is divided
 task                  what all tasks have in common; outgoing: what they send; context: what they share
 customers, items, watched_bought, catalogue
                       the tasks by their topic

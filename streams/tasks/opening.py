@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from faust.types import TP
 
+from streams.kafka.partitions import AssignedPartitions
 from streams.tasks.context import Context
 from streams.tasks.task import Task
 
@@ -24,8 +24,8 @@ class Opener:
 
     Parameters
     ----------
-    consumer
-        Faust's consumer, which knows where the logs begin and end.
+    assigned
+        The partitions of this process, with which it asks where the logs begin and end.
     makers
         What makes the tasks of each topic.
     context
@@ -37,12 +37,12 @@ class Opener:
 
     def __init__(
         self,
-        consumer: Any,
+        assigned: AssignedPartitions,
         makers: Mapping[str, Callable[[TP, Context], Task]],
         context: Context,
         begins: Mapping[tuple[str, int], int],
     ) -> None:
-        self._consumer, self._makers, self._context, self._begins = consumer, makers, context, begins
+        self._assigned, self._makers, self._context, self._begins = assigned, makers, context, begins
 
     async def open_all(self, missing: Sequence[TP]) -> list[tuple[TP, Task]]:
         """Open tasks side by side; if one cannot be opened, none is.
@@ -73,7 +73,7 @@ class Opener:
                 log.info("%s: went on with a checkpoint, as the log does not reach the store", task.name)
             if not await self._fits(task):
                 raise LogTooShort(await self._too_short(task))
-            task.replays_to((await self._log(tp))[1])
+            task.replays_to((await self._assigned.log_of(tp))[1])
             task.unacknowledged.add(task.position, context.outbox.send_all(task.begin()))
         except BaseException:
             try:
@@ -84,16 +84,11 @@ class Opener:
         return task
 
     async def _fits(self, task: Task) -> bool:
-        start, end = await self._log(task.tp)
+        start, end = await self._assigned.log_of(task.tp)
         return start <= task.position <= end
 
-    async def _log(self, tp: TP) -> tuple[int, int]:
-        starts = await self._consumer.earliest_offsets(tp)
-        ends = await self._consumer.highwaters(tp)
-        return starts.get(tp) or 0, ends.get(tp) or 0
-
     async def _too_short(self, task: Task) -> str:
-        start, end = await self._log(task.tp)
+        start, end = await self._assigned.log_of(task.tp)
         return (
             f"{task.name}: the state needs the log from offset {task.position}, Kafka has {start} to {end},"
             " and no checkpoint fits: the counts cannot be made exact from that. Restore the topic; or put"

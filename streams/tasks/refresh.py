@@ -214,7 +214,7 @@ class Refresher:
         return max(PASS_AGE * self._context.settings.catch_up_ms / 1000, PASS_GROWTH * counted_s)
 
     def _ends_soon(self, now: float) -> bool:
-        """Return whether the backlog will end before the next pass but one would begin, and within a bound."""
+        """Return whether the backlog will have ended before the next pass but one, and within a bound."""
         behind_s = now - self._behind_since
         return self._context.backlog.left_s(now) < min(SOON_S, PASS_GROWTH * behind_s)
 

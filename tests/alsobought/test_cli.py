@@ -165,7 +165,7 @@ def test_without_a_stack_it_says_how_to_start_one(words: tuple[str, ...], tmp_pa
 def test_a_wrong_address_is_named(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count()  # each reading of the clock is a second later
     passing = SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _seconds: None)
-    monkeypatch.setattr("streams.broker.topics_admin.time", passing)
+    monkeypatch.setattr("streams.broker.admin.time", passing)
     result = run(*words, "--kafka", CLOSED)
     assert result.exit_code == 1
     assert f"no Kafka answers at {CLOSED}" in result.stderr

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from alsobought.cli import app
 from alsobought.clients import newest_progress
+from streams.broker.admin import admin_client
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.topics_admin import admin_client
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import Progress
 from streams.settings import Settings

@@ -7,8 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from recommending.id_table import IdTable, probes
-from state.customers import histories as hs
-from state.customers import pairing
+from state.customers import history_memory, pairing
 from state.customers.actions import Action
 from state.customers.events import Event
 from state.customers.machine import CustomerMachine
@@ -108,7 +107,7 @@ def _with_history(n: int) -> CustomerMachine:
     machine.batch([Event("robot", f"{item}", START_MS) for item in range(n)])
     machine.make_room()
     times, ones = np.full(n, START_MS), np.ones(n, np.uint32)
-    hs.write(
+    history_memory.write(
         machine.histories, machine.customers.number("robot"), np.arange(n, dtype=np.uint32), ones, times,
         times, ones, ones.astype(np.float32), np.zeros(0, np.uint64), 0, np.zeros(0, np.uint64),
     )  # fmt: skip

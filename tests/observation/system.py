@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from typing import Any
 import msgspec
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner, Result
 
+from alsobought.cli import app
 from serving.server import Server, ServerThread
 from streams.connections.bootstrap import Bootstrap
 from streams.kinds import LISTED
@@ -47,11 +50,36 @@ class System:
         assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
         return {family.name: family for family in text_string_to_metric_families(body.decode())}
 
+    def command(self, *words: str) -> Result:
+        """The result of a command of `alsobought` with this Kafka."""
+        settings = {"ALSOBOUGHT_CHECKPOINT_URL": str(self.home / "checkpoints")}
+        return CliRunner(env=settings).invoke(app, [*words, "--kafka", self.bootstrap.servers])
+
+    def status(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Processes by role, and tasks by name, as `status --json` has them."""
+        result = self.command("status", "--json")
+        assert result.exit_code == 0, result.stderr
+        found = json.loads(result.stdout)
+        assert found["kafka"] == self.bootstrap.servers
+        return {one["role"]: one for one in found["processes"]}, {one["task"]: one for one in found["tasks"]}
+
+    def findings(self) -> list[tuple[str, str, str]]:
+        """What `doctor --json` finds: what it is about, how bad it is, and the text."""
+        result = self.command("doctor", "--json")
+        found = json.loads(result.stdout)
+        assert result.exit_code == any(one["level"] == "error" for one in found)
+        return [(one["about"], one["level"], one["what"] + one["what_to_do"]) for one in found]
+
     def stop(self) -> None:
         """Stop the worker and the recommender."""
         for process in self.processes.values():
             if process.process.poll() is None:
                 process.stop()
+
+
+def objects(file: Path) -> list[dict[str, Any]]:
+    """The lines of a log, each of which is an object."""
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def sample(found: dict[str, Metric], name: str, **labels: str) -> float:

@@ -14,20 +14,17 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
-from typer.testing import CliRunner, Result
 
-from alsobought.cli import app
+from streams.broker.admin import admin_client
 from streams.broker.embedded import EmbeddedKafka
-from streams.broker.topics_admin import admin_client
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED
 from streams.topics import PURCHASES
 from tests.observation.ops_files import OF_PROMETHEUS, exported, expressions, labels_named, named
-from tests.observation.system import EVENTS, REFUSED, System, running, sample
+from tests.observation.system import EVENTS, REFUSED, System, objects, running, sample
 from tests.serving.conftest import get
 from tests.streams.pipeline import PARTITIONS, until
 
@@ -191,35 +188,14 @@ def test_alerts_and_dashboard_name_only_what_is_exported(system: System) -> None
         assert labels_named(expression, text) - labels == set(), name
 
 
-def run(system: System, *words: str) -> Result:
-    settings = {"ALSOBOUGHT_CHECKPOINT_URL": str(system.home / "checkpoints")}
-    return CliRunner(env=settings).invoke(app, [*words, "--kafka", system.bootstrap.servers])
-
-
-def status(system: System) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Processes by role, and tasks by name, as `status --json` has them."""
-    result = run(system, "status", "--json")
-    assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
-    assert found["kafka"] == system.bootstrap.servers
-    return {one["role"]: one for one in found["processes"]}, {one["task"]: one for one in found["tasks"]}
-
-
-def levels(system: System) -> list[tuple[str, str, str]]:
-    result = run(system, "doctor", "--json")
-    found = json.loads(result.stdout)
-    assert result.exit_code == any(one["level"] == "error" for one in found)
-    return [(one["about"], one["level"], one["what"] + one["what_to_do"]) for one in found]
-
-
 def test_status_says_who_owns_what_and_how_far_it_is(system: System) -> None:
     def checkpointed() -> bool:
         return all(
-            task["checkpoint_s"] is not None for name, task in status(system)[1].items() if name[0] == "p"
+            task["checkpoint_s"] is not None for name, task in system.status()[1].items() if name[0] == "p"
         )
 
     until(checkpointed, "checkpoints of purchases, and pair deltas")
-    processes, tasks = status(system)
+    processes, tasks = system.status()
     worker = processes["worker"]
     assert (worker["address"], worker["tasks"]) == (system.addresses["worker"], 7 * PARTITIONS)
     assert (worker["ready"], worker["version"], worker["trouble"]) == (True, version("alsobought"), None)
@@ -233,7 +209,7 @@ def test_status_says_who_owns_what_and_how_far_it_is(system: System) -> None:
         assert (task["process"], task["silent"], task["lag"]) == (system.addresses[owner], False, 0), name
         assert task["reported_s"] < 15
         assert task["store_bytes"] is not None, name
-    shown = run(system, "status").stdout
+    shown = system.command("status").stdout
     assert f"{9 * PARTITIONS} tasks, 0 records not counted, 0 tasks without an owner" in shown
     number = re.search(rf"^(\d) +{re.escape(system.addresses['worker'])} +worker ", shown, re.MULTILINE)
     assert number is not None, shown
@@ -241,7 +217,7 @@ def test_status_says_who_owns_what_and_how_far_it_is(system: System) -> None:
 
 
 def test_the_doctor_finds_nothing_wrong_and_then_what_is(system: System) -> None:
-    found = levels(system)
+    found = system.findings()
     assert {about: level for about, level, _ in found} == dict.fromkeys(
         [
             "packages",
@@ -266,13 +242,13 @@ def test_the_doctor_finds_nothing_wrong_and_then_what_is(system: System) -> None
             ConfigResourceType.TOPIC, PURCHASES.name, configs={"cleanup.policy": "compact"}
         )
         admin.alter_configs([resource])
-    wrong = {about: (level, text) for about, level, text in levels(system) if level != "ok"}
+    wrong = {about: (level, text) for about, level, text in system.findings() if level != "ok"}
     assert wrong.keys() == {"partitioner", "topics"}
     assert wrong["partitioner"][0] == "warning"
     assert "watches: 1 of the newest 1 events" in wrong["partitioner"][1]
     assert wrong["topics"][0] == "error"
     assert "kafka-configs.sh" in wrong["topics"][1]
-    assert run(system, "doctor").stdout.count("\nerror ") == 1
+    assert system.command("doctor").stdout.count("\nerror ") == 1
 
 
 def test_without_processes_status_says_how_far_they_were_and_the_doctor_what_to_start(
@@ -280,24 +256,22 @@ def test_without_processes_status_says_how_far_they_were_and_the_doctor_what_to_
 ) -> None:
     """The last: nothing runs afterwards."""
     monkeypatch.setattr("alsobought.status.SILENT_S", 0.5)
-    _, before = status(system)
+    _, before = system.status()
     system.stop()
-    found = json.loads(run(system, "status", "--json").stdout)
+    found = json.loads(system.command("status", "--json").stdout)
     assert len(found["processes"]) == 2
     assert all("does not answer" in process["trouble"] for process in found["processes"])
     now = {task["task"]: task for task in found["tasks"]}
     assert all(now[name]["process"] == task["process"] for name, task in before.items())
     assert all(task["applied"] is not None and task["store_bytes"] is None for task in now.values())
-    assert "does not answer" in run(system, "status").stdout
+    assert "does not answer" in system.command("status").stdout
 
     def told() -> list[str]:
-        return [text for about, level, text in levels(system) if (about, level) == ("processes", "warning")]
+        return [
+            text for about, level, text in system.findings() if (about, level) == ("processes", "warning")
+        ]
 
     until(
         lambda: any("nobody counts" in text and "start `alsobought worker`" in text for text in told()),
         "silence",
     )
-
-
-def objects(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]

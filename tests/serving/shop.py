@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
+from serving.read_model import ReadModel
 from streams.kinds import (
     BOUGHT,
     BUILT_IN,
@@ -43,6 +44,14 @@ class Message(NamedTuple):
 
 def message(topic: str, key: str, value: Any) -> Message:
     return Message(topic, key, None if value is None else encode(value))
+
+
+def model_with(*messages: Message) -> ReadModel:
+    """Return a model of the kinds that are always there, with some messages."""
+    model = ReadModel(BUILT_IN)
+    for topic, key, value in messages:
+        model.take(topic, key.encode(), value, 0)
+    return model
 
 
 def catalogue() -> Iterator[Message]:

@@ -1,4 +1,4 @@
-"""Tests of `/api/live`: pulses, changes of what is watched, and listeners that are too slow."""
+"""Tests of `/api/live`: events, changes of what is watched, and listeners that are too slow."""
 
 from __future__ import annotations
 
@@ -14,56 +14,12 @@ from aiohttp import web
 from serving import live
 from serving.errors import ApiError
 from serving.live import Live, Watched
-from serving.pulse import Pulse, by_topic, newest_rates
 from serving.read_model import ReadModel
-from streams.kinds import BOUGHT, BUILT_IN, WATCHED
-from streams.messages.schema import Progress
-from streams.topics import PROGRESS
+from streams.kinds import BOUGHT, WATCHED
 from tests.serving import shop as made
 from tests.serving.conftest import Shop
 
 LISTENERS = 200
-
-
-def model_with(*messages: made.Message) -> ReadModel:
-    model = ReadModel(BUILT_IN)
-    for topic, key, value in messages:
-        model.take(topic, key.encode(), value, 0)
-    return model
-
-
-def counted(applied: int, lists: int, p50_ms: float) -> list[made.Message]:
-    purchases = Progress(task="purchases-0", worker="http://w", applied=applied, stored=0)
-    deltas = Progress(
-        task="pair-deltas-0", worker="http://w", applied=lists, stored=0, latency_p50_ms=p50_ms,
-        latency_p99_ms=2 * p50_ms,
-    )  # fmt: skip
-    return [made.message(PROGRESS.name, one.task, one) for one in (purchases, deltas)]
-
-
-def test_a_pulse_is_rates_of_the_last_seconds() -> None:
-    model = model_with(
-        *counted(100, 1, 20.0),
-        made.tallied(0, "2025-06-14", "ours", 400, 100),
-        made.tallied(0, "2025-06-14", "raw", 9, 0),
-    )
-    pulse = Pulse(model, model.kinds["bought"])
-    first = pulse.sample(10.0, by_topic(model))
-    assert (first["counted_per_s"], first["lists_per_s"]) == (0.0, 0.0)
-    assert (first["p50_ms"], first["p99_ms"], first["hit_rates"]) == (20.0, 40.0, {"ours": 0.25})
-    for message in (
-        *counted(160, 2, 30.0),
-        made.a_list(BOUGHT, "tea", 3, "milk"),
-        made.a_list(BOUGHT, "jam", 1),
-    ):
-        model.take(message.topic, message.key.encode(), message.value, 0)
-    model.ends = {"purchases-0": 170, "purchases-1": 9}
-    second = pulse.sample(12.0, by_topic(model))
-    assert (second["counted_per_s"], second["lists_per_s"]) == (30.0, 1.0)
-    assert (second["p50_ms"], second["waiting"]) == (30.0, 10)
-    for at_s in range(13, 40):
-        last = pulse.sample(float(at_s), by_topic(model))
-    assert (last["counted_per_s"], last["lists_per_s"]) == (0.0, 0.0)
 
 
 async def serve(model: ReadModel, ask: Callable[[Live, str], Awaitable[None]]) -> None:
@@ -105,7 +61,7 @@ async def next_event(answer: aiohttp.ClientResponse) -> tuple[str, Any]:
 
 
 def test_many_listeners_cost_one_encoding_and_get_what_they_watch() -> None:
-    model = model_with(*made.catalogue())
+    model = made.model_with(*made.catalogue())
 
     async def ask(beat: Live, url: str) -> None:
         beat.tick(1.0, 1.0)
@@ -156,7 +112,7 @@ def test_many_listeners_cost_one_encoding_and_get_what_they_watch() -> None:
 def test_a_slow_listener_is_dropped_with_a_word_and_nobody_else_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = model_with()
+    model = made.model_with()
     filler = "x" * (200 << 10)
 
     async def ask(beat: Live, url: str) -> None:
@@ -187,7 +143,7 @@ def test_a_slow_listener_is_dropped_with_a_word_and_nobody_else_waits(
 
 
 def test_the_last_event_when_the_server_stops_and_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = model_with()
+    model = made.model_with()
 
     async def main() -> None:
         lasting: list[aiohttp.ClientResponse] = []
@@ -227,7 +183,7 @@ def test_a_returning_listener_gets_newer_pulses_and_the_story_so_far() -> None:
             assert (event, [step["title"] for step in content]) == ("story", ["The first", "The second"])
             answer.close()
 
-    asyncio.run(serve(model_with(), ask))
+    asyncio.run(serve(made.model_with(), ask))
 
 
 def test_a_client_of_http_1_0_gets_no_chunks() -> None:
@@ -247,18 +203,7 @@ def test_a_client_of_http_1_0_gets_no_chunks() -> None:
         ]
         assert json.loads(rest.rstrip().rpartition("data: ")[2]) == live.STOPPING
 
-    asyncio.run(serve(model_with(), ask))
-
-
-def test_hit_rates_are_those_of_the_newest_days_with_enough_cases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.pulse.CASES", 50)
-    published = [
-        made.tallied(partition, day, "ours", cases, hits)
-        for partition in range(2)
-        for day, cases, hits in (("2025-06-13", 500, 500), ("2025-06-14", 20, 10), ("2025-06-15", 10, 1))
-    ]
-    model = model_with(*published, made.tallied(0, "2025-06-15", "raw", 49, 0))
-    assert newest_rates(model.kinds["bought"].quality.values()) == {"ours": 22 / 60}
+    asyncio.run(serve(made.model_with(), ask))
 
 
 def test_it_is_served(shop: Shop) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 
-from streams.broker.topics_admin import admin_client, create_topics
+from streams.broker.admin import admin_client
+from streams.broker.topics_admin import create_topics
 from streams.connections.bootstrap import Bootstrap
 from tests.streams.pipeline import PARTITIONS, TOPICS, until
 

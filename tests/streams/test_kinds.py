@@ -35,7 +35,6 @@ from streams.messages.decoding import decode_events
 from streams.settings import Settings
 from streams.tasks.catalogue import CatalogueTask
 from streams.topics import ITEMS, SHARED
-from streams.worker import EQUAL_PART, Tasks
 from tests.streams.offline import PARTITIONS, Broker, Offline
 
 
@@ -230,34 +229,3 @@ def test_every_kind_gets_the_catalogue_and_a_new_one_everything_before(tmp_path:
         assert await _catalogue(tmp_path, BUILT_IN) == {"pair-deltas-watched": everything}
 
     asyncio.run(main())
-
-
-# ---------------------------------------------------------------------- memory
-
-
-class _Machine:
-    """A stand-in for a task that says what it holds and gets its budget."""
-
-    def __init__(self, holds: int) -> None:
-        self.held, self.part = holds, 0.0
-
-    def holds(self) -> int:
-        return self.held
-
-    def limit_memory(self, part: float) -> None:
-        self.part = part
-
-
-def test_memory_goes_to_kinds_that_hold_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Tasks, "sharing", ((_Machine,),))
-    tasks = Tasks(None, _settings())
-    machines = [_Machine(holds) for holds in (600, 200, 0, 0)]
-    tasks._open = {TP("x", p): machine for p, machine in enumerate(machines)}  # type: ignore[misc]
-    tasks._share_memory()
-    assert [m.part for m in machines] == pytest.approx([
-        EQUAL_PART / 4 + (1 - EQUAL_PART) * share for share in (0.75, 0.25, 0, 0)
-    ])  # fmt: skip
-    for machine in machines:
-        machine.held = 0
-    tasks._share_memory()
-    assert [m.part for m in machines] == [0.25] * 4

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from state.customers import event_rings
+from state.customers import event_rings, history_memory
 from state.customers import histories as hs
 from state.customers import repeats as history_repeats
 
@@ -17,7 +17,7 @@ DAY_MS = 86_400_000
 
 
 def _read(h: hs.Histories, customer: int) -> list[list[Any]]:
-    return [list(row) for row in zip(*(c.tolist() for c in hs.read(h, customer)), strict=True)]
+    return [list(row) for row in zip(*(c.tolist() for c in history_memory.read(h, customer)), strict=True)]
 
 
 @pytest.mark.parametrize(("items", "steps"), [(10, 800), (200, 4000)])

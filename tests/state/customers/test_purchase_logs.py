@@ -11,6 +11,7 @@ import pytest
 
 from state.customers import histories as hs
 from state.customers import purchase_logs as pl
+from state.customers.history_memory import close_gaps
 
 DAY_MS = pl.DAY_MS
 FIRST_DAY = 17_000
@@ -54,7 +55,7 @@ def test_days_of_the_window_are_kept_and_older_ones_counted(items: int, step_day
             newest[customer] = max(newest[customer], time_ms // DAY_MS)
             plain[customer].setdefault(item, []).append(time_ms // DAY_MS)
         if step % 100 == 0:
-            hs.close_gaps(h)
+            close_gaps(h)
             longest = max(longest, int(h.log_length.max()))
             for c, days in enumerate(plain):
                 since = newest[c] - pl.DAYS + 1

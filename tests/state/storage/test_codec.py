@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from state.customers import codec as history_codec
-from state.customers import event_rings
+from state.customers import event_rings, history_memory
 from state.customers import histories as hs
 from state.errors import CorruptRecord, UnknownLayout
 from state.items import codec as item_codec
@@ -151,7 +151,7 @@ def test_histories_round_trip(items: int, events: int) -> None:
     raw = history_codec.pack_history(h, 1, "日本", 42, profiles)
     assert history_codec.history_customer(KEY, raw) == ("日本", profiles)
     assert history_codec.unpack_history(into, 1, KEY, raw) == 42
-    for one, other in zip(hs.read(h, 1), hs.read(into, 1), strict=True):
+    for one, other in zip(history_memory.read(h, 1), history_memory.read(into, 1), strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(event_rings.read_ring(h, 1), event_rings.read_ring(into, 1))
     assert history_codec.pack_history(into, 1, "日本", 42, profiles) == raw

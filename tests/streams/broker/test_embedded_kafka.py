@@ -17,9 +17,10 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from streams.broker import jars
+from streams.broker.admin import admin_client
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import BrokerDied, DataDirBusy, DataDirUnusable, PortTaken, StartError
-from streams.broker.topics_admin import admin_client, create_topics
+from streams.broker.topics_admin import create_topics
 from streams.connections.bootstrap import Bootstrap
 from streams.settings import Settings
 from streams.topics import DAY_MS, PAIR_DELTAS, PURCHASES

@@ -8,9 +8,10 @@ from typer.testing import CliRunner
 
 from alsobought.cli import app
 from streams import topics
+from streams.broker.admin import admin_client
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.topic_checks import change_commands, differences
-from streams.broker.topics_admin import admin_client, create_topics
+from streams.broker.topics_admin import create_topics
 from streams.kinds import topics_of
 from streams.settings import Settings
 

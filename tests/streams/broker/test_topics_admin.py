@@ -8,16 +8,11 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams import topics
-from streams.broker import topics_admin
+from streams.broker import admin
+from streams.broker.admin import admin_client
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import KafkaUnreachable, PartitionsDiffer, TopicsMissing, TopicsRefused
-from streams.broker.topics_admin import (
-    TopicState,
-    admin_client,
-    create_topics,
-    list_topics,
-    require_topics,
-)
+from streams.broker.topics_admin import TopicState, create_topics, list_topics, require_topics
 from streams.connections.bootstrap import Bootstrap
 from tests.streams.pipeline import TOPICS
 
@@ -90,7 +85,7 @@ def test_a_missing_broker_is_an_error_within_seconds() -> None:
 
 
 def test_an_open_port_has_longer_to_answer_than_a_closed_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topics_admin, "ANSWER_S", 0.4)
+    monkeypatch.setattr(admin, "ANSWER_S", 0.4)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(KafkaUnreachable, match=rf"{address} \({address}: no answer within 0.4 s\)"):

@@ -23,9 +23,10 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
+from streams.broker.admin import admin_client
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.ports import free_port
-from streams.broker.topics_admin import admin_client, create_topics
+from streams.broker.topics_admin import create_topics
 from streams.connections.bootstrap import Bootstrap
 from streams.rights import Right
 from streams.settings import Settings

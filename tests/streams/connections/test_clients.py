@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from streams.broker.admin import admin_client
 from streams.broker.errors import KafkaUnreachable
-from streams.broker.topics_admin import admin_client, partition_counts
+from streams.broker.topics_admin import partition_counts
 from streams.connections import clients
 from streams.connections.bootstrap import Bootstrap
 from streams.connections.errors import NotAdmitted, TokenUnavailable

@@ -13,8 +13,9 @@ from faust.types import TP
 from typer.testing import CliRunner
 
 from alsobought.cli import app
+from streams.broker.admin import admin_client
 from streams.broker.errors import RightsMissing
-from streams.broker.topics_admin import admin_client, check_rights, require_topics
+from streams.broker.topics_admin import check_rights, require_topics
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.publishing import publish
 from streams.kafka.readers import new_reader

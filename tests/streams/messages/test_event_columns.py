@@ -18,7 +18,8 @@ from streams.kinds import BOUGHT, BUILT_IN
 from streams.messages import decoding
 from streams.messages.checks import AHEAD_MS, EARLIEST_MS, MAX_VALUE_BYTES, EventTypes, Unusable, check_id
 from streams.messages.decoding import Decoded, decode_events
-from streams.messages.event_columns import decode_columns, is_id
+from streams.messages.event_columns import decode_columns
+from streams.messages.event_fields import is_id
 from tests.streams.offline import NOW_MS, Sent
 
 TYPES = EventTypes(BOUGHT, BUILT_IN)

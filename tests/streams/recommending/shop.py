@@ -1,6 +1,6 @@
 """A shop with profiles, categories, prices and unavailable items, on a real Kafka with real processes.
 
-Helpers of test_recommending.py and of tests/alsobought/test_recommend_commands.py.
+Helpers of test_recommending.py, test_models_pipeline.py and tests/alsobought/test_recommend_commands.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import contextlib
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from state.customers.events import Event
 from streams.broker.embedded import EmbeddedKafka
 from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED, CatalogueItem, EventMessage, encode
-from streams.topics import ITEMS, PURCHASES, RECOMMENDATIONS
+from streams.topics import ITEMS, PURCHASES, QUALITY, RANKER, RECOMMENDATIONS
 from tests.events import as_event, purchases
 from tests.oracles.counts import Bought, Oracle
 from tests.streams.pipeline import PARTITIONS, Recommender, Wires, Worker, until
@@ -107,6 +107,18 @@ class Shop:
         """Return the newest message of every key."""
         return self.wires.newest(RECOMMENDATIONS)
 
+    def rankers(self, since: Mapping[int, int] | None = None) -> dict[str, dict[str, Any]]:
+        """Return the newest rankers of purchases by key, of those published from some offsets on."""
+        read = self.wires.read(RANKER.name)
+        records = [r for r in read if since is None or r.offset >= since[r.partition]]
+        published = {record.key.decode(): json.loads(record.value) for record in records}
+        return {key: value for key, value in published.items() if value["kind"] == "bought"}
+
+    def cases(self) -> dict[str, tuple[int, int]]:
+        """Return the cases and hits of every published hit rate."""
+        messages = self.wires.newest(QUALITY)
+        return {key: (published["cases"], published["hits"]) for key, published in messages.items()}
+
     def ask(self, *customers: str, **more: Any) -> list[dict[str, Any]]:
         """Return the answers of the recommender."""
         status, reported = self.post(json.dumps({"customers": customers, **more}).encode(), customers[0])
@@ -138,6 +150,30 @@ class Shop:
 def with_profile(message: EventMessage) -> Event:
     """Return an event with its profile, as the oracle takes it."""
     return replace(as_event(message), profile_id=message.profile_id)
+
+
+def check(message: dict[str, Any], history: Iterable[Bought]) -> None:
+    """Check that recommendations follow from these purchases."""
+    owned = {bought.item for bought in history}
+    items = message["items"]
+    assert len(items) <= 20
+    names = [entry["item_id"] for entry in items]
+    assert len(set(names)) == len(names)
+    assert GONE.isdisjoint(names)
+    scores = [entry["score"] for entry in items]
+    assert scores == sorted(scores, reverse=True)
+    for entry in items:
+        assert set(entry["because"]) <= owned
+        assert (entry["item_id"] in owned) == (entry["source"] == "buy-again")
+        if entry["source"] == "buy-again":
+            assert entry["because"] == [entry["item_id"]]
+        elif entry["source"] == "bestseller":
+            assert entry["because"] == []
+
+
+def items_of(answer: dict[str, Any]) -> list[str]:
+    """Return the items of an answer, the best first."""
+    return [entry["item_id"] for entry in answer["items"]]
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from streams.recommending.alignment import ACTIVE_S, IDLE_S, Alignment, as_of_ms
 from streams.recommending.board import Boards
 from streams.recommending.follower import LATE_MS, BoardFollower
 from tests.events import DAY_MS, START_MS, purchases
-from tests.streams.recommending.test_task import _Record, new_task
+from tests.streams.recommending.one_task import Record, new_task
 
 LISTS = TP(BOUGHT.lists.name, 0)
 
@@ -179,7 +179,7 @@ def test_a_task_holds_lists_up_until_it_has_applied_its_events(tmp_path: Path) -
         task = new_task(tmp_path)
         alignment = task._board.alignment
         events = purchases(3, 5, 20, 60)
-        values = [_Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(events)]
+        values = [Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(events)]
         newest = max(int(event.timestamp) for event in events[:30])
         task.take(Chunk(task.tp, 0, 30, values[:30], left=30))
         assert not alignment.holds_up(lists(newest))
@@ -208,7 +208,7 @@ def test_a_task_learns_only_from_fresh_lists(
         follower.caught_up.set()
         monkeypatch.setattr(follower, "is_late", lambda asked: late and asked is board)
         events = purchases(3, 5, 20, 60)
-        records = [_Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(events)]
+        records = [Record(n, event.customer_id.encode(), encode(event)) for n, event in enumerate(events)]
         task.take(Chunk(task.tp, 0, 30, records[:30]))
         newest_ms = max(int(event.timestamp) for event in events[:30])
         board.alignment.counted(0, newest_ms - popularity_days * DAY_MS)

@@ -20,8 +20,7 @@ from streams.recommending.models import announce, newest_version, write
 from streams.topics import MODELS, PURCHASES
 from tests.events import DAY_MS, START_MS
 from tests.streams.pipeline import PARTITIONS, until
-from tests.streams.recommending.shop import Shop, events, opened
-from tests.streams.recommending.test_recommending import check
+from tests.streams.recommending.shop import Shop, check, events, opened
 
 CUSTOMERS = 80
 

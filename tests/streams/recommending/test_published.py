@@ -8,7 +8,7 @@ from pathlib import Path
 
 from streams.recommending.published import PublishedRecommendations
 from tests.streams.pipeline import Keys
-from tests.streams.recommending.test_task import new_task
+from tests.streams.recommending.one_task import new_task
 
 
 def published(root: Path, topic: Keys) -> PublishedRecommendations:

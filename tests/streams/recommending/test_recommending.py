@@ -24,9 +24,18 @@ from streams.messages.schema import EventMessage
 from streams.topics import BESTSELLERS, QUALITY, RANKER, RECOMMENDATIONS
 from tests.contracts.contract import contract, faults
 from tests.events import DAY_MS, START_MS
-from tests.oracles.counts import Bought
 from tests.streams.pipeline import until
-from tests.streams.recommending.shop import CATALOGUE, GONE, ITEM_COUNT, Shop, events, number, opened
+from tests.streams.recommending.shop import (
+    CATALOGUE,
+    GONE,
+    ITEM_COUNT,
+    Shop,
+    check,
+    events,
+    items_of,
+    number,
+    opened,
+)  # fmt: skip
 
 CUSTOMERS = 100
 FIRST = 700
@@ -46,29 +55,6 @@ def shop(new_kafka: Callable[[], EmbeddedKafka], tmp_path_factory: pytest.TempPa
         shop.publish(bought[FIRST:])
         shop.settle()
         yield shop
-
-
-def check(message: dict[str, Any], history: Iterable[Bought]) -> None:
-    """Check that recommendations follow from these purchases."""
-    owned = {bought.item for bought in history}
-    items = message["items"]
-    assert len(items) <= 20
-    names = [entry["item_id"] for entry in items]
-    assert len(set(names)) == len(names)
-    assert GONE.isdisjoint(names)
-    scores = [entry["score"] for entry in items]
-    assert scores == sorted(scores, reverse=True)
-    for entry in items:
-        assert set(entry["because"]) <= owned
-        assert (entry["item_id"] in owned) == (entry["source"] == "buy-again")
-        if entry["source"] == "buy-again":
-            assert entry["because"] == [entry["item_id"]]
-        elif entry["source"] == "bestseller":
-            assert entry["because"] == []
-
-
-def items_of(answer: dict[str, Any]) -> list[str]:
-    return [entry["item_id"] for entry in answer["items"]]
 
 
 def test_everybody_is_recommended_to(shop: Shop) -> None:
@@ -221,22 +207,11 @@ def test_an_erased_customer_is_no_longer_recommended_to(shop: Shop) -> None:
     assert {entry["source"] for entry in answer["items"]} == {"bestseller"}
 
 
-def cases_of(messages: dict[str, dict[str, Any]]) -> dict[str, tuple[int, int]]:
-    return {key: (published["cases"], published["hits"]) for key, published in messages.items()}
-
-
-def of_bought(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    """Return the newest rankers of each partition."""
-    published = {record.key.decode(): json.loads(record.value) for record in records}
-    return {key: value for key, value in published.items() if value["kind"] == "bought"}
-
-
 def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
     """Weights are there again, and waiting customers are recommended to; an experiment runs from now on."""
 
     def trained() -> list[str]:
-        published = of_bought(shop.wires.read(RANKER.name))
-        return [key for key, published in published.items() if published["rankers"]["all"]["cases"] > 0]
+        return [key for key, state in shop.rankers().items() if state["rankers"]["all"]["cases"] > 0]
 
     until(lambda: len(trained()) == 4, "training steps of every partition")
     in_flight = events(12, CUSTOMERS, 600, start_ms=START_MS + 41 * DAY_MS, days=5)
@@ -244,7 +219,7 @@ def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
     shop.publish(in_flight)
     until(lambda: shop.wires.ends(RECOMMENDATIONS.name) != ends, "the first recommendations")
     shop.recommender.stop(signal.SIGKILL)
-    learnt, quality = of_bought(shop.wires.read(RANKER.name)), cases_of(shop.wires.newest(QUALITY))
+    learnt, quality = shop.rankers(), shop.cases()
     published_until = shop.wires.ends(RANKER.name)
 
     shop.restart(variants=VARIANTS)
@@ -260,11 +235,8 @@ def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
     assert after.keys() >= histories.keys()
 
     # nothing was learnt since, because a replay makes no training step
-    def published_again() -> dict[str, dict[str, Any]]:
-        return of_bought(r for r in shop.wires.read(RANKER.name) if r.offset >= published_until[r.partition])
-
-    until(lambda: len(published_again()) == 4, "weights of every partition")
-    for key, published in published_again().items():
+    until(lambda: len(shop.rankers(published_until)) == 4, "weights of every partition")
+    for key, published in shop.rankers(published_until).items():
         for name, ranker in published["rankers"].items():
             assert ranker["cases"] >= learnt[key]["rankers"][name]["cases"]
             for feature, (weight, *_) in ranker["features"].items():
@@ -295,7 +267,7 @@ def test_after_a_sudden_death_it_goes_on(shop: Shop) -> None:
         return {q["variant"] for q in published if q["algorithm"] == "shown" and q["cases"] > 0}
 
     until(lambda: of_variants() == {"control", "ours"}, "cases of both variants")
-    now = cases_of(shop.wires.newest(QUALITY))
+    now = shop.cases()
     for key, (cases, hits) in quality.items():
         assert now[key][0] >= cases
         assert now[key][1] >= hits

@@ -25,7 +25,7 @@ from streams.topics import HISTORY_CHANGES, PURCHASES
 from tests.events import as_event, purchases, watches
 from tests.oracles.counts import Oracle
 from tests.oracles.watched_bought import CrossingOracle
-from tests.state.watched_bought.cluster import check_crossing, check_pairs
+from tests.state.watched_bought.checks import check_crossing, check_pairs
 from tests.streams.offline import PARTITIONS, Broker, Offline, Sent, records_of, run
 
 WINDOW = 50

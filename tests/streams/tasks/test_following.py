@@ -184,17 +184,17 @@ def test_lists_that_are_sent_later_end_their_spans_then(tmp_path: Path) -> None:
         await shop.open()
         await shop.worker.once(shop.bought_with(purchases(1, 9, 30, 40), {0: sampled(0)}))
         chunks = shop.deltas()
-        count = shop.worker.cycle.computing._count
+        count = shop.worker.cycle.computing._take_all
 
         def rebalanced(*args: Any) -> Any:
             counted = count(*args)
             shop.worker.owned = lambda _tp: False
             return counted
 
-        shop.worker.cycle.computing._count = rebalanced  # type: ignore[method-assign, assignment]
+        shop.worker.cycle.computing._take_all = rebalanced  # type: ignore[method-assign, assignment]
         await shop.worker.once(*chunks)
         assert shop.published() == len(shop.spans(LIST)) == 0
-        shop.worker.cycle.computing._count = count  # type: ignore[method-assign]
+        shop.worker.cycle.computing._take_all = count  # type: ignore[method-assign]
         shop.worker.owned = lambda _tp: True
         contexts = sum(len(record.headers) - 1 for chunk in chunks for record in chunk.records)
         for _ in range(PARTITIONS):  # a cycle may rank the rows of one partition only
