@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from streams.tasks.context import Context
     from streams.tasks.sending import DeltaChunks, Sources
 
-MOST_RECORDS = 20_000  # fetched and not yet taken by a cycle; more is left in Kafka
-MOST_BYTES = 16 << 20
+MOST_RECORDS = 40_000  # fetched and not yet taken by a cycle; more is left in Kafka
+MOST_BYTES = 32 << 20
 OUTSTANDING_MESSAGES = 3  # deltas on their way from each source partition; with more, events wait
-OUTSTANDING_BEHIND = 8  # the same while a backlog is counted
+OUTSTANDING_BEHIND = 32  # the same while a backlog is counted: those of two cycles
 
 
 class Share(NamedTuple):
