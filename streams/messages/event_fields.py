@@ -118,9 +118,8 @@ def _by_objects(keys: Sequence[bytes], values: Sequence[bytes]) -> EventFields |
     if times_ms is None or not (are_sources and _are_ids(event_ids) and _are_ids(profile_ids)):
         return None
     return EventFields(
-        customers, [event.item_id for event in events], [event.type for event in events],
-        event_ids if _all_given(event_ids) else None, profile_ids if _all_given(profile_ids) else None,
-        sources if numbered else None, times_ms,
+        customers, [event.item_id for event in events], _if_any([event.type for event in events]),
+        _if_any(event_ids), _if_any(profile_ids), _if_any(sources), times_ms,
         np.fromiter((event.quantity for event in events), np.uint32, len(events)),
         np.array(sequences, np.int64) if numbered else None,
     )  # fmt: skip
@@ -136,7 +135,7 @@ def _given(value: object) -> bool:
 
 def _are_ids(values: Sequence[str | None]) -> bool:
     """Return whether all given values are valid ids; it checks them together, as most are."""
-    given = _all_given(values)
+    given = [value for value in values if value is not None]
     if not given:
         return True
     together = "".join(given)
@@ -147,8 +146,8 @@ def _are_ids(values: Sequence[str | None]) -> bool:
     return all(map(is_id, given))
 
 
-def _all_given(values: Sequence[str | None]) -> list[str]:
-    return [value for value in values if value is not None]
+def _if_any(values: Sequence[str | None]) -> Texts:
+    return values if any(map(_given, values)) else None
 
 
 def is_id(value: str) -> bool:

@@ -36,7 +36,7 @@ _NULLABLE = sum(1 << n for n, name in enumerate(_FIELDS) if name not in NUMBERS[
 _TAB, _LINE, _RETURN, _SPACE = 9, 10, 13, 32
 _QUOTE, _COLON, _COMMA, _OPEN, _CLOSE, _MINUS, _POINT, _ZERO = map(ord, '":,{}-.0')
 _NULL = np.uint64(int.from_bytes(b"null", "little"))
-_MOST_DIGITS = 15
+_MOST_DIGITS = 18
 
 _BYTE, _FOUR_BYTES, _ALL = np.uint64(0xFF), np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE, _SEVEN, _EIGHT, _TOP = np.uint64(1), np.uint64(7), np.uint64(8), np.uint64(56)
@@ -106,7 +106,7 @@ def _text_end(at: int, end: int) -> int:
 
 @kernel
 def _whole(at: int, end: int) -> tuple[int, int]:
-    """Return a whole number from 0 on, and the address behind it; 0 if there is none of at most 15 digits."""
+    """Return a whole number from 0 on, and the address behind it; 0 if there is none of at most 18 digits."""
     value, first = 0, at
     while at < end:
         digit = _letter(at) - _ZERO
@@ -123,7 +123,7 @@ def _whole(at: int, end: int) -> tuple[int, int]:
 
 @kernel
 def _after_number(at: int, end: int) -> int:
-    """Return the address behind a number; 0 if there is none, or one with more than 15 digits on a side of
+    """Return the address behind a number; 0 if there is none, or one with more than 18 digits on a side of
     its point.
     """
     if at < end and _letter(at) == _MINUS:

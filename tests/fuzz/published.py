@@ -72,9 +72,10 @@ def take_event(value: bytes) -> str:
         decoded = decode_events(records, beside + 2, machine, EventTypes(BOUGHT, BUILT_IN), NOW_MS)
         assert len(decoded.batch) + len(decoded.refused) == beside + 2
         machine.apply(decoded.batch)
-        outcomes.append([refused.reason for refused in decoded.refused])
+        event = [column[beside:-1].tolist() for column in vars(decoded.batch).values() if np.ndim(column)]
+        outcomes.append(([refused.reason for refused in decoded.refused], event[1:]))
     assert outcomes[0] == outcomes[1], "one at a time and by columns differ"
-    for reason in outcomes[0]:
+    for reason in outcomes[0][0]:
         assert class_of(reason) != OTHER, reason
         return f"dead letter: {class_of(reason)}"
     return "counted"

@@ -144,6 +144,8 @@ class Offline:
 
     Attributes
     ----------
+    threads
+        In how many threads its machines compute.
     owned
         The partitions that the worker owns; all by default.
     sought
@@ -153,6 +155,7 @@ class Offline:
     root: Path
     broker: Broker = field(default_factory=Broker)
     settings: dict[str, Any] = field(default_factory=dict)
+    threads: int = 1
     owned: Callable[[TP], bool] = lambda _tp: True
     sought: list[tuple[TP, int]] = field(default_factory=list)
     tasks: dict[TP, Task] = field(default_factory=dict)
@@ -169,7 +172,7 @@ class Offline:
             self.reader,  # type: ignore[arg-type]
             lambda tp: self.owned(tp),
         )  # fmt: skip
-        self.cycle = Cycle(self.tasks, self.context.owns, self._seek)
+        self.cycle = Cycle(self.tasks, self.context.owns, self._seek, threads=self.threads)
         self.cycling: asyncio.Task[None] | None = None
 
     async def _seek(self, tp: TP, offset: int) -> None:
