@@ -171,11 +171,17 @@ class SettleMark(Struct):
     settle: Annotated[int, Meta(description="grows from one to the next")]
 
 
+UNSETTLED = -1
+"""The settling of a partition whose worker, since it started, has not been asked to settle."""
+
+
 class CountedMessage(Struct):
     """The value of a record with the key COUNTED, which a partition writes behind what it publishes."""
 
     as_of: Annotated[int, Meta(description="newest event time that the partition had seen, ms since 1970")]
-    settle: Annotated[int, Meta(description="the last settling that what is published is complete for")]
+    settle: Annotated[
+        int, Meta(description="the last settling that what is published is complete for; -1 before the first")
+    ]
     sources: Annotated[
         list[tuple[int, int, int, int]],
         Meta(description="topic, partition, counted up to which offset, and customers of each source"),

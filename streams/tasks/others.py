@@ -25,7 +25,7 @@ from streams.kafka.refusals import require_on_topics
 from streams.kafka.stopping import start, stop
 from streams.kinds import EventKind
 from streams.messages.popularity_json import popularity_of
-from streams.messages.schema import COUNTED, LATEST_MS, SETTLE, decode_counted
+from streams.messages.schema import COUNTED, LATEST_MS, SETTLE, UNSETTLED, decode_counted
 from streams.process.seed import TABLE_SEED
 from streams.process.threads import in_thread
 
@@ -172,7 +172,7 @@ def _read_counted(record: Any) -> _Counted:
         return _Counted(record.partition, 0, [], None)
     counted = decode_counted(record.value)
     numbers = [n for source in counted.sources for n in source]
-    if not (0 <= counted.as_of <= LATEST_MS and min(numbers, default=0) >= 0 <= counted.settle):
+    if not (0 <= counted.as_of <= LATEST_MS and min(numbers, default=0) >= 0 and counted.settle >= UNSETTLED):
         raise msgspec.ValidationError("a number is out of range")
     sources = [(Source(t, p), end, customers) for t, p, end, customers in counted.sources]
     return _Counted(record.partition, counted.as_of, sources, counted.settle)

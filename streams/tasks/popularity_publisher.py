@@ -21,7 +21,7 @@ from state.items.popularity_changes import PopularityChanges
 from streams.kafka.topic_reader import Written
 from streams.messages.lists_json import JsonIds
 from streams.messages.popularity_json import popularity_records
-from streams.messages.schema import COUNTED, SETTLE, CountedMessage, encode, key_text
+from streams.messages.schema import COUNTED, SETTLE, UNSETTLED, CountedMessage, encode, key_text
 from streams.process.threads import in_thread
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class PopularityPublisher:
         self._ids = JsonIds(task.machine.items)
         self._kind = np.frombuffer(msgspec.json.encode(task.kind.name), np.uint8).copy()
         self._position = -1
-        self._settled = -1  # number of the last settling
+        self._settled = UNSETTLED  # number of the last settling
         self._written: Written | None = None
         self._one = asyncio.Lock()
 

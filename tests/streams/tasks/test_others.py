@@ -17,7 +17,15 @@ from state.messages.deltas import Source
 from state.popularity.counts import DAY_MS
 from streams.kafka.outbox import Record
 from streams.kinds import BOUGHT, WATCHED
-from streams.messages.schema import COUNTED, SETTLE, CountedMessage, PopularityMessage, SettleMark, encode
+from streams.messages.schema import (
+    COUNTED,
+    SETTLE,
+    UNSETTLED,
+    CountedMessage,
+    PopularityMessage,
+    SettleMark,
+    encode,
+)
 from streams.tasks.others import Others
 from streams.topics import PAIR_DELTAS
 from tests.events import purchases
@@ -86,6 +94,29 @@ def test_a_settling_is_reached_once_every_partition_says_so() -> None:
     others.take(topic, [record(COUNTED, None, 1)])  # this is after `alsobought rebuild`
     assert view.sources == {Source(0, 1): (70, 4)}
     assert others.settled(BOUGHT, 2) == -1
+
+
+def test_what_is_counted_is_heard_of_before_anybody_asks_to_settle(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        shop = Shop(tmp_path)
+        await shop.open()
+        await shop.count(purchases(1, customers=30, items=60, events=200))
+        for task in shop.items:
+            assert task.popularity is not None
+            await task.popularity.publish()
+        await shop.worker.settle()
+        others = shop.worker.context.others
+        counted = [one for task in shop.items for one in task.machine.counted()]
+        (source,) = {source for source, _, _ in counted}
+        assert others.view(BOUGHT).sources == {source: max((end, customers) for _, end, customers in counted)}
+        assert others.view(BOUGHT).watermark_ms == max(task.machine.watermark_ms for task in shop.items)
+        assert others.settled(BOUGHT, PARTITIONS) == UNSETTLED
+        await shop.worker.close()
+
+    run(body())
+    assert "is ignored" not in caplog.text
 
 
 def test_lists_are_settled_by_the_popularity_of_all_partitions(tmp_path: Path) -> None:
