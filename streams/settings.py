@@ -116,8 +116,17 @@ class Settings(KafkaSettings, BaseSettings):
     catch_up_ms: int = Field(
         15_000,
         ge=10,
-        description="the same at the beginning of a backlog (purchases older than twice staleness_ms); while"
-        " it is counted, lists are refreshed ever more rarely",
+        description="the same at the beginning of a backlog (events older than twice staleness_ms, or so many"
+        " that counting them takes as long); while it is counted, lists are refreshed ever more rarely, and"
+        " not shortly before its end",
+    )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="in how many threads a worker counts its partitions side by side where there is much to"
+        " do; without it one for each core that it may use, at most four. Set it where a container has a"
+        " share of many cores",
     )
     progress_ms: int = Field(1_000, ge=50, description="time between two reports of how far a worker is")
     sweep_ms: int = Field(300_000, ge=1_000, description="bound within which every list is scored again")

@@ -100,7 +100,7 @@ class Tasks:
 
     def threads(self) -> int:
         """Return in how many threads machines compute at the same time."""
-        return usual_threads()
+        return self.settings.threads or usual_threads()
 
     def makers(self) -> dict[str, Callable[[TP, Context], Task]]:
         """Return what makes the tasks of each topic."""
@@ -145,7 +145,7 @@ class Tasks:
             mine = {TP(tp.topic, tp.partition) for tp in assigned if tp.topic in self._makers}
             async with context.lock:
                 self.cycle.drop()  # all is read again from where the state is
-                context.backlog.forget()
+                context.backlogs.forget()
                 for tp in [tp for tp, task in self._open.items() if tp not in mine or not task.is_newest()]:
                     await self._close(tp, save=False)
             # what was lost again in the meantime is not opened

@@ -34,7 +34,7 @@ class ConsumedRecord(msgspec.Struct, gc=False):
 
 
 class PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of a partition that one fetch brought."""
+    """The records of a partition that one fetch brought. Nobody here asks for other types than bytes."""
 
     def _consumer_record(self, tp: Any, record: Any) -> ConsumedRecord:
         return ConsumedRecord(

@@ -246,19 +246,19 @@ def _read_event(at: int, end: int, texts: int, numbers: int, order: int) -> bool
 
 
 @kernel
-def read_events(keys: Parts, values: Parts, found: EventArrays) -> int:
+def read_events(
+    keys: Parts, values: Parts, found: EventArrays, order: npt.NDArray[np.uint64]
+) -> int:  # fmt: skip
     """Read events whose records have these keys and values; return how many were read before an unusual one.
 
     An event is also unusual if its record's key is not its customer, or if it is longer than an event may be.
+    `order` has a 0 for each field, and one more; the caller holds it, because an array that only its address
+    refers to is freed.
     """
-    base, key_base, order = (
-        address_of(values.raw),
-        address_of(keys.raw),
-        np.zeros(len(_FIELDS) + 1, np.uint64),
-    )
+    base, key_base, to_order = address_of(values.raw), address_of(keys.raw), address_of(order)
     texts, numbers = np.empty((len(TEXTS), 2), np.int64), np.empty(len(NUMBERS), np.int64)
     first = np.zeros((len(TEXTS), 2), np.int64)
-    to_texts, to_numbers, to_order = address_of(texts), address_of(numbers), address_of(order)
+    to_texts, to_numbers = address_of(texts), address_of(numbers)
     for i in range(len(values.starts)):
         start, end = base + np.int64(values.starts[i]), base + np.int64(values.ends[i])
         texts[:, 1] = 0
@@ -294,4 +294,5 @@ def parse_events(keys: Parts, values: Parts) -> EventArrays | None:
         np.empty((texts, n, 2), np.int64), np.empty((len(NUMBERS), n), np.int64),
         np.zeros(texts, np.int64), np.ones(texts, np.bool_),
     )  # fmt: skip
-    return found if read_events(keys, values, found) == n else None
+    order = np.zeros(len(_FIELDS) + 1, np.uint64)
+    return found if read_events(keys, values, found, order) == n else None

@@ -214,7 +214,9 @@ class Computing:
         jobs: list[Job] = []
         at_once = self._threads if most >= LEAST_ROWS else 1
         for one in listed:
-            refresher = one.task.refresher
+            refresher, partition = one.task.refresher, one.task.tp.partition
+            if any(job.partition == partition for job in jobs):
+                continue  # one thread would do both
             rows, exact = refresher.waiting(most)
             if len(rows):
                 jobs.append(_ranking(one, partial(refresher.rank, exact=exact), rows))

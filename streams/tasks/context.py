@@ -15,7 +15,7 @@ from streams.kafka.outbox import Outbox
 from streams.kafka.topic_reader import TopicReader
 from streams.settings import Settings
 from streams.stores.opening import Stores
-from streams.tasks.backlog import Backlog
+from streams.tasks.backlog import Backlogs
 from streams.tasks.measured import Measured
 from streams.tasks.others import Others
 
@@ -49,7 +49,7 @@ class Context:
         Whether a partition is this process's by the newest assignment.
     others
         The popularity that other partitions, of any worker, have published of their items.
-    backlog
+    backlogs
         How long the events that are left will take.
     measured
         What is measured for `/metrics`.
@@ -69,7 +69,7 @@ class Context:
     reader: TopicReader
     owns: Callable[[TP], bool]
     others: Others = field(default_factory=Others)
-    backlog: Backlog = field(default_factory=Backlog)
+    backlogs: Backlogs = field(default_factory=Backlogs)
     measured: Measured = field(default_factory=Measured)
     traces: Traces | None = None
     warned: set[str] = field(default_factory=set)

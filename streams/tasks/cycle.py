@@ -5,10 +5,11 @@
     3. rows                                     are ranked; the lists that changed are sent
     4. state                                    a slice of it is stored
 
-Computing happens in one thread, apart from the event loop and mostly outside Python's lock; the loop
-moves chunks. What comes while a cycle works is the batch of the next cycle, so under load the batches grow by
-themselves, and nothing waits for anything but the cycle before. Nothing waits for Kafka either: what was sent
-is acknowledged later, and only what is acknowledged is stored.
+Computing happens in threads, apart from the event loop and mostly outside Python's lock, one partition
+beside the other if there is much to do; the loop moves chunks. What comes while a cycle works is the batch of
+the next cycle, so under load the batches grow by themselves, and nothing waits for anything but the cycle
+before. Nothing waits for Kafka either: what was sent is acknowledged later, and only what is acknowledged is
+stored.
 
 A cycle takes no more than some 100 ms of work, so that a purchase behind a load of some seconds does not wait
 for all of it twice, once as an event and once as deltas. While more waits than a cycle takes, hardly any rows
@@ -136,7 +137,7 @@ class Cycle:
     async def _cycle(self, context: Context) -> None:
         begin = time.monotonic()
         sources, deltas = self.intake.take(begin)
-        context.backlog.counted((chunk for task, chunk in sources if isinstance(task, CustomerTask)), begin)
+        context.backlogs.counted((chunk for task, chunk in sources if isinstance(task, CustomerTask)), begin)
         taken = bool(sources or deltas)
         if taken:
             self._fetched_at = begin

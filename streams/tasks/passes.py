@@ -18,6 +18,29 @@ if TYPE_CHECKING:
 RowNumbers = npt.NDArray[np.int64]
 
 SWEEP_STEP_S = 1.0
+PASS_AGE = 0.7  # share of `catch_up_ms`: how old a count may be when the pass that lists it begins
+PASS_GROWTH = 2.0  # and how old in a backlog, in times of how long the backlog had been counted before it
+SOON_S = 30.0  # a pass waits for so long if the backlog, whose end brings one of all rows, will end so soon
+
+
+def is_due(waited_s: float, counted_s: float, left_s: float, catch_up_s: float) -> bool:
+    """Return whether a pass is to begin in a backlog.
+
+    Parameters
+    ----------
+    waited_s
+        The age of the oldest count that is in no list.
+    counted_s
+        How long the backlog has been counted.
+    left_s
+        How long counting what is left of it will take; infinity if that is not known.
+    catch_up_s
+        The setting `catch_up_ms`, in seconds.
+    """
+    before_s = counted_s - waited_s  # how long it had been counted when that count came
+    due_s = max(PASS_AGE * catch_up_s, PASS_GROWTH * before_s)
+    ends_soon = left_s < min(SOON_S, PASS_GROWTH * counted_s)
+    return waited_s >= (due_s + SOON_S if ends_soon else due_s)
 
 
 @dataclass

@@ -33,7 +33,7 @@ from streams.tasks.following import MOST_WAITING, end_lists
 from streams.tasks.foreign_lists import ForeignLists
 from streams.tasks.freshness import Latency, Longest
 from streams.tasks.list_writer import ListWriter, Ranked
-from streams.tasks.passes import Pass, RowNumbers, Sweep, WaitingCounts
+from streams.tasks.passes import Pass, RowNumbers, Sweep, WaitingCounts, is_due
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -47,9 +47,6 @@ AGAIN_S = 1.0  # until what Kafka refused is tried again
 COUNTING_S = 0.5  # if nothing was counted for so long, there is no backlog,
 LARGE_CYCLE_S = 5.0  # but while Kafka has more to be counted, the cycles of a backlog may take so long
 HOLD_S = 5.0  # passes wait at most so long for a settling, which ranks every row anyway
-PASS_AGE = 0.7  # share of `catch_up_ms`: how old a count may be when the pass that lists it begins
-PASS_GROWTH = 2.0  # and how old in a backlog, in times of how long the backlog had been counted before it
-SOON_S = 30.0  # no pass begins if the backlog, whose end brings one of all rows, will end so soon
 
 
 class Refresher:
@@ -124,12 +121,13 @@ class Refresher:
     @property
     def behind(self) -> bool:
         """Whether a backlog is counted: its events are old, or so many that they will be."""
-        now, backlog = time.monotonic(), self._context.backlog
-        more = backlog.is_left or self._context.outbox.end_of(self._task.tp) > self._task.position
+        now, task = time.monotonic(), self._task
+        sent = self._context.outbox.end_of(task.tp)
+        more = self._context.backlogs.is_left(task.kind, now) or task.has_more or sent > task.position
         if now - self._counted_at >= (LARGE_CYCLE_S if more else COUNTING_S):
             return False
         late_s = 2 * self._context.settings.staleness_ms / 1000
-        return self._lag_ms > 1000 * late_s or late_s < backlog.left_s(now) < NEVER
+        return self._lag_ms > 1000 * late_s or late_s < self._context.backlogs.left_s(task.kind, now) < NEVER
 
     @property
     def has_waiting(self) -> bool:
@@ -197,7 +195,7 @@ class Refresher:
             position, self._settle_at = self._settle_at, -1
             self._pass = Pass(np.arange(machine.row_count), self._take_counts(), position)
             return
-        if self.behind and (now - self._counts.since < self._pass_age_s or self._ends_soon(now)):
+        if self.behind and not self._pass_is_due(now):
             return
         rows = machine.waiting()
         if len(rows):
@@ -207,16 +205,10 @@ class Refresher:
         elif self._counts.since:  # what was counted changed no list
             self._pass = Pass(rows, self._take_counts())
 
-    @property
-    def _pass_age_s(self) -> float:
-        """How old the oldest count that is in no list may be in a backlog before a pass begins."""
-        counted_s = self._counts.since - self._behind_since
-        return max(PASS_AGE * self._context.settings.catch_up_ms / 1000, PASS_GROWTH * counted_s)
-
-    def _ends_soon(self, now: float) -> bool:
-        """Return whether the backlog will have ended before the next pass but one, and within a bound."""
-        behind_s = now - self._behind_since
-        return self._context.backlog.left_s(now) < min(SOON_S, PASS_GROWTH * behind_s)
+    def _pass_is_due(self, now: float) -> bool:
+        """Return whether a pass begins in a backlog."""
+        counted_s, left_s = now - self._behind_since, self._context.backlogs.left_s(self._task.kind, now)
+        return is_due(now - self._counts.since, counted_s, left_s, self._context.settings.catch_up_ms / 1000)
 
     def _take_counts(self) -> WaitingCounts:
         counts, self._counts, self._overflowed = self._counts, WaitingCounts(), False

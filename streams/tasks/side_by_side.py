@@ -1,8 +1,9 @@
 """Do jobs of several partitions side by side, in a few threads.
 
-The machines of two partitions share nothing but what has a lock of its own, and their kernels run without
-Python's lock. So partitions may be counted and ranked at the same time; those of one partition keep their
-order. Where there is little to do the caller does all of it, because waking a thread takes .1 ms.
+The machines of two partitions share nothing but the popularity of other partitions' items, which has a lock,
+and their kernels run without Python's lock. So partitions may be counted and ranked at the same time; the
+jobs of one partition keep their order. Where there is little to do the caller does all of it, because waking
+a thread takes .1 ms.
 """
 
 from __future__ import annotations

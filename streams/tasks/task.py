@@ -87,7 +87,7 @@ class Task(abc.ABC):
         self.store: RocksStore
         self.checkpointing = asyncio.Lock()
         self.caught_up = -1
-        self._more = False  # whether the log had more than the last chunk
+        self.has_more = False  # whether the log had more than the last chunk
         self.saved_ms: int | None = None
         self.checkpoint_ms: int | None = None
         self._whole = True  # no chunk is applied in part
@@ -172,9 +172,9 @@ class Task(abc.ABC):
         new = chunk.records if chunk.start == position else [r for r in chunk.records if r.offset >= position]
         outgoing = self.apply(chunk, new)
         self._whole = True
-        if self._more and chunk.left == 0:
+        if self.has_more and chunk.left == 0:
             self.caught_up = chunk.end
-        self._more = chunk.left > 0
+        self.has_more = chunk.left > 0
         self.counters.dead_letters += len(outgoing.refused)
         self.context.measured.refused.update(
             (self.tp.topic, class_of(one.reason)) for one in outgoing.refused

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import mmap
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 
 from streams.messages.checks import MAX_VALUE_BYTES
 from streams.messages.event_fields import EventFields, _by_kernel, _by_objects, fields_of
+from streams.messages.event_parsing import parse_events
+from streams.messages.record_batches import Parts, parts_of
 from tests.fuzz.damage import damaged, damaged_json
 
 USUAL: dict[str, Any] = {"customer_id": "ann", "item_id": "tea", "timestamp": 1_700_000_000_000}
@@ -144,3 +148,22 @@ def test_long_ids_are_compared_whole() -> None:
         assert _by_kernel([name.encode()], [value]) is not None
         assert _by_kernel([name[:-1].encode() + b"y"], [value]) is None
         assert _by_kernel([b"y" + name[1:].encode()], [value]) is None
+
+
+def test_nothing_is_read_far_behind_what_is_given() -> None:
+    """Only the seven bytes that follow each part (`Parts`): the page behind them cannot be read."""
+    for value in (*EXAMPLES, *(text for text in UNUSUAL if len(text) < mmap.PAGESIZE - 8)):
+        before_the_wall(value)
+
+
+def before_the_wall(value: bytes) -> None:
+    """Read an event of which the last byte that may be read is the last one of a page."""
+    region = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+    raw = np.frombuffer(region, np.uint8)
+    behind = raw.ctypes.data + mmap.PAGESIZE
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mprotect(ctypes.c_void_p(behind), ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    end = mmap.PAGESIZE - 7
+    raw[end - len(value) : end] = np.frombuffer(value, np.uint8)
+    parts = Parts(raw[: mmap.PAGESIZE], np.array([end - len(value)]), np.array([end]))
+    parse_events(parts_of([b"ann"]), parts)

@@ -11,39 +11,57 @@ import pytest
 from faust.types import TP
 
 from streams.kafka.transport import Chunk
+from streams.kinds import BOUGHT, WATCHED, WATCHED_BOUGHT
 from streams.messages.schema import EventMessage
 from streams.tasks import refresh
-from streams.tasks.backlog import ENDING_S, NEVER, Backlog
+from streams.tasks.backlog import ENDING_S, NEVER, STALE_S, Backlog, Backlogs
 from tests.events import purchases
-from tests.streams.listing import Shop, oracle_of
+from tests.streams.listing import EVENTS, Shop, oracle_of
 from tests.streams.offline import run
 from tests.streams.test_pipeline import check
 
 LATE_MS = 60_000
 
 
-def _chunk(partition: int, records: int, left: int) -> Chunk:
-    return Chunk(TP("purchases", partition), 0, records, [None] * records, left)
+def _chunk(partition: int, records: int, left: int, topic: str = "purchases") -> Chunk:
+    return Chunk(TP(topic, partition), 0, records, [None] * records, left)
 
 
 def test_what_is_left_takes_as_long_as_what_was_counted() -> None:
     backlog = Backlog()
     assert backlog.left_s(0.0) == NEVER
     backlog.counted([_chunk(0, 100, 5_000), _chunk(1, 100, 1_000)], 10.0)
-    assert backlog.is_left
+    assert backlog.is_left(10.0)
     assert backlog.left_s(10.0) == NEVER  # nothing is known of the rate yet
     backlog.counted([_chunk(0, 1_000, 4_000)], 12.0)
     assert backlog.left_s(12.0) == pytest.approx(5_000 * 2.0 / 1_000)
     backlog.counted([_chunk(1, 1_000, 0)], 14.0)
     assert backlog.left_s(14.0) == pytest.approx(4_000 * 4.0 / 2_000)
-    backlog.counted([_chunk(0, 4_000, 0)], 20.0)
-    assert not backlog.is_left
-    assert backlog.left_s(20.0) == backlog.left_s(20.0 + ENDING_S - 0.1) == 0.0
-    assert backlog.left_s(20.0 + ENDING_S) == NEVER
-    backlog.counted([_chunk(0, 1, 10)], 100.0)
-    backlog.forget()
-    assert not backlog.is_left
-    assert backlog.left_s(100.0) == NEVER
+    backlog.counted([_chunk(0, 4_000, 0)], 16.0)
+    assert not backlog.is_left(16.0)
+    assert backlog.left_s(16.0) == backlog.left_s(16.0 + ENDING_S - 0.1) == 0.0
+    assert backlog.left_s(16.0 + ENDING_S) == NEVER
+
+
+def test_a_partition_of_which_nothing_comes_is_not_waited_for() -> None:
+    backlog = Backlog()
+    backlog.counted([_chunk(0, 100, 50_000), _chunk(1, 100, 0)], 10.0)
+    for second in range(20):
+        backlog.counted([_chunk(1, 10, 0)], 10.0 + second)
+        assert backlog.is_left(10.0 + second) == (second < STALE_S)
+    assert backlog.left_s(30.0) == NEVER
+
+
+def test_kinds_have_backlogs_of_their_own() -> None:
+    backlogs = Backlogs()
+    for now in (10.0, 11.0):
+        backlogs.counted([_chunk(0, 100, 0), _chunk(0, 1_000, 5_000, "watches")], now)
+    assert backlogs.left_s(WATCHED, 11.0) == pytest.approx(5.0)
+    assert backlogs.left_s(WATCHED_BOUGHT, 11.0) == pytest.approx(5.0)
+    assert backlogs.left_s(BOUGHT, 11.0) == NEVER
+    assert (backlogs.is_left(WATCHED, 11.0), backlogs.is_left(BOUGHT, 11.0)) == (True, False)
+    backlogs.forget()
+    assert not backlogs.is_left(WATCHED, 11.0)
 
 
 class _Loading(Shop):
@@ -62,12 +80,13 @@ class _Loading(Shop):
 
     def age(self, backlog_s: float, waiting_s: float) -> None:
         """Pretend that 1,000 events were counted in so long, and that the oldest count has waited."""
-        now, backlog = time.monotonic(), self.worker.context.backlog
+        now, backlog = time.monotonic(), self.worker.context.backlogs._by_topic[EVENTS.topic]
         backlog._begun_at, backlog._counted = now - backlog_s, 1_000
         for task in self.items:
             task.refresher._behind_since = now - backlog_s
             task.refresher._counts.since = now - waiting_s
             task.refresher._counted_at = now
+        backlog._left = {tp: (left, now) for tp, (left, _) in backlog._left.items()}
 
 
 def _late() -> float:
@@ -111,7 +130,8 @@ def test_it_is_known_by_its_length_while_its_events_are_new(tmp_path: Path, left
         shop = _Loading(tmp_path, staleness_ms=1_000)
         await shop.open()
         shop.left = left
-        await shop.count(purchases(1, customers=30, items=60, events=100))
+        soon_ms = time.time() * 1000 + 60_000  # however slow the test is, these events are new
+        await shop.count(purchases(1, customers=30, items=60, events=100), soon_ms)
         shop.age(backlog_s=1.0, waiting_s=1.0)
         assert {task.refresher.behind for task in shop.items} == {behind}
         await shop.worker.close()
@@ -120,7 +140,7 @@ def test_it_is_known_by_its_length_while_its_events_are_new(tmp_path: Path, left
 
 
 @pytest.mark.parametrize(
-    ("left_s", "backlog_s", "lists"), [(100, 50, True), (29, 50, False), (20, 8, True), (15, 8, False)]
+    ("left_s", "backlog_s", "lists"), [(100, 50, True), (20, 50, False), (28, 12, True), (10, 12, False)]
 )
 def test_no_pass_begins_shortly_before_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_s: float, backlog_s: float, lists: bool
@@ -133,9 +153,12 @@ def test_no_pass_begins_shortly_before_its_end(
         shop.left = int(left_s * 1_000 / backlog_s)
         await shop.count(purchases(1, customers=30, items=60, events=400), _late())
         assert shop.published() == 0
-        shop.age(backlog_s, waiting_s=1_000.0)
+        shop.age(backlog_s, waiting_s=max(11, 0.7 * backlog_s))
         await shop.worker.once()
         assert (shop.published() > 0) == lists
+        shop.age(50, waiting_s=49)
+        await shop.worker.once()
+        assert shop.published() > 0, "it waits no longer for an end that does not come"
         await shop.worker.close()
 
     run(body())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.tasks.passes import SWEEP_STEP_S, Sweep, WaitingCounts
+from streams.tasks.passes import PASS_AGE, SOON_S, SWEEP_STEP_S, Sweep, WaitingCounts, is_due
 
 TAKES_S = 20.0
 
@@ -59,3 +59,22 @@ def test_counts_together_are_as_old_as_the_older_ones() -> None:
     some, later, none = WaitingCounts(3.0, [(1.0, 2)]), WaitingCounts(5.0, [(2.0, 4)]), WaitingCounts()
     assert some.with_later(later) == WaitingCounts(3.0, [(1.0, 2), (2.0, 4)])
     assert (none.with_later(later), some.with_later(none), none.with_later(none)) == (later, some, none)
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "counted_s", "left_s", "due"),
+    [
+        (PASS_AGE * 15 - 0.1, 11, np.inf, False),
+        (PASS_AGE * 15, 11, np.inf, True),
+        (39.9, 60, np.inf, False),  # it had been counted for 20.1 s
+        (40, 60, np.inf, True),
+        (40, 60, 31, True),
+        (40, 60, 29, False),
+        (11, 11, 23, True),  # the next pass but one would begin before its end
+        (11, 11, 21, False),
+        (PASS_AGE * 15 + SOON_S, 41, 1, True),  # the end does not come
+        (PASS_AGE * 15 + SOON_S - 0.1, 41, 1, False),
+    ],
+)
+def test_passes_in_a_backlog(waited_s: float, counted_s: float, left_s: float, due: bool) -> None:
+    assert is_due(waited_s, counted_s, left_s, catch_up_s=15) == due

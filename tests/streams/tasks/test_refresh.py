@@ -89,7 +89,7 @@ def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.
         assert not shop.has_waiting
         # what is counted is so old that a pass is due; then there is none for the same time
         for task in shop.items:
-            task.refresher._counts.since -= refresh.PASS_AGE * 60 + 1
+            task.refresher._counts.since -= passes.PASS_AGE * 60 + 1
         while shop.waiting:
             await shop.worker.once()
         once = shop.published()
