@@ -91,15 +91,12 @@ class Computing:
     ----------
     counted_s : float
         The CPU seconds that applying chunks has taken.
-
-    Parameters
-    ----------
-    threads
+    threads : int
         In how many threads it computes at the same time.
     """
 
     def __init__(self, tasks: Mapping[TP, Task], threads: int) -> None:
-        self._tasks, self._threads = tasks, threads
+        self._tasks, self.threads = tasks, threads
         self._thread = ThreadPoolExecutor(1, "machines")
         self._beside = SideBySide(threads)
         self._turn = 0
@@ -120,6 +117,10 @@ class Computing:
     async def in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
         """Call a function in the thread."""
         return await whole(self.begin(function, *args))
+
+    async def side_by_side(self, functions: Sequence[Callable[[], None]]) -> None:
+        """Call functions that have nothing to do with one another, in the thread and in others."""
+        await self.in_thread(self._beside.do, [Job(n, 1, one) for n, one in enumerate(functions)], 1)
 
     def item_tasks(self) -> list[ItemTask]:
         """Return the open tasks of deltas."""
@@ -212,7 +213,7 @@ class Computing:
         behind = any(one.task.refresher.behind for one in listed)
         most, limit_s = (SLICE_ROWS, BEHIND_SHARE * counted_s) if behind else (most, 0.0)
         jobs: list[Job] = []
-        at_once = self._threads if most >= LEAST_ROWS else 1
+        at_once = self.threads if most >= LEAST_ROWS else 1
         for one in listed:
             refresher, partition = one.task.refresher, one.task.tp.partition
             if any(job.partition == partition for job in jobs):

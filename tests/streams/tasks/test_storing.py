@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,7 +43,11 @@ class _Saver:
 class _Computing:
     """A stand-in for `Computing` that calls at once, and says how long counting took."""
 
-    counted_s = 0.0
+    counted_s, threads = 0.0, 1
+
+    async def side_by_side(self, functions: Sequence[Callable[[], None]]) -> None:
+        for function in functions:
+            function()
 
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
@@ -200,3 +204,23 @@ def test_what_is_begun_is_written_before_a_turn_of_others_begins(
     for _ in range(5):
         setup.cycle(clock[0])
     assert order == [0, 0, 0, 1, 1, 1]
+
+
+def test_slices_of_several_tasks_are_stored_side_by_side(clock: list[float]) -> None:
+    setup = _Setup(tasks=5)
+    setup.computing.threads = 2
+    rounds: list[int] = []
+    alone = setup.computing.side_by_side
+
+    async def noted(functions: Sequence[Callable[[], None]]) -> None:
+        rounds.append(len(functions))
+        await alone(functions)
+
+    setup.computing.side_by_side = noted  # type: ignore[method-assign]
+    setup.tasks[0].saver = _Saver(size=3 * storing.SLICE_RECORDS)  # it takes several slices
+    setup.computing.counted_s = REPLAY_S
+    assert setup.cycle(NOW) == setup.cycle(NOW)
+    assert rounds[0] == 2
+    assert sum(rounds) == sum(len(task.saver.shares) for task in setup.tasks)
+    assert all(task.counters.saves == 1 for task in setup.tasks[1:])
+    assert not setup.storing._owed
