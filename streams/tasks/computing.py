@@ -208,7 +208,7 @@ class Computing:
         self._beside.do(jobs, LEAST_ROWS)
 
     def _rank_waiting(self, listed: Sequence[Listed], most: int, counted_s: float) -> None:
-        """Rank at most so many rows of passes, but in a backlog for a share of the time."""
+        """Rank at most so many rows of passes in each thread, but in a backlog for a share of the time."""
         begin = time.monotonic()
         behind = any(one.task.refresher.behind for one in listed)
         most, limit_s = (SLICE_ROWS, BEHIND_SHARE * counted_s) if behind else (most, 0.0)
