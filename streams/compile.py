@@ -1,7 +1,7 @@
 """Compile every kernel into numba's cache, so that no first purchase waits: `python -m streams.compile`.
 
-Two processes compile side by side: this one the kernels of customers, of recommending and of reading lists,
-another those of items and of writing messages. Then all are called once more, with what is in the cache.
+Two processes compile side by side: this one the kernels of customers and of recommending, another those of
+items and of messages. Then all are called once more, with what is in the cache.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ def main() -> None:
     """Compile in two processes, then check that nothing is missing."""
     if sys.argv[1:] == [APART]:
         _write(state.compile.exercise_items())
+        _read([ONE_LIST])
         return
     with counting_compilations() as compiled:
         apart = subprocess.Popen([sys.executable, "-m", "streams.compile", APART])
         customers = state.compile.exercise_customers()
         recommending.compile.exercise(customers, ItemMachine(SETTINGS))
-        _read([ONE_LIST])
         if status := apart.wait():
             raise subprocess.CalledProcessError(status, apart.args)
         mine = compiled.count
