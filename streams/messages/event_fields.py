@@ -68,17 +68,15 @@ def _by_kernel(keys: Sequence[bytes], values: Sequence[bytes]) -> EventFields | 
     found = parse_events(parts_of(keys), parts)
     if found is None:
         return None
-    numbered = found.numbers[_SEQUENCE] >= 0
-    if not 0 < found.given[_SOURCE] == np.count_nonzero(numbered) == len(values) and (
-        found.given[_SOURCE] or numbered.any()
-    ):
-        return None
+    sourced, numbered = found.given[_SOURCE], np.count_nonzero(found.numbers[_SEQUENCE] >= 0)
+    if (sourced or numbered) and not sourced == numbered == len(values):
+        return None  # all have both, or none has
     text = parts.raw.tobytes().decode("ascii")
     return EventFields(
         list(map(bytes.decode, keys)), _slices(text, found, _ITEM), _texts(text, found, _TYPE),
         _texts(text, found, _EVENT), _texts(text, found, _PROFILE), _texts(text, found, _SOURCE),
         found.numbers[_TIMESTAMP], found.numbers[_QUANTITY].astype(np.uint32),
-        found.numbers[_SEQUENCE] if numbered.any() else None,
+        found.numbers[_SEQUENCE] if numbered else None,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_RECORDS = 40_000  # fetched and not yet taken by a cycle; more is left in Kafka
 MOST_BYTES = 32 << 20
 OUTSTANDING_MESSAGES = 3  # deltas on their way from each source partition; with more, events wait
-OUTSTANDING_BEHIND = 32  # the same while a backlog is counted: those of two cycles
+OUTSTANDING_BEHIND = 32  # the same while a backlog is counted
 
 
 class Share(NamedTuple):

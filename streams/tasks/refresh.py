@@ -121,13 +121,19 @@ class Refresher:
     @property
     def behind(self) -> bool:
         """Whether a backlog is counted: its events are old, or so many that they will be."""
-        now, task = time.monotonic(), self._task
-        sent = self._context.outbox.end_of(task.tp)
-        more = self._context.backlogs.is_left(task.kind, now) or task.has_more or sent > task.position
-        if now - self._counted_at >= (LARGE_CYCLE_S if more else COUNTING_S):
+        now = time.monotonic()
+        pause_s = now - self._counted_at
+        if pause_s >= LARGE_CYCLE_S or (pause_s >= COUNTING_S and not self._more_comes(now)):
             return False
         late_s = 2 * self._context.settings.staleness_ms / 1000
-        return self._lag_ms > 1000 * late_s or late_s < self._context.backlogs.left_s(task.kind, now) < NEVER
+        left_s = self._context.backlogs.left_s
+        return self._lag_ms > 1000 * late_s or late_s < left_s(self._task.kind, now) < NEVER
+
+    def _more_comes(self, now: float) -> bool:
+        """Return whether Kafka is known to have more events of our kind, or more deltas of our partition."""
+        task, context = self._task, self._context
+        sent = context.outbox.end_of(task.tp)
+        return task.has_more or sent > task.position or context.backlogs.is_left(task.kind, now)
 
     @property
     def has_waiting(self) -> bool:
