@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from faust.types import TP
 from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT
 from streams.tasks import computing, passes, popularity_publisher
+from streams.tasks.computing import Computing
 from streams.tasks.customers import CustomerTask
 from streams.tasks.items import ItemTask
 from streams.tasks.side_by_side import Job, SideBySide, usual_threads
@@ -142,3 +144,22 @@ def test_what_is_published_is_the_same_number_for_number(
                 assert beside[tp] == records, tp
 
     run(body())
+
+
+def test_each_thread_ranks_one_slice_of_passes_in_a_cycle() -> None:
+    """The kinds of a partition take turns: one thread would do both."""
+    ranked: list[tuple[int, str]] = []
+
+    def listed(partition: int, kind: str) -> Any:
+        refresher = SimpleNamespace(
+            behind=False, waiting=lambda most: (list(range(most)), False), passed=lambda: None,
+            rank=lambda _rows, exact: ranked.append((partition, kind)),
+        )  # fmt: skip
+        return SimpleNamespace(task=SimpleNamespace(refresher=refresher, tp=TP(kind, partition)))
+
+    both = Computing({}, 2)
+    for most, done in ((100, [(0, "a"), (1, "a")]), (computing.PRESSED_ROWS, [(0, "a")])):
+        ranked.clear()
+        both._rank_waiting([listed(0, "a"), listed(0, "b"), listed(1, "a"), listed(1, "b")], most, 0.0)
+        assert sorted(ranked) == done
+    both.close()
