@@ -44,6 +44,7 @@ SHOWN = ("1082185", "1098066", "982833", "1136988", "5568729")  # bananas, buns,
 COMPARED = "5568729"  # chips: most bought together with them is what everybody buys
 BEST = 6
 RAW = 10
+CATCH_UP_MS = 2_000
 
 AddStep = Callable[[str, str], None]
 
@@ -51,6 +52,9 @@ AddStep = Callable[[str, str], None]
 def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
     """Run the demo; with `stay`, leave the stack running until a signal interrupts it."""
     began = time.monotonic()
+    if "catch_up_ms" not in settings.model_fields_set:
+        # lists shall move while the year is loaded, though that takes somewhat longer then
+        settings = settings.model_copy(update={"catch_up_ms": CATCH_UP_MS})
     with Stack(settings, port=0, workers=1, say=say) as stack:
         bootstrap, page = stack.bootstrap, stack.serve_page(0, buying=True)
         say(f"the page is at {page}: open it, and watch what follows there, too")
