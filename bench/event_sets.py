@@ -28,7 +28,7 @@ def sets(watches: str | None, limit: int | None) -> Sets:
     ----------
     limit
         About how many events a set has. From larger sets, some random customers are taken, so that a set
-        still         covers the same time.
+        still covers the same time.
     """
     found: Sets = {}
     for name, file in {"purchases": BUNDLED, "watches": watches}.items():

@@ -8,6 +8,9 @@ phase.
 The first phase is right after a load: 100,000 purchases at once behind the others, at 200 a second more; its
 clock starts when all of the 100,000 are counted. A probe that gets nothing for ten seconds counts with the
 time that it waited.
+
+The CPU of a recommendation is what the recommender measures itself, from the history to the message. Beside
+it stands all CPU of the recommender, which reads events, lists and popularity and trains, for each of them.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from bench.probes import PAUSE_S, ProbeResults, apart
 from bench.processes import Usage
 from bench.progress_follower import ProgressFollower
 from bench.results import Result, parser, run
+from bench.scraping import total
 from bench.stack import Arrivals, Running, finished, purchases, running, wait_for
 from streams.kafka.follower import read_all
 from streams.kafka.publishing import Record
@@ -158,14 +162,16 @@ def _phase(
     ):
         background = system.publishing(records, phase.rate)
         bought.first()
+        wait_for(lambda: bool(follower.recommenders()), "the recommender to report")
         before, begin = system.processes.usage(), time.monotonic()
-        n_bought, n_recommended = bought.count(), recommended.count()
+        n_bought, n_recommended, took = bought.count(), recommended.count(), _recommending(follower)
         results = apart(
             system.bootstrap, known, per_s=phase.probes_per_s,
             count=int(phase.seconds * phase.probes_per_s), time_ms=time_ms, name=f"at-{phase.rate:g}",
         )  # fmt: skip
         after, seconds = system.processes.usage(), time.monotonic() - begin
         n_bought, n_recommended = bought.count() - n_bought, recommended.count() - n_recommended
+        cpu_s, times = (now - then for now, then in zip(_recommending(follower), took, strict=True))
         background.terminate()
         background.wait()
         numbers = _numbers_of(results, "list_RATE", "recommended_RATE")
@@ -173,9 +179,17 @@ def _phase(
         numbers["staleness_RATE_ms"] = follower.staleness_ms
         for role in ("worker", "recommender", "broker", "api"):
             numbers[f"{role}_cores_RATE"] = _cpu_s(before, after, role) / seconds
-        if n_recommended and (cpu_s := _cpu_s(before, after, "recommender")):
-            numbers["recommendation_cpu_RATE_ms"] = 1000 * cpu_s / n_recommended
+        if times:
+            numbers["recommendation_cpu_RATE_ms"] = 1000 * cpu_s / times
+        if n_recommended and (all_s := _cpu_s(before, after, "recommender")):
+            numbers["recommender_cpu_per_recommendation_RATE_ms"] = 1000 * all_s / n_recommended
         return numbers
+
+
+def _recommending(follower: ProgressFollower) -> tuple[float, float]:
+    """Return the seconds of CPU that recommendations have taken, and how many there were."""
+    name, found = "alsobought_recommendation_cpu_seconds", follower.recommenders()
+    return total(found, f"{name}_sum"), total(found, f"{name}_count")
 
 
 def _cpu_s(before: dict[str, Usage], after: dict[str, Usage], role: str) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from streams.connections.bootstrap import Bootstrap
 from streams.kafka.follower import Follower
 from streams.kinds import is_deltas
-from streams.messages.schema import Progress, decode_progress
+from streams.messages.schema import REPORTED, Progress, decode_progress
 from streams.topics import PAIR_DELTAS, PROGRESS, PURCHASES, topic_of
 
 POLL_MS = 50
@@ -68,6 +68,11 @@ class ProgressFollower:
         """Return the sum of a value over the partitions of purchases."""
         newest = dict(self.newest)
         return sum(value(p) for task, p in newest.items() if topic_of(task) == PURCHASES.name)
+
+    def recommenders(self) -> set[str]:
+        """Return the addresses of the queries of all recommenders."""
+        newest = dict(self.newest)
+        return {p.worker for task, p in newest.items() if task.startswith(REPORTED)}
 
     def _run(self) -> None:
         while not self._stop.is_set():

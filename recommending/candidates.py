@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending import features, tastes
-from recommending.gathering import Scratch, Sums, gather, newest_first, weights
+from recommending.gathering import AFTER, Z_F, Z_N, E, Scratch, Sums, gather, newest_first, weights
 from recommending.related_lists import ListArrays
 from recommending.tastes import Tastes
 from state.memory.arrays import kernel
@@ -122,58 +122,64 @@ def find(
     n_sums = gather(a, scratch, sums, query, q, recent_buyers, inverse, customers)
     tastes.learn(t, query, q)
     owned.epoch[0] += 1
-    for h in range(len(history.item)):
-        if history.item[h] >= 0:
-            owned.stamp[history.item[h]] = owned.epoch[0]
-            owned.place[history.item[h]] = h
+    # plain local arrays, as in `gather`
+    candidate, table, available, recent = sums.item, sums.table, p.available, p.recent
+    of_history, stamp, owned_place, epoch = history.item, owned.stamp, owned.place, owned.epoch[0]
+    for h in range(len(of_history)):
+        if of_history[h] >= 0:
+            stamp[of_history[h]], owned_place[of_history[h]] = epoch, h
     items = np.empty(MOST, np.int32)
     sources = np.empty(MOST, np.uint8)
     n = 0
     if unowned:
-        directed = np.empty(n_sums)
+        by_n, by_f, directed = np.empty(n_sums), np.empty(n_sums), np.empty(n_sums)
         for i in range(n_sums):
-            item = np.int64(sums.item[i])
+            item = np.int64(candidate[i])
             number = number_of(to_popularity, item)
-            fits = number >= 0 and p.available[number] and owned.stamp[item] != owned.epoch[0]
+            fits = number >= 0 and available[number] and stamp[item] != epoch
             if fits and len(allowed) > 0:
                 fits = allowed[item] > 0
-            lift = (sums.after[i] + 1.0) / (sums.e[i] / 2.0 + 1.0)
-            directed[i] = lift * np.sqrt(p.recent[number] + 0.5) if fits else -1.0
-        fit = directed >= 0.0
-        by_n, by_f = np.where(fit, sums.z_n[:n_sums], -1.0), np.where(fit, sums.z_f[:n_sums], -1.0)
+            if fits:
+                lift = (table[i, AFTER] + 1.0) / (table[i, E] / 2.0 + 1.0)
+                directed[i] = lift * np.sqrt(recent[number] + 0.5)
+                by_n[i], by_f[i] = table[i, Z_N], table[i, Z_F]
+            else:
+                directed[i] = by_n[i] = by_f[i] = -1.0
         least_n, least_f = _least_of_best(by_n, OF_LISTS), _least_of_best(by_f, OF_LISTS)
         least_d = _least_of_best(directed, OF_LISTS)
         for i in range(n_sums):
             chosen = by_n[i] >= least_n or by_f[i] >= least_f or directed[i] >= least_d
             if chosen and n < 3 * OF_LISTS:
-                n = _consider(items, sources, n, owned, sums.item[i], RELATED)
+                n = _consider(items, sources, n, stamp, epoch, candidate[i], RELATED)
         for item in predicted[:OF_PREDICTED]:
-            if not p.available[to_popularity[item]]:  # not any more
+            if not available[to_popularity[item]]:  # not any more
                 continue
-            n = _consider(items, sources, n, owned, item, PREDICTED)
+            n = _consider(items, sources, n, stamp, epoch, item, PREDICTED)
         for window in range(2):
             most = n + OF_BESTSELLERS
             for item in best.of_3_days if window == 0 else best.of_14_days:
-                if owned.stamp[item] == owned.epoch[0] or (len(allowed) > 0 and not allowed[item]):
+                if n == most:
+                    break
+                if stamp[item] == epoch or (len(allowed) > 0 and not allowed[item]):
                     continue
-                if not p.available[to_popularity[item]]:  # not any more
+                if not available[to_popularity[item]]:  # not any more
                     continue
-                if n < most:
-                    n = _consider(items, sources, n, owned, item, BESTSELLER)
+                n = _consider(items, sources, n, stamp, epoch, item, BESTSELLER)
     if own:
         n = _add_own(items, sources, n, p, to_popularity, history, now_ms, allowed)
     x = np.zeros((n, features.N_ALL))
     places, numbers = np.full(n, -1, np.int32), np.empty(n, np.int64)
+    summed_stamp, summed_place, summed_epoch = scratch.stamp, scratch.place, scratch.epoch[0]
     for i in range(n):
         item = np.int64(items[i])
         numbers[i] = number_of(to_popularity, item)
-        if scratch.stamp[item] == scratch.epoch[0]:
-            places[i] = scratch.place[item]
+        if summed_stamp[item] == summed_epoch:
+            places[i] = summed_place[item]
     features.fill(x, p, numbers, sums, places, t, items[:n], inverse)
     for i in range(n):
         item, number = np.int64(items[i]), numbers[i]
         if sources[i] == OWN:
-            h = np.int64(owned.place[item])
+            h = np.int64(owned_place[item])
             features.fill_own(
                 x[i, features.N_NEW :], p, number, history.first_ms[h], history.last_ms[h], history.days[h],
                 history.recent[h], now_ms,
@@ -184,16 +190,16 @@ def find(
 
 @kernel
 def _consider(
-    items: npt.NDArray[np.int32], sources: npt.NDArray[np.uint8], n: int, owned: Scratch, item: int,
-    source: int,
+    items: npt.NDArray[np.int32], sources: npt.NDArray[np.uint8], n: int, stamp: npt.NDArray[np.int64],
+    epoch: int, item: int, source: int,
 ) -> int:  # fmt: skip
     """Put an item that is not owned behind the other candidates if it is not among them.
 
     Return their number.
     """
-    considered = -owned.epoch[0]  # a stamp that no epoch has
-    if owned.stamp[item] != considered:
-        owned.stamp[item] = considered
+    considered = -epoch  # a stamp that no epoch has
+    if stamp[item] != considered:
+        stamp[item] = considered
         items[n], sources[n] = item, source
         n += 1
     return n

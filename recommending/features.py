@@ -32,6 +32,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from recommending import gathering
 from recommending.gathering import COSINE_SHRINK, Sums
 from recommending.repeats import due_ratio, rate
 from recommending.tastes import Tastes, taste
@@ -70,29 +71,33 @@ def fill(
         The factor that brings decayed sums from the landmark to now.
     """
     newest = np.int64(p.totals[WATERMARK_MS]) // DAY_MS
+    # plain local arrays, as in `gathering.gather`
+    table, recent, buyers, recent_buyers = sums.table, p.recent, p.buyers, p.recent_buyers
     for i in range(len(items)):
-        row, item, at = x[i], numbers[i], np.int64(places[i])
+        item, at = numbers[i], np.int64(places[i])
         day7 = purchases_of(p, item, newest, 7)
-        row[0] = np.log(purchases_of(p, item, newest, 3) + 0.5)
-        row[1] = np.log(p.recent[item] + 0.5)
-        row[2] = np.log(max(p.buyers[item], 0) + 1.0)
-        row[3] = np.log(1.0 + age_days(p, item))
-        row[4] = np.log(day7 + 0.5) - np.log(purchases_of(p, item, newest - 7, 21) / 3.0 + 0.5)
+        x[i, 0] = np.log(purchases_of(p, item, newest, 3) + 0.5)
+        x[i, 1] = np.log(recent[item] + 0.5)
+        x[i, 2] = np.log(max(buyers[item], 0) + 1.0)
+        x[i, 3] = np.log(1.0 + age_days(p, item))
+        x[i, 4] = np.log(day7 + 0.5) - np.log(purchases_of(p, item, newest - 7, 21) / 3.0 + 0.5)
         if at >= 0:
-            row[5] = np.log(1.0 + sums.z_f[at])
-            row[6] = np.log((sums.n[at] + 1.0) / (sums.e[at] + 1.0))
-            row[7] = np.log((sums.after[at] + 1.0) / (sums.e[at] / 2.0 + 1.0))
-            row[8] = np.log(1.0 + sums.z_f_last[at])
-            recent_buyers = max(p.recent_buyers[item], 0.0) * inverse
-            row[9] = np.log(sums.cosine[at] / np.sqrt(recent_buyers + COSINE_SHRINK) + LEAST_COSINE)
-            row[10] = np.log(1.0 + sums.z_n[at])
-            row[13] = np.log(1.0 + sums.raw[at])
-            row[14] = np.log(1.0 + max(sums.corrected[at], 0.0))
+            n, e = table[at, gathering.N], table[at, gathering.E]
+            cosine = table[at, gathering.COSINE]
+            x[i, 5] = np.log(1.0 + table[at, gathering.Z_F])
+            x[i, 6] = np.log((n + 1.0) / (e + 1.0))
+            x[i, 7] = np.log((table[at, gathering.AFTER] + 1.0) / (e / 2.0 + 1.0))
+            x[i, 8] = np.log(1.0 + table[at, gathering.Z_F_LAST])
+            f = max(recent_buyers[item], 0.0) * inverse
+            x[i, 9] = np.log(cosine / np.sqrt(f + COSINE_SHRINK) + LEAST_COSINE)
+            x[i, 10] = np.log(1.0 + table[at, gathering.Z_N])
+            x[i, 13] = np.log(1.0 + table[at, gathering.RAW])
+            x[i, 14] = np.log(1.0 + max(table[at, gathering.CORRECTED], 0.0))
         else:
-            row[5] = row[6] = row[7] = row[8] = row[10] = row[13] = row[14] = 0.0
-            row[9] = np.log(LEAST_COSINE)
-        row[11], row[12] = taste(tastes, np.int64(items[i]))
-        row[15] = 0.0
+            x[i, 5] = x[i, 6] = x[i, 7] = x[i, 8] = x[i, 10] = x[i, 13] = x[i, 14] = 0.0
+            x[i, 9] = np.log(LEAST_COSINE)
+        x[i, 11], x[i, 12] = taste(tastes, np.int64(items[i]))
+        x[i, 15] = 0.0
 
 
 @kernel

@@ -36,20 +36,39 @@ Q_OLD = 0.001
 COSINE_SHRINK = 0.3
 
 
+COLUMNS = ("n", "e", "after", "z_n", "z_f", "z_f_last", "cosine", "raw", "flawed", "corrected")
+N, E, AFTER, Z_N, Z_F, Z_F_LAST, COSINE, RAW, FLAWED, CORRECTED = range(len(COLUMNS))
+CANDIDATES, LISTS, ENTRIES = range(3)  # what `Sums.counts` counts
+
+
 class Sums(NamedTuple):
-    """The sums of up to MOST candidates, in the order in which candidates were found."""
+    """The sums of up to MOST candidates, in the order in which they were found, and what they are made of.
+
+    Attributes
+    ----------
+    item
+        The candidates' numbers of the related lists.
+    table
+        [MOST, len(COLUMNS)]. A candidate's sums lie side by side, so that adding touches two cache lines.
+    query, end
+        The history's items, newest first, and where the entries of the list of each end.
+    place, part
+        Of each entry that was summed up, list by list: its candidate, and q (z_n + z_f).
+    counts
+        [3], by CANDIDATES, LISTS and ENTRIES: how much of the other arrays is in use.
+    """
 
     item: npt.NDArray[np.int32]
-    n: npt.NDArray[np.float64]
-    e: npt.NDArray[np.float64]
-    after: npt.NDArray[np.float64]
-    z_n: npt.NDArray[np.float64]
-    z_f: npt.NDArray[np.float64]
-    z_f_last: npt.NDArray[np.float64]
-    cosine: npt.NDArray[np.float64]
-    raw: npt.NDArray[np.float64]
-    flawed: npt.NDArray[np.float64]
-    corrected: npt.NDArray[np.float64]
+    table: npt.NDArray[np.float64]
+    query: npt.NDArray[np.int32]
+    end: npt.NDArray[np.int64]
+    place: npt.NDArray[np.int32]
+    part: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.int64]
+
+    def column(self, name: str) -> npt.NDArray[np.float64]:
+        """Return the sums of that name, one of COLUMNS."""
+        return self.table[:, COLUMNS.index(name)]
 
 
 class Scratch(NamedTuple):
@@ -60,10 +79,14 @@ class Scratch(NamedTuple):
     epoch: npt.NDArray[np.int64]  # [1]
 
 
-def new_sums() -> Sums:
-    """Return buffers; the sums of a candidate lie side by side, so that adding touches two cache lines."""
-    table = np.empty((MOST, len(Sums._fields) - 1))
-    return Sums(np.empty(MOST, np.int32), *(table[:, n] for n in range(table.shape[1])))
+def new_sums(k: int) -> Sums:
+    """Return buffers for the sums over QUERY_ITEMS lists of at most k entries."""
+    entries = QUERY_ITEMS * k
+    return Sums(
+        np.empty(MOST, np.int32), np.empty((MOST, len(COLUMNS))),
+        np.empty(QUERY_ITEMS, np.int32), np.empty(QUERY_ITEMS, np.int64),
+        np.empty(entries, np.int32), np.empty(entries), np.zeros(3, np.int64),
+    )  # fmt: skip
 
 
 def new_scratch(capacity: int) -> Scratch:
@@ -136,25 +159,24 @@ def gather(
 ) -> int:  # fmt: skip
     """Fill `sums` from the lists of a history, newest item first; return how many candidates there are.
 
-    `recent_buyers` are those of the history's items as of now, f above. The independence score `flawed` needs
-    `customers`; with 0 of them it stays 0, which saves its time.
+    The history must not have more than QUERY_ITEMS items. `recent_buyers` are those of its items as of now, f
+    above. The independence score `flawed` needs `customers`; with 0 of them it stays 0, which saves its time.
     """
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
-    items, recent, recent_mass = a.item, a.recent, a.recent_mass
+    items, recent, recent_mass, buyers = a.item, a.recent, a.recent_mass, a.buyers
     together, afters, expected, z = a.together, a.after, a.expected, a.z
     stamp, place = scratch.stamp, scratch.place
-    n_sum, e_sum, after_sum, z_n_sum, z_f_sum, z_f_last = (
-        sums.n, sums.e, sums.after, sums.z_n, sums.z_f, sums.z_f_last,
-    )  # fmt: skip
-    cosine, raw, flawed, corrected = sums.cosine, sums.raw, sums.flawed, sums.corrected
+    candidate, table, entry_place, entry_part = sums.item, sums.table, sums.place, sums.part
     scratch.epoch[0] += 1
     epoch = scratch.epoch[0]
-    n = 0
+    n = m = 0
     for h in range(len(history)):
         if h + 1 < len(history) and history[h + 1] >= 0:
             _ask_for(a, np.int64(history[h + 1]))
         x = np.int64(history[h])
+        sums.query[h] = x
         if x < 0:
+            sums.end[h] = m
             continue
         weight = q[h]
         e_x = expects(a, x, inverse)
@@ -169,22 +191,25 @@ def gather(
                 at = n
                 n += 1
                 stamp[y], place[y] = epoch, at
-                sums.item[at] = y
-                n_sum[at] = e_sum[at] = after_sum[at] = z_n_sum[at] = z_f_sum[at] = z_f_last[at] = 0.0
-                cosine[at] = raw[at] = flawed[at] = corrected[at] = 0.0
-            f, mass_y, count = recent[x, j], recent_mass[y], np.float64(together[x, j])
-            z_n, z_f = pair_z(z[x, j], f, mass_y, inverse, e_x)
-            n_sum[at] += weight * count
-            e_sum[at] += weight * expected[x, j]
-            after_sum[at] += weight * afters[x, j]
-            z_n_sum[at] += weight * z_n
-            z_f_sum[at] += weight * z_f
-            cosine[at] += of_cosine * f
-            raw[at] += count
-            corrected[at] += np.float64(z[x, j])
+                candidate[at] = y
+                table[at, :] = 0.0
+            f, count = recent[x, j], np.float64(together[x, j])
+            z_n, z_f = pair_z(z[x, j], f, recent_mass[y], inverse, e_x)
+            table[at, N] += weight * count
+            table[at, E] += weight * expected[x, j]
+            table[at, AFTER] += weight * afters[x, j]
+            table[at, Z_N] += weight * z_n
+            table[at, Z_F] += weight * z_f
+            table[at, COSINE] += of_cosine * f
+            table[at, RAW] += count
+            table[at, CORRECTED] += np.float64(z[x, j])
             if customers > 0:
-                chance = np.float64(a.buyers[x]) * np.float64(a.buyers[y]) / customers
-                flawed[at] += (count - chance) / np.sqrt(chance + SHRINK)
+                chance = np.float64(buyers[x]) * np.float64(buyers[y]) / customers
+                table[at, FLAWED] += (count - chance) / np.sqrt(chance + SHRINK)
             if h < LAST:
-                z_f_last[at] = max(z_f_last[at], z_f)
+                table[at, Z_F_LAST] = max(table[at, Z_F_LAST], z_f)
+            entry_place[m], entry_part[m] = at, weight * (z_n + z_f)
+            m += 1
+        sums.end[h] = m
+    sums.counts[CANDIDATES], sums.counts[LISTS], sums.counts[ENTRIES] = n, len(history), m
     return n

@@ -14,8 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from recommending.gathering import Scratch, expects, newest_first, pair_z, weights
-from recommending.related_lists import ListArrays
+from recommending.gathering import CANDIDATES, LISTS, Sums
 from state.memory.arrays import kernel
 
 REASONS = 3
@@ -25,36 +24,36 @@ PICKED_FROM = 5  # the items are picked from so many times as many candidates
 
 @kernel
 def reasons(
-    a: ListArrays, scratch: Scratch, chosen: npt.NDArray[np.int32], query: npt.NDArray[np.int32],
-    q: npt.NDArray[np.float64], inverse: float,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:  # fmt: skip
-    """Return the strongest reasons of each chosen item: indices into the query (-1 for none), and q (z_n +
-    z_f).
+    sums: Sums, places: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    """Return the strongest reasons of some candidates: indices into `sums.query`, and q (z_n + z_f).
+
+    Parameters
+    ----------
+    sums
+        As `recommending.gathering.gather` filled them.
+    places
+        The candidates' places in them; -1 for one that is in no list and has no reason.
 
     Returns
     -------
     int32[n, REASONS], float64[n, REASONS]
+        Strongest first; -1 and 0 where there are no more.
     """
-    for c in range(len(chosen)):
-        scratch.place[chosen[c]] = c
-    which = np.full((len(chosen), REASONS), -1, np.int32)
-    # a byte per item, because every entry of every list is looked up
-    wanted = np.zeros(len(scratch.stamp), np.uint8)
-    for item in chosen:
-        wanted[item] = 1
-    parts = np.zeros((len(chosen), REASONS))
-    for h in range(len(query)):
-        x = np.int64(query[h])
-        if x < 0:
-            continue
-        e_x = expects(a, x, inverse)
-        for j in range(a.length[x]):
-            y = np.int64(a.item[x, j])
-            if wanted[y] == 0:
+    which = np.full((len(places), REASONS), -1, np.int32)
+    parts = np.zeros((len(places), REASONS))
+    chosen = np.full(sums.counts[CANDIDATES], -1, np.int32)
+    for c in range(len(places)):
+        if places[c] >= 0:
+            chosen[places[c]] = c
+    place_of, part_of, end = sums.place, sums.part, sums.end  # plain local arrays, as in `gather`
+    first = 0
+    for h in range(sums.counts[LISTS]):
+        for m in range(first, end[h]):
+            c = np.int64(chosen[place_of[m]])
+            if c < 0:
                 continue
-            z_n, z_f = pair_z(a.z[x, j], a.recent[x, j], a.recent_mass[y], inverse, e_x)
-            part = q[h] * (z_n + z_f)
-            c = np.int64(scratch.place[y])
+            part = part_of[m]
             at = REASONS
             while at > 0 and parts[c, at - 1] < part:
                 at -= 1
@@ -62,6 +61,7 @@ def reasons(
                 for k in range(REASONS - 1, at, -1):
                     parts[c, k], which[c, k] = parts[c, k - 1], which[c, k - 1]
                 parts[c, at], which[c, at] = part, h
+        first = end[h]
     return which, parts
 
 
@@ -96,16 +96,18 @@ def cover(
     explained = np.zeros(which.max() + 2 if n else 1, np.int64)
     count = 0
     each = max((k + 1) // 2, -(-k // max(purchases, 1)))
+    lengths = np.empty(n, np.int64)
+    for c in range(n):
+        lengths[c] = explanation(parts[c])
     while count < min(k, n):
         for c in range(n):
             if taken[c] or count == k:
                 continue
-            m = explanation(parts[c])
-            free = m == 0
-            for r in range(m):
+            free = lengths[c] == 0
+            for r in range(lengths[c]):
                 free |= explained[which[c, r]] < each
             if free:
-                for r in range(m):
+                for r in range(lengths[c]):
                     explained[which[c, r]] += 1
                 taken[c] = True
                 count += 1
@@ -115,20 +117,17 @@ def cover(
 
 @kernel
 def pick(
-    a: ListArrays, scratch: Scratch, items: npt.NDArray[np.int32], own: npt.NDArray[np.bool_],
-    scores: npt.NDArray[np.float64], history: npt.NDArray[np.int32], last_ms: npt.NDArray[np.int64],
-    now_ms: int, inverse: float, k: int,
+    sums: Sums, places: npt.NDArray[np.int32], own: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64],
+    k: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:  # fmt: skip
     """Return the candidates to show, and the reasons.
 
     Parameters
     ----------
-    items, own, scores
-        The candidates' numbers of the related lists, whether the customer has them, and their scores.
-    history, last_ms
-        The customer's items, and when each was bought last.
-    inverse
-        The factor that brings F from the landmark to now.
+    sums
+        As `recommending.gathering.gather` filled them for the customer's history.
+    places, own, scores
+        The candidates' places in the sums, whether the customer has them, and their scores.
 
     Returns
     -------
@@ -138,16 +137,14 @@ def pick(
         and has none.
     """
     order = np.argsort(-scores, kind="mergesort")[: PICKED_FROM * k]
-    newest = newest_first(last_ms)
-    query = history[newest]
-    which, parts = reasons(a, scratch, items[order], query, weights(last_ms[newest], now_ms), inverse)
+    which, parts = reasons(sums, places[order])
     for c in range(len(order)):
         if own[order[c]]:
             parts[c] = 0.0
-    taken = cover(which, parts, k, len(query))
+    taken = cover(which, parts, k, sums.counts[LISTS])
     because = np.full((len(taken), REASONS), -1, np.int32)
     for i in range(len(taken)):
         for r in range(REASONS):
             if parts[taken[i], r] > 0.0:
-                because[i, r] = query[which[taken[i], r]]
+                because[i, r] = sums.query[which[taken[i], r]]
     return order[taken], because

@@ -25,7 +25,7 @@ from recommending.chronological import ChronologicalModel, Predictor
 from recommending.features import CHRONOLOGICAL, DAY14, N_NEW
 from recommending.gathering import new_scratch, new_sums
 from recommending.ranker import Ranker
-from recommending.related_lists import IdMapping, RelatedLists, landmark_weight
+from recommending.related_lists import IdMapping, RelatedLists
 from recommending.starting_weights import new_rankers
 from recommending.tastes import new_tastes, no_groups
 from state.customers import histories as hs
@@ -121,7 +121,7 @@ class Recommender:
         self.related, self.customers, self.popular = related, customers, popular
         self.catalogue = Catalogue() if catalogue is None else catalogue
         self.rankers = new_rankers() if rankers is None else rankers
-        self.sums = new_sums()
+        self.sums = new_sums(related.k)
         self._known = Known(self.catalogue, related)
         self._scratch, self._owned = new_scratch(1024), new_scratch(1024)
         self._to_popularity = IdMapping(related.items, popular.items, adding=False)
@@ -240,7 +240,7 @@ class Recommender:
         if algorithm == "bestsellers":
             return found.x[:, DAY14]
         if algorithm != "ours":
-            sums = getattr(self.sums, algorithm)
+            sums = self.sums.column(algorithm)
             return np.where(found.place >= 0, sums[np.maximum(found.place, 0)], -np.inf)
         if shelf == "new":
             return self.rankers["new"].scores(found.x[:, :N_NEW])
@@ -269,16 +269,14 @@ class Recommender:
             history, unowned=shelf != "again", own=shelf != "new", wanted=wanted, flawed=algorithm == "flawed"
         )
         scores = self.scores(found, shelf, algorithm)
-        now_ms = self.popular.watermark_ms
-        chosen, because = picking.pick(
-            self.related.arrays, self._scratch, found.item, found.source == OWN, scores, history.item,
-            history.last_ms, now_ms, 1.0 / landmark_weight(now_ms), k,
-        )  # fmt: skip
-        names = self.related.items.ids
+        chosen, because = picking.pick(self.sums, found.place, found.source == OWN, scores, k)
+        numbers = because[because >= 0].tolist()
+        name_of = dict(zip(numbers, self.related.items.ids(numbers), strict=True))
+        items = self.related.items.ids(found.item[chosen].tolist())
         columns = scores[chosen].tolist(), found.source[chosen].tolist(), because.tolist()
         shown: list[Recommendation] = []
-        for item_id, score, source, by in zip(names(found.item[chosen].tolist()), *columns, strict=True):
-            reasons = [item_id] if source == OWN else names([number for number in by if number >= 0])
+        for item_id, score, source, by in zip(items, *columns, strict=True):
+            reasons = [item_id] if source == OWN else [name_of[number] for number in by if number >= 0]
             if source != OWN and reasons:
                 source = RELATED
             shown.append(Recommendation(item_id, score, reasons, SOURCES[source]))

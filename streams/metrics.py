@@ -137,6 +137,7 @@ def _measured(measured: Measured) -> Iterator[Metric]:
     yield listed
     yield _histogram("cycle_seconds", "time of a cycle that had something to do", measured.cycles)
     yield _histogram("save_seconds", "time of writing a slice of state to a store", measured.slices)
+    yield _histogram("recommendation_cpu_seconds", "CPU time of a recommendation", measured.recommended)
 
 
 def _histogram(name: str, help_text: str, histogram: Histogram) -> Metric:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from recommending.gathering import (
+    COLUMNS,
     LAST,
     MOST,
     QUERY_ITEMS,
-    Sums,
     gather,
     new_scratch,
     new_sums,
@@ -25,7 +25,7 @@ def gathered(world: World, customer: str) -> dict[str, dict[str, float]]:
     """Return the kernel's sums for a customer, by candidate."""
     history, related, now = world.recommender.history(customer), world.related, world.counts.now_ms
     order = newest_first(history.last_ms)
-    found = new_sums()
+    found = new_sums(related.k)
     items = related.items.ids(history.item[order].tolist())
     recent_buyers = np.array([world.counts.recent_buyers[item] for item in items])
     n = gather(
@@ -35,7 +35,7 @@ def gathered(world: World, customer: str) -> dict[str, dict[str, float]]:
     names = related.items.ids(found.item[:n].tolist())
     assert len(set(names)) == n
     return {
-        name: {column: float(getattr(found, column)[i]) for column in Sums._fields[1:]}
+        name: {column: float(found.table[i, at]) for at, column in enumerate(COLUMNS)}
         for i, name in enumerate(names)
     }
 
@@ -65,20 +65,20 @@ def test_an_item_without_any_message_yet() -> None:
     related = RelatedLists(2)
     now = 1_600_000_000_000
     related.put("x", [Entry("y", 8, 3, 4.0, 1.0)], buyers=5, recent_mass=2.0, as_of_ms=now)
-    sums = new_sums()
+    sums = new_sums(related.k)
     query, q = np.array([related.items.number("x")], np.int32), np.ones(1)
     f = np.array([1.7])
     assert gather(related.arrays, new_scratch(8), sums, query, q, f, 1 / landmark_weight(now), 10) == 1
-    assert sums.cosine[0] == pytest.approx(4 / 2**0.5)
-    assert sums.z_f[0] == pytest.approx(4 / 5**0.5)
-    assert sums.flawed[0] == pytest.approx(8 / 20**0.5)
+    assert sums.column("cosine")[0] == pytest.approx(4 / 2**0.5)
+    assert sums.column("z_f")[0] == pytest.approx(4 / 5**0.5)
+    assert sums.column("flawed")[0] == pytest.approx(8 / 20**0.5)
 
 
 def test_unknown_items_and_the_last_five() -> None:
     related = RelatedLists(1)
     for x in range(8):
         related.put(f"x{x}", [Entry("y", 1, 1, x + 1.0, 1.0)], buyers=1, recent_mass=1.0, as_of_ms=0)
-    sums = new_sums()
+    sums = new_sums(related.k)
     query = np.array([-1, *(related.items.number(f"x{x}") for x in range(8))], np.int32)
     assert (
         gather(
@@ -86,8 +86,8 @@ def test_unknown_items_and_the_last_five() -> None:
         )
         == 1
     )
-    assert sums.raw[0] == 8
-    assert sums.z_f_last[0] == pytest.approx(max((x + 1.0) / 5**0.5 for x in range(LAST - 1)))
+    assert sums.column("raw")[0] == 8
+    assert sums.column("z_f_last")[0] == pytest.approx(max((x + 1.0) / 5**0.5 for x in range(LAST - 1)))
 
 
 def test_more_candidates_than_there_is_room_for() -> None:
@@ -95,9 +95,9 @@ def test_more_candidates_than_there_is_room_for() -> None:
     for x in range(lists):
         entries = [Entry(f"{x}-{y}", 1, 0, 1.0, 0.5) for y in range(1000)]
         related.put(f"x{x}", entries, buyers=1, recent_mass=1000.0, as_of_ms=0)
-    sums = new_sums()
+    sums = new_sums(related.k)
     query = np.array([related.items.number(f"x{x}") for x in range(lists)], np.int32)
     q = np.ones(lists)
     n = gather(related.arrays, new_scratch(len(related.items)), sums, query, q, q, 1 / landmark_weight(0), 10)
     assert n == MOST
-    assert (sums.raw == 1).all()
+    assert (sums.column("raw") == 1).all()

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from recommending import picking
-from recommending.gathering import new_scratch, newest_first, weights
 from recommending.picking import REASONS, cover, explanation
-from recommending.related_lists import landmark_weight
 from tests.oracles import recommending as oracle
 from tests.recommending.world import WORLDS, world_of
 
@@ -25,11 +23,7 @@ def test_reasons_are_the_largest_parts(name: str) -> None:
         past = oracle.newest(world.history(customer))
         history = world.recommender.history(customer)
         found = world.recommender.candidates(history, unowned=True, own=True)
-        order = newest_first(history.last_ms)
-        which, parts = picking.reasons(
-            related.arrays, new_scratch(len(related.items)), found.item, history.item[order],
-            weights(history.last_ms[order], now), 1 / landmark_weight(now),
-        )  # fmt: skip
+        which, parts = picking.reasons(world.recommender.sums, found.place)
         lists = {b.item_id: oracle.pairs_of(world, b.item_id) for b in past}
         for c, y in enumerate(related.items.ids(found.item.tolist())):
             every = [
