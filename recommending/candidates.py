@@ -116,7 +116,7 @@ def find(
     q = weights(history.last_ms[order], now_ms)
     recent_buyers = np.zeros(len(query))
     for h in range(len(query)):
-        number = number_of(to_popularity, query[h]) if query[h] >= 0 else -1
+        number = number_of(to_popularity, np.int64(query[h])) if query[h] >= 0 else -1
         if number >= 0:
             recent_buyers[h] = max(p.recent_buyers[number], 0.0) * inverse
     n_sums = gather(a, scratch, sums, query, q, recent_buyers, inverse, customers)
@@ -130,7 +130,7 @@ def find(
             stamp[of_history[h]], owned_place[of_history[h]] = epoch, h
     items = np.empty(MOST, np.int32)
     sources = np.empty(MOST, np.uint8)
-    n = 0
+    n = np.int64(0)
     if unowned:
         by_n, by_f, directed = np.empty(n_sums), np.empty(n_sums), np.empty(n_sums)
         for i in range(n_sums):
@@ -145,16 +145,17 @@ def find(
                 by_n[i], by_f[i] = table[i, Z_N], table[i, Z_F]
             else:
                 directed[i] = by_n[i] = by_f[i] = -1.0
-        least_n, least_f = _least_of_best(by_n, OF_LISTS), _least_of_best(by_f, OF_LISTS)
-        least_d = _least_of_best(directed, OF_LISTS)
+        most = np.int64(OF_LISTS)
+        least_n, least_f = _least_of_best(by_n, most), _least_of_best(by_f, most)
+        least_d = _least_of_best(directed, most)
         for i in range(n_sums):
             chosen = by_n[i] >= least_n or by_f[i] >= least_f or directed[i] >= least_d
             if chosen and n < 3 * OF_LISTS:
-                n = _consider(items, sources, n, stamp, epoch, candidate[i], RELATED)
+                n = _consider(items, sources, n, stamp, epoch, np.int64(candidate[i]), np.int64(RELATED))
         for item in predicted[:OF_PREDICTED]:
             if not available[to_popularity[item]]:  # not any more
                 continue
-            n = _consider(items, sources, n, stamp, epoch, item, PREDICTED)
+            n = _consider(items, sources, n, stamp, epoch, np.int64(item), np.int64(PREDICTED))
         for window in range(2):
             most = n + OF_BESTSELLERS
             for item in best.of_3_days if window == 0 else best.of_14_days:
@@ -164,7 +165,7 @@ def find(
                     continue
                 if not available[to_popularity[item]]:  # not any more
                     continue
-                n = _consider(items, sources, n, stamp, epoch, item, BESTSELLER)
+                n = _consider(items, sources, n, stamp, epoch, np.int64(item), np.int64(BESTSELLER))
     if own:
         n = _add_own(items, sources, n, p, to_popularity, history, now_ms, allowed)
     x = np.zeros((n, features.N_ALL))
@@ -227,7 +228,8 @@ def _add_own(
         since = max(now_ms - history.last_ms[h], 0) / (30.0 * DAY_MS)
         often[h] = history.recent[h] * np.exp(-since)
         days[h] = history.days[h] + np.exp(-since)
-    least_often, least_days = _least_of_best(often, OF_OWN_RECENT), _least_of_best(days, OF_OWN_DAYS)
+    least_often = _least_of_best(often, np.int64(OF_OWN_RECENT))
+    least_days = _least_of_best(days, np.int64(OF_OWN_DAYS))
     most = n + OF_OWN_RECENT + OF_OWN_DAYS
     for h in range(n_own):
         if n < most and (often[h] >= least_often or days[h] >= least_days) and days[h] > 0.0:

@@ -75,12 +75,12 @@ def fill(
     table, recent, buyers, recent_buyers = sums.table, p.recent, p.buyers, p.recent_buyers
     for i in range(len(items)):
         item, at = numbers[i], np.int64(places[i])
-        day7 = purchases_of(p, item, newest, 7)
-        x[i, 0] = np.log(purchases_of(p, item, newest, 3) + 0.5)
+        day7 = purchases_of(p, item, newest, np.int64(7))
+        x[i, 0] = np.log(purchases_of(p, item, newest, np.int64(3)) + 0.5)
         x[i, 1] = np.log(recent[item] + 0.5)
         x[i, 2] = np.log(max(buyers[item], 0) + 1.0)
         x[i, 3] = np.log(1.0 + age_days(p, item))
-        x[i, 4] = np.log(day7 + 0.5) - np.log(purchases_of(p, item, newest - 7, 21) / 3.0 + 0.5)
+        x[i, 4] = np.log(day7 + 0.5) - np.log(purchases_of(p, item, newest - 7, np.int64(21)) / 3.0 + 0.5)
         if at >= 0:
             n, e = table[at, gathering.N], table[at, gathering.E]
             cosine = table[at, gathering.COSINE]

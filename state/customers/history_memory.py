@@ -64,8 +64,8 @@ def write(
     for i in range(len(items)):
         both = np.int64(days[i])
         append(
-            h, customer, items[i], quantities[i], first_ms[i], last_ms[i], both & MOST_DAYS, recents[i],
-            both >> PROFILE_BITS,
+            h, customer, np.int64(items[i]), np.int64(quantities[i]), first_ms[i], last_ms[i],
+            both & MOST_DAYS, np.float64(recents[i]), both >> PROFILE_BITS,
         )  # fmt: skip
     write_ring(h, customer, hashes, seen)
     write_log(h, customer, log)

@@ -74,19 +74,20 @@ def number(
     others = np.empty(sizes[:, TABLE].max(), np.uint32)
     at = 0
     new = 0
+    none = np.int64(0)
     for q in range(len(sizes)):
         begin = at
         e, n, g, h = sizes[q, EVENTS], sizes[q, NEAR], sizes[q, GONES], sizes[q, HISTORIES]
         c = columns_of(r.words[begins[q] :], e, n, g, h)
         tag = columns_of(tags[begins[q] :], e, n, g, h)
-        own, other = _look_up(c.items, q, partition_of, marks, serial, 0, 0, table, begin, others)
+        own, other = _look_up(c.items, q, partition_of, marks, serial, none, none, table, begin, others)
         own, other = _look_up(c.near, q, partition_of, marks, serial, own, other, table, begin, others)
         own, other = _look_up(c.gone_items, q, partition_of, marks, serial, own, other, table, begin, others)
         table[begin + own : begin + own + other] = others[:other]
         at = begin + own + other
-        _place(c.items, tag.items, EFFECT_BITS, marks, own)
-        _place(c.near, tag.near, DISTANCE_BITS, marks, own)
-        _place(c.gone_items, tag.gone_items, 0, marks, own)
+        _place(c.items, tag.items, np.int64(EFFECT_BITS), marks, own)
+        _place(c.near, tag.near, np.int64(DISTANCE_BITS), marks, own)
+        _place(c.gone_items, tag.gone_items, none, marks, own)
         for i in range(taken_begins[q], taken_begins[q] + sizes[q, TAKEN]):
             place = np.uint64(marks[np.int64(taken[i] >> _ITEM)] & _PLACE)
             taken[i] = (place << _ITEM) | (taken[i] & _REST)

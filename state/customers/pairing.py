@@ -141,8 +141,9 @@ def pair(
                     out.near_items[near] = hs.item_at(h, customer, n - distance)
                     near += 1
                 hs.append(
-                    h, customer, item, quantities[i], times_ms[i], times_ms[i], 1, 1.0, np.int64(profiles[i])
-                )
+                    h, customer, item, np.int64(quantities[i]), times_ms[i], times_ms[i], np.int64(1), 1.0,
+                    np.int64(profiles[i]),
+                )  # fmt: skip
                 out.ranks[i] = n
                 gained += n == 0
                 outcome = NEW

@@ -92,8 +92,8 @@ def _fold(h: Histories, customer: int, oldest: int) -> None:
     for record in records:
         if day_of(record) + 1 != OLD and day_of(record) + 1 < oldest:
             item, purchases = item_of(record), purchases_of(record)
-            if not _put(h, customer, item, OLD, purchases):
-                _append(h, customer, item, OLD, purchases)
+            if not _put(h, customer, item, np.int64(OLD), purchases):
+                _append(h, customer, item, np.int64(OLD), purchases)
 
 
 @kernel
@@ -121,10 +121,10 @@ def _make_room(h: Histories, customer: int, day: int) -> None:
 def note(h: Histories, customer: int, item: int, time_ms: int) -> None:
     """Note a purchase of an item that the customer already has."""
     day = min(max(time_ms // DAY_MS + 1, OLD + 1), _LAST_DAY)
-    if not _put(h, customer, item, day, 1):
+    if not _put(h, customer, item, day, np.int64(1)):
         if np.int64(h.log_length[customer]) == LOGS[h.log_size[customer]]:
             _make_room(h, customer, day)
-        _append(h, customer, item, day, 1)
+        _append(h, customer, item, day, np.int64(1))
 
 
 @kernel
@@ -171,6 +171,6 @@ def forget_log(h: Histories, customer: int) -> None:
     """Erase a log, and overwrite its memory."""
     if h.log_size[customer] > 0:
         wipe(h.logs, h.log_start[customer], LOGS[h.log_size[customer]])
-        release(h.logs, h.log_free, h.log_size[customer], h.log_start[customer])
+        release(h.logs, h.log_free, np.int64(h.log_size[customer]), h.log_start[customer])
     h.log_size[customer] = 0
     h.log_length[customer] = 0

@@ -110,7 +110,7 @@ def _unpair(
     """
     n = len(items)
     for i in range(n):
-        row = t.row_of[items[i]]
+        row = np.int64(t.row_of[items[i]])
         if row < 0 or t.included[row] >= position:
             continue
         size = opportunity(i, n, window)
@@ -181,7 +181,7 @@ def count(
     gone_ends, taken_ends, gone_items, gone_minutes = c.gone_ends, c.taken_ends, c.gone_items, c.gone_minutes
     fresh = position > popularity_included
     minutes = np.empty(n_events, np.int64)
-    n = 0
+    n = np.int64(0)
     near = 0
     gone = 0
     done = 0
@@ -203,7 +203,7 @@ def count(
         done += 1
         if effect == GONE:
             run(t, pending, n, minutes, roots, capacity, bounded)
-            n = 0
+            n = np.int64(0)
             first = np.int64(gone_ends[gone - 1]) if gone > 0 else 0
             history = np.empty(np.int64(gone_ends[gone]) - first, np.int64)
             for rank in range(len(history)):

@@ -29,7 +29,7 @@ def count_pairs(
     for i in range(len(buyers.items) if position > popularity_included else 0):
         if np.int64(buyers.offsets[i]) < skip:
             continue
-        item, day = int(buyers.items[i]), buyers.times_ms[i] // DAY_MS
+        item, day = np.int64(buyers.items[i]), buyers.times_ms[i] // DAY_MS
         if buyers.changes[i] > 0:
             add_purchase(popular, item, buyers.times_ms[i])
             add_buyer(popular, item, day)
@@ -37,10 +37,10 @@ def count_pairs(
             take_buyer(popular, item, day)
         changed_popularity(t, item)
     for i in range(len(sizes.items)):
-        row = int(t.row_of[sizes.items[i]])
+        row = np.int64(t.row_of[sizes.items[i]])
         if np.int64(sizes.offsets[i]) < skip or row < 0 or t.included[row] >= position:
             continue
-        before, now = int(sizes.before[i]), int(sizes.now[i])
+        before, now = np.int64(sizes.before[i]), np.int64(sizes.now[i])
         if before >= 0:
             take_size(t, row, before)
         if now >= 0:
@@ -51,9 +51,9 @@ def count_pairs(
             CHANGED_LIST if now < 0 or grown > tolerance * t.ranked_buyers[row] else QUIET
         )
     minutes = pairs.minutes.astype(np.int64)
-    n = 0
+    n = np.int64(0)
     for i in range(len(pairs.items)):
-        row = int(t.row_of[pairs.items[i]])
+        row = np.int64(t.row_of[pairs.items[i]])
         if np.int64(pairs.offsets[i]) < skip or row < 0 or t.included[row] >= position:
             continue
         if pairs.changes[i] > 0:
@@ -63,7 +63,7 @@ def count_pairs(
             n += 1
         else:
             run(t, pending, n, minutes, popular.roots, capacity, bounded)
-            n = 0
-            rw.take(t.rows, row, int(pairs.bought[i]), 1, decay_weight(minutes[i]))
+            n = np.int64(0)
+            rw.take(t.rows, row, np.int64(pairs.bought[i]), np.int64(1), decay_weight(minutes[i]))
             t.marks[row] |= CHANGED_LIST | TOUCHED
     run(t, pending, n, minutes, popular.roots, capacity, bounded)

@@ -112,7 +112,7 @@ def _scan_some(
         rw.hint(heads, arena, row, np.int64(item))
     start = _first_at_least(touched, np.uint64(row) << HIGH)
     end = _first_at_least(touched, np.uint64(row + 1) << HIGH)
-    n = 0
+    n = np.int64(0)
     before = np.int64(-1)
     for i in range(listed + end - start):
         if i < listed:
@@ -152,7 +152,7 @@ def _scan_all(t: Tables, row: int, expectation: npt.NDArray[np.float64], now: _N
     roots = t.popularity.roots  # most entries need only these, which take half the memory
     side_at = np.int64(side.ctypes.data)
     bounded = now.mode == MIX  # then a score is at most what it is with an expectation of 0
-    n = 0
+    n = np.int64(0)
     least = 0.0  # the worst score in a full heap
     first = t.rows.heads[row, rl.START]
     end = first + rl.CLASSES[t.rows.heads[row, rl.SIZE]] * rl.LINE_WORDS
@@ -262,6 +262,9 @@ def rank(
             afters[i, j] = after
             together[i, j] = after + before
             recents[i, j] = f
-            _, expecteds[i, j] = score(mode, after + before, f, e, f_share, 1.0, now.per_buyer * buyers[item])
+            chance = now.per_buyer * buyers[item]
+            _, expecteds[i, j] = score(
+                mode, np.float64(after + before), f, e, f_share, np.float32(1.0), chance
+            )
         lists.hash[i] = counts_hash(own_buyers, t.rows.heads[row, rl.MASS], together[i, :n], afters[i, :n])
         lists.difference[i] = compare(published, lists, i, tolerance)

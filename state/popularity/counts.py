@@ -131,7 +131,7 @@ def take_buyer(p: Popularity, item: int, day: int) -> None:
     recent = p.recent_buyers[item] - decay_weight(day * DAY_MINUTES)
     p.recent_buyers[item] = max(recent, 0.0) if p.buyers[item] > 0 else 0.0  # without rounding errors
     mark_inexact(p)  # the total may return to its old value, which would hide the change
-    take_purchases(p, item, day, 1)
+    take_purchases(p, item, day, np.int64(1))
 
 
 @kernel

@@ -112,7 +112,10 @@ def cross(
             buyers += 1
         if new:
             gained += n == 0
-            hs.append(h, customer, 2 * item + side, met + 1 if watched else 1, time_ms, time_ms, 1, 1.0, 0)
+            hs.append(
+                h, customer, 2 * item + side, met + 1 if watched else np.int64(1), time_ms, time_ms,
+                np.int64(1), 1.0, np.int64(0),
+            )  # fmt: skip
         else:
             gained -= n == 1
             hs.remove(h, customer, rank)

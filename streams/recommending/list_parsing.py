@@ -101,7 +101,7 @@ def _whole(at: int) -> tuple[int, int]:
     """Return the whole number at an address, and the address behind it; 0 if none can be read here."""
     if at == 0:
         return 0, 0
-    value, end, n = _digits(at, 0)
+    value, end, n = _digits(at, np.int64(0))
     return value, (end if 0 < n < _MOST_DIGITS else 0)
 
 
@@ -110,7 +110,7 @@ def _real(at: int) -> tuple[float, int]:
     """Return the number at an address, and the address behind it; 0 if none can be read here."""
     if at == 0:
         return 0.0, 0
-    value, at, n = _digits(at, 0)
+    value, at, n = _digits(at, np.int64(0))
     scale, fraction = 0, 0
     if n == 0 or n > 15:
         return 0.0, 0
@@ -121,7 +121,7 @@ def _real(at: int) -> tuple[float, int]:
     if np.int64(load_any(at) & _BYTE) == _EXPONENT:
         at += 1
         negative = np.int64(load_any(at) & _BYTE) == _MINUS
-        scale, at, n = _digits(at + negative, 0)
+        scale, at, n = _digits(at + negative, np.int64(0))
         if n == 0 or n > 3:
             return 0.0, 0
         if negative:
@@ -168,7 +168,7 @@ def put_messages(
     recent, expected = np.empty(k), np.empty(k)
     for i in range(first, len(starts)):
         end = base + ends[i]
-        owner, at, new = _item(table, base, base + int(starts[i]), spans, 0)
+        owner, at, new = _item(table, base, base + np.int64(starts[i]), spans, np.int64(0))
         at = _string(_after(at, _KIND))
         as_of, at = _whole(_after(at, _AS_OF))
         _, at = _whole(_after(at, _VERSION))
