@@ -72,11 +72,6 @@ class Processes:
                 usages[role].peak_mib = peak
             return usages
 
-    def pids(self, role: str) -> list[int]:
-        """Return the process ids of a role that run now."""
-        self._look()
-        return [pid for (pid, _), (found, _, _) in self._seen.items() if found == role and _runs(pid)]
-
     def _run(self) -> None:
         while not self._stop.wait(LOOK_S):
             self._look()
@@ -96,10 +91,3 @@ class Processes:
             with self._lock:
                 self._seen[key] = role, cpu_s, written
                 self._peaks[role] = max(self._peaks[role], memory)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

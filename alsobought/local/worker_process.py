@@ -31,7 +31,7 @@ APPS = {"worker": "streams.app", "recommender": "streams.recommending.app"}
 
 def worker_command(settings: Settings, role: str = "worker") -> list[str]:
     """Return the command that runs a worker, or a recommender, in a process of its own."""
-    faust = [sys.executable, "-P", "-m", "faust", "-A", APPS[role]]
+    faust = [sys.executable, "-P", "-m", "streams.process.starting", "-A", APPS[role]]
     if settings.log_format == "json":
         faust.append("--quiet")  # without the table that Faust prints first
     return [*faust, "worker", "--without-web", "--loglevel", settings.log_level.removesuffix("ing")]

@@ -56,8 +56,6 @@ class Outbox:
     ----------
     unacknowledged_bytes : int
         The size of what Kafka has not acknowledged.
-    sent_bytes, sent_batches : int
-        How much was handed to the producer since the start.
     """
 
     def __init__(self, producer: Any) -> None:
@@ -70,7 +68,6 @@ class Outbox:
         self._room.set()
         self.failed: BaseException | None = None
         self.unacknowledged_bytes = 0
-        self.sent_bytes = self.sent_batches = 0
 
     def send(self, record: Record) -> asyncio.Future[int]:
         """Send one record; the future resolves to its offset once Kafka has it."""
@@ -147,8 +144,6 @@ class Outbox:
                 waiting = _together(queue)
                 batch, size = _batch(waiting)
                 acknowledged = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
-                self.sent_bytes += batch.size()
-                self.sent_batches += 1
                 metadata = await acknowledged
                 self._grow(-size)
                 offset = metadata.offset
