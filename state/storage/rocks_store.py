@@ -26,6 +26,9 @@ from state.errors import StoreError, StoreFull, StoreLocked
 CACHE_BYTES = 16 << 20  # of all stores of a process together
 WRITE_BUFFERS_BYTES = 64 << 20  # the same
 WRITE_BUFFER_BYTES = 8 << 20
+LOG_BYTES = 256 << 10  # of one of the files in which RocksDB notes what it does; by itself they grow for ever
+LOGS = 3
+MANIFEST_BYTES = 4 << 20  # of the list of a store's files, before it is written anew
 BLOOM_BITS = 10.0  # per key: looking up a new id then reads nothing from disk
 PURGED_SINGLY = 64
 LARGE_BYTES = 512
@@ -86,7 +89,9 @@ class RocksStore:
         options.set_write_buffer_manager(_shared_buffers())
         options.set_max_background_jobs(2)
         options.set_max_open_files(256)
-        options.set_keep_log_file_num(3)
+        options.set_keep_log_file_num(LOGS)
+        options.set_max_log_file_size(LOG_BYTES)
+        options.set_max_manifest_file_size(MANIFEST_BYTES)
         options.set_compression_type(DBCompressionType.none())  # hash tables do not compress
         tables = BlockBasedOptions()
         tables.set_block_cache(_shared_cache())

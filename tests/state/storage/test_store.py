@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from state.errors import StoreError, StoreFull, StoreLocked
+from state.storage import rocks_store
 from state.storage.rocks_store import RocksStore
 from state.storage.store import MemoryStore, Store
 from tests.state.storage.stored_bytes import bytes_in
@@ -206,6 +207,7 @@ def test_a_store_does_not_close_on_a_full_disk(tmp_path: Path) -> None:
 
 _WRITER = """
 import os, pathlib, sys
+from state.storage import rocks_store
 from state.storage.rocks_store import RocksStore
 store = RocksStore(pathlib.Path(sys.argv[1]))
 for n in range(400):
@@ -225,3 +227,27 @@ def test_a_crash_leaves_all_writes_up_to_some_moment(tmp_path: Path) -> None:
     assert 250 <= newest <= 399
     assert [key for key, _ in store.scan(b"")] == [*(b"%03d" % n for n in range(newest + 1)), b"newest"]
     store.close()
+
+
+def test_what_rocksdb_notes_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an hour of a small shop its log grew to 170 MB, beside 23 MB of data."""
+    monkeypatch.setattr(rocks_store, "LOG_BYTES", 16 << 10)
+    monkeypatch.setattr(rocks_store, "MANIFEST_BYTES", 4 << 10)
+    store, noted, listed = RocksStore(tmp_path / "store"), 0, 0
+    for n in range(150):
+        store.write([(b"key", b"%d" % n)])
+        store.flush(wait=True)
+        noted, listed = max(noted, size_of(store.path, "LOG")), max(listed, size_of(store.path, "MANIFEST"))
+    assert store.get(b"key") == b"149"
+    store.close()
+    assert (rocks_store.LOGS - 1) * (16 << 10) < noted < (rocks_store.LOGS + 2) * (16 << 10)
+    assert 4 << 10 < listed < 3 * (4 << 10)
+
+
+def size_of(folder: Path, prefix: str) -> int:
+    """The bytes of the files with this prefix; RocksDB removes files meanwhile."""
+    total = 0
+    for file in folder.glob(f"{prefix}*"):
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
