@@ -25,6 +25,9 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 GOOD_RUN_S = 60.0
 
+LARGEST_LOG = 10 << 20
+"""Bytes of a log that the next start continues; a larger one is kept beside the new one, until the next."""
+
 
 APPS = {"worker": "streams.app", "recommender": "streams.recommending.app"}
 
@@ -69,6 +72,8 @@ class WorkerProcess:
         """Start it."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LARGEST_LOG:
+            self.log.replace(self.log.with_suffix(".log.old"))
         command = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *self._command]
         with self.log.open("ab") as log:
             self._guard = subprocess.Popen(

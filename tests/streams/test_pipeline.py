@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 import signal
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from kafka import KafkaProducer
 
 from alsobought.sources import open_purchases
 from state.customers.events import Event
 from streams import topics
 from streams.broker.embedded import EmbeddedKafka
+from streams.connections.decompressing import MOST_UNCOMPRESSED
 from streams.messages.schema import EventMessage, decode_event
 from tests.events import as_event
 from tests.oracles.counts import Oracle
@@ -138,6 +141,22 @@ def test_rubbish_returns_erasure_and_catalogue(kafka: EmbeddedKafka, wires: Wire
         assert sorted(map(str, originals)) == sorted(map(str, set(encoded)))
         assert all(letter["topic"] == "purchases" and letter["reason"] for letter in letters)
         assert sum(task.dead_letters for task in wires.tasks.values()) == len(rubbish)
+
+        # a record of 256 MiB of zeros, in a batch of some KiB: what is behind it is counted
+        with contextlib.closing(
+            KafkaProducer(
+                bootstrap_servers=kafka.bootstrap.servers, compression_type="zstd", max_request_size=1 << 30
+            )
+        ) as producer:
+            producer.send(topics.PURCHASES.name, key=b"c1", value=bytes(MOST_UNCOMPRESSED)).get(60)
+        behind = [message("c1", "i8"), message("c1", "i9")]
+        wires.publish(topics.PURCHASES.name, behind)
+        wires.drain()
+        oracle = Oracle(WINDOW).feed(as_event(decode_event(value)) for _, value in [*good, *behind])
+        check(wires.lists(), oracle)
+        assert sum(task.dead_letters for task in wires.tasks.values()) == len(rubbish) + 1
+        values = [json.loads(record.value)["value"] for record in wires.read(topics.DEAD_LETTERS.name)]
+        assert [value for value in values if value and base64.b64decode(value).startswith(b"offsets ")]
 
         gone = json.dumps({"item_id": "i2", "available": False}).encode()
         wires.publish(topics.ITEMS.name, [(b"i2", gone)])
