@@ -11,7 +11,8 @@ from recommending.visits import MOST_EXAMPLES
 TRAINING_SHARE = 0.05  # of a core, of all partitions together
 SAVED_S = 1.0  # unused time that training may save up: with it, live traffic trains on every visit
 EXAMPLE_S = 0.001  # of a core, until it is measured
-RECOMMENDING_SHARE = 0.9  # of a core, of all partitions together
+RECOMMENDING_SHARE = 0.9  # of a core, of a partition that recommends
+AT_ONCE = 2  # partitions: while one waits for Kafka to acknowledge, another computes
 
 
 class TrainingBudget:
@@ -47,13 +48,14 @@ class Pacing:
 
     def __init__(self) -> None:
         self.training = TrainingBudget()
-        self._turn = asyncio.Lock()
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def recommending(self, recommend: Callable[[], Awaitable[float]]) -> None:
         """Recommend to some customers when it is this partition's turn, then pause to keep within the share.
 
-        `recommend` returns the seconds that it computed.
+        `recommend` returns the seconds that it computed. The lock of the related lists lets no two compute at
+        the same time.
         """
-        async with self._turn:
+        async with self._turns:
             computed_s = await recommend()
             await asyncio.sleep(computed_s * (1 / RECOMMENDING_SHARE - 1))
