@@ -38,7 +38,7 @@ COSINE_SHRINK = 0.3
 
 COLUMNS = ("n", "e", "after", "z_n", "z_f", "z_f_last", "cosine", "raw", "flawed", "corrected")
 N, E, AFTER, Z_N, Z_F, Z_F_LAST, COSINE, RAW, FLAWED, CORRECTED = range(len(COLUMNS))
-CANDIDATES, LISTS, ENTRIES = range(3)  # what `Sums.counts` counts
+CANDIDATES, LISTS = range(2)  # what `Sums.counts` counts
 
 
 class Sums(NamedTuple):
@@ -55,7 +55,7 @@ class Sums(NamedTuple):
     place, part
         Of each entry that was summed up, list by list: its candidate, and q (z_n + z_f).
     counts
-        [3], by CANDIDATES, LISTS and ENTRIES: how much of the other arrays is in use.
+        [2], by CANDIDATES and LISTS: how much of the other arrays is in use.
     """
 
     item: npt.NDArray[np.int32]
@@ -85,7 +85,7 @@ def new_sums(k: int) -> Sums:
     return Sums(
         np.empty(MOST, np.int32), np.empty((MOST, len(COLUMNS))),
         np.empty(QUERY_ITEMS, np.int32), np.empty(QUERY_ITEMS, np.int64),
-        np.empty(entries, np.int32), np.empty(entries), np.zeros(3, np.int64),
+        np.empty(entries, np.int32), np.empty(entries), np.zeros(2, np.int64),
     )  # fmt: skip
 
 
@@ -211,5 +211,5 @@ def gather(
             entry_place[m], entry_part[m] = at, weight * (z_n + z_f)
             m += 1
         sums.end[h] = m
-    sums.counts[CANDIDATES], sums.counts[LISTS], sums.counts[ENTRIES] = n, len(history), m
+    sums.counts[CANDIDATES], sums.counts[LISTS] = n, len(history)
     return n

@@ -18,7 +18,7 @@ from aiokafka.record._crecords import default_records, legacy_records
 from kafka.errors import KafkaError
 
 MOST_UNCOMPRESSED = 256 << 20
-"""Bytes of a batch; those of this product have a tenth of it at most."""
+"""Bytes of a batch. Those of workers have some megabytes, and more only where lists are made much longer."""
 
 ANY_WRAPPER = 47  # of zlib: a gzip or a zlib header
 
