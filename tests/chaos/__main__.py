@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from alsobought.signals import interruptible
 from tests.chaos.run import as_json, run, short_faults, some_faults
 
 
@@ -39,7 +40,8 @@ def main() -> int:
     say(f"seed {seed}")
     root = Path(tempfile.mkdtemp(prefix="alsobought-chaos-"))
     faults = short_faults() if arguments.short else some_faults(seed, arguments.minutes, arguments.faults)
-    report = run(root, seed, arguments.rate, faults, say, arguments.watches_after)
+    with interruptible():  # so that the processes it started are ended, too
+        report = run(root, seed, arguments.rate, faults, say, arguments.watches_after)
     print("\n".join(report.lines()))
     if arguments.json is not None:
         arguments.json.write_text(as_json(report))

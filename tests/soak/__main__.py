@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from alsobought.signals import interruptible
 from alsobought.tables import print_table
 from streams.kinds import BUILT_IN
 from tests.chaos.clients import Feeder, Listener
@@ -90,7 +91,8 @@ def main() -> int:
     given = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that its broker is away it says every 0.1 s
     root = Path(tempfile.mkdtemp(prefix="alsobought-soak-"))
-    samples = soak(root, given.minutes, given.seed, given.rate, given.fault_every)
+    with interruptible():  # so that the processes it started are ended, too
+        samples = soak(root, given.minutes, given.seed, given.rate, given.fault_every)
     judged = samples.judged()
     given.out.mkdir(parents=True, exist_ok=True)
     measured = {
