@@ -145,9 +145,9 @@ def find(
                 by_n[i], by_f[i] = table[i, Z_N], table[i, Z_F]
             else:
                 directed[i] = by_n[i] = by_f[i] = -1.0
-        most = np.int64(OF_LISTS)
-        least_n, least_f = _least_of_best(by_n, most), _least_of_best(by_f, most)
-        least_d = _least_of_best(directed, most)
+        wanted = np.int64(OF_LISTS)
+        least_n, least_f = _least_of_best(by_n, wanted), _least_of_best(by_f, wanted)
+        least_d = _least_of_best(directed, wanted)
         for i in range(n_sums):
             chosen = by_n[i] >= least_n or by_f[i] >= least_f or directed[i] >= least_d
             if chosen and n < 3 * OF_LISTS:

@@ -69,6 +69,8 @@ def run(settings: Settings, limit: int | None, *, stay: bool) -> None:
         add_step("The rest of the year is loaded: the pulse, and the system as it works", "system")
         with Meter(bootstrap) as meter:
             held = _load(bootstrap, begun, purchases, limit, meter)
+            loaded = f"after {meter.seconds:.1f} s: {meter.totals()}"
+        say(f"all counted, listed and recommended from {loaded}")
         add_step(f"Now {FRESH_RATE:g} purchases a second: cards light up as their lists change", "shop")
         _measure(bootstrap, held[:FRESH])
         _show(bootstrap, add_step)
@@ -139,7 +141,6 @@ def _load(
     report = publish(bootstrap, PURCHASES, load())
     say(f"published {report.records:,} purchases more in {report.seconds:.1f} s")
     drain(bootstrap, BUILT_IN, DRAIN_S, meter.waits_for)
-    say(f"all counted, listed and recommended from after {meter.seconds:.1f} s: {meter.totals()}")
     return list(held)
 
 

@@ -175,7 +175,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def kernel(function: Function) -> Function:
     """Compile a function with numba: once per machine, and so that it runs without Python's lock.
 
-    Types inside are numba's: mixing np.uint64 and np.int64 gives a float, so both sides are cast.
+    Types inside are numba's: mixing np.uint64 and np.int64 gives a float, so both sides are cast. A kernel that
+    another kernel calls with an int32, a uint32 or a literal is compiled once more for each, so such arguments
+    are cast to np.int64, too.
     """
     compiled: Function = njit(
         cache=True, nogil=True, error_model="numpy", boundscheck=False, no_cfunc_wrapper=True

@@ -6,6 +6,7 @@ no bound: it takes at least a twentieth of what it holds.
 
 from __future__ import annotations
 
+import sys
 import threading
 import zlib
 from collections.abc import Callable
@@ -14,8 +15,8 @@ from typing import Any
 import cramjam
 import numpy as np
 import zstandard
-from aiokafka.record._crecords import default_records, legacy_records
-from kafka.errors import KafkaError
+from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.record.legacy_records import LegacyRecordBatch
 
 MOST_UNCOMPRESSED = 256 << 20
 """Bytes of a batch. Those of workers have some megabytes, and more only where lists are made much longer."""
@@ -23,7 +24,7 @@ MOST_UNCOMPRESSED = 256 << 20
 ANY_WRAPPER = 47  # of zlib: a gzip or a zlib header
 
 
-class BatchUnreadable(KafkaError):  # type: ignore[misc]
+class BatchUnreadable(Exception):
     """A batch of records has more than MOST_UNCOMPRESSED bytes uncompressed, or is damaged."""
 
 
@@ -48,7 +49,7 @@ def zstd_decode(payload: Any) -> bytes:
     try:
         size = zstandard.frame_content_size(payload)
         if size > MOST_UNCOMPRESSED:
-            raise BatchUnreadable(f"a batch has {size:,} bytes, more than {MOST_UNCOMPRESSED:,} bytes")
+            raise BatchUnreadable(f"it has {size:,} bytes, more than {MOST_UNCOMPRESSED:,} bytes")
         if size > 0:  # known, and not that of an empty first frame
             return _mine.zstd(payload, allow_extra_data=False)
     except zstandard.ZstdError:
@@ -71,10 +72,10 @@ def gzip_decode(payload: Any) -> bytes:
             parts.append(member.decompress(payload, left + 1))
             left -= len(parts[-1])
             if left < 0 or not member.eof:
-                raise BatchUnreadable(f"a batch is cut off, or has more than {MOST_UNCOMPRESSED:,} bytes")
+                raise BatchUnreadable(f"it is cut off, or has more than {MOST_UNCOMPRESSED:,} bytes")
             payload = member.unused_data
     except zlib.error as error:
-        raise BatchUnreadable(f"a batch is damaged: {error}") from error
+        raise BatchUnreadable(f"it is damaged: {error}") from error
     return b"".join(parts)
 
 
@@ -84,18 +85,14 @@ def _into(decompress_into: Callable[[Any, Any], int], payload: Any) -> bytes:
     try:
         size = decompress_into(payload, room)
     except cramjam.DecompressionError as error:
-        raise BatchUnreadable(
-            f"a batch is damaged, or has more than {MOST_UNCOMPRESSED:,} bytes: {error}"
-        ) from error
+        raise BatchUnreadable(f"it is damaged, or has more than {MOST_UNCOMPRESSED:,} bytes") from error
     return room[:size].tobytes()
 
 
 def bound_batches() -> None:
-    """Let all clients of this process decompress with these functions."""
-    import kafka.record.default_records as of_commands
-    import kafka.record.legacy_records as old_of_commands
-
-    for module in (default_records, legacy_records, of_commands, old_of_commands):
+    """Let all consumers of this process decompress with these functions."""
+    for batch in (DefaultRecordBatch, LegacyRecordBatch):
+        module = sys.modules[batch.__module__]  # compiled, or in Python where aiokafka was not compiled
         for decode in (zstd_decode, lz4_decode, gzip_decode):
             if hasattr(module, decode.__name__):
                 setattr(module, decode.__name__, decode)

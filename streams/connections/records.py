@@ -3,8 +3,8 @@
 aiokafka makes an object of eleven fields for each record, which takes five times as long as to read the
 record itself. With `deliver_few_fields` its consumers make one of eight in C.
 
-In place of a batch that cannot be read (`streams.connections.decompressing`) a record is delivered that says
-so, which becomes a dead letter: otherwise nobody could read behind the batch any more.
+In place of a batch that cannot be read (`streams.connections.decompressing`) an `UnreadableBatch` is
+delivered, which becomes a dead letter: otherwise nobody could read behind the batch any more.
 """
 
 from __future__ import annotations
@@ -42,6 +42,13 @@ class ConsumedRecord(msgspec.Struct, gc=False):
     headers: list[tuple[str, bytes | None]]
 
 
+class UnreadableBatch(ConsumedRecord, gc=False):
+    """Stands in for all records of a batch that cannot be read; its offset is that of the last of them.
+
+    The value is a sentence that says so, and no message of any topic.
+    """
+
+
 class _Batches:
     """The batches of a fetch, and which of them was taken last."""
 
@@ -68,11 +75,12 @@ class PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
                 return
             except BatchUnreadable as error:
                 batch = batches.last
-                text = f"offsets {batch.base_offset} to {batch.next_offset - 1}: {error}"
-                log.warning("%s %d, %s", self._tp.topic, self._tp.partition, text)
+                first, last = batch.base_offset, batch.next_offset - 1
+                text = f"a batch of records, offsets {first} to {last}, cannot be read: {error}"
+                log.warning("%s %d: %s", self._tp.topic, self._tp.partition, text)
                 self.next_fetch_offset = batch.next_offset
-                yield ConsumedRecord(
-                    self._tp.topic, self._tp.partition, batch.next_offset - 1, batch.max_timestamp,
+                yield UnreadableBatch(
+                    self._tp.topic, self._tp.partition, last, batch.max_timestamp,
                     batch.timestamp_type or 0, None, text.encode(), [],
                 )  # fmt: skip
 

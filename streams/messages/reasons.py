@@ -15,6 +15,7 @@ CLASSES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("id", re.compile(r"\w+_id ")),
     ("return", re.compile(r"return of more")),
     ("limit", re.compile(r"limit of ")),
+    ("batch", re.compile(r"a batch of records")),
     ("foreign", re.compile(r"not a [\w-]+ message")),
 )
 OTHER = "other"

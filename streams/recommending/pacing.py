@@ -12,7 +12,7 @@ TRAINING_SHARE = 0.05  # of a core, of all partitions together
 SAVED_S = 1.0  # unused time that training may save up: with it, live traffic trains on every visit
 EXAMPLE_S = 0.001  # of a core, until it is measured
 RECOMMENDING_SHARE = 0.9  # of a core, of a partition that recommends
-AT_ONCE = 2  # partitions: while one waits for Kafka to acknowledge, another computes
+PARTITIONS_AT_ONCE = 2  # while one waits for Kafka to acknowledge, another computes
 
 
 class TrainingBudget:
@@ -48,7 +48,7 @@ class Pacing:
 
     def __init__(self) -> None:
         self.training = TrainingBudget()
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = asyncio.Semaphore(PARTITIONS_AT_ONCE)
 
     async def recommending(self, recommend: Callable[[], Awaitable[float]]) -> None:
         """Recommend to some customers when it is this partition's turn, then pause to keep within the share.

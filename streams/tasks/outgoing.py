@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from faust.types import TP
 
+from streams.connections.records import UnreadableBatch
 from streams.kafka.outbox import Record
 from streams.messages.decoding import Refused
 from streams.messages.schema import DeadLetter, encode
@@ -28,6 +29,16 @@ class Outgoing:
     records: list[Record] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     followed: FollowedEvents | None = None
+
+
+def explained(refused: Sequence[Refused]) -> list[Refused]:
+    """Return refused records with their reasons; of what stands in for a batch, with why that is so."""
+    return [
+        Refused(one.record, (one.record.value or b"").decode())
+        if isinstance(one.record, UnreadableBatch)
+        else one
+        for one in refused
+    ]
 
 
 def dead_letters(tp: TP, refused: Sequence[Refused]) -> list[Record]:

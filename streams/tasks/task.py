@@ -26,7 +26,7 @@ from streams.messages.schema import Progress
 from streams.process.threads import in_thread
 from streams.stores.checkpoints.taking import take_now_and_then
 from streams.tasks.context import Context
-from streams.tasks.outgoing import Outgoing, dead_letters
+from streams.tasks.outgoing import Outgoing, dead_letters, explained
 
 if TYPE_CHECKING:
     from streams.kafka.transport import Chunk
@@ -175,6 +175,7 @@ class Task(abc.ABC):
         if self.has_more and chunk.left == 0:
             self.caught_up = chunk.end
         self.has_more = chunk.left > 0
+        outgoing.refused = explained(outgoing.refused)
         self.counters.dead_letters += len(outgoing.refused)
         self.context.measured.refused.update(
             (self.tp.topic, class_of(one.reason)) for one in outgoing.refused

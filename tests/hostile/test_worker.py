@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from faust.types import TP
 
+from streams.connections.records import UnreadableBatch
 from streams.kafka.transport import Chunk
 from streams.messages.reasons import class_of
 from streams.topics import DEAD_LETTERS, PAIR_DELTAS, PURCHASES
@@ -95,6 +96,46 @@ def test_hostile_deltas_are_dead_letters_and_the_others_are_counted(tmp_path: Pa
                 if task.machine.tables.row_of[number] >= 0:
                     found[name] = int(task.machine.popularity.buyers[number])
         assert found == dict(buyers)
+        await shop.worker.close()
+
+    run(body())
+
+
+def test_what_stands_in_for_a_batch_is_one_dead_letter_with_its_reason(tmp_path: Path) -> None:
+    """Of events and of deltas alike; what comes behind it is counted."""
+
+    def stand_in(tp: TP, offset: int) -> UnreadableBatch:
+        reason = f"a batch of records, offsets {offset - 3} to {offset}, cannot be read: it is damaged"
+        return UnreadableBatch(tp.topic, tp.partition, offset, NOW_MS, 0, None, reason.encode(), [])
+
+    async def body() -> None:
+        shop = Shop(tmp_path)
+        await shop.open()
+        good = purchases(5, 20, 15, 100)
+        before, behind = records_of(good[:50]), records_of(good[50:], 54)
+        records = [*before, stand_in(EVENTS, 53), *behind]
+        await shop.worker.once(Chunk(EVENTS, 0, 104, records))
+        expected = {EVENTS: 53}
+        for task in shop.items:
+            coming = shop.worker.deltas(task.tp).records
+            expected[task.tp] = len(coming) + 3
+            coming.append(stand_in(task.tp, len(coming) + 3))
+            await shop.worker.once(Chunk(task.tp, 0, len(coming) + 3, coming))
+        letters = [json.loads(letter.value or b"") for letter in shop.broker.of(DEAD_LETTERS.name)]
+        found = {TP(letter["topic"], letter["partition"]): letter["offset"] for letter in letters}
+        assert (found, len(letters)) == (expected, len(expected))
+        assert {class_of(letter["reason"]) for letter in letters} == {"batch"}
+        assert letters[0]["reason"] == ("a batch of records, offsets 50 to 53, cannot be read: it is damaged")
+        assert shop.events.context.measured.refused[PURCHASES.name, "batch"] == 1
+        assert (shop.events.position, [task.position for task in shop.items]) == (
+            104, [expected[task.tp] + 1 for task in shop.items],
+        )  # fmt: skip
+        buyers, counted = oracle_of(good).buyers(), {}
+        for task in shop.items:
+            for number, name in enumerate(task.machine.items):
+                if task.machine.tables.row_of[number] >= 0:
+                    counted[name] = int(task.machine.popularity.buyers[number])
+        assert counted == dict(buyers)
         await shop.worker.close()
 
     run(body())

@@ -24,7 +24,7 @@ from streams.messages.partitioning import partition_for
 from streams.messages.schema import REPORTED
 from streams.topics import PURCHASES
 from tests.observation.ops_files import OF_PROMETHEUS, exported, expressions, labels_named, named
-from tests.observation.system import EVENTS, REFUSED, System, objects, running, sample
+from tests.observation.system import CUSTOMERS, EVENTS, REFUSED, System, objects, running, sample
 from tests.serving.conftest import get
 from tests.streams.pipeline import PARTITIONS, until
 
@@ -158,6 +158,10 @@ def test_a_recommender_says_what_it_read(system: System) -> None:
     assert sum(sample(found, "alsobought_position", task=task) for task in purchases) >= EVENTS
     assert sample(found, "alsobought_tasks") == 2 * PARTITIONS
     assert sample(found, "alsobought_memory_bytes", part="histories") > 0
+    times = sample(found, "alsobought_recommendation_cpu_seconds_count")
+    assert times >= CUSTOMERS  # each was recommended to
+    assert 0 < sample(found, "alsobought_recommendation_cpu_seconds_sum") < times * 0.1
+    assert sample(system.metrics("worker"), "alsobought_recommendation_cpu_seconds_count") == 0
 
 
 @pytest.mark.parametrize(("who", "path"), [("worker", "/related/{id}"), ("server", "/api/related/{id}")])

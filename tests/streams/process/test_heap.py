@@ -147,3 +147,31 @@ def test_a_process_with_huge_pages_continues_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(VARIABLE, HUGE)
     monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("started again"))
     continue_with_huge_pages()
+
+
+CYCLES = """
+import gc, sys
+gc.disable()
+from streams.process.heap import collect_rarely
+class Cycle:
+    alive = 0
+    def __init__(self):
+        self.itself = self
+        Cycle.alive += 1
+    def __del__(self):
+        Cycle.alive -= 1
+lasting = [Cycle() for _ in range(1_000)]
+collect_rarely()
+most = 0
+for _ in range(100_000):
+    Cycle()
+    most = max(most, Cycle.alive)
+print(most - len(lasting), gc.get_freeze_count() > len(lasting))
+"""
+
+
+def test_cycles_are_collected_after_some_thousand_objects_though_imports_are_not_interrupted() -> None:
+    done = subprocess.run([sys.executable, "-c", CYCLES], capture_output=True, text=True, check=True)
+    most, frozen = done.stdout.split()
+    assert 2_000 < int(most) <= 10_000
+    assert frozen == "True"
