@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from state.errors import OutOfReservedMemory
+from state.memory.kernel_sources import stamp_of
 
 CACHE_LINE = 64  # bytes
 SMALL_BYTES = 2 << 20  # the beginning of an arena takes ordinary pages: a small partition has no huge ones
@@ -175,14 +176,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def kernel(function: Function) -> Function:
     """Compile a function with numba: once per machine, and so that it runs without Python's lock.
 
-    Types inside are numba's: mixing np.uint64 and np.int64 gives a float, so both sides are cast. A kernel that
-    another kernel calls with an int32, a uint32 or a literal is compiled once more for each, so such arguments
-    are cast to np.int64, too.
+    Types inside are numba's: mixing np.uint64 and np.int64 gives a float, so both sides are cast. A kernel
+    that another one calls with an int32, a uint32 or a literal is compiled once more for each of them, so
+    such arguments are cast to np.int64, too.
     """
-    compiled: Function = njit(
+    compiled: Any = njit(
         cache=True, nogil=True, error_model="numpy", boundscheck=False, no_cfunc_wrapper=True
     )(function)
-    return compiled
+    compiled._cache._cache_file._source_stamp = stamp_of(function)
+    return cast("Function", compiled)
 
 
 @kernel
