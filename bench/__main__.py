@@ -17,7 +17,8 @@ from bench.report import read, target_rows
 from bench.results import parser
 
 BENCHES = (
-    "in_process", "end_to_end", "latency", "recovery", "publishing", "workers", "growth", "first_use",
+    "in_process", "end_to_end", "latency", "recovery", "publishing", "workers", "growth", "recommending",
+    "first_use",
 )  # fmt: skip
 REPEATED = ("in_process", "end_to_end", "latency", "publishing", "workers")
 """Those that --runs repeats: the others take long, or are medians already."""
