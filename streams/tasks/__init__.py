@@ -9,7 +9,7 @@ opening               it opens tasks; reporting: it publishes how far they are; 
 task                  what all tasks have in common; outgoing: what they send; context: what they share
 customers, items, watched_bought, catalogue
                       the tasks by their topic
-backlog               how long the events that are left will take
+backlog               how long the events that are left will take; lateness: whether a task counts a backlog
 refresh               it keeps lists published; passes: rows that are ranked over several cycles
 foreign_lists         it finds lists that another worker wrote
 list_writer           it writes the messages of lists

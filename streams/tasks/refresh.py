@@ -28,12 +28,12 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from state.items.lists import Lists
-from streams.tasks.backlog import NEVER
 from streams.tasks.following import MOST_WAITING, end_lists
 from streams.tasks.foreign_lists import ForeignLists
 from streams.tasks.freshness import Latency, Longest
+from streams.tasks.lateness import Lateness
 from streams.tasks.list_writer import ListWriter, Ranked
-from streams.tasks.passes import Pass, RowNumbers, Sweep, WaitingCounts, is_due
+from streams.tasks.passes import Pass, RowNumbers, Sweep, WaitingCounts
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("alsobought")
 
 AGAIN_S = 1.0  # until what Kafka refused is tried again
-COUNTING_S = 0.5  # if nothing was counted for so long, there is no backlog,
-LARGE_CYCLE_S = 5.0  # but while Kafka has more to be counted, the cycles of a backlog may take so long
 HOLD_S = 5.0  # passes wait at most so long for a settling, which ranks every row anyway
 
 
@@ -59,6 +57,8 @@ class Refresher:
     ----------
     writer : ListWriter
         It writes the messages of lists.
+    lateness : Lateness
+        It says whether a backlog is counted.
     foreign : ForeignLists
         It finds lists that another worker wrote to our partition.
     listed : int
@@ -71,14 +71,13 @@ class Refresher:
         self._task, self._context = task, context
         self.writer = ListWriter(task.machine, task.kind.name)
         self.tp = TP(task.kind.lists.name, task.tp.partition)
+        self.lateness = Lateness(task, context)
         self._counts = WaitingCounts()
         self._overflowed = False  # fresh rows were left to the next pass
         self._pass: Pass | None = None
         self._last_sent: asyncio.Future[int] | None = None
         self._settle_at = -1
         self._held_until = 0.0  # passes are held until then, for a settling that was asked for
-        self._lag_ms = 0.0  # age of the newest events counted
-        self._counted_at = self._behind_since = float("-inf")
         self._sweep = Sweep(0.8 * context.settings.sweep_ms / 1000)
         self.foreign = ForeignLists(self.tp, context, self._mark_unknown)
         self.latency, self.staleness = Latency(), Longest()
@@ -91,14 +90,10 @@ class Refresher:
 
     def counted(self, events: int, published_ms: float | None) -> None:
         """Note that a message was applied; its lists are due."""
-        behind, now = self.behind, time.monotonic()
         if published_ms is not None and events:
-            self._lag_ms = time.time() * 1000 - published_ms
             self._counts.events.append((published_ms, events))
-        self._counted_at = now
-        if not behind:
-            self._behind_since = now
-        self._counts.since = self._counts.since or self._counted_at
+        self.lateness.counted(published_ms if events else None)
+        self._counts.since = self._counts.since or time.monotonic()
 
     def follow(self, spans: Sequence[Span]) -> None:
         """End spans of what was just counted once its lists are in Kafka; not of more than a bound."""
@@ -121,19 +116,7 @@ class Refresher:
     @property
     def behind(self) -> bool:
         """Whether a backlog is counted: its events are old, or so many that they will be."""
-        now = time.monotonic()
-        pause_s = now - self._counted_at
-        if pause_s >= LARGE_CYCLE_S or (pause_s >= COUNTING_S and not self._more_comes(now)):
-            return False
-        late_s = 2 * self._context.settings.staleness_ms / 1000
-        left_s = self._context.backlogs.left_s
-        return self._lag_ms > 1000 * late_s or late_s < left_s(self._task.kind, now) < NEVER
-
-    def _more_comes(self, now: float) -> bool:
-        """Return whether Kafka is known to have more events of our kind, or more deltas of our partition."""
-        task, context = self._task, self._context
-        sent = context.outbox.end_of(task.tp)
-        return task.has_more or sent > task.position or context.backlogs.is_left(task.kind, now)
+        return self.lateness.behind
 
     @property
     def has_waiting(self) -> bool:
@@ -201,7 +184,7 @@ class Refresher:
             position, self._settle_at = self._settle_at, -1
             self._pass = Pass(np.arange(machine.row_count), self._take_counts(), position)
             return
-        if self.behind and not self._pass_is_due(now):
+        if self.behind and not self.lateness.pass_is_due(self._counts.since):
             return
         rows = machine.waiting()
         if len(rows):
@@ -210,11 +193,6 @@ class Refresher:
             self._pass = Pass(rows, WaitingCounts(), swept=True)
         elif self._counts.since:  # what was counted changed no list
             self._pass = Pass(rows, self._take_counts())
-
-    def _pass_is_due(self, now: float) -> bool:
-        """Return whether a pass begins in a backlog."""
-        counted_s, left_s = now - self._behind_since, self._context.backlogs.left_s(self._task.kind, now)
-        return is_due(now - self._counts.since, counted_s, left_s, self._context.settings.catch_up_ms / 1000)
 
     def _take_counts(self) -> WaitingCounts:
         counts, self._counts, self._overflowed = self._counts, WaitingCounts(), False

@@ -13,7 +13,7 @@ from faust.types import TP
 from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT, WATCHED, WATCHED_BOUGHT
 from streams.messages.schema import EventMessage
-from streams.tasks import refresh
+from streams.tasks import lateness
 from streams.tasks.backlog import ENDING_S, NEVER, STALE_S, Backlog, Backlogs
 from tests.events import purchases
 from tests.streams.listing import EVENTS, Shop, oracle_of
@@ -83,9 +83,9 @@ class _Loading(Shop):
         now, backlog = time.monotonic(), self.worker.context.backlogs._by_topic[EVENTS.topic]
         backlog._begun_at, backlog._counted = now - backlog_s, 1_000
         for task in self.items:
-            task.refresher._behind_since = now - backlog_s
+            task.refresher.lateness._behind_since = now - backlog_s
             task.refresher._counts.since = now - waiting_s
-            task.refresher._counted_at = now
+            task.refresher.lateness._counted_at = now
         backlog._left = {tp: (left, now) for tp, (left, _) in backlog._left.items()}
 
 
@@ -96,8 +96,8 @@ def _late() -> float:
 def test_it_is_one_between_cycles_as_long_as_events_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refresh, "COUNTING_S", 0.0)  # each cycle takes longer
-    monkeypatch.setattr(refresh, "LARGE_CYCLE_S", 3600.0)
+    monkeypatch.setattr(lateness, "COUNTING_S", 0.0)  # each cycle takes longer
+    monkeypatch.setattr(lateness, "LARGE_CYCLE_S", 3600.0)
 
     async def body() -> None:
         shop = _Loading(tmp_path)
@@ -145,7 +145,7 @@ def test_it_is_known_by_its_length_while_its_events_are_new(tmp_path: Path, left
 def test_no_pass_begins_shortly_before_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_s: float, backlog_s: float, lists: bool
 ) -> None:
-    monkeypatch.setattr(refresh, "LARGE_CYCLE_S", 3600.0)
+    monkeypatch.setattr(lateness, "LARGE_CYCLE_S", 3600.0)
 
     async def body() -> None:
         shop = _Loading(tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.tasks import computing, passes, refresh
+from streams.tasks import computing, lateness, passes
 from streams.tasks.freshness import NONE
 from tests.events import purchases
 from tests.streams.listing import LISTS, Shop, oracle_of
@@ -74,7 +74,7 @@ def test_rows_beyond_the_limit_of_a_cycle_are_left_to_a_pass(
 
 
 def test_in_a_backlog_there_are_only_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refresh, "COUNTING_S", 3600.0)  # this holds however slow the test is
+    monkeypatch.setattr(lateness, "COUNTING_S", 3600.0)  # this holds however slow the test is
 
     async def body() -> None:
         shop = Shop(tmp_path, catch_up_ms=60_000)
@@ -145,7 +145,7 @@ def _set_ages(shop: Shop, *, backlog_s: float, waiting_s: float) -> None:
     """Make the backlog, and the oldest count that waits for its list, this old."""
     now = time.monotonic()
     for task in shop.items:
-        task.refresher._behind_since = now - backlog_s
+        task.refresher.lateness._behind_since = now - backlog_s
         task.refresher._counts.since = now - waiting_s
 
 
