@@ -15,6 +15,7 @@ REASONS = {
     "id": "item_id has the control character U+0007",
     "return": "return of more than the customer has of the item",
     "limit": "limit of 1,000 a day: the customer has as many events of the day of this one",
+    "batch": "a batch of records cannot be read: it has more than 268435456 bytes uncompressed",
     "foreign": "not a pair-deltas message: starts with b'x'",
 }  # fmt: skip
 
