@@ -23,7 +23,7 @@ from state.items.sharing import Sharing
 from state.messages.deltas import Source, decode, encode
 from state.settings import CountingSettings
 from streams.messages.partitioning import partition_for
-from streams.tasks.customers import item_partition
+from streams.tasks.customers import item_partitions
 
 CHUNK = 2_000  # events of a customer partition that are applied at once, as a fetch returns them
 RATE_EVENTS = 200_000
@@ -63,7 +63,7 @@ class Machines:
     def __post_init__(self) -> None:
         exercise()  # kernels are compiled or loaded before the clock starts
         settings = CountingSettings()
-        to = partial(item_partition, self.partitions)
+        to = partial(item_partitions, self.partitions)
         self.customers = [
             CustomerMachine(settings, Source(0, p), self.partitions, to) for p in range(self.partitions)
         ]

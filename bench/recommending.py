@@ -67,7 +67,8 @@ def _gathering(ours: Ours) -> Callable[[History], int]:
         order = newest_first(history.last_ms)
         q = weights(history.last_ms[order], now_ms)
         return gather(
-            recommender.related.arrays, scratch, recommender.sums, history.item[order], q, buyers, inverse, 0
+            recommender.related.arrays, scratch, recommender.buffers.sums, history.item[order], q, buyers,
+            inverse, 0,
         )  # fmt: skip
 
     return do

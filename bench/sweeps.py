@@ -31,7 +31,7 @@ from state.messages.deltas import Source, decode, encode
 from state.settings import CountingSettings
 from state.storage.rocks_store import RocksStore
 from state.storage.saving import Saver
-from streams.tasks.customers import item_partition
+from streams.tasks.customers import item_partitions
 
 PARTITIONS = 4
 CHUNK = 2_000
@@ -45,7 +45,7 @@ class Machines:
     def __init__(self, folder: Path, events: list[Event]) -> None:
         settings = CountingSettings()
         self.customers = CustomerMachine(
-            settings, Source(0, 0), PARTITIONS, lambda item: item_partition(PARTITIONS, item)
+            settings, Source(0, 0), PARTITIONS, lambda items: item_partitions(PARTITIONS, items)
         )
         self.items = ItemMachine(settings, 0)
         self.savers: dict[str, Saver] = {

@@ -14,10 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending import features, tastes
-from recommending.gathering import AFTER, Z_F, Z_N, E, Scratch, Sums, gather, newest_first, weights
+from recommending.gathering import (
+    AFTER,
+    PLACE_BITS,
+    Z_F,
+    Z_N,
+    E,
+    Scratch,
+    Sums,
+    begin,
+    gather,
+    newest_first,
+    weights,
+)
 from recommending.related_lists import ListArrays
 from recommending.tastes import Tastes
-from state.memory.arrays import kernel
+from state.memory.arrays import address_of, kernel, prefetch
 from state.memory.entries import decay_weight
 from state.popularity import counts as pop
 from state.popularity.counts import DAY_MS, WATERMARK_MS, Popularity
@@ -29,6 +41,7 @@ OF_PREDICTED = 30
 MOST = 3 * OF_LISTS + OF_PREDICTED + 2 * OF_BESTSELLERS + OF_OWN_RECENT + OF_OWN_DAYS
 
 RELATED, BESTSELLER, OWN, PREDICTED = range(4)
+CONSIDERED = (1 << PLACE_BITS) - 1  # the place of an item that is not owned, but a candidate
 
 
 class History(NamedTuple):
@@ -82,6 +95,22 @@ def bestsellers(
 
 
 @kernel
+def _numbers(
+    candidates: npt.NDArray[np.int32], to_popularity: npt.NDArray[np.int32], p: Popularity
+) -> npt.NDArray[np.int64]:
+    """Return the candidates' numbers in the popularity, and prefetch what `find` reads of it."""
+    numbers = np.empty(len(candidates), np.int64)
+    recent_at, available_at = address_of(p.recent), address_of(p.available)
+    for i in range(len(candidates)):
+        number = number_of(to_popularity, np.int64(candidates[i]))
+        numbers[i] = number
+        if number >= 0:
+            prefetch(recent_at + 8 * number)
+            prefetch(available_at + number)
+    return numbers
+
+
+@kernel
 def _least_of_best(values: npt.NDArray[np.float64], most: int) -> float:
     """Return the least value that is among the `most` best; it is at least the smallest positive value."""
     if len(values) <= most:
@@ -121,24 +150,27 @@ def find(
             recent_buyers[h] = max(p.recent_buyers[number], 0.0) * inverse
     n_sums = gather(a, scratch, sums, query, q, recent_buyers, inverse, customers)
     tastes.learn(t, query, q)
-    owned.epoch[0] += 1
     # plain local arrays, as in `gather`
     candidate, table, available, recent = sums.item, sums.table, p.available, p.recent
-    of_history, stamp, owned_place, epoch = history.item, owned.stamp, owned.place, owned.epoch[0]
+    of_history, marks, mark = history.item, owned.word, begin(owned)
     for h in range(len(of_history)):
         if of_history[h] >= 0:
-            stamp[of_history[h]], owned_place[of_history[h]] = epoch, h
+            marks[of_history[h]] = mark + h
     items = np.empty(MOST, np.int32)
     sources = np.empty(MOST, np.uint8)
     n = np.int64(0)
     if unowned:
+        numbers = _numbers(candidate[:n_sums], to_popularity, p)
+        of_sums, sums_epoch = scratch.word, scratch.epoch[0]
+        for h in range(len(of_history)):
+            if of_history[h] >= 0 and of_sums[of_history[h]] >= sums_epoch:
+                numbers[of_sums[of_history[h]] - sums_epoch] = -1
         by_n, by_f, directed = np.empty(n_sums), np.empty(n_sums), np.empty(n_sums)
         for i in range(n_sums):
-            item = np.int64(candidate[i])
-            number = number_of(to_popularity, item)
-            fits = number >= 0 and available[number] and stamp[item] != epoch
+            number = numbers[i]
+            fits = number >= 0 and available[number]
             if fits and len(allowed) > 0:
-                fits = allowed[item] > 0
+                fits = allowed[candidate[i]] > 0
             if fits:
                 lift = (table[i, AFTER] + 1.0) / (table[i, E] / 2.0 + 1.0)
                 directed[i] = lift * np.sqrt(recent[number] + 0.5)
@@ -151,36 +183,36 @@ def find(
         for i in range(n_sums):
             chosen = by_n[i] >= least_n or by_f[i] >= least_f or directed[i] >= least_d
             if chosen and n < 3 * OF_LISTS:
-                n = _consider(items, sources, n, stamp, epoch, np.int64(candidate[i]), np.int64(RELATED))
+                n = _consider(items, sources, n, marks, mark, np.int64(candidate[i]), np.int64(RELATED))
         for item in predicted[:OF_PREDICTED]:
             if not available[to_popularity[item]]:  # not any more
                 continue
-            n = _consider(items, sources, n, stamp, epoch, np.int64(item), np.int64(PREDICTED))
+            n = _consider(items, sources, n, marks, mark, np.int64(item), np.int64(PREDICTED))
         for window in range(2):
             most = n + OF_BESTSELLERS
             for item in best.of_3_days if window == 0 else best.of_14_days:
                 if n == most:
                     break
-                if stamp[item] == epoch or (len(allowed) > 0 and not allowed[item]):
+                if len(allowed) > 0 and not allowed[item]:
                     continue
                 if not available[to_popularity[item]]:  # not any more
                     continue
-                n = _consider(items, sources, n, stamp, epoch, np.int64(item), np.int64(BESTSELLER))
+                n = _consider(items, sources, n, marks, mark, np.int64(item), np.int64(BESTSELLER))
     if own:
         n = _add_own(items, sources, n, p, to_popularity, history, now_ms, allowed)
     x = np.zeros((n, features.N_ALL))
     places, numbers = np.full(n, -1, np.int32), np.empty(n, np.int64)
-    summed_stamp, summed_place, summed_epoch = scratch.stamp, scratch.place, scratch.epoch[0]
+    words, epoch = scratch.word, scratch.epoch[0]
     for i in range(n):
         item = np.int64(items[i])
         numbers[i] = number_of(to_popularity, item)
-        if summed_stamp[item] == summed_epoch:
-            places[i] = summed_place[item]
+        if words[item] >= epoch:
+            places[i] = words[item] - epoch
     features.fill(x, p, numbers, sums, places, t, items[:n], inverse)
     for i in range(n):
         item, number = np.int64(items[i]), numbers[i]
         if sources[i] == OWN:
-            h = np.int64(owned_place[item])
+            h = marks[item] - mark
             features.fill_own(
                 x[i, features.N_NEW :], p, number, history.first_ms[h], history.last_ms[h], history.days[h],
                 history.recent[h], now_ms,
@@ -191,16 +223,15 @@ def find(
 
 @kernel
 def _consider(
-    items: npt.NDArray[np.int32], sources: npt.NDArray[np.uint8], n: int, stamp: npt.NDArray[np.int64],
-    epoch: int, item: int, source: int,
+    items: npt.NDArray[np.int32], sources: npt.NDArray[np.uint8], n: int, marks: npt.NDArray[np.int64],
+    mark: int, item: int, source: int,
 ) -> int:  # fmt: skip
-    """Put an item that is not owned behind the other candidates if it is not among them.
+    """Put an item behind the other candidates, and mark it, if it is neither owned nor among them.
 
     Return their number.
     """
-    considered = -epoch  # a stamp that no epoch has
-    if stamp[item] != considered:
-        stamp[item] = considered
+    if marks[item] < mark:
+        marks[item] = mark + CONSIDERED
         items[n], sources[n] = item, source
         n += 1
     return n

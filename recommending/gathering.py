@@ -25,11 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending.related_lists import ListArrays
-from state.memory.arrays import CACHE_LINE, address_of, kernel, prefetch
+from state.memory.arrays import CACHE_LINE, address_of, kernel, prefetch, zeros
 from state.relatedness import SHRINK, SHRINK_RECENT
 
 MOST = 1 << 14  # distinct candidates of a history: 120 lists of 100
 QUERY_ITEMS = 120
+PLACE_BITS = 24  # no sums and no history have more items
 LAST = 5
 Q_TAU_MS = 30.0 * 86_400_000
 Q_OLD = 0.001
@@ -72,11 +73,14 @@ class Sums(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Where candidates are in `Sums`, by number of the related lists; it is reused without being cleared."""
+    """A place for each item of the related lists; it is reused without being cleared.
 
-    place: npt.NDArray[np.int32]
-    stamp: npt.NDArray[np.int64]
-    epoch: npt.NDArray[np.int64]  # [1]
+    The word of an item that has a place is the epoch, shifted by PLACE_BITS, plus the place: one access of
+    memory tells whether it has one, and which.
+    """
+
+    word: npt.NDArray[np.int64]
+    epoch: npt.NDArray[np.int64]  # [1], as it stands in words
 
 
 def new_sums(k: int) -> Sums:
@@ -91,7 +95,40 @@ def new_sums(k: int) -> Sums:
 
 def new_scratch(capacity: int) -> Scratch:
     """Return buffers for items 0 .. capacity - 1."""
-    return Scratch(np.zeros(capacity, np.int32), np.zeros(capacity, np.int64), np.zeros(1, np.int64))
+    return Scratch(zeros(capacity, np.int64), zeros(1, np.int64))
+
+
+class Buffers:
+    """Where a recommendation is computed: what is here when one begins does not matter.
+
+    All recommenders of the same lists can use the same buffers. Whoever uses them holds the lists' lock until
+    nothing is needed of them any more.
+
+    Attributes
+    ----------
+    sums
+        The sums of the candidates found last.
+    in_sums, owned
+        The places in `sums` of the items that are summed up, and those in the history of the items owned.
+    """
+
+    def __init__(self, k: int) -> None:
+        self.sums = new_sums(k)
+        self.in_sums, self.owned = new_scratch(1024), new_scratch(1024)
+
+    def make_room(self, items: int) -> None:
+        """Make room for so many items of the related lists."""
+        if len(self.owned.word) < items:
+            self.in_sums, self.owned = new_scratch(2 * items), new_scratch(2 * items)
+
+
+@kernel
+def begin(scratch: Scratch) -> int:
+    """Take all places away; return the word of place 0. An item has a place if its word, less this, is
+    at least 0.
+    """
+    scratch.epoch[0] += np.int64(1) << np.int64(PLACE_BITS)
+    return scratch.epoch[0]
 
 
 @kernel
@@ -111,21 +148,19 @@ def weights(last_ms: npt.NDArray[np.int64], now_ms: int) -> npt.NDArray[np.float
 
 
 @kernel
-def pair_z(z: float, recent: float, mass: float, inverse: float, e_x: float) -> tuple[float, float]:
+def pair_z(z: float, recent: float, mass: float, e_x: float) -> tuple[float, float]:
     """Return (z_n, z_f) of an entry y in the list of x, neither below 0.
 
     Parameters
     ----------
     z, recent, mass
-        (N - E) / sqrt(E + 20), F as of the landmark, and R_y as of the landmark.
-    inverse
-        The factor that brings F from the landmark to now.
+        (N - E) / sqrt(E + 20), F as of now, and R_y as of the landmark.
     e_x
         R_x as of now, over T: see `expects`.
     """
     e_f = e_x * mass
-    z_f = (recent * inverse - e_f) / np.sqrt(e_f + SHRINK_RECENT)
-    return max(np.float64(z), 0.0), max(z_f, 0.0)
+    z_f = (recent - e_f) / np.sqrt(e_f + SHRINK_RECENT)
+    return max(z, 0.0), max(z_f, 0.0)
 
 
 @kernel
@@ -148,8 +183,7 @@ def _ask_for(a: ListArrays, x: int) -> None:
     _ask_for_bytes(address_of(a.together) + 4 * first, 4 * n)
     _ask_for_bytes(address_of(a.after) + 4 * first, 4 * n)
     _ask_for_bytes(address_of(a.expected) + 4 * first, 4 * n)
-    _ask_for_bytes(address_of(a.z) + 4 * first, 4 * n)
-    _ask_for_bytes(address_of(a.recent) + 8 * first, 8 * n)
+    _ask_for_bytes(address_of(a.recent) + 4 * first, 4 * n)
 
 
 @kernel
@@ -164,11 +198,9 @@ def gather(
     """
     # plain local arrays: taking one out of a tuple counts a reference, which costs more than its use
     items, recent, recent_mass, buyers = a.item, a.recent, a.recent_mass, a.buyers
-    together, afters, expected, z = a.together, a.after, a.expected, a.z
-    stamp, place = scratch.stamp, scratch.place
+    together, afters, expected, words = a.together, a.after, a.expected, scratch.word
     candidate, table, entry_place, entry_part = sums.item, sums.table, sums.place, sums.part
-    scratch.epoch[0] += 1
-    epoch = scratch.epoch[0]
+    epoch = begin(scratch)
     n = m = 0
     for h in range(len(history)):
         if h + 1 < len(history) and history[h + 1] >= 0:
@@ -180,29 +212,29 @@ def gather(
             continue
         weight = q[h]
         e_x = expects(a, x, inverse)
-        of_cosine = weight * inverse / np.sqrt(recent_buyers[h] + COSINE_SHRINK)
+        of_cosine, to_now = weight / np.sqrt(recent_buyers[h] + COSINE_SHRINK), a.to_landmark[x] * inverse
         for j in range(a.length[x]):
             y = np.int64(items[x, j])
-            if stamp[y] == epoch:
-                at = np.int64(place[y])
-            elif n == MOST:
-                continue
-            else:
+            at = words[y] - epoch
+            if at < 0:
+                if n == MOST:
+                    continue
                 at = n
                 n += 1
-                stamp[y], place[y] = epoch, at
+                words[y] = epoch + at
                 candidate[at] = y
                 table[at, :] = 0.0
-            f, count = recent[x, j], np.float64(together[x, j])
-            z_n, z_f = pair_z(z[x, j], f, recent_mass[y], inverse, e_x)
+            f, count, e = recent[x, j] * to_now, np.float64(together[x, j]), np.float64(expected[x, j])
+            z = (count - e) / np.sqrt(e + SHRINK)
+            z_n, z_f = pair_z(z, f, recent_mass[y], e_x)
             table[at, N] += weight * count
-            table[at, E] += weight * expected[x, j]
+            table[at, E] += weight * e
             table[at, AFTER] += weight * afters[x, j]
             table[at, Z_N] += weight * z_n
             table[at, Z_F] += weight * z_f
             table[at, COSINE] += of_cosine * f
             table[at, RAW] += count
-            table[at, CORRECTED] += np.float64(z[x, j])
+            table[at, CORRECTED] += z
             if customers > 0:
                 chance = np.float64(buyers[x]) * np.float64(buyers[y]) / customers
                 table[at, FLAWED] += (count - chance) / np.sqrt(chance + SHRINK)

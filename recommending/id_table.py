@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.memory.arrays import address_of, kernel, load_any, longer
+from state.memory.arrays import address_of, kernel, load_any, longer, zeros
 from state.memory.ids import Dictionary
 from state.memory.mixing import keys
 
@@ -76,7 +76,7 @@ class IdTable:
         starts[self._known : n] = np.append(self._end, to[:-1])
         first = self._known
         if 2 * n > len(slots):
-            slots, first = np.zeros(1 << (4 * n).bit_length(), np.int32), 0
+            slots, first = zeros(1 << (4 * n).bit_length(), np.int32), 0
         self._arrays = IdArrays(slots, starts, ends, blob, mixing)
         _enter(self._arrays, first, n)
         self._known, self._end = n, int(to[-1])

@@ -137,10 +137,7 @@ def pick(
         and has none.
     """
     order = np.argsort(-scores, kind="mergesort")[: PICKED_FROM * k]
-    which, parts = reasons(sums, places[order])
-    for c in range(len(order)):
-        if own[order[c]]:
-            parts[c] = 0.0
+    which, parts = reasons(sums, np.where(own[order], np.int32(-1), places[order]))
     taken = cover(which, parts, k, sums.counts[LISTS])
     because = np.full((len(taken), REASONS), -1, np.int32)
     for i in range(len(taken)):

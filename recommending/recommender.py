@@ -23,7 +23,7 @@ from recommending.candidates import (
 from recommending.catalogue import Catalogue, Filter, Known
 from recommending.chronological import ChronologicalModel, Predictor
 from recommending.features import CHRONOLOGICAL, DAY14, N_NEW
-from recommending.gathering import new_scratch, new_sums
+from recommending.gathering import Buffers
 from recommending.ranker import Ranker
 from recommending.related_lists import IdMapping, RelatedLists
 from recommending.starting_weights import new_rankers
@@ -103,11 +103,8 @@ class Recommender:
         The categories, brands and prices.
     rankers
         "new" ranks what a customer does not have, "all" everything; others may share them.
-
-    Attributes
-    ----------
-    sums
-        The sums of the candidates found last.
+    buffers
+        Other recommenders of the same lists may share them.
     """
 
     def __init__(
@@ -117,13 +114,13 @@ class Recommender:
         popular: Popular,
         catalogue: Catalogue | None = None,
         rankers: dict[str, Ranker] | None = None,
+        buffers: Buffers | None = None,
     ) -> None:
         self.related, self.customers, self.popular = related, customers, popular
         self.catalogue = Catalogue() if catalogue is None else catalogue
         self.rankers = new_rankers() if rankers is None else rankers
-        self.sums = new_sums(related.k)
+        self.buffers = Buffers(related.k) if buffers is None else buffers
         self._known = Known(self.catalogue, related)
-        self._scratch, self._owned = new_scratch(1024), new_scratch(1024)
         self._to_popularity = IdMapping(related.items, popular.items, adding=False)
         self._from_popularity = IdMapping(popular.items, related.items, adding=True)
         self._from_history = IdMapping(customers.items, related.items, adding=True)
@@ -211,9 +208,7 @@ class Recommender:
         Without `flawed` their independence scores are 0, which saves time.
         """
         self.related.make_room()
-        if len(self._scratch.place) < len(self.related.items):
-            n = 2 * len(self.related.items)
-            self._scratch, self._owned = new_scratch(n), new_scratch(n)
+        self.buffers.make_room(len(self.related.items))
         allowed = _ALL if wanted is None or wanted.empty else self._known.allowed(wanted)
         predicted, prediction = _NOTHING, None
         if self._predictor is not None and unowned:
@@ -224,9 +219,9 @@ class Recommender:
                 history.item, history.last_ms, OF_PREDICTED, unfit
             )
         found = find(
-            self.related.arrays, self.popular.popularity, self._to_popularity.numbers, self._scratch,
-            self._owned, self.sums, self._tastes, self._best, predicted, history, self.popular.watermark_ms,
-            self.popular.customers if flawed else 0, allowed, unowned, own,
+            self.related.arrays, self.popular.popularity, self._to_popularity.numbers, self.buffers.in_sums,
+            self.buffers.owned, self.buffers.sums, self._tastes, self._best, predicted, history,
+            self.popular.watermark_ms, self.popular.customers if flawed else 0, allowed, unowned, own,
         )  # fmt: skip
         if prediction is not None:
             new = found.source != OWN
@@ -240,7 +235,7 @@ class Recommender:
         if algorithm == "bestsellers":
             return found.x[:, DAY14]
         if algorithm != "ours":
-            sums = self.sums.column(algorithm)
+            sums = self.buffers.sums.column(algorithm)
             return np.where(found.place >= 0, sums[np.maximum(found.place, 0)], -np.inf)
         if shelf == "new":
             return self.rankers["new"].scores(found.x[:, :N_NEW])
@@ -269,7 +264,7 @@ class Recommender:
             history, unowned=shelf != "again", own=shelf != "new", wanted=wanted, flawed=algorithm == "flawed"
         )
         scores = self.scores(found, shelf, algorithm)
-        chosen, because = picking.pick(self.sums, found.place, found.source == OWN, scores, k)
+        chosen, because = picking.pick(self.buffers.sums, found.place, found.source == OWN, scores, k)
         numbers = because[because >= 0].tolist()
         name_of = dict(zip(numbers, self.related.items.ids(numbers), strict=True))
         items = self.related.items.ids(found.item[chosen].tolist())

@@ -1,14 +1,14 @@
 """The related lists of all items of a kind as arrays, which the recommender reads.
 
-They are filled from messages, or from item machines of this process. In a message F is decayed to the moment
-of its list; here it is as of a fixed landmark (`state.memory.entries.LANDMARK_MINUTE`), so that lists of
+They are filled from messages, or from item machines of this process. F is decayed to the moment of its list.
+`to_landmark` brings it to a fixed landmark (`state.memory.entries.LANDMARK_MINUTE`), so that lists of
 different moments can be summed. "A number of the related lists" is a number in their dictionary `items`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,27 +16,26 @@ import numpy.typing as npt
 
 from state.items.lists import Lists
 from state.items.machine import ItemMachine
-from state.memory.arrays import kernel
+from state.memory.arrays import kernel, zeros
 from state.memory.entries import decay_weight
 from state.memory.ids import Dictionary
 from state.memory.item_ids import AnyIds
-from state.relatedness import SHRINK
 
 UNKNOWN = -1
 
 
 class ListArrays(NamedTuple):
-    """The arrays by number of the related lists, [n] or [n, k]. F and its sums are as of the landmark."""
+    """The arrays by number of the related lists, [n] or [n, k]. Sums of F are as of the landmark."""
 
     length: npt.NDArray[np.int32]
     item: npt.NDArray[np.int32]
     together: npt.NDArray[np.uint32]
     after: npt.NDArray[np.uint32]
-    recent: npt.NDArray[np.float64]
+    recent: npt.NDArray[np.float32]  # F as of the list's moment
     expected: npt.NDArray[np.float32]
     buyers: npt.NDArray[np.int64]
     recent_mass: npt.NDArray[np.float64]
-    z: npt.NDArray[np.float32]  # (N - E) / sqrt(E + 20)
+    to_landmark: npt.NDArray[np.float64]  # what brings F of a list's entries to the landmark
     total: npt.NDArray[np.float64]  # [1]: sum of recent_mass
 
 
@@ -94,11 +93,15 @@ class RelatedLists:
         n = len(self.items)
         if n > len(self.arrays.length):
             columns: list[Any] = list(self.arrays)
+            lists = (
+                int(np.flatnonzero(self.arrays.length).max(initial=-1)) + 1
+            )  # rows behind take no memory yet
             del self.arrays  # so that each old column is freed before the next is made
             for i, old in enumerate(columns):
                 if len(old) > 1:
-                    columns[i] = np.zeros((n + n // 2, *old.shape[1:]), old.dtype)
-                    columns[i][: len(old)] = old
+                    kept = old if old.ndim == 1 else old[:lists]
+                    columns[i] = zeros((n + n // 2, *old.shape[1:]), old.dtype)
+                    columns[i][: len(kept)] = kept
             self.arrays = ListArrays(*columns)
 
     def put(
@@ -129,10 +132,8 @@ class RelatedLists:
             a.together[owner, :n] = [e.together for e in entries[:n]]
             a.after[owner, :n] = [e.after for e in entries[:n]]
             a.recent[owner, :n] = [e.recent for e in entries[:n]]
-            a.recent[owner, :n] *= landmark_weight(as_of_ms)
+            a.to_landmark[owner] = landmark_weight(as_of_ms)
             a.expected[owner, :n] = [e.expected for e in entries[:n]]
-            expected = a.expected[owner, :n].astype(np.float64)
-            a.z[owner, :n] = (a.together[owner, :n] - expected) / np.sqrt(expected + SHRINK)
 
     def put_lists(
         self, machine: ItemMachine, lists: Lists, which: npt.NDArray[np.int64], numbers: IdMapping
@@ -169,7 +170,7 @@ class IdMapping:
         self.numbers = np.zeros(0, np.int32)
         self._numbers = self.numbers
         self._known = 0
-        self._missing: list[int] = []
+        self._missing = np.zeros(0, np.int32)
         self._target_size = 0
 
     def up_to_date(self) -> npt.NDArray[np.int32]:
@@ -182,42 +183,34 @@ class IdMapping:
             grown = np.full(max(2 * n, 1024), UNKNOWN, np.int32)
             grown[: self._known] = self._numbers[: self._known]
             self._numbers = grown
-        if self._missing and len(self._target) > self._target_size:
-            self._look_again()
+        if len(self._missing) and len(self._target) > self._target_size:
+            names = self._source.ids(self._missing.tolist())
+            self._missing = self._enter(self._missing, names, self._target.get)
         if n > self._known:
-            names = list(self._source.since(self._known))
-            self._target.prefetch(names)
+            fresh, names = np.arange(self._known, n, dtype=np.int32), list(self._source.since(self._known))
             find = self._target.number if self._adding else self._target.get
-            for number, name in enumerate(names, self._known):
-                found = find(name)
-                if found is None:
-                    self._missing.append(number)
-                else:
-                    self._numbers[number] = found
+            self._missing = np.append(self._missing, self._enter(fresh, names, find))
             self._known = n
         self._target_size = len(self._target)
         self.numbers = self._numbers[:n]
         return self.numbers
 
-    def _look_again(self) -> None:
-        left, names = [], self._source.ids(self._missing)
+    def _enter(
+        self, numbers: npt.NDArray[np.int32], names: list[str], find: Callable[[str], int | None]
+    ) -> npt.NDArray[np.int32]:
+        """Enter what `find` finds for some numbers of the source; return those for which it finds nothing."""
         self._target.prefetch(names)
-        for number, name in zip(self._missing, names, strict=True):
-            found = self._target.get(name)
-            if found is None:
-                left.append(number)
-            else:
-                self._numbers[number] = found
-        self._missing = left
+        found = np.array([UNKNOWN if (one := find(name)) is None else one for name in names], np.int32)
+        self._numbers[numbers] = found
+        return numbers[found == UNKNOWN]
 
 
 def _new(capacity: int, k: int) -> ListArrays:
     shape = capacity, k
     return ListArrays(
-        np.zeros(capacity, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.uint32),
-        np.zeros(shape, np.uint32), np.zeros(shape), np.zeros(shape, np.float32),
-        np.zeros(capacity, np.int64), np.zeros(capacity), np.zeros(shape, np.float32),
-        np.zeros(1),
+        zeros(capacity, np.int32), zeros(shape, np.int32), zeros(shape, np.uint32),
+        zeros(shape, np.uint32), zeros(shape, np.float32), zeros(shape, np.float32),
+        zeros(capacity, np.int64), zeros(capacity), zeros(capacity), zeros(1),
     )  # fmt: skip
 
 
@@ -234,14 +227,12 @@ def put_entry(
     a: ListArrays, owner: int, place: int, item: int, together: int, after: int, recent: float,
     expected: float,
 ) -> None:  # fmt: skip
-    """Write an entry of a list; `recent` is as of the landmark."""
+    """Write an entry of a list; `recent` is as of the list's moment."""
     a.item[owner, place] = item
     a.together[owner, place] = together
     a.after[owner, place] = after
     a.recent[owner, place] = recent
     a.expected[owner, place] = expected
-    e = np.float64(a.expected[owner, place])
-    a.z[owner, place] = (together - e) / np.sqrt(e + SHRINK)
 
 
 @kernel
@@ -254,9 +245,9 @@ def _put_lists(
         owner = np.int64(to_related[item])
         n = min(lists.length[i], a.item.shape[1])
         put_head(a, owner, buyers[item], lists.recent_mass[i] * weight)
-        a.length[owner] = n
+        a.length[owner], a.to_landmark[owner] = n, weight
         for j in range(n):
             put_entry(
                 a, owner, j, to_related[lists.item[i, j]], lists.together[i, j], lists.after[i, j],
-                lists.recent[i, j] * weight, lists.expected[i, j],
+                lists.recent[i, j], lists.expected[i, j],
             )  # fmt: skip

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from state.customers.event_rings import RINGS, forget_ring
 from state.customers.purchase_logs import LOGS, forget_log
-from state.memory.arrays import kernel, reserve
+from state.memory.arrays import kernel, reserve, zeros
 from state.memory.blocks import allocate, new_free, release, size_classes, wipe
 
 RESERVED_BYTES = 16 << 30
@@ -88,7 +88,7 @@ def grow_histories(histories: Histories, capacity: int) -> Histories:
     grown = {}
     for name in Histories._fields[8:]:
         old = getattr(histories, name)
-        new = np.zeros(capacity, old.dtype)
+        new = zeros(capacity, old.dtype)
         new[: len(old)] = old
         grown[name] = new
     return histories._replace(**grown)

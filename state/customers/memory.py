@@ -7,7 +7,7 @@ history and the event ids. A customer who is not in memory takes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -52,8 +52,8 @@ class CustomerMemory:
         The counting settings; `window` matters here.
     source
         The source that the machine's deltas name.
-    partitions, partition_of
-        The number of item partitions, and the function from an item id to its partition.
+    partitions, partitions_of
+        The number of item partitions, and the function from ids of items to their partitions.
     budget_bytes
         The memory that histories and ids may take, None for any amount. It may be changed at any time;
         `CustomerSaver` keeps to it.
@@ -62,7 +62,7 @@ class CustomerMemory:
     settings: CountingSettings = field(default_factory=CountingSettings)
     source: Source = field(default_factory=lambda: Source(0, 0))
     partitions: int = 1
-    partition_of: Callable[[str], int] = lambda _item_id: 0
+    partitions_of: Callable[[Sequence[str]], npt.ArrayLike] = lambda item_ids: [0] * len(item_ids)
     budget_bytes: int | None = None
 
     def __post_init__(self) -> None:
@@ -182,6 +182,6 @@ class CustomerMemory:
             self.item_hashes = longer(self.item_hashes, n)
         if len(self.items) > self.placed:
             fresh = list(self.items.since(self.placed))
-            self.item_partitions[self.placed : len(self.items)] = [self.partition_of(name) for name in fresh]
+            self.item_partitions[self.placed : len(self.items)] = self.partitions_of(fresh)
             self.item_hashes[self.placed : len(self.items)] = item_hashes(fresh)
             self.placed = len(self.items)

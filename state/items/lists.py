@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.memory.arrays import kernel
+from state.memory.arrays import kernel, zeros
 
 SAME, SLIGHTLY, CHANGED = range(3)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -53,9 +53,9 @@ def new_published(capacity: int, k: int) -> PublishedLists:
     """Return published lists in which nothing is published for rows 0 .. capacity - 1."""
     return PublishedLists(
         np.full(capacity, -1, np.int32),
-        np.zeros((capacity, k), np.int32),
-        np.zeros((capacity, k), np.float32),
-        np.zeros(capacity, np.uint64),
+        zeros((capacity, k), np.int32),
+        zeros((capacity, k), np.float32),
+        zeros(capacity, np.uint64),
     )
 
 

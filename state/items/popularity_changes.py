@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.items.machine import ItemMachine
-from state.memory.arrays import kernel
+from state.memory.arrays import kernel, zeros
 from state.popularity.counts import DAY_MS, DAYS, WATERMARK_MS, Popularity
 
 UNKNOWN = -1  # of buyers: it is not known what was published
@@ -63,9 +63,9 @@ class PopularityChanges:
 
 def _new(capacity: int) -> PublishedPopularity:
     return PublishedPopularity(
-        np.full(capacity, UNKNOWN, np.int64), np.zeros(capacity, np.int64),
-        np.zeros((capacity, DAYS), np.uint32), np.zeros(capacity, np.int64), np.zeros(capacity),
-        np.zeros((capacity, 3), np.int64), np.zeros(capacity, np.uint8), np.zeros(capacity, np.uint32),
+        np.full(capacity, UNKNOWN, np.int64), zeros(capacity, np.int64),
+        zeros((capacity, DAYS), np.uint32), zeros(capacity, np.int64), zeros(capacity),
+        zeros((capacity, 3), np.int64), zeros(capacity, np.uint8), zeros(capacity, np.uint32),
     )  # fmt: skip
 
 

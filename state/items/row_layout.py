@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from state.memory.arrays import kernel, load, reserve, store
+from state.memory.arrays import kernel, load, reserve, store, zeros
 from state.memory.blocks import new_free, size_classes
 from state.memory.entries import AFTER, HIGH, ID, INDEX, MINUTE, REPEATED, decay_weight
 
@@ -63,7 +63,7 @@ def new_rows(capacity: int) -> Rows:
     side = reserve(RESERVED_SIDE_BYTES)
     meta = np.zeros(3, np.int64)
     meta[SIDE_FREE] = -1
-    heads = np.zeros((capacity, 8), np.int64)
+    heads = zeros((capacity, 8), np.int64)
     return Rows(
         arena=reserve(RESERVED_BYTES),
         side=side,
@@ -77,7 +77,7 @@ def new_rows(capacity: int) -> Rows:
 
 def grow_rows(rows: Rows, capacity: int) -> Rows:
     """Return the same rows with room for `capacity`; arenas stay where they are."""
-    heads = np.zeros((capacity, 8), np.int64)
+    heads = zeros((capacity, 8), np.int64)
     heads[: len(rows.heads)] = rows.heads
     return rows._replace(heads=heads, heads_f=heads.view(np.float64))
 

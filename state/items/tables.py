@@ -10,7 +10,7 @@ import numpy.typing as npt
 from state.items import row_layout as rl
 from state.items.opportunity import Cells
 from state.items.row_layout import Rows
-from state.memory.arrays import kernel, longer
+from state.memory.arrays import kernel, longer, zeros
 from state.popularity import counts as pop
 from state.popularity.counts import Popularity
 
@@ -64,7 +64,7 @@ def new_tables(capacity: int, cells: Cells) -> Tables:
     return Tables(
         rl.new_rows(capacity), pop.new_popularity(capacity),
         np.zeros((capacity >> BLOCK_BITS) + 1, np.uint8),
-        np.zeros((capacity, 2, len(cells.nodes)), np.uint32),
+        zeros((capacity, 2, len(cells.nodes)), np.uint32),
         np.full(capacity, -1, np.int32), np.full(capacity, -1, np.int32), np.zeros(capacity, np.uint8),
         np.full(capacity, -1, np.int64), np.full(capacity, -1, np.float32), np.zeros(capacity, np.int64),
         np.zeros(capacity, np.uint8), cells.of_size, cells.above,

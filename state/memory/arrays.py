@@ -7,6 +7,7 @@ space once (the system gives memory page by page as it is touched), and kernels 
 
 from __future__ import annotations
 
+import math
 import mmap
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from state.errors import OutOfReservedMemory
 from state.memory.kernel_sources import stamp_of
 
 CACHE_LINE = 64  # bytes
-SMALL_BYTES = 2 << 20  # the beginning of an arena takes ordinary pages: a small partition has no huge ones
+SMALL_BYTES = 2 << 20  # as much as a huge page: what is smaller, and the beginning of an arena, has none
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
@@ -57,10 +58,28 @@ def give_back(arena: npt.NDArray[np.uint64], start: int, end: int) -> None:
         region.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
+def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+    """Return an array of zeros that is there to stay and leaves room for more.
+
+    A large one has pages of its own: room that is not used yet takes no memory, and when a longer array takes
+    its place, the system has all of it back. In the heap, arrays that take turns leave holes.
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) if isinstance(shape, tuple) else shape
+    if size * dtype.itemsize < SMALL_BYTES:
+        return np.zeros(shape, dtype)
+    region = mmap.mmap(-1, size * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        region.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(region, dtype, size).reshape(shape)
+
+
 def longer(old: npt.NDArray[Any], n: int, fill: int = 0) -> npt.NDArray[Any]:
     """Return an array with room for n elements, filled up with `fill`."""
-    new = np.full((n, *old.shape[1:]), fill, old.dtype)
+    new = zeros((n, *old.shape[1:]), old.dtype)
     new[: len(old)] = old
+    if fill:
+        new[len(old) :] = fill
     return new
 
 

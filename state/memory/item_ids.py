@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from state.memory.arrays import kernel, longer, prefetch
+from state.memory.arrays import kernel, longer, prefetch, zeros
 from state.memory.ids import Dictionary
 from state.memory.mixing import keys
 
@@ -86,7 +86,7 @@ class ItemIds:
             self.hashes = longer(self.hashes, 2 * (n + len(hashes)))
             self.known = longer(self.known, len(self.hashes))
         if 4 * len(self.hashes) > len(self._table):
-            self._table = np.zeros(2 << int(2 * len(self.hashes)).bit_length(), np.uint64)
+            self._table = zeros(2 << int(2 * len(self.hashes)).bit_length(), np.uint64)
             _add(self._table, self._keys, self.hashes, 0, self.hashes[:n])
         found, now = _add(self._table, self._keys, self.hashes, n, hashes)
         if now > n:

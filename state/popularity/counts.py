@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.customers.repeats import DAY_ADDED, REPEATER, SPAN_BITS
-from state.memory.arrays import kernel
+from state.memory.arrays import kernel, zeros
 from state.memory.entries import decay_weight
 from state.relatedness import grid_position
 
@@ -58,15 +58,15 @@ def new_popularity(capacity: int) -> Popularity:
     """Return popularity without purchases of items 0 .. capacity - 1, all of which are available."""
     return Popularity(
         np.zeros(4, np.int64),
-        np.zeros(capacity, np.int64),
-        np.zeros(capacity, np.int64),
-        np.zeros((capacity, DAYS), np.uint32),
-        np.zeros(capacity, np.int64),
-        np.zeros(capacity),
-        np.zeros((capacity, 3), np.int64),
+        zeros(capacity, np.int64),
+        zeros(capacity, np.int64),
+        zeros((capacity, DAYS), np.uint32),
+        zeros(capacity, np.int64),
+        zeros(capacity),
+        zeros((capacity, 3), np.int64),
         np.ones(capacity, np.uint8),
-        np.zeros(capacity, np.uint32),
-        np.zeros(capacity, np.float32),
+        zeros(capacity, np.uint32),
+        zeros(capacity, np.float32),
         np.full(capacity, np.sqrt(0.5), np.float32),
     )
 

@@ -11,7 +11,7 @@ from aiokafka.partitioner import murmur2
 SIGN = 0x7FFFFFFF
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 14)
 def partition_for(key: bytes, partitions: int) -> int:
     """Return the partition, 0 to `partitions` - 1, of a record with this key.
 

@@ -52,7 +52,7 @@ class Advice:
         if self._known is None and self._follower.caught_up.is_set():
             board = self._board
             recommender = Recommender(
-                board.related, self._machine, board.popularity, board.catalogue, board.rankers
+                board.related, self._machine, board.popularity, board.catalogue, board.rankers, board.buffers
             )
             with board.related.lock:
                 recommender.use(board.model)

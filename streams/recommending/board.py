@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from recommending.averaging import average
 from recommending.catalogue import Catalogue
 from recommending.chronological import ChronologicalModel
+from recommending.gathering import Buffers
 from recommending.ranker import Ranker
 from recommending.related_lists import RelatedLists
 from recommending.starting_weights import new_rankers
@@ -47,6 +48,8 @@ class Board:
         The model that is in use; `streams.recommending.models` brings it to the announced one.
     alignment : Alignment
         How far the events are.
+    buffers : Buffers
+        Where the partitions' recommendations are computed, one at a time.
     """
 
     kind: EventKind
@@ -63,6 +66,7 @@ class Board:
 
     def __post_init__(self) -> None:
         self.lists = ListReader(self.related)
+        self.buffers = Buffers(self.related.k)
         self.alignment = Alignment()
         self.popularity = PopularityView(self.related.items)
 

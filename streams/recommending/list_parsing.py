@@ -198,7 +198,7 @@ def put_messages(
             return i, NEW_IDS, new
         weight = landmark_weight(as_of)
         put_head(a, owner, buyers, recent_mass * weight)
-        a.length[owner] = n
+        a.length[owner], a.to_landmark[owner] = n, weight
         for j in range(n):
-            put_entry(a, owner, j, numbers[j], together[j], after[j], recent[j] * weight, expected[j])
+            put_entry(a, owner, j, numbers[j], together[j], after[j], recent[j], expected[j])
     return len(starts), DONE, 0

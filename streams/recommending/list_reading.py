@@ -21,7 +21,7 @@ from streams.recommending.list_parsing import MOST_COUNT, NEW_IDS, PADDING, UNUS
 
 log = logging.getLogger("alsobought")
 
-_MOST_SUM, _MOST_EXPECTED = 1e300, 1e37
+_MOST_SUM, _MOST_REAL = 1e300, 1e37
 
 
 class _Entry(msgspec.Struct, gc=False):
@@ -108,8 +108,8 @@ class ListReader:
             sums = (message.recent_mass, *(e.recent for e in message.related))
             if not all(0 <= real * weight <= _MOST_SUM for real in sums):
                 raise OverflowError("a sum is out of range")
-            if not all(0 <= e.expected <= _MOST_EXPECTED for e in message.related):
-                raise OverflowError("what is expected is out of range")
+            if not all(0 <= real <= _MOST_REAL for e in message.related for real in (e.recent, e.expected)):
+                raise OverflowError("a sum of an entry, or what is expected, is out of range")
         except (msgspec.MsgspecError, OverflowError) as error:
             log.warning("a list is not as workers write it (%s): the one before it is used", error)
             return

@@ -33,7 +33,7 @@ from streams.recommending.learnt import LearntPublisher
 from streams.recommending.messages import Recommendations, key_of
 from streams.recommending.recommendations import RecommendationsPublisher
 from streams.tasks.context import Context
-from streams.tasks.customers import counting_settings, item_partition
+from streams.tasks.customers import counting_settings, item_partitions
 from streams.tasks.outgoing import Outgoing
 from streams.tasks.task import Reached, Task
 
@@ -82,7 +82,7 @@ class RecommenderTask(Task):
             counting_settings(self.context.settings),
             Source(EVENTS_SOURCE, self.tp.partition),
             partitions,
-            partial(item_partition, partitions),
+            partial(item_partitions, partitions),
             self.memory_bytes(1 / partitions),
             pairs=False,
         )

@@ -24,7 +24,6 @@ from streams.kafka.outbox import Record
 from streams.kinds import EVENTS_SOURCE, CrossKind, EventKind, kinds_of, listed_of
 from streams.messages.checks import EventTypes
 from streams.messages.decoding import Decoded, Refused, decode_events, published_ms
-from streams.messages.partitioning import partition_for
 from streams.messages.partitioning_many import partitions_for
 from streams.settings import Settings
 from streams.tasks.context import Context
@@ -49,9 +48,9 @@ def counting_settings(settings: Settings) -> CountingSettings:
     )
 
 
-def item_partition(partitions: int, item_id: str) -> int:
-    """Return the partition of an item."""
-    return partition_for(item_id.encode(), partitions)
+def item_partitions(partitions: int, item_ids: Sequence[str]) -> npt.NDArray[np.uint32]:
+    """Return the partition of each item."""
+    return partitions_for([item_id.encode() for item_id in item_ids], partitions)
 
 
 class CustomerTask(Task):
@@ -72,7 +71,7 @@ class CustomerTask(Task):
             counting_settings(self.context.settings),
             Source(EVENTS_SOURCE, self.tp.partition),
             partitions,
-            partial(item_partition, partitions),
+            partial(item_partitions, partitions),
             self.memory_bytes(1 / partitions),
             publishes_as=publishes_as,
             waits=publishes_as is not None and publishes_as.topic == BOUGHT,

@@ -24,7 +24,7 @@ from streams.kafka.outbox import Record, published_ms
 from streams.kinds import EVENTS_SOURCE, CrossKind
 from streams.messages.decoding import Refused
 from streams.tasks.context import Context
-from streams.tasks.customers import CustomerTask, counting_settings, item_partition
+from streams.tasks.customers import CustomerTask, counting_settings, item_partitions
 from streams.tasks.outgoing import Outgoing
 from streams.tasks.task import Task
 
@@ -82,7 +82,7 @@ class CrossingTask(Task):
             counting_settings(self.context.settings),
             Source(EVENTS_SOURCE, self.tp.partition),
             partitions,
-            partial(item_partition, partitions),
+            partial(item_partitions, partitions),
             self.memory_bytes(1 / partitions),
             days=self.context.settings.watched_bought_days,
         )

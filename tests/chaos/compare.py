@@ -24,6 +24,7 @@ from state.storage.saving import stored_position
 from streams.kinds import EventKind
 from streams.messages.partitioning import partition_for
 from streams.stores.folder import StoreFolder
+from streams.tasks.customers import item_partitions
 from tests.oracles.counts import Oracle
 from tests.streams.pipeline import PARTITIONS
 
@@ -82,7 +83,7 @@ def compare_stores(
         store = newest_store(disks, f"{kind.events.name}-{partition}", ends[kind.events.name][partition])
         customers = CustomerMachine(
             CountingSettings(), Source(0, partition), PARTITIONS,
-            lambda item: partition_for(item.encode(), PARTITIONS),
+            lambda items: item_partitions(PARTITIONS, items),
         )  # fmt: skip
         saver = CustomerSaver(customers, store)
         saver.load()

@@ -17,6 +17,7 @@ from state.settings import CountingSettings
 from state.watched_bought.machine import CrossingMachine
 from streams.kinds import WATCHED_BOUGHT as KIND
 from streams.messages.partitioning import partition_for
+from streams.tasks.customers import item_partitions
 from tests.chaos.compare import Differences, newest_store
 from tests.oracles.watched_bought import CrossingOracle
 from tests.streams.pipeline import PARTITIONS
@@ -37,7 +38,7 @@ def compare_crossing(
         store = newest_store(disks, f"{KIND.events.name}-{partition}", ends[KIND.events.name][partition])
         crossing = CrossingMachine(
             CountingSettings(), Source(0, partition), PARTITIONS,
-            lambda item: partition_for(item.encode(), PARTITIONS),
+            lambda items: item_partitions(PARTITIONS, items),
         )  # fmt: skip
         crossing_saver = CustomerSaver(crossing, store)
         crossing_saver.load()

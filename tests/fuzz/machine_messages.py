@@ -27,19 +27,21 @@ from streams.stores.checkpoints.manifest import Checkpoint, StoredFile
 from streams.stores.checkpoints.manifest import decode as decode_manifest
 from streams.stores.checkpoints.manifest import encode as encode_manifest
 from tests.chronological.test_model import model
-from tests.state.machines import hashed, shop
+from tests.state.machines import each, hashed, shop
 from tests.state.storage.test_codec import RECORDS
 
 SETTINGS = CountingSettings(window=4, row_capacity=16, list_length=5)
 
 
 def _history(events: list[Event], topic: int) -> CustomerMachine:
-    return CustomerMachine(SETTINGS, dl.Source(topic, 0), 2, hashed(2), publishes_as=dl.Source(topic, 0))
+    return CustomerMachine(
+        SETTINGS, dl.Source(topic, 0), 2, each(hashed(2)), publishes_as=dl.Source(topic, 0)
+    )
 
 
 def deltas() -> Iterator[bytes]:
     """Yield messages of each type in pair-deltas, which a machine without any counts."""
-    machine = CustomerMachine(SETTINGS, dl.Source(0, 0), 2, hashed(2))
+    machine = CustomerMachine(SETTINGS, dl.Source(0, 0), 2, each(hashed(2)))
     events = shop(5, 120, 6, 12, returns=0.2, forgets=0.05)
     for message in machine.apply(machine.batch(events)).deltas[0]:
         yield dl.encode(message)
@@ -52,7 +54,7 @@ def deltas() -> Iterator[bytes]:
 @cache
 def pairs() -> list[PairChanges]:
     """Return what follows from watches and then purchases: the second message has pairs of both."""
-    crossing = CrossingMachine(SETTINGS, dl.Source(0, 0), 2, hashed(2), days=3_650)
+    crossing = CrossingMachine(SETTINGS, dl.Source(0, 0), 2, each(hashed(2)), days=3_650)
     events = shop(7, 60, 5, 10, returns=0.2, forgets=0.05)
     found: list[PairChanges] = []
     for topic in (1, 0):
@@ -98,7 +100,7 @@ def history_changes() -> Iterator[bytes]:
 
 def take_history_changes(raw: bytes) -> str:
     """Apply a message as a crossing task does, within the transfer that the examples belong to."""
-    machine = CrossingMachine(SETTINGS, dl.Source(0, 0), 2, hashed(2))
+    machine = CrossingMachine(SETTINGS, dl.Source(0, 0), 2, each(hashed(2)))
     machine.apply(Transfer(Step.BEGIN, dl.Source(0, 0), 5))
     try:
         message = decode_message(raw)

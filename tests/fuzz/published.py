@@ -144,7 +144,7 @@ def take_list(value: bytes) -> str:
     ListReader(related).take([(b"a", good), (b"b", value), (b"c", good)])
     a = related.arrays
     assert np.isfinite(a.recent).all()
-    assert np.isfinite(a.z).all()
+    assert np.isfinite(a.to_landmark).all()
     assert np.isfinite(a.recent_mass).all()
     assert a.item.max(initial=0) < len(related.items)
     assert a.length.max() <= 3

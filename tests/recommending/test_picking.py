@@ -23,7 +23,7 @@ def test_reasons_are_the_largest_parts(name: str) -> None:
         past = oracle.newest(world.history(customer))
         history = world.recommender.history(customer)
         found = world.recommender.candidates(history, unowned=True, own=True)
-        which, parts = picking.reasons(world.recommender.sums, found.place)
+        which, parts = picking.reasons(world.recommender.buffers.sums, found.place)
         lists = {b.item_id: oracle.pairs_of(world, b.item_id) for b in past}
         for c, y in enumerate(related.items.ids(found.item.tolist())):
             every = [

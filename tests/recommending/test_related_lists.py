@@ -16,12 +16,15 @@ from tests.state.machines import START_MS, Run
 
 
 def contents(related: RelatedLists) -> dict[str, tuple[object, ...]]:
-    """Return the contents of the related lists, by ids."""
+    """Return the contents of the related lists, by ids; F as of the landmark."""
     a, names = related.arrays, list(related.items)
     found: dict[str, tuple[object, ...]] = {}
     for owner, name in enumerate(names):
         n = int(a.length[owner])
-        columns = (c[owner, :n].tolist() for c in (a.together, a.after, a.recent, a.expected))
+        recent = a.recent[owner, :n].astype(np.float64) * a.to_landmark[owner]
+        columns = (
+            c.tolist() for c in (a.together[owner, :n], a.after[owner, :n], recent, a.expected[owner, :n])
+        )
         entries = list(zip(related.items.ids(a.item[owner, :n].tolist()), *columns, strict=True))
         found[name] = (int(a.buyers[owner]), float(a.recent_mass[owner]), entries)
     return found

@@ -18,7 +18,7 @@ from state.messages.deltas import Source, decode, encode
 from state.settings import CountingSettings
 from state.storage.store import Store
 from tests.oracles.counts import Oracle
-from tests.state.machines import check_counts, check_histories, hashed
+from tests.state.machines import check_counts, check_histories, each, hashed
 
 PARTITIONS = 2
 
@@ -46,7 +46,7 @@ class Cluster:
 
     def _open_customers(self, p: int) -> CustomerSaver[CustomerMachine]:
         machine = CustomerMachine(
-            self.settings, Source(0, p), PARTITIONS, self.partition_of, self.rng.choice(self.budgets)
+            self.settings, Source(0, p), PARTITIONS, each(self.partition_of), self.rng.choice(self.budgets)
         )
         saver = CustomerSaver(machine, self.open_store(f"customers-{p}"))
         saver.load()

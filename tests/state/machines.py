@@ -30,6 +30,11 @@ def hashed(partitions: int) -> Callable[[str], int]:
     return lambda name: zlib.crc32(name.encode()) % partitions
 
 
+def each(partition_of: Callable[[str], int]) -> Callable[[Sequence[str]], list[int]]:
+    """Return the same for many ids at once."""
+    return lambda names: [partition_of(name) for name in names]
+
+
 def shop(
     seed: int, events: int, customers: int, items: int, *,
     returns: float = 0.1, duplicates: float = 0.05, forgets: float = 0.005, late_ms: int = 100_000_000,
@@ -95,7 +100,7 @@ class Run:
         partition_of = hashed(partitions)
         items = [ItemMachine(settings, p) for p in range(partitions)]
         return Run(
-            [CustomerMachine(settings, Source(0, s), partitions, partition_of) for s in range(sources)],
+            [CustomerMachine(settings, Source(0, s), partitions, each(partition_of)) for s in range(sources)],
             items,
             partition_of,
             hashed(sources),

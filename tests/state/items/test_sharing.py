@@ -20,7 +20,7 @@ from state.settings import CountingSettings
 from state.storage.store import MemoryStore
 from tests.oracles.counts import Oracle
 from tests.state.items.test_lists import check_lists
-from tests.state.machines import START_MS, Run, check_counts, shop
+from tests.state.machines import START_MS, Run, check_counts, each, shop
 
 PARTITIONS = 3
 
@@ -72,7 +72,8 @@ def test_no_list_shows_an_item_whose_id_is_not_known() -> None:
 
 def test_a_machine_that_meets_an_item_later_takes_in_its_earlier_popularity() -> None:
     run = Run.new(CountingSettings(window=4), 2)
-    run.partition_of = run.customers[0].partition_of = lambda name: int(name[0])
+    run.partition_of = lambda name: int(name[0])
+    run.customers[0].partitions_of = each(run.partition_of)
     run.apply([Event(f"c{n}", "1 milk", START_MS + n) for n in range(5)])
     (first, second) = run.items
     assert first.items.get("1 milk") is None

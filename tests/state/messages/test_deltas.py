@@ -12,11 +12,11 @@ from state.errors import BadDelta
 from state.messages import delta_types as dt
 from state.messages import deltas as dl
 from state.settings import CountingSettings
-from tests.state.machines import START_MS, hashed, shop
+from tests.state.machines import START_MS, each, hashed, shop
 
 
 def _messages() -> list[dl.Deltas]:
-    machine = CustomerMachine(CountingSettings(window=4), dl.Source(2, 7), 3, hashed(3))
+    machine = CustomerMachine(CountingSettings(window=4), dl.Source(2, 7), 3, each(hashed(3)))
     events = shop(51, 500, 12, 40, returns=0.2, forgets=0.02)
     return [
         message
@@ -50,7 +50,7 @@ def test_a_message_of_nothing_round_trips() -> None:
 
 def test_a_partition_gets_only_events_that_concern_it() -> None:
     """It gets events of its own items and of their neighbours, and no message without such an event."""
-    machine = CustomerMachine(CountingSettings(window=2), partitions=4, partition_of=int)
+    machine = CustomerMachine(CountingSettings(window=2), partitions=4, partitions_of=each(int))
     first, second, third = (
         [[dl.columns_of(m.words, m.events, m.near, m.gone, m.histories) for m in to] for to in deltas]
         for deltas in (
@@ -75,8 +75,8 @@ def test_an_id_is_sent_once_and_to_others_where_few_events_are_counted_at_once()
     def sent(events: list[Event]) -> list[list[list[str]]]:
         return [[m.new_ids for m in to] for to in machine.apply(machine.batch(events)).deltas]
 
-    machine = CustomerMachine(CountingSettings(window=2), partitions=2, partition_of=len)
-    machine.partition_of = lambda name: len(name) - 1
+    machine = CustomerMachine(CountingSettings(window=2), partitions=2, partitions_of=each(len))
+    machine.partitions_of = each(lambda name: len(name) - 1)
     assert sent([Event("ann", "a", START_MS)]) == [[["a"]], []]
     assert sent([Event("ann", "bb", START_MS)]) == [[["bb"]], [["bb"]]]
     assert sent([Event("bob", "a", START_MS), Event("bob", "bb", START_MS)]) == [[[]], [[]]]

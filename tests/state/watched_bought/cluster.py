@@ -21,7 +21,7 @@ from state.watched_bought.exchange import Exchange
 from state.watched_bought.machine import CrossingMachine
 from tests.oracles.counts import Oracle
 from tests.oracles.watched_bought import CrossingOracle
-from tests.state.machines import hashed
+from tests.state.machines import each, hashed
 from tests.state.watched_bought.checks import check_crossing, check_pairs
 
 PARTITIONS = 2
@@ -63,7 +63,7 @@ class CrossingCluster:
 
     def open_customers(self, side: int, p: int) -> CustomerSaver[CustomerMachine]:
         machine = CustomerMachine(
-            self.settings, Source(0, p), PARTITIONS, self.partition_of, self.rng.choice(self.budgets),
+            self.settings, Source(0, p), PARTITIONS, each(self.partition_of), self.rng.choice(self.budgets),
             publishes_as=Source(side, p), waits=side == BOUGHT,
         )  # fmt: skip
         swapped = self.swaps.get(p) if side == BOUGHT else None
@@ -73,7 +73,7 @@ class CrossingCluster:
 
     def open_crossing(self, p: int) -> CustomerSaver[CrossingMachine]:
         machine = CrossingMachine(
-            self.settings, Source(0, p), PARTITIONS, self.partition_of, self.rng.choice(self.budgets),
+            self.settings, Source(0, p), PARTITIONS, each(self.partition_of), self.rng.choice(self.budgets),
             days=self.days,
         )  # fmt: skip
         saver = CustomerSaver(machine, self.open_store(f"crossing-{p}"))

@@ -181,7 +181,7 @@ def test_any_number_is_read_as_json_says(real: float, count: int) -> None:
         count,
         1,
         real,
-        [RelatedItem("y", real, count, 0, real, min(real, 1e30))],
+        [RelatedItem("y", real, count, 0, min(real, 1e30), min(real, 1e30))],
     )
     related = RelatedLists(20)
     take(related, [encode(m)])

@@ -16,7 +16,7 @@ from state.items.popularity_changes import PopularityChanges
 from streams.kafka.transport import Chunk
 from streams.kinds import BOUGHT
 from streams.messages.schema import COUNTED, EventMessage, decode_counted, decode_popularity
-from streams.tasks.customers import CustomerTask, item_partition
+from streams.tasks.customers import CustomerTask, item_partitions
 from streams.tasks.items import ItemTask
 from streams.topics import PAIR_DELTAS, PURCHASES
 from tests.events import purchases
@@ -38,7 +38,7 @@ def test_an_item_that_changes_while_it_is_published_and_changes_back_is_publishe
         tasks = [ItemTask(TP(PAIR_DELTAS.name, p), worker.context, BOUGHT) for p in range(PARTITIONS)]
         for task in (events, *tasks):
             await worker.open(task)
-        owner = tasks[item_partition(PARTITIONS, bought[0].item_id)].machine
+        owner = tasks[item_partitions(PARTITIONS, [bought[0].item_id])[0]].machine
         loop, cycles = asyncio.get_running_loop(), list[asyncio.Task[None]]()
 
         async def send(messages: list[EventMessage]) -> None:
