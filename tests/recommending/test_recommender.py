@@ -7,7 +7,7 @@ import pytest
 from recommending.catalogue import Filter
 from recommending.features import FEATURES, NEW_FEATURES
 from recommending.ranker import LARGEST_DEVIATION
-from recommending.recommender import Recommendation, Shelf
+from recommending.recommender import Recommendation, Recommender, Shelf
 from recommending.starting_weights import USUAL
 from state.customers.events import Event
 from tests.oracles import recommending as oracle
@@ -170,3 +170,22 @@ def test_a_profiles_items() -> None:
         assert world.related.items.ids(found) == list(items)
     assert len(recommender.history("c3").item) == 5
     assert world.history("c3")[0].profile_id == "kids"
+
+
+def test_recommenders_that_share_buffers_recommend_as_if_alone() -> None:
+    """What one leaves in them, such as its customer's items, changes nothing for the next."""
+    world = world_of("shop")
+    one = world.recommender
+    alone, two = (
+        Recommender(world.related, one.customers, one.popular, one.catalogue, one.rankers, buffers)
+        for buffers in (None, one.buffers)
+    )
+    for recommender in (alone, two):
+        recommender.synchronise()
+    shelves = [SHELVES[n % 3] for n in range(24)]
+    for n, (customer, shelf) in enumerate(zip(world.some_customers(24), shelves, strict=True)):
+        with world.related.lock:
+            sharing = (one, two)[n % 2]
+            expected = alone.recommend(alone.history(customer), 12, shelf)
+            assert sharing.recommend(sharing.history(customer), 12, shelf) == expected
+            assert len(expected) > 3
