@@ -36,8 +36,8 @@ from recommending import gathering
 from recommending.gathering import COSINE_SHRINK, Sums
 from recommending.repeats import due_ratio, rate
 from recommending.tastes import Tastes, taste
-from state.memory.arrays import kernel
-from state.popularity.counts import DAY_MS, REPEATERS, WATERMARK_MS, Popularity, age_days, purchases_of
+from state.memory.arrays import CACHE_LINE, address_of, kernel, prefetch
+from state.popularity.counts import DAY_MS, DAYS, REPEATERS, WATERMARK_MS, Popularity, age_days, purchases_of
 
 NEW_FEATURES = (
     "day3", "day14", "buyers", "age", "trend", "recent", "lift", "lift_after", "recent_last", "cosine",
@@ -47,8 +47,22 @@ OWN_FEATURES = ("owned", "days", "often", "since", "gap", "due", "repeat", "rate
 FEATURES = NEW_FEATURES + OWN_FEATURES
 DAY14 = NEW_FEATURES.index("day14")
 CHRONOLOGICAL = NEW_FEATURES.index("chronological")
+AHEAD = 8  # so many candidates ahead are prefetched
 LEAST_COSINE = 0.03  # added to every cosine, so that an item in no list has a finite logarithm
 N_NEW, N_ALL = len(NEW_FEATURES), len(FEATURES)
+
+
+@kernel
+def _ask_for(p: Popularity, tastes: Tastes, number: int, item: int) -> None:
+    """Prefetch what `fill` reads of a candidate."""
+    days_at = address_of(p.days) + 4 * DAYS * number
+    prefetch(days_at)
+    prefetch(days_at + CACHE_LINE)
+    prefetch(address_of(p.recent) + 8 * number)
+    prefetch(address_of(p.buyers) + 8 * number)
+    prefetch(address_of(p.first_days) + 8 * number)
+    prefetch(address_of(p.recent_buyers) + 8 * number)
+    prefetch(address_of(tastes.groups.of_item) + 8 * item)
 
 
 @kernel
@@ -73,7 +87,11 @@ def fill(
     newest = np.int64(p.totals[WATERMARK_MS]) // DAY_MS
     # plain local arrays, as in `gathering.gather`
     table, recent, buyers, recent_buyers = sums.table, p.recent, p.buyers, p.recent_buyers
+    for i in range(min(AHEAD, len(items))):
+        _ask_for(p, tastes, numbers[i], np.int64(items[i]))
     for i in range(len(items)):
+        if i + AHEAD < len(items):
+            _ask_for(p, tastes, numbers[i + AHEAD], np.int64(items[i + AHEAD]))
         item, at = numbers[i], np.int64(places[i])
         day7 = purchases_of(p, item, newest, np.int64(7))
         x[i, 0] = np.log(purchases_of(p, item, newest, np.int64(3)) + 0.5)

@@ -187,6 +187,16 @@ def _ask_for(a: ListArrays, x: int) -> None:
 
 
 @kernel
+def _ask_for_items(a: ListArrays, words: npt.NDArray[np.int64], x: int) -> None:
+    """Prefetch what is read of each item in the list of x, which has been prefetched itself."""
+    items = a.item
+    words_at, mass_at = address_of(words), address_of(a.recent_mass)
+    for j in range(a.length[x]):
+        prefetch(words_at + 8 * np.int64(items[x, j]))
+        prefetch(mass_at + 8 * np.int64(items[x, j]))
+
+
+@kernel
 def gather(
     a: ListArrays, scratch: Scratch, sums: Sums, history: npt.NDArray[np.int32], q: npt.NDArray[np.float64],
     recent_buyers: npt.NDArray[np.float64], inverse: float, customers: int,
@@ -202,9 +212,14 @@ def gather(
     candidate, table, entry_place, entry_part = sums.item, sums.table, sums.place, sums.part
     epoch = begin(scratch)
     n = m = 0
+    for h in range(min(2, len(history))):
+        if history[h] >= 0:
+            _ask_for(a, np.int64(history[h]))
     for h in range(len(history)):
+        if h + 2 < len(history) and history[h + 2] >= 0:
+            _ask_for(a, np.int64(history[h + 2]))
         if h + 1 < len(history) and history[h + 1] >= 0:
-            _ask_for(a, np.int64(history[h + 1]))
+            _ask_for_items(a, words, np.int64(history[h + 1]))
         x = np.int64(history[h])
         sums.query[h] = x
         if x < 0:
