@@ -19,8 +19,9 @@ import numpy as np
 from bench.event_sets import sets
 from bench.results import Result, parser, run
 from evaluation.algorithms.ours import Ours
+from recommending.buffers import QUERY_ITEMS, new_scratch
 from recommending.candidates import History
-from recommending.gathering import QUERY_ITEMS, gather, new_scratch, newest_first, weights
+from recommending.gathering import gather, newest_first, weights
 from recommending.related_lists import landmark_weight
 
 CUSTOMERS = 400

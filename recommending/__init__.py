@@ -2,7 +2,8 @@
 
 - related_lists: the lists of all items of a kind, as arrays; id_table: items by the bytes of their ids
 - catalogue: categories, brands and prices of items, and filters by them
-- gathering: sums over the lists of a history's items; candidates: which items are considered
+- gathering: sums over the lists of a history's items; buffers: where they are
+- candidates: which items are considered
 - features, repeats, tastes: the numbers that the ranker weighs
 - chronological: what a chronological network predicts for a customer
 - ranker: the weights, learnt online; starting_weights: those that it begins with

@@ -14,19 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recommending import features, tastes
-from recommending.gathering import (
-    AFTER,
-    PLACE_BITS,
-    Z_F,
-    Z_N,
-    E,
-    Scratch,
-    Sums,
-    begin,
-    gather,
-    newest_first,
-    weights,
-)
+from recommending.buffers import AFTER, PLACE_BITS, Z_F, Z_N, E, Scratch, Sums, begin
+from recommending.gathering import gather, newest_first, weights
 from recommending.related_lists import ListArrays
 from recommending.tastes import Tastes
 from state.memory.arrays import address_of, kernel, prefetch

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recommending.gathering import QUERY_ITEMS
+from recommending.buffers import QUERY_ITEMS
 from recommending.related_lists import IdMapping
 from state.memory.ids import Dictionary
 from state.popularity.counts import Popularity

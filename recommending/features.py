@@ -32,8 +32,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from recommending import gathering
-from recommending.gathering import COSINE_SHRINK, Sums
+from recommending import buffers
+from recommending.buffers import Sums
+from recommending.gathering import COSINE_SHRINK
 from recommending.repeats import due_ratio, rate
 from recommending.tastes import Tastes, taste
 from state.memory.arrays import CACHE_LINE, address_of, kernel, prefetch
@@ -100,17 +101,17 @@ def fill(
         x[i, 3] = np.log(1.0 + age_days(p, item))
         x[i, 4] = np.log(day7 + 0.5) - np.log(purchases_of(p, item, newest - 7, np.int64(21)) / 3.0 + 0.5)
         if at >= 0:
-            n, e = table[at, gathering.N], table[at, gathering.E]
-            cosine = table[at, gathering.COSINE]
-            x[i, 5] = np.log(1.0 + table[at, gathering.Z_F])
+            n, e = table[at, buffers.N], table[at, buffers.E]
+            cosine = table[at, buffers.COSINE]
+            x[i, 5] = np.log(1.0 + table[at, buffers.Z_F])
             x[i, 6] = np.log((n + 1.0) / (e + 1.0))
-            x[i, 7] = np.log((table[at, gathering.AFTER] + 1.0) / (e / 2.0 + 1.0))
-            x[i, 8] = np.log(1.0 + table[at, gathering.Z_F_LAST])
+            x[i, 7] = np.log((table[at, buffers.AFTER] + 1.0) / (e / 2.0 + 1.0))
+            x[i, 8] = np.log(1.0 + table[at, buffers.Z_F_LAST])
             f = max(recent_buyers[item], 0.0) * inverse
             x[i, 9] = np.log(cosine / np.sqrt(f + COSINE_SHRINK) + LEAST_COSINE)
-            x[i, 10] = np.log(1.0 + table[at, gathering.Z_N])
-            x[i, 13] = np.log(1.0 + table[at, gathering.RAW])
-            x[i, 14] = np.log(1.0 + max(table[at, gathering.CORRECTED], 0.0))
+            x[i, 10] = np.log(1.0 + table[at, buffers.Z_N])
+            x[i, 13] = np.log(1.0 + table[at, buffers.RAW])
+            x[i, 14] = np.log(1.0 + max(table[at, buffers.CORRECTED], 0.0))
         else:
             x[i, 5] = x[i, 6] = x[i, 7] = x[i, 8] = x[i, 10] = x[i, 13] = x[i, 14] = 0.0
             x[i, 9] = np.log(LEAST_COSINE)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from recommending.gathering import CANDIDATES, LISTS, Sums
+from recommending.buffers import CANDIDATES, LISTS, Sums
 from state.memory.arrays import kernel
 
 REASONS = 3

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from recommending import picking
 from recommending.algorithms import AlgorithmName
+from recommending.buffers import Buffers
 from recommending.candidates import (
     OF_BESTSELLERS,
     OF_PREDICTED,
@@ -23,7 +24,6 @@ from recommending.candidates import (
 from recommending.catalogue import Catalogue, Filter, Known
 from recommending.chronological import ChronologicalModel, Predictor
 from recommending.features import CHRONOLOGICAL, DAY14, N_NEW
-from recommending.gathering import Buffers
 from recommending.ranker import Ranker
 from recommending.related_lists import IdMapping, RelatedLists
 from recommending.starting_weights import new_rankers

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from recommending.averaging import average
+from recommending.buffers import Buffers
 from recommending.catalogue import Catalogue
 from recommending.chronological import ChronologicalModel
-from recommending.gathering import Buffers
 from recommending.ranker import Ranker
 from recommending.related_lists import RelatedLists
 from recommending.starting_weights import new_rankers

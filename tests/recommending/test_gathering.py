@@ -5,17 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommending.gathering import (
-    COLUMNS,
-    LAST,
-    MOST,
-    QUERY_ITEMS,
-    gather,
-    new_scratch,
-    new_sums,
-    newest_first,
-    weights,
-)
+from recommending.buffers import COLUMNS, MOST, QUERY_ITEMS, new_scratch, new_sums
+from recommending.gathering import LAST, gather, newest_first, weights
 from recommending.related_lists import Entry, RelatedLists, landmark_weight
 from tests.oracles import recommending as oracle
 from tests.recommending.world import WORLDS, World, world_of
