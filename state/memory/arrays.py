@@ -36,17 +36,20 @@ def reserve(n_bytes: int) -> npt.NDArray[np.uint64]:
     OutOfReservedMemory
         If the system refuses the address space (a limit such as `ulimit -v`).
     """
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE
-    try:
-        region = mmap.mmap(-1, n_bytes, flags=flags)
-    except OSError as error:
-        raise OutOfReservedMemory(
-            f"cannot reserve {n_bytes >> 30} GiB of address space ({error}); "
-            "lift the limit on virtual memory (ulimit -v unlimited)"
-        ) from error
+    region = _mapped(n_bytes, NO_RESERVE)
     if hasattr(mmap, "MADV_HUGEPAGE") and n_bytes > SMALL_BYTES:
         region.madvise(mmap.MADV_HUGEPAGE, SMALL_BYTES, n_bytes - SMALL_BYTES)
     return np.frombuffer(region, dtype=np.uint64)
+
+
+def _mapped(n_bytes: int, flags: int = 0) -> mmap.mmap:
+    try:
+        return mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags)
+    except OSError as error:
+        raise OutOfReservedMemory(
+            f"the system refuses {n_bytes >> 20:,} MiB of address space ({error}); lift the limit on virtual"
+            " memory (ulimit -v unlimited), or give the machine or container more memory"
+        ) from error
 
 
 def give_back(arena: npt.NDArray[np.uint64], start: int, end: int) -> None:
@@ -63,12 +66,17 @@ def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> np
 
     A large one has pages of its own: room that is not used yet takes no memory, and when a longer array takes
     its place, the system has all of it back. In the heap, arrays that take turns leave holes.
+
+    Raises
+    ------
+    OutOfReservedMemory
+        If the system refuses the memory of a large one.
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) if isinstance(shape, tuple) else shape
     if size * dtype.itemsize < SMALL_BYTES:
         return np.zeros(shape, dtype)
-    region = mmap.mmap(-1, size * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    region = _mapped(size * dtype.itemsize)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         region.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(region, dtype, size).reshape(shape)

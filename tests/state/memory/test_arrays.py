@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,18 @@ from recommending.related_lists import Entry, RelatedLists
 from state.memory.arrays import SMALL_BYTES, longer, zeros
 
 MIB = 1 << 20
+
+LIMITED = """
+import resource, sys
+from state.errors import OutOfReservedMemory
+from state.memory.arrays import reserve, zeros
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+for what in reserve, zeros:
+    try:
+        what(9 << 30)
+    except OutOfReservedMemory as error:
+        print(error)
+"""
 
 
 def resident_mib() -> float:
@@ -65,3 +78,12 @@ def test_items_without_a_list_take_no_room_among_the_lists() -> None:
                 related.make_room()
     assert resident_mib() - before < 60
     assert related.arrays.together[related.items.number("x"), 0] == 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_memory_that_the_system_refuses_is_named_with_what_to_do() -> None:
+    reserved, array = subprocess.check_output([sys.executable, "-c", LIMITED], text=True).splitlines()
+    assert reserved.startswith("the system refuses 9,216 MiB of address space ([Errno 12] ")
+    assert array.startswith("the system refuses 73,728 MiB of address space ([Errno 12] ")
+    assert "ulimit -v unlimited" in reserved
+    assert "ulimit -v unlimited" in array

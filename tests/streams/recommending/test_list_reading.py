@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommending.id_table import IdTable, find
-from recommending.related_lists import RelatedLists
+from recommending.related_lists import RelatedLists, landmark_weight
 from state.items.row_layout import MASS
 from state.memory.arrays import address_of
 from state.memory.ids import Dictionary
@@ -160,6 +160,23 @@ def test_any_order_of_fields_is_read_and_other_messages_change_nothing(
     take(related, [turned, *odd])
     same(contents(related), put_one_by_one([m]))
     assert len(caplog.records) == len(odd)
+
+
+@pytest.mark.parametrize("field", ["recent", "expected"])
+def test_what_32_bits_cannot_hold_is_refused(field: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Such a list may be of a year so long ago that its sums as of the landmark are small all the same."""
+    related = RelatedLists(20)
+    m = message("x", 5, 1)
+    value = msgspec.json.decode(encode(m)) | {"as_of": 0}
+    value["related"][2][field] = 1e40
+    take(related, [encode(m), msgspec.json.encode(value)])
+    same(contents(related), put_one_by_one([m]))
+    assert len(caplog.records) == 1
+    value["related"][2][field] = 1e30
+    take(related, [msgspec.json.encode(value)])
+    assert len(caplog.records) == 1
+    assert np.isfinite(related.arrays.recent).all()
+    assert related.arrays.to_landmark[related.items.number("x")] == landmark_weight(0)
 
 
 def test_a_list_longer_than_the_view_is_cut() -> None:
