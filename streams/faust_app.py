@@ -18,7 +18,7 @@ from streams.doors.policy import Doors
 from streams.kafka.refusals import end, lost_right
 from streams.kafka.stopping import end_without_kafka
 from streams.kafka.transport import Schema, Transport
-from streams.process.heap import KEPT_BYTES, collect_rarely, use_one_heap
+from streams.process.heap import collect_rarely, use_one_heap
 from streams.process.logs import json_config, write_json
 from streams.process.threads import take_turns
 from streams.rights import rights_of, topics_in
@@ -77,16 +77,8 @@ class App(faust.App):  # type: ignore[misc]
         return Transport(self.conf.broker_producer, self)
 
 
-def new_app(
-    settings: Settings,
-    role: str,
-    group: str,
-    tasks_of: Callable[[Any, Settings], Tasks],
-    kept_bytes: int = KEPT_BYTES,
-) -> App:
+def new_app(settings: Settings, role: str, group: str, tasks_of: Callable[[Any, Settings], Tasks]) -> App:
     """Return an app of a consumer group with its tasks, and set up what a process has only once.
-
-    Blocks of memory of up to `kept_bytes` are kept for the next use.
 
     Raises
     ------
@@ -101,7 +93,7 @@ def new_app(
         faulthandler.enable()  # kernels work on addresses: should one fail, the log says where
     take_turns()
     collect_rarely()
-    use_one_heap(kept_bytes)
+    use_one_heap()
     if settings.log_level != "debug":  # these libraries log every connection and every look into a topic
         for library in ("kafka", "aiokafka"):
             logging.getLogger(library).setLevel(logging.WARNING)

@@ -42,18 +42,18 @@ def continue_with_huge_pages() -> None:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
-def use_one_heap(kept_bytes: int = KEPT_BYTES) -> None:
+def use_one_heap() -> None:
     """Let all threads share one heap, which keeps what it is likely to need again, if the C library is glibc.
 
     By itself glibc makes heaps for up to eight times as many threads as there are cores, and only the first
-    of them lies in huge pages. Blocks of up to `kept_bytes`, such as batches of records, come from the heap:
-    one that the system gives and takes each time costs a fault for each of its pages, but leaves no hole.
+    of them lies in huge pages. Blocks of up to 32 MiB, such as batches of records, come from the heap: one
+    that the system gives and takes each time costs a fault for each of its pages.
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library has no such function
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(ARENA_MAX, 1)
-        mallopt(MMAP_THRESHOLD, kept_bytes)
-        mallopt(TRIM_THRESHOLD, kept_bytes)
+        mallopt(MMAP_THRESHOLD, KEPT_BYTES)
+        mallopt(TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def collect_rarely() -> None:

@@ -22,12 +22,11 @@ from streams.recommending.tasks import RecommenderTasks
 from streams.settings import load_settings
 
 NICER = 10  # where cores are few the workers go first
-KEPT_BYTES = 1 << 20  # less memory at the price of some time, of which it needs little
 
 settings = load_settings()
 if settings.step_back:
     step_back(NICER)
-app = new_app(settings, "recommender", settings.recommender_group, RecommenderTasks, KEPT_BYTES)
+app = new_app(settings, "recommender", settings.recommender_group, RecommenderTasks)
 tasks = app.tasks
 serve(app, RecommenderQueries(tasks, settings.web_host, settings.web_port, settings.advertise_host))
 
