@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from state.errors import OutOfReservedMemory
-from state.memory.kernel_sources import stamp_of
+from state.memory.kernel_sources import KeptKernels, stamp_of
 
 CACHE_LINE = 64  # bytes
 SMALL_BYTES = 2 << 20  # as much as a huge page: what is smaller, and the beginning of an arena, has none
@@ -210,7 +210,8 @@ def kernel(function: Function) -> Function:
     compiled: Any = njit(
         cache=True, nogil=True, error_model="numpy", boundscheck=False, no_cfunc_wrapper=True
     )(function)
-    compiled._cache._cache_file._source_stamp = stamp_of(function)
+    kept = compiled._cache
+    kept._cache_file = KeptKernels(kept._cache_path, kept._impl.filename_base, stamp_of(function))
     return cast("Function", compiled)
 
 

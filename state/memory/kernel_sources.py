@@ -1,7 +1,8 @@
 """What a kernel is compiled from: its own file, and those from which it has other kernels and constants.
 
 Numba compiles kernels that are called, and constants, into the caller, but compares only the caller's own
-file with what it keeps. After a change elsewhere (`git pull`, or an edit) it would run the old code.
+file with what it keeps. After a change elsewhere (`git pull`, or an edit) it would run the old code. And
+where a type has moved to another module, numba fails at what it kept, since it looks for the type first.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from numba.core.caching import IndexDataCacheFile
 
 Stamp = tuple[tuple[str, float, int], ...]
 """Names of modules, with the time of the last change and the size of their files."""
@@ -21,6 +24,16 @@ SHARED = "site-packages", "dist-packages"  # folders of all distributions
 
 _IMPORTS = re.compile(r"^(?:from ([\w.]+) import (\([^)]*\)|[^\n]*)|import ([\w.]+))", re.MULTILINE)
 _NAMES = re.compile(r"\w+")
+
+
+class KeptKernels(IndexDataCacheFile):  # type: ignore[misc]
+    """What numba keeps of a kernel: nothing that can be used, if it names types that are no longer there."""
+
+    def _load_index(self) -> dict[Any, str]:
+        try:
+            return cast("dict[Any, str]", super()._load_index())
+        except (ImportError, AttributeError):
+            return {}
 
 
 def stamp_of(function: Callable[..., Any]) -> Stamp:

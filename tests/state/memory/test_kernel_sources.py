@@ -63,3 +63,22 @@ def test_a_kernel_is_compiled_from_what_its_files_say_now(
     (tmp_path / file).write_text(FILES[file].replace(old, new))
     assert run(tmp_path) == (value, True)
     assert run(tmp_path) == (value, False)
+
+
+def test_what_was_kept_of_a_type_that_has_moved_is_compiled_anew(tmp_path: Path) -> None:
+    """So it is after an update that moves a named tuple to another module, and after going back."""
+    pair = "from typing import NamedTuple\nclass Pair(NamedTuple):\n    left: int\n    right: int\n"
+    takes = "@kernel\ndef twice(x):\n    return add(Pair(x, x))\n"
+    add = "@kernel\ndef add(pair):\n    return pair.left + pair.right\n"
+    head = "from state.memory.arrays import kernel\n"
+    (tmp_path / "shop").mkdir()
+    for name in ("__init__", "unrelated"):
+        (tmp_path / "shop" / f"{name}.py").write_text("")
+    for module in ("pairs", "couples", "pairs"):
+        (tmp_path / "shop" / f"{module}.py").write_text(pair)
+        uses = f"{head}from shop.{module} import Pair\n"
+        (tmp_path / "shop" / "adding.py").write_text(head + add)
+        (tmp_path / "shop" / "twice.py").write_text(f"{uses}from shop.adding import add\n{takes}")
+        assert run(tmp_path) == (2, True)
+        assert run(tmp_path) == (2, False)
+        (tmp_path / "shop" / f"{module}.py").unlink()
